@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test test-network lint clean
+
+demo: .venv/run.ok  ## a two-minute study on bundled images: table, verdict, HTML page
+	@$(BIN)/lastbit demo
+
+test: .venv/test.ok  ## every test, with coverage
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+test-network: .venv/test.ok  ## fetch the real data sets and check them
+	$(BIN)/pytest -m network -n 0
+
+lint: .venv/test.ok  ## format, lint, types, and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/run.ok: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/test.ok: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@ .venv/run.ok
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
