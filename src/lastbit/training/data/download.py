@@ -1,0 +1,146 @@
+"""One file over HTTP, resumed where a former try stopped, checked against its published checksum."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pooch
+import requests
+import urllib3
+
+from lastbit.training.data.errors import SourceError, first_line
+from lastbit.training.data.progress import Progress
+from lastbit.training.data.remote import RemoteFile
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+CHUNK = 2**18
+ATTEMPTS = 5
+
+_NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError)
+
+
+class _InterruptedError(Exception):
+    """The connection ended before the file did."""
+
+
+def download(remote: RemoteFile, folder: Path, *, progress: Progress) -> Path:
+    """Return the path of a file downloaded into `folder`, its checksum verified.
+
+    What came before an interruption stays beside it as `NAME.part`, and the next call asks for the rest only. A
+    file put together from two calls that fails its checksum is fetched once more from the beginning.
+
+    Raises:
+        SourceError: if the host cannot be reached, does not have the file, ends it early again and again, sends
+            more than `remote.limit` bytes, or sends something else.
+    """
+    part = folder / f"{remote.name}.part"
+    resumed = part.exists()
+    try:
+        return _retrieve(remote, part, progress)
+    except SourceError:
+        if not resumed or part.exists():
+            raise
+        return _retrieve(remote, part, progress)
+
+
+def _retrieve(remote: RemoteFile, part: Path, progress: Progress) -> Path:
+    def downloader(url: str, output_file: object, pooch: object) -> None:
+        _complete(remote, part, progress)
+        part.replace(str(output_file))
+
+    try:
+        with _quiet_pooch():
+            path = pooch.retrieve(remote.url, remote.checksum, remote.name, path=part.parent, downloader=downloader)
+    except ValueError as error:
+        raise SourceError(f"{remote.name} differs from the published file (checksum)") from error
+    return Path(path)
+
+
+def _complete(remote: RemoteFile, part: Path, progress: Progress) -> None:
+    """Fill a partial file to its end, going on after interruptions for as long as more bytes come."""
+    for attempt in range(1, ATTEMPTS + 1):
+        before = _size(part)
+        try:
+            _fill(remote, part, progress)
+            return
+        except (*_NETWORK_ERRORS, _InterruptedError) as error:
+            if attempt == ATTEMPTS or _size(part) <= before:
+                raise SourceError(f"{remote.name}: {_reason(error)}") from error
+
+
+def _fill(remote: RemoteFile, part: Path, progress: Progress) -> None:
+    with _ask(remote.url, _size(part)) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            part.unlink()  # longer than the file: not a beginning of it
+            _fill(remote, part, progress)
+            return
+        response.raise_for_status()
+        total = _copy(response, remote, part, progress)
+    if total is not None and _size(part) < total:
+        raise _InterruptedError(f"the connection ended after {_size(part)} of {total} bytes")
+
+
+def _ask(url: str, start: int) -> requests.Response:
+    # Identity: a host that compressed on the fly would make byte ranges and lengths mean something else.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    return requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
+
+
+def _continues(response: requests.Response, start: int) -> bool:
+    """Whether the answer goes on at `start`; a host that knows no ranges sends the file from its beginning."""
+    found = response.headers.get("Content-Range", "")
+    return response.status_code == requests.codes.partial_content and found.startswith(f"bytes {start}-")
+
+
+def _total(response: requests.Response, start: int) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return start + int(length) if length.isdigit() else None
+
+
+def _copy(response: requests.Response, remote: RemoteFile, part: Path, progress: Progress) -> int | None:
+    """Add what the host sends to the partial file; return how many bytes the whole file has, if it says so."""
+    done = _size(part) if _continues(response, _size(part)) else 0
+    total = _total(response, done)
+    with part.open("ab" if done else "wb") as handle:
+        progress(remote.name, done, total)
+        for chunk in response.raw.stream(CHUNK, decode_content=False):
+            done += handle.write(chunk)
+            progress(remote.name, done, total)
+            if max(done, total or 0) > remote.limit:
+                part.unlink()
+                raise SourceError(f"{remote.name} has more than the {remote.limit} bytes allowed")
+    return total
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case _InterruptedError():
+            return str(error)
+        case requests.HTTPError(response=requests.Response() as answer):
+            return f"the host answers {answer.status_code} {answer.reason}"
+        case requests.ConnectTimeout():
+            return f"no connection within {CONNECT_SECONDS} s"
+        case requests.ConnectionError():
+            return "the host cannot be reached"
+        case _:
+            return first_line(error)
+
+
+@contextmanager
+def _quiet_pooch() -> Iterator[None]:
+    """Keep pooch's own log lines out of the terminal while the progress bar tells the same."""
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,35 @@
+"""What can go wrong with data, each as one line a person can act on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MissingDataError(ValueError):
+    """A data set is not on this machine yet; the message says which command brings it."""
+
+    def __init__(self, name: str, path: Path, command: str) -> None:
+        super().__init__(f"data set {name!r} is not at {path}: run `{command}`")
+
+
+class DamagedDataError(ValueError):
+    """A file holds something else than the data set it is named for, so it is not used."""
+
+    def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path} is damaged ({reason})" + (f": {remedy}" if remedy else ""))
+
+
+class SourceError(Exception):
+    """One source of a data set could not deliver it; the message is the reason."""
+
+
+class FetchError(OSError):
+    """No source could deliver a data set; the message names each source and why it failed."""
+
+
+def first_line(error: BaseException, limit: int = 160) -> str:
+    """Name an exception in one short line."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:limit]}" if text else type(error).__name__

