@@ -1,0 +1,153 @@
+"""Cross-correlation of an image with small kernels, and its adjoint.
+
+Theorem 5.1 needs z(x) = sum_y I(x + y) K(y) at every output position x, and the adjoint
+g(y) = sum_x I(x + y) v(x) at every kernel position y. Both are cross-correlations *of the image*, differing only
+in which of the two corners they keep, so one Fourier routine serves both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+BOUNDARIES = ("valid", "same", "circular")
+METHODS = ("auto", "fft", "direct")
+
+
+def extended_image(image: Array, kernel: int, boundary: str) -> Array:
+    """Return the image that makes ``boundary`` a plain valid correlation: padded by zeros, or wrapped.
+
+    ``same`` splits the kernel - 1 zeros as deep-learning libraries do, the odd one at the end.
+    """
+    before = (kernel - 1) // 2
+    if boundary == "same":
+        return np.pad(image, (before, kernel - 1 - before))
+    if boundary == "circular":
+        return np.pad(image, (0, kernel - 1), mode="wrap")
+    return image
+
+
+@dataclass(frozen=True, eq=False)
+class FourierCorrelation:
+    """Correlation with kernels of one size by FFT, in the image's precision.
+
+    Leading axes of the arguments are batch axes. Output positions are flattened.
+    """
+
+    image: Array  # (N, N)
+    kernel: int  # W
+    boundary: str  # one of BOUNDARIES
+    multiplicity: None = field(default=None, init=False)  # every output position occurs once
+
+    @cached_property
+    def side(self) -> int:
+        """Output positions along one axis."""
+        n = int(self.image.shape[0])
+        return n - self.kernel + 1 if self.boundary == "valid" else n
+
+    @property
+    def positions(self) -> int:
+        """Number M of output positions."""
+        return self.side**2
+
+    @cached_property
+    def _length(self) -> int:
+        # A circular correlation wants the wrap-around of the DFT of exactly the image's length; the others need
+        # at least the extended image's length, so that nothing they keep is aliased.
+        n = int(self.image.shape[0])
+        if self.boundary == "circular":
+            return n
+        return int(scipy.fft.next_fast_len(n if self.boundary == "valid" else n + self.kernel - 1, real=True))
+
+    @cached_property
+    def _transform(self) -> NDArray[np.complexfloating]:
+        image = self.image
+        if self.boundary == "same":
+            image = extended_image(image, self.kernel, "same")
+        transform: NDArray[np.complexfloating] = scipy.fft.rfft2(image, s=(self._length, self._length))
+        return transform
+
+    def forward(self, kernels: Array) -> Array:
+        """Return the responses z, shape (..., M), of kernels (..., W, W)."""
+        z = self._correlate(kernels, self.side)
+        return z.reshape(*z.shape[:-2], -1)
+
+    def adjoint(self, weights: Array) -> Array:
+        """Return sum_x weights(x) I(x + y), shape (..., W, W), of weights (..., M)."""
+        return self._correlate(weights.reshape(*weights.shape[:-1], self.side, self.side), self.kernel)
+
+    def _correlate(self, other: Array, keep: int) -> Array:
+        # One axis at a time, so that rows known to be zero are never transformed and rows that will be
+        # thrown away are never transformed back: about a third of the work of four full 2-D transforms.
+        n = self._length
+        spectrum = scipy.fft.rfft(other, n, axis=-1)
+        spectrum = scipy.fft.fft(spectrum, n, axis=-2, overwrite_x=True)
+        np.conjugate(spectrum, out=spectrum)
+        spectrum *= self._transform
+        columns = scipy.fft.ifft(spectrum, axis=-2, overwrite_x=True)[..., :keep, :]
+        result: Array = scipy.fft.irfft(columns, n, axis=-1)[..., :keep]
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class PatchCorrelation:
+    """Correlation as a matrix product with the image's distinct patches (im2col), for small problems.
+
+    Patches that occur at several positions are kept once, with their multiplicity: a checkerboard has two.
+    A batch of kernels is one matrix-matrix product, several times faster a kernel than one at a time.
+    """
+
+    image: Array  # (N, N)
+    kernel: int  # W
+    boundary: str  # one of BOUNDARIES
+
+    @cached_property
+    def _patches(self) -> tuple[Array, Array]:
+        extended = extended_image(self.image, self.kernel, self.boundary)
+        windows = np.lib.stride_tricks.sliding_window_view(extended, (self.kernel, self.kernel))
+        patches, counts = np.unique(windows.reshape(-1, self.kernel**2), axis=0, return_counts=True)
+        return patches, counts.astype(self.image.dtype)
+
+    @property
+    def multiplicity(self) -> Array:
+        """How often each distinct patch occurs, shape (U,)."""
+        return self._patches[1]
+
+    @property
+    def positions(self) -> int:
+        """Number M of output positions."""
+        return int(self.multiplicity.sum(dtype=np.float64))
+
+    def forward(self, kernels: Array) -> Array:
+        """Return the responses z, shape (..., U), of kernels (..., W, W)."""
+        response: Array = kernels.reshape(*kernels.shape[:-2], -1) @ self._patches[0].T
+        return response
+
+    def adjoint(self, weights: Array) -> Array:
+        """Return sum_x weights(x) I(x + y), shape (..., W, W), of weights (..., U) equal on equal patches."""
+        gathered = (weights * self.multiplicity) @ self._patches[0]
+        return gathered.reshape(*gathered.shape[:-1], self.kernel, self.kernel)
+
+
+Correlation = FourierCorrelation | PatchCorrelation
+
+# A patch matrix of up to this many numbers stays in a core's second-level cache, where a product with it beats
+# four FFTs; beyond, the FFTs win.
+PATCH_MATRIX_LIMIT = 2**18
+
+
+def choose_correlation(image: Array, kernel: int, boundary: str, method: str = "auto") -> Correlation:
+    """Return the correlation by ``method``: "fft", "direct" (patches), or "auto", the one expected to be faster.
+
+    The two agree to rounding, not to the last bit.
+    """
+    n = image.shape[0]
+    side = n - kernel + 1 if boundary == "valid" else n
+    direct = method == "direct" or (method == "auto" and (side * kernel) ** 2 <= PATCH_MATRIX_LIMIT)
+    return (PatchCorrelation if direct else FourierCorrelation)(image, kernel, boundary)

@@ -1,0 +1,113 @@
+"""Momentum: its characteristic polynomial, its edge of stability, and its two parametrisations.
+
+For a linear gradient z K, a mode of gain g = lr z obeys a two-step recursion whose amplification factors are the
+roots xi of
+
+    plain        xi - (1 - g)
+    heavy ball   xi^2 - (1 + mu - g) xi + mu
+    Nesterov     xi^2 - (1 - g)(1 + mu) xi + (1 - g) mu        (paper, theorem E.1)
+
+Every root lies in the unit disc iff 0 < g < edge (Jury's conditions; the upper one is a root at -1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """A momentum scheme: plain gradient descent for ``mu = 0``, else heavy ball or Nesterov.
+
+    The buffer is b <- mu b + g, started at the first gradient g; the step is along b, or g + mu b for Nesterov.
+    That is the convention of deep-learning libraries.
+
+    Raises:
+        ValueError: ``mu`` is not in [0, 1), or Nesterov is asked for without momentum.
+    """
+
+    mu: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.mu < 1.0:
+            raise ValueError(f"momentum must lie in [0, 1), not {self.mu}")
+        if self.nesterov and self.mu == 0.0:
+            raise ValueError("Nesterov needs a momentum above 0")
+
+    @property
+    def edge(self) -> float:
+        """The largest stable gain lr z: 2, 2 (1 + mu), or (2 + 2 mu) / (1 + 2 mu)."""
+        if self.nesterov:
+            return (2.0 + 2.0 * self.mu) / (1.0 + 2.0 * self.mu)
+        return 2.0 * (1.0 + self.mu)
+
+    @property
+    def damping_free_edge(self) -> float:
+        """The paper's Nesterov edge, dt^2 z <= 4/3 for every damping (theorem 5.6), as a gain lr z.
+
+        It is the limit of no damping (mu -> 1) of the exact edge in dt^2 z, hence the strictest.
+
+        Raises:
+            ValueError: the scheme is not Nesterov's; the paper gives the bound for no other.
+        """
+        if not self.nesterov:
+            raise ValueError("the damping-free bound is for Nesterov momentum only")
+        return 4.0 / 3.0 * (1.0 + self.mu) / 2.0
+
+    def characteristic_polynomial(self, gain: float) -> Array:
+        """Return the coefficients, highest power first, of the polynomial of a mode of gain lr z."""
+        if self.nesterov:
+            return np.array([1.0, -(1.0 - gain) * (1.0 + self.mu), (1.0 - gain) * self.mu])
+        return np.array([1.0, -(1.0 + self.mu - gain), self.mu])
+
+    def amplification(self, gain: ArrayLike) -> Array:
+        """Return the spectral radius max |xi| of modes of gain lr z, elementwise."""
+        g = np.asarray(gain, dtype=np.float64)
+        trace = (1.0 - g) * (1.0 + self.mu) if self.nesterov else 1.0 + self.mu - g
+        determinant = (1.0 - g) * self.mu if self.nesterov else np.full_like(g, self.mu)
+        root = np.sqrt((trace**2 - 4.0 * determinant).astype(np.complex128))
+        radius: Array = np.maximum(np.abs(trace + root), np.abs(trace - root)) / 2.0
+        return radius
+
+    def advance(self, gradient: Array, buffer: Array | None) -> tuple[Array, Array]:
+        """Return the direction to step along and the new buffer; ``buffer`` is None at the first step."""
+        if self.mu == 0.0:
+            return gradient, gradient
+        buffer = gradient if buffer is None else self.mu * buffer + gradient
+        return (gradient + self.mu * buffer if self.nesterov else buffer), buffer
+
+
+def from_damping(dt: float, damping: float) -> tuple[float, float]:
+    """Return (lr, momentum) of the discretised K_tt + damping K_t = -gradient with time step dt (eq. 67-68).
+
+    lr = 2 dt^2 / (2 + damping dt) and momentum = (2 - damping dt) / (2 + damping dt).
+
+    Raises:
+        ValueError: dt is not positive, or damping dt is not in [0, 2], where the momentum would be negative.
+    """
+    if not dt > 0.0:
+        raise ValueError(f"the time step must be positive, not {dt}")
+    if not 0.0 <= damping * dt <= 2.0:
+        raise ValueError(f"damping * dt must lie in [0, 2], not {damping * dt}")
+    return 2.0 * dt**2 / (2.0 + damping * dt), (2.0 - damping * dt) / (2.0 + damping * dt)
+
+
+def to_damping(lr: float, momentum: float) -> tuple[float, float]:
+    """Return (dt, damping), the inverse of `from_damping`: dt = sqrt(2 lr / (1 + momentum)).
+
+    Raises:
+        ValueError: lr is not positive, or the momentum is not in [0, 1].
+    """
+    if not lr > 0.0:
+        raise ValueError(f"the learning rate must be positive, not {lr}")
+    if not 0.0 <= momentum <= 1.0:
+        raise ValueError(f"momentum must lie in [0, 1], not {momentum}")
+    dt = sqrt(2.0 * lr / (1.0 + momentum))
+    return dt, 2.0 * (1.0 - momentum) / (1.0 + momentum) / dt

@@ -1,0 +1,238 @@
+"""The one-layer convolutional network of the paper's section 5, its gradient, its linearisations and its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import isfinite
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lastbit.pde.activation import swish, swish_and_slope, swish_curvature
+from lastbit.pde.bounds import Bounds, stability_bounds
+from lastbit.pde.correlation import BOUNDARIES, METHODS, Correlation, choose_correlation
+from lastbit.pde.images import checked_image
+from lastbit.pde.linearisation import WINDOWS, Linearisation
+from lastbit.pde.momentum import Momentum
+from lastbit.pde.pooled_loss import LOSSES, PooledLoss
+
+Array = NDArray[np.floating]
+
+POOLS = ("sum", "mean")
+
+
+@dataclass(frozen=True, eq=False)
+class OneLayerCNN:
+    """f(K) = sigmoid(P), P = pool(r(I * K)): one image I, one kernel K, Swish r, cross-correlation * (eq. 6-7).
+
+    The loss is l(y, f) + (weight decay / 2) |K|^2. Everything is computed in the image's precision, float32 or
+    float64; kernels are converted to it. Kernels may carry leading batch axes, (..., W, W); a weight decay of
+    shape (...) then gives each its own.
+
+    Args:
+        image: I, a square matrix of finite numbers, (N, N).
+        kernel: W, the side of the kernel, 1 ... N.
+        label: y, 0 or 1.
+        beta: Swish's steepness, not negative.
+        pool: "sum", as in the paper's analysis, or "mean", as in its non-linear experiments.
+        boundary: "valid", "same" (zero padding, the odd zero at the end) or "circular".
+        objective: l, "cross-entropy" or "squared", (f - y)^2.
+        method: how correlations are computed: "fft", "direct" (a product with the image's distinct patches), or
+            "auto", the one expected to be faster. They agree to rounding.
+
+    Raises:
+        ValueError: an argument is not one of those.
+    """
+
+    image: NDArray[np.floating]  # (N, N), read-only
+    kernel: int = 32
+    label: int = 1
+    beta: float = 1.0
+    pool: str = "sum"
+    boundary: str = "valid"
+    objective: str = "cross-entropy"
+    method: str = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", checked_image(self.image))
+        size = self.image.shape[0]
+        if not 1 <= self.kernel <= size:
+            raise ValueError(f"the kernel must be 1 ... {size} pixels wide (the image's size), not {self.kernel}")
+        if self.label not in (0, 1):
+            raise ValueError(f"the label must be 0 or 1, not {self.label}")
+        if not (isfinite(self.beta) and self.beta >= 0.0):
+            raise ValueError(f"beta must be finite and at least 0, not {self.beta}")
+        _check_choice("pool", self.pool, POOLS)
+        _check_choice("boundary", self.boundary, BOUNDARIES)
+        _check_choice("objective", self.objective, tuple(LOSSES))
+        _check_choice("method", self.method, METHODS)
+
+    @cached_property
+    def correlation(self) -> Correlation:
+        """The correlation with the image; its transform or patches are computed once."""
+        return choose_correlation(self.image, self.kernel, self.boundary, self.method)
+
+    @cached_property
+    def scale(self) -> float:
+        """What pooling multiplies the sum over output positions by: 1 for a sum, 1 / M for a mean."""
+        return 1.0 if self.pool == "sum" else 1.0 / self.correlation.positions
+
+    def loss(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Array:
+        """Return the loss, shape (...)."""
+        return self.loss_and_gradient(kernels, weight_decay)[0]
+
+    def gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Array:
+        """Return the gradient in the kernel, a I * r'(I * K) + alpha K on the window (eq. 8-9), (..., W, W)."""
+        return self.loss_and_gradient(kernels, weight_decay)[1]
+
+    def loss_and_gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> tuple[Array, Array]:
+        """Return the loss, shape (...), and the gradient, (..., W, W), for one forward and one backward pass."""
+        k = self._checked_kernels(kernels)
+        alpha = np.asarray(weight_decay, k.dtype)
+        activation, slope = swish_and_slope(self.correlation.forward(k), self.beta)
+        pooled = self._pool(activation)
+        loss = self._loss.value(pooled, self.label) + 0.5 * alpha * np.sum(k * k, axis=(-2, -1))
+        residual = np.asarray(self.scale * self._loss.slope(pooled, self.label), k.dtype)
+        gradient = self.correlation.adjoint(slope)
+        gradient *= residual[..., None, None]
+        gradient += alpha[..., None, None] * k
+        return loss, gradient
+
+    def pooled(self, kernels: ArrayLike) -> Array:
+        """Return the pooled response P, shape (...); the network's output is sigmoid(P)."""
+        return self._pool(swish(self.response(kernels), self.beta))
+
+    def response(self, kernels: ArrayLike) -> Array:
+        """Return z = I * K at the distinct output positions, shape (..., U); see `correlation.multiplicity`."""
+        return self.correlation.forward(self._checked_kernels(kernels))
+
+    def residual(self, pooled: ArrayLike = 0.0) -> Array:
+        """Return a = dl/dP at a pooled response: f - y for cross-entropy, 2 (f - y) f (1 - f) for squared error."""
+        return self._loss.slope(np.asarray(pooled, np.float64), self.label)
+
+    def hessian_product(self, kernel: ArrayLike, weight_decay: float = 0.0) -> Callable[[Array], Array]:
+        """Return the loss's exact Hessian at a kernel (W, W), as a function that maps (..., W, W) to (..., W, W).
+
+        a Gram(r'') + l'' grad P grad P^T + alpha, all in float64.
+        """
+        k, corr = np.asarray(kernel, np.float64), self.double.correlation
+        z = corr.forward(self.double._checked_kernels(k))
+        activation, slope = swish_and_slope(z, self.beta)
+        pooled = self.double._pool(activation)
+        weights = float(self._loss.slope(pooled, self.label)) * self.scale * swish_curvature(z, self.beta)
+        pooled_gradient = self.scale * corr.adjoint(slope)
+        curvature = float(self._loss.curvature(pooled, self.label))
+
+        def product(direction: Array) -> Array:
+            overlap = np.tensordot(direction, pooled_gradient, axes=2)
+            result = corr.adjoint(weights * corr.forward(direction)) + weight_decay * direction
+            result += curvature * overlap[..., None, None] * pooled_gradient
+            return np.asarray(result)
+
+        return product
+
+    def transitioning(self, residual: float | None = None) -> Linearisation:
+        """Return the linear PDE around I * K = 0 with the residual a held constant (theorem 5.2).
+
+        Args:
+            residual: a; by default its value at an untrained network's P = 0, which is 1/2 - y for cross-entropy.
+        """
+        a = float(self.residual()) if residual is None else float(residual)
+        if not isfinite(a):
+            raise ValueError(f"the residual must be finite, not {residual}")
+        offset = float(self._loss.value(np.zeros(()), self.label))
+        return self._linear("transitioning", gram=a * self.beta / 2.0, source=a / 2.0, offset=offset)
+
+    def transitioning_moving_residual(self, pooled: float = 0.0) -> Linearisation:
+        """Return the linear PDE around I * K = 0 with the residual linear in K (appendix D.4).
+
+        a(P) is replaced by its tangent at ``pooled`` and P by its linear part <D, K> / 2. That shifts the constant
+        part to a - a' P, of either sign, and adds the rank-one term (a'/4) D D^T. At ``pooled`` = 0 it is the exact
+        first-order expansion of the gradient at K = 0.
+        """
+        a, slope, offset = self._residual_tangent(pooled)
+        return self._linear("transitioning", a * self.beta / 2.0, slope / 4.0, a / 2.0, offset)
+
+    def activated(self, pooled: float = 0.0) -> Linearisation:
+        """Return the linear PDE where I * K is far above 0: r(z) = z, and a linear around ``pooled`` (appendix D.5)."""
+        a, slope, offset = self._residual_tangent(pooled)
+        return self._linear("activated", rank_one=slope, source=a, offset=offset)
+
+    def not_activated(self) -> Linearisation:
+        """Return the linear PDE where I * K is far below 0: nothing but weight decay."""
+        return self._linear("not activated", offset=float(self._loss.value(np.zeros(()), self.label)))
+
+    def bounds(
+        self,
+        *,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        window: str = "exact",
+        residual: float | None = None,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        damping_free: bool = False,
+    ) -> Bounds:
+        """Return the stable weight decays at a learning rate, or learning rates at a weight decay (theorems 5.4, 5.6).
+
+        They are those of the transitioning regime; `lastbit.pde.regime_bounds` has the other two (table 3).
+        On a constant image all but frequency 0 vanish: the bounds are that of the mean of the kernel on one side and of
+        weight decay alone on the other. On a zero image weight decay alone is left.
+
+        Args:
+            lr: the learning rate; then the bounds are on weight decay. Give exactly one of lr and weight_decay.
+            weight_decay: the weight decay; then the bounds are on the learning rate.
+            window: "infinite" (the paper's Fourier bounds, eq. 14), "pixel" (a kernel of one entry, eq. 19) or
+                "exact" (the extreme eigenvalues of the operator on the W x W kernel).
+            residual: a, negative for label 1; by default its value at an untrained network's P = 0.
+            momentum: mu, see `Momentum`.
+            nesterov: whether the momentum is Nesterov's.
+            damping_free: take the paper's bound that holds for every damping, dt^2 z <= 4/3, for Nesterov's edge.
+
+        Raises:
+            ValueError: an argument is out of range.
+        """
+        _check_choice("window", window, WINDOWS)
+        scheme = Momentum(momentum, nesterov)
+        edge = scheme.damping_free_edge if damping_free else scheme.edge
+        linear = self.transitioning(residual)
+        return stability_bounds(linear, window=window, edge=edge, lr=lr, weight_decay=weight_decay)
+
+    @cached_property
+    def double(self) -> OneLayerCNN:
+        """This network in float64; itself if it is that already."""
+        return self if self.image.dtype == np.float64 else replace(self, image=self.image.astype(np.float64))
+
+    @property
+    def _loss(self) -> PooledLoss:
+        return LOSSES[self.objective]
+
+    def _residual_tangent(self, pooled: float) -> tuple[float, float, float]:
+        """Value at P = 0 and slope of the tangent to a(P) at ``pooled``, and at 0 the loss that it integrates to."""
+        point = np.asarray(pooled, np.float64)
+        a, slope = float(self.residual(point)), float(self._loss.curvature(point, self.label))
+        offset = float(self._loss.value(point, self.label)) - a * pooled + 0.5 * slope * pooled**2
+        return a - slope * pooled, slope, offset
+
+    def _linear(
+        self, regime: str, gram: float = 0.0, rank_one: float = 0.0, source: float = 0.0, offset: float = 0.0
+    ) -> Linearisation:
+        return Linearisation(regime, self.correlation, self.scale, gram, rank_one, source, offset)
+
+    def _pool(self, activation: Array) -> Array:
+        counts = self.correlation.multiplicity
+        total = activation.sum(axis=-1) if counts is None else activation @ counts
+        return np.asarray(total * total.dtype.type(self.scale))
+
+    def _checked_kernels(self, kernels: ArrayLike) -> Array:
+        k: Array = np.asarray(kernels, self.image.dtype)
+        if k.shape[-2:] != (self.kernel, self.kernel):
+            raise ValueError(f"kernels must be of shape (..., {self.kernel}, {self.kernel}), not {k.shape}")
+        return k
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
