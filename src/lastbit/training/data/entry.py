@@ -32,6 +32,7 @@ class Entry:
     sources: tuple[Source, ...] = ()  # in the order they are tried
     base: str = ""
     note: str = ""
+    instead: str = ""  # what to say when no source can be reached
 
     @property
     def stored(self) -> str:

