@@ -1,0 +1,23 @@
+"""Studies: the same training over seeds and noises, stored as it goes, and what the differences are worth."""
+
+from lastbit.study.controls import Controls, ControlsFailedError
+from lastbit.study.execute import Outcome
+from lastbit.study.fingerprint import fingerprint
+from lastbit.study.pool import local_pool
+from lastbit.study.recorder import Recorder
+from lastbit.study.results import Results
+from lastbit.study.study import Study, TrialFailedError
+from lastbit.study.trial import Trial
+
+__all__ = [
+    "Controls",
+    "ControlsFailedError",
+    "Outcome",
+    "Recorder",
+    "Results",
+    "Study",
+    "Trial",
+    "TrialFailedError",
+    "fingerprint",
+    "local_pool",
+]

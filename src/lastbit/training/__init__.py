@@ -1,0 +1,1 @@
+"""Data, networks, recipes and the training loop of the built-in studies."""

@@ -1,0 +1,51 @@
+"""`lastbit demo`: two minutes from nothing to a table, a verdict and a page."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.run_study import run_study
+from lastbit.cli.show import show
+from lastbit.cli.wrong_input import wrong_input
+from lastbit.noise import Scale
+from lastbit.report import write_report
+from lastbit.study import Results, Study
+from lastbit.training.catalogue import load_recipe
+from lastbit.training.loop import RecipeTraining
+
+_NOISES = (1, 3, 5, 7)
+_SEEDS = (1, 2, 3)
+_RECIPES = ("demo", "demo-swish")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the demo is kept.")] = Path("demo"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = os.cpu_count() or 1,
+    scale: Annotated[str, typer.Option(help="`paper`, or `smoke` for a few seconds.")] = "paper",
+    json: JsonOption = None,
+) -> None:
+    """See the last bit grow: a small network on bundled images, with ReLU and with Swish.
+
+    Each network is trained for several seeds, and for each seed again with nothing changed but the last bit of its
+    updates.
+
+    Example: `lastbit demo`
+    """
+    studies = [_run(recipe, out / recipe, workers, scale) for recipe in _RECIPES]
+    page = out / "report.html"
+    write_report([results.as_json() for results in studies], page)
+    write_json(json, {results.name: results.as_json() for results in studies})
+    if json != "-":
+        for results in studies:
+            show(results, console(json))
+        console(json).print(f"page: {page}", soft_wrap=True)
+
+
+def _run(recipe: str, out: Path, workers: int, scale: str) -> Results:
+    with wrong_input():
+        chosen = load_recipe(recipe, scale=scale)
+    study = Study(out, RecipeTraining(chosen), noises=[Scale(k) for k in _NOISES], seeds=_SEEDS)
+    return run_study(study, workers=workers, title=recipe)

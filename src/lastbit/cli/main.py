@@ -1,0 +1,41 @@
+"""The `lastbit` command: its subcommands, and how they end."""
+
+import sys
+
+import typer
+
+from lastbit.cli import data, demo, recipe, report, study
+
+app = typer.Typer(
+    name="lastbit",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="How far the last bit of floating-point arithmetic carries into training a neural network.",
+)
+app.command("demo")(demo.demo)
+app.command("study")(study.study)
+app.command("report")(report.report)
+app.add_typer(recipe.app, name="recipe")
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run the command line: exit 0 on success, 2 on wrong input with one line that says what is wrong, 130 on Ctrl-C."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        sys.exit(_complain(error.format_message(), error.exit_code))
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(_complain("stopped", 130))
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `head` does; nothing is left to say to anybody.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"lastbit: {message}", file=sys.stderr)  # noqa: T201
+    return code

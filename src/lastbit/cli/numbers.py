@@ -1,0 +1,22 @@
+"""Lists of whole numbers on the command line: `1,3,5` and `1-6`."""
+
+
+def parse_numbers(text: str, option: str) -> list[int]:
+    """Parse comma-separated whole numbers and ranges `FIRST-LAST`, in the order given.
+
+    Args:
+        text: such as `1,3,7-9`.
+        option: the option's name, for the message.
+
+    Raises:
+        ValueError: the text is something else, or a range runs backwards.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{option} {text!r}: write whole numbers and ranges, such as 1,3,5 or 1-6")
+        if dash and int(last) < int(first):
+            raise ValueError(f"{option} {text!r}: the range {part.strip()} runs backwards, write {last}-{first}")
+        numbers.extend(range(int(first), int(last or first) + 1))
+    return numbers

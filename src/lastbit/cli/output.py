@@ -1,0 +1,34 @@
+"""Results for people on the terminal, or as JSON for programs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lastbit.cli.wrong_input import WrongInputError
+from lastbit.study.files import to_json, write_atomically
+
+JsonOption = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; `-` for standard output.")
+]
+
+
+def console(json_target: str | None) -> Console:
+    """Where to write for people: standard output, or standard error where that belongs to the JSON."""
+    return Console(stderr=json_target == "-", highlight=False)
+
+
+def write_json(target: str | None, content: object) -> None:
+    """Write JSON to a file, or to standard output for `-`; nothing for None."""
+    if target is None:
+        return
+    text = to_json(content, indent=1) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(Path(target), text.encode())
+    except OSError as error:
+        raise WrongInputError(f"--json {target}: cannot write it: {error.strerror}") from None

@@ -1,0 +1,59 @@
+"""`lastbit study`: perturbed replicas of a recipe."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.run_study import run_study
+from lastbit.cli.show import show
+from lastbit.cli.wrong_input import wrong_input
+from lastbit.noise import Scale
+from lastbit.report import write_report
+from lastbit.study import Study
+from lastbit.training.catalogue import FULL, load_recipe
+from lastbit.training.device import choose_device
+from lastbit.training.loop import RecipeTraining
+from lastbit.training.task import check_available
+
+
+def study(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe, or a .toml file.")],
+    k: Annotated[str, typer.Option("--k", metavar="LIST", help="Noises: θ ← θ − (lr·k)·(d/k).")] = "1,3,5,7,9,11",
+    seeds: Annotated[str, typer.Option(metavar="LIST", help="Seeds of batch order and augmentation.")] = "1-6",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/RECIPE].")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = os.cpu_count() or 1,
+    scale: Annotated[str, typer.Option(help="`paper`, or a reduced scale of the recipe: laptop, smoke.")] = FULL,
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field.")] = None,
+    uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
+    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    json: JsonOption = None,
+) -> None:
+    """Train a recipe once for each pair of seed and noise, and say how far the last bit carries.
+
+    An interrupted study goes on where it stopped when the same command is given again.
+
+    Example: `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
+    """
+    with wrong_input():
+        chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
+        training = RecipeTraining(chosen, device=choose_device(device), root=root)
+        check_available(chosen, root=root)
+        whole = Study(
+            out or Path("runs") / f"{chosen.name}{'' if scale == FULL else f'-{scale}'}",
+            training,
+            noises=[Scale(number) for number in parse_numbers(k, "--k")],
+            seeds=parse_numbers(seeds, "--seeds"),
+            controlled=not uncontrolled,
+        )
+    results = run_study(whole, workers=workers, title=chosen.name)
+    page = whole.store.root / "report.html"
+    write_report([results.as_json()], page)
+    write_json(json, results.as_json())
+    if json != "-":
+        show(results, console(json))
+        console(json).print(f"page: {page}", soft_wrap=True)

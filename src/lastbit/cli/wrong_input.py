@@ -1,0 +1,27 @@
+"""A user's mistake, said in one line, with exit status 2."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+
+class WrongInputError(typer.TyperException):
+    """Ends the command with one line on standard error and exit status 2."""
+
+    exit_code = 2
+
+
+class FailedError(typer.TyperException):
+    """Ends the command with a message on standard error and exit status 1: the input was right, the outcome is not."""
+
+    exit_code = 1
+
+
+@contextmanager
+def wrong_input() -> Iterator[None]:
+    """Turn a ValueError of the block, where input is checked, into a clear end of the command."""
+    try:
+        yield
+    except ValueError as error:
+        raise WrongInputError(str(error)) from error

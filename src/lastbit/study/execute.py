@@ -1,0 +1,43 @@
+"""Runs one trial, in whichever process it is called."""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lastbit.study.arithmetic import repeatable_arithmetic
+from lastbit.study.fingerprint import fingerprint
+from lastbit.study.recorder import Recorder
+from lastbit.study.store import Store
+from lastbit.study.trial import Trial
+
+TrainFunction = Callable[[Recorder], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial went: stored, or failed with an exception of the training function's own."""
+
+    trial: Trial
+    error: str | None  # the traceback; None where the trial is stored
+
+
+def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str) -> Outcome:
+    """Run and store one trial with arithmetic that repeats.
+
+    Args:
+        train: called with the recorder; must be importable where this runs.
+        trial: which seed and noise.
+        root: the study's directory.
+        device: kind of device, for the fingerprint.
+    """
+    store = Store(root)
+    with repeatable_arithmetic():
+        recorder = store.begin(trial, fingerprint(device))
+        try:
+            train(recorder)
+        except Exception:
+            # The trial's code is the user's: what it raises belongs to this trial alone, the others go on.
+            return Outcome(trial, traceback.format_exc())
+    store.finish(trial, recorder)
+    return Outcome(trial, None)

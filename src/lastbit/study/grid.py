@@ -1,0 +1,45 @@
+"""A study's stored trials in their table: a row for each noise, a column for each seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from lastbit.noise import Noise
+from lastbit.study.spread import Table, spread
+from lastbit.study.store import StoredTrial
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Stored trials by place; an unfinished one is absent."""
+
+    noises: tuple[Noise, ...]  # the first is the one the others are compared with
+    seeds: tuple[int, ...]
+    stored: Mapping[tuple[int, int], StoredTrial]  # (index of the noise, index of the seed) -> trial
+    ids: Mapping[tuple[int, int], str]  # the same places -> trial id, for all trials
+
+    def values(self, metric: str) -> Table:
+        """Final values of a metric, shape (noises, seeds); NaN for a diverged or unfinished trial."""
+        table = np.full((len(self.noises), len(self.seeds)), np.nan)
+        for place, trial in self.stored.items():
+            value = trial.final(metric)
+            table[place] = np.nan if value is None else value
+        return table
+
+    def frame(self, metric: str) -> pl.DataFrame:
+        """The paper's Table 1: rows k, columns seeds, then STD (ddof 1) of each row; last a row of the columns' STD."""
+        values = self.values(metric)
+        seeds = {f"seed {seed}": _with_std(values[:, j]) for j, seed in enumerate(self.seeds)}
+        stds = [_std(row) for row in values]
+        return pl.DataFrame({"noise": [*(noise.label for noise in self.noises), "STD"], **seeds, "STD": [*stds, None]})
+
+
+def _with_std(column: Table) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in column] + [_std(column)]
+
+
+def _std(values: Table) -> float | None:
+    found = spread(values)
+    return None if found is None else found.std

@@ -1,0 +1,63 @@
+"""Writes what a trial finds into its directory while it runs."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from lastbit.noise import Noise
+from lastbit.study.files import to_json
+from lastbit.study.trial import Trial
+
+PREDICTIONS = "predictions.safetensors"
+METRICS = "metrics.jsonl"
+
+
+class Recorder:
+    """A running trial's seed, noise, and the place for its results: what a training function is given."""
+
+    def __init__(self, trial: Trial, directory: Path) -> None:
+        self.seed: int = trial.seed
+        self.noise: Noise = trial.noise
+        self.diverged_at: int | None = None  # step of the first loss that was not finite
+        self._directory = directory
+        (directory / "weights").mkdir(parents=True)
+        (directory / METRICS).touch()
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Record numbers that belong to the state after `step` updates; what is not finite is stored as null.
+
+        Raises:
+            TypeError: a metric that is not a number.
+        """
+        row = {name: _number(name, value) for name, value in metrics.items()}
+        with (self._directory / METRICS).open("a", encoding="utf-8") as file:
+            file.write(to_json({"step": int(step), **row}) + "\n")
+
+    def snapshot(self, step: int, weights: Mapping[str, Tensor] | nn.Module) -> None:
+        """Keep the weights after `step` updates, for comparing runs: a network, or name -> tensor."""
+        named = dict(weights.named_parameters()) if isinstance(weights, nn.Module) else weights
+        self._store(f"weights/{int(step):09d}.safetensors", named)
+
+    def save_predictions(self, labels: Tensor) -> None:
+        """Keep the final predicted labels of the test set, shape (examples,)."""
+        self._store(PREDICTIONS, {"labels": labels})
+
+    def mark_diverged(self, step: int) -> None:
+        """Say that the loss stopped being finite at `step`; a result, not an error."""
+        self.diverged_at = int(step)
+
+    def _store(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
+        (self._directory / name).write_bytes(save(plain))
+
+
+def _number(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"log({name}={value!r}): a metric is a number") from None
+    # An integral count such as the epoch reads better as 3 than as 3.0.
+    return int(number) if isinstance(value, int) and math.isfinite(number) else number

@@ -1,0 +1,164 @@
+"""Everything a study says, computed from its stored trials."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from lastbit.study.controls import Controls
+from lastbit.study.distances import Churn, Distance, layer_medians, noise_churn, seed_churn, weight_distances
+from lastbit.study.fingerprint import Fingerprint
+from lastbit.study.grid import Grid
+from lastbit.study.spread import Share, Spread, noise_share, noise_spread, sampling_error, seed_spread, spread
+from lastbit.study.verdict import verdict
+
+ACCURACY = "test_accuracy"
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study's numbers. Accuracies, their spreads and churn are in percent."""
+
+    name: str
+    settings: Mapping[str, Any]
+    grid: Grid
+    controls: Controls | None  # None where they were not run
+    per_noise: list[Spread | None]  # over seeds, one for each noise
+    per_seed: list[Spread | None]  # over noises, one for each seed
+    noise: Spread | None  # pooled over seeds
+    seed: Spread | None  # pooled over noises
+    share: Share | None  # noise.std / seed.std
+    sampling_error: float | None  # of one accuracy, by the finite test set
+    noise_churn: Churn | None
+    seed_churn: Churn | None
+    distances: list[Distance]
+    gradient_fluctuation: float | None  # median over epochs and unperturbed trials (paper, footnote 5)
+    fingerprints: list[Fingerprint]  # the different kinds of arithmetic, one is as it should be
+
+    @property
+    def verdict(self) -> str:
+        """The study in one sentence with numbers."""
+        return verdict(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain JSON, as `lastbit study --json` prints and the report draws it."""
+        return {
+            "name": self.name,
+            "settings": dict(self.settings),
+            "noises": [noise.label for noise in self.grid.noises],
+            "seeds": list(self.grid.seeds),
+            "controls": None if self.controls is None else dict(self.controls.agree),
+            "trials": list(_trial_rows(self.grid)),
+            "std": self._std_json(),
+            "sampling_error": self.sampling_error,
+            "churn": {"unit": "percent", "noise": _plain(self.noise_churn), "seed": _plain(self.seed_churn)},
+            "rel_l1": list(_distance_rows(self.grid, self.distances)),
+            "rel_l1_layers": _layer_rows(self.distances),
+            "gradient_fluctuation": self.gradient_fluctuation,
+            "fingerprints": self.fingerprints,
+            "verdict": self.verdict,
+        }
+
+    def _std_json(self) -> dict[str, Any]:
+        seeds = zip(self.grid.seeds, self.per_seed, strict=True)
+        noises = zip(self.grid.noises, self.per_noise, strict=True)
+        return {
+            "unit": "percent",
+            "ddof": 1,
+            "interval": "95 % chi-square",
+            "noise": {
+                "pooled": _plain(self.noise),
+                "per_seed": {str(seed): _plain(found) for seed, found in seeds},
+            },
+            "seed": {
+                "pooled": _plain(self.seed),
+                "per_noise": {noise.label: _plain(found) for noise, found in noises},
+            },
+            "noise_over_seed": _plain(self.share),
+        }
+
+
+def collect(
+    grid: Grid,
+    *,
+    name: str,
+    settings: Mapping[str, Any],
+    controls: Controls | None,
+    examples: int | None = None,
+) -> Results:
+    """Compute a study's results.
+
+    Args:
+        grid: the stored trials.
+        name: of the study.
+        settings: of the training.
+        controls: as they came out, or None where they were not run.
+        examples: size of the test set; by default the number of stored predictions.
+    """
+    table = grid.values(ACCURACY)
+    examples = examples or _examples(grid)
+    return Results(
+        name=name,
+        settings=settings,
+        grid=grid,
+        controls=controls,
+        per_noise=[spread(row) for row in table],
+        per_seed=[spread(column) for column in table.T],
+        noise=noise_spread(table),
+        seed=seed_spread(table),
+        share=noise_share(table),
+        sampling_error=None
+        if not examples or np.isnan(table).all()
+        else sampling_error(float(np.nanmean(table)), examples),
+        noise_churn=noise_churn(grid),
+        seed_churn=seed_churn(grid),
+        distances=weight_distances(grid),
+        gradient_fluctuation=_gradient_fluctuation(grid),
+        fingerprints=_distinct([trial.fingerprint for trial in grid.stored.values()]),
+    )
+
+
+def _examples(grid: Grid) -> int | None:
+    sizes = (labels.numel() for trial in grid.stored.values() if (labels := trial.predictions()) is not None)
+    return next(sizes, None)
+
+
+def _gradient_fluctuation(grid: Grid) -> float | None:
+    unperturbed = [trial for (noise, _), trial in grid.stored.items() if noise == 0]
+    values = [row.get("gradient_fluctuation") for trial in unperturbed for row in trial.metrics]
+    present = [value for value in values if value is not None]
+    return median(present) if present else None
+
+
+def _distinct(fingerprints: list[Fingerprint]) -> list[Fingerprint]:
+    return [found for i, found in enumerate(fingerprints) if found not in fingerprints[:i]]
+
+
+def _trial_rows(grid: Grid) -> Iterator[dict[str, Any]]:
+    for (i, j), trial in sorted(grid.stored.items(), key=lambda item: (item[0][1], item[0][0])):
+        last = {name: value for row in trial.metrics for name, value in row.items()}
+        yield {
+            "id": grid.ids[i, j],
+            "seed": grid.seeds[j],
+            **grid.noises[i].as_json(),
+            "status": trial.status,
+            "diverged_at": trial.diverged_at,
+            **last,
+            ACCURACY: trial.final(ACCURACY),
+        }
+
+
+def _distance_rows(grid: Grid, distances: list[Distance]) -> Iterator[dict[str, Any]]:
+    for distance in distances:
+        noise, seed = grid.noises[distance.noise].as_json(), grid.seeds[distance.seed]
+        yield {**noise, "seed": seed, "step": distance.step, "value": distance.rel_l1.value}
+
+
+def _layer_rows(distances: list[Distance]) -> list[dict[str, Any]]:
+    return [{"layer": layer, "step": step, "value": value} for (layer, step), value in layer_medians(distances).items()]
+
+
+def _plain(found: Spread | Share | Churn | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)

@@ -1,0 +1,146 @@
+"""Standard deviations of accuracies with their uncertainty, and how noise compares with batch order.
+
+The table of a study has a row for each noise k and a column for each seed s. Its model is that of a one-way random
+effect, y[k, s] = μ + S_s + N_ks: the seed moves all runs of its column together, last-bit noise moves each run on its
+own. Then the spread within a column estimates the noise, and the spread within a row noise and seed together.
+
+Intervals are chi-square (and F) intervals for normal data. With about six values a bootstrap interval of a standard
+deviation is far too short (it covers the truth about 80 % of the time when it claims 95 %, as a test here shows), while
+the chi-square interval is exact for normal data, which final accuracies nearly are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Table = NDArray[np.float64]  # (noises, seeds); NaN where a run has no value
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard deviation (ddof 1) and its 95 % chi-square interval, in the unit of the data."""
+
+    std: float
+    lower: float
+    upper: float
+    dof: float  # degrees of freedom behind it
+
+
+@dataclass(frozen=True)
+class Share:
+    """Spread by last-bit noise as a share of the spread that batch order and noise make together."""
+
+    value: float  # ratio of the two standard deviations
+    lower: float  # 95 % F interval, in [0, 1]
+    upper: float
+
+
+def spread(values: Table) -> Spread | None:
+    """Standard deviation of independent values; None for fewer than two. NaN counts as missing.
+
+    Args:
+        values: shape (n,).
+    """
+    present = values[~np.isnan(values)]
+    if len(present) < 2:
+        return None
+    return _with_interval(float(np.var(present, ddof=1)), len(present) - 1)
+
+
+def noise_spread(table: Table) -> Spread | None:
+    """Spread by last-bit noise at a fixed seed, pooled over seeds: the root of the columns' mean variance.
+
+    Columns are weighted by their degrees of freedom; None where no column has two values.
+    """
+    columns = [found for found in map(spread, table.T) if found is not None]
+    if not columns:
+        return None
+    dof = sum(column.dof for column in columns)
+    return _with_interval(sum(column.std**2 * column.dof for column in columns) / dof, dof)
+
+
+def seed_spread(table: Table) -> Spread | None:
+    """Spread by batch order at a fixed k, pooled over k: the root of the rows' mean variance.
+
+    Rows share their seeds, so they are not independent. With MS_s the mean square between seeds and MS_e that of the
+    interaction, the pooled variance is (MS_s + (K − 1) MS_e) / K, a sum of two independent mean squares. Its interval
+    is Graybill and Wang's (1980), since Satterthwaite's covers only about 90 % here; its degrees of freedom are
+    Satterthwaite's (1946). Only seeds with a value for every k count; None for fewer than two of them.
+    """
+    complete = _complete(table)
+    noises, seeds = complete.shape
+    if seeds < 2 or noises < 1:
+        return None
+    residual = complete - complete.mean(0) - complete.mean(1, keepdims=True) + complete.mean()
+    dofs = np.array([seeds - 1, max(1, (seeds - 1) * (noises - 1))])
+    shares = np.array([np.var(complete.mean(0), ddof=1), np.sum(residual**2) / (noises * (seeds - 1))])
+    return _sum_of_mean_squares(shares, dofs)
+
+
+def noise_share(table: Table) -> Share | None:
+    """How much of batch order's spread last-bit noise makes by itself: σ_noise / √(σ_seed² + σ_noise²).
+
+    The point estimate is the ratio of the two pooled standard deviations, as the paper compares them. The interval is
+    the exact one of the one-way random-effects model, from F = MS_between / MS_within (Searle, Casella & McCulloch
+    1992, section 3.6), cut to [0, 1]. Only seeds with a value for every k count; None where the table is too small or
+    nothing varies.
+    """
+    complete = _complete(table)
+    noises, seeds = complete.shape
+    noise, seed = noise_spread(complete), seed_spread(complete)
+    if noise is None or seed is None or seed.std == 0:
+        return None
+    within, between = noise.std**2, noises * np.var(complete.mean(0), ddof=1)
+    dof_within, dof_between = seeds * (noises - 1), seeds - 1
+    tail = (1 - LEVEL) / 2
+    f = between / within if within > 0 else np.inf
+    high = stats.f.ppf(1 - tail, dof_between, dof_within)
+    low = stats.f.ppf(tail, dof_between, dof_within)
+    return Share(noise.std / seed.std, _share(f / low, noises), _share(f / high, noises))
+
+
+def sampling_error(accuracy: float, examples: int) -> float:
+    """Binomial standard error, in percent, of an accuracy measured on a test set: √(p(1 − p)/n).
+
+    Args:
+        accuracy: percent.
+        examples: size of the test set.
+    """
+    p = accuracy / 100
+    return float(100 * np.sqrt(p * (1 - p) / examples))
+
+
+def least_difference(found: Spread) -> float:
+    """Smallest difference of two single runs that this spread does not explain (two-sided, 5 %): t · √2 · std."""
+    return float(stats.t.ppf((1 + LEVEL) / 2, found.dof) * np.sqrt(2) * found.std)
+
+
+def _with_interval(variance: float, dof: float) -> Spread:
+    tail = (1 - LEVEL) / 2
+    lower, upper = (np.sqrt(variance * dof / stats.chi2.ppf(q, dof)) for q in (1 - tail, tail))
+    return Spread(float(np.sqrt(variance)), float(lower), float(upper), float(dof))
+
+
+def _sum_of_mean_squares(parts: Table, dofs: Table) -> Spread:
+    """Interval of the root of a sum of independent mean squares (Graybill & Wang 1980), each `parts` of `dofs`."""
+    tail = (1 - LEVEL) / 2
+    variance = parts.sum()
+    below = (1 - dofs / stats.chi2.ppf(1 - tail, dofs)) * parts
+    above = (dofs / stats.chi2.ppf(tail, dofs) - 1) * parts
+    lower = max(0.0, variance - np.sqrt(np.sum(below**2)))
+    upper = variance + np.sqrt(np.sum(above**2))
+    dof = 1 / np.sum((parts / variance) ** 2 / dofs) if variance > 0 else dofs[0]
+    return Spread(float(np.sqrt(variance)), float(np.sqrt(lower)), float(np.sqrt(upper)), float(dof))
+
+
+def _complete(table: Table) -> Table:
+    return table[:, ~np.isnan(table).any(0)]
+
+
+def _share(f_ratio: float, noises: int) -> float:
+    seed_over_noise = max(0.0, (f_ratio - 1) / noises)
+    return float(1 / np.sqrt(1 + seed_over_noise))

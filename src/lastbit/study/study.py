@@ -1,0 +1,185 @@
+"""A study: the same training over seeds and noises, with controls, stored as it goes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lastbit.noise import Noise
+from lastbit.study.controls import Controls, ControlsFailedError
+from lastbit.study.execute import Outcome, TrainFunction, run_trial
+from lastbit.study.grid import Grid
+from lastbit.study.results import ACCURACY, Results, collect
+from lastbit.study.store import Store
+from lastbit.study.trial import Trial
+
+FORMAT = 1
+
+
+class TrialFailedError(RuntimeError):
+    """Trials whose training function raised; the others of the study are stored."""
+
+    def __init__(self, failures: Sequence[Outcome]) -> None:
+        self.failures = tuple(failures)
+        first = failures[0]
+        super().__init__(f"{len(failures)} trial(s) failed, first {first.trial.label}:\n{first.error}")
+
+
+class Study:
+    """Trains once for each pair of seed and noise, and compares what came out.
+
+    Args:
+        out: the study's directory; an interrupted study in it goes on where it stopped.
+        train: called with a `Recorder`, whose `seed` and `noise` it uses and to which it gives metrics, weight
+            snapshots and predictions. Importable by name where an executor with other processes is used.
+        noises: the first is what the others are compared with; by custom `Scale(1)`, which changes nothing.
+        seeds: of batch order and augmentation.
+        name: for people; by default the training's own.
+        settings: plain JSON that identifies the training besides seed and noise. By default `train.settings`, else
+            the function's qualified name.
+        controlled: run the controls and refuse to go on where they fail.
+
+    Raises:
+        ValueError: no noise, no seed, or one twice.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        train: TrainFunction,
+        *,
+        noises: Iterable[Noise],
+        seeds: Iterable[int],
+        name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        controlled: bool = True,
+    ) -> None:
+        self.noises, self.seeds, self.controlled = tuple(noises), tuple(seeds), controlled
+        _check_distinct("noise", [noise.label for noise in self.noises])
+        _check_distinct("seed", self.seeds)
+        self.train = train
+        self.settings = dict(settings if settings is not None else _own_settings(train))
+        self.name = name or str(self.settings.get("name", "study"))
+        self.store = Store(Path(out))
+
+    def trials(self) -> list[Trial]:
+        """The trials of the table, seed by seed."""
+        return [Trial(self.settings, seed, noise) for seed in self.seeds for noise in self.noises]
+
+    def control_trials(self) -> dict[str, Trial]:
+        """The runs that must be bit-identical at the first seed: `baseline` and each control by name."""
+        if not self.controlled:
+            return {}
+        seed, noise = self.seeds[0], self.noises[0]
+        baseline = Trial(self.settings, seed, noise.baseline())
+        controls = {name: Trial(self.settings, seed, control) for name, control in noise.controls().items()}
+        # A control equal to the baseline is the same run again.
+        repeated = {
+            name: Trial(self.settings, seed, trial.noise, replica=1) if trial.id == baseline.id else trial
+            for name, trial in controls.items()
+        }
+        return {"baseline": baseline, **repeated}
+
+    def pending(self) -> list[Trial]:
+        """Trials that are not stored yet, controls first."""
+        wanted = {trial.id: trial for trial in [*self.control_trials().values(), *self.trials()]}
+        return [trial for trial in wanted.values() if not self.store.has(trial)]
+
+    def run(self, executor: Executor | None = None, *, on_trial: Callable[[Outcome], None] | None = None) -> Results:
+        """Run what is not stored yet and return the results of the whole study.
+
+        Args:
+            executor: any `concurrent.futures.Executor`; without one, trials run in this process one after another.
+            on_trial: called after each trial.
+
+        Raises:
+            ValueError: the directory holds something else.
+            ControlsFailedError: runs that must be bit-identical are not; trials not yet begun are left out.
+            TrialFailedError: the training function raised; raised after all other trials have ended.
+        """
+        self.store.claim(self.description())
+        self.store.clear_running()
+        failures, controls = [], self._checked_controls()
+        for outcome in self._outcomes(executor):
+            if on_trial is not None:
+                on_trial(outcome)
+            if outcome.error is not None:
+                failures.append(outcome)
+            controls = controls or self._checked_controls()
+        if failures:
+            raise TrialFailedError(failures)
+        return self.results()
+
+    def controls(self) -> Controls | None:
+        """Which controls agree, once all of them are stored; None before, and for an uncontrolled study."""
+        trials = self.control_trials()
+        if not trials or not all(self.store.has(trial) for trial in trials.values()):
+            return None
+        digests = {name: self.store.load(trial).digest for name, trial in trials.items()}
+        return Controls({name: digest == digests["baseline"] for name, digest in digests.items() if name != "baseline"})
+
+    def grid(self) -> Grid:
+        """The stored trials in their table."""
+        places = [(i, j) for j in range(len(self.seeds)) for i in range(len(self.noises))]
+        trials = dict(zip(places, self.trials(), strict=True))
+        stored = {place: self.store.load(trial) for place, trial in trials.items() if self.store.has(trial)}
+        return Grid(self.noises, self.seeds, stored, {place: trial.id for place, trial in trials.items()})
+
+    def results(self) -> Results:
+        """What the stored trials say, complete or not."""
+        return collect(self.grid(), name=self.name, settings=self.settings, controls=self.controls())
+
+    def table(self, metric: str = ACCURACY) -> pl.DataFrame:
+        """The paper's Table 1: a row for each noise, a column for each seed, STD (ddof 1) of rows and columns.
+
+        Args:
+            metric: a name given to `log`; its last value counts.
+        """
+        return self.grid().frame(metric)
+
+    def _outcomes(self, executor: Executor | None) -> Iterator[Outcome]:
+        device = getattr(self.train, "device", "cpu")
+        job = partial(run_trial, self.train, root=self.store.root, device=device)
+        if executor is None:
+            yield from (job(trial) for trial in self.pending())
+            return
+        futures = [executor.submit(job, trial) for trial in self.pending()]
+        try:
+            yield from (future.result() for future in as_completed(futures))
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _checked_controls(self) -> Controls | None:
+        controls = self.controls()
+        if controls is not None and not controls.passed:
+            raise ControlsFailedError(controls)
+        return controls
+
+    def description(self) -> dict[str, Any]:
+        """The study as plain JSON, as `study.json` keeps it."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "settings": self.settings,
+            "noises": [noise.as_json() for noise in self.noises],
+            "seeds": list(self.seeds),
+            "controlled": self.controlled,
+        }
+
+
+def _own_settings(train: TrainFunction) -> Mapping[str, Any]:
+    function = f"{getattr(train, '__module__', '')}.{getattr(train, '__qualname__', type(train).__qualname__)}"
+    settings: Mapping[str, Any] = getattr(train, "settings", {"name": function})
+    return settings
+
+
+def _check_distinct(what: str, values: Sequence[object]) -> None:
+    if not values:
+        raise ValueError(f"a study needs at least one {what}")
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{what} {', '.join(twice)} is given twice: each counts once")

@@ -1,0 +1,37 @@
+"""A trial: one training of a study, identified by a hash of all that decides its outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lastbit.noise import Noise
+from lastbit.study.files import sha256, to_json
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is trained, with which seed and noise; `replica` tells repetitions of the very same trial apart."""
+
+    settings: Mapping[str, Any]  # plain JSON: whatever decides the training besides seed and noise
+    seed: int
+    noise: Noise
+    replica: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The trial as plain JSON, from which its id is made."""
+        return {
+            "settings": dict(self.settings),
+            "seed": self.seed,
+            "noise": self.noise.as_json(),
+            "replica": self.replica,
+        }
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits of the SHA-256 of the trial's canonical JSON."""
+        return sha256(to_json(self.as_json()).encode())[:16]
+
+    @property
+    def label(self) -> str:
+        """For people: `seed 1, k=3`."""
+        return f"seed {self.seed}, {self.noise.label}" + (f", repeat {self.replica}" if self.replica else "")

@@ -1,0 +1,120 @@
+"""Built-in and user recipes: TOML files, each its own or based on another, with reduced scales and changes on top.
+
+A recipe file holds the fields of `Recipe`, and beside them
+
+- `based_on = "NAME"`: start from that built-in recipe; this file's fields replace its fields one by one;
+- `[scale.laptop]`, `[scale.smoke]`: fields that a reduced scale replaces, with `cuts` saying what it leaves out.
+"""
+
+import json
+import tomllib
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lastbit.training.recipe import Recipe
+from lastbit.training.recipe_error import RecipeError, explain
+
+FULL = "paper"
+_BUILT_IN = resources.files("lastbit.training") / "recipes"
+
+
+def recipe_names() -> list[str]:
+    """Names of the built-in recipes, sorted."""
+    return sorted(file.name.removesuffix(".toml") for file in _BUILT_IN.iterdir() if file.name.endswith(".toml"))
+
+
+def load_recipe(source: str, *, scale: str = FULL, changes: tuple[str, ...] = ()) -> Recipe:
+    """Read a built-in recipe by name or a user's by the path of its TOML file.
+
+    Args:
+        source: a name of `recipe_names()`, or a path ending in `.toml`.
+        scale: `paper` for the recipe as it stands, or one of its reduced scales.
+        changes: such as `optimizer.lr=0.05`, applied last; the value is TOML, or a bare word.
+
+    Raises:
+        RecipeError: an unknown name, scale or field, or a value that is not allowed, said in one line.
+    """
+    fields = _read(source)
+    scales = fields.pop("scale", {})
+    if scale != FULL:
+        fields = _merge(fields, _choose_scale(scales, scale, source)) | {"scale": scale}
+    for change in changes:
+        fields = _merge(fields, _parse_change(change))
+    try:
+        # Through JSON, where strict still lets a list become a tuple and an integer a float, but no string a number.
+        return Recipe.model_validate_json(json.dumps(fields, default=str), strict=True)
+    except ValidationError as error:
+        raise explain(error, Recipe, source) from None
+
+
+def scale_names(source: str) -> list[str]:
+    """The reduced scales a recipe has, besides `paper`."""
+    return sorted(_read(source).get("scale", {}))
+
+
+def _read(source: str) -> dict[str, Any]:
+    fields = _parse(_text(source), source)
+    base = fields.pop("based_on", None)
+    fields.setdefault("name", Path(source).name.removesuffix(".toml"))
+    return _merge(_read(base), fields) if base is not None else fields
+
+
+def _text(source: str) -> str:
+    if source.endswith(".toml"):
+        return _user_text(Path(source))
+    if source not in recipe_names():
+        close = get_close_matches(source, recipe_names(), n=3) or recipe_names()
+        raise RecipeError(
+            f"there is no recipe {source!r}: nearest are {', '.join(close)} (or the path of a .toml file)"
+        )
+    return (_BUILT_IN / f"{source}.toml").read_text(encoding="utf-8")
+
+
+def _user_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source} is not valid TOML: {error}") from None
+
+
+def _choose_scale(scales: dict[str, Any], scale: str, source: str) -> dict[str, Any]:
+    if scale not in scales:
+        raise RecipeError(f"{source} has no scale {scale!r}: allowed are {', '.join([FULL, *sorted(scales)])}")
+    chosen: dict[str, Any] = scales[scale]
+    return chosen
+
+
+def _parse_change(change: str) -> dict[str, Any]:
+    field, equals, value = (part.strip() for part in change.partition("="))
+    if not equals or not field or not value:
+        raise RecipeError(f"--set {change!r}: write FIELD=VALUE, such as optimizer.lr=0.05")
+    try:
+        return tomllib.loads(f"{field} = {value}")
+    except tomllib.TOMLDecodeError:
+        return _bare_word(field, value)
+
+
+def _bare_word(field: str, value: str) -> dict[str, Any]:
+    nested: Any = value
+    for part in reversed(field.split(".")):
+        nested = {part: nested}
+    return dict(nested)
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        both_tables = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both_tables else value
+    return merged

@@ -1,0 +1,101 @@
+"""Recipes: everything that decides a training run except its seed and its noise, as plain validated data."""
+
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+ModelName = Literal["small-cnn", "resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "vgg16bn"]
+
+
+class Settings(BaseModel):
+    """Frozen settings that refuse fields they do not know and do not turn one type into another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(Settings):
+    """Which images, how many of them, and how they are prepared."""
+
+    name: str  # a data set of `lastbit data list`
+    train: Count | None = None  # use the first so many training images; None for all
+    test: Count | None = None  # use the first so many test images; None for all
+    pad: Annotated[int, Field(ge=0, le=64)] = 0  # black pixels added on each side, before anything else
+    augment: bool = False  # random crop after padding by 4, and random horizontal flip
+    mean: tuple[float, ...] = (0.5,)  # per channel, of pixels in [0, 1]
+    std: tuple[Positive, ...] = (0.5,)  # per channel
+
+
+class ModelSettings(Settings):
+    """Which network."""
+
+    name: ModelName
+    activation: Literal["relu", "swish"] = "relu"
+    beta: Positive = 1.0  # of Swish, z · σ(βz); ReLU has none
+
+
+class OptimizerSettings(Settings):
+    """Which optimizer, with the settings of torch's class of that name."""
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: Positive
+    weight_decay: NonNegative = 0.0
+    momentum: Fraction = 0.0  # sgd only
+    nesterov: bool = False  # sgd only
+    dampening: Fraction = 0.0  # sgd only
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # adam and adamw only
+    eps: Positive = 1e-8  # adam and adamw only
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError("nesterov = true needs momentum > 0 and dampening = 0")
+        return self
+
+
+class ScheduleSettings(Settings):
+    """A step schedule of the learning rate."""
+
+    milestones: tuple[Count, ...] = ()  # epochs after which the learning rate is multiplied by `factor`
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must increase, got {list(self.milestones)}")
+        return self
+
+
+class MeasureSettings(Settings):
+    """What is recorded along the way; it never changes the training."""
+
+    snapshot_epochs: Count = 1  # after the log-spaced steps of the first epoch, weights are kept every so many epochs
+    fluctuation_epochs: Count | None = None  # measure the gradient fluctuation every so many epochs; None for never
+    fluctuation_batches: Annotated[int, Field(ge=2)] = 8  # batches whose mean gradient is the reference
+
+
+class Recipe(Settings):
+    """A training run but for its seed (batch order, augmentation) and its noise."""
+
+    name: str
+    description: str = ""
+    scale: str = "paper"  # `paper` for the full recipe
+    cuts: str = ""  # what a reduced scale leaves out of the full recipe, in words
+    data: DataSettings
+    model: ModelSettings
+    optimizer: OptimizerSettings
+    schedule: ScheduleSettings = ScheduleSettings()
+    measure: MeasureSettings = MeasureSettings()
+    epochs: Count
+    batch_size: Count
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    init_seed: Annotated[int, Field(ge=0)] = 0  # of the initial weights, the same in every trial
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The arithmetic of weights, gradients and activations."""
+        return {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}[self.dtype]

@@ -1,0 +1,32 @@
+"""What a training run is given, and where it leaves what it found."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import Tensor
+
+from lastbit.noise import Noise
+
+
+class Run(Protocol):
+    """One trial as the training sees it: its seed and noise, and a place for its results."""
+
+    @property
+    def seed(self) -> int:
+        """Decides batch order and augmentation."""
+
+    @property
+    def noise(self) -> Noise:
+        """Disturbs the last bit of each update."""
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Record numbers that belong to the state after `step` updates."""
+
+    def snapshot(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Keep the weights after `step` updates."""
+
+    def save_predictions(self, labels: Tensor) -> None:
+        """Keep the final predicted labels of the test set, shape (examples,)."""
+
+    def mark_diverged(self, step: int) -> None:
+        """Say that the loss stopped being finite at `step`; a result, not an error."""
