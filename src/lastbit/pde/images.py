@@ -34,14 +34,18 @@ def read_image(path: str | Path) -> NDArray[np.floating]:
     Raises:
         ValueError: the file cannot be read as an image, or the image is not square and finite.
     """
-    path = Path(path)
     try:
-        if path.suffix == ".npy":
-            return checked_image(np.load(path, allow_pickle=False))
-        with Image.open(path) as picture:
-            return checked_image(np.asarray(picture.convert("L"), dtype=np.float64) / 255.0)
-    except (OSError, EOFError, UnidentifiedImageError) as error:
+        pixels = _read_pixels(Path(path))
+    except (OSError, EOFError, ValueError, UnidentifiedImageError) as error:
         raise ValueError(f"cannot read an image from {path}: {error}") from error
+    return checked_image(pixels)
+
+
+def _read_pixels(path: Path) -> NDArray[np.generic]:
+    if path.suffix == ".npy":
+        return np.asarray(np.load(path, allow_pickle=False))
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("L"), dtype=np.float64) / 255.0
 
 
 def checked_image(image: ArrayLike) -> NDArray[np.floating]:

@@ -42,9 +42,9 @@ def _cross_entropy_curvature(pooled: Array, label: int) -> Array:
 
 
 LOSSES: dict[str, PooledLoss] = {
-    # log(1 + exp P) - y P is the cross-entropy of sigmoid(P), finite however large |P| is.
+    # log(1 + exp(-P)) for label 1, log(1 + exp P) for label 0: finite and accurate however large |P| is.
     "cross-entropy": PooledLoss(
-        value=lambda pooled, label: np.logaddexp(0.0, pooled) - label * pooled,
+        value=lambda pooled, label: np.logaddexp(0.0, (1 - 2 * label) * pooled),
         slope=lambda pooled, label: expit(pooled) - label,
         curvature=_cross_entropy_curvature,
     ),

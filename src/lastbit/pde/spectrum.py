@@ -8,15 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 Array = NDArray[np.floating]
 
-# Up to this many kernel entries the operator is written out and diagonalised densely.
-DENSE_LIMIT = 100
+# Up to this many kernel entries (16 x 16) the operator is written out and diagonalised densely: no slower than
+# Lanczos by then, and nothing is left to converge. It is written out a few columns at a time, to bound the memory.
+DENSE_LIMIT = 256
+COLUMNS = 16
+# Up to this many (48 x 48), it is where Lanczos fails: at an end of the spectrum that is a tight cluster.
+DENSE_FALLBACK = 2304
 # Residuals asked of an eigenpair, relative to the bound on the operator's norm, each in at most RESTARTS restarts.
-# An eigenvalue's error is at most the residual, and of the order of its square over the gap to the next one: an
-# end that is a tight cluster misses the first tolerances and hardly suffers by it.
+# An eigenvalue's error is at most the residual, and of the order of its square over the gap to the next one.
 TOLERANCES = (1e-10, 1e-7, 1e-4)
 RESTARTS = 50
 
@@ -63,13 +67,25 @@ def eigenvalue_extremes(
         side: W.
         norm_bound: an upper bound on the operator's norm, 0 for the zero operator.
         start: approximate eigenvectors (W, W) of the lowest and the highest end, to start from.
+
+    Raises:
+        ArithmeticError: an end of the spectrum of a very large kernel did not converge to any tolerance.
     """
-    if side * side <= DENSE_LIMIT or norm_bound == 0.0:
-        return _dense_extremes(product, side)
+    entries = side * side
+    if norm_bound == 0.0:  # any vector is an eigenvector
+        mode = _eigen_mode(product, np.full((side, side), 1.0 / side))
+        return Spectrum(mode, mode, products=1)
+    if entries <= DENSE_LIMIT:
+        return _dense_extremes(product, side, 0)
     counter = _Counter(product)
-    vectors = (_top_eigenvector(counter, side, norm_bound, sign, v) for sign, v in zip((-1.0, 1.0), start, strict=True))
-    lowest, highest = (_eigen_mode(counter, vector) for vector in vectors)
-    return Spectrum(lowest, highest, products=counter.calls)
+    for tolerance in TOLERANCES:
+        with contextlib.suppress(ArpackNoConvergence):
+            ends = zip((-1.0 / norm_bound, 1.0 / norm_bound), start, strict=True)
+            lowest, highest = [_top_eigenvector(counter, side, factor, v, tolerance) for factor, v in ends]
+            return Spectrum(_eigen_mode(counter, lowest), _eigen_mode(counter, highest), products=counter.calls)
+        if entries <= DENSE_FALLBACK:
+            return _dense_extremes(product, side, counter.calls)
+    raise ArithmeticError(f"no extreme eigenvalue of the operator on {side} x {side} kernels converged")
 
 
 @dataclass
@@ -87,31 +103,30 @@ def _frequency_mode(symbol: Array, index: np.intp) -> Mode:
     return Mode(float(symbol[row, column]), (int(row), int(column)), None, 0.0)
 
 
-def _dense_extremes(product: Callable[[Array], Array], side: int) -> Spectrum:
-    if side * side > DENSE_LIMIT:  # the zero operator: any vector is an eigenvector
-        mode = _eigen_mode(product, np.full((side, side), 1.0 / side))
-        return Spectrum(mode, mode, products=1)
-    matrix = product(np.eye(side * side).reshape(-1, side, side)).reshape(side * side, side * side)
-    vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)[1]
-    lowest, highest = (_eigen_mode(product, vectors[:, i].reshape(side, side)) for i in (0, -1))
-    return Spectrum(lowest, highest, products=side * side + 2)
+def _dense_extremes(product: Callable[[Array], Array], side: int, spent: int) -> Spectrum:
+    entries = side * side
+    units = np.eye(entries).reshape(-1, side, side)
+    columns = [product(units[i : i + COLUMNS]) for i in range(0, entries, COLUMNS)]
+    matrix = np.concatenate(columns).reshape(entries, entries)
+    vectors = [eigh((matrix + matrix.T) / 2.0, subset_by_index=(i, i))[1] for i in (0, entries - 1)]
+    lowest, highest = (_eigen_mode(product, vector.reshape(side, side)) for vector in vectors)
+    return Spectrum(lowest, highest, products=spent + entries + 2)
 
 
 def _top_eigenvector(
-    product: Callable[[Array], Array], side: int, norm_bound: float, sign: float, start: Array | None
+    product: Callable[[Array], Array], side: int, factor: float, start: Array | None, tolerance: float
 ) -> Array:
+    """Return the eigenvector of the largest eigenvalue of 1 + factor x operator."""
+
     def shifted(vector: Array) -> Array:
         square = vector.reshape(side, side)
-        return (square + (sign / norm_bound) * product(square)).ravel()
+        return (square + factor * product(square)).ravel()
 
     # A fixed start, so that the same question has the same answer; ARPACK's own is drawn at random.
     v0 = np.random.RandomState(0).randn(side * side) if start is None else start.ravel()
     operator = LinearOperator((side * side, side * side), matvec=shifted, dtype=np.float64)
-    for tolerance in TOLERANCES:
-        with contextlib.suppress(ArpackNoConvergence):
-            vectors = eigsh(operator, k=1, which="LA", v0=v0, tol=tolerance, ncv=40, maxiter=RESTARTS)[1]
-            return np.asarray(vectors[:, 0]).reshape(side, side)
-    raise ArithmeticError(f"no extreme eigenvalue of the operator on {side} x {side} kernels converged")
+    vectors = eigsh(operator, k=1, which="LA", v0=v0, tol=tolerance, ncv=40, maxiter=RESTARTS)[1]
+    return np.asarray(vectors[:, 0]).reshape(side, side)
 
 
 def _eigen_mode(product: Callable[[Array], Array], vector: Array) -> Mode:

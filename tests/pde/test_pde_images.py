@@ -1,0 +1,73 @@
+"""Images, kernels, and what is refused."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lastbit.pde.images import checked_image, checkerboard, noise, random_kernel, read_image
+
+
+def test_checkerboard_is_minus_one_where_row_plus_column_is_even():
+    board = checkerboard(3)
+    np.testing.assert_array_equal(board, [[-1, 1, -1], [1, -1, 1], [-1, 1, -1]])
+
+
+def test_noise_and_kernels_come_from_the_legacy_generator():
+    np.testing.assert_array_equal(noise(5, 7), np.random.RandomState(7).randn(5, 5))
+    np.testing.assert_array_equal(random_kernel(4, 7), np.random.RandomState(7).randn(4, 4))
+
+
+def test_pictures_are_read_as_grey_levels(tmp_path):
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.array([[0, 255], [51, 102]], np.uint8)).save(path)
+    np.testing.assert_array_equal(read_image(path), [[0.0, 1.0], [0.2, 0.4]])
+
+
+def test_arrays_are_read_as_they_are(tmp_path):
+    path = tmp_path / "image.npy"
+    np.save(path, noise(6, 1).astype(np.float32))
+    image = read_image(path)
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image, noise(6, 1).astype(np.float32))
+
+
+def test_checked_image_is_a_read_only_copy():
+    original = np.ones((2, 2), int)
+    image = checked_image(original)
+    original[0, 0] = 5
+    assert image[0, 0] == 1.0
+    assert image.dtype == np.float64
+    assert not image.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((3, 4)), r"must be a square matrix .* not of shape \(3, 4\)"),
+        (np.zeros((0, 0)), r"not of shape \(0, 0\)"),
+        (np.zeros(4), "square matrix"),
+        (np.full((2, 2), np.nan), "holds NaN or infinity"),
+        (np.full((2, 2), -np.inf), "holds NaN or infinity"),
+        (np.full((2, 2), 1j), "must hold real numbers, not complex128"),
+    ],
+)
+def test_wrong_images_are_refused(image, message):
+    with pytest.raises(ValueError, match=message):
+        checked_image(image)
+
+
+@pytest.mark.parametrize("name", ["missing.png", "missing.npy", "text.png", "text.npy", "objects.npy", "wide.npy"])
+def test_unreadable_files_are_refused(tmp_path, name):
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.npy").write_text("no array")
+    np.save(tmp_path / "objects.npy", np.array([{}, []], object), allow_pickle=True)
+    np.save(tmp_path / "wide.npy", np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=f"cannot read an image from .*{name}|square matrix"):
+        read_image(tmp_path / name)
+
+
+def test_wrong_sizes_and_seeds_are_named():
+    with pytest.raises(ValueError, match="at least 1 pixel, not 0"):
+        checkerboard(0)
+    with pytest.raises(ValueError, match=r"0 \.\.\. 2\*\*32 - 1, not -1"):
+        noise(4, -1)
