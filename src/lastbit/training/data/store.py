@@ -48,7 +48,8 @@ def read(path: Path, expected: Mapping[str, str]) -> dict[str, Bytes]:
         FileNotFoundError, PermissionError: as the system says.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, because numpy leaves its own handle open when the archive turns out to be damaged.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays: dict[str, Bytes] = {name: archive[name] for name in archive.files}
     except (FileNotFoundError, PermissionError):
         raise
