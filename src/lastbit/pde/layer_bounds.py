@@ -1,0 +1,207 @@
+"""Stable learning rates and weight decays of every convolution in a user's network (paper, section 5.5).
+
+Theorem 5.7 says that each layer of a network obeys the one-layer bounds, its input in place of the image and its
+backpropagated signal in place of the residual. `layer_bounds` measures that for real layers, four ways, from the
+paper's closed form to the exact Hessian block of the layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lastbit.pde.layer_operator import Call, Evaluation, LayerBlock, Loss
+from lastbit.pde.layer_spectrum import BlockSpectrum, Extremes, block_spectrum
+from lastbit.pde.layer_symbol import ClosedForm, closed_form
+from lastbit.pde.layer_training import LayerTraining, plan_layers
+
+Kind = Literal["closed-form", "pixel", "frozen", "gauss-newton", "hessian"]
+
+
+@dataclass(frozen=True)
+class LayerBounds:
+    """What keeps one convolution stable under gradient descent on a batch, all other parameters held.
+
+    Stable means 0 < lr (c + weight_decay) < edge for every curvature c of the layer. The layer's own bound is
+    necessary for the network's: the largest curvature of all parameters together is at least that of any layer.
+
+    Attributes:
+        closed_form: the paper's closed form: spectrum of the layer's input (infinite window, and `closed_form.pixel`)
+            times curvature weights averaged over positions.
+        frozen: exact block operator with the residual frozen, d2<a, f>/dW2 with a = dloss/doutputs, which is what
+            the paper linearises. It is zero almost everywhere in piecewise-linear networks (ReLU, max-pooling), up to
+            what batch normalisation in training mode adds, and then the closed form is too.
+        gauss_newton: exact Gauss-Newton block, which the paper drops; never negative for a convex loss.
+        hessian: exact Hessian block of the loss, the sum of the two.
+        frozen_share: share of the frozen part in hessian.highest (its Rayleigh quotient along the top eigenvector,
+            over hessian.highest); outside [0, 1] where the parts oppose each other.
+    """
+
+    name: str
+    weight_shape: tuple[int, ...]  # channels out, channels in per group, kernel height, kernel width
+    input_shapes: tuple[tuple[int, ...], ...]  # samples, channels, height, width; one for each call
+    output_shapes: tuple[tuple[int, ...], ...]
+    weight_decay: float
+    edge: float  # 2 for gradient descent, 2 (1 + mu) for heavy ball, (2 + 2 mu) / (1 + 2 mu) for Nesterov
+    closed_form: ClosedForm
+    frozen: BlockSpectrum
+    gauss_newton: BlockSpectrum
+    hessian: BlockSpectrum
+    frozen_share: float
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether the frozen part vanishes, so that the paper's linearisation has nothing to say of this layer."""
+        return self.frozen.lowest == self.frozen.highest == 0
+
+    def extremes(self, kind: Kind = "hessian") -> Extremes:
+        """Lowest and highest curvature of the layer by one of the descriptions."""
+        described: dict[Kind, Extremes] = {
+            "closed-form": self.closed_form,
+            "pixel": self.closed_form.pixel,
+            "frozen": self.frozen,
+            "gauss-newton": self.gauss_newton,
+            "hessian": self.hessian,
+        }
+        if kind not in described:
+            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(described)}")
+        return described[kind]
+
+    def max_lr(self, kind: Kind = "hessian") -> float:
+        """Learning rate beyond which the layer's stiffest direction overshoots, at its weight decay."""
+        return self.extremes(kind).max_lr(self.weight_decay, self.edge)
+
+    def min_weight_decay(self, kind: Kind = "hessian") -> float:
+        """Weight decay below which a direction of negative curvature grows at any learning rate."""
+        return self.extremes(kind).min_weight_decay
+
+    def lr_range(self, kind: Kind = "hessian") -> tuple[float, float]:
+        """Open interval of stable learning rates; empty, (0, 0), where weight_decay < min_weight_decay."""
+        return self.extremes(kind).lr_range(self.weight_decay, self.edge)
+
+    def weight_decay_range(self, lr: float, kind: Kind = "hessian") -> tuple[float, float]:
+        """Interval of stable weight decay at a learning rate; empty unless its lower end is below its upper end."""
+        if not (math.isfinite(lr) and lr > 0):
+            raise ValueError(f"lr is {lr}; it must be finite and greater than 0")
+        return self.extremes(kind).weight_decay_range(lr, self.edge)
+
+
+def layer_bounds(
+    model: nn.Module,
+    loss: Loss,
+    batch: tuple[Any, Any],
+    *,
+    weight_decay: float | None = None,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    optimizer: torch.optim.Optimizer | None = None,
+    layers: Sequence[str] | None = None,
+    tolerance: float = 1e-3,
+    max_products: int = 100,
+    probes: int = 8,
+) -> tuple[LayerBounds, ...]:
+    """Measure the stable learning rates and weight decays of a network's `nn.Conv2d` layers.
+
+    One forward pass, then per layer about three times as many Hessian products as the Lanczos iteration takes. The
+    network is measured in the modes it is in, on copies of its convolution weights and buffers: parameters, gradients,
+    running statistics, modes and random states stay as they are. Batch normalisation in training mode is measured
+    with its batch statistics as part of the function; dropout in training mode is refused.
+
+    Args:
+        model: a network that returns one tensor, with float32 or float64 convolutions.
+        loss: `loss(outputs, targets)`, one number; weight decay is not to be in it.
+        batch: `(inputs, targets)`; the network is called as `model(inputs)`.
+        weight_decay: coupled weight decay of every layer; 0 by default.
+        momentum: momentum coefficient, as in `torch.optim.SGD`.
+        nesterov: whether the momentum is Nesterov's.
+        optimizer: a `torch.optim.SGD` to read weight decay and momentum from, for each layer that it steps, instead
+            of the three options above.
+        layers: names of the layers to measure, as in `model.named_modules()`; by default all, or with an optimizer
+            all that it steps.
+        tolerance: residual to stop at, relative to the largest curvature found.
+        max_products: the most products for one spectrum; where they do not suffice, `converged` is False.
+        probes: random sign vectors for the curvature weights of the closed form; one is exact where a pointwise
+            activation follows and nothing above it bends.
+
+    Returns:
+        The bounds in the order of `model.named_modules()`.
+
+    Raises:
+        TypeError: the model or the loss does not return what it should.
+        ValueError: an option is out of range, a name is unknown, there is no convolution to measure, or the
+            network draws random numbers.
+    """
+    # A compiled network cannot be differentiated twice; what it was compiled from can.
+    model = getattr(model, "_orig_mod", model)
+    _check_options(batch, tolerance, max_products, probes)
+    plans = plan_layers(
+        model, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov, optimizer=optimizer, layers=layers
+    )
+    with torch.inference_mode(False), torch.enable_grad():
+        evaluation = Evaluation(model, loss, batch, {name: plan.conv for name, plan in plans.items()})
+        return tuple(
+            _measure(name, plan, evaluation.block(name), tolerance, max_products, probes)
+            for name, plan in plans.items()
+        )
+
+
+def _measure(
+    name: str, plan: LayerTraining, block: LayerBlock, tolerance: float, max_products: int, probes: int
+) -> LayerBounds:
+    def spectrum(product: Callable[[Tensor], Tensor]) -> BlockSpectrum:
+        return block_spectrum(product, block.weight.detach(), tolerance=tolerance, max_products=max_products)
+
+    hessian = spectrum(block.hessian)
+    return LayerBounds(
+        name,
+        tuple(block.weight.shape),
+        tuple(tuple(call.input.shape) for call in block.calls),
+        tuple(tuple(call.output.shape) for call in block.calls),
+        plan.weight_decay,
+        plan.edge,
+        _closed_form(plan.conv, block, probes),
+        spectrum(block.frozen),
+        spectrum(block.gauss_newton),
+        hessian,
+        _frozen_share(block, hessian),
+    )
+
+
+def _frozen_share(block: LayerBlock, hessian: BlockSpectrum) -> float:
+    """Share of the frozen part in the highest curvature; NaN where that is zero or not finite."""
+    if hessian.highest == 0 or not math.isfinite(hessian.highest):
+        return math.nan
+    top = torch.from_numpy(hessian.highest_vector).to(block.weight)
+    return float((top * block.frozen(top)).sum()) / hessian.highest
+
+
+def _closed_form(conv: nn.Conv2d, block: LayerBlock, probes: int) -> ClosedForm:
+    """The closed form with curvature weights estimated by `probes` random sign vectors."""
+    generator = torch.Generator().manual_seed(0)
+    estimates = [[_weights(block, call, generator) for _ in range(probes)] for call in block.calls]
+    stacked = [torch.stack(estimate) for estimate in estimates]  # per call (probe, sample, channel)
+    variances = [part.var(0, correction=1).flatten() / probes for part in stacked] if probes > 1 else []
+    error = float(torch.cat(variances).mean().sqrt()) if variances else math.nan
+    means = [part.mean(0) for part in stacked]
+    return closed_form(conv, [call.input for call in block.calls], means, weight_error=error)
+
+
+def _weights(block: LayerBlock, call: Call, generator: torch.Generator) -> Tensor:
+    """One estimate of the curvature weights (sample, channel): the diagonal of C, averaged over positions."""
+    signs = torch.randint(0, 2, call.output.shape, generator=generator).to(call.output) * 2 - 1
+    return block.output_curvature(call, signs).mean((2, 3))
+
+
+def _check_options(batch: object, tolerance: float, max_products: int, probes: int) -> None:
+    if not (isinstance(batch, tuple | list) and len(batch) == 2):
+        raise ValueError(f"batch is {type(batch).__name__}; it must be a pair (inputs, targets)")
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance is {tolerance}; it must lie between 0 and 1")
+    for option, value in (("max_products", max_products), ("probes", probes)):
+        if value < 1:
+            raise ValueError(f"{option} is {value}; it must be at least 1")
