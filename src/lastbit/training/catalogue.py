@@ -58,20 +58,32 @@ def scale_names(source: str) -> list[str]:
 
 def _read(source: str) -> dict[str, Any]:
     fields = _parse(_text(source), source)
-    base = fields.pop("based_on", None)
     fields.setdefault("name", Path(source).name.removesuffix(".toml"))
-    return _merge(_read(base), fields) if base is not None else fields
+    _check_scales(fields.get("scale", {}), source)
+    if "based_on" not in fields:
+        return fields
+    base = str(fields.pop("based_on"))
+    _check_name(base)  # a built-in recipe only, so that no file can be based on itself
+    return _merge(_read(base), fields)
 
 
 def _text(source: str) -> str:
     if source.endswith(".toml"):
         return _user_text(Path(source))
-    if source not in recipe_names():
-        close = get_close_matches(source, recipe_names(), n=3) or recipe_names()
-        raise RecipeError(
-            f"there is no recipe {source!r}: nearest are {', '.join(close)} (or the path of a .toml file)"
-        )
+    _check_name(source)
     return (_BUILT_IN / f"{source}.toml").read_text(encoding="utf-8")
+
+
+def _check_name(name: str) -> None:
+    names = recipe_names()
+    if name not in names:
+        close = get_close_matches(name, names, n=3) or names
+        raise RecipeError(f"there is no recipe {name!r}: nearest are {', '.join(close)} (or the path of a .toml file)")
+
+
+def _check_scales(scales: object, source: str) -> None:
+    if not isinstance(scales, dict) or not all(isinstance(fields, dict) for fields in scales.values()):
+        raise RecipeError(f"{source}: scale = {scales!r}: write tables, such as [scale.laptop]")
 
 
 def _user_text(path: Path) -> str:

@@ -1,0 +1,21 @@
+"""A run that keeps in memory what a training gives it."""
+
+from lastbit.noise import Scale
+
+
+class RecordedRun:
+    def __init__(self, *, seed=1, k=1):
+        self.seed, self.noise = seed, Scale(k)
+        self.rows, self.weights, self.predictions, self.diverged_at = [], {}, None, None
+
+    def log(self, step, **metrics):
+        self.rows.append({"step": step, **metrics})
+
+    def snapshot(self, step, weights):
+        self.weights[step] = {name: weight.detach().clone() for name, weight in weights.items()}
+
+    def save_predictions(self, labels):
+        self.predictions = labels.clone()
+
+    def mark_diverged(self, step):
+        self.diverged_at = step

@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from lastbit.training.catalogue import load_recipe
+from lastbit.training.data import load
+from lastbit.training.recipe_error import RecipeError
+from lastbit.training.task import prepare
+
+
+def make_task(*changes):
+    return prepare(load_recipe("demo", changes=changes))
+
+
+def test_takes_the_first_images_and_pads_them():
+    data = load("fashion-mini")
+    task = make_task("data.train=300", "data.test=20", "data.pad=2")
+    assert task.train_images.shape == (300, 1, 32, 32)
+    assert torch.equal(task.train_images[:, :, 2:-2, 2:-2], data.train_images[:300])
+    assert not task.train_images[:, :, :2].any()
+    assert torch.equal(task.test_labels, data.test_labels[:20])
+    assert (task.channels, task.classes, task.steps_per_epoch) == (1, 10, 3)
+
+
+def test_normalises_pixels_to_the_recipes_mean_and_std():
+    task = make_task()
+    pixels = task.normalise(task.train_images)
+    assert torch.allclose(pixels, (task.train_images / 255 - 0.286) / 0.353, atol=1e-6)
+    assert float(pixels.mean()) == pytest.approx(0, abs=0.02)
+    assert float(pixels.std()) == pytest.approx(1, abs=0.02)
+
+
+def test_an_epoch_shows_each_image_once_in_an_order_that_the_seed_decides():
+    task = make_task("data.train=300", "data.test=10")
+
+    def labels(seed, epoch):
+        epochs = task.epochs(seed)
+        batches = [list(next(epochs)) for _ in range(epoch)][-1]
+        assert [len(y) for _, y in batches] == [128, 128, 44]
+        images = torch.cat([x for x, _ in batches])
+        assert torch.equal(images.sum((1, 2, 3)).sort()[0], task.normalise(task.train_images).sum((1, 2, 3)).sort()[0])
+        return torch.cat([y for _, y in batches])
+
+    assert torch.equal(labels(1, 1), labels(1, 1))
+    assert not torch.equal(labels(1, 1), labels(2, 1))
+    assert not torch.equal(labels(1, 1), labels(1, 2))
+
+
+def test_augmentation_does_not_move_the_order():
+    plain, augmented = make_task("data.train=300"), make_task("data.train=300", "data.augment=true")
+    for (x, y), (u, v) in zip(next(plain.epochs(1)), next(augmented.epochs(1)), strict=True):
+        assert torch.equal(y, v)
+        assert not torch.equal(x, u)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (("data.train=4001",), "data.train = 4001: fashion-mini gives at most 4000"),
+        (("data.test=2001",), "data.test = 2001: fashion-mini gives at most 2000"),
+        (("batch_size=4001",), "batch_size = 4001: fashion-mini gives at most 4000"),
+        (("data.train=100",), "batch_size = 128: fashion-mini gives at most 100"),
+        (("data.mean=[0.1, 0.2]",), r"data.mean = \[0.1, 0.2\]: fashion-mini has 1 channel"),
+        (("data.std=[0.1, 0.2, 0.3]",), r"data.std = \[0.1, 0.2, 0.3\]: fashion-mini has 1 channel"),
+    ],
+)
+def test_a_recipe_that_asks_for_what_the_data_has_not_is_refused(changes, complaint):
+    with pytest.raises(RecipeError, match=complaint):
+        make_task(*changes)
+
+
+def test_an_unknown_data_set_is_refused():
+    with pytest.raises(ValueError, match="fashion-mni"):
+        make_task("data.name=fashion-mnii")
