@@ -2,9 +2,11 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from lastbit.cli.data import app
@@ -105,6 +107,21 @@ def test_fetching_says_from_where_and_what_was_passed_over(monkeypatch, source, 
     result = run("fetch", "toy", "--root", "/data")
     assert (result.stdout, result.stderr) == (sentence, "")
     assert asked == [("toy", Path("/data"))]
+
+
+def test_a_bar_is_drawn_on_a_terminal_for_the_latest_thing_only(monkeypatch):
+    def fetch(name, *, root, progress):
+        progress("first.bin", 1_000_000, 4_000_000)
+        progress("npm package toy@1", 0, None)
+        return Fetched(name, Path("/data/toy.npz"), "cache")
+
+    monkeypatch.setattr("lastbit.cli.data.fetch", fetch)
+    monkeypatch.setattr("lastbit.cli.data.Console", partial(Console, force_terminal=True, width=100))
+    result = run("fetch", "toy")
+    last = result.stderr.split("\r")[-2 if result.stderr.endswith("\r") else -1]
+    assert "npm package toy@1" in result.stderr
+    assert "first.bin" not in last
+    assert result.stdout == "toy was here already: verified, at /data/toy.npz\n"
 
 
 def test_a_failed_fetch_exits_1_and_names_the_sources(monkeypatch):

@@ -7,7 +7,8 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+import requests
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lastbit.training.data import download as module
@@ -158,6 +159,8 @@ def test_an_altered_file_is_refused_and_removed(host, tmp_path):
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(part=CONTENT)  # complete, but never renamed
+@example(part=CONTENT + b"!")
 @given(part=st.binary(max_size=2000) | st.integers(0, len(CONTENT) + 2).map(lambda n: (CONTENT + b"!!")[:n]))
 def test_whatever_lies_there_as_a_beginning_the_file_comes_out_right(host, tmp_path_factory, part):
     folder = tmp_path_factory.mktemp("part")
@@ -201,6 +204,23 @@ def test_a_host_that_falls_silent(host, tmp_path, monkeypatch):
     with pytest.raises(SourceError, match=r"nothing came for 0\.2 s"):
         download(remote(host), tmp_path, progress=silent)
     held.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (requests.ConnectTimeout("..."), "no connection within 10 s"),
+        (requests.TooManyRedirects("Exceeded 30 redirects."), "TooManyRedirects: Exceeded 30 redirects."),
+    ],
+)
+def test_other_failures_are_said_in_one_line(tmp_path, monkeypatch, error, reason):
+    def fail(*args, **options):
+        assert options["timeout"] == (10, 60)
+        raise error
+
+    monkeypatch.setattr(module.requests, "get", fail)
+    with pytest.raises(SourceError, match=f"^set.bin: {reason}$"):
+        download(RemoteFile("http://127.0.0.1/set.bin", CHECKSUM, 1000), tmp_path, progress=silent)
 
 
 def test_pooch_logs_as_before(host, tmp_path, capsys):

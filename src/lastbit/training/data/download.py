@@ -76,10 +76,7 @@ def _fill(remote: RemoteFile, part: Path, progress: Progress) -> None:
             _fill(remote, part, progress)
             return
         response.raise_for_status()
-        total = _copy(response, remote, part, progress)
-    if total is not None and _size(part) < total:
-        # urllib3 2 raises this by itself, urllib3 1 does not.
-        raise urllib3.exceptions.IncompleteRead(_size(part), total - _size(part))
+        _copy(response, remote, part, progress)
 
 
 def _ask(url: str, start: int) -> requests.Response:
@@ -99,8 +96,8 @@ def _total(response: requests.Response, start: int) -> int | None:
     return start + int(length) if length.isdigit() else None
 
 
-def _copy(response: requests.Response, remote: RemoteFile, part: Path, progress: Progress) -> int | None:
-    """Add what the host sends to the partial file; return how many bytes the whole file has, if it says so."""
+def _copy(response: requests.Response, remote: RemoteFile, part: Path, progress: Progress) -> None:
+    """Add what the host sends to the partial file; urllib3 raises ProtocolError if that ends before its length."""
     done = _size(part) if _continues(response, _size(part)) else 0
     total = _total(response, done)
     with part.open("ab" if done else "wb") as handle:
@@ -111,7 +108,6 @@ def _copy(response: requests.Response, remote: RemoteFile, part: Path, progress:
             if max(done, total or 0) > remote.limit:
                 part.unlink()
                 raise SourceError(f"{remote.name} has more than the {remote.limit} bytes allowed")
-    return total
 
 
 def _size(part: Path) -> int:
