@@ -1,0 +1,85 @@
+"""Which of torch's kernels a step runs on: its foreach kernels, or one call for each tensor.
+
+An optimizer that must equal torch's bit for bit must run torch's own kernels, and the two families differ in bits: on
+the CPU in bfloat16 and float16 (`torch._foreach_mul_` rounds its scalar to the tensors' precision, `Tensor.mul_` does
+not), on accelerators wherever a division by a scalar becomes a multiplication by its reciprocal. In float32 and float64
+on the CPU they agree, since foreach falls back to the same kernels there, and foreach saves a Python call per tensor.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import _default_to_fused_or_foreach
+
+
+class Kernel(Protocol):
+    """Runs one operation, named as `Tensor`'s method, over a list of tensors."""
+
+    def __call__(self, name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> list[Tensor]:
+        """Return the results, which are `tensors` where the name ends in `_`; a list argument goes one to a tensor."""
+
+
+def for_loop(name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> list[Tensor]:
+    """Run `Tensor.<name>` on each tensor, as torch's single-tensor optimizers do."""
+    each = (tuple(arg[i] if isinstance(arg, list) else arg for arg in args) for i in range(len(tensors)))
+    return [getattr(tensor, name)(*own, **kwargs) for tensor, own in zip(tensors, each, strict=True)]
+
+
+def foreach(name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> list[Tensor]:
+    """Run `torch._foreach_<name>`, as torch's multi-tensor optimizers do."""
+    if isinstance(args[0] if args else None, float):
+        args = (_wrapped(args[0], tensors[0]), *args[1:])
+    results = getattr(torch, f"_foreach_{name}")(tensors, *args, **kwargs)
+    return tensors if results is None else list(results)
+
+
+def divided(tensors: list[Tensor], k: int, *, in_place: bool) -> list[Tensor]:
+    """`tensors / k`, every real number divided and rounded once, on every device.
+
+    Foreach because `Tensor.div` by a scalar multiplies by its reciprocal on accelerators; as real numbers because
+    complex division rounds more than once, and sparse tensors by their values.
+    """
+    if not in_place:
+        if not (tensors[0].is_complex() or any(tensor.is_sparse for tensor in tensors)):
+            return foreach("div", tensors, float(k))
+        tensors = [tensor.clone() for tensor in tensors]
+    foreach("div_", [_numbers(tensor) for tensor in tensors], float(k))
+    return tensors
+
+
+def batches(tensors: list[list[Tensor]], *, prefer_foreach: bool | None) -> Iterator[tuple[list[list[Tensor]], Kernel]]:
+    """Split parallel lists by device and dtype, each part with kernels that give the bits of torch's optimizer.
+
+    Args:
+        tensors: the parameters, their gradients, then further lists of the same length or empty ones.
+        prefer_foreach: the optimizer's `foreach` option; None leaves the choice to torch's rule.
+
+    Yields:
+        The lists of one device and dtype, in the order given, and the kernel to run.
+    """
+    params = tensors[0]
+    if not params:
+        return
+    use_foreach = _default_to_fused_or_foreach(params, False)[1] if prefer_foreach is None else prefer_foreach
+    grouped = torch.optim.Optimizer._group_tensors_by_device_and_dtype(cast(Any, tensors))
+    for lists, _ in grouped.values():
+        batch = cast(list[list[Tensor]], lists)
+        dense = not any(grad.is_sparse for grad in batch[1])  # foreach kernels do not take sparse tensors
+        yield batch, foreach if dense and (use_foreach or _families_agree(batch[0][0])) else for_loop
+
+
+def _families_agree(tensor: Tensor) -> bool:
+    return tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64)
+
+
+def _wrapped(scalar: float, like: Tensor) -> float | Tensor:
+    """The scalar as the tensor that the CPU fallback makes of it, but once instead of once for every tensor."""
+    return torch.tensor(scalar, dtype=like.dtype) if _families_agree(like) else scalar
+
+
+def _numbers(tensor: Tensor) -> Tensor:
+    """The real numbers that `tensor` stores, as a view."""
+    dense = tensor._values() if tensor.is_sparse else tensor
+    return torch.view_as_real(dense) if dense.is_complex() else dense

@@ -1,0 +1,43 @@
+"""Putting a noise on an optimizer."""
+
+import torch
+
+from lastbit.noise.noise import Noise
+from lastbit.noise.perturbed import Perturbed
+
+
+def perturb(optimizer: torch.optim.Optimizer, noise: Noise) -> torch.optim.Optimizer:
+    """Return an optimizer that steps like `optimizer`, disturbed by `noise`.
+
+    The result is an ordinary `torch.optim.Optimizer` of the same class: schedulers, state dictionaries, parameter
+    groups, closures, hooks, copies and pickles work. It shares its groups and its state with `optimizer`, so what was
+    loaded there holds here; step only one of the two.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.ones(2))
+        >>> perturb(torch.optim.SGD([weight], lr=0.1), Scale(k=3))  # doctest: +ELLIPSIS
+        PerturbedSGD (
+        Noise: k=3
+        ...
+
+    Args:
+        optimizer: `torch.optim.SGD`, `Adam` or `AdamW`, with `fused`, `capturable` and `differentiable` off, and before
+            an lr scheduler is made for it.
+        noise: for instance `Scale(k=3)`.
+
+    Raises:
+        TypeError: `optimizer` is none of these, or `noise` is no noise.
+        ValueError: the optimizer is perturbed already, has an lr scheduler, or has an option that is not supported.
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"perturb takes a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    if not isinstance(noise, Noise):
+        raise TypeError(f"perturb takes a noise such as Scale(k=3), got {noise!r}")
+    if isinstance(optimizer, Perturbed):
+        raise ValueError(f"the optimizer is perturbed already, by {optimizer.noise.label}; perturb torch's own once")
+    if "step" in vars(optimizer):
+        raise ValueError(
+            "the optimizer's step is wrapped already, as an lr scheduler does, and would pass the noise by;"
+            " perturb the optimizer before making its lr scheduler"
+        )
+    return noise.attach(optimizer)
