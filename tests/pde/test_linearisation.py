@@ -39,11 +39,10 @@ def test_moving_residual_is_the_exact_derivative_at_zero(fields, seed):
     net = OneLayerCNN(noise(8, seed), 4, **fields)
     linear = net.transitioning_moving_residual()
     zero, direction = np.zeros((4, 4)), random_kernel(4, seed + 1)
-    expected = net.hessian_product(zero)(direction)
+    expected = net.hessian(zero).apply(direction)
     np.testing.assert_allclose(linear.apply(direction), expected, rtol=1e-9, atol=1e-11)
-    loss, gradient = linear.loss_and_gradient(zero, 3.0)
-    np.testing.assert_allclose(gradient, net.gradient(zero, 3.0), atol=1e-11)
-    np.testing.assert_allclose(loss, net.loss(zero), rtol=1e-12)
+    np.testing.assert_allclose(linear.evaluate(zero, 3.0).gradient, net.gradient(zero, 3.0), atol=1e-11)
+    np.testing.assert_allclose(linear.evaluate(zero, 3.0).loss, net.loss(zero), rtol=1e-12)
 
 
 @settings(deadline=None, max_examples=40)
@@ -54,7 +53,7 @@ def test_constant_residual_is_the_gram_operator(fields, seed, residual):
     scale = 1.0 if net.pool == "sum" else 1.0 / len(p)
     linear = net.transitioning(residual)
     np.testing.assert_allclose(dense(linear), residual * net.beta / 2 * scale * p.T @ p, atol=1e-10)
-    _, gradient = linear.loss_and_gradient(np.zeros((3, 3)))
+    gradient = linear.evaluate(np.zeros((3, 3))).gradient
     np.testing.assert_allclose(gradient.ravel(), residual / 2 * scale * p.sum(axis=0), atol=1e-11)
 
 
@@ -76,7 +75,7 @@ def test_tangents_of_the_residual(fields, seed, pooled):
         response = share * image_sum @ kernel.ravel()
         expected = (at_zero + slope * response) * share * image_sum
         expected += gram * at_zero * (p.T @ p) @ kernel.ravel() * (1.0 if net.pool == "sum" else 1.0 / len(p))
-        _, gradient = linear.loss_and_gradient(kernel)
+        gradient = linear.evaluate(kernel).gradient
         np.testing.assert_allclose(gradient.ravel(), expected, rtol=1e-6, atol=1e-7)
 
 
@@ -85,17 +84,17 @@ def test_activated_is_the_network_far_above_zero():
     net = OneLayerCNN(np.abs(noise(8, 0)) + 1.0, 3, label=0, pool="mean", beta=4.0)
     kernel = np.full((3, 3), 2.0)
     linear = net.activated(float(net.pooled(kernel)))
-    _, gradient = linear.loss_and_gradient(kernel, 0.3)
+    gradient = linear.evaluate(kernel, 0.3).gradient
     np.testing.assert_allclose(gradient, net.gradient(kernel, 0.3), rtol=1e-9)
     direction = random_kernel(3, 1)
-    np.testing.assert_allclose(linear.apply(direction), net.hessian_product(kernel)(direction), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(linear.apply(direction), net.hessian(kernel).apply(direction), rtol=1e-6, atol=1e-12)
 
 
 def test_not_activated_is_weight_decay_alone():
     net = OneLayerCNN(np.abs(noise(8, 0)) + 1.0, 3, beta=4.0)
     kernel = np.full((3, 3), -5.0)
     linear = net.not_activated()
-    _, gradient = linear.loss_and_gradient(kernel, 0.3)
+    gradient = linear.evaluate(kernel, 0.3).gradient
     np.testing.assert_allclose(gradient, 0.3 * kernel)
     np.testing.assert_allclose(net.gradient(kernel, 0.3), gradient, atol=1e-20)
 
@@ -111,9 +110,9 @@ def test_loss_is_the_potential_of_the_gradient(fields, seed, kind):
         "not": net.not_activated,
     }[kind]()
     kernel, direction = random_kernel(3, seed), random_kernel(3, seed + 1)
-    above, below = (linear.loss_and_gradient(kernel + t * direction, 0.7)[0] for t in (1.0, -1.0))
+    above, below = (linear.evaluate(kernel + t * direction, 0.7).loss for t in (1.0, -1.0))
     # The loss is quadratic, so the central difference is its derivative without error.
-    slope = np.sum(linear.loss_and_gradient(kernel, 0.7)[1] * direction)
+    slope = np.sum(linear.evaluate(kernel, 0.7).gradient * direction)
     np.testing.assert_allclose((above - below) / 2, slope, rtol=1e-9, atol=1e-9 * abs(above))
 
 

@@ -68,7 +68,7 @@ def test_hessian_product_agrees_with_autograd(net, seed, weight_decay):
     _, expected = torch.autograd.functional.hvp(
         lambda k: torch_loss(net, k, weight_decay), torch.tensor(kernel), torch.tensor(direction)
     )
-    product = net.hessian_product(kernel, weight_decay)(direction)
+    product = net.hessian(kernel, weight_decay).apply(direction)
     size = (np.abs(net.image).sum() ** 2 + weight_decay) * np.abs(direction).sum()
     np.testing.assert_allclose(product, expected.numpy(), rtol=1e-9, atol=1e-13 * size)
 
@@ -78,12 +78,15 @@ def test_hessian_product_agrees_with_autograd(net, seed, weight_decay):
 def test_a_batch_is_its_members(net, seed):
     kernels = np.stack([random_kernel(net.kernel, seed + i) for i in range(6)]).reshape(2, 3, net.kernel, net.kernel)
     weight_decays = np.arange(6.0).reshape(2, 3)
-    loss, gradient = net.loss_and_gradient(kernels, weight_decays)
+    batch = net.evaluate(kernels, weight_decays)
+    loss, gradient = batch.loss, batch.gradient
     assert loss.shape == (2, 3)
     for i, j in np.ndindex(2, 3):
-        single = net.loss_and_gradient(kernels[i, j], weight_decays[i, j])
-        np.testing.assert_allclose(loss[i, j], single[0], rtol=1e-12)
-        np.testing.assert_allclose(gradient[i, j], single[1], rtol=1e-10, atol=1e-11 * (1 + np.abs(single[1]).max()))
+        single = net.evaluate(kernels[i, j], weight_decays[i, j])
+        np.testing.assert_allclose(loss[i, j], single.loss, rtol=1e-12)
+        size = 1 + np.abs(single.gradient).max()
+        np.testing.assert_allclose(gradient[i, j], single.gradient, rtol=1e-10, atol=1e-11 * size)
+        np.testing.assert_allclose(batch.response[i, j], single.response, atol=1e-11)
 
 
 @settings(deadline=None, max_examples=40)
@@ -91,11 +94,12 @@ def test_a_batch_is_its_members(net, seed):
 def test_single_precision_follows_double(net, seed):
     single = replace(net, image=net.image.astype(np.float32))
     kernel = random_kernel(net.kernel, seed) / net.kernel
-    loss, gradient = single.loss_and_gradient(kernel)
+    loss, gradient = single.loss(kernel), single.gradient(kernel)
     assert loss.dtype == gradient.dtype == np.float32
     np.testing.assert_allclose(gradient, net.gradient(kernel), atol=3e-4 * np.abs(net.image).sum())
-    assert single.double.image.dtype == np.float64
-    assert net.double is net
+    assert net.astype("float64") is net
+    assert net.astype("float32").dtype == np.float32
+    np.testing.assert_array_equal(single.astype("float64").image, single.image)
 
 
 def test_direct_keeps_equal_patches_once():
@@ -119,7 +123,7 @@ def test_published_first_loss():
 def test_huge_responses_stay_finite():
     net = OneLayerCNN(checkerboard(8), kernel=4)
     kernel = 1e6 * random_kernel(4, 0)
-    loss, gradient = net.loss_and_gradient(kernel)
+    loss, gradient = net.loss(kernel), net.gradient(kernel)
     assert np.isfinite(loss)
     assert np.isfinite(gradient).all()
 

@@ -111,7 +111,7 @@ def test_same_question_same_answer():
 def test_a_good_start_saves_products():
     linear = OneLayerCNN(noise(30, 1), 18).transitioning()
     cold = linear.spectrum("exact")
-    warm = eigenvalue_extremes(linear.apply, 18, linear.norm_bound(), start=(cold.lowest.vector, cold.highest.vector))
+    warm = eigenvalue_extremes(linear.apply, 18, linear.norm_bound(), start=cold)
     assert warm.products < cold.products
     assert warm.lowest.value == pytest.approx(cold.lowest.value, rel=1e-9)
 

@@ -7,7 +7,7 @@ in which of the two corners they keep, so one Fourier routine serves both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -34,18 +34,12 @@ def extended_image(image: Array, kernel: int, boundary: str) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class FourierCorrelation:
-    """Correlation with kernels of one size by FFT, in the image's precision.
-
-    Leading axes of the arguments are batch axes. Output positions are flattened.
-    """
-
+class _Correlation:
     image: Array  # (N, N)
     kernel: int  # W
     boundary: str  # one of BOUNDARIES
-    multiplicity: None = field(default=None, init=False)  # every output position occurs once
 
-    @cached_property
+    @property
     def side(self) -> int:
         """Output positions along one axis."""
         n = int(self.image.shape[0])
@@ -55,6 +49,34 @@ class FourierCorrelation:
     def positions(self) -> int:
         """Number M of output positions."""
         return self.side**2
+
+    @cached_property
+    def gram_bound(self) -> float:
+        """An upper bound on the largest eigenvalue of adjoint(forward(.)): the largest power of the image.
+
+        The operator is a section of a circulant one, on the image's own grid for a circular boundary and on one
+        large enough for no wrap-around for the others.
+        """
+        n = self.image.shape[0] + (0 if self.boundary == "circular" else self.kernel - 1)
+        power = np.abs(scipy.fft.rfft2(self.image.astype(np.float64), s=(n, n))) ** 2
+        return float(power.max())
+
+
+@dataclass(frozen=True, eq=False)
+class FourierCorrelation(_Correlation):
+    """Correlation with kernels of one size by FFT, in the image's precision.
+
+    Leading axes of the arguments are batch axes. Output positions are flattened.
+    """
+
+    @property
+    def distinct(self) -> int:
+        """Number U of responses: that of output positions."""
+        return self.positions
+
+    def total(self, values: Array | NDArray[np.bool_]) -> Array:
+        """Return the sum over all output positions of values (..., U)."""
+        return np.asarray(values.sum(axis=-1))
 
     @cached_property
     def _length(self) -> int:
@@ -96,16 +118,12 @@ class FourierCorrelation:
 
 
 @dataclass(frozen=True, eq=False)
-class PatchCorrelation:
+class PatchCorrelation(_Correlation):
     """Correlation as a matrix product with the image's distinct patches (im2col), for small problems.
 
     Patches that occur at several positions are kept once, with their multiplicity: a checkerboard has two.
     A batch of kernels is one matrix-matrix product, several times faster a kernel than one at a time.
     """
-
-    image: Array  # (N, N)
-    kernel: int  # W
-    boundary: str  # one of BOUNDARIES
 
     @cached_property
     def _patches(self) -> tuple[Array, Array]:
@@ -120,9 +138,13 @@ class PatchCorrelation:
         return self._patches[1]
 
     @property
-    def positions(self) -> int:
-        """Number M of output positions."""
-        return int(self.multiplicity.sum(dtype=np.float64))
+    def distinct(self) -> int:
+        """Number U of distinct patches."""
+        return int(self.multiplicity.size)
+
+    def total(self, values: Array | NDArray[np.bool_]) -> Array:
+        """Return the sum over all output positions of values (..., U), one for each distinct patch."""
+        return np.asarray(values @ self.multiplicity)
 
     def forward(self, kernels: Array) -> Array:
         """Return the responses z, shape (..., U), of kernels (..., W, W)."""

@@ -8,14 +8,16 @@ output positions. The regimes differ in the three numbers g, rho, s alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lastbit.pde.correlation import Correlation
+from lastbit.pde.model import Evaluation
+from lastbit.pde.regimes import regime_shares
 from lastbit.pde.spectrum import Spectrum, eigenvalue_extremes, symbol_extremes
 
 Array = NDArray[np.floating]
@@ -34,34 +36,69 @@ class Linearisation:
     rank_one: float  # rho, the coefficient of D D^T
     source: float  # s, the coefficient of D
     offset: float  # the loss at K = 0 of the quadratic model that descends this PDE
+    beta: float = 1.0  # Swish's steepness: it tells where the network would be in which regime
+
+    @property
+    def kernel(self) -> int:
+        """W, the side of the kernel."""
+        return self.correlation.kernel
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """The precision it is computed in, the image's."""
+        return self.correlation.image.dtype
+
+    @property
+    def saturating(self) -> bool:
+        """False: nothing restrains a linear PDE."""
+        return False
 
     @cached_property
     def _image_sum(self) -> Array:
-        corr = self.correlation
-        ones = np.ones(corr.positions if corr.multiplicity is None else corr.multiplicity.size, corr.image.dtype)
-        return self.scale * corr.adjoint(ones)
+        ones = np.ones(self.correlation.distinct, self.correlation.image.dtype)
+        return self.scale * self.correlation.adjoint(ones)
 
     def apply(self, kernels: Array) -> Array:
         """Return Z K, shape (..., W, W): the linear operator without weight decay."""
-        image_sum = self._image_sum
+        return self._operator(kernels, self.correlation.forward(kernels) if self.gram != 0.0 else None)
+
+    def _operator(self, kernels: Array, response: Array | None) -> Array:
         result = np.zeros_like(kernels)
-        if self.gram != 0.0:
-            result += (self.gram * self.scale) * self.correlation.adjoint(self.correlation.forward(kernels))
+        if self.gram != 0.0 and response is not None:
+            result += (self.gram * self.scale) * self.correlation.adjoint(response)
         if self.rank_one != 0.0:
-            overlap = np.tensordot(kernels, image_sum, axes=2)
-            result += self.rank_one * overlap[..., None, None] * image_sum
+            overlap = np.tensordot(kernels, self._image_sum, axes=2)
+            result += self.rank_one * overlap[..., None, None] * self._image_sum
         return result
 
-    def loss_and_gradient(self, kernels: Array, weight_decay: Array | float = 0.0) -> tuple[Array, Array]:
-        """Return the quadratic loss that this PDE descends, shape (...), and its gradient, (..., W, W).
+    def evaluate(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Evaluation:
+        """Return the quadratic loss that this PDE descends, its gradient, and the responses I * K.
 
         The loss is offset + s <D, K> + <K, (Z + alpha) K> / 2; the gradient minus the PDE's right-hand side.
         """
-        alpha = np.asarray(weight_decay, kernels.dtype)[..., None, None]
-        source = np.asarray(self.source * self._image_sum)
-        force = self.apply(kernels) + alpha * kernels
-        loss = self.offset + np.sum(kernels * (0.5 * force + source), axis=(-2, -1))
-        return loss, force + source
+        k: Array = np.asarray(kernels, self.dtype)
+        alpha = np.asarray(weight_decay, self.dtype)[..., None, None]
+        source = self.dtype.type(self.source) * self._image_sum
+        response = self.correlation.forward(k)
+        force = self._operator(k, response) + alpha * k
+        loss = self.offset + np.sum(k * (0.5 * force + source), axis=(-2, -1), dtype=np.float64)
+        return Evaluation(np.asarray(loss), force + source, response)
+
+    def hessian_extremes(self, kernel: ArrayLike, weight_decay: float = 0.0, start: Spectrum | None = None) -> Spectrum:
+        """Return the extreme modes of Z + alpha on the W x W kernel; they are the same at every kernel."""
+        del kernel, start
+        return self._exact_spectrum.shifted(weight_decay)
+
+    def shares(self, response: Array) -> Array:
+        """Return the shares of positions that are activated, transitioning and not activated, (..., 3)."""
+        return regime_shares(response, self.beta, self.correlation)
+
+    def astype(self, dtype: DTypeLike) -> Linearisation:
+        """Return the same linear PDE in another precision."""
+        if np.dtype(dtype) == self.dtype:
+            return self
+        corr = self.correlation
+        return replace(self, correlation=replace(corr, image=corr.image.astype(dtype)))
 
     def symbol(self) -> Array:
         """Return the Fourier symbol of Z for an infinite window, shape (N, N): g |I^|^2 + rho N^2 I-bar^2 at 0.
@@ -90,16 +127,17 @@ class Linearisation:
         """
         if window == "infinite":
             return symbol_extremes(self.symbol())
-        corr = self.correlation
-        side = 1 if window == "pixel" else corr.kernel
-        double = type(corr)(corr.image.astype(np.float64), side, corr.boundary)
-        linear = Linearisation(self.regime, double, self.scale, self.gram, self.rank_one, 0.0, 0.0)
-        return eigenvalue_extremes(linear.apply, side, linear.norm_bound())
+        return self._on_side(1)._exact_spectrum if window == "pixel" else self._exact_spectrum
+
+    @cached_property
+    def _exact_spectrum(self) -> Spectrum:
+        double = self.astype(np.float64)
+        return eigenvalue_extremes(double.apply, self.kernel, double.norm_bound())
+
+    def _on_side(self, kernel: int) -> Linearisation:
+        return replace(self, correlation=replace(self.correlation, kernel=kernel))
 
     def norm_bound(self) -> float:
-        """Return an upper bound on the operator norm of Z: the symbol's maximum, and the length of D."""
-        corr = self.correlation
-        n = corr.image.shape[0] if corr.boundary == "circular" else corr.image.shape[0] + corr.kernel - 1
-        power = np.abs(scipy.fft.rfft2(corr.image.astype(np.float64), s=(n, n))) ** 2
-        bound = abs(self.gram) * self.scale * power.max() + abs(self.rank_one) * np.sum(self._image_sum**2)
-        return float(bound)
+        """Return an upper bound on the operator norm of Z."""
+        gram = abs(self.gram) * self.scale * self.correlation.gram_bound
+        return float(gram + abs(self.rank_one) * np.sum(self._image_sum**2))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lastbit.pde.activation import swish, swish_and_slope, swish_curvature
 from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.correlation import BOUNDARIES, METHODS, Correlation, choose_correlation
+from lastbit.pde.hessian import Hessian
 from lastbit.pde.images import checked_image
 from lastbit.pde.linearisation import WINDOWS, Linearisation
+from lastbit.pde.model import Evaluation
 from lastbit.pde.momentum import Momentum
 from lastbit.pde.pooled_loss import LOSSES, PooledLoss
+from lastbit.pde.regimes import regime_shares
+from lastbit.pde.spectrum import Spectrum
 
 Array = NDArray[np.floating]
 
@@ -69,6 +72,16 @@ class OneLayerCNN:
         _check_choice("objective", self.objective, tuple(LOSSES))
         _check_choice("method", self.method, METHODS)
 
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """The precision everything is computed in, the image's."""
+        return self.image.dtype
+
+    @property
+    def saturating(self) -> bool:
+        """True: Swish's slope and the residual are bounded, so only weight decay can drive a blow-up."""
+        return True
+
     @cached_property
     def correlation(self) -> Correlation:
         """The correlation with the image; its transform or patches are computed once."""
@@ -81,57 +94,67 @@ class OneLayerCNN:
 
     def loss(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Array:
         """Return the loss, shape (...)."""
-        return self.loss_and_gradient(kernels, weight_decay)[0]
+        return self.evaluate(kernels, weight_decay).loss
 
     def gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Array:
         """Return the gradient in the kernel, a I * r'(I * K) + alpha K on the window (eq. 8-9), (..., W, W)."""
-        return self.loss_and_gradient(kernels, weight_decay)[1]
+        return self.evaluate(kernels, weight_decay).gradient
 
-    def loss_and_gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> tuple[Array, Array]:
-        """Return the loss, shape (...), and the gradient, (..., W, W), for one forward and one backward pass."""
+    def evaluate(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Evaluation:
+        """Return loss, gradient and responses for one forward and one backward pass."""
         k = self._checked_kernels(kernels)
-        alpha = np.asarray(weight_decay, k.dtype)
-        activation, slope = swish_and_slope(self.correlation.forward(k), self.beta)
+        alpha = np.asarray(weight_decay, self.dtype)
+        response = self.correlation.forward(k)
+        activation, slope = swish_and_slope(response, self.beta)
         pooled = self._pool(activation)
         loss = self._loss.value(pooled, self.label) + 0.5 * alpha * np.sum(k * k, axis=(-2, -1))
-        residual = np.asarray(self.scale * self._loss.slope(pooled, self.label), k.dtype)
+        residual = np.asarray(self.scale * self._loss.slope(pooled, self.label), self.dtype)
         gradient = self.correlation.adjoint(slope)
         gradient *= residual[..., None, None]
         gradient += alpha[..., None, None] * k
-        return loss, gradient
+        return Evaluation(loss, gradient, response)
 
     def pooled(self, kernels: ArrayLike) -> Array:
         """Return the pooled response P, shape (...); the network's output is sigmoid(P)."""
         return self._pool(swish(self.response(kernels), self.beta))
 
     def response(self, kernels: ArrayLike) -> Array:
-        """Return z = I * K at the distinct output positions, shape (..., U); see `correlation.multiplicity`."""
+        """Return z = I * K at the distinct output positions, shape (..., U); see `correlation`."""
         return self.correlation.forward(self._checked_kernels(kernels))
+
+    def shares(self, response: Array) -> Array:
+        """Return the shares of positions that are activated, transitioning and not activated, (..., 3)."""
+        return regime_shares(response, self.beta, self.correlation)
 
     def residual(self, pooled: ArrayLike = 0.0) -> Array:
         """Return a = dl/dP at a pooled response: f - y for cross-entropy, 2 (f - y) f (1 - f) for squared error."""
         return self._loss.slope(np.asarray(pooled, np.float64), self.label)
 
-    def hessian_product(self, kernel: ArrayLike, weight_decay: float = 0.0) -> Callable[[Array], Array]:
-        """Return the loss's exact Hessian at a kernel (W, W), as a function that maps (..., W, W) to (..., W, W).
+    def hessian(self, kernel: ArrayLike, weight_decay: float = 0.0) -> Hessian:
+        """Return the loss's exact Hessian at a kernel (W, W), in float64."""
+        net = self.astype(np.float64)
+        response = net.response(kernel)
+        activation, slope = swish_and_slope(response, self.beta)
+        pooled = net._pool(activation)
+        return Hessian(
+            correlation=net.correlation,
+            weights=float(self.residual(pooled)) * self.scale * swish_curvature(response, self.beta),
+            pooled_gradient=self.scale * net.correlation.adjoint(slope),
+            curvature=float(self._loss.curvature(pooled, self.label)),
+            weight_decay=weight_decay,
+        )
 
-        a Gram(r'') + l'' grad P grad P^T + alpha, all in float64.
-        """
-        k, corr = np.asarray(kernel, np.float64), self.double.correlation
-        z = corr.forward(self.double._checked_kernels(k))
-        activation, slope = swish_and_slope(z, self.beta)
-        pooled = self.double._pool(activation)
-        weights = float(self._loss.slope(pooled, self.label)) * self.scale * swish_curvature(z, self.beta)
-        pooled_gradient = self.scale * corr.adjoint(slope)
-        curvature = float(self._loss.curvature(pooled, self.label))
+    def hessian_extremes(self, kernel: ArrayLike, weight_decay: float = 0.0, start: Spectrum | None = None) -> Spectrum:
+        """Return the extreme modes of the Hessian; the highest eigenvalue is the sharpness."""
+        return self.hessian(kernel, weight_decay).spectrum(start)
 
-        def product(direction: Array) -> Array:
-            overlap = np.tensordot(direction, pooled_gradient, axes=2)
-            result = corr.adjoint(weights * corr.forward(direction)) + weight_decay * direction
-            result += curvature * overlap[..., None, None] * pooled_gradient
-            return np.asarray(result)
-
-        return product
+    def astype(self, dtype: DTypeLike) -> OneLayerCNN:
+        """Return this network in another precision; itself if it is that already."""
+        if np.dtype(dtype) == self.dtype:
+            return self
+        if np.dtype(dtype) == np.float64:
+            return self._double
+        return replace(self, image=self.image.astype(dtype))
 
     def transitioning(self, residual: float | None = None) -> Linearisation:
         """Return the linear PDE around I * K = 0 with the residual a held constant (theorem 5.2).
@@ -201,9 +224,9 @@ class OneLayerCNN:
         return stability_bounds(linear, window=window, edge=edge, lr=lr, weight_decay=weight_decay)
 
     @cached_property
-    def double(self) -> OneLayerCNN:
-        """This network in float64; itself if it is that already."""
-        return self if self.image.dtype == np.float64 else replace(self, image=self.image.astype(np.float64))
+    def _double(self) -> OneLayerCNN:
+        # Kept, so that a float32 run whose Hessian is measured at every step transforms the image once.
+        return replace(self, image=self.image.astype(np.float64))
 
     @property
     def _loss(self) -> PooledLoss:
@@ -219,12 +242,10 @@ class OneLayerCNN:
     def _linear(
         self, regime: str, gram: float = 0.0, rank_one: float = 0.0, source: float = 0.0, offset: float = 0.0
     ) -> Linearisation:
-        return Linearisation(regime, self.correlation, self.scale, gram, rank_one, source, offset)
+        return Linearisation(regime, self.correlation, self.scale, gram, rank_one, source, offset, self.beta)
 
     def _pool(self, activation: Array) -> Array:
-        counts = self.correlation.multiplicity
-        total = activation.sum(axis=-1) if counts is None else activation @ counts
-        return np.asarray(total * total.dtype.type(self.scale))
+        return np.asarray(self.correlation.total(activation) * self.dtype.type(self.scale))
 
     def _checked_kernels(self, kernels: ArrayLike) -> Array:
         k: Array = np.asarray(kernels, self.image.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,11 @@ class Spectrum:
     highest: Mode
     products: int  # operator-vector products spent; 0 for a symbol
 
+    def shifted(self, shift: float) -> Spectrum:
+        """Return the spectrum of the operator plus ``shift`` times the identity."""
+        lowest, highest = (replace(mode, value=mode.value + shift) for mode in (self.lowest, self.highest))
+        return Spectrum(lowest, highest, self.products)
+
 
 def symbol_extremes(symbol: Array) -> Spectrum:
     """Return the extremes over the frequencies of a real Fourier symbol, shape (N, N)."""
@@ -53,7 +58,7 @@ def eigenvalue_extremes(
     product: Callable[[Array], Array],
     side: int,
     norm_bound: float,
-    start: tuple[Array | None, Array | None] = (None, None),
+    start: Spectrum | None = None,
 ) -> Spectrum:
     """Return the extreme eigenpairs of a self-adjoint operator on side x side kernels.
 
@@ -66,7 +71,7 @@ def eigenvalue_extremes(
         product: the operator; it maps (..., W, W) to (..., W, W).
         side: W.
         norm_bound: an upper bound on the operator's norm, 0 for the zero operator.
-        start: approximate eigenvectors (W, W) of the lowest and the highest end, to start from.
+        start: the spectrum of a nearby operator, whose eigenvectors to start from.
 
     Raises:
         ArithmeticError: an end of the spectrum of a very large kernel did not converge to any tolerance.
@@ -78,9 +83,10 @@ def eigenvalue_extremes(
     if entries <= DENSE_LIMIT:
         return _dense_extremes(product, side, 0)
     counter = _Counter(product)
+    starts = (None, None) if start is None else (start.lowest.vector, start.highest.vector)
     for tolerance in TOLERANCES:
         with contextlib.suppress(ArpackNoConvergence):
-            ends = zip((-1.0 / norm_bound, 1.0 / norm_bound), start, strict=True)
+            ends = zip((-1.0 / norm_bound, 1.0 / norm_bound), starts, strict=True)
             lowest, highest = [_top_eigenvector(counter, side, factor, v, tolerance) for factor, v in ends]
             return Spectrum(_eigen_mode(counter, lowest), _eigen_mode(counter, highest), products=counter.calls)
         if entries <= DENSE_FALLBACK:

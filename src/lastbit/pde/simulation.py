@@ -1,0 +1,192 @@
+"""Gradient descent on a kernel, with twins that differ in the last bit (paper, sections 5.3-5.4, figures 4-5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from lastbit.pde.bounds import check_lr, check_weight_decay
+from lastbit.pde.classify import REGIMES, Path, classify
+from lastbit.pde.model import Evaluation, Model
+from lastbit.pde.momentum import Momentum
+from lastbit.pde.perturbation import check_k, perturbed_update, relative_l1
+from lastbit.pde.spectrum import Spectrum
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What a run did. T states were recorded, each before the update that left it; all were finite."""
+
+    regime: str  # "stable", "restrained" or "blow-up", by the rules of `classify`
+    blow_up_step: int | None  # updates after which loss or norm was no longer finite; None if they stayed so
+    loss: Array  # (T,), weight decay included
+    norm: Array  # (T,): |K|
+    step_length: Array  # (T,): length of the update from each state
+    alignment: Array  # (T,): cosine between that update and the one before; 0 where there is none
+    shares: Array  # (T, 3): shares of positions activated, transitioning, not activated
+    ks: tuple[int, ...]  # the perturbation of each twin; the first is the run itself
+    rel_l1: Array  # (len(ks), T): RelL1 between each twin's kernel and the first's; NaN once a twin has overflowed
+    amplification_steps: Array  # (m,): the states at which the local amplification was measured
+    amplification: Array  # (m,): spectral radius of the local linear update at those states
+    kernel: Array  # (W, W): the kernel after the last update
+
+    @property
+    def crossings(self) -> int:
+        """How often the measured local amplification passed from one side of 1 to the other."""
+        return int(np.count_nonzero(np.diff(self.amplification > 1.0)))
+
+
+def simulate(
+    model: Model,
+    kernel: ArrayLike,
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    steps: int = 1000,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    ks: Sequence[int] = (1,),
+    dtype: DTypeLike | None = None,
+    amplification_every: int = 0,
+) -> Simulation:
+    """Run gradient descent from a kernel and say what it did.
+
+    The update is K <- K - (lr k)(d / k), d the gradient (coupled weight decay included) or momentum's direction. The
+    run is the first of ``ks``; the others are twins from the same kernel, computed by the same operations one
+    after another, so that equal k give equal bits. The run stops when its loss or norm overflows.
+
+    Args:
+        model: a `OneLayerCNN`, or one of its linearisations for the linear PDE.
+        kernel: the initial kernel, (W, W); converted to the model's precision.
+        lr: the learning rate.
+        weight_decay: alpha.
+        steps: number of updates; the regimes need a few hundred to show.
+        momentum: mu, see `Momentum`.
+        nesterov: whether the momentum is Nesterov's.
+        ks: the perturbations of the run and its twins.
+        dtype: "float32" or "float64"; by default the model's precision.
+        amplification_every: measure the local amplification at every so many steps; 0 for never, as it costs as much
+            as tens of steps: the extreme eigenvalues of the Hessian give the spectral radius of the linear update,
+            momentum included, at the current kernel.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    scheme = Momentum(momentum, nesterov)
+    check_lr(lr)
+    check_weight_decay(weight_decay)
+    if steps < 1:
+        raise ValueError(f"a simulation needs at least 1 step, not {steps}")
+    if not ks:
+        raise ValueError("a simulation needs at least one k")
+    if amplification_every < 0:
+        raise ValueError(
+            f"the amplification is measured every 1 or more steps, or 0 for never, not {amplification_every}"
+        )
+    model = model.astype(model.dtype if dtype is None else dtype)
+    start: Array = np.asarray(kernel, model.dtype)
+    if start.shape != (model.kernel, model.kernel):
+        raise ValueError(f"the initial kernel must be {model.kernel} x {model.kernel}, not of shape {start.shape}")
+    if not np.isfinite(start).all():
+        raise ValueError(f"the initial kernel must be finite in {model.dtype}")
+    twins = [_Twin(model, scheme, lr, weight_decay, check_k(k), start) for k in ks]
+    record = _Record(model, scheme, lr, weight_decay, amplification_every)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return record.follow(twins, steps)
+
+
+@dataclass
+class _Twin:
+    """One run in progress."""
+
+    model: Model
+    scheme: Momentum
+    lr: float
+    weight_decay: float
+    k: int
+    kernel: Array
+    buffer: Array | None = None
+
+    def evaluate(self) -> Evaluation:
+        return self.model.evaluate(self.kernel, self.weight_decay)
+
+    def advance(self, gradient: Array) -> None:
+        direction, self.buffer = self.scheme.advance(gradient, self.buffer)
+        self.kernel = perturbed_update(self.kernel, -direction, self.lr, self.k)
+
+
+@dataclass
+class _Record:
+    """The histories of a run, as they grow."""
+
+    model: Model
+    scheme: Momentum
+    lr: float
+    weight_decay: float
+    amplification_every: int
+    loss: list[float] = field(default_factory=list)
+    norm: list[float] = field(default_factory=list)
+    step_length: list[float] = field(default_factory=list)
+    alignment: list[float] = field(default_factory=list)
+    shares: list[Array] = field(default_factory=list)
+    rel_l1: list[list[float]] = field(default_factory=list)
+    amplification: dict[int, float] = field(default_factory=dict)
+    spectrum: Spectrum | None = None
+
+    def follow(self, twins: list[_Twin], steps: int) -> Simulation:
+        run, heading = twins[0], None
+        blow_up_step = None
+        for step in range(steps + 1):
+            now, norm = run.evaluate(), float(np.linalg.norm(run.kernel))
+            if not (np.isfinite(now.loss) and np.isfinite(norm)):
+                blow_up_step = step
+                break
+            if step == steps:
+                break
+            self._note_state(now, norm, twins, step)
+            before = run.kernel
+            run.advance(now.gradient)
+            for twin in twins[1:]:
+                twin.advance(twin.evaluate().gradient)
+            heading = self._note_update(run.kernel - before, heading)
+        return self._result(twins, blow_up_step)
+
+    def _note_state(self, now: Evaluation, norm: float, twins: list[_Twin], step: int) -> None:
+        self.loss.append(float(now.loss))
+        self.norm.append(norm)
+        self.shares.append(self.model.shares(now.response))
+        self.rel_l1.append([relative_l1(twins[0].kernel, twin.kernel) for twin in twins])
+        if self.amplification_every and step % self.amplification_every == 0:
+            self.spectrum = self.model.hessian_extremes(twins[0].kernel, self.weight_decay, self.spectrum)
+            ends = np.array([self.spectrum.lowest.value, self.spectrum.highest.value])
+            self.amplification[step] = float(self.scheme.amplification(self.lr * ends).max())
+
+    def _note_update(self, update: Array, heading: Array | None) -> Array:
+        length = float(np.linalg.norm(update))
+        new_heading = update / length if length > 0.0 else np.zeros_like(update)
+        self.step_length.append(length)
+        self.alignment.append(0.0 if heading is None else float(np.vdot(new_heading, heading)))
+        return new_heading
+
+    def _result(self, twins: list[_Twin], blow_up_step: int | None) -> Simulation:
+        path = Path(np.array(self.norm), np.array(self.step_length), np.array(self.alignment))
+        code = classify(path, self.model.dtype, saturating=self.model.saturating, blown_up=blow_up_step is not None)
+        return Simulation(
+            regime=REGIMES[int(code)],
+            blow_up_step=blow_up_step,
+            loss=np.array(self.loss),
+            norm=path.norm,
+            step_length=path.step_length,
+            alignment=path.alignment,
+            shares=np.array(self.shares).reshape(-1, 3),
+            ks=tuple(twin.k for twin in twins),
+            rel_l1=np.array(self.rel_l1).reshape(-1, len(twins)).T,
+            amplification_steps=np.array(list(self.amplification), dtype=np.int64),
+            amplification=np.array(list(self.amplification.values())),
+            kernel=twins[0].kernel,
+        )
