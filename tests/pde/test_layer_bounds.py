@@ -13,7 +13,7 @@ from lastbit.pde.multilayer import MultiLayerCNN
 torch.set_num_threads(1)
 
 EXACT = {"tolerance": 1e-9, "max_products": 400}
-KINDS = ("closed-form", "pixel", "frozen", "gauss-newton", "hessian")
+KINDS = ("infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessian")
 
 
 class Swish(nn.Module):
@@ -60,7 +60,8 @@ def test_one_swish_layer_at_rest_has_the_papers_bounds(label):
     factor = (0.5 - label) * beta / 2
     for kind, values in (
         ("frozen", factor * gram),
-        ("closed-form", factor * power),
+        ("windowed", factor * gram),
+        ("infinite", factor * power),
         ("pixel", factor * (image**2).sum()),
     ):
         assert found.extremes(kind).lowest == pytest.approx(np.min(values), rel=1e-9)
@@ -85,7 +86,7 @@ def test_the_top_of_a_deep_network_agrees_with_the_multi_layer_bounds(window):
     net = MultiLayerCNN(image, [first, np.zeros((2, 2))], label=1)
     model = paper_network(net.kernels, net.beta)
     found = layer_bounds(model, F.binary_cross_entropy_with_logits, as_batch(image, 1), **EXACT)[1]
-    kind = {"infinite": "closed-form", "pixel": "pixel", "exact": "frozen"}[window]
+    kind = "windowed" if window == "exact" else window
     bounds = net.bounds(2, lr=1e-3, window=window)
     assert found.weight_decay_range(1e-3, kind) == pytest.approx((bounds.lower, bounds.upper), rel=1e-9)
 
@@ -286,6 +287,12 @@ def test_a_network_that_diverged_gives_nan_not_an_error():
         assert not found.hessian.converged
 
 
+def test_a_compiled_network_is_measured_as_what_it_was_compiled_from():
+    model, batch = small_network()
+    compiled = torch.compile(model, backend="eager")
+    assert layer_bounds(compiled, F.cross_entropy, batch) == layer_bounds(model, F.cross_entropy, batch)
+
+
 def test_a_bare_convolution_and_an_idle_one_are_measured():
     conv = nn.Conv2d(1, 1, 2).double()
     x = torch.randn(2, 1, 3, 3, dtype=torch.float64)
@@ -298,7 +305,7 @@ def test_a_bare_convolution_and_an_idle_one_are_measured():
             return self[0](inputs)
 
     _, idle = layer_bounds(Idle(conv, nn.Conv2d(1, 1, 2)), F.mse_loss, (x, torch.zeros(2, 1, 2, 2)), weight_decay=0.5)
-    assert [idle.lr_range(kind) for kind in KINDS] == [(0, 4)] * 5
+    assert [idle.lr_range(kind) for kind in KINDS] == [(0, 4)] * 6
     assert idle.input_shapes == ()
 
 
@@ -313,7 +320,7 @@ def test_a_bare_convolution_and_an_idle_one_are_measured():
         ({"layers": []}, "no convolution to measure"),
         ({"tolerance": 0.0}, "tolerance is 0.0"),
         ({"max_products": 0}, "max_products is 0"),
-        ({"probes": 0}, "probes is 0"),
+        ({"probes": 1}, "probes is 1; it must be at least 2"),
     ],
 )
 def test_wrong_options_are_refused(options, message):
@@ -357,7 +364,7 @@ def test_wrong_networks_and_batches_are_refused():
 def test_wrong_questions_to_a_result_are_refused():
     model, batch = small_network()
     (found,) = layer_bounds(model, F.cross_entropy, batch, layers=["0"])
-    with pytest.raises(ValueError, match="kind is 'exact'; it must be one of closed-form, pixel"):
+    with pytest.raises(ValueError, match="kind is 'exact'; it must be one of infinite, pixel"):
         found.max_lr("exact")
     with pytest.raises(ValueError, match="lr is 0"):
         found.weight_decay_range(0)

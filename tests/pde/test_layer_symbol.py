@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lastbit.pde.layer_symbol import closed_form
+from lastbit.pde.layer_symbol import closed_form, windowed_product
 
 torch.set_num_threads(1)
 
@@ -124,6 +124,20 @@ def test_the_outer_end_bounds_the_exact_window_and_the_pixel_for_constant_weight
         assert max(high, found.pixel.highest) <= found.highest + rounding
     else:
         assert found.lowest - rounding <= min(low, found.pixel.lowest)
+
+
+@settings(max_examples=30, deadline=None)
+@given(problem=layers())
+def test_the_windowed_product_is_that_of_the_dense_operator(problem):
+    conv, x, weights = problem
+    product = windowed_product(conv, [x], [weights])
+    matrix = torch.stack(
+        [product(unit.reshape(conv.weight.shape)).flatten() for unit in torch.eye(conv.weight.numel()).double()]
+    )
+    values = torch.linalg.eigvalsh(matrix)
+    assert (float(values[0]), float(values[-1])) == pytest.approx(windowed_extremes(conv, x, weights))
+    twice = windowed_product(conv, [x, x], [weights, weights])
+    torch.testing.assert_close(twice(conv.weight), 2 * product(conv.weight))
 
 
 @settings(max_examples=20, deadline=None)

@@ -15,12 +15,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lastbit.pde.layer_operator import Call, Evaluation, LayerBlock, Loss
+from lastbit.pde.layer_operator import Evaluation, LayerBlock, Loss
 from lastbit.pde.layer_spectrum import BlockSpectrum, Extremes, block_spectrum
-from lastbit.pde.layer_symbol import ClosedForm, closed_form
+from lastbit.pde.layer_symbol import ClosedForm, closed_form, windowed_product
 from lastbit.pde.layer_training import LayerTraining, plan_layers
 
-Kind = Literal["closed-form", "pixel", "frozen", "gauss-newton", "hessian"]
+Kind = Literal["infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessian"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,10 @@ class LayerBounds:
     necessary for the network's: the largest curvature of all parameters together is at least that of any layer.
 
     Attributes:
-        closed_form: the paper's closed form: spectrum of the layer's input (infinite window, and `closed_form.pixel`)
-            times curvature weights averaged over positions.
+        closed_form: the paper's closed form, spectrum of the layer's input times curvature weights averaged over
+            positions, for an infinite window (eq. 14) and, in `closed_form.pixel`, for one pixel (eq. 19). The
+            infinite window is far too strict for small kernels on large smooth inputs.
+        windowed: the same operator on the layer's own kernel.
         frozen: exact block operator with the residual frozen, d2<a, f>/dW2 with a = dloss/doutputs, which is what
             the paper linearises. It is zero almost everywhere in piecewise-linear networks (ReLU, max-pooling), up to
             what batch normalisation in training mode adds, and then the closed form is too.
@@ -49,6 +51,7 @@ class LayerBounds:
     weight_decay: float
     edge: float  # 2 for gradient descent, 2 (1 + mu) for heavy ball, (2 + 2 mu) / (1 + 2 mu) for Nesterov
     closed_form: ClosedForm
+    windowed: BlockSpectrum
     frozen: BlockSpectrum
     gauss_newton: BlockSpectrum
     hessian: BlockSpectrum
@@ -62,8 +65,9 @@ class LayerBounds:
     def extremes(self, kind: Kind = "hessian") -> Extremes:
         """Lowest and highest curvature of the layer by one of the descriptions."""
         described: dict[Kind, Extremes] = {
-            "closed-form": self.closed_form,
+            "infinite": self.closed_form,
             "pixel": self.closed_form.pixel,
+            "windowed": self.windowed,
             "frozen": self.frozen,
             "gauss-newton": self.gauss_newton,
             "hessian": self.hessian,
@@ -107,10 +111,11 @@ def layer_bounds(
 ) -> tuple[LayerBounds, ...]:
     """Measure the stable learning rates and weight decays of a network's `nn.Conv2d` layers.
 
-    One forward pass, then per layer about three times as many Hessian products as the Lanczos iteration takes. The
-    network is measured in the modes it is in, on copies of its convolution weights and buffers: parameters, gradients,
-    running statistics, modes and random states stay as they are. Batch normalisation in training mode is measured
-    with its batch statistics as part of the function; dropout in training mode is refused.
+    One forward pass, then per layer about three times as many Hessian products as one Lanczos iteration takes, each
+    of the order of two backward passes through what is above the layer. The network is measured in the modes it is
+    in, on copies of its convolution weights and buffers: parameters, gradients, running statistics, modes and random
+    states stay as they are. Batch normalisation in training mode is measured with its batch statistics as part of the
+    function; dropout in training mode is refused.
 
     Args:
         model: a network that returns one tensor, with float32 or float64 convolutions.
@@ -125,8 +130,8 @@ def layer_bounds(
             all that it steps.
         tolerance: residual to stop at, relative to the largest curvature found.
         max_products: the most products for one spectrum; where they do not suffice, `converged` is False.
-        probes: random sign vectors for the curvature weights of the closed form; one is exact where a pointwise
-            activation follows and nothing above it bends.
+        probes: random sign vectors, at least 2, for the curvature weights of the closed form; they are exact where a
+            pointwise activation follows and nothing above it bends.
 
     Returns:
         The bounds in the order of `model.named_modules()`.
@@ -156,15 +161,18 @@ def _measure(
     def spectrum(product: Callable[[Tensor], Tensor]) -> BlockSpectrum:
         return block_spectrum(product, block.weight.detach(), tolerance=tolerance, max_products=max_products)
 
+    inputs = [call.input for call in block.calls]
+    weights, weight_error = _curvature_weights(block, probes)
     hessian = spectrum(block.hessian)
     return LayerBounds(
         name,
         tuple(block.weight.shape),
-        tuple(tuple(call.input.shape) for call in block.calls),
+        tuple(tuple(x.shape) for x in inputs),
         tuple(tuple(call.output.shape) for call in block.calls),
         plan.weight_decay,
         plan.edge,
-        _closed_form(plan.conv, block, probes),
+        closed_form(plan.conv, inputs, weights, weight_error=weight_error),
+        spectrum(windowed_product(plan.conv, inputs, weights)),
         spectrum(block.frozen),
         spectrum(block.gauss_newton),
         hessian,
@@ -180,21 +188,21 @@ def _frozen_share(block: LayerBlock, hessian: BlockSpectrum) -> float:
     return float((top * block.frozen(top)).sum()) / hessian.highest
 
 
-def _closed_form(conv: nn.Conv2d, block: LayerBlock, probes: int) -> ClosedForm:
-    """The closed form with curvature weights estimated by `probes` random sign vectors."""
+def _curvature_weights(block: LayerBlock, probes: int) -> tuple[list[Tensor], float]:
+    """Curvature weights (sample, output channel) of each call, and their standard error, root mean square.
+
+    A weight is the diagonal of C = d2<a, f>/dz2 averaged over positions, estimated by `probes` random sign vectors.
+    """
     generator = torch.Generator().manual_seed(0)
-    estimates = [[_weights(block, call, generator) for _ in range(probes)] for call in block.calls]
-    stacked = [torch.stack(estimate) for estimate in estimates]  # per call (probe, sample, channel)
-    variances = [part.var(0, correction=1).flatten() / probes for part in stacked] if probes > 1 else []
-    error = float(torch.cat(variances).mean().sqrt()) if variances else math.nan
-    means = [part.mean(0) for part in stacked]
-    return closed_form(conv, [call.input for call in block.calls], means, weight_error=error)
-
-
-def _weights(block: LayerBlock, call: Call, generator: torch.Generator) -> Tensor:
-    """One estimate of the curvature weights (sample, channel): the diagonal of C, averaged over positions."""
-    signs = torch.randint(0, 2, call.output.shape, generator=generator).to(call.output) * 2 - 1
-    return block.output_curvature(call, signs).mean((2, 3))
+    means, variances = [], []
+    for call in block.calls:
+        signs = (
+            torch.randint(0, 2, call.output.shape, generator=generator).to(call.output) * 2 - 1 for _ in range(probes)
+        )
+        estimates = torch.stack([diagonal.mean((2, 3)) for diagonal in block.output_curvature(call, signs)])
+        means.append(estimates.mean(0))
+        variances.append(estimates.var(0, correction=1).flatten() / probes)
+    return means, float(torch.cat(variances).mean().sqrt()) if variances else 0.0
 
 
 def _check_options(batch: object, tolerance: float, max_products: int, probes: int) -> None:
@@ -202,6 +210,6 @@ def _check_options(batch: object, tolerance: float, max_products: int, probes: i
         raise ValueError(f"batch is {type(batch).__name__}; it must be a pair (inputs, targets)")
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance is {tolerance}; it must lie between 0 and 1")
-    for option, value in (("max_products", max_products), ("probes", probes)):
-        if value < 1:
-            raise ValueError(f"{option} is {value}; it must be at least 1")
+    for option, value, least in (("max_products", max_products, 1), ("probes", probes, 2)):
+        if value < least:
+            raise ValueError(f"{option} is {value}; it must be at least {least}")

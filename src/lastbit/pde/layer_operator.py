@@ -13,7 +13,7 @@ first and in a for J, so that nothing need be known of what follows the layer - 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -40,30 +40,40 @@ class LayerBlock:
         self.weight = weight
         self.calls = tuple(calls)
         self._evaluation = evaluation
-        self._gradient = _pullback(evaluation.outputs, weight, evaluation.residual, create_graph=True)
+        (self._gradient,) = _pullback(evaluation.outputs, (weight,), evaluation.residual, create_graph=True)
 
     def frozen(self, vector: Tensor) -> Tensor:
         """Product with d2<a, f>/dW2, the residual a held fixed."""
-        return _pullback(self._gradient, self.weight, vector)
+        (product,) = _pullback(self._gradient, (self.weight,), vector)
+        return product
 
     def gauss_newton(self, vector: Tensor) -> Tensor:
         """Product with J^T (d2l/df2) J."""
-        change = _pullback(self._gradient, self._evaluation.residual, vector)  # J v, for G is linear in a
-        pull = _pullback(self._evaluation.slope, self._evaluation.free_outputs, change)
-        return _pullback(self._evaluation.outputs, self.weight, pull)
+        (change,) = _pullback(self._gradient, (self._evaluation.residual,), vector)  # J v, for G is linear in a
+        return self._pull_change(change)
 
     def hessian(self, vector: Tensor) -> Tensor:
         """Product with the whole block, the sum of the two parts."""
-        return self.frozen(vector) + self.gauss_newton(vector)
+        frozen, change = _pullback(self._gradient, (self.weight, self._evaluation.residual), vector)
+        return frozen + self._pull_change(change)
 
-    def output_curvature(self, call: Call, signs: Tensor) -> Tensor:
-        """Estimate of the diagonal of C = d2<a, f>/dz2, z the layer's output, as signs * (C signs).
+    def _pull_change(self, change: Tensor) -> Tensor:
+        """J^T (d2l/df2) applied to a change of the outputs."""
+        (slope_change,) = _pullback(self._evaluation.slope, (self._evaluation.free_outputs,), change)
+        (product,) = _pullback(self._evaluation.outputs, (self.weight,), slope_change)
+        return product
+
+    def output_curvature(self, call: Call, probes: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Estimates of the diagonal of C = d2<a, f>/dz2, z the layer's output: s * (C s) for each probe s of signs.
 
         Exact where what follows acts on each entry of z alone before it is summed (C is then diagonal); otherwise
         unbiased over independent random signs (Bekas, Kokiopoulou and Saad 2007).
         """
-        gradient = _pullback(self._evaluation.outputs, call.output, self._evaluation.residual, create_graph=True)
-        return signs * _pullback(gradient, call.output, signs)
+        evaluation = self._evaluation
+        (gradient,) = _pullback(evaluation.outputs, (call.output,), evaluation.residual, create_graph=True)
+        for signs in probes:
+            (product,) = _pullback(gradient, (call.output,), signs)
+            yield signs * product
 
 
 class Evaluation:
@@ -90,7 +100,8 @@ class Evaluation:
             self.outputs = _one_tensor(functional_call(model, state, (batch[0],)))
             self.free_outputs = self.outputs.detach().requires_grad_()
             self.loss = _scalar(loss(self.free_outputs, batch[1]))
-        self.slope = _pullback(self.loss, self.free_outputs, torch.ones_like(self.loss), create_graph=True)
+        one = torch.ones_like(self.loss)
+        (self.slope,) = _pullback(self.loss, (self.free_outputs,), one, create_graph=True)
         self.residual = self.slope.detach().requires_grad_()  # a, free to be differentiated in
         self._weights, self._calls = weights, calls
 
@@ -155,20 +166,21 @@ def _random_layers(model: nn.Module) -> str:
     return ", ".join(names) or "no module of it is a dropout in training mode: look for functional calls"
 
 
-def _pullback(output: Tensor, variable: Tensor, cotangent: Tensor, *, create_graph: bool = False) -> Tensor:
-    """Vector-Jacobian product that is zero where the output does not depend on the variable."""
+def _pullback(
+    output: Tensor, variables: tuple[Tensor, ...], cotangent: Tensor, *, create_graph: bool = False
+) -> tuple[Tensor, ...]:
+    """Vector-Jacobian products, zero where the output does not depend on a variable."""
     if not output.requires_grad:
-        return torch.zeros_like(variable)
-    (pulled,) = torch.autograd.grad(
+        return tuple(map(torch.zeros_like, variables))
+    return torch.autograd.grad(
         output,
-        variable,
+        variables,
         cotangent,
         retain_graph=True,
         create_graph=create_graph,
         allow_unused=True,
         materialize_grads=True,
     )
-    return pulled
 
 
 def _one_tensor(outputs: object) -> Tensor:

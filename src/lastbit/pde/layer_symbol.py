@@ -18,7 +18,7 @@ because the positions of the output are some of those of the periodic input.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -96,6 +96,27 @@ def closed_form(
         float(joined.double().square().mean().sqrt()),
         weight_error,
     )
+
+
+def windowed_product(
+    conv: nn.Conv2d, inputs: Sequence[Tensor], weights: Sequence[Tensor]
+) -> Callable[[Tensor], Tensor]:
+    """The operator that the symbol describes, on the layer's own kernel: sum_n k[n, o] sum_x p p^T over patches p.
+
+    Arguments as for `closed_form`; the product maps tensors shaped as the layer's weight.
+    """
+    padded = [_padded(conv, x) for x in inputs]
+
+    def product(vector: Tensor) -> Tensor:
+        kernel = vector.detach().requires_grad_()
+        total = torch.zeros_like(vector)
+        for x, weight in zip(padded, weights, strict=True):
+            z = F.conv2d(x, kernel, None, conv.stride, 0, conv.dilation, conv.groups)
+            (gathered,) = torch.autograd.grad(z, kernel, weight[..., None, None] * z.detach())
+            total += gathered
+        return total
+
+    return product
 
 
 def _ends(vectors: Tensor, weights: Tensor) -> tuple[_Peak, _Peak]:
