@@ -1,0 +1,70 @@
+"""The page: one HTML file that holds everything it needs."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lastbit.report.atomic import write_atomically
+from lastbit.report.figure import Figure
+from lastbit.report.figures import comparison_figures
+from lastbit.report.libraries import javascript
+from lastbit.report.look import config
+from lastbit.report.section import Section, sections
+from lastbit.report.settings_table import differences
+from lastbit.report.stored import Study, check_studies, is_scaled
+
+
+def write_report(studies: Sequence[Study], path: Path) -> None:
+    """Write one HTML page for one study or several; it opens offline and asks for nothing else.
+
+    Args:
+        studies: results as `Results.as_json` gives them or `results.json` holds them.
+        path: of the page; it is replaced in one step, and its directory made where it is missing.
+
+    Raises:
+        ValueError: these are not the results of studies.
+    """
+    check_studies(studies)
+    # A name read from JSON may hold half a surrogate pair, which no file can.
+    write_atomically(Path(path), render(studies, libraries=javascript()).encode("utf-8", "replace"))
+
+
+def render(studies: Sequence[Study], *, libraries: str) -> str:
+    """The page's HTML.
+
+    Args:
+        studies: stored results.
+        libraries: JavaScript that defines `vegaEmbed`, as `javascript()` gives it.
+    """
+    parts, comparison = sections(studies), comparison_figures(studies)
+    environment = Environment(
+        loader=PackageLoader("lastbit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        sections=parts,
+        comparison=comparison,
+        differences=differences(studies),
+        is_scaled=all(map(is_scaled, studies)),
+        charts={"looks": {ground: config(ground) for ground in ("light", "dark")}, "specs": _specs(parts, comparison)},
+        style=_asset("style.css"),
+        drawing=_asset("charts.js"),
+        libraries=libraries,
+    )
+
+
+def _asset(name: str) -> str:
+    return (resources.files("lastbit.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _specs(parts: Sequence[Section], comparison: Sequence[Figure]) -> dict[str, Any]:
+    """Vega-Lite of every chart by the id of its place on the page."""
+    placed = [("all", figure) for figure in comparison]
+    placed += [(part.anchor, figure) for part in parts for figure in part.figures.values()]
+    return {f"{anchor}-{figure.name}": figure.spec() for anchor, figure in placed if figure.is_drawn}

@@ -1,0 +1,72 @@
+"""The spread that last-bit noise makes, beside that of batch order and the error of the test set."""
+
+from typing import Any
+
+import altair as alt
+
+from lastbit.report.figure import ROWS, Figure
+from lastbit.report.look import colours
+from lastbit.report.numbers import percent
+from lastbit.report.stored import Study
+
+NAME = "spread"
+_ROW = 56  # pixels for each source
+
+
+def spread_figure(study: Study) -> Figure:
+    """Pooled standard deviations of test accuracy with their intervals."""
+    rows = _rows(study)
+    if not rows:
+        return Figure(
+            NAME, "No spread to draw", "A spread needs at least two finished runs that share a seed or a noise."
+        )
+    return Figure(NAME, _title(study), _note(study), _draw(rows), rows, height=_ROW * len(rows))
+
+
+def _rows(study: Study) -> list[dict[str, Any]]:
+    found = {
+        "last-bit noise": study["std"]["noise"]["pooled"],
+        "batch order": study["std"]["seed"]["pooled"],
+        "test-set sampling": study["sampling_error"],
+    }
+    return [
+        {"source": source, **(value if isinstance(value, dict) else {"std": value})}
+        for source, value in found.items()
+        if value is not None
+    ]
+
+
+def _title(study: Study) -> str:
+    share = study["std"]["noise_over_seed"]
+    if share is None:
+        return "How far test accuracy spreads"
+    if share["value"] == 0:
+        return "Last-bit noise makes none of the spread of test accuracy that batch order makes"
+    low, high = percent(share["lower"]).removesuffix(" %"), percent(share["upper"])
+    return (
+        f"Last-bit noise alone makes {percent(share['value'])} of the spread that batch order makes "
+        f"(95 % interval {low} to {high})"
+    )
+
+
+def _note(study: Study) -> str:
+    std = study["std"]
+    return (
+        f"Points are standard deviations (ddof {std['ddof']}) over the whole table, lines their {std['interval']} "
+        "intervals. Test-set sampling is what another test set of the same size would do to one accuracy."
+    )
+
+
+def _draw(rows: list[dict[str, Any]]) -> alt.LayerChart:
+    sources = [row["source"] for row in rows]
+    axis = alt.Axis(title="standard deviation of test accuracy (percentage points)", tickCount=6)
+    base = alt.Chart(ROWS).encode(
+        y=alt.Y("source:N", sort=sources, axis=alt.Axis(title=None, grid=False)),
+        color=alt.Color("source:N", scale=colours(sources), legend=None),
+    )
+    numbers = [alt.Tooltip(f"{field}:Q", format=".2f") for field in ("std", "lower", "upper")]
+    dots = base.mark_point(filled=True, size=140, opacity=1).encode(
+        x=alt.X("std:Q", scale=alt.Scale(zero=True), axis=axis), tooltip=["source:N", *numbers]
+    )
+    intervals = base.mark_rule(strokeWidth=3, opacity=0.5).encode(x=alt.X("lower:Q", axis=axis), x2="upper:Q")
+    return alt.LayerChart(layer=[intervals.transform_filter("isValid(datum.upper)"), dots])

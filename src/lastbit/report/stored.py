@@ -1,0 +1,72 @@
+"""Reads a study's stored results: names, noises, trials by their place in the table."""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import chain, count
+from typing import Any
+
+Study = Mapping[str, Any]  # one study's results, as `results.json` holds them
+Row = Mapping[str, Any]  # one trial or one measurement in them
+
+_KEYS = frozenset(
+    {"name", "settings", "noises", "seeds", "controls", "trials", "std", "sampling_error", "churn", "rel_l1"}
+    | {"rel_l1_layers", "gradient_fluctuation", "fingerprints", "verdict"}
+)
+# Half the distance from 1 to the next number, relative to 1: the largest relative error of one rounding, 2**exponent.
+_ROUNDOFF_EXPONENTS = {"bfloat16": -8, "float16": -11, "float32": -24, "float64": -53}
+
+
+def check_studies(studies: Sequence[Study]) -> None:
+    """Refuse what is no list of results.
+
+    Raises:
+        ValueError: there is no study, or one lacks a part that results have.
+    """
+    if not studies:
+        raise ValueError("a report needs the results of at least one study; got none")
+    for study in studies:
+        if not isinstance(study, Mapping) or not study.keys() >= _KEYS:
+            missing = sorted(_KEYS - study.keys()) if isinstance(study, Mapping) else sorted(_KEYS)
+            raise ValueError(f"these are not the results of a study: they lack {', '.join(missing)}")
+
+
+def noise_label(row: Row) -> str:
+    """The noise of a trial or measurement in a word, `k=3`, as the study's list of noises has it."""
+    if row.get("kind", "scale") == "scale" and "k" in row:
+        return f"k={row['k']}"
+    return str(row.get("noise", row.get("kind", "")))
+
+
+def trials_by_place(study: Study) -> dict[tuple[str, Any], Row]:
+    """Trials by noise and seed; one that is not finished is absent."""
+    return {(noise_label(trial), trial["seed"]): trial for trial in study["trials"]}
+
+
+def is_scaled(study: Study) -> bool:
+    """Whether every noise of the study is a k."""
+    return all(label.startswith("k=") for label in study["noises"])
+
+
+def roundoff_exponent(study: Study) -> int | None:
+    """The exponent of two of the unit roundoff of the study's arithmetic; None where its dtype is not known."""
+    return _ROUNDOFF_EXPONENTS.get(str(study["settings"].get("dtype")))
+
+
+def distinct_names(studies: Sequence[Study]) -> list[str]:
+    """A name for each study, numbered where several share one: `demo`, `demo (2)`."""
+    return _numbered([str(study["name"]) or "study" for study in studies], " ({})")
+
+
+def file_stems(studies: Sequence[Study]) -> list[str]:
+    """A distinct beginning of a file name for each study, whatever the study's name holds."""
+    stems = [re.sub(r"[^A-Za-z0-9_]+", "-", str(study["name"])).strip("-")[:60] or "study" for study in studies]
+    return _numbered(stems, "-{}")
+
+
+def _numbered(names: Sequence[str], pattern: str) -> list[str]:
+    chosen: list[str] = []
+    for name in names:
+        candidates = chain([name], (name + pattern.format(number) for number in count(2)))
+        # File systems may not tell upper from lower case.
+        chosen.append(next(word for word in candidates if word.lower() not in map(str.lower, chosen)))
+    return chosen
