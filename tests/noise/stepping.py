@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
 from lastbit.noise import Scale, perturb
@@ -50,6 +51,18 @@ class Course:
         return [
             (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(self.dtype) for shape in SHAPES
         ]
+
+
+def numbers(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_subnormal=False)
+
+
+courses = st.builds(
+    Course,
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    seed=st.integers(0, 1000),
+    other_group=st.fixed_dictionaries({}, optional={"lr": numbers(1e-3, 0.5), "weight_decay": numbers(1e-4, 0.1)}),
+)
 
 
 def walk(

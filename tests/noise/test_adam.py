@@ -5,16 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepping import Course, same_bits, walked
+from stepping import Course, courses, numbers, same_bits, walked
 
 from lastbit.noise import Scale, perturb
 
 ADAMS = [torch.optim.Adam, torch.optim.AdamW]
 ODD = (3, 5, 7, 9, 11, 257)
-
-
-def numbers(low: float, high: float) -> st.SearchStrategy[float]:
-    return st.floats(low, high, allow_subnormal=False)
 
 
 adam_options = st.fixed_dictionaries(
@@ -26,12 +22,6 @@ adam_options = st.fixed_dictionaries(
         "amsgrad": st.booleans(),
         "maximize": st.booleans(),
     }
-)
-courses = st.builds(
-    Course,
-    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
-    seed=st.integers(0, 1000),
-    other_group=st.fixed_dictionaries({}, optional={"lr": numbers(1e-3, 0.5), "weight_decay": numbers(1e-4, 0.1)}),
 )
 classes = st.sampled_from(ADAMS)
 
@@ -100,7 +90,7 @@ def test_moments_do_not_know_of_k_and_weights_nearly_not(cls, k):
 
 @pytest.mark.parametrize("cls", ADAMS)
 @pytest.mark.parametrize("foreach", [None, False])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_lr_may_be_a_tensor(cls, foreach, dtype):
     options = {"lr": torch.tensor(0.1), "weight_decay": 0.01, "foreach": foreach}
     course = Course(dtype=dtype)

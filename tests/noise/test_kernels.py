@@ -53,7 +53,7 @@ def test_for_loop_and_foreach_agree_where_they_are_taken_to(dtype):
 @pytest.mark.parametrize("in_place", [False, True])
 def test_division_is_correctly_rounded(dtype, k, in_place):
     given = draws(dtype)[0]
-    # Twice rounding, to double and on, is innocuous for a quotient of numbers of at most half its digits.
+    # Rounding twice, to double and then on, is as good as once: double has more than twice the digits.
     expected = [(torch.from_numpy(np.divide(value.double().numpy(), k))).to(dtype) for value in given]
     before = [value.clone() for value in given]
     result = divided(given, k, in_place=in_place)

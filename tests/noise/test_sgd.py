@@ -5,15 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepping import MULTIPLY_ADDS, Course, same_bits, walked
+from stepping import MULTIPLY_ADDS, Course, courses, numbers, same_bits, walked
 
 from lastbit.noise import Scale, perturb
 
 ODD = (3, 5, 7, 9, 11, 257)
-
-
-def numbers(low: float, high: float) -> st.SearchStrategy[float]:
-    return st.floats(low, high, allow_subnormal=False)
 
 
 @st.composite
@@ -28,14 +24,6 @@ def sgd_options(draw: st.DrawFn) -> dict[str, Any]:
         "weight_decay": draw(st.just(0.0) | numbers(1e-4, 0.1)),
         "maximize": draw(st.booleans()),
     }
-
-
-courses = st.builds(
-    Course,
-    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
-    seed=st.integers(0, 1000),
-    other_group=st.fixed_dictionaries({}, optional={"lr": numbers(1e-3, 0.5), "weight_decay": numbers(1e-4, 0.1)}),
-)
 
 
 @settings(max_examples=120, deadline=None)

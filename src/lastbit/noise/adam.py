@@ -29,7 +29,7 @@ class _PerturbedAdamStep(Perturbed):
         refuse_unsupported(group)
         lists: list[list[Tensor]] = [[] for _ in range(6)]
         self._init_group(group, *lists)  # type: ignore[attr-defined]
-        torch_loops = group["foreach"] is None and isinstance(group["lr"], Tensor)
+        torch_loops = group["foreach"] is None and isinstance(group["lr"], Tensor)  # its foreach takes no tensor lr
         for batch, run in batches(lists, prefer_foreach=False if torch_loops else group["foreach"]):
             for count, (params, grads, *moments) in _by_step(batch):
                 _update(params, grads, moments, count, group, run, self.noise.k)

@@ -14,6 +14,7 @@ def perturb(optimizer: torch.optim.Optimizer, noise: Noise) -> torch.optim.Optim
     loaded there holds here; step only one of the two.
 
     Example:
+        >>> from lastbit.noise import Scale
         >>> weight = torch.nn.Parameter(torch.ones(2))
         >>> perturb(torch.optim.SGD([weight], lr=0.1), Scale(k=3))  # doctest: +ELLIPSIS
         PerturbedSGD (

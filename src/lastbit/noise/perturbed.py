@@ -54,8 +54,8 @@ class Perturbed(torch.optim.Optimizer):
 def refuse_unsupported(group: dict[str, Any]) -> None:
     """Check the options of a parameter group.
 
-    `fused` kernels cannot be matched: torch's CPU ones differ in bits from its other kernels (float32 Adam: in a tenth
-    of the weights after five steps), and no fused kernel takes a divided direction.
+    `fused` kernels cannot be matched: torch's CPU ones differ in bits from its other kernels (float32 Adam at lr 0.1:
+    in a tenth of the weights after five steps), and no fused kernel takes a divided direction.
 
     Raises:
         ValueError: `fused`, `capturable` or `differentiable` is on, an option other than lr is a tensor, or lr requires
