@@ -149,6 +149,13 @@ def test_layers_are_named_and_described():
     assert alone.closed_form == second.closed_form
 
 
+def test_the_error_of_the_curvature_weights_shrinks_with_the_probes():
+    model, batch = small_network()
+    few, many = (layer_bounds(model, F.cross_entropy, batch, layers=["0"], probes=n)[0] for n in (8, 800))
+    assert few.closed_form.weight_error == pytest.approx(10 * many.closed_form.weight_error, rel=0.3)
+    assert few.closed_form.weight == pytest.approx(many.closed_form.weight, abs=4 * few.closed_form.weight_error)
+
+
 def test_a_piecewise_linear_network_has_no_frozen_part():
     model, batch = small_network(nn.ReLU)
     for found in layer_bounds(model, F.cross_entropy, batch, **EXACT):

@@ -35,9 +35,10 @@ class LayerBounds:
             positions, for an infinite window (eq. 14) and, in `closed_form.pixel`, for one pixel (eq. 19). The
             infinite window is far too strict for small kernels on large smooth inputs.
         windowed: the same operator on the layer's own kernel.
-        frozen: exact block operator with the residual frozen, d2<a, f>/dW2 with a = dloss/doutputs, which is what
-            the paper linearises. It is zero almost everywhere in piecewise-linear networks (ReLU, max-pooling), up to
-            what batch normalisation in training mode adds, and then the closed form is too.
+        frozen: exact block operator with the residual frozen, d2<a, f>/dW2 with a = dloss/doutputs. The paper's
+            linearisation is this, less how the layers above bend (it freezes the backpropagated signal too), so for
+            a last convolution it is just this. It is zero almost everywhere in piecewise-linear networks (ReLU,
+            max-pooling), up to what batch normalisation in training mode adds, and then the closed form is too.
         gauss_newton: exact Gauss-Newton block, which the paper drops; never negative for a convex loss.
         hessian: exact Hessian block of the loss, the sum of the two.
         frozen_share: share of the frozen part in hessian.highest (its Rayleigh quotient along the top eigenvector,
