@@ -2,17 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.noise import Scale
-from lastbit.report import write_report
-from lastbit.study import Results, Study
+from lastbit.study import Study
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import RecipeTraining
 
@@ -34,17 +34,17 @@ def demo(
 
     Example: `lastbit demo`
     """
-    studies = [_run(recipe, out / recipe, workers, scale) for recipe in _RECIPES]
+    studies = {out / recipe: _run(recipe, out / recipe, workers, scale) for recipe in _RECIPES}
     page = out / "report.html"
-    write_report([results.as_json() for results in studies], page)
-    write_json(json, {results.name: results.as_json() for results in studies})
+    update_page(studies, page)
+    write_json(json, {results["name"]: results for results in studies.values()})
     if json != "-":
-        for results in studies:
+        for results in studies.values():
             show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
 
 
-def _run(recipe: str, out: Path, workers: int, scale: str) -> Results:
+def _run(recipe: str, out: Path, workers: int, scale: str) -> dict[str, Any]:
     with wrong_input():
         chosen = load_recipe(recipe, scale=scale)
     study = Study(out, RecipeTraining(chosen), noises=[Scale(k) for k in _NOISES], seeds=_SEEDS)

@@ -22,7 +22,7 @@ app.add_typer(data.app, name="data")
 
 
 def main() -> None:
-    """Run the command line: exit 0 on success, 2 on wrong input with one line that says what is wrong, 130 on Ctrl-C."""
+    """Run the command line: exit 0 on success, 2 on wrong input with one line that says what it is, 130 on Ctrl-C."""
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:

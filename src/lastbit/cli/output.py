@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.wrong_input import WrongInputError
-from lastbit.study.files import to_json, write_atomically
+from lastbit.files import to_json, write_atomically
 
 JsonOption = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; `-` for standard output.")

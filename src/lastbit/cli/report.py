@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.page import write_page
 from lastbit.cli.run_study import RESULTS, results_path
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
-from lastbit.report import write_charts, write_report
-from lastbit.study.files import read_json
+from lastbit.files import read_json
 
 
 def report(
@@ -25,13 +25,20 @@ def report(
     with wrong_input():
         studies = [read_json(path) for path in find_results(directory)]
     page = out or directory / "report.html"
-    write_report(studies, page)
-    written = write_charts(studies, charts) if charts is not None else []
+    with wrong_input():
+        write_page(studies, page)
+    written = _write_charts(studies, charts) if charts is not None else []
     content: dict[str, Any] = {"page": str(page), "charts": [str(path) for path in written]}
     write_json(json, content)
     if json != "-":
         for path in (page, *written):
             console(json).print(str(path), soft_wrap=True)
+
+
+def _write_charts(studies: list[Any], directory: Path) -> list[Path]:
+    from lastbit.report import write_charts  # only here: the charts' library takes a third of a second to import
+
+    return write_charts(studies, directory)
 
 
 def find_results(directory: Path) -> list[Path]:

@@ -1,37 +1,38 @@
 """Runs a study for a command: pool, progress, and what to say when it goes wrong."""
 
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from lastbit.cli.progress import trial_progress
 from lastbit.cli.wrong_input import FailedError, wrong_input
+from lastbit.files import read_json, to_json, write_atomically
 from lastbit.study import ControlsFailedError, Results, Study, TrialFailedError, local_pool
-from lastbit.study.files import to_json, write_atomically
+from lastbit.study.results import FORMAT
 
 RESULTS = "results.json"
 
 
-def run_study(study: Study, *, workers: int, title: str) -> Results:
-    """Run what is not stored yet on `workers` processes, store `results.json` beside the trials, return the results.
+def run_study(study: Study, *, workers: int, title: str) -> dict[str, Any]:
+    """Run what is not stored yet on `workers` processes; store the results beside the trials and return them as JSON.
 
     Raises:
         WrongInputError: the directory belongs to something else.
-        FailedError: controls or trials failed, or a worker died.
+        FailedError: controls or trials failed.
     """
     with wrong_input():
         study.store.claim(study.description())
     pending = study.pending()
+    if not pending and (stored := _stored_results(study)) is not None:
+        return stored
     try:
         results = _run(study, min(workers, len(pending)), title, len(pending)) if pending else study.run()
-    except (ControlsFailedError, TrialFailedError) as error:
+    except ControlsFailedError as error:
         raise FailedError(str(error)) from error
-    except BrokenProcessPool:
-        left = len(study.pending())
-        raise FailedError(
-            f"a worker died (killed, or out of memory); {left} trial(s) are left: the same command goes on with them"
-        ) from None
-    write_atomically(results_path(study.store.root), to_json(results.as_json()).encode())
-    return results
+    except TrialFailedError as error:
+        raise FailedError(f"{error}\nAll others are stored; the same command runs those that failed again") from error
+    content: dict[str, Any] = results.as_json()
+    write_atomically(results_path(study.store.root), to_json(content).encode())
+    return content
 
 
 def results_path(directory: Path) -> Path:
@@ -42,3 +43,14 @@ def results_path(directory: Path) -> Path:
 def _run(study: Study, workers: int, title: str, total: int) -> Results:
     with local_pool(workers) as pool, trial_progress(title, total) as on_trial:
         return study.run(pool, on_trial=on_trial)
+
+
+def _stored_results(study: Study) -> dict[str, Any] | None:
+    """The stored results, where they are those of just this table, so that a second call need not compute them."""
+    path = results_path(study.store.root)
+    if not path.is_file():
+        return None
+    stored: dict[str, Any] = read_json(path)
+    here = (FORMAT, [noise.label for noise in study.noises], list(study.seeds), study.controlled)
+    there = (stored.get("format"), stored.get("noises"), stored.get("seeds"), stored.get("controls") is not None)
+    return stored if here == there else None

@@ -1,39 +1,53 @@
 """A study's results on the terminal."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
-from lastbit.study import Results
-from lastbit.study.results import ACCURACY
+ResultsJson = Mapping[str, Any]  # as `results.json` holds them
 
 
-def show(results: Results, console: Console) -> None:
+def show(results: ResultsJson, console: Console) -> None:
     """Print the paper's Table 1 for a study, what its controls said, and the verdict."""
+    console.print(f"{results['name']}: test accuracy in percent, STD with ddof 1")
     console.print(_table(results))
     console.print(_controls(results))
-    console.print(results.verdict, style="bold")
+    console.print(results["verdict"], style="bold")
+    console.print()
 
 
-def _table(results: Results) -> Table:
-    frame = results.grid.frame(ACCURACY)
-    table = Table(title=f"{results.name}: test accuracy in percent, STD with ddof 1", title_justify="left")
-    for name in frame.columns:
-        table.add_column(name, justify="left" if name == "noise" else "right")
-    for row in frame.iter_rows():
-        table.add_row(*(_cell(value) for value in row), end_section=row is not None and row[0] != "STD")
+def _table(results: ResultsJson) -> Table:
+    table = Table()
+    table.add_column("noise")
+    for name in (*(f"seed {seed}" for seed in results["seeds"]), "STD"):
+        table.add_column(name, justify="right")
+    found = {(trial["noise"], trial["seed"]): trial for trial in results["trials"]}
+    spreads = results["std"]
+    for noise in results["noises"]:
+        cells = [_accuracy(found.get((noise, seed))) for seed in results["seeds"]]
+        table.add_row(noise, *cells, _std(spreads["seed"]["per_noise"][noise]))
+    table.add_section()
+    table.add_row("STD", *(_std(spreads["noise"]["per_seed"][str(seed)]) for seed in results["seeds"]), "")
     return table
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+def _accuracy(trial: Mapping[str, Any] | None) -> str:
+    if trial is None or trial["test_accuracy"] is None:
+        return "–" if trial is None or trial["diverged_at"] is None else "diverged"
+    return f"{trial['test_accuracy']:.2f}"
 
 
-def _controls(results: Results) -> str:
-    if results.controls is None:
+def _std(spread: Mapping[str, float] | None) -> str:
+    return "–" if spread is None else f"{spread['std']:.2f}"
+
+
+def _controls(results: ResultsJson) -> str:
+    if results["controls"] is None:
         return "controls: not run"
-    agree = ", ".join(
-        f"{name} {'bit-identical' if same else 'DIFFERS'}" for name, same in results.controls.agree.items()
+    said = (
+        f"{name.replace('_', ' ')} {'bit-identical' if same else 'DIFFERS'}"
+        for name, same in results["controls"].items()
     )
-    return f"controls: {agree}"
+    return f"controls: {', '.join(said)}"

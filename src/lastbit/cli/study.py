@@ -8,11 +8,11 @@ import typer
 
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.noise import Scale
-from lastbit.report import write_report
 from lastbit.study import Study
 from lastbit.training.catalogue import FULL, load_recipe
 from lastbit.training.device import choose_device
@@ -52,8 +52,8 @@ def study(
         )
     results = run_study(whole, workers=workers, title=chosen.name)
     page = whole.store.root / "report.html"
-    write_report([results.as_json()], page)
-    write_json(json, results.as_json())
+    update_page({whole.store.root: results}, page)
+    write_json(json, results)
     if json != "-":
         show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import vl_convert
 
-from lastbit.report.atomic import write_atomically
+from lastbit.files import write_atomically
 from lastbit.report.figure import Figure
 from lastbit.report.figures import comparison_figures, study_figures
 from lastbit.report.libraries import vega_lite_version
@@ -43,9 +43,8 @@ def _figures(studies: Sequence[Study]) -> Iterator[tuple[str, Figure]]:
 def _write(figure: Figure, stem: Path) -> Iterator[Path]:
     if not figure.is_drawn:
         return
-    spec, version = json.dumps(figure.picture()), vega_lite_version()
-    png = vl_convert.vegalite_to_png(spec, vl_version=version, scale=_SCALE)
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=version)
+    svg = vl_convert.vegalite_to_svg(json.dumps(figure.picture()), vl_version=vega_lite_version())
+    png = vl_convert.svg_to_png(svg, scale=_SCALE)
     for suffix, content in ((".png", png), (".svg", svg.encode())):
         path = stem.with_name(stem.name + suffix)
         write_atomically(path, content)

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lastbit.report.atomic import write_atomically
+from lastbit.files import write_atomically
 from lastbit.report.figure import Figure
 from lastbit.report.figures import comparison_figures
 from lastbit.report.libraries import javascript

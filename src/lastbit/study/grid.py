@@ -1,14 +1,19 @@
 """A study's stored trials in their table: a row for each noise, a column for each seed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from lastbit.noise import Noise
 from lastbit.study.spread import Table, spread
 from lastbit.study.store import StoredTrial
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Grid:
 
     def frame(self, metric: str) -> pl.DataFrame:
         """The paper's Table 1: rows k, columns seeds, then STD (ddof 1) of each row; last a row of the columns' STD."""
+        import polars as pl  # only here: it takes half a second that no worker needs
+
         values = self.values(metric)
         seeds = {f"seed {seed}": _with_std(values[:, j]) for j, seed in enumerate(self.seeds)}
         stds = [_std(row) for row in values]

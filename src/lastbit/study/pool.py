@@ -1,41 +1,155 @@
-"""Worker processes on this machine."""
+"""Worker processes on this machine, as a `concurrent.futures.Executor`.
+
+The standard library's process pool breaks as a whole when one worker dies and cannot be stopped while it works. Here a
+worker that dies takes only its own trial along and is replaced, and leaving by an exception stops all work at once.
+"""
 
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.connection import wait
+from functools import partial
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
+from typing import Any
+
+# Fresh processes: a forked one would inherit torch's thread pools in an undefined state.
+_SPAWN = get_context("spawn")
+
+
+class WorkerDiedError(RuntimeError):
+    """A worker process ended in the middle of its work."""
 
 
 @contextmanager
-def local_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of `workers` fresh processes; leaving by an exception, Ctrl-C included, stops them at once.
+def local_pool(workers: int) -> Iterator["LocalPool"]:
+    """Give a pool of `workers` processes; leaving by an exception, Ctrl-C included, kills what they are doing.
 
     Raises:
         ValueError: fewer than one worker.
     """
     if workers < 1:
         raise ValueError(f"workers = {workers}: at least 1 is needed")
-    # Fresh processes: a forked one would inherit torch's thread pools in an undefined state.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    pool = LocalPool(workers)
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in active_children():
-            process.kill()
+        pool.kill()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
-def _start_worker() -> None:
+class LocalPool(Executor):
+    """Processes that each run one call at a time, started when first needed and again after they died."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = [_Worker() for _ in range(workers)]
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(workers)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run `fn(*args, **kwargs)` on the next free worker; all of it must be picklable.
+
+        The future raises what the call raised, or `WorkerDiedError`.
+        """
+        return self._threads.submit(self._call, partial(fn, *args, **kwargs))
+
+    def kill(self) -> None:
+        """Stop every worker at once; calls in progress raise `WorkerDiedError`, others are cancelled."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.kill()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let the workers end once their work is done."""
+        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
+        for worker in self._workers:
+            worker.close()
+
+    def _call(self, job: partial[Any]) -> Any:
+        worker = self._idle.get()
+        try:
+            return worker.run(job)
+        finally:
+            self._idle.put(worker)
+
+
+class _Worker:
+    """One process and the pipe to it; used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._process: Any = None
+        self._pipe: Connection | None = None
+        self._killed = False
+        self._changing = threading.Lock()  # a kill must not fall between the decision to start and the start
+
+    def run(self, job: partial[Any]) -> Any:
+        pipe = self._started()
+        try:
+            pipe.send(job)
+            succeeded, value = pipe.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            code = self._process.exitcode
+            self.close()
+            raise WorkerDiedError(f"its worker process ended with exit code {code} ({_reason(code)})") from None
+        if succeeded:
+            return value
+        raise value
+
+    def kill(self) -> None:
+        with self._changing:
+            self._killed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def close(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()  # the process reads the end of its pipe and ends
+            self._process.join()
+        self._process = self._pipe = None
+
+    def _started(self) -> Connection:
+        with self._changing:
+            if self._killed:
+                raise WorkerDiedError("the pool was stopped")
+            if self._pipe is None:
+                self._pipe, theirs = _SPAWN.Pipe()
+                self._process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
+                self._process.start()
+                theirs.close()
+            return self._pipe
+
+
+def _reason(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}, perhaps for lack of memory" if code < 0 else "it left by itself"
+
+
+def _serve(pipe: Connection) -> None:
     # A terminal sends Ctrl-C to every process; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answer(job))
+
+
+def _answer(job: partial[Any]) -> tuple[bool, Any]:
+    try:
+        return True, job()
+    except Exception as error:
+        error.add_note("In the worker:\n" + traceback.format_exc())
+        return False, error
 
 
 def _die_with_parent() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from lastbit.files import to_json
 from lastbit.noise import Noise
-from lastbit.study.files import to_json
 from lastbit.study.trial import Trial
 
 PREDICTIONS = "predictions.safetensors"

@@ -15,6 +15,7 @@ from lastbit.study.spread import Share, Spread, noise_share, noise_spread, sampl
 from lastbit.study.verdict import verdict
 
 ACCURACY = "test_accuracy"
+FORMAT = 1  # of the JSON, raised when its meaning changes
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Results:
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON, as `lastbit study --json` prints and the report draws it."""
         return {
+            "format": FORMAT,
             "name": self.name,
             "settings": dict(self.settings),
             "noises": [noise.label for noise in self.grid.noises],
@@ -142,6 +144,7 @@ def _trial_rows(grid: Grid) -> Iterator[dict[str, Any]]:
         yield {
             "id": grid.ids[i, j],
             "seed": grid.seeds[j],
+            "noise": grid.noises[i].label,
             **grid.noises[i].as_json(),
             "status": trial.status,
             "diverged_at": trial.diverged_at,

@@ -10,10 +10,11 @@ the chi-square interval is exact for normal data, which final accuracies nearly 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Table = NDArray[np.float64]  # (noises, seeds); NaN where a run has no value
 
@@ -98,8 +99,7 @@ def noise_share(table: Table) -> Share | None:
     dof_within, dof_between = seeds * (noises - 1), seeds - 1
     tail = (1 - LEVEL) / 2
     f = between / within if within > 0 else np.inf
-    high = stats.f.ppf(1 - tail, dof_between, dof_within)
-    low = stats.f.ppf(tail, dof_between, dof_within)
+    high, low = (special.fdtri(dof_between, dof_within, q) for q in (1 - tail, tail))
     return Share(noise.std / seed.std, _share(f / low, noises), _share(f / high, noises))
 
 
@@ -116,12 +116,12 @@ def sampling_error(accuracy: float, examples: int) -> float:
 
 def least_difference(found: Spread) -> float:
     """Smallest difference of two single runs that this spread does not explain (two-sided, 5 %): t · √2 · std."""
-    return float(stats.t.ppf((1 + LEVEL) / 2, found.dof) * np.sqrt(2) * found.std)
+    return float(special.stdtrit(found.dof, (1 + LEVEL) / 2) * np.sqrt(2) * found.std)
 
 
 def _with_interval(variance: float, dof: float) -> Spread:
     tail = (1 - LEVEL) / 2
-    lower, upper = (np.sqrt(variance * dof / stats.chi2.ppf(q, dof)) for q in (1 - tail, tail))
+    lower, upper = (np.sqrt(variance * dof / _chi2(q, dof)) for q in (1 - tail, tail))
     return Spread(float(np.sqrt(variance)), float(lower), float(upper), float(dof))
 
 
@@ -129,12 +129,17 @@ def _sum_of_mean_squares(parts: Table, dofs: Table) -> Spread:
     """Interval of the root of a sum of independent mean squares (Graybill & Wang 1980), each `parts` of `dofs`."""
     tail = (1 - LEVEL) / 2
     variance = parts.sum()
-    below = (1 - dofs / stats.chi2.ppf(1 - tail, dofs)) * parts
-    above = (dofs / stats.chi2.ppf(tail, dofs) - 1) * parts
+    below = (1 - dofs / _chi2(1 - tail, dofs)) * parts
+    above = (dofs / _chi2(tail, dofs) - 1) * parts
     lower = max(0.0, variance - np.sqrt(np.sum(below**2)))
     upper = variance + np.sqrt(np.sum(above**2))
     dof = 1 / np.sum((parts / variance) ** 2 / dofs) if variance > 0 else dofs[0]
     return Spread(float(np.sqrt(variance)), float(np.sqrt(lower)), float(np.sqrt(upper)), float(dof))
+
+
+def _chi2(q: float, dof: Any) -> Any:
+    """Quantile of the chi-square distribution (scipy.special's, since scipy.stats takes a second to import)."""
+    return special.chdtri(dof, 1 - q)
 
 
 def _complete(table: Table) -> Table:

@@ -20,7 +20,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lastbit.study.files import read_json, sha256, sync_directory, to_json, write_atomically
+from lastbit.files import read_json, sha256, sync_directory, to_json, write_atomically
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.recorder import METRICS, PREDICTIONS, Recorder
 from lastbit.study.trial import Trial

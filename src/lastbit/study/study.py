@@ -1,12 +1,12 @@
 """A study: the same training over seeds and noises, with controls, stored as it goes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from lastbit.noise import Noise
 from lastbit.study.controls import Controls, ControlsFailedError
@@ -16,16 +16,19 @@ from lastbit.study.results import ACCURACY, Results, collect
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
 
+if TYPE_CHECKING:
+    import polars as pl
+
 FORMAT = 1
 
 
 class TrialFailedError(RuntimeError):
-    """Trials whose training function raised; the others of the study are stored."""
+    """Trials whose training function raised or whose worker died; the others of the study are stored."""
 
     def __init__(self, failures: Sequence[Outcome]) -> None:
         self.failures = tuple(failures)
         first = failures[0]
-        super().__init__(f"{len(failures)} trial(s) failed, first {first.trial.label}:\n{first.error}")
+        super().__init__(f"{len(failures)} trial(s) failed, first {first.trial.label}: {first.error}")
 
 
 class Study:
@@ -98,7 +101,7 @@ class Study:
         Raises:
             ValueError: the directory holds something else.
             ControlsFailedError: runs that must be bit-identical are not; trials not yet begun are left out.
-            TrialFailedError: the training function raised; raised after all other trials have ended.
+            TrialFailedError: the training function raised or a worker died; raised after all other trials have ended.
         """
         self.store.claim(self.description())
         self.store.clear_running()
@@ -109,6 +112,7 @@ class Study:
             if outcome.error is not None:
                 failures.append(outcome)
             controls = controls or self._checked_controls()
+        self.store.clear_running()
         if failures:
             raise TrialFailedError(failures)
         return self.results()
@@ -146,9 +150,9 @@ class Study:
         if executor is None:
             yield from (job(trial) for trial in self.pending())
             return
-        futures = [executor.submit(job, trial) for trial in self.pending()]
+        futures = {executor.submit(job, trial): trial for trial in self.pending()}
         try:
-            yield from (future.result() for future in as_completed(futures))
+            yield from (_outcome(future, futures[future]) for future in as_completed(futures))
         finally:
             for future in futures:
                 future.cancel()
@@ -169,6 +173,14 @@ class Study:
             "seeds": list(self.seeds),
             "controlled": self.controlled,
         }
+
+
+def _outcome(future: Future[Outcome], trial: Trial) -> Outcome:
+    try:
+        return future.result()
+    except Exception as error:
+        # The executor's trouble, not the training's: a worker that died, a connection that broke.
+        return Outcome(trial, f"{type(error).__name__}: {error}")
 
 
 def _own_settings(train: TrainFunction) -> Mapping[str, Any]:

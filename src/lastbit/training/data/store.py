@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from lastbit.training.data.atomic import replacing
+from lastbit.files import replacing
 from lastbit.training.data.checksum import mismatch
 from lastbit.training.data.errors import DamagedDataError, first_line
 from lastbit.training.data.idx import Bytes

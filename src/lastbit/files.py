@@ -1,22 +1,40 @@
-"""Files that are whole or absent: written under a temporary name, synced, renamed."""
+"""Files that are whole or absent: written under a temporary name, synced, renamed; and the JSON they hold."""
 
 import hashlib
 import json
 import math
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write `path` under a temporary name beside it, and rename once every byte is on disk.
+
+    A crash or an exception leaves whatever was at `path` before. The temporary name is opened plainly, not by
+    `tempfile`, so that the file gets the permissions of the user's umask: a folder may be shared by a group.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that after a crash it holds its old content or all of the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
+    """Write a file so that after a crash it holds its old content or all of the new; make its directory if need be."""
+    with replacing(path) as handle:
+        handle.write(content)
 
 
 def sync_directory(path: Path) -> None:

@@ -3,8 +3,8 @@ import stat
 
 import pytest
 
-from lastbit.training.data import atomic
-from lastbit.training.data.atomic import replacing
+from lastbit import files
+from lastbit.files import read_json, replacing, to_json, write_atomically
 
 
 def test_the_file_appears_whole_with_ordinary_permissions(tmp_path):
@@ -22,11 +22,12 @@ def test_the_file_appears_whole_with_ordinary_permissions(tmp_path):
 def test_the_bytes_are_on_disk_before_the_name_is(tmp_path, monkeypatch):
     path, synced = tmp_path / "file", []
     monkeypatch.setattr(
-        atomic.os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, path.exists()))
+        files.os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, path.exists()))
     )
     with replacing(path) as handle:
         handle.write(b"all of it")
-    assert synced == [(9, False)]
+    assert synced[0] == (9, False)
+    assert len(synced) == 2, "the directory is synced too, or the name may be lost"
     assert path.exists()
 
 
@@ -44,3 +45,25 @@ def test_what_was_there_survives_a_failure(tmp_path, stop):
         write_half(path, stop)
     assert path.read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_write_atomically_replaces_the_whole_content(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, b"a longer first content")
+    write_atomically(path, b"second")
+    assert path.read_bytes() == b"second"
+
+
+def test_json_is_canonical_and_null_where_not_finite():
+    assert (
+        to_json({"b": float("nan"), "a": [float("inf"), 1.5, (2,)], 3: "é"})
+        == '{"3": "é", "a": [null, 1.5, [2]], "b": null}'
+    )
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b""])
+def test_broken_json_is_named(tmp_path, content):
+    path = tmp_path / "results.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"results\.json is not valid JSON"):
+        read_json(path)
