@@ -62,14 +62,27 @@ def test_patches_agree_with_fourier(case, seed, pattern):
     kernels = np.random.RandomState(seed).randn(4, w, w)
     assert patches.positions == fourier.positions
     for power in (1, 3):  # sums of any function of the responses must agree, however positions are merged
-        merged = (patches.forward(kernels) ** power) @ patches.multiplicity
-        spread = (fourier.forward(kernels) ** power).sum(axis=-1)
+        merged = patches.total(patches.forward(kernels) ** power)
+        spread = fourier.total(fourier.forward(kernels) ** power)
         np.testing.assert_allclose(merged, spread, rtol=1e-8, atol=1e-7 * w**3 * size**2)
     np.testing.assert_allclose(
         patches.adjoint(np.tanh(patches.forward(kernels))),
         fourier.adjoint(np.tanh(fourier.forward(kernels))),
         atol=1e-10 * size**2,
     )
+
+
+@pytest.mark.parametrize("image", [noise(20, 0), checkerboard(20), np.ones((20, 20))])
+def test_tiles_make_up_the_whole(image):
+    for correlation in (PatchCorrelation(image, 5, "valid"), FourierCorrelation(image, 5, "valid")):
+        kernels = np.random.RandomState(0).randn(3, 5, 5)
+        total = sum(tile.total(np.tanh(tile.forward(kernels))) for tile in correlation.tiles)
+        gathered = sum(tile.adjoint(np.tanh(tile.forward(kernels))) for tile in correlation.tiles)
+        response = np.tanh(correlation.forward(kernels))
+        np.testing.assert_allclose(total, correlation.total(response), rtol=1e-12)
+        np.testing.assert_allclose(gathered, correlation.adjoint(response), atol=1e-11)
+        assert correlation.total(np.ones(correlation.distinct)) == 16**2
+        assert correlation.batch >= 1
 
 
 @pytest.mark.parametrize("boundary", ["valid", "same", "circular"])

@@ -7,6 +7,7 @@ in which of the two corners they keep, so one Fourier routine serves both.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +19,14 @@ Array = NDArray[np.floating]
 
 BOUNDARIES = ("valid", "same", "circular")
 METHODS = ("auto", "fft", "direct")
+
+# Patches, and multiply-adds, of one product of a batch. OpenBLAS computes products of up to 2^18 multiply-adds on the
+# calling thread: they are over before a second one would have woken, and on a busy machine waiting for it costs more
+# than the product. A tile's 64 responses to each of the kernels of such a batch stay in the first-level cache.
+TILE = 64
+SMALL_PRODUCT = 2**18
+# Responses of a batch of Fourier correlations.
+SMALL_BATCH = 2**14
 
 
 def extended_image(image: Array, kernel: int, boundary: str) -> Array:
@@ -74,6 +83,16 @@ class FourierCorrelation(_Correlation):
         """Number U of responses: that of output positions."""
         return self.positions
 
+    @property
+    def tiles(self) -> tuple[FourierCorrelation]:
+        """Itself: a Fourier transform computes all positions or none."""
+        return (self,)
+
+    @property
+    def batch(self) -> int:
+        """How many kernels to evaluate at once: few, as a batch is no faster a kernel and leaves the cache."""
+        return max(1, SMALL_BATCH // self.positions)
+
     def total(self, values: Array | NDArray[np.bool_]) -> Array:
         """Return the sum over all output positions of values (..., U)."""
         return np.asarray(values.sum(axis=-1))
@@ -118,6 +137,30 @@ class FourierCorrelation(_Correlation):
 
 
 @dataclass(frozen=True, eq=False)
+class PatchTile:
+    """Correlation with some of the image's distinct patches, as a matrix product."""
+
+    patches: Array  # (T, W^2)
+    multiplicity: Array  # (T,): at how many positions each occurs
+    weighted: Array  # (T, W^2): the patches times their multiplicity
+
+    def total(self, values: Array | NDArray[np.bool_]) -> Array:
+        """Return the sum over all these patches' positions of values (..., T)."""
+        return np.asarray(values @ self.multiplicity)
+
+    def forward(self, kernels: Array) -> Array:
+        """Return the responses z, shape (..., T), of kernels (..., W, W)."""
+        response: Array = kernels.reshape(*kernels.shape[:-2], -1) @ self.patches.T
+        return response
+
+    def adjoint(self, weights: Array) -> Array:
+        """Return sum_x weights(x) I(x + y) over these patches' positions, shape (..., W, W), of weights (..., T)."""
+        gathered = weights @ self.weighted
+        side = math.isqrt(self.patches.shape[1])
+        return gathered.reshape(*gathered.shape[:-1], side, side)
+
+
+@dataclass(frozen=True, eq=False)
 class PatchCorrelation(_Correlation):
     """Correlation as a matrix product with the image's distinct patches (im2col), for small problems.
 
@@ -126,35 +169,41 @@ class PatchCorrelation(_Correlation):
     """
 
     @cached_property
-    def _patches(self) -> tuple[Array, Array]:
+    def whole(self) -> PatchTile:
+        """All distinct patches."""
         extended = extended_image(self.image, self.kernel, self.boundary)
         windows = np.lib.stride_tricks.sliding_window_view(extended, (self.kernel, self.kernel))
         patches, counts = np.unique(windows.reshape(-1, self.kernel**2), axis=0, return_counts=True)
-        return patches, counts.astype(self.image.dtype)
+        multiplicity: Array = counts.astype(self.image.dtype)
+        return PatchTile(patches, multiplicity, patches * multiplicity[:, None])
+
+    @cached_property
+    def tiles(self) -> tuple[PatchTile, ...]:
+        """The patches in groups of `TILE`, for batches of kernels: what a group computes stays in cache."""
+        whole, rows = self.whole, [slice(i, i + TILE) for i in range(0, self.distinct, TILE)]
+        return tuple(PatchTile(whole.patches[r], whole.multiplicity[r], whole.weighted[r]) for r in rows)
 
     @property
-    def multiplicity(self) -> Array:
-        """How often each distinct patch occurs, shape (U,)."""
-        return self._patches[1]
+    def batch(self) -> int:
+        """How many kernels to evaluate at once."""
+        return max(1, SMALL_PRODUCT // (min(TILE, self.distinct) * self.kernel**2))
 
     @property
     def distinct(self) -> int:
         """Number U of distinct patches."""
-        return int(self.multiplicity.size)
+        return len(self.whole.patches)
 
     def total(self, values: Array | NDArray[np.bool_]) -> Array:
         """Return the sum over all output positions of values (..., U), one for each distinct patch."""
-        return np.asarray(values @ self.multiplicity)
+        return self.whole.total(values)
 
     def forward(self, kernels: Array) -> Array:
         """Return the responses z, shape (..., U), of kernels (..., W, W)."""
-        response: Array = kernels.reshape(*kernels.shape[:-2], -1) @ self._patches[0].T
-        return response
+        return self.whole.forward(kernels)
 
     def adjoint(self, weights: Array) -> Array:
         """Return sum_x weights(x) I(x + y), shape (..., W, W), of weights (..., U) equal on equal patches."""
-        gathered = (weights * self.multiplicity) @ self._patches[0]
-        return gathered.reshape(*gathered.shape[:-1], self.kernel, self.kernel)
+        return self.whole.adjoint(weights)
 
 
 Correlation = FourierCorrelation | PatchCorrelation

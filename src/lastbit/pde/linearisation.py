@@ -71,6 +71,11 @@ class Linearisation:
             result += self.rank_one * overlap[..., None, None] * self._image_sum
         return result
 
+    def loss_and_gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> tuple[Array, Array]:
+        """Return the quadratic loss that this PDE descends, shape (...), and its gradient, (..., W, W)."""
+        now = self.evaluate(kernels, weight_decay)
+        return now.loss, now.gradient
+
     def evaluate(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Evaluation:
         """Return the quadratic loss that this PDE descends, its gradient, and the responses I * K.
 
@@ -92,6 +97,10 @@ class Linearisation:
     def shares(self, response: Array) -> Array:
         """Return the shares of positions that are activated, transitioning and not activated, (..., 3)."""
         return regime_shares(response, self.beta, self.correlation)
+
+    def linearisations(self) -> tuple[Linearisation, ...]:
+        """Return this linear PDE, the only one it passes through."""
+        return (self,)
 
     def astype(self, dtype: DTypeLike) -> Linearisation:
         """Return the same linear PDE in another precision."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from lastbit.pde.correlation import Correlation
 from lastbit.pde.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from lastbit.pde.linearisation import Linearisation
 
 Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A model's loss, gradient and responses at a batch of kernels (..., W, W)."""
+    """A model's loss, gradient and responses at kernels (..., W, W)."""
 
     loss: Array  # (...), weight decay included
     gradient: Array  # (..., W, W), weight decay included
@@ -34,14 +38,24 @@ class Model(Protocol):
         """The precision it is computed in."""
 
     @property
+    def correlation(self) -> Correlation:
+        """The correlation with the image."""
+
+    @property
     def saturating(self) -> bool:
         """Whether the data's pull on the kernel is bounded, so that only weight decay can drive a blow-up."""
 
     def astype(self, dtype: DTypeLike) -> Self:
         """Return the model in another precision."""
 
+    def linearisations(self) -> tuple[Linearisation, ...]:
+        """Return the linear PDEs that the model passes through."""
+
     def evaluate(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Evaluation:
         """Return loss, gradient and responses."""
+
+    def loss_and_gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> tuple[Array, Array]:
+        """Return the loss and the gradient alone, the faster way for a batch of kernels."""
 
     def shares(self, response: Array) -> Array:
         """Return the shares of positions activated, transitioning and not activated, shape (..., 3)."""

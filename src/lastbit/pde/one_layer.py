@@ -94,25 +94,38 @@ class OneLayerCNN:
 
     def loss(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Array:
         """Return the loss, shape (...)."""
-        return self.evaluate(kernels, weight_decay).loss
+        return self.loss_and_gradient(kernels, weight_decay)[0]
 
     def gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Array:
         """Return the gradient in the kernel, a I * r'(I * K) + alpha K on the window (eq. 8-9), (..., W, W)."""
-        return self.evaluate(kernels, weight_decay).gradient
+        return self.loss_and_gradient(kernels, weight_decay)[1]
 
     def evaluate(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Evaluation:
         """Return loss, gradient and responses for one forward and one backward pass."""
-        k = self._checked_kernels(kernels)
-        alpha = np.asarray(weight_decay, self.dtype)
-        response = self.correlation.forward(k)
+        k, whole = self._checked_kernels(kernels), self.correlation
+        response = whole.forward(k)
         activation, slope = swish_and_slope(response, self.beta)
-        pooled = self._pool(activation)
+        loss, gradient = self._complete(k, weight_decay, whole.total(activation), whole.adjoint(slope))
+        return Evaluation(loss, gradient, response)
+
+    def loss_and_gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> tuple[Array, Array]:
+        """Return the loss, (...), and the gradient, (..., W, W), of a batch of kernels, tile by tile of positions."""
+        k = self._checked_kernels(kernels)
+        total, gathered = np.zeros(k.shape[:-2], self.dtype), np.zeros_like(k)
+        for tile in self.correlation.tiles:
+            activation, slope = swish_and_slope(tile.forward(k), self.beta)
+            total += tile.total(activation)
+            gathered += tile.adjoint(slope)
+        return self._complete(k, weight_decay, total, gathered)
+
+    def _complete(self, k: Array, weight_decay: ArrayLike, total: Array, gathered: Array) -> tuple[Array, Array]:
+        """Loss and gradient from the sum of r(z) over all positions and from I * r'(z), (..., W, W), overwritten."""
+        alpha, pooled = np.asarray(weight_decay, self.dtype), total * self.dtype.type(self.scale)
         loss = self._loss.value(pooled, self.label) + 0.5 * alpha * np.sum(k * k, axis=(-2, -1))
         residual = np.asarray(self.scale * self._loss.slope(pooled, self.label), self.dtype)
-        gradient = self.correlation.adjoint(slope)
-        gradient *= residual[..., None, None]
-        gradient += alpha[..., None, None] * k
-        return Evaluation(loss, gradient, response)
+        gathered *= residual[..., None, None]
+        gathered += alpha[..., None, None] * k
+        return loss, gathered
 
     def pooled(self, kernels: ArrayLike) -> Array:
         """Return the pooled response P, shape (...); the network's output is sigmoid(P)."""
@@ -186,6 +199,10 @@ class OneLayerCNN:
     def not_activated(self) -> Linearisation:
         """Return the linear PDE where I * K is far below 0: nothing but weight decay."""
         return self._linear("not activated", offset=float(self._loss.value(np.zeros(()), self.label)))
+
+    def linearisations(self) -> tuple[Linearisation, ...]:
+        """Return the linear PDEs of the three regimes (table 3), around an untrained network's P = 0."""
+        return self.transitioning(), self.activated(), self.not_activated()
 
     def bounds(
         self,

@@ -71,7 +71,7 @@ def simulate(
         ks: the perturbations of the run and its twins.
         dtype: "float32" or "float64"; by default the model's precision.
         amplification_every: measure the local amplification at every so many steps; 0 for never, as it costs as much
-            as tens of steps: the extreme eigenvalues of the Hessian give the spectral radius of the linear update,
+            as a hundred steps: the extreme eigenvalues of the Hessian give the spectral radius of the linear update,
             momentum included, at the current kernel.
 
     Raises:
@@ -80,8 +80,7 @@ def simulate(
     scheme = Momentum(momentum, nesterov)
     check_lr(lr)
     check_weight_decay(weight_decay)
-    if steps < 1:
-        raise ValueError(f"a simulation needs at least 1 step, not {steps}")
+    check_steps(steps)
     if not ks:
         raise ValueError("a simulation needs at least one k")
     if amplification_every < 0:
@@ -89,15 +88,28 @@ def simulate(
             f"the amplification is measured every 1 or more steps, or 0 for never, not {amplification_every}"
         )
     model = model.astype(model.dtype if dtype is None else dtype)
-    start: Array = np.asarray(kernel, model.dtype)
-    if start.shape != (model.kernel, model.kernel):
-        raise ValueError(f"the initial kernel must be {model.kernel} x {model.kernel}, not of shape {start.shape}")
-    if not np.isfinite(start).all():
-        raise ValueError(f"the initial kernel must be finite in {model.dtype}")
+    start = check_start(model, kernel)
     twins = [_Twin(model, scheme, lr, weight_decay, check_k(k), start) for k in ks]
     record = _Record(model, scheme, lr, weight_decay, amplification_every)
     with np.errstate(over="ignore", invalid="ignore"):
         return record.follow(twins, steps)
+
+
+def check_steps(steps: int) -> int:
+    """Return ``steps``; raise ValueError unless it is at least 1."""
+    if steps < 1:
+        raise ValueError(f"a simulation needs at least 1 step, not {steps}")
+    return steps
+
+
+def check_start(model: Model, kernel: ArrayLike) -> Array:
+    """Return the initial kernel in the model's precision; raise ValueError unless it is finite and W x W."""
+    start: Array = np.array(kernel, model.dtype)
+    if start.shape != (model.kernel, model.kernel):
+        raise ValueError(f"the initial kernel must be {model.kernel} x {model.kernel}, not of shape {start.shape}")
+    if not np.isfinite(start).all():
+        raise ValueError(f"the initial kernel must be finite in {model.dtype}")
+    return start
 
 
 @dataclass
@@ -160,7 +172,7 @@ class _Record:
         self.loss.append(float(now.loss))
         self.norm.append(norm)
         self.shares.append(self.model.shares(now.response))
-        self.rel_l1.append([relative_l1(twins[0].kernel, twin.kernel) for twin in twins])
+        self.rel_l1.append([0.0, *(relative_l1(twins[0].kernel, twin.kernel) for twin in twins[1:])])
         if self.amplification_every and step % self.amplification_every == 0:
             self.spectrum = self.model.hessian_extremes(twins[0].kernel, self.weight_decay, self.spectrum)
             ends = np.array([self.spectrum.lowest.value, self.spectrum.highest.value])

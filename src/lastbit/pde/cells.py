@@ -1,0 +1,139 @@
+"""Many runs of one model at once, one cell for each learning rate and weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lastbit.pde.classify import BLOW_UP, RESTRAINED, STABLE, Path, classify, rounding_level
+from lastbit.pde.model import Model
+from lastbit.pde.momentum import Momentum
+
+Array = NDArray[np.floating]
+
+# Cells are advanced by this many steps before the finished ones are taken out and the rest packed together.
+ROUND = 32
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """The state of n unfinished cells; every field has n entries on its first axis."""
+
+    index: NDArray[np.intp]  # (n,): which cells of the grid these are
+    lr: Array  # (n, 1, 1)
+    weight_decay: Array  # (n,)
+    kernel: Array  # (n, W, W)
+    heading: Array  # (n, W, W): the direction of the last update, 0 before the first
+    buffer: Array  # (n, W, W): momentum's buffer, 0 before the first step
+
+    def take(self, rows: slice | NDArray[np.bool_]) -> _Cells:
+        return _Cells(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def run_cells(
+    model: Model, scheme: Momentum, start: Array, lr: Array, weight_decay: Array, steps: int
+) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    """Run C cells from one kernel; return their regimes (C,) and, where they blew up, after how many updates, else -1.
+
+    A cell is taken out once its regime is known: when it has blown up, when its updates have stayed at rounding level
+    for `ROUND` steps (stable), or when they have reversed at every one of these steps with lengths equal to rounding
+    level, a locked two-step cycle (restrained). The others are classified at the end.
+
+    Args:
+        model: the model, in the precision to compute in.
+        scheme: the momentum scheme.
+        start: the initial kernel, (W, W).
+        lr: learning rates, (C,).
+        weight_decay: weight decays, (C,).
+        steps: number of updates.
+    """
+    regime, blow_up_step = np.full(lr.size, RESTRAINED, np.int8), np.full(lr.size, -1)
+    history = np.zeros((steps, 3, lr.size))
+    cells = _initial(model, start, lr, weight_decay)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(0, steps, ROUND):
+            last = min(first + ROUND, steps)
+            cells, window = _advance_all(model, scheme, cells, last - first)
+            history[first:last, :, cells.index] = window
+            blown, finished = _blown(window), _finished(window, model.dtype)
+            blow_up_step[cells.index[blown]] = first + np.isinf(window[:, 0, blown]).argmax(axis=0)
+            regime[cells.index] = finished
+            cells = cells.take(~blown & (finished == _UNKNOWN))
+        overflowed = np.isinf(_finite_norm(model, cells))
+    blow_up_step[cells.index[overflowed]] = steps
+    path = Path(*np.moveaxis(history[:, :, cells.index], 1, 0))
+    regime[cells.index] = classify(path, model.dtype, saturating=model.saturating, blown_up=overflowed)
+    regime[blow_up_step >= 0] = BLOW_UP
+    return regime, blow_up_step
+
+
+_UNKNOWN = -1
+
+
+def _initial(model: Model, start: Array, lr: Array, weight_decay: Array) -> _Cells:
+    kernels = np.broadcast_to(start, (lr.size, *start.shape))
+    return _Cells(
+        index=np.arange(lr.size),
+        lr=lr.astype(model.dtype)[:, None, None],
+        weight_decay=weight_decay.astype(model.dtype),
+        kernel=kernels.copy(),
+        heading=np.zeros_like(kernels),
+        buffer=np.zeros_like(kernels),
+    )
+
+
+def _advance_all(model: Model, scheme: Momentum, cells: _Cells, steps: int) -> tuple[_Cells, Array]:
+    """Advance every cell, block by block; return the cells and their histories over these steps, (steps, 3, n)."""
+    count, width = cells.index.size, model.correlation.batch
+    window = np.empty((steps, 3, count))
+    blocks = [slice(i, i + width) for i in range(0, count, width)]
+    return _joined([_advance(model, scheme, cells.take(b), window[:, :, b]) for b in blocks] or [cells]), window
+
+
+def _joined(parts: Sequence[_Cells]) -> _Cells:
+    return _Cells(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Cells)))
+
+
+def _advance(model: Model, scheme: Momentum, cells: _Cells, window: Array) -> _Cells:
+    for norm, step_length, alignment in window:
+        gradient, norm[:] = _gradient_and_norm(model, cells)
+        direction, buffer = scheme.advance(gradient, cells.buffer)
+        kernel = cells.kernel - cells.lr * direction
+        update = kernel - cells.kernel
+        step_length[:] = np.linalg.norm(update, axis=(1, 2))
+        heading = update / np.where(step_length > 0.0, step_length, 1.0).astype(model.dtype)[:, None, None]
+        alignment[:] = np.einsum("nij,nij->n", heading, cells.heading)
+        cells = replace(cells, kernel=kernel, heading=heading, buffer=buffer)
+    return cells
+
+
+def _gradient_and_norm(model: Model, cells: _Cells) -> tuple[Array, Array]:
+    """Return the gradients, and the norms, infinite where the loss or the norm is not finite."""
+    loss, gradient = model.loss_and_gradient(cells.kernel, cells.weight_decay)
+    norm = np.linalg.norm(cells.kernel, axis=(1, 2))
+    return gradient, np.where(np.isfinite(loss) & np.isfinite(norm), norm, np.inf)
+
+
+def _finite_norm(model: Model, cells: _Cells) -> Array:
+    return _gradient_and_norm(model, cells)[1]
+
+
+def _blown(window: Array) -> NDArray[np.bool_]:
+    return np.asarray(np.isinf(window[:, 0]).any(axis=0))
+
+
+def _finished(window: Array, dtype: np.dtype[np.floating]) -> NDArray[np.int8]:
+    """Return the regime of each cell that shows it over a full round, `_UNKNOWN` for the others."""
+    norm, step_length, alignment = np.moveaxis(window, 1, 0)
+    outcome = np.full(norm.shape[1], _UNKNOWN, np.int8)
+    if len(window) == ROUND:
+        level = rounding_level(norm.min(axis=0), dtype)
+        longest, shortest = step_length.max(axis=0), step_length.min(axis=0)
+        # Updates a thousand times the rounding level that differ by no more than it do not decay in any run's length.
+        equal = (longest - shortest <= level) & (shortest > 1000.0 * level)
+        outcome[equal & (alignment.max(axis=0) < -1.0 + 1e-6)] = RESTRAINED
+        outcome[longest <= level] = STABLE
+    return outcome
