@@ -12,7 +12,7 @@ from lastbit.pde.cells import run_cells
 from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.model import Model
 from lastbit.pde.momentum import Momentum
-from lastbit.pde.simulation import check_start, check_steps
+from lastbit.pde.simulation import check_start, check_steps, in_precision
 
 Array = NDArray[np.floating]
 
@@ -76,7 +76,7 @@ def phase(
     for rate, decay in np.nditer([rates[:, None], decays]):
         check_lr(float(rate))
         check_weight_decay(float(decay))
-    model = model.astype(model.dtype if dtype is None else dtype)
+    model = in_precision(model, dtype)
     start = check_start(model, kernel)
     x, y = (values.ravel() for values in np.meshgrid(rates, decays, indexing="ij"))
     share = max(1, HISTORY // (3 * steps))

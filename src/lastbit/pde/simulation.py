@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -16,6 +17,7 @@ from lastbit.pde.perturbation import check_k, perturbed_update, relative_l1
 from lastbit.pde.spectrum import Spectrum
 
 Array = NDArray[np.floating]
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +89,23 @@ def simulate(
         raise ValueError(
             f"the amplification is measured every 1 or more steps, or 0 for never, not {amplification_every}"
         )
-    model = model.astype(model.dtype if dtype is None else dtype)
+    model = in_precision(model, dtype)
     start = check_start(model, kernel)
     twins = [_Twin(model, scheme, lr, weight_decay, check_k(k), start) for k in ks]
     record = _Record(model, scheme, lr, weight_decay, amplification_every)
     with np.errstate(over="ignore", invalid="ignore"):
         return record.follow(twins, steps)
+
+
+def in_precision(model: M, dtype: DTypeLike | None) -> M:
+    """Return the model in "float32" or "float64", or as it is for None; raise ValueError for anything else."""
+    try:
+        wanted = model.dtype if dtype is None else np.dtype(dtype)
+    except TypeError:
+        wanted = None
+    if wanted not in (np.float32, np.float64):
+        raise ValueError(f"the precision must be float32 or float64, not {dtype}")
+    return model.astype(wanted)
 
 
 def check_steps(steps: int) -> int:
@@ -104,7 +117,8 @@ def check_steps(steps: int) -> int:
 
 def check_start(model: Model, kernel: ArrayLike) -> Array:
     """Return the initial kernel in the model's precision; raise ValueError unless it is finite and W x W."""
-    start: Array = np.array(kernel, model.dtype)
+    with np.errstate(over="ignore"):
+        start: Array = np.array(kernel, model.dtype)
     if start.shape != (model.kernel, model.kernel):
         raise ValueError(f"the initial kernel must be {model.kernel} x {model.kernel}, not of shape {start.shape}")
     if not np.isfinite(start).all():
