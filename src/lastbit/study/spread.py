@@ -5,7 +5,7 @@ effect, y[k, s] = μ + S_s + N_ks: the seed moves all runs of its column togethe
 own. Then the spread within a column estimates the noise, and the spread within a row noise and seed together.
 
 Intervals are chi-square (and F) intervals for normal data. With about six values a bootstrap interval of a standard
-deviation is far too short (it covers the truth about 80 % of the time when it claims 95 %, as a test here shows), while
+deviation is far too short (it covers the truth about 70 % of the time when it claims 95 %, as a test here shows), while
 the chi-square interval is exact for normal data, which final accuracies nearly are.
 """
 
