@@ -32,8 +32,8 @@ class LayerBounds:
 
     Attributes:
         closed_form: the paper's closed form, spectrum of the layer's input times curvature weights averaged over
-            positions, for an infinite window (eq. 14) and, in `closed_form.pixel`, for one pixel (eq. 19). The
-            infinite window is far too strict for small kernels on large smooth inputs.
+            positions, for an infinite window (eq. 14). It is far too strict for small kernels on large smooth inputs.
+        pixel: the same operator on a kernel of one pixel (eq. 19).
         windowed: the same operator on the layer's own kernel.
         frozen: exact block operator with the residual frozen, d2<a, f>/dW2 with a = dloss/doutputs. The paper's
             linearisation is this, less how the layers above bend (it freezes the backpropagated signal too), so for
@@ -52,6 +52,7 @@ class LayerBounds:
     weight_decay: float
     edge: float  # 2 for gradient descent, 2 (1 + mu) for heavy ball, (2 + 2 mu) / (1 + 2 mu) for Nesterov
     closed_form: ClosedForm
+    pixel: BlockSpectrum
     windowed: BlockSpectrum
     frozen: BlockSpectrum
     gauss_newton: BlockSpectrum
@@ -67,7 +68,7 @@ class LayerBounds:
         """Lowest and highest curvature of the layer by one of the descriptions."""
         described: dict[Kind, Extremes] = {
             "infinite": self.closed_form,
-            "pixel": self.closed_form.pixel,
+            "pixel": self.pixel,
             "windowed": self.windowed,
             "frozen": self.frozen,
             "gauss-newton": self.gauss_newton,
@@ -159,21 +160,25 @@ def layer_bounds(
 def _measure(
     name: str, plan: LayerTraining, block: LayerBlock, tolerance: float, max_products: int, probes: int
 ) -> LayerBounds:
-    def spectrum(product: Callable[[Tensor], Tensor]) -> BlockSpectrum:
-        return block_spectrum(product, block.weight.detach(), tolerance=tolerance, max_products=max_products)
+    weight = block.weight.detach()
+
+    def spectrum(product: Callable[[Tensor], Tensor], like: Tensor = weight) -> BlockSpectrum:
+        return block_spectrum(product, like, tolerance=tolerance, max_products=max_products)
 
     inputs = [call.input for call in block.calls]
     weights, weight_error = _curvature_weights(block, probes)
+    windowed = windowed_product(plan.conv, inputs, weights)
     hessian = spectrum(block.hessian)
     return LayerBounds(
         name,
-        tuple(block.weight.shape),
+        tuple(weight.shape),
         tuple(tuple(x.shape) for x in inputs),
         tuple(tuple(call.output.shape) for call in block.calls),
         plan.weight_decay,
         plan.edge,
         closed_form(plan.conv, inputs, weights, weight_error=weight_error),
-        spectrum(windowed_product(plan.conv, inputs, weights)),
+        spectrum(windowed, weight[:, :, :1, :1]),
+        spectrum(windowed),
         spectrum(block.frozen),
         spectrum(block.gauss_newton),
         hessian,

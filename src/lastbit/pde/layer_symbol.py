@@ -33,12 +33,11 @@ _ENTRIES_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class ClosedForm(Extremes):
-    """Extreme eigenvalues of the symbol (infinite window, eq. 14), and of its mean over frequencies (eq. 19).
+    """Extreme eigenvalues of the symbol: the paper's bound for an infinite window (eq. 14).
 
     With several channels an end on the wrong side of zero is given as zero, which is the stricter bound.
     """
 
-    pixel: Extremes  # a window of one pixel (of one tap per phase where the layer is strided)
     lowest_frequency: tuple[float, float]  # radians per tap (per m taps where strided), vertical and horizontal
     highest_frequency: tuple[float, float]
     lowest_channel: int  # output channel
@@ -76,19 +75,10 @@ def closed_form(
     by_group = joined.repeat_interleave(repeats, 0).T.reshape(conv.groups, -1, repeats * len(joined))
     spectrum = torch.fft.rfft2(components).flatten(3).permute(0, 3, 1, 2)  # (group, frequency, channel, sample)
     low, high = _ends(spectrum, by_group)
-    # By Parseval the mean of the symbol over frequencies is the sum over positions, of which R keeps the Gram matrix.
-    factors = torch.linalg.qr(components.flatten(3).permute(0, 2, 3, 1), mode="r").R  # (group, sample, row, channel)
-    pixels = factors.flatten(1, 2).mT.unsqueeze(1)
-    pixel_low, pixel_high = _ends(pixels, by_group.repeat_interleave(factors.shape[2], 2))
     return ClosedForm(
         low.value,
         high.value,
         rounding_resolution(low.value, high.value, joined.dtype),
-        Extremes(
-            pixel_low.value,
-            pixel_high.value,
-            rounding_resolution(pixel_low.value, pixel_high.value, joined.dtype),
-        ),
         _radians(low.frequency, grid),
         _radians(high.frequency, grid),
         low.channel,
@@ -101,9 +91,10 @@ def closed_form(
 def windowed_product(
     conv: nn.Conv2d, inputs: Sequence[Tensor], weights: Sequence[Tensor]
 ) -> Callable[[Tensor], Tensor]:
-    """The operator that the symbol describes, on the layer's own kernel: sum_n k[n, o] sum_x p p^T over patches p.
+    """The operator that the symbol describes, on finite kernels: sum_n k[n, o] sum_x p p^T over patches p.
 
-    Arguments as for `closed_form`; the product maps tensors shaped as the layer's weight.
+    Arguments as for `closed_form`. The product takes kernels of any height and width: the layer's own, or one pixel,
+    of which the spectrum is that of the mean of the symbol over frequencies (eq. 19, by Parseval).
     """
     padded = [_padded(conv, x) for x in inputs]
 
@@ -147,14 +138,16 @@ def _highest(vectors: Tensor, weights: Tensor) -> _Peak:
     if vectors.shape[1] == 1:
         values = weights @ power
         return _peak(float(values.max()), int(values.argmax()), power.shape[1])
+    if vectors.shape[2] < vectors.shape[1]:  # fewer samples than channels: keep the eigenvalues that are not zero
+        vectors = torch.linalg.qr(vectors, mode="r").R
     bounds = (weights.clamp(min=0) @ power).flatten()
     best = _Peak(0.0, 0, 0)
     at_once = max(1, _ENTRIES_AT_ONCE // vectors.shape[1] ** 2)
     for pairs in torch.split(bounds.argsort(descending=True), at_once):
         if float(bounds[pairs[0]]) <= best.value:
             break
-        chosen = vectors[pairs % power.shape[1]]
-        tops = _top_eigenvalues(chosen, weights[pairs // power.shape[1]])
+        factors, scales = vectors[pairs % power.shape[1]], weights[pairs // power.shape[1]]
+        tops = torch.linalg.eigvalsh((factors * scales[:, None, :]) @ factors.mH)[:, -1]
         if float(tops.max()) > best.value:
             best = _peak(float(tops.max()), int(pairs[tops.argmax()]), power.shape[1])
     return best
@@ -162,17 +155,6 @@ def _highest(vectors: Tensor, weights: Tensor) -> _Peak:
 
 def _peak(value: float, pair: int, frequencies: int) -> _Peak:
     return _Peak(value, *divmod(pair, frequencies))
-
-
-def _top_eigenvalues(vectors: Tensor, weights: Tensor) -> Tensor:
-    """Largest eigenvalue of V diag(weights) V^* for each of a stack, in double precision."""
-    wide = torch.complex128 if vectors.is_complex() else torch.float64
-    vectors = vectors.to(wide)
-    if vectors.shape[2] < vectors.shape[1]:  # fewer samples than channels: the eigenvalues that are not zero
-        vectors = torch.linalg.qr(vectors, mode="r").R
-    matrices = (vectors * weights[:, None, :].to(wide)) @ vectors.mH
-    tops: Tensor = torch.linalg.eigvalsh(matrices)[:, -1]
-    return tops
 
 
 def _components(conv: nn.Conv2d, padded: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -234,6 +216,4 @@ def _radians(index: int, grid: tuple[int, int]) -> tuple[float, float]:
 
 def _constant(value: float) -> ClosedForm:
     """The result all of whose numbers are one: zero, or NaN where the input or the weights are not finite."""
-    return ClosedForm(
-        value, value, value, Extremes(value, value, value), (value, value), (value, value), 0, 0, value, value
-    )
+    return ClosedForm(value, value, value, (value, value), (value, value), 0, 0, value, value)
