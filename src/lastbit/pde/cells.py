@@ -50,23 +50,23 @@ def run_cells(
         weight_decay: weight decays, (C,).
         steps: number of updates.
     """
-    regime, blow_up_step = np.full(lr.size, RESTRAINED, np.int8), np.full(lr.size, -1)
+    regime, blow_up_step = np.full(lr.size, _UNKNOWN, np.int8), np.full(lr.size, -1)
     history = np.zeros((steps, 3, lr.size))
-    cells = _initial(model, start, lr, weight_decay)
+    cells, first = _initial(model, start, lr, weight_decay), 0
     with np.errstate(over="ignore", invalid="ignore"):
-        for first in range(0, steps, ROUND):
-            last = min(first + ROUND, steps)
-            cells, window = _advance_all(model, scheme, cells, last - first)
-            history[first:last, :, cells.index] = window
+        while first < steps and cells.index.size:
+            cells, window = _advance_all(model, scheme, cells, min(ROUND, steps - first))
+            history[first : first + len(window), :, cells.index] = window
             blown, finished = _blown(window), _finished(window, model.dtype)
             blow_up_step[cells.index[blown]] = first + np.isinf(window[:, 0, blown]).argmax(axis=0)
-            regime[cells.index] = finished
-            cells = cells.take(~blown & (finished == _UNKNOWN))
-        overflowed = np.isinf(_finite_norm(model, cells))
-    blow_up_step[cells.index[overflowed]] = steps
-    path = Path(*np.moveaxis(history[:, :, cells.index], 1, 0))
-    regime[cells.index] = classify(path, model.dtype, saturating=model.saturating, blown_up=overflowed)
-    regime[blow_up_step >= 0] = BLOW_UP
+            regime[cells.index] = np.where(blown, BLOW_UP, finished)
+            cells, first = cells.take(~blown & (finished == _UNKNOWN)), first + len(window)
+        if cells.index.size:
+            overflowed = np.isinf(_gradient_and_norm(model, cells)[1])
+            blow_up_step[cells.index[overflowed]] = steps
+            path = Path(*np.moveaxis(history[:, :, cells.index], 1, 0))
+            saturating = model.saturating
+            regime[cells.index] = classify(path, model.dtype, saturating=saturating, blown_up=overflowed)
     return regime, blow_up_step
 
 
@@ -90,7 +90,7 @@ def _advance_all(model: Model, scheme: Momentum, cells: _Cells, steps: int) -> t
     count, width = cells.index.size, model.correlation.batch
     window = np.empty((steps, 3, count))
     blocks = [slice(i, i + width) for i in range(0, count, width)]
-    return _joined([_advance(model, scheme, cells.take(b), window[:, :, b]) for b in blocks] or [cells]), window
+    return _joined([_advance(model, scheme, cells.take(b), window[:, :, b]) for b in blocks]), window
 
 
 def _joined(parts: Sequence[_Cells]) -> _Cells:
@@ -115,10 +115,6 @@ def _gradient_and_norm(model: Model, cells: _Cells) -> tuple[Array, Array]:
     loss, gradient = model.loss_and_gradient(cells.kernel, cells.weight_decay)
     norm = np.linalg.norm(cells.kernel, axis=(1, 2))
     return gradient, np.where(np.isfinite(loss) & np.isfinite(norm), norm, np.inf)
-
-
-def _finite_norm(model: Model, cells: _Cells) -> Array:
-    return _gradient_and_norm(model, cells)[1]
 
 
 def _blown(window: Array) -> NDArray[np.bool_]:

@@ -134,6 +134,8 @@ class Linearisation:
         "exact" is the operator on the W x W kernel. "pixel" is a kernel of one entry (eq. 19): by Parseval, the
         symbol |I^|^2 is replaced by its mean over the frequencies.
         """
+        if window not in WINDOWS:
+            raise ValueError(f"window must be one of {', '.join(WINDOWS)}, not {window!r}")
         if window == "infinite":
             return symbol_extremes(self.symbol())
         return self._on_side(1)._exact_spectrum if window == "pixel" else self._exact_spectrum

@@ -14,7 +14,7 @@ from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.correlation import BOUNDARIES, METHODS, Correlation, choose_correlation
 from lastbit.pde.hessian import Hessian
 from lastbit.pde.images import checked_image
-from lastbit.pde.linearisation import WINDOWS, Linearisation
+from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.model import Evaluation
 from lastbit.pde.momentum import Momentum
 from lastbit.pde.pooled_loss import LOSSES, PooledLoss
@@ -234,7 +234,6 @@ class OneLayerCNN:
         Raises:
             ValueError: an argument is out of range.
         """
-        _check_choice("window", window, WINDOWS)
         scheme = Momentum(momentum, nesterov)
         edge = scheme.damping_free_edge if damping_free else scheme.edge
         linear = self.transitioning(residual)

@@ -1,0 +1,155 @@
+"""Empirical bounds: the weight decays between which a linear simulation stays stable (paper, tables 2 and 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lastbit.pde.bounds import check_lr
+from lastbit.pde.linearisation import Linearisation
+from lastbit.pde.momentum import Momentum
+from lastbit.pde.simulation import check_start, check_steps
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class EmpiricalBounds:
+    """Where simulations turned from stable to unstable."""
+
+    lower: float  # the smallest weight decay found stable; 0 if no weight decay is needed
+    upper: float  # the largest weight decay found stable; NaN, like ``lower``, if none was found
+    tolerance: float  # relative width to which each was bracketed
+    simulations: int  # simulations run
+    steps: int  # updates of each
+
+    @property
+    def empty(self) -> bool:
+        """Whether no weight decay was found stable."""
+        return bool(np.isnan(self.lower))
+
+
+def empirical_bounds(
+    linear: Linearisation,
+    kernel: ArrayLike,
+    *,
+    lr: float,
+    steps: int = 1000,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    tolerance: float = 1e-3,
+) -> EmpiricalBounds:
+    """Bisect the weight decays at which simulations of a linear PDE turn unstable.
+
+    Knows nothing of the theory: it searches a weight decay where the simulated kernel shrinks, then bisects on either
+    side. The growth is a convex function of the weight decay, the larger of two moduli of affine functions for plain
+    descent, so a golden-section search finds that point. A finite run sees a mode only as far as it grows: with T steps
+    the bounds are late by a few over T in the gain lr (alpha + z), unless other modes have died out by then.
+
+    Args:
+        linear: the linear PDE, for instance `OneLayerCNN.transitioning`. Its source only moves the fixed point, and is
+            left out.
+        kernel: the initial kernel, (W, W); it must not be orthogonal to the mode that goes first.
+        lr: the learning rate.
+        steps: updates of each simulation.
+        momentum: mu, see `Momentum`.
+        nesterov: whether the momentum is Nesterov's.
+        tolerance: relative width to which to bracket each bound.
+
+    Raises:
+        ValueError: an argument is out of range, or the kernel is zero.
+    """
+    check_lr(lr)
+    check_steps(steps)
+    if not 0.0 < tolerance < 1.0:
+        raise ValueError(f"the tolerance must lie between 0 and 1, not {tolerance}")
+    start = check_start(linear, kernel)
+    if not start.any():
+        raise ValueError("the initial kernel must not be zero: nothing would grow")
+    probe = _Probe(linear, start, lr, Momentum(momentum, nesterov), steps)
+    inside = _find_stable(probe, tolerance)
+    if inside is None:
+        return EmpiricalBounds(np.nan, np.nan, tolerance, probe.simulations, steps)
+    lower = 0.0 if probe.stable(0.0) else _bisect(probe, inside, 0.0, tolerance)
+    upper = _bisect(probe, inside, _unstable_above(probe, inside), tolerance)
+    return EmpiricalBounds(lower, upper, tolerance, probe.simulations, steps)
+
+
+@dataclass
+class _Probe:
+    """Runs source-free simulations at one weight decay after another, and counts them."""
+
+    linear: Linearisation
+    start: Array
+    lr: float
+    scheme: Momentum
+    steps: int
+    simulations: int = 0
+
+    def growth(self, weight_decay: float) -> float:
+        """Return the logarithm of the kernel's growth over the last quarter of a run."""
+        self.simulations += 1
+        kernel, buffer, growth = self.start / np.linalg.norm(self.start), None, 0.0
+        for step in range(self.steps):
+            gradient = self.linear.apply(kernel) + weight_decay * kernel
+            direction, buffer = self.scheme.advance(gradient, buffer)
+            kernel = kernel - self.lr * direction
+            size = float(np.linalg.norm(kernel))
+            if size == 0.0:
+                return -np.inf
+            # The run is linear, so it can be rescaled as it goes: it neither overflows nor underflows.
+            kernel, buffer = kernel / size, buffer / size
+            if step >= 3 * self.steps // 4:
+                growth += float(np.log(size))
+        return growth
+
+    def stable(self, weight_decay: float) -> bool:
+        # A mode of gain 0 neither grows nor decays, and counts as stable, as in the theory: allow for rounding.
+        return self.growth(weight_decay) <= 1e-13 * self.steps
+
+
+def _unstable_above(probe: _Probe, inside: float) -> float:
+    """Return an unstable weight decay above a stable one."""
+    outside = max(2.0 * inside, 1.0 / probe.lr)
+    while probe.stable(outside):
+        outside *= 2.0
+    return outside
+
+
+def _find_stable(probe: _Probe, tolerance: float) -> float | None:
+    """Return a stable weight decay by golden-section search for the least growth, or None if there is none."""
+    low, high = 0.0, 1.0 / probe.lr
+    while (growth := probe.growth(high)) > 0.0 and probe.growth(2.0 * high) < growth:
+        high *= 2.0
+    if growth < 0.0:
+        return high
+    high *= 2.0
+    ratio = (sqrt(5.0) - 1.0) / 2.0
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = probe.growth(left), probe.growth(right)
+    while min(at_left, at_right) >= 0.0 and high - low > tolerance * high:
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = probe.growth(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = probe.growth(right)
+    if min(at_left, at_right) >= 0.0:
+        return None
+    return left if at_left < at_right else right
+
+
+def _bisect(probe: _Probe, inside: float, outside: float, tolerance: float) -> float:
+    """Return the stable end of a bracket between a stable and an unstable weight decay."""
+    while abs(outside - inside) > tolerance * max(inside, outside):
+        middle = (inside + outside) / 2.0
+        if probe.stable(middle):
+            inside = middle
+        else:
+            outside = middle
+    return inside
