@@ -7,6 +7,7 @@ A recipe file holds the fields of `Recipe`, and beside them
 """
 
 import json
+import re
 import tomllib
 from difflib import get_close_matches
 from importlib import resources
@@ -19,6 +20,7 @@ from lastbit.training.recipe import Recipe
 from lastbit.training.recipe_error import RecipeError, explain
 
 FULL = "paper"
+_FIELD = re.compile(r"\w+(\.\w+)*")
 _BUILT_IN = resources.files("lastbit.training") / "recipes"
 
 
@@ -109,7 +111,7 @@ def _choose_scale(scales: dict[str, Any], scale: str, source: str) -> dict[str, 
 
 def _parse_change(change: str) -> dict[str, Any]:
     field, equals, value = (part.strip() for part in change.partition("="))
-    if not equals or not field or not value:
+    if not equals or not _FIELD.fullmatch(field) or not value or not value.isprintable():
         raise RecipeError(f"--set {change!r}: write FIELD=VALUE, such as optimizer.lr=0.05")
     try:
         return tomllib.loads(f"{field} = {value}")

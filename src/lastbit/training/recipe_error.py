@@ -25,6 +25,7 @@ def explain(error: ValidationError, recipe: type[BaseModel], where: str) -> Reci
 
 def _sentence(detail: ErrorDetails, recipe: type[BaseModel]) -> str:
     field = ".".join(str(part) for part in detail["loc"]) or "recipe"
+    field = field if field.isprintable() else repr(field)
     if detail["type"] == "extra_forbidden":
         return f"there is no field {field}{_nearest(detail['loc'], recipe)}"
     if detail["type"] == "missing":
