@@ -10,7 +10,7 @@ from lastbit.files import write_atomically
 from lastbit.report.figure import Figure
 from lastbit.report.figures import comparison_figures, study_figures
 from lastbit.report.libraries import vega_lite_version
-from lastbit.report.stored import Study, check_studies, file_stems
+from lastbit.report.stored import Study, as_stored, file_stems
 
 _SCALE = 2  # pixels of a PNG for each of the chart, for dense screens and print
 
@@ -19,7 +19,7 @@ def write_charts(studies: Sequence[Study], directory: Path) -> list[Path]:
     """Write each chart as PNG and SVG, such as `demo-rel-l1.png`; charts of several studies as `comparison.png`.
 
     Args:
-        studies: stored results.
+        studies: results as `Results.as_json` gives them or `results.json` holds them.
         directory: made where it is missing.
 
     Returns:
@@ -28,8 +28,7 @@ def write_charts(studies: Sequence[Study], directory: Path) -> list[Path]:
     Raises:
         ValueError: these are not the results of studies.
     """
-    check_studies(studies)
-    return [path for stem, figure in _figures(studies) for path in _write(figure, Path(directory) / stem)]
+    return [path for stem, figure in _figures(as_stored(studies)) for path in _write(figure, Path(directory) / stem)]
 
 
 def _figures(studies: Sequence[Study]) -> Iterator[tuple[str, Figure]]:

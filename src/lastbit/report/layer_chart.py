@@ -26,7 +26,7 @@ def layer_figure(study: Study, *, most_points: int) -> Figure:
         return Figure(NAME, "No layer’s weights can be told apart between runs", reason)
     note = (
         "Each line is one weight tensor of the network: the median of its RelL1 over all pairs of runs. The chosen one "
-        f"is drawn in colour.{curves.remark}"
+        f"is drawn in colour, at first {farthest_layer(study)}.{curves.remark}"
     )
     return Figure(NAME, _title(study), note, _draw(study, curves), curves.rows)
 
@@ -56,7 +56,9 @@ def _draw(study: Study, curves: Curves) -> alt.LayerChart:
     )
     x, y = axes(curves, set())
     base = points(x, y)
-    every = base.mark_line(color=MUTED, opacity=0.35, strokeWidth=1).encode(detail="layer:N", tooltip="layer:N")
+    # Fainter where they are many, so that the chosen one stands out.
+    opacity = max(0.1, min(0.4, 12 / len(layers)))
+    every = base.mark_line(color=MUTED, opacity=opacity, strokeWidth=1).encode(detail="layer:N")
     chosen = lines(
         base.transform_filter(f"datum.layer === {CHOICE}"),
         name="of_layer",

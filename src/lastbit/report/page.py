@@ -14,7 +14,7 @@ from lastbit.report.libraries import javascript
 from lastbit.report.look import config
 from lastbit.report.section import Section, sections
 from lastbit.report.settings_table import differences
-from lastbit.report.stored import Study, check_studies, is_scaled
+from lastbit.report.stored import Study, as_stored, is_scaled
 
 
 def write_report(studies: Sequence[Study], path: Path) -> None:
@@ -27,16 +27,16 @@ def write_report(studies: Sequence[Study], path: Path) -> None:
     Raises:
         ValueError: these are not the results of studies.
     """
-    check_studies(studies)
+    page = render(as_stored(studies), libraries=javascript())
     # A name read from JSON may hold half a surrogate pair, which no file can.
-    write_atomically(Path(path), render(studies, libraries=javascript()).encode("utf-8", "replace"))
+    write_atomically(Path(path), page.encode("utf-8", "replace"))
 
 
 def render(studies: Sequence[Study], *, libraries: str) -> str:
     """The page's HTML.
 
     Args:
-        studies: stored results.
+        studies: results as `as_stored` gives them.
         libraries: JavaScript that defines `vegaEmbed`, as `javascript()` gives it.
     """
     parts, comparison = sections(studies), comparison_figures(studies)

@@ -13,8 +13,6 @@ RELL1 = (
     "RelL1 is the mean relative difference of two runs’ weights, 2 · mean |w − w′| / (|w| + |w′|): 0 for equal, 2 for "
     "opposite weights."
 )
-_TOOLTIP_VALUE = alt.Tooltip("value:Q", format=".1e", title="RelL1")
-_TOOLTIP_STEP = alt.Tooltip("step:Q", format=",", title="step")
 
 
 def compared(
@@ -78,17 +76,28 @@ def lines(base: alt.Chart, *, name: str, detail: list[str], **encodings: Any) ->
     hover = alt.selection_point(
         name=name, fields=detail, nearest=True, on="pointerover", clear="pointerout", empty=True
     )
-    tooltip = [alt.Tooltip(f"{field}:N") for field in detail]
     drawn = base.encode(detail=[f"{field}:N" for field in detail], **encodings)
     return [
         drawn.mark_line().encode(opacity=alt.when(hover).then(alt.value(0.9)).otherwise(alt.value(0.15))),
         drawn.mark_point(filled=True, size=26)
         .encode(
             opacity=alt.when(hover).then(alt.value(0.9)).otherwise(alt.value(0.1)),
-            tooltip=[*tooltip, _TOOLTIP_STEP, _TOOLTIP_VALUE],
+            tooltip=alt.TooltipValue(alt.ExprRef(_tooltip(detail))),
         )
         .add_params(hover),
     ]
+
+
+def _tooltip(detail: list[str]) -> str:
+    """Vega expression for what the tooltip of a point says.
+
+    Vega-Lite's own says `undefined` for every text of the nearest point: what lies under the pointer is a cell around
+    the point, and the point's row is the datum of the cell's datum.
+    """
+    row = "(datum.datum || datum)"
+    fields = [f"'{field}': {row}.{field}" for field in detail]
+    numbers = [f"'step': format({row}.step, ',')", f"'RelL1': format({row}.value, '.1e')"]
+    return f"{{{', '.join([*fields, *numbers])}}}"
 
 
 def _roundoff_lines(roundoff_exponents: set[int], x: LogAxis) -> list[AnyChart]:

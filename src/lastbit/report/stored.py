@@ -1,9 +1,12 @@
 """Reads a study's stored results: names, noises, trials by their place in the table."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from typing import Any
+
+from lastbit.files import to_json
 
 Study = Mapping[str, Any]  # one study's results, as `results.json` holds them
 Row = Mapping[str, Any]  # one trial or one measurement in them
@@ -16,8 +19,8 @@ _KEYS = frozenset(
 _ROUNDOFF_EXPONENTS = {"bfloat16": -8, "float16": -11, "float32": -24, "float64": -53}
 
 
-def check_studies(studies: Sequence[Study]) -> None:
-    """Refuse what is no list of results.
+def as_stored(studies: Sequence[Study]) -> list[Study]:
+    """Results as they are once stored: plain JSON, sorted, with None for what is not finite.
 
     Raises:
         ValueError: there is no study, or one lacks a part that results have.
@@ -28,13 +31,15 @@ def check_studies(studies: Sequence[Study]) -> None:
         if not isinstance(study, Mapping) or not study.keys() >= _KEYS:
             missing = sorted(_KEYS - study.keys()) if isinstance(study, Mapping) else sorted(_KEYS)
             raise ValueError(f"these are not the results of a study: they lack {', '.join(missing)}")
+    stored: list[Study] = json.loads(to_json([dict(study) for study in studies]))
+    return stored
 
 
 def noise_label(row: Row) -> str:
     """The noise of a trial or measurement in a word, `k=3`, as the study's list of noises has it."""
-    if row.get("kind", "scale") == "scale" and "k" in row:
-        return f"k={row['k']}"
-    return str(row.get("noise", row.get("kind", "")))
+    if "noise" in row:
+        return str(row["noise"])
+    return f"k={row['k']}" if "k" in row else str(row.get("kind", ""))
 
 
 def trials_by_place(study: Study) -> dict[tuple[str, Any], Row]:

@@ -1,0 +1,72 @@
+import math
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lastbit.report.numbers import accuracy, interval, joined, percent, plain, points, scientific, scientific_range
+
+
+def test_accuracies_have_two_decimals_and_missing_ones_a_dash():
+    assert [accuracy(value) for value in (93.364, 82.39999999999999, 100.0, None)] == ["93.36", "82.40", "100.00", "–"]
+
+
+def test_a_spread_that_is_not_zero_never_reads_as_zero():
+    assert [points(value) for value in (0.0, 0.0001, 0.0049, 0.005, 0.143, None)] == [
+        "0.00",
+        "<0.01",
+        "<0.01",
+        "0.01",
+        "0.14",
+        "–",
+    ]
+    assert [percent(share) for share in (0.0, 0.001, 0.38253, 1.0)] == ["0 %", "<1 %", "38 %", "100 %"]
+
+
+@given(st.floats(min_value=1e-300, max_value=1e300))
+def test_scientific_numbers_have_two_significant_digits(value):
+    text = scientific(value)
+    mantissa, exponent = text.split("e")
+    assert len(mantissa) == 3
+    assert 1 <= float(mantissa) < 10
+    assert str(int(exponent)) == exponent
+    # Half a unit of the second digit, relative to the least mantissa, and a little for the float itself.
+    assert math.isclose(float(text), value, rel_tol=0.0501)
+
+
+def test_zero_has_no_exponent():
+    assert scientific(0.0) == "0"
+    assert scientific(3.1e-05) == "3.1e-5"
+
+
+def test_a_range_names_its_ends_once_where_they_agree():
+    assert scientific_range([0.2, 0.11, 0.12]) == "between 1.1e-1 and 2.0e-1"
+    assert scientific_range([0.121, 0.119]) == "1.2e-1"
+
+
+def test_an_interval_has_both_ends():
+    assert interval({"std": 0.14, "lower": 0.098, "upper": 0.2613}) == "0.10 to 0.26"
+    assert interval(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((True, "yes"), (False, "no"), (None, "–"), ("", "–"), (0.0005, "0.0005"), (1e-08, "1e-08"), (0.1, "0.1")),
+        *(([0.9, 0.999], "0.9, 0.999"), (128, "128"), ("sgd", "sgd"), (0.0, "0.0"), ([], "")),
+    ],
+)
+def test_settings_read_as_people_write_them(value, text):
+    assert plain(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_settings_keep_every_digit(value):
+    assert Decimal(plain(value)) == Decimal(repr(value))
+
+
+def test_lists_read_as_sentences():
+    assert joined(["a"]) == "a"
+    assert joined(iter(["a", "b"])) == "a and b"
+    assert joined(["a", "b", "c"]) == "a, b and c"
