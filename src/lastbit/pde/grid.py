@@ -1,0 +1,123 @@
+"""Finite differences on a regular grid of any dimension, and runs of explicit schemes on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from lastbit.pde.perturbation import check_k, perturbed_update
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class GridRun:
+    """A run of an explicit scheme u <- u + dt F(u)."""
+
+    final: Array  # the last state, shape of u
+    blow_up_step: int | None  # updates after which the state was no longer finite; None if it stayed so
+    max_abs: Array  # (T + 1,): largest |u| after each of the T updates made, from 0 updates on
+    measured: dict[str, Array]  # name -> (T + 1,): each measure asked for, at the same states
+    snapshot_steps: tuple[int, ...]  # the steps asked for that were reached
+    snapshots: Array  # (len(snapshot_steps), *shape of u)
+
+
+def forward_differences(u: Array, dx: float) -> Array:
+    """Return (u(x + dx) - u(x)) / dx along each axis, shape (d, ...), 0 at each axis's end (no flux leaves)."""
+    padded = (np.diff(u, axis=axis, append=u.take([-1], axis=axis)) for axis in range(u.ndim))
+    return np.stack(list(padded)) / u.dtype.type(dx)
+
+
+def backward_divergence(flux: Array, dx: float) -> Array:
+    """Return the divergence of a flux (d, ...) by backward differences: minus the adjoint of `forward_differences`.
+
+    The flux of the last point of an axis leaves the grid and is taken to be 0, like that before the first.
+    """
+    total = np.zeros_like(flux[0])
+    for axis, component in enumerate(flux):
+        inner = component.take(range(component.shape[axis] - 1), axis=axis)
+        total += np.diff(inner, axis=axis, prepend=0.0, append=0.0).astype(flux.dtype)
+    return np.asarray(total / flux.dtype.type(dx))
+
+
+def run_scheme(
+    velocity: Callable[[Array], Array],
+    start: Array,
+    *,
+    dt: float,
+    steps: int,
+    k: int = 1,
+    snapshots: Sequence[int] = (),
+    measures: Mapping[str, Callable[[Array], float]] = MappingProxyType({}),
+) -> GridRun:
+    """Run u <- u + (dt k)(F(u) / k) from ``start``; stop once the state is no longer finite.
+
+    Args:
+        velocity: F, the right-hand side.
+        start: the initial state, float32 or float64, which is the precision computed in.
+        dt: the time step.
+        steps: number of updates.
+        k: the last-bit perturbation, see `perturbed_update`.
+        snapshots: the numbers of updates after which to keep the state.
+        measures: what to measure of every state, by name.
+
+    Raises:
+        ValueError: dt is not positive and finite, steps is negative, k or a snapshot is out of range.
+    """
+    check_positive("the time step", dt)
+    if steps < 0:
+        raise ValueError(f"the number of steps must be at least 0, not {steps}")
+    wrong = [step for step in snapshots if not 0 <= step <= steps]
+    if wrong:
+        raise ValueError(f"snapshots must be taken after 0 ... {steps} steps, not {wrong[0]}")
+    check_k(k)
+    columns = {"max_abs": lambda u: np.abs(u).max(), **measures}
+    u, kept, rows = start, {}, []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(steps + 1):
+            rows.append([float(measure(u)) for measure in columns.values()])
+            if step in snapshots:
+                kept[step] = u
+            if step == steps or not np.isfinite(rows[-1][0]):
+                break
+            u = perturbed_update(u, velocity(u), dt, k)
+    reached = tuple(step for step in snapshots if step in kept)
+    max_abs, *others = np.array(rows).T
+    return GridRun(
+        final=u,
+        blow_up_step=None if np.isfinite(max_abs[-1]) else len(rows) - 1,
+        max_abs=max_abs,
+        measured=dict(zip(measures, others, strict=True)),
+        snapshot_steps=reached,
+        snapshots=np.array([kept[step] for step in reached]).reshape(-1, *start.shape),
+    )
+
+
+def check_field(name: str, field: ArrayLike, dtype: DTypeLike | None = None) -> Array:
+    """Return a finite field of at least 1 dimension, in float32 or float64; raise ValueError if it is not one.
+
+    Args:
+        name: what to call it in a message.
+        field: the field.
+        dtype: the precision wanted; by default that of the field, float64 if it is neither of the two.
+    """
+    array = np.array(field)
+    if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
+        raise ValueError(f"{name} must be a non-empty array of real numbers, not {array.dtype} of shape {array.shape}")
+    single = np.dtype(array.dtype if dtype is None else dtype) == np.float32
+    if dtype is not None and not single and np.dtype(dtype) != np.float64:
+        raise ValueError(f"the precision must be float32 or float64, not {dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite; it holds NaN or infinity")
+    return array.astype(np.float32 if single else np.float64)
+
+
+def check_positive(name: str, value: float) -> float:
+    """Return ``value``; raise ValueError unless it is positive and finite."""
+    if not (np.isfinite(value) and value > 0.0):
+        raise ValueError(f"{name} must be positive and finite, not {value}")
+    return value
