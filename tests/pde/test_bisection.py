@@ -22,7 +22,9 @@ NOISE = OneLayerCNN(noise(32, 3), 6)
 )
 def test_both_bounds_within_one_per_cent(net, lr, scheme):
     exact = net.bounds(lr=lr, **scheme)
-    found = empirical_bounds(net.transitioning(), random_kernel(net.kernel, 7), lr=lr, steps=600, tolerance=3e-3, **scheme)
+    found = empirical_bounds(
+        net.transitioning(), random_kernel(net.kernel, 7), lr=lr, steps=600, tolerance=3e-3, **scheme
+    )
     assert not exact.empty
     assert not found.empty
     assert found.lower == pytest.approx(exact.lower, rel=0.01)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.pde.classify import BLOW_UP, RESTRAINED, STABLE, Path, classify, rounding_level
+from lastbit.pde.classification import BLOW_UP, RESTRAINED, STABLE, Path, classify, rounding_level
 from lastbit.pde.model import Model
 from lastbit.pde.momentum import Momentum
 

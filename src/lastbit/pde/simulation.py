@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lastbit.pde.bounds import check_lr, check_weight_decay
-from lastbit.pde.classify import REGIMES, Path, classify
+from lastbit.pde.classification import REGIMES, Path, classify
 from lastbit.pde.model import Evaluation, Model
 from lastbit.pde.momentum import Momentum
 from lastbit.pde.perturbation import check_k, perturbed_update, relative_l1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lastbit.pde.classify import REGIMES, Path, classify
+from lastbit.pde.classification import REGIMES, Path, classify
 
 STEPS = np.arange(1000)
 

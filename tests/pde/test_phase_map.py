@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lastbit.pde import phase as phase_module
-from lastbit.pde.classify import REGIMES
+from lastbit.pde import phase_map as phase_module
+from lastbit.pde.classification import REGIMES
 from lastbit.pde.images import checkerboard, noise, random_kernel
 from lastbit.pde.one_layer import OneLayerCNN
-from lastbit.pde.phase import bound_curve, phase
+from lastbit.pde.phase_map import bound_curve, phase
 from lastbit.pde.simulation import simulate
 
 BOARD = OneLayerCNN(checkerboard(24), 6, pool="mean")
