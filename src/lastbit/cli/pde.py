@@ -1,0 +1,120 @@
+"""`lastbit pde`: stability of the heat and Beltrami equations, of one convolution kernel, and maps of it."""
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.pde_bounds import bounds
+from lastbit.cli.pde_cnn import cnn
+from lastbit.cli.pde_phase import phase
+from lastbit.cli.wrong_input import wrong_input
+from lastbit.pde import Beltrami, GridRun, heat, noisy_step
+
+app = typer.Typer(
+    no_args_is_help=True, help="Von Neumann and CFL analysis: what step sizes are stable, and what happens beyond."
+)
+app.command("cnn")(cnn)
+app.command("bounds")(bounds)
+app.command("phase")(phase)
+
+SnapshotsOption = Annotated[
+    str | None, typer.Option("--snapshots", metavar="LIST", help="Steps after which to keep the state [ten, evenly].")
+]
+
+
+@app.command("heat")
+def run_heat(
+    dt: Annotated[float, typer.Option("--dt", help="Time step Δt.")],
+    steps: Annotated[int, typer.Option("--steps", help="Number of updates.")] = 1000,
+    points: Annotated[int, typer.Option("--points", help="Grid points of the tent, ends held at 0.")] = 31,
+    dx: Annotated[float, typer.Option("--dx", help="Grid spacing Δx.")] = 1.0,
+    diffusivity: Annotated[float, typer.Option("--diffusivity", help="κ.")] = 1.0,
+    k: Annotated[int, typer.Option("--k", help="Last-bit perturbation of the update.")] = 1,
+    snapshots: SnapshotsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Run the heat equation from a tent (Figure 1): the CFL step is Δx²/2κ.
+
+    Example: `lastbit pde heat --dt 0.8 --steps 1000`
+    """
+    with wrong_input():
+        largest_stable = heat.max_stable_dt(dx=dx, diffusivity=diffusivity)
+        kept = _snapshot_steps(snapshots, steps)
+        start = heat.tent(points)
+        run = heat.simulate(start, dt=dt, steps=steps, dx=dx, diffusivity=diffusivity, k=k, snapshots=kept)
+    content = {
+        "max_stable_dt": largest_stable,
+        "amplification_max": heat.amplification_max(dt=dt, dx=dx, diffusivity=diffusivity),
+        "final_max": float(run.max_abs[-1]),
+        **_grid_run(run),
+    }
+    write_json(json, content)
+    if json != "-":
+        say = console(json).print
+        say(
+            f"largest stable Δt: {largest_stable:.6g}; this Δt = {dt:g} amplifies by {content['amplification_max']:.6g} a step"
+        )
+        say(_ending(run) or f"max |u| after {steps} steps: {content['final_max']:.6g}")
+
+
+@app.command("beltrami")
+def run_beltrami(
+    factor: Annotated[float, typer.Option("--factor", help="Δt as a multiple of the strict CFL step.")] = 10.0,
+    steps: Annotated[int, typer.Option("--steps", help="Number of updates.")] = 20_000,
+    points: Annotated[int, typer.Option("--points", help="Grid points of the noisy step.")] = 128,
+    noise: Annotated[float, typer.Option("--noise", help="Standard deviation of its noise.")] = 0.05,
+    epsilon: Annotated[float, typer.Option("--epsilon", help="ε.")] = 1e-3,
+    fidelity: Annotated[float, typer.Option("--fidelity", help="λ.")] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
+    k: Annotated[int, typer.Option("--k", help="Last-bit perturbation of the update.")] = 1,
+    snapshots: SnapshotsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Smooth a noisy step by the Beltrami equation (Figure 2): restrained up to Δt = 2/λ, then it blows up.
+
+    Example: `lastbit pde beltrami --factor 10`
+    """
+    with wrong_input():
+        equation = Beltrami(noisy_step(points, noise, seed), epsilon, fidelity)
+        dt = factor * equation.strict_dt
+        kept = _snapshot_steps(snapshots, steps)
+        run = equation.simulate(dt=dt, steps=steps, k=k, snapshots=kept, reference=equation.stable_solution())
+    energy, deviation = (run.measured[name] for name in ("energy", "deviation"))
+    content = {
+        "strict_dt": equation.strict_dt,
+        "blow_up_dt": equation.blow_up_dt,
+        "dt": dt,
+        "energy": energy.tolist(),
+        "deviation": deviation.tolist(),
+        **_grid_run(run),
+    }
+    write_json(json, content)
+    if json != "-":
+        say = console(json).print
+        say(
+            f"strict Δt: {equation.strict_dt:.6g}; this Δt = {dt:.6g} is {factor:g} times that; blow-up above {equation.blow_up_dt:.6g}"
+        )
+        tail = deviation[-max(1, len(deviation) // 10) :]
+        say(
+            _ending(run)
+            or f"largest deviation from the stable solution in the last tenth of the run: {np.max(tail):.3g}"
+        )
+
+
+def _snapshot_steps(text: str | None, steps: int) -> list[int]:
+    if text is not None:
+        return parse_numbers(text, "--snapshots")
+    return sorted({math.floor(steps * part / 10) for part in range(11)}) if steps > 0 else [0]
+
+
+def _grid_run(run: GridRun) -> dict[str, Any]:
+    states = [{"step": step, "u": u.tolist()} for step, u in zip(run.snapshot_steps, run.snapshots, strict=True)]
+    return {"blow_up_step": run.blow_up_step, "snapshots": states}
+
+
+def _ending(run: GridRun) -> str:
+    return "" if run.blow_up_step is None else f"blow-up: not finite after {run.blow_up_step} steps"

@@ -1,0 +1,52 @@
+"""Options that the `lastbit pde` commands share, and the network they describe."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from lastbit.pde import OneLayerCNN, checkerboard, noise, read_image
+
+ImageOption = Annotated[
+    str, typer.Option("--image", metavar="IMAGE", help="checkerboard, noise:SEED, or a square FILE.png or FILE.npy.")
+]
+SizeOption = Annotated[int, typer.Option("--size", help="Side N of a checkerboard or noise image, in pixels.")]
+KernelOption = Annotated[int, typer.Option("--kernel", help="Side W of the kernel, in pixels.")]
+LabelOption = Annotated[int, typer.Option("--label", help="Label y of the image, 0 or 1.")]
+BetaOption = Annotated[float, typer.Option("--beta", help="Swish's steepness β.")]
+PoolOption = Annotated[str, typer.Option("--pool", help="Pooling: sum, as in the paper's analysis, or mean.")]
+BoundaryOption = Annotated[str, typer.Option("--boundary", help="Convolution: valid, same or circular.")]
+MomentumOption = Annotated[float, typer.Option("--momentum", help="Momentum μ.")]
+NesterovOption = Annotated[bool, typer.Option("--nesterov", help="Nesterov's momentum.")]
+StepsOption = Annotated[int, typer.Option("--steps", help="Number of updates.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="The kernel starts at RandomState(SEED).randn(W, W).")]
+DtypeOption = Annotated[str, typer.Option("--dtype", help="Arithmetic: float32 or float64.")]
+
+
+def make_image(image: str, size: int) -> NDArray[np.floating]:
+    """Return the image that `--image` and `--size` name, (N, N).
+
+    Raises:
+        ValueError: an unknown image, a file that is none, or a size below 1.
+    """
+    kind, colon, seed = image.partition(":")
+    if image == "checkerboard":
+        return checkerboard(size)
+    if kind == "noise" and colon:
+        if not seed.isdecimal():
+            raise ValueError(f"--image {image}: the seed of noise is a whole number, as in noise:0")
+        return noise(size, int(seed))
+    if Path(image).suffix.lower() in (".png", ".npy"):
+        return read_image(image)
+    raise ValueError(f"--image {image}: allowed are checkerboard, noise:SEED, FILE.png and FILE.npy")
+
+
+def make_net(image: str, size: int, *, kernel: int, label: int, beta: float, pool: str, boundary: str) -> OneLayerCNN:
+    """Return the one-layer network that the options describe.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+    return OneLayerCNN(make_image(image, size), kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)

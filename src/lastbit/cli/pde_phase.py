@@ -1,0 +1,116 @@
+"""`lastbit pde phase`: stable, restrained or blow-up, over a grid of learning rates and weight decays."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.pde_options import (
+    BetaOption,
+    BoundaryOption,
+    ImageOption,
+    KernelOption,
+    LabelOption,
+    MomentumOption,
+    NesterovOption,
+    PoolOption,
+    SeedOption,
+    SizeOption,
+    StepsOption,
+    make_net,
+)
+from lastbit.cli.wrong_input import wrong_input
+from lastbit.pde import REGIMES, Phase, random_kernel
+from lastbit.pde import phase as map_phase
+
+_GRID = "LO:HI:N, evenly spaced, or LO:HI:N:log."
+
+
+def phase(
+    lr: Annotated[str, typer.Option("--lr", metavar="GRID", help=f"Learning rates, {_GRID}")],
+    weight_decay: Annotated[str, typer.Option("--weight-decay", metavar="GRID", help=f"Weight decays, {_GRID}")],
+    image: ImageOption = "checkerboard",
+    size: SizeOption = 64,
+    kernel: KernelOption = 8,
+    label: LabelOption = 1,
+    beta: BetaOption = 1.0,
+    pool: PoolOption = "mean",
+    boundary: BoundaryOption = "valid",
+    momentum: MomentumOption = 0.0,
+    nesterov: NesterovOption = False,
+    steps: StepsOption = 1000,
+    seed: SeedOption = 7,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write phase.png and phase.svg there.")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Map where training is stable, restrained or blows up, with the theoretical bounds over it.
+
+    Example: `lastbit pde phase --lr 0.01:0.2:40 --weight-decay 1:40:40 --out phase`
+    """
+    with wrong_input():
+        net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
+        rates, decays = parse_grid(lr, "--lr"), parse_grid(weight_decay, "--weight-decay")
+        found = map_phase(
+            net,
+            random_kernel(kernel, seed),
+            lr=rates,
+            weight_decay=decays,
+            steps=steps,
+            momentum=momentum,
+            nesterov=nesterov,
+        )
+    content = phase_as_json(found)
+    written = _draw(content, out) if out is not None else []
+    write_json(json, content)
+    if json != "-":
+        _show(content, written, console(json).print)
+
+
+def parse_grid(text: str, option: str) -> NDArray[np.float64]:
+    """Parse `LO:HI:N` into N evenly spaced numbers, `LO:HI:N:log` into N with equal ratios.
+
+    Raises:
+        ValueError: the text is something else, or the grid is empty.
+    """
+    try:
+        low, high, count, *spacing = text.split(":")
+        first, last, number = float(low), float(high), int(count)
+    except ValueError:
+        raise ValueError(f"{option} {text!r}: write {_GRID}") from None
+    logarithmic = spacing == ["log"]
+    if (spacing and not logarithmic) or number < 1 or not first <= last or (logarithmic and first <= 0):
+        raise ValueError(f"{option} {text!r}: write {_GRID} N is at least 1, LO at most HI, and above 0 for log")
+    return np.geomspace(first, last, number) if logarithmic else np.linspace(first, last, number)
+
+
+def phase_as_json(found: Phase) -> dict[str, Any]:
+    """A phase diagram as plain JSON: `regimes[i][j]` belongs to `lr[i]` and `weight_decay[j]`."""
+    return {
+        "lr": found.lr.tolist(),
+        "weight_decay": found.weight_decay.tolist(),
+        "regimes": [[REGIMES[cell] for cell in row] for row in found.regimes],
+        "blow_up_step": [[None if step < 0 else int(step) for step in row] for row in found.blow_up_step],
+        "bounds": [
+            {"regime": c.regime, "kind": c.window, "lower": c.lower.tolist(), "upper": c.upper.tolist()}
+            for c in found.curves
+        ],
+    }
+
+
+def _draw(content: dict[str, Any], directory: Path) -> list[Path]:
+    from lastbit.report.pde import write_phase  # only here: the charts' library takes a third of a second to import
+
+    return write_phase(content, directory)
+
+
+def _show(content: dict[str, Any], written: list[Path], say: Any) -> None:
+    cells = [cell for row in content["regimes"] for cell in row]
+    for regime in REGIMES:
+        say(f"{regime}: {cells.count(regime)} of {len(cells)} cells")
+    for path in written:
+        say(str(path), soft_wrap=True)
