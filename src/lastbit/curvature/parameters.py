@@ -1,0 +1,74 @@
+"""Which parameters a curvature is taken in, and their one flat vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+
+def chosen(model: nn.Module, patterns: str | Sequence[str]) -> dict[str, nn.Parameter]:
+    """The parameters that require a gradient and whose name matches one of the glob patterns, in the model's order.
+
+    Raises:
+        TypeError: the model is no `nn.Module`.
+        ValueError: a pattern matches none.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is a {type(model).__name__}; give a torch.nn.Module")
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if not trainable:
+        raise ValueError("the model has no parameter that requires a gradient, so its loss has no Hessian")
+    patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in trainable):
+            raise ValueError(f"parameters={pattern!r} matches no trainable parameter; there are {_listing(trainable)}")
+    return {name: p for name, p in trainable.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def _listing(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
+
+
+def refuse_nan(parameters: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no numbers, whose loss has no curvature.
+
+    Raises:
+        ValueError: a parameter holds NaN or infinities.
+    """
+    for name, parameter in parameters.items():
+        bad = parameter.numel() - int(parameter.isfinite().sum())
+        if bad:
+            raise ValueError(f"parameter {name} holds NaN or infinity in {bad} of {parameter.numel()} entries")
+
+
+def flat_dtype(parameters: Iterable[Tensor]) -> torch.dtype:
+    """Type of flat vectors: the widest of the parameters', and float32 at least, for half precision cannot sum."""
+    dtype = torch.float32
+    for parameter in parameters:
+        dtype = torch.promote_types(dtype, parameter.dtype)
+    return dtype
+
+
+def flatten(tensors: Iterable[Tensor], dtype: torch.dtype) -> Tensor:
+    """One vector of all entries, on the device of the first."""
+    parts = [tensor.detach().reshape(-1) for tensor in tensors]
+    return torch.cat([part.to(parts[0].device, dtype) for part in parts])
+
+
+def unflatten(vector: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors of the shapes, types and devices of `like` from one flat vector."""
+    parts = torch.split(vector, [math.prod(tensor.shape) for tensor in like])
+    return [part.reshape(tensor.shape).to(tensor) for part, tensor in zip(parts, like, strict=True)]
+
+
+def flatten_slopes(slopes: Iterable[Tensor | None], like: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """One vector of gradients, zero where there is none."""
+    pairs = zip(slopes, like, strict=True)
+    return flatten([torch.zeros_like(weight) if slope is None else slope for slope, weight in pairs], dtype)
