@@ -26,7 +26,7 @@ from lastbit.cli.wrong_input import wrong_input
 from lastbit.pde import REGIMES, Phase, random_kernel
 from lastbit.pde import phase as map_phase
 
-_GRID = "LO:HI:N, evenly spaced, or LO:HI:N:log."
+_GRID = "LO:HI:N, evenly spaced, or LO:HI:N:log"
 
 
 def phase(
@@ -84,7 +84,7 @@ def parse_grid(text: str, option: str) -> NDArray[np.float64]:
         raise ValueError(f"{option} {text!r}: write {_GRID}") from None
     logarithmic = spacing == ["log"]
     if (spacing and not logarithmic) or number < 1 or not first <= last or (logarithmic and first <= 0):
-        raise ValueError(f"{option} {text!r}: write {_GRID} N is at least 1, LO at most HI, and above 0 for log")
+        raise ValueError(f"{option} {text!r}: write {_GRID}, with N at least 1, LO at most HI, and LO above 0 for log")
     return np.geomspace(first, last, number) if logarithmic else np.linspace(first, last, number)
 
 
