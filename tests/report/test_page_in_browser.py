@@ -51,10 +51,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     still = make_study("still", growth=1e-12, layers=("first.weight", LONG))
     hostile = make_study(HOSTILE, ks=(1, 3), noises=["k=1", "k=3"], layers=("first", HOSTILE), verdict=HOSTILE)
     empty = make_empty_study() | {"controls": {"repeat": False}}
-    pages = {name: directory / f"{name}.html" for name in ("two", "hostile", "empty")}
+    pages = {name: directory / f"{name}.html" for name in ("two", "hostile", "empty", "wide")}
     write_report([make_study(), still], pages["two"])
     libraries = javascript()
     pages["hostile"].write_text(render([hostile, make_study()], libraries=libraries), encoding="utf-8")
+    wide = make_study(ks=(1, 3, 5, 7, 9, 11), seeds=tuple(range(1, 9)))
+    pages["wide"].write_text(render([wide], libraries=libraries), encoding="utf-8")
     pages["empty"].write_text(render([empty], libraries=libraries), encoding="utf-8")
     return pages
 
@@ -103,13 +105,16 @@ def test_the_verdict_is_on_the_first_screen(visit, viewport):
 
 
 def test_wide_tables_scroll_in_their_own_box_on_a_telephone(visit):
-    boxes = visit("two", PHONE).page.evaluate(
-        "[...document.querySelectorAll('.scroll')].filter((box) => box.clientWidth)"
-        ".map((box) => [box.clientWidth, box.scrollWidth])"
+    page = visit("wide", PHONE).page
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    box = page.locator(".scroll", has=page.locator("table.accuracies"))
+    shown, whole, moved = box.evaluate(
+        "box => (box.scrollLeft = 60, [box.clientWidth, box.scrollWidth, box.scrollLeft])"
     )
-    assert boxes
-    assert all(shown <= PHONE["width"] for shown, _ in boxes)
-    assert any(whole > shown for shown, whole in boxes)
+    assert shown < PHONE["width"] < whole
+    assert moved == 60
+    # The noise of each row stays in sight.
+    assert page.locator("table.accuracies tbody th").first.bounding_box()["x"] == box.bounding_box()["x"]
 
 
 def test_the_choice_of_a_layer_changes_the_chart(visit):
