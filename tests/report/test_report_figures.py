@@ -196,6 +196,14 @@ def test_a_chart_fits_its_place_on_the_page_and_carries_its_finding_in_a_file():
     assert picture["config"]["background"] == "white"
 
 
+def test_axis_titles_fit_a_telephone():
+    for figure in [*study_figures(make_study(), studies=1), comparison_figure([make_study()], most_points=10)]:
+        titles = {axis["title"] for axis in _every(figure.spec(), "axis") if axis and axis["title"]}
+        assert titles
+        # At some 6.5 pixels for each character, 34 take two thirds of a narrow screen: what the axis labels leave.
+        assert max(map(len, titles)) <= 34
+
+
 def test_more_noises_than_hues_get_a_graded_scheme():
     few, many = (accuracy_figure(make_study(ks=tuple(range(1, count, 2)))).spec() for count in (15, 17))
     assert not list(_every(few, "scheme"))

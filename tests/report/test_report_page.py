@@ -191,6 +191,16 @@ def test_a_reduced_scale_is_said_beside_the_verdict():
     assert text.index("The verdict of grown.") < text.index("2 of 9 epochs") < text.index("What was asked")
 
 
+def test_few_differences_of_studies_are_open_and_many_are_folded():
+    few, many = make_study("few"), make_study("many", settings={f"setting {i}": i for i in range(9)})
+    for other, is_open in ((few, True), (many, False)):
+        other["settings"]["extra"] = 1
+        folds = [set(attributes) for tag, attributes in read(make_study(), other).tags if tag == "details"]
+        assert folds[0] == ({"open"} if is_open else set())
+        assert not any(folds[1:])
+    assert "What the studies differ in" not in read(make_study(), make_study()).text
+
+
 def test_several_fingerprints_are_all_listed():
     text = read(make_study(fingerprints=[{"torch": "2.12.0"}, {"torch": "2.13.0"}])).text
     assert "Kind 1 of 2" in text

@@ -59,7 +59,7 @@ def _note(study: Study) -> str:
 
 def _draw(rows: list[dict[str, Any]]) -> alt.LayerChart:
     sources = [row["source"] for row in rows]
-    axis = alt.Axis(title="standard deviation of test accuracy (percentage points)", tickCount=6)
+    axis = alt.Axis(title="STD of test accuracy (points)", tickCount=6)
     base = alt.Chart(ROWS).encode(
         y=alt.Y("source:N", sort=sources, axis=alt.Axis(title=None, grid=False)),
         color=alt.Color("source:N", scale=colours(sources), legend=None),
