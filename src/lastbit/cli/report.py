@@ -27,7 +27,7 @@ def report(
     page = out or directory / "report.html"
     with wrong_input():
         write_page(studies, page)
-    written = _write_charts(studies, charts) if charts is not None else []
+        written = _write_charts(studies, charts) if charts is not None else []
     content: dict[str, Any] = {"page": str(page), "charts": [str(path) for path in written]}
     write_json(json, content)
     if json != "-":

@@ -155,8 +155,9 @@ def _trial_rows(grid: Grid) -> Iterator[dict[str, Any]]:
 
 def _distance_rows(grid: Grid, distances: list[Distance]) -> Iterator[dict[str, Any]]:
     for distance in distances:
-        noise, seed = grid.noises[distance.noise].as_json(), grid.seeds[distance.seed]
-        yield {**noise, "seed": seed, "step": distance.step, "value": distance.rel_l1.value}
+        noise, seed = grid.noises[distance.noise], grid.seeds[distance.seed]
+        place = {"noise": noise.label, **noise.as_json(), "seed": seed, "step": distance.step}
+        yield {**place, "value": distance.rel_l1.value}
 
 
 def _layer_rows(distances: list[Distance]) -> list[dict[str, Any]]:

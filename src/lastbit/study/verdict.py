@@ -60,9 +60,14 @@ def _compared(results: Results) -> str:
 
 def _unmoved(results: Results) -> str:
     finite = [distance.rel_l1.value for distance in results.distances]
-    weights = f", and the weights moved by no more than RelL1 {max(finite):.1e}" if finite else ""
+    weights = f", and the weights moved by no more than RelL1 {_scientific(max(finite))}" if finite else ""
     order = f" Batch order moves it by {results.seed.std:.2f} points." if results.seed is not None else ""
     return f"Last-bit noise left the test accuracy of every run as it was{weights}.{order}"
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def _diverged(results: Results) -> str:
