@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 import lastbit as lb
 from lastbit.divergence import rel_l1
 from lastbit.study.results import collect
-from lastbit.study.verdict import verdict
 
 NOISES = [lb.Scale(k) for k in (1, 3, 5)]
 SEEDS = (1, 2, 3)
@@ -148,4 +147,4 @@ def test_trials_of_different_arithmetic_are_never_mixed_silently(study):
         type(grid)(grid.noises, grid.seeds, stored, grid.ids), name="mixed", settings={}, controls=study.controls()
     )
     assert len(mixed.fingerprints) == 2
-    assert verdict(mixed).startswith("Trials ran on 2 different kinds of arithmetic")
+    assert mixed.verdict.startswith("Trials ran on 2 different kinds of arithmetic")

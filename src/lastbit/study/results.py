@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from statistics import median
 from typing import Any
 
@@ -12,7 +13,7 @@ from lastbit.study.distances import Churn, Distance, layer_medians, noise_churn,
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
 from lastbit.study.spread import Share, Spread, noise_share, noise_spread, sampling_error, seed_spread, spread
-from lastbit.study.verdict import verdict
+from lastbit.study.verdict import Evidence, verdict
 
 ACCURACY = "test_accuracy"
 FORMAT = 1  # of the JSON, raised when its meaning changes
@@ -41,7 +42,18 @@ class Results:
     @property
     def verdict(self) -> str:
         """The study in one sentence with numbers."""
-        return verdict(self)
+        finite = [value for distance in self.distances if isfinite(value := distance.rel_l1.value)]
+        return verdict(
+            Evidence(
+                controls=self.controls,
+                noise=self.noise,
+                seed=self.seed,
+                share=self.share,
+                largest_distance=max(finite, default=None),
+                diverged=sum(trial.diverged_at is not None for trial in self.grid.stored.values()),
+                kinds_of_arithmetic=len(self.fingerprints),
+            )
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON, as `lastbit study --json` prints and the report draws it."""

@@ -1,46 +1,58 @@
 """What a study says, in one sentence with numbers."""
 
-from __future__ import annotations
+from dataclasses import dataclass
 
-from typing import TYPE_CHECKING
-
-from lastbit.study.spread import Spread, least_difference
-
-if TYPE_CHECKING:
-    from lastbit.study.results import Results
+from lastbit.study.controls import Controls
+from lastbit.study.spread import Share, Spread, least_difference
 
 
-def verdict(results: Results) -> str:
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict rests on; spreads are in percentage points."""
+
+    controls: Controls | None  # None where they were not run
+    noise: Spread | None  # by last-bit noise
+    seed: Spread | None  # by batch order
+    share: Share | None  # noise over batch order
+    largest_distance: float | None  # the largest finite RelL1 of any two compared runs; None where none was measured
+    diverged: int  # runs
+    kinds_of_arithmetic: int  # different fingerprints; one is as it should be
+
+
+def verdict(evidence: Evidence) -> str:
     """Say how much last-bit noise moves test accuracy, and what that makes of small differences.
 
     Doubts come first: controls that failed or were not run, trials on different arithmetic. Diverged trials are named.
     """
-    return "".join((_doubt(results), _finding(results), _diverged(results)))
+    return "".join((_doubt(evidence), _finding(evidence), _diverged(evidence)))
 
 
-def _doubt(results: Results) -> str:
-    if results.controls is not None and not results.controls.passed:
-        return f"Not to be trusted: {results.controls.complaint}. "
-    kinds = len(results.fingerprints)
-    mixed = (
+def _doubt(evidence: Evidence) -> str:
+    if evidence.controls is None:
+        return _mixed(evidence) + "Without controls: other sources of noise are not ruled out. "
+    if not evidence.controls.passed:
+        return f"Not to be trusted: {evidence.controls.complaint}. "
+    return _mixed(evidence)
+
+
+def _mixed(evidence: Evidence) -> str:
+    kinds = evidence.kinds_of_arithmetic
+    return (
         f"Trials ran on {kinds} different kinds of arithmetic, which differ by more than the noise. "
         if kinds > 1
         else ""
     )
-    return mixed + (
-        "" if results.controls is not None else "Without controls: other sources of noise are not ruled out. "
-    )
 
 
-def _finding(results: Results) -> str:
-    if results.noise is None:
+def _finding(evidence: Evidence) -> str:
+    if evidence.noise is None:
         return "Too few finished runs to say how far last-bit noise moves test accuracy."
-    if results.noise.std == 0:
-        return _unmoved(results)
+    if evidence.noise.std == 0:
+        return _unmoved(evidence)
     return (
-        f"Last-bit noise moves test accuracy by {results.noise.std:.2f} points ({_interval(results.noise)})"
-        f"{_compared(results)}; between two single runs, differences below "
-        f"{least_difference(results.noise):.2f} points mean nothing."
+        f"Last-bit noise moves test accuracy by {evidence.noise.std:.2f} points ({_interval(evidence.noise)})"
+        f"{_compared(evidence)}; between two single runs, differences below "
+        f"{least_difference(evidence.noise):.2f} points mean nothing."
     )
 
 
@@ -48,20 +60,20 @@ def _interval(found: Spread) -> str:
     return f"standard deviation, 95 % interval {found.lower:.2f} to {found.upper:.2f}"
 
 
-def _compared(results: Results) -> str:
-    if results.share is None or results.seed is None:
+def _compared(evidence: Evidence) -> str:
+    if evidence.share is None or evidence.seed is None:
         return ""
-    share = results.share
+    share = evidence.share
     return (
-        f", {100 * share.value:.0f} % of what batch order does ({results.seed.std:.2f} points; the share's interval is "
+        f", {100 * share.value:.0f} % of what batch order does ({evidence.seed.std:.2f} points; the share's interval is "
         f"{100 * share.lower:.0f} to {100 * share.upper:.0f} %)"
     )
 
 
-def _unmoved(results: Results) -> str:
-    finite = [distance.rel_l1.value for distance in results.distances]
-    weights = f", and the weights moved by no more than RelL1 {_scientific(max(finite))}" if finite else ""
-    order = f" Batch order moves it by {results.seed.std:.2f} points." if results.seed is not None else ""
+def _unmoved(evidence: Evidence) -> str:
+    distance, seed = evidence.largest_distance, evidence.seed
+    weights = "" if distance is None else f", and the weights moved by no more than RelL1 {_scientific(distance)}"
+    order = "" if seed is None else f" Batch order moves it by {seed.std:.2f} points."
     return f"Last-bit noise left the test accuracy of every run as it was{weights}.{order}"
 
 
@@ -70,6 +82,5 @@ def _scientific(value: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def _diverged(results: Results) -> str:
-    count = sum(trial.diverged_at is not None for trial in results.grid.stored.values())
-    return f" {count} run(s) diverged and count in no average." if count else ""
+def _diverged(evidence: Evidence) -> str:
+    return f" {evidence.diverged} run(s) diverged and count in no average." if evidence.diverged else ""
