@@ -1,7 +1,33 @@
-"""Curvature of training losses: Hessian products, tracked sharpness and the edge of stability."""
+"""Curvature of training losses: Hessian products, tracked sharpness and the edge of stability.
 
+Cohen et al. (2021) found that full-batch gradient descent drives the largest Hessian eigenvalue, the sharpness, up to
+the edge of stability and holds it there. `SharpnessTracker` measures it along training with a bound on its error,
+`edge` says where the edge is for the optimizer in use, and `HessianOperator`, `spectrum` and `trace` see the rest.
+"""
+
+from lastbit.curvature.edge import Edge, edge
 from lastbit.curvature.gauss_newton import GaussNewtonOperator
 from lastbit.curvature.hessian import HessianOperator
 from lastbit.curvature.operator import CurvatureOperator
+from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
+from lastbit.curvature.sharpness import Sharpness
+from lastbit.curvature.spectrum import Estimate, Spectrum, spectrum
+from lastbit.curvature.trace import Trace, trace
+from lastbit.curvature.tracker import SharpnessTracker
 
-__all__ = ["CurvatureOperator", "GaussNewtonOperator", "HessianOperator"]
+__all__ = [
+    "CurvatureOperator",
+    "Edge",
+    "Estimate",
+    "GaussNewtonOperator",
+    "HessianOperator",
+    "Sharpness",
+    "SharpnessTracker",
+    "Spectrum",
+    "Trace",
+    "coupled_weight_decay",
+    "edge",
+    "preconditioner",
+    "spectrum",
+    "trace",
+]

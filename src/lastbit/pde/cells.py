@@ -8,7 +8,16 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.pde.classification import BLOW_UP, RESTRAINED, STABLE, Path, classify, rounding_level
+from lastbit.pde.classification import (
+    BLOW_UP,
+    RESTRAINED,
+    STABLE,
+    WINDOWS,
+    Path,
+    classify,
+    rounding_level,
+    unit_roundoff,
+)
 from lastbit.pde.model import Model
 from lastbit.pde.momentum import Momentum
 
@@ -38,9 +47,10 @@ def run_cells(
 ) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
     """Run C cells from one kernel; return their regimes (C,) and, where they blew up, after how many updates, else -1.
 
-    A cell is taken out once its regime is known: when it has blown up, when its updates have stayed at rounding level
-    for `ROUND` steps (stable), or when they have reversed at every one of these steps with lengths equal to rounding
-    level, a locked two-step cycle (restrained). The others are classified at the end.
+    A cell is taken out once its regime is known: when it has blown up, or by its updates over `ROUND` steps: when they
+    have stayed at rounding level, or within a tenth of its square root while shrinking fast enough for rule 4 of
+    `classify` (stable), or when they have reversed at every step with lengths equal to rounding level, a locked
+    two-step cycle (restrained). The others are classified at the end.
 
     Args:
         model: the model, in the precision to compute in.
@@ -57,7 +67,7 @@ def run_cells(
         while first < steps and cells.index.size:
             cells, window = _advance_all(model, scheme, cells, min(ROUND, steps - first))
             history[first : first + len(window), :, cells.index] = window
-            blown, finished = _blown(window), _finished(window, model.dtype)
+            blown, finished = _blown(window), _finished(window, model.dtype, steps)
             blow_up_step[cells.index[blown]] = first + np.isinf(window[:, 0, blown]).argmax(axis=0)
             regime[cells.index] = np.where(blown, BLOW_UP, finished)
             cells, first = cells.take(~blown & (finished == _UNKNOWN)), first + len(window)
@@ -121,15 +131,19 @@ def _blown(window: Array) -> NDArray[np.bool_]:
     return np.asarray(np.isinf(window[:, 0]).any(axis=0))
 
 
-def _finished(window: Array, dtype: np.dtype[np.floating]) -> NDArray[np.int8]:
+def _finished(window: Array, dtype: np.dtype[np.floating], steps: int) -> NDArray[np.int8]:
     """Return the regime of each cell that shows it over a full round, `_UNKNOWN` for the others."""
     norm, step_length, alignment = np.moveaxis(window, 1, 0)
     outcome = np.full(norm.shape[1], _UNKNOWN, np.int8)
     if len(window) == ROUND:
         level = rounding_level(norm.min(axis=0), dtype)
-        longest, shortest = step_length.max(axis=0), step_length.min(axis=0)
+        before, after = step_length[: ROUND // 2].max(axis=0), step_length[ROUND // 2 :].max(axis=0)
+        shortest, longest = step_length.min(axis=0), np.maximum(before, after)
         # Updates a thousand times the rounding level that differ by no more than it do not decay in any run's length.
         equal = (longest - shortest <= level) & (shortest > 1000.0 * level)
         outcome[equal & (alignment.max(axis=0) < -1.0 + 1e-6)] = RESTRAINED
-        outcome[longest <= level] = STABLE
+        # So close to a fixed point the path is linear: it goes on shrinking as it does, by half in three windows.
+        close = longest <= 0.1 * np.sqrt(unit_roundoff(dtype)) * norm.min(axis=0)
+        shrinking = after <= 0.5 ** (ROUND / 2 / (3 * steps / WINDOWS)) * before
+        outcome[(close & shrinking) | (longest <= level)] = STABLE
     return outcome

@@ -79,7 +79,12 @@ def classify(
 
 def rounding_level(norm: Array, dtype: np.dtype[np.floating]) -> Array:
     """Return the length below which an update of a kernel of this norm is rounding error."""
-    return ROUNDING_LEVEL * 0.5 * float(np.finfo(dtype).eps) * norm
+    return ROUNDING_LEVEL * unit_roundoff(dtype) * norm
+
+
+def unit_roundoff(dtype: np.dtype[np.floating]) -> float:
+    """Return the largest relative error of rounding to nearest: 2^-53 for float64, 2^-24 for float32."""
+    return 0.5 * float(np.finfo(dtype).eps)
 
 
 def _window_maxima(history: Array) -> Array:

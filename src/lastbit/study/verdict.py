@@ -65,7 +65,7 @@ def _compared(evidence: Evidence) -> str:
         return ""
     share = evidence.share
     return (
-        f", {100 * share.value:.0f} % of what batch order does ({evidence.seed.std:.2f} points; the share's interval is "
+        f", {100 * share.value:.0f} % of what batch order does ({evidence.seed.std:.2f} points; interval of the share "
         f"{100 * share.lower:.0f} to {100 * share.upper:.0f} %)"
     )
 
