@@ -84,3 +84,14 @@ def test_a_batch_is_classified_cell_by_cell():
     path = Path(*(np.stack(column, axis=1) for column in zip(*cells, strict=True)))
     codes = classify(path, np.dtype("float64"), saturating=True, blown_up=np.array([False, False, False, True]))
     assert [REGIMES[code] for code in codes] == ["stable", "restrained", "blow-up", "blow-up"]
+
+
+def test_chaos_whose_extremes_happen_to_rise_is_restrained():
+    rising = np.repeat(1.02 ** np.arange(8), 125)
+    length = rising * np.tile([0.05, 1.0, 0.4, 0.9, 0.2], 200)
+    assert verdict(rising, length, -0.9) == "restrained"
+
+
+def test_leaving_an_unstable_fixed_point_is_not_yet_a_blow_up():
+    growth = 1e-9 * 1.02**STEPS
+    assert verdict(1.0 + growth, growth, -1.0) == "restrained"

@@ -6,18 +6,20 @@ twin: itself, one update behind. Their difference is the update d_n = K_{n+1} - 
 d_{n+1} is the linear update, averaged between the two states, applied to d_n. So |d_n| grows while the path amplifies
 and shrinks while it damps, and where it ends tells the three apart at no cost.
 
-The path is cut into 8 windows of equal length, and the largest |d_n| and |K_n| of each are compared. The first rule
-that applies decides:
+The path is cut into 8 windows of equal length, and the |d_n| and |K_n| of each are compared. The first rule that
+applies decides:
 
 1. blow-up: loss or norm ceased to be finite.
 2. stable, settled: in the last window no |d_n| exceeds 1000 unit roundoffs of the largest |K_n|: rounding level.
-3. blow-up, growing: over the last four windows both |d_n| and |K_n| rise from each to the next by 1 % or more and, if
-   the model saturates, updates keep reversing. (A saturated model is driven by weight decay alone, whose
-   amplification factor 1 - lr alpha leaves the unit interval through -1 only: growth without reversal is a
-   passage that ends.)
-4. stable, decaying: over the last four windows |d_n| falls from each to the next, and by half or more in all.
+3. blow-up, growing: in each of the last three windows every |d_n| exceeds all those of the window before, the largest
+   |K_n| rises by 1 % or more from each of the last four windows to the next and, if the model saturates, updates
+   reverse. (Bounded chaos has short updates in every window. A saturated model is driven by weight decay alone, whose
+   amplification factor 1 - lr alpha leaves the unit interval through -1 only: growth without reversal is a passage
+   that ends.)
+4. stable, decaying: over the last four windows the largest |d_n| falls from each to the next, and by half or more in
+   all.
 5. stable, drifting: in the last two windows no update reverses the one before (their cosine stays at or above 0) and,
-   unless the model saturates, |d_n| does not rise.
+   unless the model saturates, the largest |d_n| does not rise.
 6. restrained: anything else, that is, bounded updates that keep reversing and do not die out.
 
 Close to a boundary between regimes growth and decay are slower than a run is long, and the rules cannot tell: with
@@ -65,10 +67,11 @@ def classify(
     blown_up = np.asarray(blown_up)
     regime = np.full(blown_up.shape, RESTRAINED, np.int8)
     if len(path.norm) > 0:
-        step, norm = _window_maxima(path.step_length), _window_maxima(path.norm)
+        step, norm = _window_extremes(path.step_length, np.maximum), _window_extremes(path.norm, np.maximum)
+        shortest = _window_extremes(path.step_length, np.minimum)
         reversing = path.alignment[-max(1, len(path.alignment) // 4) :].min(axis=0) < 0.0
         settled = step[-1] <= rounding_level(norm[-1], dtype)
-        growing = _rising(step) & _rising(norm) & (reversing | (not saturating))
+        growing = _growing(shortest, step, norm) & (reversing | (not saturating))
         drifting = ~reversing & (saturating | (step[-1] <= step[-2:][0]))
         regime[_decaying(step) | drifting] = STABLE
         regime[growing] = BLOW_UP
@@ -87,17 +90,18 @@ def unit_roundoff(dtype: np.dtype[np.floating]) -> float:
     return 0.5 * float(np.finfo(dtype).eps)
 
 
-def _window_maxima(history: Array) -> Array:
-    """Return the maxima over `WINDOWS` equal windows of the first axis; over fewer if they would have under 2 steps."""
+def _window_extremes(history: Array, extreme: np.ufunc) -> Array:
+    """Return the extremes over `WINDOWS` equal windows of the first axis; over fewer if they had under 2 steps."""
     windows = min(WINDOWS, max(1, len(history) // 2))
     starts = np.arange(windows) * len(history) // windows
-    return np.asarray(np.maximum.reduceat(history, starts, axis=0))
+    return np.asarray(extreme.reduceat(history, starts, axis=0))
 
 
-def _rising(maxima: Array) -> NDArray[np.bool_]:
-    if len(maxima) < WINDOWS:
-        return np.zeros(maxima.shape[1:], np.bool_)
-    return np.asarray(np.all(maxima[-3:] >= GROWTH * maxima[-4:-1], axis=0))
+def _growing(shortest: Array, longest: Array, norm: Array) -> NDArray[np.bool_]:
+    if len(norm) < WINDOWS:
+        return np.zeros(norm.shape[1:], np.bool_)
+    lengthening = np.all(shortest[-3:] > longest[-4:-1], axis=0)
+    return np.asarray(lengthening & np.all(norm[-3:] >= GROWTH * norm[-4:-1], axis=0))
 
 
 def _decaying(maxima: Array) -> NDArray[np.bool_]:

@@ -116,7 +116,7 @@ class FourierCorrelation(_Correlation):
         # arrays would be given back and paged in anew at every step, which can double its time. Freeing one block of
         # 16 MiB, which is never touched, raises that limit. Elsewhere it does nothing.
         np.empty(2**21)
-        return np.conjugate(transform)
+        return np.asarray(np.conjugate(transform))
 
     def forward(self, kernels: Array) -> Array:
         """Return the responses z, shape (..., M), of kernels (..., W, W)."""

@@ -73,7 +73,7 @@ def simulate(
         ks: the perturbations of the run and its twins.
         dtype: "float32" or "float64"; by default the model's precision.
         amplification_every: measure the local amplification at every so many steps; 0 for never, as it costs as much
-            as a hundred steps: the extreme eigenvalues of the Hessian give the spectral radius of the linear update,
+            as some fifty steps: the extreme eigenvalues of the Hessian give the spectral radius of the linear update,
             momentum included, at the current kernel.
 
     Raises:
