@@ -1,0 +1,92 @@
+"""The shape of an item: one table or figure of the paper, at three scales, with what it claims."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lastbit.files import to_json
+from lastbit.report.figure import Figure
+from lastbit.report.pde import Table
+
+Settings = Mapping[str, Any]  # plain JSON: what `run` needs to know
+Result = Mapping[str, Any]  # plain JSON: what `run` found, with null for what is not finite
+Claim = dict[str, Any]  # made by `claim`
+Drawing = Figure | Table
+
+SCALES = ("smoke", "laptop", "paper")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of an item to do."""
+
+    settings: Settings
+    cuts: str = ""  # what is less than the paper's, in words; empty where nothing is
+
+
+@dataclass(frozen=True)
+class Item:
+    """One table or figure.
+
+    `run` calls the rooms and computes nothing itself; `claims` and `draw` read a result as `reproduce` gives it, or as
+    it comes back from a JSON file.
+    """
+
+    id: str  # such as "figure5"
+    title: str
+    shows: str  # in a sentence
+    scales: Mapping[str, Scale]  # for each of `SCALES`
+    published: Mapping[str, Any]  # the numbers that the paper gives; statements in words where its numbers are lost
+    run: Callable[[Settings], dict[str, Any]]
+    claims: Callable[[Result], list[Claim]]
+    draw: Callable[[Result], list[Drawing]]
+
+    def reproduce(self, scale: str = "laptop") -> dict[str, Any]:
+        """Run at a scale and return the result as plain JSON, with `item`, `scale` and `settings` beside it.
+
+        Raises:
+            ValueError: there is no such scale.
+        """
+        if scale not in self.scales:
+            raise ValueError(f"scale {scale!r}: allowed are {', '.join(self.scales)}")
+        settings = self.scales[scale].settings
+        found = {**self.run(settings), "item": self.id, "scale": scale, "settings": settings}
+        result: dict[str, Any] = json.loads(to_json(found))
+        return result
+
+
+def same_at_every_scale(settings: Settings) -> dict[str, Scale]:
+    """The scales of an item that takes seconds: the paper's settings at each."""
+    return dict.fromkeys(SCALES, Scale(settings))
+
+
+def claim(
+    text: str,
+    *,
+    published: Any,
+    measured: Any,
+    holds: bool | None,
+    interval: Sequence[float] | None = None,
+    reason: str = "",
+) -> Claim:
+    """A statement of the paper, or about it, with what was measured.
+
+    Args:
+        text: the statement.
+        published: the paper's number or words; None for what it does not say.
+        measured: the numbers that decide.
+        holds: whether it is so here; None where this scale cannot decide.
+        interval: where the measured number lies for certain.
+        reason: why this scale cannot decide, or what to know about the outcome.
+    """
+    return {
+        "claim": text,
+        "published": published,
+        "measured": measured,
+        "interval": None if interval is None else list(interval),
+        "holds": None if holds is None else bool(holds),
+        "reason": reason,
+    }
