@@ -12,9 +12,13 @@ from lastbit.pde.classification import REGIMES, Path, classify
 from lastbit.pde.grid import GridRun
 from lastbit.pde.hessian import Hessian
 from lastbit.pde.images import checkerboard, noise, random_kernel, read_image
+from lastbit.pde.layer_bounds import LayerBounds, layer_bounds
+from lastbit.pde.layer_spectrum import BlockSpectrum
+from lastbit.pde.layer_symbol import ClosedForm
 from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.model import Evaluation, Model
 from lastbit.pde.momentum import Momentum, from_damping, to_damping
+from lastbit.pde.multilayer import MultiLayerCNN
 from lastbit.pde.one_layer import OneLayerCNN
 from lastbit.pde.perturbation import perturbed_update, relative_l1
 from lastbit.pde.phase_map import BoundCurve, Phase, bound_curve, phase
@@ -27,16 +31,20 @@ __all__ = [
     "ACTIVATIONS",
     "REGIMES",
     "Beltrami",
+    "BlockSpectrum",
     "BoundCurve",
     "Bounds",
+    "ClosedForm",
     "EmpiricalBounds",
     "Evaluation",
     "GridRun",
     "Hessian",
+    "LayerBounds",
     "Linearisation",
     "Mode",
     "Model",
     "Momentum",
+    "MultiLayerCNN",
     "OneLayerCNN",
     "Path",
     "Phase",
@@ -48,6 +56,7 @@ __all__ = [
     "empirical_bounds",
     "from_damping",
     "heat",
+    "layer_bounds",
     "noise",
     "noisy_step",
     "perturbed_update",
