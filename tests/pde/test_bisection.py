@@ -42,6 +42,13 @@ def test_positive_residual_needs_no_weight_decay(image):
     assert found.upper == pytest.approx(net.bounds(lr=lr).upper, rel=0.01)
 
 
+def test_weight_decay_alone_is_bounded_by_the_edge():
+    """At lr alpha = 1 the kernel vanishes in one step, which is stable too."""
+    found = empirical_bounds(NOISE.not_activated(), random_kernel(6, 7), lr=0.5, steps=50)
+    assert found.lower == 0.0
+    assert found.upper == pytest.approx(4.0, rel=2e-3)
+
+
 def test_an_empty_band_is_found_empty():
     exact = NOISE.bounds(lr=0.1)
     assert exact.empty

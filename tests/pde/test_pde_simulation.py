@@ -135,6 +135,24 @@ def test_linear_model_obeys_its_amplification():
         )
 
 
+@pytest.mark.parametrize(
+    ("alpha", "regime"),
+    [
+        (1.1e7, "blow-up"),
+        (1.2e7, "blow-up"),
+        (1.3e7, "stable"),
+        (1.9e8, "stable"),
+        (2.1e8, "blow-up"),
+        (2.2e8, "blow-up"),
+    ],
+)
+def test_figure_4(alpha, regime):
+    """The published weight decays around both bounds, lr 1e-8, in the linear PDE with a = -1/2 and the sum pooled."""
+    linear = OneLayerCNN(checkerboard(256), 32).transitioning(-0.5)
+    run = simulate(linear, random_kernel(32, 7), lr=1e-8, weight_decay=alpha, steps=300)
+    assert run.regime == regime
+
+
 def test_shares_are_those_of_the_responses():
     net = OneLayerCNN(noise(16, 0), 4, beta=2.0)
     kernel = random_kernel(4, 1)

@@ -11,11 +11,11 @@ applies decides:
 
 1. blow-up: loss or norm ceased to be finite.
 2. stable, settled: in the last window no |d_n| exceeds 1000 unit roundoffs of the largest |K_n|: rounding level.
-3. blow-up, growing: in each of the last three windows every |d_n| exceeds all those of the window before, the largest
-   |K_n| rises by 1 % or more from each of the last four windows to the next and, if the model saturates, updates
-   reverse. (Bounded chaos has short updates in every window. A saturated model is driven by weight decay alone, whose
-   amplification factor 1 - lr alpha leaves the unit interval through -1 only: growth without reversal is a passage
-   that ends.)
+3. blow-up, growing: in each of the last three windows every |d_n| exceeds all those of the window before; bounded
+   chaos has short updates in every window. If the model saturates, the largest |K_n| must also rise by 1 % or more from
+   each of the last four windows to the next, and updates reverse: a saturated model is driven by weight decay alone,
+   whose amplification factor 1 - lr alpha leaves the unit interval through -1 only, so that growth without reversal, or
+   around a point, is a passage that ends. In a linear model updates that grow never stop growing.
 4. stable, decaying: over the last four windows the largest |d_n| falls from each to the next, and by half or more in
    all.
 5. stable, drifting: in the last two windows no update reverses the one before (their cosine stays at or above 0) and,
@@ -71,7 +71,7 @@ def classify(
         shortest = _window_extremes(path.step_length, np.minimum)
         reversing = path.alignment[-max(1, len(path.alignment) // 4) :].min(axis=0) < 0.0
         settled = step[-1] <= rounding_level(norm[-1], dtype)
-        growing = _growing(shortest, step, norm) & (reversing | (not saturating))
+        growing = _lengthening(shortest, step) & ((_rising(norm) & reversing) | (not saturating))
         drifting = ~reversing & (saturating | (step[-1] <= step[-2:][0]))
         regime[_decaying(step) | drifting] = STABLE
         regime[growing] = BLOW_UP
@@ -97,11 +97,16 @@ def _window_extremes(history: Array, extreme: np.ufunc) -> Array:
     return np.asarray(extreme.reduceat(history, starts, axis=0))
 
 
-def _growing(shortest: Array, longest: Array, norm: Array) -> NDArray[np.bool_]:
-    if len(norm) < WINDOWS:
-        return np.zeros(norm.shape[1:], np.bool_)
-    lengthening = np.all(shortest[-3:] > longest[-4:-1], axis=0)
-    return np.asarray(lengthening & np.all(norm[-3:] >= GROWTH * norm[-4:-1], axis=0))
+def _lengthening(shortest: Array, longest: Array) -> NDArray[np.bool_]:
+    if len(longest) < WINDOWS:
+        return np.zeros(longest.shape[1:], np.bool_)
+    return np.asarray(np.all(shortest[-3:] > longest[-4:-1], axis=0))
+
+
+def _rising(maxima: Array) -> NDArray[np.bool_]:
+    if len(maxima) < WINDOWS:
+        return np.zeros(maxima.shape[1:], np.bool_)
+    return np.asarray(np.all(maxima[-3:] >= GROWTH * maxima[-4:-1], axis=0))
 
 
 def _decaying(maxima: Array) -> NDArray[np.bool_]:
