@@ -75,7 +75,7 @@ def _bounded(runs: Sequence[Any], beyond: Sequence[Any], limit: float) -> Claim:
     return claim(
         f"The loss blows up when lr > 2/α = {limit:g}, and only then",
         published=limit,
-        measured={each["regime"]: each["lr"] for each in beyond},
+        measured=_regimes(beyond),
         interval=[max(finite), min(gone)] if finite and gone else None,
         holds=bool(beyond) and {each["lr"] for each in beyond} == set(gone),
         reason=f"At lr = {limit:g} exactly the not activated regime neither grows nor decays.",
@@ -87,7 +87,7 @@ def _converges(below: Sequence[Any]) -> Claim:
     return claim(
         f"At lr up to {max(each['lr'] for each in below)} the kernel converges, to one loss",
         published="converges",
-        measured={each["lr"]: each["regime"] for each in below},
+        measured=_regimes(below),
         interval=[min(ends), max(ends)],
         holds=all(each["regime"] == "stable" for each in below) and max(ends) - min(ends) < 1e-9 * max(ends),
     )
@@ -97,7 +97,7 @@ def _is_restrained(between: Sequence[Any], limit: float) -> Claim:
     return claim(
         f"Between there and {limit:g} the loss oscillates: the instability is restrained",
         published="oscillations between stable and unstable regimes",
-        measured={each["lr"]: each["regime"] for each in between},
+        measured=_regimes(between),
         holds=bool(between) and all(each["regime"] == "restrained" for each in between),
     )
 
@@ -138,6 +138,10 @@ def _forgets(below: Sequence[Any]) -> Claim:
         measured=largest,
         holds=largest is not None and largest < _GONE,
     )
+
+
+def _regimes(runs: Sequence[Any]) -> dict[str, str]:
+    return {str(each["lr"]): each["regime"] for each in runs}
 
 
 def _peak(values: Sequence[float | None]) -> float:

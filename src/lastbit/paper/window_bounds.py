@@ -16,7 +16,7 @@ _PAPER: Settings = {
     "seed": 7,
     "tolerance": 1e-3,
     "series": [
-        _CHECKERBOARD | {"boundary": "valid", "kernels": [1, 2, 4, 8, 16, 32, 64, 128], "steps": 1_000},
+        _CHECKERBOARD | {"boundary": "valid", "kernels": [1, 2, 4, 8, 16, 32, 64, 128, 192], "steps": 1_000},
         _CHECKERBOARD | {"boundary": "circular", "kernels": [2, 8, 32, 64, 128, 256], "steps": 1_000},
         {
             "image": "noise",

@@ -16,8 +16,10 @@ from lastbit.report.pde.write import write_figures
 _HEIGHT = 480
 # Okabe and Ito's hues, of three lightnesses, and a mark in each cell: told apart in grey and with any colour vision.
 _REGIMES = {"stable": ("#56B4E9", ""), "restrained": ("#F0E442", "•"), "blow-up": ("#D55E00", "✕")}
-_LINES = {"transitioning": "#000000", "activated": "#0B3D91", "not activated": "#FFFFFF"}
-_MOST_MARKS = 45  # cells along an axis that leave room for a mark
+# Colour and width of each regime's bounds: where they coincide, the narrower lies on the wider.
+_LINES = {"transitioning": ("#000000", 4), "activated": ("#CC79A7", 2.5), "not activated": ("#009E73", 1.2)}
+_DASHES = {"exact": [1, 0], "infinite": [6, 4]}
+_MOST_MARKS = 40  # along an axis that have room beside each other
 
 
 def write_phase(content: Mapping[str, Any], directory: Path) -> list[Path]:
@@ -37,9 +39,11 @@ def write_phase(content: Mapping[str, Any], directory: Path) -> list[Path]:
 def phase_figure(content: Mapping[str, Any]) -> Figure:
     """The grid of regimes and the bounds over it; arguments as for `write_phase`."""
     x, y = edges(content["lr"]), edges(content["weight_decay"])
+    across, up = (math.ceil(len(content[axis]) / _MOST_MARKS) for axis in ("lr", "weight_decay"))
     cells = [
         {"regime": name, "left": x[i], "right": x[i + 1], "bottom": y[j], "top": y[j + 1]}
         | {"lr": content["lr"][i], "weight_decay": content["weight_decay"][j]}
+        | {"sign": _REGIMES[name][1] if i % across == j % up == 0 else ""}
         for i, row in enumerate(content["regimes"])
         for j, name in enumerate(row)
     ]
@@ -76,7 +80,8 @@ def is_geometric(values: Sequence[float]) -> bool:
 
 def _title(cells: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(cell["regime"] for cell in cells)
-    shares = joined(f"{percent(counts[name] / len(cells))} {name}" for name in _REGIMES if counts[name])
+    words = {"stable": "are stable", "restrained": "are restrained", "blow-up": "blow up"}
+    shares = joined(f"{percent(counts[name] / len(cells))} {words[name]}" for name in _REGIMES if counts[name])
     return f"Of {len(cells):,} runs {shares}"
 
 
@@ -95,7 +100,7 @@ def _chart(content: Mapping[str, Any], x: list[float], y: list[float]) -> alt.La
         tooltip=["regime:N", alt.Tooltip("lr:Q", format=".4g"), alt.Tooltip("weight_decay:Q", format=".4g")],
     )
     curves = list(_segments(content, x, y))
-    layers = [cells, *_marks(base, content), *([_bounds(curves)] if curves else [])]
+    layers = [cells, _marks(base), *([_bounds(curves)] if curves else [])]
     chart: alt.LayerChart = alt.LayerChart(layer=layers).resolve_scale(color="independent")
     return chart
 
@@ -106,39 +111,35 @@ def _scale(values: Sequence[float], borders: list[float]) -> alt.Scale:
 
 
 def _axis(title: str) -> alt.Axis:
-    return alt.Axis(title=title, grid=False, format="~g", tickCount=8, labelOverlap=True)
+    return alt.Axis(title=title, grid=False, format=",.6~g", tickCount=8, labelOverlap=True)
 
 
-def _marks(base: alt.Chart, content: Mapping[str, Any]) -> list[alt.Chart]:
-    """A sign in the middle of each cell, where the cells are large enough."""
-    if max(len(content["lr"]), len(content["weight_decay"])) > _MOST_MARKS:
-        return []
-    signs = {name: sign for name, (_, sign) in _REGIMES.items()}
-    text = " : ".join(f"datum.regime == '{name}' ? '{sign}'" for name, sign in signs.items()) + " : ''"
-    return [
-        base.transform_calculate(sign=text)
-        .mark_text(fontSize=8, color="#1d2329", opacity=0.6)
-        .encode(x="lr:Q", y="weight_decay:Q", text="sign:N")
-    ]
+def _marks(base: alt.Chart) -> alt.Chart:
+    """A sign in the middle of a cell."""
+    marks: alt.Chart = base.mark_text(fontSize=8, color="#1d2329", opacity=0.6)
+    return marks.encode(x="lr:Q", y="weight_decay:Q", text="sign:N")
 
 
-def _bounds(curves: Sequence[Mapping[str, Any]]) -> alt.Chart:
+def _bounds(curves: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
     regimes = [name for name in _LINES if any(curve["regime"] == name for curve in curves)]
-    colours = alt.Scale(domain=regimes, range=[_LINES[name] for name in regimes])
-    dashes = alt.Scale(domain=["exact", "infinite"], range=[[1, 0], [6, 4]])
-    legend = alt.Legend(title="bounds", orient="top", symbolSize=400, symbolStrokeWidth=3)
-    drawn: alt.Chart = (
-        alt.Chart(alt.InlineData(values=list(curves)))
-        .mark_line(strokeWidth=3, clip=True)
-        .encode(
-            x="lr:Q",
-            y="bound:Q",
-            detail="curve:N",
-            color=alt.Color("regime:N", scale=colours, legend=legend),
-            strokeDash=alt.StrokeDash("kind:N", scale=dashes, legend=alt.Legend(title="window", orient="top")),
-        )
+    kinds = {curve["kind"]: _DASHES[curve["kind"]] for curve in curves}
+    colours = alt.Scale(domain=regimes, range=[_LINES[name][0] for name in regimes])
+    dashes = alt.Scale(domain=list(kinds), range=list(kinds.values()))
+    legend = alt.Legend(title="bounds of regime", orient="top", symbolSize=300, symbolStrokeWidth=3)
+    window = alt.Legend(title="window", orient="top", symbolSize=500, symbolStrokeWidth=2)
+    base = alt.Chart(alt.InlineData(values=list(curves))).encode(
+        x="lr:Q",
+        y="bound:Q",
+        detail="curve:N",
+        color=alt.Color("regime:N", scale=colours, legend=legend),
+        strokeDash=alt.StrokeDash("kind:N", scale=dashes, legend=window),
     )
-    return drawn
+    return alt.LayerChart(
+        layer=[
+            base.transform_filter(f"datum.regime == '{name}'").mark_line(clip=True, strokeWidth=_LINES[name][1])
+            for name in regimes
+        ]
+    )
 
 
 def _segments(content: Mapping[str, Any], x: list[float], y: list[float]) -> Iterator[dict[str, Any]]:

@@ -71,7 +71,7 @@ def _chart(points: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
     )
     ends = list(_ENDS)
     lines = base.transform_filter("datum.kind != 'simulated'").mark_line(strokeWidth=2)
-    legend = alt.Legend(title="theory", orient="top", symbolType="stroke", symbolStrokeWidth=3)
+    legend = alt.Legend(title="theory", orient="top", symbolSize=300, symbolStrokeWidth=3)
     dashes = alt.Scale(domain=ends, range=list(_ENDS.values()))
     shapes = alt.Scale(domain=ends, range=["circle", "square"])
     dots = base.transform_filter("datum.kind == 'simulated'").mark_point(
@@ -83,7 +83,7 @@ def _chart(points: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
                 color=alt.Color("kind:N", scale=colours(theory), legend=legend),
                 strokeDash=alt.StrokeDash("end:N", scale=dashes, legend=None),
             ),
-            dots.encode(shape=alt.Shape("end:N", scale=shapes, legend=alt.Legend(title="simulated", orient="top"))),
+            dots.encode(shape=alt.Shape("end:N", scale=shapes, legend=None)),
         ]
     )
 
