@@ -25,6 +25,7 @@ Array = NDArray[np.floating]
 
 # Cells are advanced by this many steps before the finished ones are taken out and the rest packed together.
 ROUND = 32
+_UNKNOWN = -1  # the regime of a cell that has not shown it yet
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +49,9 @@ def run_cells(
     """Run C cells from one kernel; return their regimes (C,) and, where they blew up, after how many updates, else -1.
 
     A cell is taken out once its regime is known: when it has blown up, or by its updates over `ROUND` steps: when they
-    have stayed at rounding level, or within a tenth of its square root while shrinking fast enough for rule 4 of
-    `classify` (stable), or when they have reversed at every step with lengths equal to rounding level, a locked
-    two-step cycle (restrained). The others are classified at the end.
+    have stayed at rounding level, or have shrunk fast enough for rule 4 of `classify` while no longer than a tenth of
+    the square root of a unit roundoff of the norm (stable), or when they have reversed at every step with lengths equal
+    to rounding level, a locked two-step cycle (restrained). The others are classified at the end.
 
     Args:
         model: the model, in the precision to compute in.
@@ -78,9 +79,6 @@ def run_cells(
             saturating = model.saturating
             regime[cells.index] = classify(path, model.dtype, saturating=saturating, blown_up=overflowed)
     return regime, blow_up_step
-
-
-_UNKNOWN = -1
 
 
 def _initial(model: Model, start: Array, lr: Array, weight_decay: Array) -> _Cells:
