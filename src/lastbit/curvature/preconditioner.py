@@ -1,0 +1,80 @@
+"""What an optimizer adds to the Hessian and divides it by: coupled weight decay and a diagonal preconditioner."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Optimizer = torch.optim.Optimizer
+
+
+def coupled_weight_decay(optimizer: Optimizer) -> dict[nn.Parameter, float]:
+    """Weight decay that enters the gradient, and so the Hessian, by parameter; 0 where it is decoupled (AdamW)."""
+    decay = dict[nn.Parameter, float]()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            decay[parameter] = 0.0 if is_decoupled(optimizer, group) else float(group["weight_decay"])
+    return decay
+
+
+def is_decoupled(optimizer: Optimizer, group: dict[str, Any]) -> bool:
+    """Whether the weight decay of a group shrinks the weights beside the gradient step."""
+    return isinstance(optimizer, torch.optim.AdamW) or bool(group.get("decoupled_weight_decay", False))
+
+
+def preconditioner(optimizer: Optimizer) -> dict[nn.Parameter, Tensor] | None:
+    """The diagonal P by which an adaptive optimizer divides its next step; None where there is none.
+
+    Adam and AdamW: P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps), v the average of squared gradients (the largest
+    so far with `amsgrad`) after t steps (Cohen et al. 2022, Adaptive Gradient Methods at the Edge of
+    Stability). RMSprop: P = sqrt(v) + eps, v less the squared average gradient where `centered`.
+
+    Raises:
+        TypeError: the optimizer is of no supported class.
+        ValueError: it has not taken a step with every parameter yet, so there is no preconditioner.
+    """
+    if isinstance(optimizer, torch.optim.SGD):
+        return None
+    if isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
+        return {p: _adam(_state(optimizer, p), group) for group in optimizer.param_groups for p in group["params"]}
+    if isinstance(optimizer, torch.optim.RMSprop):
+        return {p: _rmsprop(_state(optimizer, p), group) for group in optimizer.param_groups for p in group["params"]}
+    raise unsupported(optimizer)
+
+
+def unsupported(optimizer: object) -> TypeError:
+    """The error for an optimizer whose edge is not known."""
+    return TypeError(
+        f"optimizer is a {type(optimizer).__name__}; allowed are torch.optim's SGD, Adam, AdamW and RMSprop"
+    )
+
+
+def _state(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Any]:
+    state: dict[str, Any] = optimizer.state.get(parameter, {})
+    if "step" not in state:
+        raise ValueError(
+            f"{type(optimizer).__name__} has taken no step yet with a parameter of shape {tuple(parameter.shape)}, so "
+            "it has no preconditioner; call step() first"
+        )
+    return state
+
+
+def _adam(state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+    beta1, beta2 = map(float, group["betas"])
+    steps = float(state["step"])
+    squares: Tensor = state["max_exp_avg_sq"] if group["amsgrad"] else state["exp_avg_sq"]
+    root = squares.sqrt() / math.sqrt(1 - beta2**steps)
+    diagonal: Tensor = (1 - beta1**steps) * (root + group["eps"])
+    return diagonal
+
+
+def _rmsprop(state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+    squares: Tensor = state["square_avg"]
+    if group["centered"]:
+        # As torch has it: rounding can leave a negative difference, whose root is no number.
+        squares = squares.addcmul(state["grad_avg"], state["grad_avg"], value=-1)
+    root: Tensor = squares.sqrt() + group["eps"]
+    return root

@@ -1,0 +1,115 @@
+"""The largest eigenpairs of a matrix that changes little from one call to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from lastbit.curvature.counted import Counted
+from lastbit.curvature.eigenpairs import converge
+from lastbit.curvature.prediction import MEMORY, best_rule
+from lastbit.curvature.probe import lanczos, steps_needed
+from lastbit.curvature.recycled import Recycled, recycle
+from lastbit.curvature.subspace import Ritz, Subspace
+
+PROBE_GAP = 0.1  # a probe looks for eigenvalues this part of the spectrum's width above those found
+PROBE_MISS = 0.01  # bound on the probability that it misses one
+STALE = 0.5  # residual of a warm start, relative to its value, that says the last eigenvectors are gone
+DRIFT = 0.02  # relative change a call that the eigenvalue next to the k-th may make before it is looked at again
+RECYCLED = 10  # pairs kept beside the k
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The k largest Ritz pairs of one call."""
+
+    ritz: Ritz  # k pairs
+    probed: int  # products spent on random starts
+
+
+class WarmSearch:
+    """Finds the k largest eigenpairs of one matrix after another, each from the last ones' eigenvectors.
+
+    Args:
+        k: pairs wanted.
+        tol: largest residual, relative to the largest value's modulus.
+        max_products: most products a call before it returns unconverged; probes may go beyond.
+        generator: the source of random directions.
+    """
+
+    def __init__(self, k: int, tol: float, max_products: int, generator: torch.Generator) -> None:
+        self._k, self._tol, self._max_products, self._generator = k, tol, max_products, generator
+        self._history: list[Recycled] = []
+
+    def forget(self) -> None:
+        """Start the next call from a random direction."""
+        self._history.clear()
+
+    def largest(self, operator: Counted, *, probe: bool) -> Found:
+        """The k largest pairs of a matrix.
+
+        Args:
+            operator: the matrix.
+            probe: look for missed eigenvalues from a random start, which a cold or stale start does in any case.
+        """
+        if not self._history:
+            ritz, probed = self._cold(operator)
+            probe = self._k > 1  # one random start finds one copy of a multiple eigenvalue
+        else:
+            ritz, probed, stale = self._warm(operator)
+            probe = probe or stale
+        while probe and bool(ritz.values.isfinite().all()):
+            probe, ritz, spent = self._probe(operator, ritz)
+            probed += spent
+        self._remember(ritz)
+        return Found(ritz.first(self._k), probed)
+
+    def _cold(self, operator: Counted) -> tuple[Ritz, int]:
+        """From a random direction."""
+        space = lanczos(operator, steps_needed(operator.size, PROBE_GAP, PROBE_MISS), self._generator)
+        probed = len(space)
+        while len(space) < self._k and space.finite:
+            space.add(operator.random_direction(self._generator))
+        return converge(operator, space, self._k, self._tol, self._budget(operator)), probed
+
+    def _warm(self, operator: Counted) -> tuple[Ritz, int, bool]:
+        """From what the last calls' vectors foretell, and whether that turned out to be stale."""
+        rule = best_rule(self._history)
+        recycled = self._history[-rule.lag]
+        space = Subspace(operator)
+        for index in range(self._starts(recycled)):
+            space.add(rule.vector(self._history, index) if index < self._k else recycled.vectors[index])
+        first = space.ritz(self._k)
+        stale = bool((first.residual_norms() > STALE * first.values.abs().max()).any())
+        return converge(operator, space, self._k, self._tol, self._budget(operator), recycled), 0, stale
+
+    def _budget(self, operator: Counted) -> int:
+        return operator.products + self._max_products
+
+    def _starts(self, recycled: Recycled) -> int:
+        """The k vectors, and the next if its eigenvalue may have passed the k-th since it was last in the space."""
+        if len(recycled.values) <= self._k:
+            return self._k
+        gap = recycled.values[self._k - 1] - recycled.values[self._k]
+        allowed = DRIFT * (1 + int(recycled.ages[self._k])) * float(recycled.values[0].abs())
+        return self._k + bool(gap < allowed)
+
+    def _probe(self, operator: Counted, ritz: Ritz) -> tuple[bool, Ritz, int]:
+        """Search the complement of the k pairs from a random start; whether something larger was there."""
+        best = ritz.first(self._k)
+        steps = steps_needed(operator.size, PROBE_GAP, PROBE_MISS)
+        space = lanczos(operator, steps, self._generator, apart_from=best.vectors)
+        probed = len(space)
+        if not probed or not bool(space.ritz(1).values[0] > best.values[-1]):
+            return False, ritz, probed
+        wider = Subspace(operator, start=best)
+        wider.join(space.ritz(self._k + RECYCLED))
+        return True, converge(operator, wider, self._k, self._tol, self._budget(operator)), probed
+
+    def _remember(self, ritz: Ritz) -> None:
+        if not bool(ritz.values.isfinite().all()):
+            return self.forget()
+        earlier = self._history[-best_rule(self._history).lag] if self._history else None
+        self._history = [*self._history[1 - MEMORY :], recycle(ritz, earlier, self._k + RECYCLED)]
+        return None

@@ -1,0 +1,87 @@
+"""The density of a curvature matrix's eigenvalues, estimated with error bars."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lastbit.curvature.counted import Counted
+from lastbit.curvature.operator import CurvatureOperator
+from lastbit.curvature.probe import lanczos
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A function of the eigenvalue, averaged over independent probes."""
+
+    mean: Tensor  # (points,)
+    error: Tensor  # (points,), standard error of the mean
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Quadrature rules whose mean is the distribution of the eigenvalues: each probe's weights sum to 1."""
+
+    nodes: Tensor = field(repr=False)  # (probes, steps), float64
+    weights: Tensor = field(repr=False)  # (probes, steps), float64; 0 where a probe's Krylov space ended early
+    size: int  # number of eigenvalues
+    matvecs: int  # products spent
+
+    def below(self, thresholds: Tensor) -> Estimate:
+        """The fraction of eigenvalues at or below each threshold; times `size`, their number."""
+        inside = (self.nodes[:, :, None] <= thresholds.double()).double()
+        return self._averaged(inside)
+
+    def density(self, points: Tensor, *, width: float) -> Estimate:
+        """The density of eigenvalues at each point, blurred by a Gaussian of that standard deviation.
+
+        Raises:
+            ValueError: the width is not positive.
+        """
+        if not width > 0:
+            raise ValueError(f"width={width} is not allowed; give the positive standard deviation of the blur")
+        distances = (self.nodes[:, :, None] - points.double()) / width
+        return self._averaged(torch.exp(-(distances**2) / 2) / (width * math.sqrt(2 * math.pi)))
+
+    def moment(self, power: int) -> Estimate:
+        """The mean of the eigenvalues' powers; one point."""
+        return self._averaged((self.nodes**power)[:, :, None])
+
+    def _averaged(self, values: Tensor) -> Estimate:
+        """Quadrature of values (probes, steps, points) by each probe, and their mean."""
+        by_probe = (self.weights[:, :, None] * values).sum(1)
+        return Estimate(by_probe.mean(0), by_probe.std(0) / math.sqrt(len(by_probe)))
+
+
+def spectrum(operator: CurvatureOperator | Tensor, *, probes: int = 10, steps: int = 40, seed: int = 0) -> Spectrum:
+    """The eigenvalue distribution by stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017; Ghorbani et al. 2019).
+
+    Each probe is a Lanczos run from a random direction; its Ritz values are the nodes and the squared first components
+    of the Ritz vectors the weights. Error bars come from the spread of the probes, 2 of them at least. They do not
+    hold what the quadrature blurs: k steps match 2k - 1 moments.
+
+    Args:
+        operator: the matrix.
+        probes: random starts, 2 at least.
+        steps: products for each.
+        seed: of the random directions, drawn from a generator of their own.
+
+    Raises:
+        ValueError: too few probes or steps.
+    """
+    if probes < 2 or steps < 1:
+        raise ValueError(f"probes={probes}, steps={steps} is not allowed; error bars need 2 probes, of 1 step or more")
+    counted, generator = Counted(operator), torch.Generator().manual_seed(seed)
+    rules = [_rule(counted, steps, generator) for _ in range(probes)]
+    nodes, weights = (torch.stack(part) for part in zip(*rules, strict=True))
+    return Spectrum(nodes, weights, counted.size, counted.products)
+
+
+def _rule(counted: Counted, steps: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of one probe, filled up with nodes of no weight."""
+    values, components = lanczos(counted, steps, generator).quadrature()
+    missing = (0, steps - len(values))
+    return torch.nn.functional.pad(values, missing), torch.nn.functional.pad(components**2, missing)

@@ -1,0 +1,199 @@
+"""Sharpness along training: each measurement starts from the last ones' eigenvectors."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lastbit.curvature.counted import Counted
+from lastbit.curvature.hessian import HessianOperator
+from lastbit.curvature.objective import Loss, Objective
+from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
+from lastbit.curvature.probe import miss_probability
+from lastbit.curvature.search import PROBE_GAP, Found, WarmSearch
+from lastbit.curvature.sharpness import Sharpness, diverged
+
+MOVED = 0.1  # of the weights' norm since the last probe: another place, to be probed again
+
+
+class SharpnessTracker:
+    """The k algebraically largest eigenvalues of a training loss's Hessian, measured again and again as it trains.
+
+    A warm measurement starts from the eigenvectors of the last one, or of the last but one where those were nearer
+    last time (gradient descent past its edge alternates between two places), widens the space by corrections of first
+    order in all recycled eigenvectors, and stops when every residual is within `tol` times the largest value. The
+    first measurement starts from a random direction.
+
+    A residual certifies that *some* eigenvalue is near. That it is the largest is checked by a random Lanczos run (see
+    `lastbit.curvature.probe`) at the first measurement, then every `probe_every` measurements, and whenever the warm
+    start is suspect: its residual is above half its value, or the weights have moved by a tenth of their norm since
+    the last run. Each run misses an eigenvalue that lies a tenth of the spectrum's width above the reported one with
+    probability 0.01 at most. Between two runs an eigenvalue that rises in a direction orthogonal to everything tracked
+    can go unseen; pairs next to the k-th are looked at again before they can have drifted past it by 2 % a measurement.
+
+    Args:
+        model: the network, in the modes it is to be measured in.
+        loss: `loss(model(inputs), targets)`, a mean over samples.
+        data: one (inputs, targets) batch, or an iterable of them that can be read again and again.
+        k: eigenvalues wanted.
+        tol: largest residual, relative to the largest value.
+        optimizer: measure the curvature that `edge(optimizer)` bounds: its coupled weight decay is included, and an
+            adaptive optimizer's current preconditioner is applied.
+        weight_decay: coefficient of coupled weight decay, where no optimizer is given.
+        parameters: glob patterns of names; only parameters that require a gradient count.
+        micro_batch: most samples in one forward pass.
+        max_matvecs: most products of a measurement before it returns unconverged, probes aside.
+        probe_every: measurements from one random run to the next; 1 probes always, 0 only where a start is suspect.
+        seed: of the random directions, drawn from a generator of the tracker's own.
+
+    Raises:
+        TypeError: an argument is of the wrong kind.
+        ValueError: k or another option is out of range, the loss is random, the data are empty.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        data: Any,
+        k: int = 1,
+        tol: float = 1e-3,
+        *,
+        optimizer: torch.optim.Optimizer | None = None,
+        weight_decay: float = 0.0,
+        parameters: str | Sequence[str] = "*",
+        micro_batch: int | None = None,
+        max_matvecs: int = 200,
+        probe_every: int = 50,
+        seed: int = 0,
+    ) -> None:
+        self._objective = Objective(model, loss, data, parameters=parameters, micro_batch=micro_batch)
+        self.size = sum(parameter.numel() for parameter in self._objective.parameters.values())
+        _refuse(k, tol, max_matvecs, probe_every, self.size)
+        self.k, self.tol, self.max_matvecs, self.probe_every = k, tol, max_matvecs, probe_every
+        self._optimizer, self._weight_decay = optimizer, weight_decay
+        self._search = WarmSearch(k, self._reachable_tol(), max_matvecs, torch.Generator().manual_seed(seed))
+        self._checked = False
+        self._vectors: Tensor | None = None
+        self._probe = _LastProbe(self.size)
+
+    @property
+    def vectors(self) -> Tensor:
+        """Unit eigenvectors of the last measurement, shape (k, size); of P^(-1/2) H P^(-1/2) under a preconditioner P.
+
+        Raises:
+            ValueError: nothing has been measured, or the last measurement diverged.
+        """
+        if self._vectors is None:
+            raise ValueError("there are no eigenvectors: nothing has been measured, or the last measurement diverged")
+        return self._vectors
+
+    def measure(self) -> Sharpness:
+        """The k largest eigenvalues at the model's present weights.
+
+        Weights or curvature that are not finite give a result that says so (`diverged`); the next measurement starts
+        afresh.
+
+        Raises:
+            ValueError: at the first measurement, what `HessianOperator` raises.
+        """
+        started = time.perf_counter()
+        weights = [parameter.detach() for parameter in self._objective.parameters.values()]
+        if not all(bool(weight.isfinite().all()) for weight in weights):
+            return self._lost(0, started)
+        operator = Counted(self._operator())
+        due = self._probe.due(weights, self.probe_every)
+        found = self._search.largest(operator, probe=due)
+        if not bool(found.ritz.residual_norms().isfinite().all()):
+            return self._lost(operator.products, started)
+        self._vectors = found.ritz.vectors
+        self._probe = self._probe.after(weights, found.probed)
+        return self._result(found, operator.products, time.perf_counter() - started)
+
+    def _operator(self) -> HessianOperator:
+        """The matrix to measure now; the objective is checked once."""
+        if not self._checked:
+            self._objective.check()
+            self._checked = True
+        point = self._objective.point()
+        if self._optimizer is None:
+            return HessianOperator.at(point, weight_decay=self._weight_decay)
+        return HessianOperator.at(
+            point,
+            weight_decay=coupled_weight_decay(self._optimizer),
+            preconditioner=preconditioner(self._optimizer),
+        )
+
+    def _reachable_tol(self) -> float:
+        """The tolerance, or what rounding in the parameters' type leaves of it."""
+        eps = max(torch.finfo(parameter.dtype).eps for parameter in self._objective.parameters.values())
+        return max(self.tol, 4 * eps)
+
+    def _lost(self, matvecs: int, started: float) -> Sharpness:
+        self._search.forget()
+        self._vectors, self._probe = None, _LastProbe(self.size)
+        return diverged(self.k, matvecs, time.perf_counter() - started)
+
+    def _result(self, found: Found, matvecs: int, seconds: float) -> Sharpness:
+        values, residuals = found.ritz.values.tolist(), found.ritz.residual_norms().tolist()
+        return Sharpness(
+            value=values[0],
+            residual=residuals[0],
+            lower=values[0],
+            upper=values[0] + residuals[0],
+            values=tuple(values),
+            residuals=tuple(residuals),
+            matvecs=matvecs,
+            seconds=seconds,
+            converged=max(residuals) <= self.tol * max(map(abs, values)),
+            probed=found.probed,
+            probe_age=self._probe.age,
+            miss_probability=miss_probability(self.size, self._probe.products, PROBE_GAP),
+        )
+
+
+@dataclass(frozen=True)
+class _LastProbe:
+    """Where and how long ago missed eigenvalues were last looked for."""
+
+    size: int  # rows of the matrix
+    products: int = 0  # of that probe
+    age: int = 0  # measurements since
+    weights: tuple[Tensor, ...] = ()  # copies, where it was
+
+    def due(self, weights: Sequence[Tensor], every: int) -> bool:
+        """Whether a measurement at some weights is to look again."""
+        return not self.weights or 0 < every <= self.age + 1 or self._moved(weights)
+
+    def after(self, weights: Sequence[Tensor], products: int) -> _LastProbe:
+        """The record after a measurement that spent that many products on random starts."""
+        if products:
+            return _LastProbe(self.size, products, 0, tuple(weight.clone() for weight in weights))
+        return replace(self, age=self.age + 1)
+
+    def _moved(self, weights: Sequence[Tensor]) -> bool:
+        pairs = list(zip(weights, self.weights, strict=True))
+        distance = math.hypot(*(float((now - then).double().norm()) for now, then in pairs))
+        return distance > MOVED * math.hypot(*(float(then.double().norm()) for _, then in pairs))
+
+
+def _refuse(k: int, tol: float, max_matvecs: int, probe_every: int, size: int) -> None:
+    """Check the options.
+
+    Raises:
+        ValueError: one is out of range.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= size:
+        raise ValueError(f"k={k} is not allowed; the chosen parameters have {size} entries, so give 1 to {size}")
+    if not 0 < tol < 1:
+        raise ValueError(f"tol={tol} is not allowed; give a relative residual between 0 and 1, such as 1e-3")
+    if max_matvecs < 1:
+        raise ValueError(f"max_matvecs={max_matvecs} is not allowed; give a positive integer")
+    if probe_every < 0:
+        raise ValueError(f"probe_every={probe_every} is not allowed; give 1 or more, or 0 for suspect starts only")

@@ -1,0 +1,167 @@
+"""Edges against the roots of characteristic polynomials and against torch's own optimizers on a quadratic."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lastbit.curvature import coupled_weight_decay, edge, preconditioner
+
+RATE, MOMENTUM = st.floats(1e-3, 10), st.floats(0.01, 0.99)
+
+
+def parameter() -> torch.nn.Parameter:
+    return torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+
+def spectral_radius(polynomial: list[float]) -> float:
+    return float(np.abs(np.roots(polynomial)).max())
+
+
+def assert_edge(radius: Any, value: float) -> None:
+    """Stable just below the edge and unstable just above it."""
+    assert radius(value * (1 - 1e-6)) < 1
+    assert radius(value * (1 + 1e-6)) > 1
+
+
+@given(lr=RATE, m=MOMENTUM, d=st.floats(0, 0.95))
+def test_heavy_ball_against_its_roots(lr: float, m: float, d: float) -> None:
+    (bound,) = edge(torch.optim.SGD([parameter()], lr=lr, momentum=m, dampening=d))
+    assert_edge(lambda c: spectral_radius([1, -(1 + m - (1 - d) * lr * c), m]), bound.value)
+
+
+@given(lr=RATE, m=MOMENTUM)
+def test_nesterov_against_its_roots(lr: float, m: float) -> None:
+    (bound,) = edge(torch.optim.SGD([parameter()], lr=lr, momentum=m, nesterov=True))
+    assert_edge(lambda c: spectral_radius([1, -(1 - lr * c) * (1 + m), (1 - lr * c) * m]), bound.value)
+
+
+@given(lr=RATE, beta=MOMENTUM, decay=st.floats(0, 0.09))
+def test_adamw_against_its_roots(lr: float, beta: float, decay: float) -> None:
+    """The step as a matrix on (weight, average): w' = (1 - lr decay) w - lr a', a' = beta a + (1 - beta) c w."""
+    (bound,) = edge(torch.optim.AdamW([parameter()], lr=lr, betas=(beta, 0.9), weight_decay=decay))
+
+    def radius(c: float) -> float:
+        average = np.array([(1 - beta) * c, beta])
+        step = np.array([np.array([1 - lr * decay, 0]) - lr * average, average])
+        return float(np.abs(np.linalg.eigvals(step)).max())
+
+    assert_edge(radius, bound.value)
+    assert bound.bare == bound.value
+
+
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    "descent": (torch.optim.SGD, {}),
+    "descent, decay": (torch.optim.SGD, {"weight_decay": 1.5}),
+    "heavy ball": (torch.optim.SGD, {"momentum": 0.7}),
+    "dampened, decay": (torch.optim.SGD, {"momentum": 0.7, "dampening": 0.4, "weight_decay": 1.5}),
+    "dampening without momentum": (torch.optim.SGD, {"dampening": 0.4}),
+    "Nesterov": (torch.optim.SGD, {"momentum": 0.7, "nesterov": True, "weight_decay": 1.5}),
+    "Adam": (torch.optim.Adam, {"betas": (0.6, 1 - 1e-15), "weight_decay": 0.5}),
+    "Adam, amsgrad": (torch.optim.Adam, {"betas": (0.6, 1 - 1e-15), "amsgrad": True}),
+    "AdamW": (torch.optim.AdamW, {"betas": (0.6, 1 - 1e-15), "weight_decay": 0.5}),
+    "RMSprop": (torch.optim.RMSprop, {"alpha": 1.0, "weight_decay": 0.5}),
+    "RMSprop, momentum": (torch.optim.RMSprop, {"alpha": 1.0, "momentum": 0.7}),
+    "RMSprop, centered": (torch.optim.RMSprop, {"alpha": 1.0, "centered": True}),
+}
+
+
+def growth(kind: type[torch.optim.Optimizer], options: dict[str, Any], curvature: float) -> float:
+    """Growth factor over 60 steps of a torch optimizer on curvature * w^2 / 2, its preconditioner frozen at 4."""
+    weight = parameter()
+    optimizer = kind([weight], lr=0.1, **options)
+    freeze(optimizer, weight)
+    sizes = []
+    for _ in range(60):
+        weight.grad = curvature * weight.detach()
+        optimizer.step()
+        sizes.append(abs(float(weight.detach())))
+    return max(sizes[-5:]) / max(sizes[:5])
+
+
+def freeze(optimizer: torch.optim.Optimizer, weight: torch.nn.Parameter) -> None:
+    """A state in which averages of squares no longer change: after infinitely many steps, at a root of 4."""
+    if isinstance(optimizer, torch.optim.SGD):
+        return
+    sixteen, zero = torch.full_like(weight, 16.0), torch.zeros_like(weight)
+    state = {"step": torch.tensor(1e18, dtype=torch.float64), "exp_avg": zero.clone(), "exp_avg_sq": sixteen.clone()}
+    state |= {"square_avg": sixteen.clone(), "max_exp_avg_sq": sixteen.clone()}
+    optimizer.state[weight] = state | {"grad_avg": zero.clone(), "momentum_buffer": zero.clone()}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_torch_itself_turns_unstable_at_the_edge(name: str) -> None:
+    kind, options = OPTIMIZERS[name]
+    optimizer = kind([weight := parameter()], lr=0.1, **options)
+    freeze(optimizer, weight)
+    scale = preconditioner(optimizer)
+    divisor = 1.0 if scale is None else float(scale[weight])
+    assert math.isclose(divisor, 1.0 if scale is None else 4.0, rel_tol=1e-6)
+    decay = coupled_weight_decay(optimizer)[weight]
+    (bound,) = edge(optimizer)
+    curvature = bound.value * divisor - decay  # so that (curvature + decay) / divisor is at the edge
+    assert growth(kind, options, curvature * 0.98) < 1
+    assert growth(kind, options, curvature * 1.02) > 1
+
+
+def test_numbers_of_the_paper() -> None:
+    """2, 2(1+m) and (2+2m)/(1+2m) over the lr; normalised, each is 2."""
+    for options, units in ({}, 2.0), ({"momentum": 0.9}, 3.8), ({"momentum": 0.9, "nesterov": True}, 3.8 / 2.8):
+        (bound,) = edge(torch.optim.SGD([parameter()], lr=0.05, **options))
+        assert math.isclose(bound.value, units / 0.05)
+        assert math.isclose(bound.normalised(units / 0.05), 2)
+        assert bound.normalised(0) == 0
+
+
+def test_coupled_weight_decay_lowers_the_bare_edge() -> None:
+    (bound,) = edge(torch.optim.SGD([parameter()], lr=0.1, weight_decay=0.5))
+    assert (bound.value, bound.bare) == (20, 19.5)
+
+
+def test_each_group_has_its_edge() -> None:
+    first, second = parameter(), parameter()
+    groups = [{"params": [first], "lr": 0.1}, {"params": [second], "weight_decay": 1.0, "lr": torch.tensor(0.5)}]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    assert [bound.value for bound in edge(optimizer)] == [20, 4]
+    assert [bound.bare for bound in edge(optimizer)] == [20, 3]
+    assert coupled_weight_decay(optimizer) == {first: 0.0, second: 1.0}
+
+
+def test_a_rate_of_zero_has_no_edge() -> None:
+    (bound,) = edge(torch.optim.SGD([parameter()], lr=0.0))
+    assert (bound.value, bound.normalised(7.0)) == (math.inf, 0)
+
+
+@settings(max_examples=20)
+@given(steps=st.integers(1, 6), seed=st.integers(0, 9))
+def test_adams_preconditioner_is_what_its_next_step_divides_by(steps: int, seed: int) -> None:
+    """The last step is lr * exp_avg / P, for torch forms both bias corrections in it."""
+    weight = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
+    optimizer = torch.optim.Adam([weight], lr=0.1, betas=(0.7, 0.9))
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        weight.grad = torch.randn(5, generator=generator, dtype=torch.float64)
+        before = weight.detach().clone()
+        optimizer.step()
+    scale = preconditioner(optimizer)
+    assert scale is not None
+    torch.testing.assert_close(before - weight.detach(), 0.1 * optimizer.state[weight]["exp_avg"] / scale[weight])
+
+
+def test_wrong_optimizers_are_named() -> None:
+    with pytest.raises(TypeError, match="Adagrad; allowed are"):
+        edge(torch.optim.Adagrad([parameter()]))
+    with pytest.raises(TypeError, match="Adagrad; allowed are"):
+        preconditioner(torch.optim.Adagrad([parameter()]))
+    with pytest.raises(ValueError, match="maximize=True"):
+        edge(torch.optim.SGD([parameter()], lr=0.1, maximize=True))
+    with pytest.raises(ValueError, match="taken no step yet"):
+        preconditioner(torch.optim.Adam([parameter()]))
+    optimizer = torch.optim.SGD([parameter()], lr=0.1)
+    optimizer.param_groups[0]["lr"] = math.nan
+    with pytest.raises(ValueError, match="lr=nan"):
+        edge(optimizer)

@@ -1,0 +1,62 @@
+"""Measuring leaves training as it was, byte for byte."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lastbit.curvature import GaussNewtonOperator, HessianOperator, SharpnessTracker, spectrum, trace
+
+
+def model_with_state() -> nn.Sequential:
+    """Modules in mixed modes, buffers, gradients and a hook-free graph."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(48, 3)
+    )
+    model(torch.randn(8, 1, 6, 6)).square().mean().backward()
+    model[1].eval()
+    model[3].eval()
+    return model
+
+
+def everything(model: nn.Module) -> list[bytes]:
+    """Weights, buffers, gradients, modes, version counters and random states."""
+    tensors = [*model.parameters(), *model.buffers(), *(p.grad for p in model.parameters() if p.grad is not None)]
+    values = [t.detach().numpy().tobytes() for t in tensors]
+    flags = [m.training for m in model.modules()] + [p.requires_grad for p in model.parameters()]
+    counters = [t._version for t in tensors] + [t.data_ptr() for t in tensors]
+    states = [torch.get_rng_state().numpy().tobytes(), np.random.get_state()[1].tobytes(), repr(random.getstate())]  # noqa: NPY002
+    return [*values, repr(flags).encode(), repr(counters).encode(), *map(str.encode, map(str, states))]
+
+
+@pytest.mark.parametrize("cut", ["one batch", "micro-batches", "loader"])
+def test_every_measurement_leaves_training_untouched(cut: str) -> None:
+    model, loss = model_with_state(), nn.CrossEntropyLoss()
+    inputs, targets = torch.randn(10, 1, 6, 6), torch.randint(3, (10,))
+    dataset = torch.utils.data.TensorDataset(inputs, targets)
+    data = torch.utils.data.DataLoader(dataset, batch_size=4) if cut == "loader" else (inputs, targets)
+    micro = 3 if cut == "micro-batches" else None
+    before = everything(model)
+    vector = torch.ones(sum(p.numel() for p in model.parameters()))
+    for operator in (HessianOperator, GaussNewtonOperator):
+        operator(model, loss, data, micro_batch=micro) @ vector
+    assert everything(model) == before
+    hessian = HessianOperator(model, loss, data, micro_batch=micro)
+    trace(hessian, products=12)
+    spectrum(hessian, probes=2, steps=5)
+    tracker = SharpnessTracker(model, loss, data, micro_batch=micro)
+    tracker.measure()
+    tracker.measure()
+    assert everything(model) == before
+
+
+def test_gradients_off_outside_do_not_matter() -> None:
+    model, loss = model_with_state(), nn.CrossEntropyLoss()
+    data = torch.randn(10, 1, 6, 6), torch.randint(3, (10,))
+    expected = SharpnessTracker(model, loss, data).measure().value
+    with torch.no_grad():
+        assert SharpnessTracker(model, loss, data).measure().value == expected
+        assert not torch.is_grad_enabled()
