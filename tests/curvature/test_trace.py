@@ -16,8 +16,8 @@ def matrix(values: torch.Tensor, seed: int = 0) -> torch.Tensor:
 
 
 def test_exact_where_the_subspace_is_everything() -> None:
-    result = trace(matrix(torch.arange(-3.0, 4.0, dtype=torch.float64)), products=21)
-    assert abs(result.value) < 1e-12
+    result = trace(matrix(torch.tensor([-3.0, -2.0, -1.0, 0.5, 1.0, 2.0, 3.0], dtype=torch.float64)), products=21)
+    assert abs(result.value - 0.5) < 1e-12
     assert (result.error, result.matvecs) == (0.0, 14)
 
 
@@ -30,14 +30,14 @@ def test_exact_for_low_rank() -> None:
 
 
 def test_unbiased_with_an_honest_error() -> None:
-    """Over 300 seeds the standardised errors have mean 0 and the spread of a t distribution with 9 degrees."""
+    """Over 300 seeds the standardised errors have mean 0 and the spread of a t distribution with 15 degrees."""
     values = torch.linspace(-1, 3, 60, dtype=torch.float64)
     symmetric = matrix(values)
-    results = [trace(symmetric, products=30, seed=seed) for seed in range(300)]
+    results = [trace(symmetric, products=48, seed=seed) for seed in range(300)]
     scores = torch.tensor([(r.value - 60.0) / r.error for r in results])
     assert abs(float(scores.mean())) < 4 * float(scores.std()) / math.sqrt(300)
-    assert 0.9 < float(scores.std()) / math.sqrt(9 / 7) < 1.15
-    assert all(r.matvecs == 30 for r in results)
+    assert 0.9 < float(scores.std()) / math.sqrt(15 / 13) < 1.15
+    assert all(r.matvecs == 48 for r in results)
 
 
 def test_trace_of_a_linear_regression() -> None:

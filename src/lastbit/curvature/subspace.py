@@ -25,7 +25,8 @@ class Ritz:
 
     def residual_norms(self) -> Tensor:
         """Their 2-norms, shape (pairs,), on the processor."""
-        return torch.linalg.vector_norm(self.residuals(), dim=1).double().cpu()
+        norms: Tensor = torch.linalg.vector_norm(self.residuals(), dim=1)
+        return norms.double().cpu()
 
     def first(self, count: int) -> Ritz:
         """The first pairs alone."""

@@ -31,7 +31,7 @@ def trace(operator: CurvatureOperator | Tensor, *, products: int = 60, seed: int
     Args:
         operator: the matrix.
         products: most products to spend, 6 at least.
-        seed: of the random signs, drawn from a generator of their own.
+        seed: of the random directions, drawn from a generator of their own.
 
     Raises:
         ValueError: fewer than 6 products.
@@ -42,7 +42,8 @@ def trace(operator: CurvatureOperator | Tensor, *, products: int = 60, seed: int
     third = products // 3
     space = Subspace(counted)
     for _ in range(min(third, counted.size)):
-        space.add(counted @ _signs(counted, generator))
+        # Normal, not signs: few rows have few patterns of signs, which may not span the space.
+        space.add(counted @ counted.random_direction(generator))
     inside = float(space.ritz().values.sum())
     if len(space) == counted.size:
         return Trace(inside, 0.0, counted.products)
