@@ -2,8 +2,8 @@
 
 The training is full-batch gradient descent at lr 0.05 with cross-entropy on the first 5,000 CIFAR-10 images,
 standardised per pixel, of a tanh network 3072-200-200-10 in float32. Two stretches are tracked: consecutive steps,
-then every tenth. Errors are against scipy's eigsh on the Hessian in float64 from a random start. Contestants other than the tracker are
-timed at a few pairs of consecutive steps, each measurement followed by the tracker's own at the same weights; a
+then every tenth. Errors are against scipy's eigsh on the Hessian in float64 from a random start. Contestants other than
+the tracker are timed at a few pairs of consecutive steps, each beside the tracker's own measurement at those weights; a
 contestant that takes a warm start is given its vector of the step before. Peers are taken from the environment:
 
     pip install PyHessian hessian-eigenthings curvlinops-for-pytorch stable-solvers

@@ -192,6 +192,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "tol": ({"tol": 0.0}, r"tol=0\.0 is not allowed"),
     "budget": ({"max_matvecs": 0}, "max_matvecs=0 is not allowed"),
     "probes": ({"probe_every": -1}, "probe_every=-1 is not allowed"),
+    "two decays": (
+        {"optimizer": torch.optim.SGD([nn.Parameter(torch.ones(1))]), "weight_decay": 0.1},
+        "give one of the two",
+    ),
     "glob": ({"parameters": "3.*"}, r"matches no trainable parameter"),
 }
 

@@ -31,7 +31,7 @@ class Objective:
         loss: `loss(model(inputs), targets)`, a mean over samples.
         data: one (inputs, targets) batch or an iterable of them.
         parameters: glob patterns of parameter names.
-        micro_batch: most samples in one forward pass.
+        micro_batch: samples whose training step fills the memory that a product may take.
         dtype: floating-point type to evaluate in; None for the model's own.
     """
 
@@ -47,7 +47,7 @@ class Objective:
     ) -> None:
         self.model, self.loss, self.dtype = model, loss, dtype
         self.parameters = chosen(model, parameters)
-        self.batches = Batches(data, micro_batch=micro_batch)
+        self.batches = Batches(data, micro_batch=_halved(micro_batch))
 
     def point(self) -> Point:
         """The objective at the parameters as they are now."""
@@ -146,6 +146,11 @@ def grad_of(
     return torch.autograd.grad(
         output, variables, cotangent, create_graph=create_graph, retain_graph=retain_graph, allow_unused=True
     )
+
+
+def _halved(micro_batch: int | None) -> int | None:
+    """Samples in one forward pass: a graph to be differentiated twice holds about twice what a training step's does."""
+    return micro_batch // 2 if isinstance(micro_batch, int) and micro_batch > 1 else micro_batch
 
 
 def _copy(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

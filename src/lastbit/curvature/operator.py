@@ -31,8 +31,8 @@ class CurvatureOperator(ABC):
 
     The operator is a snapshot: it holds copies of the weights and buffers, so training may go on without changing it.
     Constructing and multiplying leave the model's modes, buffers, `.grad` and torch's random states as they were. Data
-    of one batch keep their gradient graph, and a product then costs one backward pass; several batches (or pieces of
-    `micro_batch` samples) are evaluated anew for each product, weighted by their samples.
+    of one batch keep their gradient graph, and a product then costs one backward pass; several batches (or a batch cut
+    by `micro_batch`) are evaluated anew for each product, weighted by their samples.
 
     Args:
         model: the network, in the modes it is to be measured in.
@@ -41,7 +41,8 @@ class CurvatureOperator(ABC):
         parameters: glob patterns of names; only parameters that require a gradient count.
         weight_decay: coefficient of coupled (L2) weight decay, for all parameters or by parameter.
         preconditioner: P's positive diagonal, by parameter; see `preconditioner(optimizer)`.
-        micro_batch: most samples in one forward pass.
+        micro_batch: samples whose training step fills the memory that a product may take; forward passes take half as
+            many. None evaluates each batch in one pass.
         dtype: floating-point type to evaluate the model in (float64 for a reference); None for its own.
 
     Raises:

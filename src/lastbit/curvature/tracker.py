@@ -15,8 +15,8 @@ from lastbit.curvature.counted import Counted
 from lastbit.curvature.hessian import HessianOperator
 from lastbit.curvature.objective import Loss, Objective
 from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
-from lastbit.curvature.probe import miss_probability
-from lastbit.curvature.search import PROBE_GAP, Found, WarmSearch
+from lastbit.curvature.probe import miss_probability, steps_needed
+from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, Found, WarmSearch
 from lastbit.curvature.sharpness import Sharpness, diverged
 
 MOVED = 0.1  # of the weights' norm since the last probe: another place, to be probed again
@@ -47,7 +47,7 @@ class SharpnessTracker:
             adaptive optimizer's current preconditioner is applied.
         weight_decay: coefficient of coupled weight decay, where no optimizer is given.
         parameters: glob patterns of names; only parameters that require a gradient count.
-        micro_batch: most samples in one forward pass.
+        micro_batch: samples whose training step fills the memory that a product may take.
         max_matvecs: most products of a measurement before it returns unconverged, probes aside.
         probe_every: measurements from one random run to the next; 1 probes always, 0 only where a start is suspect.
         seed: of the random directions, drawn from a generator of the tracker's own.
@@ -76,6 +76,10 @@ class SharpnessTracker:
         self._objective = Objective(model, loss, data, parameters=parameters, micro_batch=micro_batch)
         self.size = sum(parameter.numel() for parameter in self._objective.parameters.values())
         _refuse(k, tol, max_matvecs, probe_every, self.size)
+        if optimizer is not None and weight_decay:
+            raise ValueError(
+                f"weight_decay={weight_decay} beside an optimizer, which brings its own; give one of the two"
+            )
         self.k, self.tol, self.max_matvecs, self.probe_every = k, tol, max_matvecs, probe_every
         self._optimizer, self._weight_decay = optimizer, weight_decay
         self._search = WarmSearch(k, self._reachable_tol(), max_matvecs, torch.Generator().manual_seed(seed))
@@ -154,7 +158,7 @@ class SharpnessTracker:
             converged=max(residuals) <= self.tol * max(map(abs, values)),
             probed=found.probed,
             probe_age=self._probe.age,
-            miss_probability=miss_probability(self.size, self._probe.products, PROBE_GAP),
+            miss_probability=_miss_probability(self.size, self._probe.products),
         )
 
 
@@ -181,6 +185,11 @@ class _LastProbe:
         pairs = list(zip(weights, self.weights, strict=True))
         distance = math.hypot(*(float((now - then).double().norm()) for now, then in pairs))
         return distance > MOVED * math.hypot(*(float(then.double().norm()) for _, then in pairs))
+
+
+def _miss_probability(size: int, products: int) -> float:
+    """Of the last run of a probe: a probe of several runs is no better than each."""
+    return miss_probability(size, min(products, steps_needed(size, PROBE_GAP, PROBE_MISS)), PROBE_GAP)
 
 
 def _refuse(k: int, tol: float, max_matvecs: int, probe_every: int, size: int) -> None:
