@@ -1,4 +1,4 @@
-"""One thread for every test process: pytest-xdist already fills the cores, and more threads only wait for each other."""
+"""One thread for every test process: pytest-xdist fills the cores, and more threads only wait for each other."""
 
 import os
 

@@ -33,8 +33,8 @@ def phase(
     lr: Annotated[str, typer.Option("--lr", metavar="GRID", help=f"Learning rates, {_GRID}")],
     weight_decay: Annotated[str, typer.Option("--weight-decay", metavar="GRID", help=f"Weight decays, {_GRID}")],
     image: ImageOption = "checkerboard",
-    size: SizeOption = 64,
-    kernel: KernelOption = 8,
+    size: SizeOption = 40,
+    kernel: KernelOption = 32,
     label: LabelOption = 1,
     beta: BetaOption = 1.0,
     pool: PoolOption = "mean",
@@ -50,7 +50,7 @@ def phase(
 ) -> None:
     """Map where training is stable, restrained or blows up, with the theoretical bounds over it.
 
-    Example: `lastbit pde phase --lr 0.01:0.2:40 --weight-decay 1:40:40 --out phase`
+    Example: `lastbit pde phase --lr 0.01:0.12:24 --weight-decay 2:60:24 --out phase`
     """
     with wrong_input():
         net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
