@@ -59,8 +59,8 @@ def test_augmentation_does_not_move_the_order():
         (("data.test=2001",), "data.test = 2001: fashion-mini gives at most 2000"),
         (("batch_size=4001",), "batch_size = 4001: fashion-mini gives at most 4000"),
         (("data.train=100",), "batch_size = 128: fashion-mini gives at most 100"),
-        (("data.mean=[0.1, 0.2]",), r"data.mean = \[0.1, 0.2\]: one number for each of fashion-mini's 1 channel"),
-        (("data.std=[0.1, 0.2, 0.3]",), r"data.std = \[0.1, 0.2, 0.3\]: one number for each of fashion-mini's 1 channel"),
+        (("data.mean=[0.1, 0.2]",), r"data.mean = \[0.1, 0.2\]: give 1, one for each channel of fashion-mini"),
+        (("data.std=[0.1, 0.2, 0.3]",), r"data.std = \[0.1, 0.2, 0.3\]: give 1, one for each channel of fashion-mini"),
     ],
 )
 def test_a_recipe_that_asks_for_what_the_data_has_not_is_refused(changes, complaint):

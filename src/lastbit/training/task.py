@@ -124,5 +124,5 @@ def _check(recipe: Recipe, dataset: Dataset) -> None:
     for field, values in (("data.mean", settings.mean), ("data.std", settings.std)):
         if len(values) != channels:
             raise RecipeError(
-                f"{recipe.name}: {field} = {list(values)}: one number for each of {settings.name}'s {channels} channel(s)"
+                f"{recipe.name}: {field} = {list(values)}: give {channels}, one for each channel of {settings.name}"
             )
