@@ -6,20 +6,39 @@ from typing import TYPE_CHECKING
 from lastbit.noise import Scale, perturb
 
 if TYPE_CHECKING:
-    from lastbit import divergence, noise, pde
+    from lastbit import curvature, divergence, noise, pde
+    from lastbit.curvature import SharpnessTracker, edge
     from lastbit.study import Study, local_pool
 
-__all__ = ["Scale", "Study", "divergence", "local_pool", "noise", "pde", "perturb"]
+__all__ = [
+    "Scale",
+    "SharpnessTracker",
+    "Study",
+    "curvature",
+    "divergence",
+    "edge",
+    "local_pool",
+    "noise",
+    "pde",
+    "perturb",
+]
 
 # Rooms that need more than torch are imported when first used, so that `import lastbit` costs little beside torch.
-_LATER = {"Study": "lastbit.study", "local_pool": "lastbit.study", "divergence": "", "noise": "", "pde": ""}
+_HOMES = {
+    "SharpnessTracker": "lastbit.curvature",
+    "Study": "lastbit.study",
+    "edge": "lastbit.curvature",
+    "local_pool": "lastbit.study",
+}
+_ROOMS = frozenset({"curvature", "divergence", "noise", "pde"})
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module 'lastbit' has no attribute {name!r}")
-    home = _LATER[name]
-    return getattr(import_module(home), name) if home else import_module(f"lastbit.{name}")
+    if name in _ROOMS:
+        return import_module(f"lastbit.{name}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'lastbit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,23 @@
+import subprocess
+import sys
+
+import pytest
+
+import lastbit as lb
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(lb, name) is not None for name in lb.__all__)
+    assert dir(lb) == sorted(lb.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Sturdy'"):
+        _ = lb.Sturdy
+
+
+def test_importing_lastbit_imports_little_beside_torch():
+    program = "import sys, lastbit; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"altair", "polars", "pydantic", "scipy", "typer", "rich", "PIL"} & set(loaded)
