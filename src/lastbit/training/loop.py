@@ -54,7 +54,8 @@ class Training:
             seed=recipe.init_seed,
             dtype=recipe.torch_dtype,
         )
-        self.model = model.to(task.mean.device)
+        # With channels last in memory, a step of one thread takes 0.6 to 0.7 times as long (oneDNN's convolutions).
+        self.model = model.to(task.mean.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = perturb(build_optimizer(recipe.optimizer, self.model.parameters()), run.noise)
         self.schedule = build_schedule(recipe.schedule, self.optimizer)
         self.step = 0
