@@ -2,14 +2,18 @@ import json
 
 import pytest
 
+from lastbit.cli.main import app
+
 
 @pytest.fixture(scope="module")
 def demo_directory(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo") / "demo"
+    directory = tmp_path_factory.mktemp("demo") / "demo"
+    app(["demo", "--scale", "smoke", "--workers", "2", "--out", str(directory)], standalone_mode=False)
+    return directory
 
 
 def test_the_demo_shows_relu_and_swish(lastbit, demo_directory):
-    code, out, _ = lastbit("demo", "--scale", "smoke", "--workers", 2, "--out", demo_directory, "--json", "-")
+    code, out, _ = lastbit("demo", "--scale", "smoke", "--out", demo_directory, "--json", "-")
     assert code == 0
     results = json.loads(out)
     assert list(results) == ["demo", "demo-swish"]

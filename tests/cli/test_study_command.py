@@ -1,13 +1,19 @@
 import json
+import shutil
 
 import pytest
+
+from lastbit.cli.main import app
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", 1)
 
 
 @pytest.fixture(scope="module")
 def study_directory(tmp_path_factory):
-    return tmp_path_factory.mktemp("study") / "study"
+    directory = tmp_path_factory.mktemp("study") / "study"
+    arguments = ("study", *TINY, "--k", "1,3", "--seeds", "1-2", "--out", directory)
+    app([str(argument) for argument in arguments], standalone_mode=False)
+    return directory
 
 
 def test_a_study_prints_table_controls_and_verdict_and_draws_a_page(lastbit, study_directory):
@@ -40,7 +46,8 @@ def test_json_on_standard_output_has_the_documented_shape_and_nothing_beside(las
     assert results == json.loads((study_directory / "results.json").read_text())
 
 
-def test_a_second_call_runs_nothing_and_a_larger_one_only_what_is_new(lastbit, study_directory):
+def test_a_second_call_runs_nothing_and_a_larger_one_only_what_is_new(lastbit, study_directory, tmp_path):
+    study_directory = shutil.copytree(study_directory, tmp_path / "copy")
     before = {file: file.stat().st_mtime_ns for file in study_directory.glob("trials/*/done.json")}
     assert len(before) == 6
     assert lastbit("study", *TINY, "--k", "1,3", "--seeds", "1-2", "--out", study_directory)[0] == 0

@@ -46,8 +46,7 @@ def _std(spread: Mapping[str, float] | None) -> str:
 def _controls(results: ResultsJson) -> str:
     if results["controls"] is None:
         return "controls: not run"
-    said = (
-        f"{name.replace('_', ' ')} {'bit-identical' if same else 'DIFFERS'}"
-        for name, same in results["controls"].items()
-    )
+    # Stored JSON has its keys sorted; people expect the plain repetition first, computed or stored.
+    ordered = sorted(results["controls"].items(), key=lambda control: (control[0] != "repeat", control[0]))
+    said = (f"{name.replace('_', ' ')} {'bit-identical' if same else 'DIFFERS'}" for name, same in ordered)
     return f"controls: {', '.join(said)}"
