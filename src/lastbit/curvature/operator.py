@@ -165,7 +165,7 @@ class CurvatureOperator(ABC):
 
 
 def _each(product: Product, rows: Tensor) -> Tensor:
-    """A product for each row. One by one: on a processor, products batched by vmap cost as much as single ones."""
+    """A product for each row. One by one, so that memory stays that of a single product."""
     return torch.stack([product(row) for row in rows])
 
 
