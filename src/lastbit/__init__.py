@@ -7,10 +7,11 @@ from lastbit.noise import Scale, perturb
 
 if TYPE_CHECKING:
     from lastbit import curvature, divergence, noise, pde
-    from lastbit.curvature import SharpnessTracker, edge
+    from lastbit.curvature import HessianOperator, SharpnessTracker, edge
     from lastbit.study import Study, local_pool
 
 __all__ = [
+    "HessianOperator",
     "Scale",
     "SharpnessTracker",
     "Study",
@@ -25,6 +26,7 @@ __all__ = [
 
 # Rooms that need more than torch are imported when first used, so that `import lastbit` costs little beside torch.
 _HOMES = {
+    "HessianOperator": "lastbit.curvature",
     "SharpnessTracker": "lastbit.curvature",
     "Study": "lastbit.study",
     "edge": "lastbit.curvature",
