@@ -12,7 +12,7 @@ from lastbit.study.controls import Controls
 from lastbit.study.distances import Churn, Distance, layer_medians, noise_churn, seed_churn, weight_distances
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
-from lastbit.study.spread import Share, Spread, noise_share, noise_spread, sampling_error, seed_spread, spread
+from lastbit.study.spread import Share, Spread, Table, noise_share, noise_spread, sampling_error, seed_spread, spread
 from lastbit.study.verdict import Evidence, verdict
 
 ACCURACY = "test_accuracy"
@@ -100,7 +100,6 @@ def collect(
     name: str,
     settings: Mapping[str, Any],
     controls: Controls | None,
-    examples: int | None = None,
 ) -> Results:
     """Compute a study's results.
 
@@ -109,10 +108,8 @@ def collect(
         name: of the study.
         settings: of the training.
         controls: as they came out, or None where they were not run.
-        examples: size of the test set; by default the number of stored predictions.
     """
     table = grid.values(ACCURACY)
-    examples = examples or _examples(grid)
     return Results(
         name=name,
         settings=settings,
@@ -123,9 +120,7 @@ def collect(
         noise=noise_spread(table),
         seed=seed_spread(table),
         share=noise_share(table),
-        sampling_error=None
-        if not examples or np.isnan(table).all()
-        else sampling_error(float(np.nanmean(table)), examples),
+        sampling_error=_sampling_error(grid, table),
         noise_churn=noise_churn(grid),
         seed_churn=seed_churn(grid),
         distances=weight_distances(grid),
@@ -134,9 +129,13 @@ def collect(
     )
 
 
-def _examples(grid: Grid) -> int | None:
+def _sampling_error(grid: Grid, table: Table) -> float | None:
+    """Of the mean accuracy, the test set's size being that of any stored predictions; None where either is missing."""
     sizes = (labels.numel() for trial in grid.stored.values() if (labels := trial.predictions()) is not None)
-    return next(sizes, None)
+    examples = next(sizes, None)
+    if not examples or np.isnan(table).all():
+        return None
+    return sampling_error(float(np.nanmean(table)), examples)
 
 
 def _gradient_fluctuation(grid: Grid) -> float | None:
