@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lastbit.noise import Scale, perturb
+from lastbit.schedules import every, log_spaced
 
 if TYPE_CHECKING:
     from lastbit import curvature, divergence, noise, pde
@@ -18,7 +19,9 @@ __all__ = [
     "curvature",
     "divergence",
     "edge",
+    "every",
     "local_pool",
+    "log_spaced",
     "noise",
     "pde",
     "perturb",
