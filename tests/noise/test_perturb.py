@@ -274,11 +274,11 @@ def test_unsupported_options_that_a_state_dict_brings_are_refused_at_the_step():
 
 @pytest.mark.parametrize("thing", [None, torch.nn.Linear(1, 1), torch.optim.SGD])
 def test_only_optimizers_are_perturbed(thing):
-    with pytest.raises(TypeError, match=r"takes a torch\.optim\.Optimizer, got "):
+    with pytest.raises(TypeError, match=r"put on a torch\.optim\.Optimizer, got "):
         perturb(thing, Scale(3))
 
 
 @pytest.mark.parametrize("noise", [3, "k=3", None])
 def test_only_noises_perturb(noise):
-    with pytest.raises(TypeError, match=re.escape(f"takes a noise such as Scale(k=3), got {noise!r}")):
+    with pytest.raises(TypeError, match=re.escape(f"is a noise such as Scale(k=3), got {noise!r}")):
         perturb(torch.optim.SGD(one_weight()), noise)

@@ -16,7 +16,7 @@ Tables 4 and 5): where one fails there is another source of noise.
 """
 
 from lastbit.noise.noise import Noise, noise_from_json
-from lastbit.noise.perturb import perturb
+from lastbit.noise.perturb import install, perturb
 from lastbit.noise.scale import Scale
 
-__all__ = ["Noise", "Scale", "noise_from_json", "perturb"]
+__all__ = ["Noise", "Scale", "install", "noise_from_json", "perturb"]

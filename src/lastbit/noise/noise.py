@@ -29,8 +29,8 @@ class Noise(Protocol):
     def controls(self) -> Mapping[str, "Noise"]:
         """Noises of its kind that must leave a run bit-identical to the baseline's, by name."""
 
-    def attach(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Put the noise on an optimizer; `perturb` checks first and then calls this."""
+    def attach(self, optimizer: torch.optim.Optimizer) -> None:
+        """Put the noise on this very optimizer; `install` and `perturb` check first and then call this."""
 
 
 _KINDS: dict[str, Callable[..., Noise]] = {"scale": Scale}

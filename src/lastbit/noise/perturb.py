@@ -1,4 +1,4 @@
-"""Putting a noise on an optimizer."""
+"""Putting a noise on an optimizer: on a copy that shares its state, or in place."""
 
 import torch
 
@@ -30,10 +30,36 @@ def perturb(optimizer: torch.optim.Optimizer, noise: Noise) -> torch.optim.Optim
         TypeError: `optimizer` is none of these, or `noise` is no noise.
         ValueError: the optimizer is perturbed already, has an lr scheduler, or has an option that is not supported.
     """
+    _check(optimizer, noise)
+    twin = type(optimizer).__new__(type(optimizer))
+    vars(twin).update(vars(optimizer))
+    noise.attach(twin)
+    return twin
+
+
+def install(optimizer: torch.optim.Optimizer, noise: Noise) -> None:
+    """Put a noise on `optimizer` itself, for a program that holds the object already.
+
+    What `perturb` does, but in place: whoever holds the optimizer steps with the noise from now on. Its class becomes a
+    subclass of its own; its hooks, groups and state stay, and lr schedulers, gradient scalers and wrappers made for it
+    later see an ordinary optimizer. Where the noise is refused the optimizer is as it was.
+
+    Args:
+        optimizer: complete, that is after its `__init__` has returned, and before an lr scheduler is made for it.
+        noise: for instance `Scale(k=3)`.
+
+    Raises:
+        TypeError, ValueError: as `perturb` does.
+    """
+    _check(optimizer, noise)
+    noise.attach(optimizer)
+
+
+def _check(optimizer: object, noise: object) -> None:
     if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(f"perturb takes a torch.optim.Optimizer, got {type(optimizer).__name__}")
+        raise TypeError(f"a noise is put on a torch.optim.Optimizer, got {type(optimizer).__name__}")
     if not isinstance(noise, Noise):
-        raise TypeError(f"perturb takes a noise such as Scale(k=3), got {noise!r}")
+        raise TypeError(f"what is put on an optimizer is a noise such as Scale(k=3), got {noise!r}")
     if isinstance(optimizer, Perturbed):
         raise ValueError(f"the optimizer is perturbed already, by {optimizer.noise.label}; perturb torch's own once")
     if "step" in vars(optimizer):
@@ -41,4 +67,3 @@ def perturb(optimizer: torch.optim.Optimizer, noise: Noise) -> torch.optim.Optim
             "the optimizer's step is wrapped already, as an lr scheduler does, and would pass the noise by;"
             " perturb the optimizer before making its lr scheduler"
         )
-    return noise.attach(optimizer)

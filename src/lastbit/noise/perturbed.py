@@ -1,7 +1,7 @@
 """What the perturbed optimizers share: how one is made from torch's, what it carries, what it refuses."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,25 +30,19 @@ class Perturbed(torch.optim.Optimizer):
 
     noise: Scaling
 
-    @classmethod
-    def adopt(cls, optimizer: torch.optim.Optimizer, noise: Scaling) -> Self:
-        """Make the perturbed twin of `optimizer`, which shares its groups, state, defaults and hooks.
-
-        Raises:
-            ValueError: an option of one of its groups is not supported.
-        """
-        for group in optimizer.param_groups:
-            refuse_unsupported(group)
-        adopted = cls.__new__(cls)
-        adopted.__setstate__({**vars(optimizer), "noise": noise})
-        return adopted
-
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "noise": self.noise}
 
     def __repr__(self) -> str:
         name = type(self).__name__
         return super().__repr__().replace(f"{name} (", f"{name} (\nNoise: {self.noise.label}", 1)
+
+
+def become(optimizer: torch.optim.Optimizer, twin: type[Perturbed], noise: Scaling) -> None:
+    """Turn an optimizer into its perturbed twin where it stands: groups, state, defaults and hooks stay its own."""
+    optimizer.__class__ = twin
+    optimizer.noise = noise  # type: ignore[attr-defined]
+    optimizer._patch_step_function()  # a class's step calls its hooks only once torch has wrapped it
 
 
 def refuse_unsupported(group: dict[str, Any]) -> None:

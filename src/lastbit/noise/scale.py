@@ -6,7 +6,7 @@ from numbers import Integral
 import torch
 
 from lastbit.noise.adam import PerturbedAdam, PerturbedAdamW
-from lastbit.noise.perturbed import Perturbed
+from lastbit.noise.perturbed import Perturbed, become, refuse_unsupported
 from lastbit.noise.sgd import PerturbedSGD
 
 # Above it a k need not be a float32, so that d / k would divide by another number than lr * k multiplies by.
@@ -63,8 +63,8 @@ class Scale:
         """Noises that must leave a run bit-identical to the baseline's, by name (paper, appendix B, Tables 4 and 5)."""
         return {"repeat": Scale(1), "power_of_two": Scale(2)}
 
-    def attach(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Make the perturbed twin of torch's SGD, Adam or AdamW, sharing its groups, state and hooks.
+    def attach(self, optimizer: torch.optim.Optimizer) -> None:
+        """Turn torch's SGD, Adam or AdamW into its perturbed twin, in place.
 
         Raises:
             TypeError: it is another optimizer, or a subclass of these, whose step may be another.
@@ -74,4 +74,6 @@ class Scale:
         if twin is None:
             name = f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
             raise TypeError(f"k perturbs torch.optim.SGD, Adam and AdamW themselves, not {name}")
-        return twin.adopt(optimizer, self)
+        for group in optimizer.param_groups:
+            refuse_unsupported(group)
+        become(optimizer, twin, self)
