@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lastbit.divergence.comparable import check_comparable
+
 
 @dataclass(frozen=True)
 class RelL1:
@@ -27,7 +29,7 @@ def rel_l1(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> RelL1
     Raises:
         ValueError: the two differ in their names or shapes, or hold no weight at all.
     """
-    _check_comparable(weights, others)
+    check_comparable(weights, others)
     sums = {name: _sum_of_ratios(tensor, others[name]) for name, tensor in weights.items()}
     sizes = {name: tensor.numel() for name, tensor in weights.items()}
     return RelL1(
@@ -42,16 +44,3 @@ def _sum_of_ratios(one: Tensor, other: Tensor) -> float:
     difference = (one - other).abs()
     ratio = difference / (one.abs() + other.abs())
     return float(torch.where(difference == 0, 0.0, ratio).sum())
-
-
-def _check_comparable(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> None:
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    for name in sorted(shapes.keys() ^ others.keys()):
-        raise ValueError(f"weights that differ in their tensors cannot be compared: {name!r} is only in one of them")
-    for name, tensor in others.items():
-        if tuple(tensor.shape) != shapes[name]:
-            raise ValueError(
-                f"tensor {name!r} has shape {shapes[name]} in one network and {tuple(tensor.shape)} in the other"
-            )
-    if not any(tensor.numel() for tensor in weights.values()):
-        raise ValueError("there is no weight to compare: every tensor is empty")
