@@ -12,6 +12,7 @@ from lastbit.training.data import Dataset, load
 from lastbit.training.loop import RecipeTraining
 
 SHAPES = {"cifar10": (3, 32, 32), "fashion-mnist": (1, 28, 28)}
+SHAPES |= {f"{name}-5k": shape for name, shape in SHAPES.items()}
 
 
 def random_images(name, *, root=None):

@@ -48,6 +48,27 @@ def test_every_reduced_scale_says_what_it_cuts_and_cuts_it(name):
         assert ("in place of" in reduced.cuts) == (reduced.model.name != full.model.name)
 
 
+def test_fields_that_a_recipe_does_not_use_are_not_in_its_plain_data():
+    """Trials are named by it: those of studies made before there were such fields must stay theirs."""
+    plain = load_recipe("demo").model_dump(mode="json")
+    assert set(plain["model"]) == {"name", "activation", "beta"}
+    assert set(plain["data"]) == {"name", "train", "test", "pad", "augment", "mean", "std"}
+    plain = load_recipe("fc-cifar10-5k").model_dump(mode="json")
+    assert (plain["model"]["depth"], plain["model"]["width"], plain["data"]["per_pixel"]) == (2, 200, True)
+    assert plain["batch_size"] is None
+    assert Recipe.model_validate_json(load_recipe("fc-cifar10-5k").model_dump_json()) == load_recipe("fc-cifar10-5k")
+
+
+@pytest.mark.parametrize("name", ["fc-cifar10-5k", "fc4-cifar10-5k", "fc-fashion-5k", "conv-mnist01", "conv3-mnist01"])
+def test_the_recipes_of_section_6_are_gradient_descent(name):
+    recipe = load_recipe(name)
+    assert recipe.batch_size is None
+    assert (recipe.optimizer.name, recipe.optimizer.momentum, recipe.optimizer.weight_decay) == ("sgd", 0, 0)
+    assert not recipe.data.augment
+    assert recipe.data.train is None
+    assert recipe.schedule.milestones == ()
+
+
 def test_the_demo_is_as_documented():
     recipe = load_recipe("demo")
     assert (recipe.model.name, recipe.model.activation, recipe.data.name) == ("small-cnn", "relu", "fashion-mini")
@@ -84,6 +105,10 @@ def test_changes_take_toml_and_bare_words():
         ("demo", ("zzz=1",), "there is no field zzz, allowed are name, description"),
         ("demo", ("model.name=resnet9",), "model.name = 'resnet9': input should be 'small-cnn', 'resnet8'"),
         ("demo", ("optimizer.momentum=0",), "nesterov = true needs momentum > 0"),
+        ("demo", ("data.per_pixel=true", "data.pad=2"), "data: per_pixel = true needs pad = 0 and augment = false"),
+        ("fc-cifar10-5k", ("model.depth=0",), "fc-cifar10-5k: model: fully-connected needs a depth"),
+        ("fc-cifar10-5k", ("model.depth=-1",), "model.depth = -1: input should be greater than or equal to 0"),
+        ("demo", ("model.width=3",), "demo: model: small-cnn has no width"),
         ("demo", ("schedule.milestones=[3,2]",), r"milestones must increase, got \[3, 2\]"),
         ("demo", ("lr",), "--set 'lr': write FIELD=VALUE"),
         ("demo", ("optimizer=3",), "demo: optimizer = 3"),

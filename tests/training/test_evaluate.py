@@ -13,7 +13,7 @@ from lastbit.training.task import prepare
 def test_agrees_with_scikit_learn_and_leaves_the_network_as_it_was(training):
     recipe = load_recipe("demo", changes=("data.test=777",))
     task = prepare(recipe)
-    model = build_model(recipe.model, channels=1, classes=10, seed=0, dtype=torch.float32).train(training)
+    model = build_model(recipe.model, shape=(1, 28, 28), classes=10, seed=0, dtype=torch.float32).train(training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     found = evaluate(model, task)
     assert model.training == training

@@ -40,7 +40,7 @@ def test_is_footnote_5_for_a_gradient_known_in_closed_form(task):
 
 
 def test_changes_nothing(task):
-    model = build_model(load_recipe("demo").model, channels=1, classes=10, seed=0, dtype=torch.float32)
+    model = build_model(load_recipe("demo").model, shape=(1, 28, 28), classes=10, seed=0, dtype=torch.float32)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.random.get_rng_state()
     first = gradient_fluctuation(model, task, batches=3)

@@ -31,7 +31,7 @@ def test_equals_the_same_training_written_out_with_torch_alone():
     data = load("fashion-mini")
     images = (data.train_images[:300].float().div(255).sub(torch.tensor(0.286))).div(torch.tensor(0.353))
     labels = data.train_labels[:300]
-    model = build_model(load_recipe("demo").model, channels=1, classes=10, seed=0, dtype=torch.float32)
+    model = build_model(load_recipe("demo").model, shape=(1, 28, 28), classes=10, seed=0, dtype=torch.float32)
     model, images = (part.to(memory_format=torch.channels_last) for part in (model, images))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     order = torch.Generator().manual_seed(1)

@@ -18,7 +18,7 @@ def test_takes_the_first_images_and_pads_them():
     assert torch.equal(task.train_images[:, :, 2:-2, 2:-2], data.train_images[:300])
     assert not task.train_images[:, :, :2].any()
     assert torch.equal(task.test_labels, data.test_labels[:20])
-    assert (task.channels, task.classes, task.steps_per_epoch) == (1, 10, 3)
+    assert (task.shape, task.classes, task.steps_per_epoch) == ((1, 32, 32), 10, 3)
 
 
 def test_normalises_pixels_to_the_recipes_mean_and_std():
@@ -52,6 +52,38 @@ def test_augmentation_does_not_move_the_order():
         assert not torch.equal(x, u)
 
 
+def test_standardises_each_pixel_over_the_training_images_it_uses():
+    task = make_task("data.train=300", "data.per_pixel=true", "dtype=float64", "data.std=[1.0, 2.0]")
+    pixels, _ = task.fixed_batch()
+    varies = task.train_images.double().std(0) > 0
+    assert not varies.all()
+    assert float(pixels.mean(0).abs().max()) < 1e-12
+    assert torch.allclose(pixels.square().mean(0)[varies], torch.ones(1, dtype=torch.float64))
+    assert not pixels[:, ~varies].any()
+    # The test images are measured against the training images.
+    images, _ = next(task.test_batches())
+    raw, chosen = load("fashion-mini"), (0, 14, 14)
+    seen, one = raw.train_images[:300, *chosen].double(), raw.test_images[0, *chosen].double()
+    assert float(images[0, *chosen]) == pytest.approx(float((one - seen.mean()) / seen.std(correction=0)))
+
+
+def test_a_fixed_batch_is_the_first_images_as_they_are():
+    task = make_task("data.augment=true")
+    images, labels = task.fixed_batch(50)
+    data = load("fashion-mini")
+    assert torch.equal(images, task.normalise(data.train_images[:50]))
+    assert torch.equal(labels, data.train_labels[:50])
+    assert len(task.fixed_batch()[1]) == 4000
+
+
+def test_without_a_batch_size_every_step_sees_all_images():
+    recipe = load_recipe("conv-mnist01")
+    assert recipe.batch_size is None
+    task = prepare(recipe)
+    assert task.steps_per_epoch == 1
+    assert [len(labels) for _, labels in next(task.epochs(1))] == [2128]
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
@@ -59,6 +91,10 @@ def test_augmentation_does_not_move_the_order():
         (("data.test=2001",), "data.test = 2001: fashion-mini gives at most 2000"),
         (("batch_size=4001",), "batch_size = 4001: fashion-mini gives at most 4000"),
         (("data.train=100",), "batch_size = 128: fashion-mini gives at most 100"),
+        (
+            ("model.name=one-channel-conv", "model.depth=1"),
+            "tells 2 classes apart .* these are 10 classes and 1 channel",
+        ),
         (("data.mean=[0.1, 0.2]",), r"data.mean = \[0.1, 0.2\]: give 1, one for each channel of fashion-mini"),
         (("data.std=[0.1, 0.2, 0.3]",), r"data.std = \[0.1, 0.2, 0.3\]: give 1, one for each channel of fashion-mini"),
     ],
@@ -71,3 +107,9 @@ def test_a_recipe_that_asks_for_what_the_data_has_not_is_refused(changes, compla
 def test_an_unknown_data_set_is_refused():
     with pytest.raises(ValueError, match="fashion-mni"):
         make_task("data.name=fashion-mnii")
+
+
+def test_convolutions_that_leave_nothing_of_the_images_are_refused():
+    assert prepare(load_recipe("conv-mnist01", changes=("model.depth=13",))).shape == (1, 28, 28)
+    with pytest.raises(RecipeError, match=r"model.depth = 14: images of 28 pixels leave room for 13 at most"):
+        prepare(load_recipe("conv-mnist01", changes=("model.depth=14",)))

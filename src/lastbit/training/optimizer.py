@@ -24,6 +24,9 @@ def build_optimizer(settings: OptimizerSettings, parameters: Iterable[Tensor]) -
     return kind(parameters, lr=settings.lr, betas=settings.betas, eps=settings.eps, weight_decay=settings.weight_decay)
 
 
-def build_schedule(settings: ScheduleSettings, optimizer: torch.optim.Optimizer) -> MultiStepLR:
-    """Return the step schedule, to be stepped once an epoch."""
-    return MultiStepLR(optimizer, list(settings.milestones), gamma=settings.factor)
+def build_schedule(
+    settings: ScheduleSettings, optimizer: torch.optim.Optimizer, *, steps_per_epoch: int = 1
+) -> MultiStepLR:
+    """Return the step schedule, to be stepped once an epoch, or `steps_per_epoch` times."""
+    milestones = [milestone * steps_per_epoch for milestone in settings.milestones]
+    return MultiStepLR(optimizer, milestones, gamma=settings.factor)

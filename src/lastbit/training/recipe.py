@@ -1,6 +1,6 @@
 """Recipes: everything that decides a training run except its seed and its noise, as plain validated data."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,7 +9,29 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-ModelName = Literal["small-cnn", "resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "vgg16bn"]
+Size = Annotated[int, Field(ge=0)]
+ModelName = Literal[
+    "small-cnn",
+    "resnet8",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "vgg16bn",
+    "fully-connected",
+    "one-channel-conv",
+]
+# What a network of free depth or width needs to be told.
+_SIZES = {"fully-connected": ("depth", "width"), "one-channel-conv": ("depth",)}
+
+
+def _if_set(**options: Any) -> Any:
+    """A field that is left out of the plain data while it says nothing.
+
+    Trials are identified by a recipe's plain data: a field that is new, and not used, must not change who they are.
+    """
+    return Field(exclude_if=lambda value: not value, **options)
 
 
 class Settings(BaseModel):
@@ -28,14 +50,32 @@ class DataSettings(Settings):
     augment: bool = False  # random crop after padding by 4, and random horizontal flip
     mean: tuple[float, ...] = (0.5,)  # per channel, of pixels in [0, 1]
     std: tuple[Positive, ...] = (0.5,)  # per channel
+    # Standardise each pixel by its own mean and STD over the training images used, in place of `mean` and `std`.
+    per_pixel: bool = _if_set(default=False)
+
+    @model_validator(mode="after")
+    def _still_pixels(self) -> Self:
+        if self.per_pixel and (self.pad or self.augment):
+            raise ValueError("per_pixel = true needs pad = 0 and augment = false: moved images have other pixels")
+        return self
 
 
 class ModelSettings(Settings):
     """Which network."""
 
     name: ModelName
-    activation: Literal["relu", "swish"] = "relu"
-    beta: Positive = 1.0  # of Swish, z · σ(βz); ReLU has none
+    activation: Literal["relu", "swish", "tanh"] = "relu"
+    beta: Positive = 1.0  # of Swish, z · σ(βz); the others have none
+    depth: Size = _if_set(default=0)  # hidden layers of fully-connected, convolutions of one-channel-conv
+    width: Size = _if_set(default=0)  # units of each hidden layer of fully-connected
+
+    @model_validator(mode="after")
+    def _sized_where_free(self) -> Self:
+        needed = _SIZES.get(self.name, ())
+        for field in ("depth", "width"):
+            if (getattr(self, field) > 0) != (field in needed):
+                raise ValueError(f"{self.name} {'needs a' if field in needed else 'has no'} {field}")
+        return self
 
 
 class OptimizerSettings(Settings):
@@ -91,7 +131,7 @@ class Recipe(Settings):
     schedule: ScheduleSettings = ScheduleSettings()
     measure: MeasureSettings = MeasureSettings()
     epochs: Count
-    batch_size: Count
+    batch_size: Count | None = None  # None for all the training images at every step: gradient descent
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
     init_seed: Annotated[int, Field(ge=0)] = 0  # of the initial weights, the same in every trial
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from lastbit.training.augment import crop_and_flip
 from lastbit.training.data import Dataset, load
+from lastbit.training.models import check_fit
 from lastbit.training.recipe import Recipe
 from lastbit.training.recipe_error import RecipeError
 
@@ -27,15 +28,16 @@ class Task:
     test_images: Tensor  # uint8 (m, channels, height, width)
     test_labels: Tensor  # int64 (m,)
     classes: int
-    mean: Tensor  # (channels, 1, 1), of pixels in [0, 1]
-    std: Tensor  # (channels, 1, 1)
-    batch_size: int
+    mean: Tensor  # (channels, 1, 1), or (channels, height, width) per pixel; of pixels in [0, 1]
+    std: Tensor  # of the shape of mean
+    batch_size: int  # that of the training set for gradient descent
     augment: bool
 
     @property
-    def channels(self) -> int:
-        """Channels of an image."""
-        return self.train_images.shape[1]
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        _, channels, height, width = self.train_images.shape
+        return channels, height, width
 
     @property
     def steps_per_epoch(self) -> int:
@@ -53,6 +55,10 @@ class Task:
         augmentation = torch.Generator().manual_seed(seed + _AUGMENTATION)
         while True:
             yield self._batches(torch.randperm(len(self.train_labels), generator=order), augmentation)
+
+    def fixed_batch(self, size: int | None = None) -> tuple[Tensor, Tensor]:
+        """The first so many training images, or all, in stored order, not augmented, and their labels."""
+        return self.normalise(self.train_images[:size]), self.train_labels[:size]
 
     def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the test set in order, in (images, labels) batches."""
@@ -80,22 +86,25 @@ def prepare(recipe: Recipe, *, device: torch.device | None = None, root: Path | 
         root: folder of the fetched data sets; the cache by default.
 
     Raises:
-        RecipeError: the recipe asks for more images than there are, a batch larger than the training set, or a mean
-            or std whose length is not the number of channels.
+        RecipeError: the recipe asks for more images than there are, a batch larger than the training set, a mean or
+            std whose length is not the number of channels, or a network that cannot take these images.
         ValueError: an unknown data set, or one that has not been fetched.
     """
     dataset = load(recipe.data.name, root=root)
     _check(recipe, dataset)
     settings = recipe.data
+    train_images = _pad(dataset.train_images[: settings.train], settings.pad).to(device)
+    statistics = _pixel_statistics(train_images) if settings.per_pixel else (settings.mean, settings.std)
+    mean, std = (torch.as_tensor(values, dtype=recipe.torch_dtype, device=device) for values in statistics)
     return Task(
-        train_images=_pad(dataset.train_images[: settings.train], settings.pad).to(device),
+        train_images=train_images,
         train_labels=dataset.train_labels[: settings.train].to(device),
         test_images=_pad(dataset.test_images[: settings.test], settings.pad).to(device),
         test_labels=dataset.test_labels[: settings.test].to(device),
         classes=len(dataset.classes),
-        mean=torch.tensor(settings.mean, dtype=recipe.torch_dtype, device=device).view(-1, 1, 1),
-        std=torch.tensor(settings.std, dtype=recipe.torch_dtype, device=device).view(-1, 1, 1),
-        batch_size=recipe.batch_size,
+        mean=mean if settings.per_pixel else mean.view(-1, 1, 1),
+        std=std if settings.per_pixel else std.view(-1, 1, 1),
+        batch_size=recipe.batch_size or len(train_images),
         augment=settings.augment,
     )
 
@@ -113,8 +122,14 @@ def _pad(images: Tensor, pixels: int) -> Tensor:
     return functional.pad(images, (pixels,) * 4) if pixels else images
 
 
+def _pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and STD (ddof 0, as Cohen et al. 2021 have it) of each pixel; STD 1 for a pixel that never changes."""
+    std, mean = torch.std_mean(images.double() / 255, dim=0, correction=0)
+    return mean, torch.where(std > 0, std, 1.0)
+
+
 def _check(recipe: Recipe, dataset: Dataset) -> None:
-    settings, channels = recipe.data, dataset.train_images.shape[1]
+    settings, (channels, *sides) = recipe.data, dataset.train_images.shape[1:]
     for field, asked, there in (
         ("data.train", settings.train, len(dataset.train_labels)),
         ("data.test", settings.test, len(dataset.test_labels)),
@@ -123,7 +138,12 @@ def _check(recipe: Recipe, dataset: Dataset) -> None:
         if asked is not None and asked > there:
             raise RecipeError(f"{recipe.name}: {field} = {asked}: {settings.name} gives at most {there}")
     for field, values in (("data.mean", settings.mean), ("data.std", settings.std)):
-        if len(values) != channels:
+        if len(values) != channels and not settings.per_pixel:
             raise RecipeError(
                 f"{recipe.name}: {field} = {list(values)}: give {channels}, one for each channel of {settings.name}"
             )
+    height, width = (side + 2 * settings.pad for side in sides)
+    try:
+        check_fit(recipe.model, shape=(channels, height, width), classes=len(dataset.classes))
+    except ValueError as error:
+        raise RecipeError(f"{recipe.name}: {error}") from None

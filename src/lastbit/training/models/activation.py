@@ -1,4 +1,4 @@
-"""The activations the paper compares: ReLU and Swish."""
+"""The activations of the paper's networks: ReLU, Swish and tanh."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,7 +25,7 @@ class Swish(nn.Module):
 
 
 def make_activation(name: str, *, beta: float = 1.0) -> nn.Module:
-    """Return a new activation module by its name, `relu` or `swish`.
+    """Return a new activation module by its name, `relu`, `swish` or `tanh`; β is Swish's.
 
     Raises:
         ValueError: an unknown name.
@@ -34,4 +34,6 @@ def make_activation(name: str, *, beta: float = 1.0) -> nn.Module:
         return nn.ReLU()
     if name == "swish":
         return Swish(beta)
-    raise ValueError(f"unknown activation {name!r}: allowed are 'relu' and 'swish'")
+    if name == "tanh":
+        return nn.Tanh()
+    raise ValueError(f"unknown activation {name!r}: allowed are 'relu', 'swish' and 'tanh'")
