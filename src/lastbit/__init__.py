@@ -3,12 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lastbit.noise import Scale, perturb
-from lastbit.schedules import every, log_spaced
-
 if TYPE_CHECKING:
     from lastbit import curvature, divergence, noise, pde
     from lastbit.curvature import HessianOperator, SharpnessTracker, edge
+    from lastbit.noise import Scale, perturb
+    from lastbit.schedules import every, log_spaced
     from lastbit.study import Study, local_pool
 
 __all__ = [
@@ -27,13 +26,18 @@ __all__ = [
     "perturb",
 ]
 
-# Rooms that need more than torch are imported when first used, so that `import lastbit` costs little beside torch.
+# Imported when first used: `import lastbit` costs a script nothing, not even torch, which reads environment variables
+# that the script may still want to set.
 _HOMES = {
     "HessianOperator": "lastbit.curvature",
+    "Scale": "lastbit.noise",
     "SharpnessTracker": "lastbit.curvature",
     "Study": "lastbit.study",
     "edge": "lastbit.curvature",
+    "every": "lastbit.schedules",
     "local_pool": "lastbit.study",
+    "log_spaced": "lastbit.schedules",
+    "perturb": "lastbit.noise",
 }
 _ROOMS = frozenset({"curvature", "divergence", "noise", "pde"})
 

@@ -1,0 +1,121 @@
+"""Runs a program in this process exactly as `python` would."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import find_spec
+from pathlib import Path
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+from lastbit.script.lookup import find_command, find_entry_point
+from lastbit.script.target import FILE, MODULE, Target
+
+_HERE = str(Path(__file__).parent)
+
+
+def launch(target: Target, instruments: Callable[[], AbstractContextManager[object]]) -> None:
+    """Run `target` as this process's `__main__`; to be called once, in a process made for it.
+
+    The program sees what it would under `python`: `sys.argv`, `sys.path[0]`, `__main__` with its `__file__` and
+    `__spec__`. How it ends is its own as well: `SystemExit` and `KeyboardInterrupt` go through, and the traceback of
+    an uncaught exception is printed without the frames of this package, by the program's own `sys.excepthook`.
+
+    Args:
+        target: what to run.
+        instruments: called once `sys.argv` and `sys.path` are set; the context it gives is entered before the
+            program's first line and left after its last, with the exception where it ended with one.
+
+    Raises:
+        BaseException: whatever the program raises; let it through to end the process as the program would have.
+    """
+    try:
+        main, code = _prepared(target)
+        with instruments():
+            exec(code, vars(main))
+    except BaseException:
+        sys.excepthook = _without_our_frames(sys.excepthook)
+        raise
+
+
+def _prepared(target: Target) -> tuple[ModuleType, CodeType]:
+    """Make the program's `__main__` and read its code."""
+    main = ModuleType("__main__")
+    vars(main).update(__annotations__={}, __builtins__=sys.modules["builtins"])
+    sys.modules["__main__"] = main
+    if target.kind == MODULE:
+        return main, _module(target, main)
+    path = Path(target.name) if target.kind == FILE else find_command(target.name)
+    if path is None:
+        return main, _entry_point(target)
+    return main, _file(path, target, main)
+
+
+def _file(path: Path, target: Target, main: ModuleType) -> CodeType:
+    path_as_given = target.name if target.kind == FILE else str(path)
+    sys.argv = [path_as_given, *target.arguments]
+    _search_first(path.resolve().parent)
+    file = os.path.join(os.getcwd(), path_as_given)  # noqa: PTH109, PTH118 - keeps `./`, as Python's __file__ does
+    loader = SourceFileLoader("__main__", file)
+    vars(main).update(__file__=file, __cached__=None, __loader__=loader)
+    return loader.source_to_code(loader.get_data(file), file)
+
+
+def _module(target: Target, main: ModuleType) -> CodeType:
+    sys.argv = ["-m", *target.arguments]  # until the module is found, as under `python -m`
+    _search_first(Path.cwd())
+    spec = _main_spec(target.name)
+    code: CodeType | None = spec.loader.get_code(spec.name)  # type: ignore[union-attr]
+    if code is None:
+        raise ImportError(f"No code object available for {target.name}")
+    sys.argv[0] = str(spec.origin)
+    vars(main).update(
+        __file__=spec.origin, __cached__=spec.cached, __loader__=spec.loader, __package__=spec.parent, __spec__=spec
+    )
+    return code
+
+
+def _main_spec(name: str) -> ModuleSpec:
+    spec = find_spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = find_spec(f"{name}.__main__")
+    if spec is None or spec.loader is None:
+        raise ImportError(f"No module named {name}")
+    return spec
+
+
+def _entry_point(target: Target) -> CodeType:
+    """What an installer writes into the file of a console script, where that file is not at hand."""
+    entry = find_entry_point(target.name)
+    if entry is None:
+        raise ImportError(f"No console script named {target.name}")
+    sys.argv = [target.name, *target.arguments]
+    first = entry.attr.split(".")[0]
+    program = f"import sys\nfrom {entry.module} import {first}\nsys.exit({entry.attr}())\n"
+    return compile(program, target.name, "exec")
+
+
+def _search_first(directory: Path) -> None:
+    if not sys.flags.safe_path:  # the user's PYTHONSAFEPATH holds here too
+        sys.path.insert(0, str(directory))
+
+
+Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
+
+
+def _without_our_frames(hook: Hook) -> Hook:
+    """An excepthook that passes the traceback from the program's first frame on to `hook`."""
+
+    def print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        while trace is not None and _is_ours(trace):
+            trace = trace.tb_next
+        hook(kind, error.with_traceback(trace), trace)
+
+    return print_traceback
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    file = trace.tb_frame.f_code.co_filename
+    return file == "<string>" or file.startswith((_HERE, "<frozen importlib", "<frozen runpy"))

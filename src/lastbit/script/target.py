@@ -1,0 +1,118 @@
+"""What to run: a script, a module, or a console script, with its arguments."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from lastbit.script.lookup import find_command, find_entry_point, find_module
+
+FILE, MODULE, COMMAND = "file", "module", "command"
+
+_PYTHON = re.compile(r"python(\d(\.\d+)?)?")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A Python program as one would give it to `python`, and its arguments."""
+
+    kind: str  # `file`, `module` (python -m) or `command` (a console script)
+    name: str  # the path as it was given, the module's dotted name, or the command's name
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The target as a command line gives it: `train.py --lr 0.1`, `-m package.train`."""
+        return (*(("-m",) if self.kind == MODULE else ()), self.name, *self.arguments)
+
+    def with_arguments(self, *more: str) -> "Target":
+        """The same target with further arguments at the end."""
+        return Target(self.kind, self.name, (*self.arguments, *more))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data that `target_from_json` reads back."""
+        return asdict(self)
+
+    def path(self, directory: Path | None = None) -> Path | None:
+        """The file of Python code behind the target; None for an entry point that has no file of its own.
+
+        Args:
+            directory: where the target runs; the present directory by default.
+        """
+        if self.kind == FILE:
+            return Path(directory or Path.cwd()) / self.name
+        if self.kind == COMMAND:
+            return find_command(self.name)
+        spec = find_module(self.name, directory)
+        return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
+
+def target_from_json(data: Mapping[str, Any]) -> Target:
+    """Read back what `Target.as_json` gave."""
+    return Target(data["kind"], data["name"], tuple(data["arguments"]))
+
+
+def parse_target(words: Sequence[str], directory: Path | None = None) -> Target:
+    """Read a command line such as `train.py --lr 0.1`, `-m package.train` or `my-train`; a leading `python` is dropped.
+
+    Args:
+        words: the command line's words.
+        directory: where the target is to run; the present directory by default.
+
+    Raises:
+        ValueError: there is no such script, module or command, or it is no Python program.
+    """
+    rest = list(words[1:] if words and _is_python(words[0]) else words)
+    while rest and rest[0] == "-u":  # output is collected whole, so buffering makes no difference
+        rest = rest[1:]
+    if not rest:
+        raise ValueError("no script was given: name it after `--`, as in `-- train.py --lr 0.1`")
+    if rest[0] == "-m":
+        return _module(rest[1:], directory)
+    if rest[0].startswith("-"):
+        raise ValueError(
+            f"{rest[0]!r} comes where the script belongs: after `--`, give a script, `-m` and a module, or a command"
+        )
+    name, arguments = rest[0], tuple(rest[1:])
+    path = Path(directory or Path.cwd()) / name
+    if path.is_file():
+        return Target(FILE, name, arguments)
+    if path.is_dir():
+        raise ValueError(f"{name} is a directory: name the script in it")
+    if os.sep in name or name.endswith(".py"):
+        raise ValueError(f"there is no script {name} in {path.parent}{_near(path)}")
+    return _command(name, arguments)
+
+
+def _is_python(word: str) -> bool:
+    return word == sys.executable or _PYTHON.fullmatch(Path(word).name) is not None
+
+
+def _module(words: Sequence[str], directory: Path | None) -> Target:
+    if not words:
+        raise ValueError("-m needs the name of a module, as in `-- -m package.train`")
+    if find_module(words[0], directory) is None:
+        raise ValueError(
+            f"there is no module {words[0]} to run: neither in {directory or Path.cwd()} nor among what is installed"
+        )
+    return Target(MODULE, words[0], tuple(words[1:]))
+
+
+def _command(name: str, arguments: tuple[str, ...]) -> Target:
+    if find_command(name) is None and find_entry_point(name) is None:
+        raise ValueError(
+            f"{name} is neither a script here nor a console script of this Python ({sys.executable}); a console script"
+            " is a Python program that a package installs"
+        )
+    return Target(COMMAND, name, arguments)
+
+
+def _near(path: Path) -> str:
+    """The scripts there with nearly this name, as a question."""
+    there = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, there)
+    return f": did you mean {' or '.join(near)}?" if near else ""
