@@ -28,7 +28,7 @@ print(toy.__spec__.name)
 
 def test_two_may_wait_for_one_library(tmp_path):
     body = "after_import('toy', lambda: print('a'))\nafter_import('toy', lambda: print('b'))\nimport toy"
-    assert program(body, tmp_path) == ["toy runs", "b", "a"]
+    assert program(body, tmp_path) == ["toy runs", "a", "b"]
 
 
 def test_a_library_that_is_never_imported_or_absent_changes_nothing(tmp_path):

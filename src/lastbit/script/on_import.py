@@ -45,7 +45,6 @@ def _act_after(loader: Loader, act: Callable[[], None]) -> None:
     execute = loader.exec_module
 
     def execute_and_act(module: ModuleType) -> None:
-        del loader.exec_module
         execute(module)
         act()
 
