@@ -38,7 +38,7 @@ def test_what_a_trial_records_is_read_back(tmp_path):
     recorder.log(8, test_accuracy=60.0, train_loss=float("nan"))
     recorder.snapshot(8, network)
     recorder.snapshot(2, {"w": torch.arange(6.0).view(2, 3).T})
-    recorder.save_predictions(torch.tensor([1, 2, 3]))
+    recorder.save_predictions(torch.tensor([1, 2, 3]), torch.tensor([1, 2, 0]))
     assert not store.has(TRIAL)
     store.finish(TRIAL, recorder)
     assert store.has(TRIAL)
@@ -52,6 +52,7 @@ def test_what_a_trial_records_is_read_back(tmp_path):
     assert torch.equal(stored.weights(8)["weight"], network.weight.detach())
     assert torch.equal(stored.weights(2)["w"], torch.arange(6.0).view(2, 3).T)
     assert stored.predictions().tolist() == [1, 2, 3]
+    assert stored.targets().tolist() == [1, 2, 0]
     assert stored.fingerprint == {"torch": "2"}
 
 
@@ -119,3 +120,14 @@ def test_the_fingerprint_sees_what_changes_bits(monkeypatch):
     assert before["torch"] == torch.__version__
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert fingerprint() != before
+
+
+def test_each_prediction_has_one_true_label(tmp_path):
+    store = Store(tmp_path)
+    store.claim({"settings": {}})
+    recorder = store.begin(TRIAL, {})
+    with pytest.raises(ValueError, match=r"labels have shape \(3,\) and targets \(2,\)"):
+        recorder.save_predictions(torch.zeros(3), torch.zeros(2))
+    recorder.save_predictions(torch.zeros(3))
+    store.finish(TRIAL, recorder)
+    assert store.load(TRIAL).targets() is None

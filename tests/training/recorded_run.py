@@ -6,7 +6,8 @@ from lastbit.noise import Scale
 class RecordedRun:
     def __init__(self, *, seed=1, k=1):
         self.seed, self.noise = seed, Scale(k)
-        self.rows, self.weights, self.predictions, self.diverged_at = [], {}, None, None
+        self.rows, self.weights, self.diverged_at = [], {}, None
+        self.predictions, self.targets = None, None
 
     def log(self, step, **metrics):
         self.rows.append({"step": step, **metrics})
@@ -14,8 +15,8 @@ class RecordedRun:
     def snapshot(self, step, weights):
         self.weights[step] = {name: weight.detach().clone() for name, weight in weights.items()}
 
-    def save_predictions(self, labels):
-        self.predictions = labels.clone()
+    def save_predictions(self, labels, targets):
+        self.predictions, self.targets = labels.clone(), targets.clone()
 
     def mark_diverged(self, step):
         self.diverged_at = step

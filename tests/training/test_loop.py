@@ -56,6 +56,7 @@ def test_logs_each_epoch_and_keeps_weights_on_schedule():
     assert sorted(run.weights) == [1, 2, 3, 6, 9]
     assert run.predictions.shape == (100,)
     labels = load("fashion-mini").test_labels[:100]
+    assert torch.equal(run.targets, labels)
     assert run.rows[-1]["test_accuracy"] == 100 * float((run.predictions == labels).double().mean())
     assert run.diverged_at is None
 

@@ -41,9 +41,23 @@ class Recorder:
         named = dict(weights.named_parameters()) if isinstance(weights, nn.Module) else weights
         self._store(f"weights/{int(step):09d}.safetensors", named)
 
-    def save_predictions(self, labels: Tensor) -> None:
-        """Keep the final predicted labels of the test set, shape (examples,)."""
-        self._store(PREDICTIONS, {"labels": labels})
+    def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
+        """Keep the final predictions of the test set.
+
+        Args:
+            labels: predicted, shape (examples,).
+            targets: the true labels, shape (examples,). With them a comparison counts example by example who is right,
+                and knows that two studies share a test set.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        if targets is not None and targets.shape != labels.shape:
+            raise ValueError(
+                f"save_predictions: labels have shape {tuple(labels.shape)} and targets {tuple(targets.shape)}; "
+                "each example has one of each"
+            )
+        self._store(PREDICTIONS, {"labels": labels} if targets is None else {"labels": labels, "targets": targets})
 
     def mark_diverged(self, step: int) -> None:
         """Say that the loss stopped being finite at `step`; a result, not an error."""

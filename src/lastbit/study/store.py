@@ -57,6 +57,11 @@ class StoredTrial:
         path = self.directory / PREDICTIONS
         return load_file(path)["labels"] if path.exists() else None
 
+    def targets(self) -> Tensor | None:
+        """True labels (examples,) of the predicted examples, or None where none were saved."""
+        path = self.directory / PREDICTIONS
+        return load_file(path).get("targets") if path.exists() else None
+
 
 class Store:
     """Reads and writes a study's directory."""

@@ -25,8 +25,8 @@ class Run(Protocol):
     def snapshot(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Keep the weights after `step` updates."""
 
-    def save_predictions(self, labels: Tensor) -> None:
-        """Keep the final predicted labels of the test set, shape (examples,)."""
+    def save_predictions(self, labels: Tensor, targets: Tensor) -> None:
+        """Keep the final predicted labels of the test set and its true ones, each of shape (examples,)."""
 
     def mark_diverged(self, step: int) -> None:
         """Say that the loss stopped being finite at `step`; a result, not an error."""
