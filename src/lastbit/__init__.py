@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from lastbit.noise import Scale, perturb
     from lastbit.schedules import every, log_spaced
     from lastbit.study import Study, local_pool
+    from lastbit.study.comparison import compare
 
 __all__ = [
     "HessianOperator",
     "Scale",
     "SharpnessTracker",
     "Study",
+    "compare",
     "curvature",
     "divergence",
     "edge",
@@ -33,6 +35,7 @@ _HOMES = {
     "Scale": "lastbit.noise",
     "SharpnessTracker": "lastbit.curvature",
     "Study": "lastbit.study",
+    "compare": "lastbit.study.comparison",
     "edge": "lastbit.curvature",
     "every": "lastbit.schedules",
     "local_pool": "lastbit.study",

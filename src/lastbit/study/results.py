@@ -9,10 +9,23 @@ from typing import Any
 import numpy as np
 
 from lastbit.study.controls import Controls
+from lastbit.study.correctness import correctness
 from lastbit.study.distances import Churn, Distance, layer_medians, noise_churn, seed_churn, weight_distances
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
-from lastbit.study.spread import Share, Spread, Table, noise_share, noise_spread, sampling_error, seed_spread, spread
+from lastbit.study.power import between_recipes
+from lastbit.study.spread import (
+    Share,
+    Spread,
+    Table,
+    least_difference,
+    noise_share,
+    noise_spread,
+    sampling_error,
+    seed_spread,
+    spread,
+)
+from lastbit.study.variance_split import VarianceSplit, variance_split
 from lastbit.study.verdict import Evidence, verdict
 
 ACCURACY = "test_accuracy"
@@ -33,6 +46,7 @@ class Results:
     seed: Spread | None  # pooled over noises
     share: Share | None  # noise.std / seed.std
     sampling_error: float | None  # of one accuracy, by the finite test set
+    variance: VarianceSplit  # of one accuracy, into test set, batch order and last bit
     noise_churn: Churn | None
     seed_churn: Churn | None
     distances: list[Distance]
@@ -67,6 +81,9 @@ class Results:
             "trials": list(_trial_rows(self.grid)),
             "std": self._std_json(),
             "sampling_error": self.sampling_error,
+            "variance": self.variance.as_json(),
+            "noise_floor": None if self.noise is None else least_difference(self.noise),
+            "least_detectable_gain": None if self.seed is None else between_recipes(self.seed).least_gains(),
             "churn": {"unit": "percent", "noise": _plain(self.noise_churn), "seed": _plain(self.seed_churn)},
             "rel_l1": list(_distance_rows(self.grid, self.distances)),
             "rel_l1_layers": _layer_rows(self.distances),
@@ -109,7 +126,7 @@ def collect(
         settings: of the training.
         controls: as they came out, or None where they were not run.
     """
-    table = grid.values(ACCURACY)
+    table, examples = grid.values(ACCURACY), _examples(grid)
     return Results(
         name=name,
         settings=settings,
@@ -120,7 +137,8 @@ def collect(
         noise=noise_spread(table),
         seed=seed_spread(table),
         share=noise_share(table),
-        sampling_error=_sampling_error(grid, table),
+        sampling_error=_sampling_error(table, examples),
+        variance=variance_split(table, correctness(grid), examples=examples),
         noise_churn=noise_churn(grid),
         seed_churn=seed_churn(grid),
         distances=weight_distances(grid),
@@ -129,10 +147,14 @@ def collect(
     )
 
 
-def _sampling_error(grid: Grid, table: Table) -> float | None:
-    """Of the mean accuracy, the test set's size being that of any stored predictions; None where either is missing."""
+def _examples(grid: Grid) -> int | None:
+    """Size of the test set, by any stored predictions."""
     sizes = (labels.numel() for trial in grid.stored.values() if (labels := trial.predictions()) is not None)
-    examples = next(sizes, None)
+    return next(sizes, None)
+
+
+def _sampling_error(table: Table, examples: int | None) -> float | None:
+    """Of the mean accuracy; None where it or the test set's size is missing."""
     if not examples or np.isnan(table).all():
         return None
     return sampling_error(float(np.nanmean(table)), examples)

@@ -9,6 +9,7 @@ deviation is far too short (it covers the truth about 70 % of the time when it c
 the chi-square interval is exact for normal data, which final accuracies nearly are.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,11 +58,14 @@ def noise_spread(table: Table) -> Spread | None:
 
     Columns are weighted by their degrees of freedom; None where no column has two values.
     """
-    columns = [found for found in map(spread, table.T) if found is not None]
-    if not columns:
-        return None
-    dof = sum(column.dof for column in columns)
-    return _with_interval(sum(column.std**2 * column.dof for column in columns) / dof, dof)
+    return pooled(found for found in map(spread, table.T) if found is not None)
+
+
+def pooled(spreads: Iterable[Spread]) -> Spread | None:
+    """One spread from independent estimates of it, weighted by their degrees of freedom; None for no estimate."""
+    found = list(spreads)
+    dof = sum(each.dof for each in found)
+    return _with_interval(sum(each.std**2 * each.dof for each in found) / dof, dof) if found else None
 
 
 def seed_spread(table: Table) -> Spread | None:
@@ -72,7 +76,7 @@ def seed_spread(table: Table) -> Spread | None:
     is Graybill and Wang's (1980), since Satterthwaite's covers only about 90 % here; its degrees of freedom are
     Satterthwaite's (1946). Only seeds with a value for every k count; None for fewer than two of them.
     """
-    complete = _complete(table)
+    complete = complete_seeds(table)
     noises, seeds = complete.shape
     if seeds < 2 or noises < 1:
         return None
@@ -90,7 +94,7 @@ def noise_share(table: Table) -> Share | None:
     1992, section 3.6), cut to [0, 1]. Only seeds with a value for every k count; None where the table is too small or
     nothing varies.
     """
-    complete = _complete(table)
+    complete = complete_seeds(table)
     noises, seeds = complete.shape
     noise, seed = noise_spread(complete), seed_spread(complete)
     if noise is None or seed is None or seed.std == 0:
@@ -142,7 +146,8 @@ def _chi2(q: float, dof: Any) -> Any:
     return special.chdtri(dof, 1 - q)
 
 
-def _complete(table: Table) -> Table:
+def complete_seeds(table: Table) -> Table:
+    """The columns without a missing value."""
     return table[:, ~np.isnan(table).any(0)]
 
 

@@ -1,0 +1,133 @@
+"""Tests of a difference of means: Student's for pairs, Welch's for two samples, and permutations beside them."""
+
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+from scipy import special
+
+from lastbit.study.power import critical
+from lastbit.study.spread import Table
+
+# All rearrangements are counted up to so many; beyond, as many are drawn.
+PERMUTATIONS = 20_000
+# A few units in the last place: means over a seed's runs and differences of them are rounded.
+_ROUNDING = 16 * float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class MeanTest:
+    """A difference of means, in the unit of the metric, and a two-sided t test of it."""
+
+    kind: str  # `paired t` or `Welch t`
+    difference: float
+    standard_error: float
+    dof: float
+    t: float  # infinite where nothing varies and the means differ
+    p: float
+    lower: float  # 95 % interval
+    upper: float
+
+
+@dataclass(frozen=True)
+class PermutationTest:
+    """How often chance alone gives a difference as large, assuming no distribution but that labels are exchangeable."""
+
+    p: float  # two-sided
+    least_p: float  # the smallest that so few runs can give
+    exact: bool  # whether all rearrangements were counted
+
+
+def paired_t(a: Table, b: Table) -> MeanTest:
+    """Student's t test of the differences a - b.
+
+    Args:
+        a: shape (n,), n at least 2.
+        b: shape (n,), in the order of `a`.
+    """
+    scale = _scale(a, b)
+    error = float(np.sqrt(variance(a - b, scale) / len(a)))
+    return t_test("paired t", _mean(a - b, scale), error, len(a) - 1)
+
+
+def welch_t(a: Table, b: Table) -> MeanTest:
+    """Welch's t test of two samples that may spread differently.
+
+    Args:
+        a: shape (n,), n at least 2.
+        b: shape (m,), m at least 2.
+    """
+    scale = _scale(a, b)
+    parts = np.array([variance(sample, scale) / len(sample) for sample in (a, b)])
+    dof = satterthwaite(parts, np.array([len(a) - 1, len(b) - 1]))
+    return t_test("Welch t", _mean(np.array([np.mean(a) - np.mean(b)]), scale), float(np.sqrt(parts.sum())), dof)
+
+
+def satterthwaite(parts: Table, dofs: Table) -> float:
+    """Degrees of freedom of a sum of independent estimated variances (Satterthwaite 1946)."""
+    # Relative to the largest, since squares of small variances would underflow.
+    shares = parts / parts.max() if parts.max() > 0 else np.ones(len(parts))
+    return float(shares.sum() ** 2 / np.sum(shares**2 / dofs))
+
+
+def variance(values: Table, scale: float) -> float:
+    """Sample variance (ddof 1), and 0 where the values differ by no more than numbers of size `scale` are rounded."""
+    return 0.0 if np.ptp(values) <= _ROUNDING * scale else float(np.var(values, ddof=1))
+
+
+def _mean(values: Table, scale: float) -> float:
+    mean = float(np.mean(values))
+    return 0.0 if abs(mean) <= _ROUNDING * scale else mean
+
+
+def _scale(a: Table, b: Table) -> float:
+    return float(max(np.abs(a).max(), np.abs(b).max()))
+
+
+def t_test(kind: str, difference: float, error: float, dof: float) -> MeanTest:
+    """The test from a difference, its standard error and degrees of freedom.
+
+    Where nothing varies the interval has no width, and p is 1 for no difference and 0 for any.
+    """
+    t = difference / error if error > 0 else np.inf * np.sign(difference) if difference else 0.0
+    p = float(2 * special.stdtr(dof, -abs(t)))
+    reach = critical(dof) * error
+    return MeanTest(kind, difference, error, dof, float(t), p, difference - reach, difference + reach)
+
+
+def flipped_signs(differences: Table) -> PermutationTest:
+    """Randomisation test of pairs: under no effect each difference is as likely with the other sign."""
+    from scipy import stats  # only here: it takes over a second to import
+
+    found = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", **_HOW, random_state=_generator()
+    )
+    return _permuted(found.pvalue, 2.0 ** len(differences))
+
+
+def exchanged(a: Table, b: Table) -> PermutationTest:
+    """Permutation test of two samples by the difference of their means."""
+    from scipy import stats
+
+    found = stats.permutation_test(
+        (a, b), _difference, permutation_type="independent", **_HOW, random_state=_generator()
+    )
+    return _permuted(found.pvalue, comb(len(a) + len(b), len(a)))
+
+
+_HOW = {"vectorized": True, "n_resamples": PERMUTATIONS, "batch": 2_000}
+
+
+def _generator() -> np.random.Generator:
+    # Always the same draws, so that one comparison always gives one number.
+    return np.random.default_rng(0)
+
+
+def _difference(a: Table, b: Table, axis: int) -> Table:
+    return np.asarray(np.mean(a, axis=axis) - np.mean(b, axis=axis))
+
+
+def _permuted(p: float, rearrangements: float) -> PermutationTest:
+    exact = rearrangements <= PERMUTATIONS
+    least = 2 / rearrangements if exact else 2 / (PERMUTATIONS + 1)
+    return PermutationTest(min(1.0, float(p)), min(1.0, least), exact)

@@ -1,0 +1,125 @@
+"""What counts as one repetition: a batch order, since runs that share one are not independent of each other.
+
+With y[k, s] = μ + S_s + N_ks the runs of one seed have S_s in common. Thirty-six runs of six seeds are therefore not
+thirty-six repetitions; taken as such they would find a difference where there is none in one comparison of three or
+so. The mean over a seed's runs is one value, and these are independent, so that t tests of them are exact.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from lastbit.study.comparison.means import (
+    MeanTest,
+    PermutationTest,
+    exchanged,
+    flipped_signs,
+    paired_t,
+    satterthwaite,
+    variance,
+    welch_t,
+)
+from lastbit.study.comparison.side import Side
+from lastbit.study.power import Design
+from lastbit.study.spread import Table, noise_spread
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Independent values of each side."""
+
+    a: Table  # (n,) means over the noises of each seed; single runs where there is but one seed
+    b: Table  # (m,)
+    seeds_a: tuple[int, ...]  # behind `a`, in its order
+    seeds_b: tuple[int, ...]
+    paired: bool  # whether a[i] and b[i] share their batch order
+    only_seed: int | None = None  # where all is at one batch order: its seed
+
+    def unpaired_test(self) -> MeanTest:
+        """Welch's t test."""
+        return welch_t(self.a, self.b)
+
+    def paired_test(self) -> MeanTest | None:
+        """Student's t test of the differences; None where no pairs are known."""
+        return paired_t(self.a, self.b) if self.paired else None
+
+    def permutation_test(self) -> PermutationTest:
+        """The test without a normal distribution."""
+        return flipped_signs(self.a - self.b) if self.paired else exchanged(self.a, self.b)
+
+
+def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
+    """Form the independent values of both sides.
+
+    Args:
+        a: one recipe's runs.
+        b: the other's.
+        paired: None for pairs where two studies have the same seeds; True and False insist.
+
+    Raises:
+        ValueError: too few runs, or pairs are asked for where the seeds are not the same.
+    """
+    means = a.seed_means(), b.seed_means()
+    for side, found in zip((a, b), means, strict=True):
+        if not found:
+            raise ValueError(f"{side.name} has no finished run to compare: {'; '.join(side.lost) or 'it has none'}")
+    if paired and set(a.seeds) != set(b.seeds):
+        raise ValueError(
+            f"pairs need the same seeds on both sides: {a.name} has {_listed(a.seeds)}, {b.name} has {_listed(b.seeds)}"
+        )
+    if min(map(len, means)) < 2:
+        return _at_one_seed(a, b)
+    known = a.study is not None and b.study is not None and set(a.seeds) == set(b.seeds)
+    if not (known if paired is None else paired):
+        return Replicates(_values(means[0]), _values(means[1]), tuple(means[0]), tuple(means[1]), paired=False)
+    common = tuple(seed for seed in means[0] if seed in means[1])
+    if len(common) < 2:
+        raise ValueError(f"only {len(common)} pair of seeds has a finished run on both sides: at least 2 are needed")
+    one, other = (np.array([found[seed] for seed in common]) for found in means)
+    return Replicates(one, other, common, common, paired=True)
+
+
+def single_run_design(a: Side, b: Side, found: Replicates) -> Design:
+    """What runs that each have a batch order of their own could tell, by the spread of these runs.
+
+    The mean over a seed's K noises has lost (1 - 1/K) of the noise's variance, which a single run has in full.
+    """
+    lost = 0.0, 0.0
+    if found.only_seed is None:
+        lost = _averaged_away(a), _averaged_away(b)
+    scale = float(max(np.abs(found.a).max(), np.abs(found.b).max()))
+    if found.paired:
+        return Design(sqrt(variance(found.a - found.b, scale) + sum(lost)), 1.0)
+    variances = np.array([variance(found.a, scale) + lost[0], variance(found.b, scale) + lost[1]])
+    return Design(sqrt(float(variances.sum())), satterthwaite(variances, np.ones(2)))
+
+
+def _at_one_seed(a: Side, b: Side) -> Replicates:
+    shared = [seed for seed in a.seed_means() if seed in b.seed_means()]
+    runs = {seed: (a.at_seed(seed), b.at_seed(seed)) for seed in shared}
+    enough = [seed for seed, (one, other) in runs.items() if min(len(one), len(other)) >= 2]
+    if not enough:
+        short = a if len(a.seed_means()) < 2 else b
+        raise ValueError(
+            f"{short.name} has one finished {'run' if np.sum(~np.isnan(short.values)) == 1 else 'seed'} only, which "
+            "tells nothing about how far its runs spread: at least 2 seeds are needed on each side"
+        )
+    seed = enough[0]
+    return Replicates(runs[seed][0], runs[seed][1], (seed,), (seed,), paired=False, only_seed=seed)
+
+
+def _averaged_away(side: Side) -> float:
+    noise = noise_spread(side.values)
+    if noise is None:
+        return 0.0
+    counts = np.sum(~np.isnan(side.values[:, side.finished]), axis=0)
+    return float(noise.std**2 * (1 - np.mean(1 / counts)))
+
+
+def _values(means: dict[int, float]) -> Table:
+    return np.array(list(means.values()))
+
+
+def _listed(seeds: tuple[int, ...]) -> str:
+    return ", ".join(map(str, seeds))
