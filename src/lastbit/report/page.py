@@ -1,17 +1,14 @@
 """The page: one HTML file that holds everything it needs."""
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from lastbit.files import write_atomically
+from lastbit.report.document import document
 from lastbit.report.figure import Figure
 from lastbit.report.figures import comparison_figures
 from lastbit.report.libraries import javascript
-from lastbit.report.look import config
 from lastbit.report.section import Section, sections
 from lastbit.report.settings_table import differences
 from lastbit.report.stored import Study, as_stored, is_scaled
@@ -40,27 +37,15 @@ def render(studies: Sequence[Study], *, libraries: str) -> str:
         libraries: JavaScript that defines `vegaEmbed`, as `javascript()` gives it.
     """
     parts, comparison = sections(studies), comparison_figures(studies)
-    environment = Environment(
-        loader=PackageLoader("lastbit.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    return document(
+        "page.html.j2",
+        specs=_specs(parts, comparison),
+        libraries=libraries,
         sections=parts,
         comparison=comparison,
         differences=differences(studies),
         is_scaled=all(map(is_scaled, studies)),
-        charts={"looks": {ground: config(ground) for ground in ("light", "dark")}, "specs": _specs(parts, comparison)},
-        style=_asset("style.css"),
-        drawing=_asset("charts.js"),
-        libraries=libraries,
     )
-
-
-def _asset(name: str) -> str:
-    return (resources.files("lastbit.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _specs(parts: Sequence[Section], comparison: Sequence[Figure]) -> dict[str, Any]:
