@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 Optimizer = torch.optim.Optimizer
+UNMOVED = 1e30  # finite, for its root divides; products come out 1e-15 of theirs, under float32's rounding
 
 
 def coupled_weight_decay(optimizer: Optimizer) -> dict[nn.Parameter, float]:
@@ -32,17 +34,40 @@ def preconditioner(optimizer: Optimizer) -> dict[nn.Parameter, Tensor] | None:
     so far with `amsgrad`) after t steps (Cohen et al. 2022, Adaptive Gradient Methods at the Edge of
     Stability). RMSprop: P = sqrt(v) + eps, v less the squared average gradient where `centered`.
 
+    A parameter that has had no gradient yet, frozen or unused, is one that the optimizer does not move: its entries are
+    `UNMOVED`, which takes its rows out of the preconditioned matrix.
+
     Raises:
         TypeError: the optimizer is of no supported class.
-        ValueError: it has not taken a step with every parameter yet, so there is no preconditioner.
+        ValueError: it has not taken a step with any parameter yet, so there is no preconditioner.
     """
+    diagonal = _diagonal(optimizer)
+    if diagonal is None:
+        return None
+    if not any("step" in state for state in optimizer.state.values()):
+        raise ValueError(
+            f"{type(optimizer).__name__} has taken no step yet, so it has no preconditioner; step it first"
+        )
+    return {
+        p: diagonal(optimizer.state[p], group) if "step" in optimizer.state.get(p, {}) else _unmoved(p)
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+
+
+def _diagonal(optimizer: Optimizer) -> Callable[[dict[str, Any], dict[str, Any]], Tensor] | None:
+    """The preconditioner of one parameter, from its state and its group's options."""
     if isinstance(optimizer, torch.optim.SGD):
         return None
     if isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
-        return {p: _adam(_state(optimizer, p), group) for group in optimizer.param_groups for p in group["params"]}
+        return _adam
     if isinstance(optimizer, torch.optim.RMSprop):
-        return {p: _rmsprop(_state(optimizer, p), group) for group in optimizer.param_groups for p in group["params"]}
+        return _rmsprop
     raise unsupported(optimizer)
+
+
+def _unmoved(parameter: nn.Parameter) -> Tensor:
+    return torch.full_like(parameter, UNMOVED, dtype=torch.float32)
 
 
 def unsupported(optimizer: object) -> TypeError:
@@ -50,16 +75,6 @@ def unsupported(optimizer: object) -> TypeError:
     return TypeError(
         f"optimizer is a {type(optimizer).__name__}; allowed are torch.optim's SGD, Adam, AdamW and RMSprop"
     )
-
-
-def _state(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Any]:
-    state: dict[str, Any] = optimizer.state.get(parameter, {})
-    if "step" not in state:
-        raise ValueError(
-            f"{type(optimizer).__name__} has taken no step yet with a parameter of shape {tuple(parameter.shape)}, so "
-            "it has no preconditioner; call step() first"
-        )
-    return state
 
 
 def _adam(state: dict[str, Any], group: dict[str, Any]) -> Tensor:
