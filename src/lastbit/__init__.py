@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lastbit import curvature, divergence, noise, pde
-    from lastbit.curvature import HessianOperator, SharpnessTracker, edge
+    from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker, edge
     from lastbit.noise import Scale, perturb
     from lastbit.schedules import every, log_spaced
     from lastbit.study import Study, local_pool
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HessianOperator",
     "Scale",
+    "SharpnessMonitor",
     "SharpnessTracker",
     "Study",
     "compare",
@@ -33,6 +34,7 @@ __all__ = [
 _HOMES = {
     "HessianOperator": "lastbit.curvature",
     "Scale": "lastbit.noise",
+    "SharpnessMonitor": "lastbit.curvature",
     "SharpnessTracker": "lastbit.curvature",
     "Study": "lastbit.study",
     "compare": "lastbit.study.comparison",

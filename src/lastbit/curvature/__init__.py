@@ -2,15 +2,18 @@
 
 Cohen et al. (2021) found that full-batch gradient descent drives the largest Hessian eigenvalue, the sharpness, up to
 the edge of stability and holds it there. `SharpnessTracker` measures it along training with a bound on its error,
-`edge` says where the edge is for the optimizer in use, and `HessianOperator`, `spectrum` and `trace` see the rest.
+`SharpnessMonitor` does so inside anybody's training loop, `edge` says where the edge is for the optimizer in use, and
+`HessianOperator`, `spectrum` and `trace` see the rest.
 """
 
 from lastbit.curvature.edge import Edge, edge
 from lastbit.curvature.gauss_newton import GaussNewtonOperator
 from lastbit.curvature.hessian import HessianOperator
+from lastbit.curvature.monitor import SharpnessMonitor
 from lastbit.curvature.operator import CurvatureOperator
 from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
 from lastbit.curvature.sharpness import Sharpness
+from lastbit.curvature.sharpness_row import SharpnessRow
 from lastbit.curvature.spectrum import Estimate, Spectrum, spectrum
 from lastbit.curvature.trace import Trace, trace
 from lastbit.curvature.tracker import SharpnessTracker
@@ -22,6 +25,8 @@ __all__ = [
     "GaussNewtonOperator",
     "HessianOperator",
     "Sharpness",
+    "SharpnessMonitor",
+    "SharpnessRow",
     "SharpnessTracker",
     "Spectrum",
     "Trace",

@@ -1,0 +1,189 @@
+"""Sharpness against the edge of stability while somebody's own training loop runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from lastbit.curvature.hessian import HessianOperator
+from lastbit.curvature.modes import evaluation_mode, plain_arithmetic
+from lastbit.curvature.objective import Loss, Objective
+from lastbit.curvature.parameters import refuse_nan
+from lastbit.curvature.sharpness_row import SharpnessRow, row
+from lastbit.curvature.stepped import edges_of, exact_patterns, innermost, stepped
+from lastbit.curvature.tracker import SharpnessTracker
+from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
+
+Sink = Callable[[SharpnessRow], object]
+MODES = ("eval", "as is")
+_LOG_SPACED = log_spaced()
+
+
+class SharpnessMonitor:
+    """Measures the sharpness of a training after the updates that a schedule names, and never changes the training.
+
+        with lb.SharpnessMonitor(model, loss, (inputs, targets), optimizer, every=lb.every(100)) as monitor:
+            for epoch in range(epochs):
+                ...  # as before
+        print(monitor.rows[-1].normalised)  # 2 is the edge
+
+    Inside the `with` block it counts the optimizer's steps by a hook, so the loop itself stays as it is, and steps that
+    a gradient scaler or gradient accumulation leaves out are not counted. Weights, buffers, `.grad`, modes and torch's
+    random states come out bit for bit as they would without it. An exception of the loop passes through; the rows so
+    far stay, and sinks have had each as it was measured.
+
+    What is measured is the curvature of the mean loss over `data`, with the optimizer's coupled weight decay and
+    preconditioner as in `SharpnessTracker(..., optimizer=optimizer)`, in the parameters that the optimizer steps. Where
+    parameter groups have edges of their own, the whole is held against the smallest: below 2 it is stable, above 2 it
+    need not be unstable; `parameters` singles a group out.
+
+    The first row after a weight, the loss or the curvature is no longer finite is marked `diverged` and is the last.
+
+    Args:
+        model: the network in training.
+        loss: `loss(model(inputs), targets)`, a mean over samples.
+        data: one (inputs, targets) batch, which is the quickest, or an iterable of them that can be read again and
+            again. A fixed batch of training samples will do: its size decides what a measurement costs.
+        optimizer: the one that steps the model: torch's SGD, Adam, AdamW or RMSprop.
+        every: when to measure, a callable from the number of updates to True or False.
+        sinks: callables that are given each row, such as those of `lastbit.integrations`, or `print`.
+        k: eigenvalues wanted.
+        tol: largest residual, relative to the largest value.
+        parameters: glob patterns of parameter names.
+        micro_batch: samples whose training step fills the memory that a measurement may take.
+        mode: "eval" measures with every module in evaluation mode, and so without dropout and with the running
+            statistics of batch normalisation; "as is" leaves the modes alone, and refuses these two in training mode.
+        start: updates already made, where a training is resumed.
+
+    Raises:
+        TypeError: an argument is of the wrong kind, or the optimizer of no supported class.
+        ValueError: an option is out of range, or the optimizer steps none of the chosen parameters.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        data: Any,
+        optimizer: torch.optim.Optimizer,
+        every: Schedule = _LOG_SPACED,
+        *,
+        sinks: Sequence[Sink] = (),
+        k: int = 1,
+        tol: float = 1e-3,
+        parameters: str | Sequence[str] = "*",
+        micro_batch: int | None = None,
+        mode: str = "eval",
+        start: int = 0,
+    ) -> None:
+        _refuse(loss, every, sinks, mode)
+        self._model, self._optimizer = model, innermost(optimizer)
+        self._parameters = stepped(model, self._optimizer, parameters)
+        edges_of(self._optimizer, self._parameters.values())  # refuses an optimizer that has none
+        patterns = exact_patterns(model, self._parameters)
+        self._objective = Objective(model, loss, data, parameters=patterns, micro_batch=micro_batch)
+        self._tracker = SharpnessTracker(
+            model, loss, data, k, tol, optimizer=self._optimizer, parameters=patterns, micro_batch=micro_batch
+        )
+        self._every, self._sinks, self._mode = every, tuple(sinks), mode
+        self._step = start
+        self._rows: list[SharpnessRow] = []
+        self._hook: torch.utils.hooks.RemovableHandle | None = None
+
+    @property
+    def rows(self) -> tuple[SharpnessRow, ...]:
+        """What was measured, in the order of the steps."""
+        return tuple(self._rows)
+
+    @property
+    def step(self) -> int:
+        """Updates of the optimizer so far."""
+        return self._step
+
+    def __enter__(self) -> Self:
+        """Check that the loss can be measured, and watch the optimizer from here on.
+
+        Raises:
+            ValueError: the weights hold NaN, the data are empty, or the loss is random, does not depend on the weights
+                or cannot be differentiated twice.
+            RuntimeError: the optimizer is being watched already.
+        """
+        if self._hook is not None:
+            raise RuntimeError("this monitor is watching already; make another for a second training")
+        refuse_nan(self._parameters)
+        with self._measuring():
+            self._objective.check()
+            hessian = HessianOperator.at(self._objective.point())
+            hessian.matvec(torch.zeros(hessian.size))  # raises where there is no second derivative
+        self._hook = self._optimizer.register_step_post_hook(self._after_step)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Watch no longer; an exception passes through."""
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    def measure(self) -> SharpnessRow:
+        """Measure now, whatever the schedule says.
+
+        Raises:
+            ValueError: an adaptive optimizer has taken no step yet, so that it has no preconditioner.
+        """
+        started = time.perf_counter()
+        with self._measuring():
+            sharpness = self._tracker.measure()
+            loss = self._loss()
+        seconds = time.perf_counter() - started
+        edges = edges_of(self._optimizer, self._parameters.values())
+        measured = row(self._step, loss, sharpness, edges, mode=self._mode, seconds=seconds)
+        self._rows.append(measured)
+        for sink in self._sinks:
+            sink(measured)
+        return measured
+
+    def _after_step(self, *_: object) -> None:
+        self._step += 1
+        ended = bool(self._rows) and self._rows[-1].diverged
+        if not ended and self._every(self._step):
+            self.measure()
+
+    @contextmanager
+    def _measuring(self) -> Iterator[None]:
+        device = next(iter(self._parameters.values())).device
+        with ExitStack() as stack:
+            stack.enter_context(plain_arithmetic(device))
+            if self._mode == "eval":
+                stack.enter_context(evaluation_mode(self._model))
+            yield
+
+    def _loss(self) -> float:
+        point = self._objective.point()
+        return float(point.mean(lambda piece: point.piece_loss(piece).detach()))
+
+
+def _refuse(loss: object, every: object, sinks: object, mode: str) -> None:
+    """Check what the tracker does not.
+
+    Raises:
+        TypeError: the loss, the schedule or a sink cannot be called.
+        ValueError: the mode is another.
+    """
+    refuse_no_schedule(every)
+    if not callable(loss):
+        raise TypeError(
+            f"loss is a {type(loss).__name__}; give a callable loss(model(inputs), targets), such as "
+            "torch.nn.functional.cross_entropy"
+        )
+    if not isinstance(sinks, Sequence) or not all(map(callable, sinks)):
+        raise TypeError(f"sinks={sinks!r} is not allowed; give a list of callables that take a row")
+    if mode not in MODES:
+        raise ValueError(f"mode={mode!r} is not allowed; give {' or '.join(map(repr, MODES))}")
