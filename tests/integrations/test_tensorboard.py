@@ -1,0 +1,45 @@
+import math
+import sys
+
+import pytest
+from monitored import train
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
+
+from lastbit.integrations import TensorBoard
+
+
+def read(directory):
+    events = EventAccumulator(str(directory))
+    events.Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_the_event_file_holds_every_scalar_of_every_row(tmp_path):
+    with TensorBoard(tmp_path) as sink:
+        rows = train(sink)
+    scalars = read(tmp_path)
+    assert set(scalars) == {f"sharpness/{name}" for name in rows[0].scalars()}
+    for name in rows[0].scalars():
+        assert [step for step, _ in scalars[f"sharpness/{name}"]] == [2, 4, 6]
+        for row, (_, value) in zip(rows, scalars[f"sharpness/{name}"], strict=True):
+            assert value == pytest.approx(row.scalars()[name], rel=1e-6, nan_ok=True)
+    assert math.isnan(scalars["sharpness/normalised"][-1][1])
+
+
+def test_a_row_is_in_the_file_before_the_writer_is_closed_and_a_given_writer_stays_open(tmp_path):
+    writer = SummaryWriter(str(tmp_path))
+    with TensorBoard(writer) as sink:
+        train(sink)
+        assert len(read(tmp_path)["sharpness/sharpness"]) == 3
+    writer.add_scalar("still open", 1.0)
+    writer.close()
+    assert "still open" in read(tmp_path)
+
+
+def test_a_missing_tensorboard_is_one_clear_line(tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ModuleNotFoundError, match=r"tensorboard is not installed; pip install 'lastbit\[tensorboard\]"):
+        TensorBoard(tmp_path)
