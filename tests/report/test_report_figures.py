@@ -101,15 +101,15 @@ def test_accuracy_says_both_spreads_and_draws_each_finished_run():
     figure = accuracy_figure(make_study())
     assert figure.title == "The last bit moves test accuracy by 0.14 points; batch order moves it by 0.37 points"
     assert "± one sampling error (0.85 points) around the k=1 run" in figure.note
-    drawn = {(row["noise"], row["seed"]): row["accuracy"] for row in figure.rows}
+    drawn = {(row["noise"], row["seed"]): row["value"] for row in figure.rows}
     assert drawn == {(f"k={k}", seed): 80 + seed + k / 100 for k in (1, 3, 5) for seed in (1, 2)}
 
 
 def test_the_bars_are_one_sampling_error_around_the_first_noise():
     bars, _ = accuracy_figure(make_study()).spec()["layer"]
     assert {"filter": {"field": "noise", "equal": "k=1"}} in bars["transform"]
-    assert {"calculate": "datum.accuracy - 0.854", "as": "low"} in bars["transform"]
-    assert {"calculate": "datum.accuracy + 0.854", "as": "high"} in bars["transform"]
+    assert {"calculate": "datum.value - 0.854", "as": "low"} in bars["transform"]
+    assert {"calculate": "datum.value + 0.854", "as": "high"} in bars["transform"]
 
 
 def test_a_diverged_run_has_no_point():

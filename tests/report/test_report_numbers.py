@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.report.numbers import accuracy, interval, joined, percent, plain, points, scientific, scientific_range
+from lastbit.report.numbers import joined, number, percent, plain, points, scientific, scientific_range, spread
 
 
-def test_accuracies_have_two_decimals_and_missing_ones_a_dash():
-    assert [accuracy(value) for value in (93.364, 82.39999999999999, 100.0, None)] == ["93.36", "82.40", "100.00", "–"]
+def test_numbers_have_their_decimals_and_missing_ones_a_dash():
+    assert [number(value, 2) for value in (93.364, 82.39999999999999, 100.0, None)] == ["93.36", "82.40", "100.00", "–"]
 
 
 def test_a_spread_that_is_not_zero_never_reads_as_zero():
@@ -45,9 +45,9 @@ def test_a_range_names_its_ends_once_where_they_agree():
     assert scientific_range([0.121, 0.119]) == "1.2e-1"
 
 
-def test_an_interval_has_both_ends():
-    assert interval({"std": 0.14, "lower": 0.098, "upper": 0.2613}) == "0.10 to 0.26"
-    assert interval(None) == "–"
+def test_a_spread_has_the_decimals_of_its_metric():
+    assert [spread(value, 4) for value in (0.0, 0.00004, 0.00006, 0.12345)] == ["0.0000", "<0.0001", "0.0001", "0.1235"]
+    assert [spread(value, 0) for value in (0.0, 0.4, 3.6)] == ["0", "<1", "4"]
 
 
 @pytest.mark.parametrize(

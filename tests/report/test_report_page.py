@@ -124,7 +124,7 @@ def test_the_verdict_comes_before_everything_else():
         "Controls passed",
         "The verdict of other.",
         "What was asked",
-        "Test accuracies lie",
+        "test accuracy lies",
     ]
     places = [text.index(words) for words in order]
     assert places == sorted(places)

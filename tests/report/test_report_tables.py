@@ -23,7 +23,7 @@ def test_table_one_has_each_number_in_its_place():
         ("last-bit noise, over all seeds", "0.14", "9"),
         ("batch order, over all noises", "0.37", "2.6"),
     ]
-    assert table.title == "Test accuracies lie between 81.01 and 82.05 %"
+    assert table.title == "The runs’ test accuracy lies between 81.01 and 82.05 %"
     assert "ddof 1" in table.note
     assert "95 % chi-square" in table.note
 
@@ -36,14 +36,14 @@ def test_a_diverged_run_says_where_and_an_unfinished_one_that_it_is():
 
 def test_too_few_runs_leave_dashes():
     table = accuracy_table(make_empty_study())
-    assert table.title == "No run has a test accuracy"
+    assert table.title == "No run has a value of test accuracy"
     assert table.per_seed == [Deviation("–", "too few runs")]
     assert [row.dof for row in table.pooled] == ["–", "–"]
 
 
 def test_every_run_has_a_row():
     rows = trial_rows(make_study(trials=[make_trial(1, 1), DIVERGED]))
-    assert [(row.seed, row.noise, row.outcome, row.accuracy) for row in rows] == [
+    assert [(row.seed, row.noise, row.outcome, row.value) for row in rows] == [
         ("1", "k=1", "finished", "81.01"),
         ("2", "k=3", "diverged at step 1,040", "–"),
     ]

@@ -11,7 +11,9 @@ ResultsJson = Mapping[str, Any]  # as `results.json` holds them
 
 def show(results: ResultsJson, console: Console) -> None:
     """Print the paper's Table 1 for a study, what its controls said, and the verdict."""
-    console.print(f"{results['name']}: test accuracy in percent, STD with ddof 1")
+    metric = results["metric"]
+    unit = " in percent" if metric["unit"] == "percent" else ""
+    console.print(f"{results['name']}: {metric['label']}{unit}, STD with ddof 1")
     console.print(_table(results))
     console.print(_controls(results))
     console.print(results["verdict"], style="bold")
@@ -24,23 +26,23 @@ def _table(results: ResultsJson) -> Table:
     for name in (*(f"seed {seed}" for seed in results["seeds"]), "STD"):
         table.add_column(name, justify="right")
     found = {(trial["noise"], trial["seed"]): trial for trial in results["trials"]}
-    spreads = results["std"]
+    spreads, metric = results["std"], results["metric"]
     for noise in results["noises"]:
-        cells = [_accuracy(found.get((noise, seed))) for seed in results["seeds"]]
-        table.add_row(noise, *cells, _std(spreads["seed"]["per_noise"][noise]))
+        cells = [_value(found.get((noise, seed)), metric) for seed in results["seeds"]]
+        table.add_row(noise, *cells, _std(spreads["seed"]["per_noise"][noise], metric))
     table.add_section()
-    table.add_row("STD", *(_std(spreads["noise"]["per_seed"][str(seed)]) for seed in results["seeds"]), "")
+    table.add_row("STD", *(_std(spreads["noise"]["per_seed"][str(seed)], metric) for seed in results["seeds"]), "")
     return table
 
 
-def _accuracy(trial: Mapping[str, Any] | None) -> str:
-    if trial is None or trial["test_accuracy"] is None:
+def _value(trial: Mapping[str, Any] | None, metric: Mapping[str, Any]) -> str:
+    if trial is None or trial[metric["name"]] is None:
         return "–" if trial is None or trial["diverged_at"] is None else "diverged"
-    return f"{trial['test_accuracy']:.2f}"
+    return f"{trial[metric['name']]:.{metric['decimals']}f}"
 
 
-def _std(spread: Mapping[str, float] | None) -> str:
-    return "–" if spread is None else f"{spread['std']:.2f}"
+def _std(spread: Mapping[str, float] | None, metric: Mapping[str, Any]) -> str:
+    return "–" if spread is None else f"{spread['std']:.{metric['decimals']}f}"
 
 
 def _controls(results: ResultsJson) -> str:

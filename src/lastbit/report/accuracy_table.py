@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lastbit.report.numbers import MISSING, accuracy, interval, points
+from lastbit.report.metric import Metric, metric_of
+from lastbit.report.numbers import MISSING
 from lastbit.report.stored import Row, Study, trials_by_place
 from lastbit.report.trials_table import outcome
 
@@ -38,46 +39,55 @@ class AccuracyTable:
 
 
 def accuracy_table(study: Study) -> AccuracyTable:
-    """Lay out a study's test accuracies."""
-    trials, seeds, std = trials_by_place(study), study["seeds"], study["std"]
+    """Lay out the metric of a study's runs, by custom their test accuracies."""
+    trials, seeds, std, metric = trials_by_place(study), study["seeds"], study["std"], metric_of(study)
     rows = [
-        (noise, [cell(trials.get((noise, seed))) for seed in seeds], _deviation(std["seed"]["per_noise"].get(noise)))
+        (
+            noise,
+            [cell(trials.get((noise, seed)), metric) for seed in seeds],
+            _deviation(std["seed"]["per_noise"].get(noise), metric),
+        )
         for noise in study["noises"]
     ]
-    per_seed = [_deviation(std["noise"]["per_seed"].get(str(seed))) for seed in seeds]
-    return AccuracyTable([str(seed) for seed in seeds], rows, per_seed, _pooled(std), _title(study), _note(std))
+    per_seed = [_deviation(std["noise"]["per_seed"].get(str(seed)), metric) for seed in seeds]
+    return AccuracyTable(
+        [str(seed) for seed in seeds], rows, per_seed, _pooled(std, metric), _title(study, metric), _note(std, metric)
+    )
 
 
-def cell(trial: Row | None) -> str:
-    """What a trial came to: its accuracy, or the step where it diverged."""
+def cell(trial: Row | None, metric: Metric) -> str:
+    """What a trial came to: its value, or the step where it diverged."""
     if trial is None:
         return "not finished"
-    return accuracy(trial["test_accuracy"]) if trial["diverged_at"] is None else outcome(trial)
+    return metric.value(metric.of(trial)) if trial["diverged_at"] is None else outcome(trial)
 
 
-def _deviation(found: dict[str, Any] | None) -> Deviation:
-    return Deviation(MISSING, "too few runs") if found is None else Deviation(points(found["std"]), interval(found))
+def _deviation(found: dict[str, Any] | None, metric: Metric) -> Deviation:
+    if found is None:
+        return Deviation(MISSING, "too few runs")
+    return Deviation(metric.spread(found["std"]), metric.interval(found))
 
 
-def _pooled(std: dict[str, Any]) -> list[Pooled]:
-    labels = {"noise": "last-bit noise, over all seeds", "seed": "batch order, over all noises"}
+def _pooled(std: dict[str, Any], metric: Metric) -> list[Pooled]:
+    labels = {"noise": "last-bit noise, over all seeds", "seed": f"{metric.order}, over all noises"}
     return [
-        Pooled(label, _deviation(found), f"{found['dof']:.1f}".removesuffix(".0") if found else MISSING)
+        Pooled(label, _deviation(found, metric), f"{found['dof']:.1f}".removesuffix(".0") if found else MISSING)
         for source, label in labels.items()
         for found in [std[source]["pooled"]]
     ]
 
 
-def _title(study: Study) -> str:
-    found = [trial["test_accuracy"] for trial in study["trials"] if trial["test_accuracy"] is not None]
+def _title(study: Study, metric: Metric) -> str:
+    found = [value for trial in study["trials"] if (value := metric.of(trial)) is not None]
     if not found:
-        return "No run has a test accuracy"
-    return f"Test accuracies lie between {accuracy(min(found))} and {accuracy(max(found))} %"
+        return f"No run has a value of {metric.label}"
+    low, high = metric.value(min(found)), metric.value(max(found))
+    return f"The runs’ {metric.label} lies between {low} and {high}{metric.sign}"
 
 
-def _note(std: dict[str, Any]) -> str:
+def _note(std: dict[str, Any], metric: Metric) -> str:
+    unit, points = (" in percent", " in percentage points") if metric.is_percentage else ("", "")
     return (
-        "Test accuracy in percent at the end of training. A row has one noise, a column one seed of the batch order. "
-        f"STD is the standard deviation in percentage points (ddof {std['ddof']}), below it its {std['interval']} "
-        "interval."
+        f"{metric.capital}{unit} at the end of training. A row has one noise, a column one seed of the {metric.order}. "
+        f"STD is the standard deviation{points} (ddof {std['ddof']}), below it its {std['interval']} interval."
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lastbit.report.metric import metric_of
 from lastbit.report.numbers import MISSING, points
 from lastbit.report.stored import Study
 
@@ -24,7 +25,7 @@ def churn_table(study: Study) -> ChurnTable:
         (label, points(found["mean"]), points(found["largest"]), str(found["pairs"]))
         if found is not None
         else (label, MISSING, MISSING, "0")
-        for label, found in (("the last bit only", noise), ("batch order", seed))
+        for label, found in (("the last bit only", noise), (metric_of(study).order, seed))
     ]
     note = (
         "Churn is the share of test examples, in percent, to which two trained networks give different labels. "
@@ -34,8 +35,8 @@ def churn_table(study: Study) -> ChurnTable:
 
 
 def _title(study: Study) -> str:
-    noise, seed = study["churn"]["noise"], study["churn"]["seed"]
+    noise, seed, metric = study["churn"]["noise"], study["churn"]["seed"], metric_of(study)
     if noise is None:
-        return f"Batch order changes {points(seed['mean'])} % of the predictions"
-    order = f", batch order {points(seed['mean'])} %" if seed is not None else ""
+        return f"{metric.capital_order} changes {points(seed['mean'])} % of the predictions"
+    order = f", {metric.order} {points(seed['mean'])} %" if seed is not None else ""
     return f"The last bit changes {points(noise['mean'])} % of the predictions{order}"

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from lastbit.report.numbers import MISSING, percent, points, scientific
+from lastbit.report.metric import metric_of
+from lastbit.report.numbers import MISSING, percent, scientific
 from lastbit.report.stored import Study, roundoff_exponent
 
 
@@ -11,7 +12,7 @@ class GradientTable:
     """The table as it is shown."""
 
     title: str
-    rows: list[tuple[str, str, str]]  # source, relative gradient error, standard deviation of test accuracy
+    rows: list[tuple[str, str, str]]  # source, relative gradient error, standard deviation of the metric
     note: str
 
 
@@ -31,11 +32,11 @@ def _title(study: Study) -> str:
     share = study["std"]["noise_over_seed"]
     if exponent is None or fluctuation is None or share is None:
         return "How large the gradient's error is, and what it does"
-    small = f"2^{exponent}"
+    small, label = f"2^{exponent}", metric_of(study).label
     if share["value"] == 0:
-        return f"A relative gradient error of {small} does not move test accuracy, one of {fluctuation:.2f} does"
+        return f"A relative gradient error of {small} does not move {label}, one of {fluctuation:.2f} does"
     return (
-        f"A relative gradient error of {small} moves test accuracy {percent(share['value'])} as far as one of "
+        f"A relative gradient error of {small} moves {label} {percent(share['value'])} as far as one of "
         f"{fluctuation:.2f}"
     )
 
@@ -60,4 +61,4 @@ def _roundoff(study: Study) -> str:
 
 def _std(study: Study, source: str) -> str:
     pooled = study["std"][source]["pooled"]
-    return MISSING if pooled is None else points(pooled["std"])
+    return MISSING if pooled is None else metric_of(study).spread(pooled["std"])

@@ -2,19 +2,24 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
 MISSING = "–"
 
 
-def accuracy(value: float | None) -> str:
-    """A percentage with two decimals: `93.36`."""
-    return MISSING if value is None else f"{value:.2f}"
+def number(value: float | None, decimals: int) -> str:
+    """A number with so many decimals: `93.36`."""
+    return MISSING if value is None else f"{value:.{decimals}f}"
+
+
+def spread(value: float | None, decimals: int) -> str:
+    """A spread with so many decimals, and `<0.01` where these would hide that it is not zero."""
+    least = 10.0**-decimals
+    return f"<{least:.{decimals}f}" if value is not None and 0 < value < least / 2 else number(value, decimals)
 
 
 def points(value: float | None) -> str:
-    """A spread in percentage points: two decimals, and `<0.01` where these would hide that it is not zero."""
-    return "<0.01" if value is not None and 0 < value < 0.005 else accuracy(value)
+    """A percentage, or a spread of one in percentage points, with two decimals."""
+    return spread(value, 2)
 
 
 def percent(share: float) -> str:
@@ -41,11 +46,6 @@ def scientific_range(values: Iterable[float]) -> str:
     present = list(values)
     low, high = scientific(min(present)), scientific(max(present))
     return low if low == high else f"between {low} and {high}"
-
-
-def interval(spread: dict[str, Any] | None) -> str:
-    """The 95 % interval of a stored spread or share of spreads, in its own unit: `0.10 to 0.26`."""
-    return MISSING if spread is None else f"{points(spread['lower'])} to {points(spread['upper'])}"
 
 
 def plain(value: object) -> str:

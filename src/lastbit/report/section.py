@@ -9,6 +9,7 @@ from lastbit.report.churn_table import ChurnTable, churn_table
 from lastbit.report.figure import Figure
 from lastbit.report.figures import study_figures
 from lastbit.report.gradient_table import GradientTable, gradient_table
+from lastbit.report.metric import Metric, metric_of
 from lastbit.report.settings_table import facts, flat_settings
 from lastbit.report.stored import Study, distinct_names
 from lastbit.report.trials_table import TrialRow, trial_rows
@@ -22,6 +23,7 @@ class Section:
     name: str
     description: str
     verdict: str
+    metric: Metric
     standings: list[Standing]
     done: str
     facts: list[tuple[str, str]]
@@ -50,6 +52,7 @@ def _section(study: Study, *, name: str, anchor: str, studies: int) -> Section:
         name=name,
         description=str(study["settings"].get("description") or "").rstrip("."),
         verdict=str(study["verdict"]),
+        metric=metric_of(study),
         standings=standings(study),
         done=what_was_done(study),
         facts=facts(study),

@@ -6,6 +6,7 @@ import altair as alt
 
 from lastbit.report.figure import ROWS, Figure
 from lastbit.report.look import colours
+from lastbit.report.metric import Metric, metric_of
 from lastbit.report.numbers import percent
 from lastbit.report.stored import Study
 
@@ -15,18 +16,19 @@ _ROW = 56  # pixels for each source
 
 def spread_figure(study: Study) -> Figure:
     """Pooled standard deviations of test accuracy with their intervals."""
-    rows = _rows(study)
+    metric = metric_of(study)
+    rows = _rows(study, metric)
     if not rows:
         return Figure(
             NAME, "No spread to draw", "A spread needs at least two finished runs that share a seed or a noise."
         )
-    return Figure(NAME, _title(study), _note(study), _draw(rows), rows, height=_ROW * len(rows))
+    return Figure(NAME, _title(study, metric), _note(study), _draw(rows, metric), rows, height=_ROW * len(rows))
 
 
-def _rows(study: Study) -> list[dict[str, Any]]:
+def _rows(study: Study, metric: Metric) -> list[dict[str, Any]]:
     found = {
         "last-bit noise": study["std"]["noise"]["pooled"],
-        "batch order": study["std"]["seed"]["pooled"],
+        metric.order: study["std"]["seed"]["pooled"],
         "test-set sampling": study["sampling_error"],
     }
     return [
@@ -36,15 +38,15 @@ def _rows(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def _title(study: Study) -> str:
+def _title(study: Study, metric: Metric) -> str:
     share = study["std"]["noise_over_seed"]
     if share is None:
-        return "How far test accuracy spreads"
+        return f"How far {metric.label} spreads"
     if share["value"] == 0:
-        return "Last-bit noise makes none of the spread of test accuracy that batch order makes"
+        return f"Last-bit noise makes none of the spread of {metric.label} that {metric.order} makes"
     low, high = percent(share["lower"]).removesuffix(" %"), percent(share["upper"])
     return (
-        f"Last-bit noise alone makes {percent(share['value'])} of the spread that batch order makes "
+        f"Last-bit noise alone makes {percent(share['value'])} of the spread that {metric.order} makes "
         f"(95 % interval {low} to {high})"
     )
 
@@ -57,14 +59,15 @@ def _note(study: Study) -> str:
     )
 
 
-def _draw(rows: list[dict[str, Any]]) -> alt.LayerChart:
+def _draw(rows: list[dict[str, Any]], metric: Metric) -> alt.LayerChart:
     sources = [row["source"] for row in rows]
-    axis = alt.Axis(title="STD of test accuracy (points)", tickCount=6)
+    unit = " (points)" if metric.is_percentage else ""
+    axis = alt.Axis(title=f"STD of {metric.label}{unit}", tickCount=6)
     base = alt.Chart(ROWS).encode(
         y=alt.Y("source:N", sort=sources, axis=alt.Axis(title=None, grid=False)),
         color=alt.Color("source:N", scale=colours(sources), legend=None),
     )
-    numbers = [alt.Tooltip(f"{field}:Q", format=".2f") for field in ("std", "lower", "upper")]
+    numbers = [alt.Tooltip(f"{field}:Q", format=f".{metric.decimals}f") for field in ("std", "lower", "upper")]
     dots = base.mark_point(filled=True, size=140, opacity=1).encode(
         x=alt.X("std:Q", scale=alt.Scale(zero=True), axis=axis), tooltip=["source:N", *numbers]
     )

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from lastbit.report.numbers import MISSING, accuracy
+from lastbit.report.metric import Metric, metric_of
+from lastbit.report.numbers import MISSING
 from lastbit.report.stored import Row, Study, noise_label
 
 
@@ -13,7 +14,7 @@ class TrialRow:
     seed: str
     noise: str
     outcome: str  # `finished`, or `diverged at step 40`
-    accuracy: str
+    value: str  # of the study's metric
     train_loss: str
     test_loss: str
     identity: str
@@ -22,7 +23,8 @@ class TrialRow:
 
 def trial_rows(study: Study) -> list[TrialRow]:
     """A study's runs in the stored order: seed by seed."""
-    return [_row(trial) for trial in study["trials"]]
+    metric = metric_of(study)
+    return [_row(trial, metric) for trial in study["trials"]]
 
 
 def outcome(trial: Row) -> str:
@@ -31,12 +33,12 @@ def outcome(trial: Row) -> str:
     return "finished" if step is None else f"diverged at step {step:,}"
 
 
-def _row(trial: Row) -> TrialRow:
+def _row(trial: Row, metric: Metric) -> TrialRow:
     return TrialRow(
         seed=str(trial["seed"]),
         noise=noise_label(trial),
         outcome=outcome(trial),
-        accuracy=accuracy(trial["test_accuracy"]),
+        value=metric.value(metric.of(trial)),
         train_loss=_loss(trial.get("train_loss")),
         test_loss=_loss(trial.get("test_loss")),
         identity=str(trial["id"]),

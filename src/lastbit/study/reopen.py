@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lastbit.noise import noise_from_json
+from lastbit.study.metric import Metric
 from lastbit.study.recorder import Recorder
 from lastbit.study.store import Store
 from lastbit.study.study import Study
@@ -25,6 +26,8 @@ def reopen(directory: Path) -> Study:
             name=description["name"],
             settings=description["settings"],
             controlled=description["controlled"],
+            metric=Metric(**description["metric"]),
+            seed_decides=description["seed_decides"],
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{directory / 'study.json'} does not describe a study ({error!r}): it was altered") from None

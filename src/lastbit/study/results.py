@@ -13,6 +13,7 @@ from lastbit.study.correctness import correctness
 from lastbit.study.distances import Churn, Distance, layer_medians, noise_churn, seed_churn, weight_distances
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
+from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.power import between_recipes
 from lastbit.study.spread import (
     Share,
@@ -28,16 +29,17 @@ from lastbit.study.spread import (
 from lastbit.study.variance_split import VarianceSplit, variance_split
 from lastbit.study.verdict import Evidence, verdict
 
-ACCURACY = "test_accuracy"
-FORMAT = 1  # of the JSON, raised when its meaning changes
+FORMAT = 2  # of the JSON, raised when its meaning changes
 
 
 @dataclass(frozen=True)
 class Results:
-    """A study's numbers. Accuracies, their spreads and churn are in percent."""
+    """A study's numbers. Spreads are in the metric's unit (percentage points of accuracies), churn is in percent."""
 
     name: str
     settings: Mapping[str, Any]
+    metric: Metric  # of which all spreads are
+    seed_decides: str  # what another seed changes, such as `batch order`
     grid: Grid
     controls: Controls | None  # None where they were not run
     per_noise: list[Spread | None]  # over seeds, one for each noise
@@ -45,7 +47,7 @@ class Results:
     noise: Spread | None  # pooled over seeds
     seed: Spread | None  # pooled over noises
     share: Share | None  # noise.std / seed.std
-    sampling_error: float | None  # of one accuracy, by the finite test set
+    sampling_error: float | None  # of one accuracy, by the finite test set; None for other metrics
     variance: VarianceSplit  # of one accuracy, into test set, batch order and last bit
     noise_churn: Churn | None
     seed_churn: Churn | None
@@ -66,6 +68,10 @@ class Results:
                 largest_distance=max(finite, default=None),
                 diverged=sum(trial.diverged_at is not None for trial in self.grid.stored.values()),
                 kinds_of_arithmetic=len(self.fingerprints),
+                metric=self.metric.label,
+                unit=" points" if self.metric.is_percentage else "",
+                decimals=self.metric.decimals(self.grid.values(self.metric.name)),
+                seed_decides=self.seed_decides,
             )
         )
 
@@ -75,10 +81,12 @@ class Results:
             "format": FORMAT,
             "name": self.name,
             "settings": dict(self.settings),
+            "metric": self._metric_json(),
+            "seed_decides": self.seed_decides,
             "noises": [noise.label for noise in self.grid.noises],
             "seeds": list(self.grid.seeds),
             "controls": None if self.controls is None else dict(self.controls.agree),
-            "trials": list(_trial_rows(self.grid)),
+            "trials": list(_trial_rows(self.grid, self.metric.name)),
             "std": self._std_json(),
             "sampling_error": self.sampling_error,
             "variance": self.variance.as_json(),
@@ -92,11 +100,16 @@ class Results:
             "verdict": self.verdict,
         }
 
+    def _metric_json(self) -> dict[str, Any]:
+        decimals = self.metric.decimals(self.grid.values(self.metric.name))
+        unit = "percent" if self.metric.is_percentage else None
+        return {"name": self.metric.name, "label": self.metric.label, "unit": unit, "decimals": decimals}
+
     def _std_json(self) -> dict[str, Any]:
         seeds = zip(self.grid.seeds, self.per_seed, strict=True)
         noises = zip(self.grid.noises, self.per_noise, strict=True)
         return {
-            "unit": "percent",
+            "unit": "percent" if self.metric.is_percentage else None,
             "ddof": 1,
             "interval": "95 % chi-square",
             "noise": {
@@ -117,6 +130,8 @@ def collect(
     name: str,
     settings: Mapping[str, Any],
     controls: Controls | None,
+    metric: Metric = TEST_ACCURACY,
+    seed_decides: str = "batch order",
 ) -> Results:
     """Compute a study's results.
 
@@ -125,11 +140,15 @@ def collect(
         name: of the study.
         settings: of the training.
         controls: as they came out, or None where they were not run.
+        metric: the number of each run that is compared.
+        seed_decides: what another seed changes.
     """
-    table, examples = grid.values(ACCURACY), _examples(grid)
+    table, examples = grid.values(metric.name), _examples(grid) if metric.is_percentage else None
     return Results(
         name=name,
         settings=settings,
+        metric=metric,
+        seed_decides=seed_decides,
         grid=grid,
         controls=controls,
         per_noise=[spread(row) for row in table],
@@ -138,7 +157,7 @@ def collect(
         seed=seed_spread(table),
         share=noise_share(table),
         sampling_error=_sampling_error(table, examples),
-        variance=variance_split(table, correctness(grid), examples=examples),
+        variance=variance_split(table, correctness(grid) if metric.is_percentage else None, examples=examples),
         noise_churn=noise_churn(grid),
         seed_churn=seed_churn(grid),
         distances=weight_distances(grid),
@@ -171,7 +190,7 @@ def _distinct(fingerprints: list[Fingerprint]) -> list[Fingerprint]:
     return [found for i, found in enumerate(fingerprints) if found not in fingerprints[:i]]
 
 
-def _trial_rows(grid: Grid) -> Iterator[dict[str, Any]]:
+def _trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:
     for (i, j), trial in sorted(grid.stored.items(), key=lambda item: (item[0][1], item[0][0])):
         last = {name: value for row in trial.metrics for name, value in row.items()}
         yield {
@@ -182,7 +201,7 @@ def _trial_rows(grid: Grid) -> Iterator[dict[str, Any]]:
             "status": trial.status,
             "diverged_at": trial.diverged_at,
             **last,
-            ACCURACY: trial.final(ACCURACY),
+            metric: trial.final(metric),
         }
 
 

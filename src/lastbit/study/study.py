@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from lastbit.noise import Noise
 from lastbit.study.controls import Controls, ControlsFailedError
 from lastbit.study.execute import Outcome, TrainFunction, run_trial
 from lastbit.study.grid import Grid
-from lastbit.study.results import ACCURACY, Results, collect
+from lastbit.study.metric import TEST_ACCURACY, Metric
+from lastbit.study.results import Results, collect
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
 
@@ -44,6 +46,8 @@ class Study:
         settings: plain JSON that identifies the training besides seed and noise. By default `train.settings`, else
             the function's qualified name.
         controlled: run the controls and refuse to go on where they fail.
+        metric: what is logged under its name at the end of each run is what table, verdict and page compare.
+        seed_decides: what another seed changes, in a word for people.
 
     Raises:
         ValueError: no noise, no seed, or one twice.
@@ -59,6 +63,8 @@ class Study:
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
         controlled: bool = True,
+        metric: Metric = TEST_ACCURACY,
+        seed_decides: str = "batch order",
     ) -> None:
         self.noises, self.seeds, self.controlled = tuple(noises), tuple(seeds), controlled
         _check_distinct("noise", [noise.label for noise in self.noises])
@@ -66,6 +72,7 @@ class Study:
         self.train = train
         self.settings = dict(settings if settings is not None else _own_settings(train))
         self.name = name or str(self.settings.get("name", "study"))
+        self.metric, self.seed_decides = metric, seed_decides
         self.store = Store(Path(out))
 
     def trials(self) -> list[Trial]:
@@ -134,15 +141,22 @@ class Study:
 
     def results(self) -> Results:
         """What the stored trials say, complete or not."""
-        return collect(self.grid(), name=self.name, settings=self.settings, controls=self.controls())
+        return collect(
+            self.grid(),
+            name=self.name,
+            settings=self.settings,
+            controls=self.controls(),
+            metric=self.metric,
+            seed_decides=self.seed_decides,
+        )
 
-    def table(self, metric: str = ACCURACY) -> pl.DataFrame:
+    def table(self, metric: str | None = None) -> pl.DataFrame:
         """The paper's Table 1: a row for each noise, a column for each seed, STD (ddof 1) of rows and columns.
 
         Args:
-            metric: a name given to `log`; its last value counts.
+            metric: a name given to `log`, whose last value counts; by default the study's own metric.
         """
-        return self.grid().frame(metric)
+        return self.grid().frame(metric or self.metric.name)
 
     def report(self, path: str | Path) -> None:
         """Draw the study's page from what is stored.
@@ -182,6 +196,8 @@ class Study:
             "noises": [noise.as_json() for noise in self.noises],
             "seeds": list(self.seeds),
             "controlled": self.controlled,
+            "metric": asdict(self.metric),
+            "seed_decides": self.seed_decides,
         }
 
 

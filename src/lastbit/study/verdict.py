@@ -8,7 +8,7 @@ from lastbit.study.spread import Share, Spread, least_difference
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the verdict rests on; spreads are in percentage points."""
+    """What the verdict rests on; spreads are in the metric's unit."""
 
     controls: Controls | None  # None where they were not run
     noise: Spread | None  # by last-bit noise
@@ -17,10 +17,18 @@ class Evidence:
     largest_distance: float | None  # the largest finite RelL1 of any two compared runs; None where none was measured
     diverged: int  # runs
     kinds_of_arithmetic: int  # different fingerprints; one is as it should be
+    metric: str = "test accuracy"  # for people
+    unit: str = " points"  # that follows a number of it
+    decimals: int = 2  # of such a number
+    seed_decides: str = "batch order"
+
+    def number(self, value: float) -> str:
+        """A value or a difference of the metric, without its unit."""
+        return f"{value:.{self.decimals}f}"
 
 
 def verdict(evidence: Evidence) -> str:
-    """Say how much last-bit noise moves test accuracy, and what that makes of small differences.
+    """Say how much last-bit noise moves the metric, and what that makes of small differences.
 
     Doubts come first: controls that failed or were not run, trials on different arithmetic. Diverged trials are named.
     """
@@ -46,18 +54,18 @@ def _mixed(evidence: Evidence) -> str:
 
 def _finding(evidence: Evidence) -> str:
     if evidence.noise is None:
-        return "Too few finished runs to say how far last-bit noise moves test accuracy."
+        return f"Too few finished runs to say how far last-bit noise moves {evidence.metric}."
     if evidence.noise.std == 0:
         return _unmoved(evidence)
     return (
-        f"Last-bit noise moves test accuracy by {evidence.noise.std:.2f} points ({_interval(evidence.noise)})"
-        f"{_compared(evidence)}; between two single runs, differences below "
-        f"{least_difference(evidence.noise):.2f} points mean nothing."
+        f"Last-bit noise moves {evidence.metric} by {evidence.number(evidence.noise.std)}{evidence.unit} "
+        f"({_interval(evidence, evidence.noise)}){_compared(evidence)}; between two single runs, differences below "
+        f"{evidence.number(least_difference(evidence.noise))}{evidence.unit} mean nothing."
     )
 
 
-def _interval(found: Spread) -> str:
-    return f"standard deviation, 95 % interval {found.lower:.2f} to {found.upper:.2f}"
+def _interval(evidence: Evidence, found: Spread) -> str:
+    return f"standard deviation, 95 % interval {evidence.number(found.lower)} to {evidence.number(found.upper)}"
 
 
 def _compared(evidence: Evidence) -> str:
@@ -65,7 +73,8 @@ def _compared(evidence: Evidence) -> str:
         return ""
     share = evidence.share
     return (
-        f", {100 * share.value:.0f} % of what batch order does ({evidence.seed.std:.2f} points; interval of the share "
+        f", {100 * share.value:.0f} % of what {evidence.seed_decides} does "
+        f"({evidence.number(evidence.seed.std)}{evidence.unit}; interval of the share "
         f"{100 * share.lower:.0f} to {100 * share.upper:.0f} %)"
     )
 
@@ -73,8 +82,9 @@ def _compared(evidence: Evidence) -> str:
 def _unmoved(evidence: Evidence) -> str:
     distance, seed = evidence.largest_distance, evidence.seed
     weights = "" if distance is None else f", and the weights moved by no more than RelL1 {_scientific(distance)}"
-    order = "" if seed is None else f" Batch order moves it by {seed.std:.2f} points."
-    return f"Last-bit noise left the test accuracy of every run as it was{weights}.{order}"
+    order = f"{evidence.seed_decides[0].upper()}{evidence.seed_decides[1:]}"
+    moved = "" if seed is None else f" {order} moves it by {evidence.number(seed.std)}{evidence.unit}."
+    return f"Last-bit noise left the {evidence.metric} of every run as it was{weights}.{moved}"
 
 
 def _scientific(value: float) -> str:

@@ -9,11 +9,11 @@ from lastbit.study.comparison.means import MeanTest
 from lastbit.study.comparison.replicates import Replicates, replicates, single_run_design
 from lastbit.study.comparison.side import Runs, Side, sides
 from lastbit.study.correctness import Correctness, Right, correctness
-from lastbit.study.results import ACCURACY
+from lastbit.study.metric import TEST_ACCURACY
 from lastbit.study.spread import least_difference, noise_spread, pooled
 
 
-def compare(a: Runs, b: Runs, *, metric: str = ACCURACY, paired: bool | None = None) -> Comparison:
+def compare(a: Runs, b: Runs, *, metric: str = TEST_ACCURACY.name, paired: bool | None = None) -> Comparison:
     """Compare the final metric of two recipes' runs, and say what the difference is worth.
 
     Runs that share a batch order are not independent: the noises of each seed are averaged, and seeds are what is
@@ -38,7 +38,7 @@ def compare(a: Runs, b: Runs, *, metric: str = ACCURACY, paired: bool | None = N
     studied = one.study is not None or other.study is not None
     return Comparison(
         metric=metric if studied else "",
-        unit="points" if studied and metric == ACCURACY else "",
+        unit="points" if studied and metric == TEST_ACCURACY.name else "",
         a=one,
         b=other,
         doubts=(*doubts(one, other), *_limits(found, test)),
@@ -46,7 +46,7 @@ def compare(a: Runs, b: Runs, *, metric: str = ACCURACY, paired: bool | None = N
         paired=paired_test,
         unpaired=unpaired_test,
         permutation=found.permutation_test(),
-        examples=_by_example(one, other, found, test) if metric == ACCURACY else None,
+        examples=_by_example(one, other, found, test) if metric == TEST_ACCURACY.name else None,
         noise_floor=_noise_floor(one, other),
         design=single_run_design(one, other, found),
     )

@@ -1,0 +1,70 @@
+import json
+
+import numpy as np
+import pytest
+import toy_training
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lastbit as lb
+from lastbit.study.metric import TEST_ACCURACY, Metric
+
+LOSS = Metric("loss", "training loss")
+
+
+@pytest.mark.parametrize(
+    ("values", "decimals"),
+    [
+        ([[0.5, 0.5 + 3e-4]], 5),  # STD 2.1e-4: two digits of it
+        ([[1200.0, 1260.0]], 0),
+        ([[0.25, 0.25], [0.25, np.nan]], 4),  # nothing varies: four digits of the value
+        ([[123.4]], 1),
+        ([[np.nan, np.nan]], 1),
+        ([[0.0]], 1),
+        ([[1e-30, 3e-30]], 15),
+    ],
+)
+def test_decimals_show_two_digits_of_what_varies(values, decimals):
+    assert LOSS.decimals(np.array(values)) == decimals
+    assert TEST_ACCURACY.decimals(np.array(values)) == 2
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=8), st.floats(1e-3, 1e3))
+def test_the_spread_never_reads_as_zero(values, scale):
+    table = scale * np.array([values])
+    std = table.std(ddof=1)
+    if std > 1e-12:
+        assert f"{std:.{LOSS.decimals(table)}f}".strip("0.") != ""
+
+
+def test_a_study_compares_the_metric_it_is_told_to(tmp_path):
+    options = {"noises": [lb.Scale(1), lb.Scale(3)], "seeds": (1, 2), "metric": LOSS, "seed_decides": "the seed"}
+    study = lb.Study(tmp_path, toy_training.train, **options)
+    results = study.run()
+    stored = json.loads((tmp_path / "study.json").read_text())
+    assert stored["metric"] == {"name": "loss", "label": "training loss", "is_percentage": False}
+    rows = results.as_json()
+    losses = {(row["noise"], row["seed"]): row["loss"] for row in rows["trials"]}
+    assert len(set(losses.values())) > 2
+    per_seed = [np.std([losses["k=1", seed], losses["k=3", seed]], ddof=1) for seed in (1, 2)]
+    assert rows["std"]["noise"]["pooled"]["std"] == pytest.approx(np.sqrt(np.mean(np.square(per_seed))))
+    assert rows["metric"]["name"] == "loss"
+    assert rows["metric"]["unit"] is rows["std"]["unit"] is rows["sampling_error"] is None
+    assert "Last-bit noise moves training loss by " in rows["verdict"]
+    assert "of what the seed does (" in rows["verdict"]
+    assert "points" not in rows["verdict"]
+    assert study.table().columns == ["noise", "seed 1", "seed 2", "STD"]
+    assert study.table()["seed 1"][0] == losses["k=1", 1]
+
+
+def test_the_page_speaks_of_the_metric_and_not_of_accuracy(tmp_path):
+    options = {"noises": [lb.Scale(1), lb.Scale(3)], "seeds": (1, 2), "metric": LOSS, "seed_decides": "the seed"}
+    study = lb.Study(tmp_path / "study", toy_training.train, **options)
+    study.run()
+    study.report(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text().split('id="chart-data"')[0]
+    assert "<h3>Training loss: what it comes to</h3>" in page
+    assert "test accuracy" not in page.lower()
+    assert "the seed, over all noises" in page
+    value = study.table()["seed 1"][0]
+    assert f"<td>{value:.{LOSS.decimals(study.grid().values('loss'))}f}</td>" in page
