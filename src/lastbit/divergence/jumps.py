@@ -1,0 +1,40 @@
+"""Jumps: single steps in which the distance between two runs leaps by orders of magnitude."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lastbit.divergence.trend import Series
+
+_NEIGHBOURS = 3  # on each side, whose median growth a step must exceed
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A leap of the distance between two measurements that follow each other."""
+
+    before: int  # step of the last measurement before it
+    step: int  # step of the first after it; `before` + 1 where every step was measured
+    factor: float  # the distance after over the distance before
+
+
+def find_jumps(steps: Series, values: Series, *, factor: float) -> list[int]:
+    """Indices of the values that follow a jump.
+
+    A jump multiplies the distance by `factor` beyond the median growth of the three measurements on each side, so that
+    a fast but steady growth is none.
+
+    Args:
+        steps: increasing, shape (n,).
+        values: natural logarithms of the distance, finite, shape (n,).
+        factor: above 1.
+    """
+    gaps, increments = np.diff(steps), np.diff(values)
+    rates = increments / gaps
+    excess = [increment - gaps[i] * _usual(rates, i) for i, increment in enumerate(increments)]
+    return [i + 1 for i, beyond in enumerate(excess) if beyond >= np.log(factor) and increments[i] >= np.log(factor)]
+
+
+def _usual(rates: Series, place: int) -> float:
+    around = np.concatenate([rates[max(0, place - _NEIGHBOURS) : place], rates[place + 1 : place + 1 + _NEIGHBOURS]])
+    return max(0.0, float(np.median(around))) if len(around) else 0.0
