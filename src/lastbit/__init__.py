@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lastbit import curvature, divergence, noise, pde
     from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker, edge
-    from lastbit.noise import Scale, perturb
+    from lastbit.noise import Order, Rounding, Scale, Ulp, perturb
     from lastbit.schedules import every, log_spaced
     from lastbit.study import Study, local_pool
     from lastbit.study.comparison import compare
 
 __all__ = [
     "HessianOperator",
+    "Order",
+    "Rounding",
     "Scale",
     "SharpnessMonitor",
     "SharpnessTracker",
     "Study",
+    "Ulp",
     "compare",
     "curvature",
     "divergence",
@@ -33,10 +36,13 @@ __all__ = [
 # that the script may still want to set.
 _HOMES = {
     "HessianOperator": "lastbit.curvature",
+    "Order": "lastbit.noise",
+    "Rounding": "lastbit.noise",
     "Scale": "lastbit.noise",
     "SharpnessMonitor": "lastbit.curvature",
     "SharpnessTracker": "lastbit.curvature",
     "Study": "lastbit.study",
+    "Ulp": "lastbit.noise",
     "compare": "lastbit.study.comparison",
     "edge": "lastbit.curvature",
     "every": "lastbit.schedules",

@@ -42,11 +42,11 @@ def test_exactly_the_powers_of_two_are_exact():
     assert [k for k in range(1, 70) if Scale(k).is_exact] == [1, 2, 4, 8, 16, 32, 64]
 
 
-def test_controls_are_exact_noises_to_compare_with_the_baseline():
+def test_controls_are_pairs_of_exact_noises():
     scale = Scale(7)
     assert scale.baseline() == Scale(1)
-    assert scale.controls() == {"repeat": Scale(1), "power_of_two": Scale(2)}
-    assert all(control.is_exact for control in scale.controls().values())
+    assert scale.controls() == {"repeat": (Scale(1), Scale(1)), "power_of_two": (Scale(2), Scale(1))}
+    assert all(noise.is_exact for pair in scale.controls().values() for noise in pair)
 
 
 class OwnSGD(torch.optim.SGD):

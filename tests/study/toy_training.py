@@ -24,7 +24,7 @@ def train(run, *, steps=12, learning_rate=0.5):
     optimizer = lb.perturb(torch.optim.SGD(parameters.values(), lr=learning_rate, momentum=0.9), run.noise)
     order = torch.Generator().manual_seed(run.seed)
     for step in range(1, steps + 1):
-        chosen = torch.randperm(64, generator=order)[:16]
+        chosen = run.noise.arrange(torch.randperm(64, generator=order)[:16], step)
         loss = functional.cross_entropy(
             (inputs[chosen] @ parameters["first"]).relu() @ parameters["last"], labels[chosen]
         )

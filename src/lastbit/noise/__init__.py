@@ -15,8 +15,24 @@ torch's own optimizer, barring underflow, and k and 2 k always agree. They are t
 Tables 4 and 5): where one fails there is another source of noise.
 """
 
+from lastbit.noise.arranged import order_batches
 from lastbit.noise.noise import Noise, noise_from_json
+from lastbit.noise.order import Order
 from lastbit.noise.perturb import install, perturb
+from lastbit.noise.rounding import Rounding
 from lastbit.noise.scale import Scale
+from lastbit.noise.ulp import Ulp
+from lastbit.noise.unperturbed import Unperturbed
 
-__all__ = ["Noise", "Scale", "install", "noise_from_json", "perturb"]
+__all__ = [
+    "Noise",
+    "Order",
+    "Rounding",
+    "Scale",
+    "Ulp",
+    "Unperturbed",
+    "install",
+    "noise_from_json",
+    "order_batches",
+    "perturb",
+]

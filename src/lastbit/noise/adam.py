@@ -9,13 +9,15 @@ from torch import Tensor
 
 from lastbit.noise.descent import descent
 from lastbit.noise.kernels import Kernel, batches, divided, foreach
-from lastbit.noise.perturbed import Closure, Perturbed, evaluate, refuse_unsupported
+from lastbit.noise.perturbed import Closure, Perturbed, Scaling, evaluate, refuse_unsupported
 
 Group = dict[str, Any]
 
 
 class _PerturbedAdamStep(Perturbed):
     """The step of both Adams: theta <- theta - (lr k / bias1) (m / k) / (sqrt(v) / sqrt(bias2) + eps)."""
+
+    noise: Scaling
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:

@@ -5,7 +5,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from lastbit.noise.order import Order
+from lastbit.noise.rounding import Rounding
 from lastbit.noise.scale import Scale
+from lastbit.noise.ulp import Ulp
+from lastbit.noise.unperturbed import Unperturbed
 
 
 @runtime_checkable
@@ -17,6 +21,10 @@ class Noise(Protocol):
         """The noise in a word, for tables."""
 
     @property
+    def source(self) -> str:
+        """What runs with this noise differ in, in words: `last-bit noise`, `summation order`."""
+
+    @property
     def is_exact(self) -> bool:
         """Whether runs with this noise must be bit-identical to the baseline's."""
 
@@ -26,14 +34,26 @@ class Noise(Protocol):
     def baseline(self) -> "Noise":
         """The noise of its kind that changes nothing."""
 
-    def controls(self) -> Mapping[str, "Noise"]:
-        """Noises of its kind that must leave a run bit-identical to the baseline's, by name."""
+    def controls(self) -> "Mapping[str, tuple[Noise, Noise]]":
+        """Pairs of noises whose runs must agree bit for bit, by name; the second is what the first is held against."""
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
-        """Put the noise on this very optimizer; `install` and `perturb` check first and then call this."""
+        """Put the noise on this very optimizer; `install` and `perturb` check first and then call this.
+
+        It has no effect where batches are what the noise acts on.
+        """
+
+    def arrange(self, batch: Any, step: int) -> Any:
+        """A batch, the `step`-th from 0, as the training is to use it: in another order of its samples, or as it is."""
 
 
-_KINDS: dict[str, Callable[..., Noise]] = {"scale": Scale}
+_KINDS: dict[str, Callable[..., Noise]] = {
+    "order": Order,
+    "rounding": Rounding,
+    "scale": Scale,
+    "ulp": Ulp,
+    "unperturbed": Unperturbed,
+}
 
 
 def noise_from_json(data: Mapping[str, Any]) -> Noise:

@@ -13,6 +13,9 @@ def perturb(optimizer: torch.optim.Optimizer, noise: Noise) -> torch.optim.Optim
     groups, closures, hooks, copies and pickles work. It shares its groups and its state with `optimizer`, so what was
     loaded there holds here; step only one of the two.
 
+    `Ulp` and `Rounding` take any optimizer, torch's or a user's, fused, foreach or capturable, with or without a
+    closure. `Scale` takes torch's SGD, Adam and AdamW themselves, with `fused`, `capturable` and `differentiable` off.
+
     Example:
         >>> from lastbit.noise import Scale
         >>> weight = torch.nn.Parameter(torch.ones(2))
@@ -22,13 +25,13 @@ def perturb(optimizer: torch.optim.Optimizer, noise: Noise) -> torch.optim.Optim
         ...
 
     Args:
-        optimizer: `torch.optim.SGD`, `Adam` or `AdamW`, with `fused`, `capturable` and `differentiable` off, and before
-            an lr scheduler is made for it.
+        optimizer: one that the noise takes, before an lr scheduler is made for it.
         noise: for instance `Scale(k=3)`.
 
     Raises:
-        TypeError: `optimizer` is none of these, or `noise` is no noise.
-        ValueError: the optimizer is perturbed already, has an lr scheduler, or has an option that is not supported.
+        TypeError: the noise does not take such an optimizer, or one of the two is something else.
+        ValueError: the optimizer is perturbed already, has an lr scheduler, only wraps another, or has an option or a
+            parameter that is not supported.
     """
     _check(optimizer, noise)
     twin = type(optimizer).__new__(type(optimizer))
@@ -60,6 +63,8 @@ def _check(optimizer: object, noise: object) -> None:
         raise TypeError(f"a noise is put on a torch.optim.Optimizer, got {type(optimizer).__name__}")
     if not isinstance(noise, Noise):
         raise TypeError(f"what is put on an optimizer is a noise such as Scale(k=3), got {noise!r}")
+    if not hasattr(optimizer, "_optimizer_step_post_hooks"):
+        raise ValueError(f"{type(optimizer).__name__} wraps an optimizer: put the noise on the optimizer inside")
     if isinstance(optimizer, Perturbed):
         raise ValueError(f"the optimizer is perturbed already, by {optimizer.noise.label}; perturb torch's own once")
     if "step" in vars(optimizer):

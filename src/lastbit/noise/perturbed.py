@@ -9,16 +9,20 @@ from torch import Tensor
 Closure = Callable[[], Any]
 
 
-class Scaling(Protocol):
-    """What a perturbed step asks of its noise (`Scale` has it)."""
-
-    @property
-    def k(self) -> int:
-        """The divisor of the direction and the factor of the learning rate."""
+class Labelled(Protocol):
+    """What a perturbed optimizer asks of its noise."""
 
     @property
     def label(self) -> str:
         """The noise in a word."""
+
+
+class Scaling(Labelled, Protocol):
+    """What a step that divides and multiplies by k asks of its noise (`Scale` has it)."""
+
+    @property
+    def k(self) -> int:
+        """The divisor of the direction and the factor of the learning rate."""
 
 
 class Perturbed(torch.optim.Optimizer):
@@ -28,7 +32,7 @@ class Perturbed(torch.optim.Optimizer):
     of a perturbed optimizer load into torch's, and torch's into a perturbed one.
     """
 
-    noise: Scaling
+    noise: Labelled
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "noise": self.noise}
@@ -38,7 +42,7 @@ class Perturbed(torch.optim.Optimizer):
         return super().__repr__().replace(f"{name} (", f"{name} (\nNoise: {self.noise.label}", 1)
 
 
-def become(optimizer: torch.optim.Optimizer, twin: type[Perturbed], noise: Scaling) -> None:
+def become(optimizer: torch.optim.Optimizer, twin: type[Perturbed], noise: Labelled) -> None:
     """Turn an optimizer into its perturbed twin where it stands: groups, state, defaults and hooks stay its own."""
     optimizer.__class__ = twin
     optimizer.noise = noise  # type: ignore[attr-defined]

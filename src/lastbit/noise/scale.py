@@ -6,6 +6,7 @@ from numbers import Integral
 import torch
 
 from lastbit.noise.adam import PerturbedAdam, PerturbedAdamW
+from lastbit.noise.of_optimizers import OptimizerNoise
 from lastbit.noise.perturbed import Perturbed, become, refuse_unsupported
 from lastbit.noise.sgd import PerturbedSGD
 
@@ -20,7 +21,7 @@ _TWINS: dict[type[torch.optim.Optimizer], type[Perturbed]] = {
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scale(OptimizerNoise):
     """theta <- theta - (lr k) (d / k): a mathematical no-op that rounds (paper, section 4.1).
 
     Attributes:
@@ -59,9 +60,9 @@ class Scale:
         """The noise that changes nothing, k = 1."""
         return Scale(1)
 
-    def controls(self) -> dict[str, "Scale"]:
-        """Noises that must leave a run bit-identical to the baseline's, by name (paper, appendix B, Tables 4 and 5)."""
-        return {"repeat": Scale(1), "power_of_two": Scale(2)}
+    def controls(self) -> dict[str, tuple["Scale", "Scale"]]:
+        """Pairs that must agree bit for bit (paper, appendix B, Tables 4 and 5): k = 1 twice, and k = 2 with k = 1."""
+        return {"repeat": (Scale(1), Scale(1)), "power_of_two": (Scale(2), Scale(1))}
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
         """Turn torch's SGD, Adam or AdamW into its perturbed twin, in place.
@@ -73,7 +74,9 @@ class Scale:
         twin = _TWINS.get(type(optimizer))
         if twin is None:
             name = f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
-            raise TypeError(f"k perturbs torch.optim.SGD, Adam and AdamW themselves, not {name}")
+            raise TypeError(
+                f"k perturbs torch.optim.SGD, Adam and AdamW themselves, not {name}; Ulp and Rounding take any"
+            )
         for group in optimizer.param_groups:
             refuse_unsupported(group)
         become(optimizer, twin, self)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lastbit.noise.descent import descent
 from lastbit.noise.kernels import Kernel, batches, divided, for_loop
-from lastbit.noise.perturbed import Closure, Perturbed, evaluate, refuse_unsupported
+from lastbit.noise.perturbed import Closure, Perturbed, Scaling, evaluate, refuse_unsupported
 
 Group = dict[str, Any]
 
@@ -21,6 +21,8 @@ class PerturbedSGD(Perturbed, torch.optim.SGD):
     and rounded to that precision where it multiplies. Neither the momentum buffer nor `p.grad` is ever divided.
     Made by `lastbit.noise.perturb`.
     """
+
+    noise: Scaling
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:

@@ -14,9 +14,9 @@ class ControlsFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Controls:
-    """Which control runs agreed with the baseline bit for bit."""
+    """Which control runs agreed bit for bit with those they were held against."""
 
-    agree: Mapping[str, bool]  # name of the control -> whether its digest is the baseline's
+    agree: Mapping[str, bool]  # name of the control -> whether both digests are the same
 
     @property
     def passed(self) -> bool:
@@ -38,4 +38,5 @@ class Controls:
 _MEANING = {
     "repeat": "the same run twice gave different bits",
     "power_of_two": "dividing and multiplying by 2, which rounds nothing, gave different bits",
+    "null": "the noise turned off gave other bits than no noise at all",
 }

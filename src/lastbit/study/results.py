@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lastbit.noise import Noise
 from lastbit.study.controls import Controls
 from lastbit.study.correctness import correctness
 from lastbit.study.distances import Churn, Distance, layer_medians, noise_churn, seed_churn, weight_distances
@@ -56,11 +57,18 @@ class Results:
     fingerprints: list[Fingerprint]  # the different kinds of arithmetic, one is as it should be
 
     @property
+    def source(self) -> str:
+        """What the runs of a seed differ in: `last-bit noise`, `summation order`."""
+        disturbing = [noise for noise in self.grid.noises if not noise.is_exact] or self.grid.noises[:1]
+        return " and ".join(dict.fromkeys(noise.source for noise in disturbing))
+
+    @property
     def verdict(self) -> str:
         """The study in one sentence with numbers."""
         finite = [value for distance in self.distances if isfinite(value := distance.rel_l1.value)]
         return verdict(
             Evidence(
+                source=self.source,
                 controls=self.controls,
                 noise=self.noise,
                 seed=self.seed,
@@ -84,6 +92,7 @@ class Results:
             "metric": self._metric_json(),
             "seed_decides": self.seed_decides,
             "noises": [noise.label for noise in self.grid.noises],
+            "source": self.source,
             "seeds": list(self.grid.seeds),
             "controls": None if self.controls is None else dict(self.controls.agree),
             "trials": list(_trial_rows(self.grid, self.metric.name)),
@@ -196,8 +205,7 @@ def _trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:
         yield {
             "id": grid.ids[i, j],
             "seed": grid.seeds[j],
-            "noise": grid.noises[i].label,
-            **grid.noises[i].as_json(),
+            **_noise_columns(grid.noises[i]),
             "status": trial.status,
             "diverged_at": trial.diverged_at,
             **last,
@@ -208,8 +216,14 @@ def _trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:
 def _distance_rows(grid: Grid, distances: list[Distance]) -> Iterator[dict[str, Any]]:
     for distance in distances:
         noise, seed = grid.noises[distance.noise], grid.seeds[distance.seed]
-        place = {"noise": noise.label, **noise.as_json(), "seed": seed, "step": distance.step}
+        place = {**_noise_columns(noise), "seed": seed, "step": distance.step}
         yield {**place, "value": distance.rel_l1.value}
+
+
+def _noise_columns(noise: Noise) -> dict[str, Any]:
+    """A noise in a row whose `seed` is that of the batch order, so that its own is called `noise_seed`."""
+    settings = {"noise_seed" if name == "seed" else name: value for name, value in noise.as_json().items()}
+    return {"noise": noise.label, **settings}
 
 
 def _layer_rows(distances: list[Distance]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,8 @@ class Study:
         out: the study's directory; an interrupted study in it goes on where it stopped.
         train: called with a `Recorder`, whose `seed` and `noise` it uses and to which it gives metrics, weight
             snapshots and predictions. Importable by name where an executor with other processes is used.
-        noises: the first is what the others are compared with; by custom `Scale(1)`, which changes nothing.
+        noises: the first is what the others are compared with; by custom one that changes nothing, such as `Scale(1)`
+            or `Ulp(None)`.
         seeds: of batch order and augmentation.
         name: for people; by default the training's own.
         settings: plain JSON that identifies the training besides seed and noise. By default `train.settings`, else
@@ -79,23 +80,26 @@ class Study:
         """The trials of the table, seed by seed."""
         return [Trial(self.settings, seed, noise) for seed in self.seeds for noise in self.noises]
 
-    def control_trials(self) -> dict[str, Trial]:
-        """The runs that must be bit-identical at the first seed: `baseline` and each control by name."""
+    def control_trials(self) -> dict[str, tuple[Trial, Trial]]:
+        """The runs that must agree bit for bit at the first seed, by the control's name: one, and its reference.
+
+        They are the controls of the first noise that disturbs something, so that the noise itself is controlled too.
+        """
         if not self.controlled:
             return {}
-        seed, noise = self.seeds[0], self.noises[0]
-        baseline = Trial(self.settings, seed, noise.baseline())
-        controls = {name: Trial(self.settings, seed, control) for name, control in noise.controls().items()}
-        # A control equal to the baseline is the same run again.
-        repeated = {
-            name: Trial(self.settings, seed, trial.noise, replica=1) if trial.id == baseline.id else trial
-            for name, trial in controls.items()
-        }
-        return {"baseline": baseline, **repeated}
+        noise = next((noise for noise in self.noises if not noise.is_exact), self.noises[0])
+        return {name: self._control(*pair) for name, pair in noise.controls().items()}
+
+    def _control(self, noise: Noise, reference: Noise) -> tuple[Trial, Trial]:
+        held_against = Trial(self.settings, self.seeds[0], reference)
+        trial = Trial(self.settings, self.seeds[0], noise)
+        # A control equal to its reference is the same run again.
+        return (replace(trial, replica=1) if trial.id == held_against.id else trial), held_against
 
     def pending(self) -> list[Trial]:
         """Trials that are not stored yet, controls first."""
-        wanted = {trial.id: trial for trial in [*self.control_trials().values(), *self.trials()]}
+        controls = [trial for pair in self.control_trials().values() for trial in reversed(pair)]
+        wanted = {trial.id: trial for trial in [*controls, *self.trials()]}
         return [trial for trial in wanted.values() if not self.store.has(trial)]
 
     def run(self, executor: Executor | None = None, *, on_trial: Callable[[Outcome], None] | None = None) -> Results:
@@ -126,11 +130,11 @@ class Study:
 
     def controls(self) -> Controls | None:
         """Which controls agree, once all of them are stored; None before, and for an uncontrolled study."""
-        trials = self.control_trials()
-        if not trials or not all(self.store.has(trial) for trial in trials.values()):
+        pairs = self.control_trials()
+        if not pairs or not all(self.store.has(trial) for pair in pairs.values() for trial in pair):
             return None
-        digests = {name: self.store.load(trial).digest for name, trial in trials.items()}
-        return Controls({name: digest == digests["baseline"] for name, digest in digests.items() if name != "baseline"})
+        digests = {name: [self.store.load(trial).digest for trial in pair] for name, pair in pairs.items()}
+        return Controls({name: one == other for name, (one, other) in digests.items()})
 
     def grid(self) -> Grid:
         """The stored trials in their table."""

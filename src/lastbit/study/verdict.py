@@ -10,8 +10,9 @@ from lastbit.study.spread import Share, Spread, least_difference
 class Evidence:
     """What the verdict rests on; spreads are in the metric's unit."""
 
+    source: str  # what the runs of a seed differ in: `last-bit noise`, `summation order`
     controls: Controls | None  # None where they were not run
-    noise: Spread | None  # by last-bit noise
+    noise: Spread | None  # by that source
     seed: Spread | None  # by batch order
     share: Share | None  # noise over batch order
     largest_distance: float | None  # the largest finite RelL1 of any two compared runs; None where none was measured
@@ -28,7 +29,7 @@ class Evidence:
 
 
 def verdict(evidence: Evidence) -> str:
-    """Say how much last-bit noise moves the metric, and what that makes of small differences.
+    """Say how much the noise moves the metric, and what that makes of small differences.
 
     Doubts come first: controls that failed or were not run, trials on different arithmetic. Diverged trials are named.
     """
@@ -54,11 +55,12 @@ def _mixed(evidence: Evidence) -> str:
 
 def _finding(evidence: Evidence) -> str:
     if evidence.noise is None:
-        return f"Too few finished runs to say how far last-bit noise moves {evidence.metric}."
+        return f"Too few finished runs to say how far {evidence.source} moves {evidence.metric}."
     if evidence.noise.std == 0:
         return _unmoved(evidence)
+    source, moved = _capitalised(evidence.source), f"{evidence.number(evidence.noise.std)}{evidence.unit}"
     return (
-        f"Last-bit noise moves {evidence.metric} by {evidence.number(evidence.noise.std)}{evidence.unit} "
+        f"{source} moves {evidence.metric} by {moved} "
         f"({_interval(evidence, evidence.noise)}){_compared(evidence)}; between two single runs, differences below "
         f"{evidence.number(least_difference(evidence.noise))}{evidence.unit} mean nothing."
     )
@@ -81,10 +83,20 @@ def _compared(evidence: Evidence) -> str:
 
 def _unmoved(evidence: Evidence) -> str:
     distance, seed = evidence.largest_distance, evidence.seed
-    weights = "" if distance is None else f", and the weights moved by no more than RelL1 {_scientific(distance)}"
-    order = f"{evidence.seed_decides[0].upper()}{evidence.seed_decides[1:]}"
+    order = _capitalised(evidence.seed_decides)
     moved = "" if seed is None else f" {order} moves it by {evidence.number(seed.std)}{evidence.unit}."
-    return f"Last-bit noise left the {evidence.metric} of every run as it was{weights}.{moved}"
+    source = _capitalised(evidence.source)
+    return f"{source} left the {evidence.metric} of every run as it was{_weights(distance)}.{moved}"
+
+
+def _weights(largest_distance: float | None) -> str:
+    if largest_distance == 0:
+        return ", for no weight of any run differs: rounding absorbed it all, or the training does not use its noise"
+    return f", and the weights moved by no more than RelL1 {_scientific(largest_distance)}" if largest_distance else ""
+
+
+def _capitalised(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _scientific(value: float) -> str:

@@ -66,7 +66,8 @@ class Training:
     def run_epoch(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float | None:
         """Update once for each batch; return the mean loss, or None from the step where it is not finite."""
         total = 0.0
-        for images, labels in batches:
+        for batch in batches:
+            images, labels = self.run.noise.arrange(batch, self.step)
             loss = self._update(images, labels)
             if not loss.isfinite():
                 self.run.mark_diverged(self.step)

@@ -17,7 +17,7 @@ class Run(Protocol):
 
     @property
     def noise(self) -> Noise:
-        """Disturbs the last bit of each update."""
+        """Disturbs the last bit of updates, or the order of summation."""
 
     def log(self, step: int, **metrics: float) -> None:
         """Record numbers that belong to the state after `step` updates."""
