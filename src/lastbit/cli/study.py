@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
 from lastbit.cli.wrong_input import wrong_input
-from lastbit.noise import Scale
 from lastbit.study import Study
 from lastbit.training.catalogue import FULL, load_recipe
 from lastbit.training.device import choose_device
@@ -22,7 +22,10 @@ from lastbit.training.task import check_available
 
 def study(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe, or a .toml file.")],
-    k: Annotated[str, typer.Option("--k", metavar="LIST", help="Noises: θ ← θ − (lr·k)·(d/k).")] = "1,3,5,7,9,11",
+    noise: NoiseOption = Kind.SCALE,
+    k: ScalesOption = None,
+    noise_seeds: NoiseSeedsOption = None,
+    p: ProbabilityOption = None,
     seeds: Annotated[str, typer.Option(metavar="LIST", help="Seeds of batch order and augmentation.")] = "1-6",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/RECIPE].")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = os.cpu_count() or 1,
@@ -37,16 +40,17 @@ def study(
 
     An interrupted study goes on where it stopped when the same command is given again.
 
-    Example: `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
+    Examples: `lastbit study demo --noise ulp --noise-seeds 1-5`,
+    `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
     """
     with wrong_input():
         chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
         training = RecipeTraining(chosen, device=choose_device(device), root=root)
         check_available(chosen, root=root)
         whole = Study(
-            out or Path("runs") / f"{chosen.name}{'' if scale == FULL else f'-{scale}'}",
+            out or Path("runs") / _directory(chosen.name, scale, noise),
             training,
-            noises=[Scale(number) for number in parse_numbers(k, "--k")],
+            noises=parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p),
             seeds=parse_numbers(seeds, "--seeds"),
             controlled=not uncontrolled,
         )
@@ -57,3 +61,8 @@ def study(
     if json != "-":
         show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
+
+
+def _directory(recipe: str, scale: str, noise: Kind) -> str:
+    """A name for what is neither said by default: `demo`, `demo-smoke-ulp`."""
+    return "-".join([recipe, *([scale] if scale != FULL else []), *([noise] if noise is not Kind.SCALE else [])])
