@@ -1,5 +1,7 @@
 """Compare two runs of the same training: how far apart are their weights and their predictions?"""
 
+from lastbit.divergence.activation_sides import activation_sides, differing_sides
+from lastbit.divergence.attribution import leapt_most
 from lastbit.divergence.churn import churn
 from lastbit.divergence.cosine import Cosine, cosine
 from lastbit.divergence.growth import Growth, Saturation, Segment, growth
@@ -8,23 +10,30 @@ from lastbit.divergence.logits import LogitDistance, logit_distance
 from lastbit.divergence.rel_l1 import RelL1, rel_l1
 from lastbit.divergence.relative_l2 import RelativeL2, relative_l2
 from lastbit.divergence.trend import Trend, fit_trend
+from lastbit.divergence.twins import History, Origin, Twins
 from lastbit.divergence.ulps import UlpHistogram, ulp_distance, ulp_histogram
 
 __all__ = [
     "Cosine",
     "Growth",
+    "History",
     "Jump",
     "LogitDistance",
+    "Origin",
     "RelL1",
     "RelativeL2",
     "Saturation",
     "Segment",
     "Trend",
+    "Twins",
     "UlpHistogram",
+    "activation_sides",
     "churn",
     "cosine",
+    "differing_sides",
     "fit_trend",
     "growth",
+    "leapt_most",
     "logit_distance",
     "rel_l1",
     "relative_l2",

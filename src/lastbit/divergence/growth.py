@@ -3,7 +3,8 @@
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,11 @@ class Growth:
     saturation: Saturation | None  # None where it has not stopped growing, or never grew tenfold
     identical_until: int | None  # last step of the beginning at which the two runs agree bit for bit
     diverged_at: int | None  # first step at which the distance is not finite; what follows is left out
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain JSON, with each segment's factor."""
+        plain = asdict(self)
+        return plain | {"segments": [{**asdict(segment), "factor": segment.factor} for segment in self.segments]}
 
 
 def growth(distances: Sequence[float], steps: Sequence[int] | None = None, *, jump: float = 10.0) -> Growth:

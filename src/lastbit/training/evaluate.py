@@ -16,6 +16,7 @@ class Evaluation:
     accuracy: float  # percent
     loss: float  # mean cross-entropy
     predictions: Tensor  # int64 (examples,), on the CPU
+    logits: Tensor  # (examples, classes), on the CPU
 
 
 @torch.no_grad()
@@ -30,4 +31,5 @@ def evaluate(model: nn.Module, task: Task) -> Evaluation:
         accuracy=100 * float((predictions == task.test_labels).double().mean()),
         loss=float(functional.cross_entropy(logits.double(), task.test_labels)),
         predictions=predictions.cpu(),
+        logits=logits.cpu(),
     )

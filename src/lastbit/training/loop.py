@@ -66,9 +66,8 @@ class Training:
     def run_epoch(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float | None:
         """Update once for each batch; return the mean loss, or None from the step where it is not finite."""
         total = 0.0
-        for batch in batches:
-            images, labels = self.run.noise.arrange(batch, self.step)
-            loss = self._update(images, labels)
+        for images, labels in batches:
+            loss = self.update(images, labels)
             if not loss.isfinite():
                 self.run.mark_diverged(self.step)
                 return None
@@ -82,7 +81,9 @@ class Training:
         measure = self.recipe.measure
         return snapshot_steps(self.task.steps_per_epoch, self.recipe.epochs, measure.snapshot_epochs)
 
-    def _update(self, images: Tensor, labels: Tensor) -> Tensor:
+    def update(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Take one step on a batch, arranged as the noise has it, and return its loss before the step."""
+        images, labels = self.run.noise.arrange((images, labels), self.step)
         self.optimizer.zero_grad()
         loss = functional.cross_entropy(self.model(images), labels)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -1,0 +1,113 @@
+"""On which side of its kinks each activation is: what a ReLU's slope, and so the gradient, jumps with."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+Sides = dict[str, list[Tensor]]  # name of the module -> sides of each activation function it called, in order
+
+_ONE_KINK = frozenset(
+    {
+        *(functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_),
+        *(functional.leaky_relu, functional.leaky_relu_, functional.prelu, torch.prelu, Tensor.prelu),
+    }
+)
+_TWO_KINKS = frozenset({functional.relu6, functional.hardtanh, functional.hardtanh_})
+
+
+@contextmanager
+def activation_sides(model: nn.Module) -> Iterator[Sides]:
+    """Record, while the block runs, on which side of zero each input of the model's ReLU-like activations lies.
+
+    Seen are ReLU, LeakyReLU, PReLU (kink at 0), ReLU6 and hardtanh (kinks at both ends), as modules, as functions and
+    as methods of tensors, in whatever the model's `forward` calls. Not seen are compiled or scripted parts, and other
+    operations with kinks, such as max pooling or clamp. The model computes what it would without: no generator is drawn
+    from, nothing is changed, and all hooks are gone after the block.
+
+    Args:
+        model: whose forward passes run in the block, in this thread.
+
+    Yields:
+        A dictionary that fills as the model runs: booleans, or the number of kinks below for those with two.
+    """
+    sides: Sides = {}
+    running: list[str] = []
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            begin = module.register_forward_pre_hook(_entering(running, name))
+            end = module.register_forward_hook(_leaving(running), always_call=True)
+            stack.callback(begin.remove)
+            stack.callback(end.remove)
+        stack.enter_context(_Watch(sides, running))
+        yield sides
+
+
+def differing_sides(sides: Mapping[str, list[Tensor]], others: Mapping[str, list[Tensor]]) -> dict[str, int]:
+    """How many activations of each module are on different sides in two networks.
+
+    Raises:
+        ValueError: the two did not run the same activations on batches of the same shape.
+    """
+    shapes, others_shapes = ({name: [t.shape for t in seen] for name, seen in part.items()} for part in (sides, others))
+    if shapes != others_shapes:
+        raise ValueError(
+            "the twins did not run the same activations on batches of the same shape: give both the same batches, in "
+            f"the same order; got {_first_difference(shapes, others_shapes)}"
+        )
+    return {
+        name: sum(int((one != other).sum()) for one, other in zip(seen, others[name], strict=True))
+        for name, seen in sides.items()
+    }
+
+
+class _Watch(TorchFunctionMode):
+    """Sees every torch function called while it is entered; looks at activations of the model that is running."""
+
+    def __init__(self, sides: Sides, running: list[str]) -> None:
+        super().__init__()
+        self._sides, self._running = sides, running
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if self._running and (func in _ONE_KINK or func in _TWO_KINKS):
+            # Looked at before the call, which may work in place.
+            self._sides.setdefault(self._running[-1], []).append(_side(func, args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def _side(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    values: Tensor = (args[0] if args else kwargs["input"]).detach()
+    if func in _ONE_KINK:
+        return values > 0
+    low, high = (0.0, 6.0) if func is functional.relu6 else _bounds(args, kwargs)
+    return (values > low).to(torch.uint8) + (values >= high)
+
+
+def _bounds(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[float, float]:
+    low = args[1] if len(args) > 1 else kwargs.get("min_val", -1.0)
+    high = args[2] if len(args) > 2 else kwargs.get("max_val", 1.0)
+    return low, high
+
+
+def _entering(running: list[str], name: str) -> Callable[..., None]:
+    return lambda module, inputs: running.append(name)
+
+
+def _leaving(running: list[str]) -> Callable[..., None]:
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        running.pop()
+
+    return leave
+
+
+def _first_difference(shapes: Mapping[str, Any], others: Mapping[str, Any]) -> str:
+    name = next(name for name in [*shapes, *others] if shapes.get(name) != others.get(name))
+    one, other = ([tuple(shape) for shape in part.get(name, [])] for part in (shapes, others))
+    return f"{name or 'the model itself'}: {one} and {other}"

@@ -1,0 +1,125 @@
+"""Two networks trained in lock-step, and how far apart they are after every step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from lastbit.divergence.activation_sides import activation_sides, differing_sides
+from lastbit.divergence.attribution import leapt_most
+from lastbit.divergence.growth import Growth, growth
+from lastbit.divergence.jumps import Jump
+from lastbit.divergence.rel_l1 import rel_l1
+from lastbit.divergence.relative_l2 import RelativeL2, relative_l2
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a jump came from."""
+
+    tensor: str | None  # whose difference leapt by the largest factor
+    flips: dict[str, int]  # module -> activations on different sides of a kink in the step, where there are any
+
+
+@dataclass(frozen=True)
+class History:
+    """Distances between twins after each step, and the activations that parted them in it."""
+
+    steps: tuple[int, ...]  # 1, 2, 3, ...
+    rel_l1: tuple[float, ...]  # of all weights, after each step
+    relative_l2: tuple[float, ...]  # ‖w − w′‖ / ‖w′‖ of all weights, w′ the first twin's
+    norms: dict[str, tuple[float, ...]]  # name of the tensor -> ‖δ‖ = ‖w − w′‖ after each step
+    sides: dict[str, tuple[int, ...]]  # module -> activations on different sides of a kink, in each step's passes
+    activations: int  # with kinks, in one step; 0 where the network has none
+
+    @property
+    def flips(self) -> tuple[int, ...]:
+        """Activations of all modules on different sides in the forward passes of each step; all 0 without kinks."""
+        return tuple(map(sum, zip(*self.sides.values(), strict=True))) if self.sides else (0,) * len(self.steps)
+
+    def growth(self, *, jump: float = 10.0) -> Growth:
+        """Growth of the relative L2 distance; arguments as for `lastbit.divergence.growth`."""
+        return growth(self.relative_l2, self.steps, jump=jump)
+
+    def origin(self, jump: Jump) -> Origin:
+        """Where a jump of these twins came from."""
+        before, after = self.steps.index(jump.before), self.steps.index(jump.step)
+        tensor = leapt_most(*({name: norms[i] for name, norms in self.norms.items()} for i in (before, after)))
+        counts = {module: sum(step[before + 1 : after + 1]) for module, step in self.sides.items()}
+        return Origin(tensor, {module: count for module, count in counts.items() if count})
+
+    def amplification(self) -> NDArray[np.float64]:
+        """‖δ_t‖ / ‖δ_{t−1}‖ of each tensor at each step, shape (tensors, steps − 1).
+
+        Rows are in the order of `norms`, the first column belongs to the second step. NaN where a tensor had no
+        difference before, or where a difference is not finite.
+        """
+        norms = np.array(list(self.norms.values())).reshape(len(self.norms), len(self.steps))
+        before = np.where((norms[:, :-1] > 0) & np.isfinite(norms[:, :-1]), norms[:, :-1], np.nan)
+        after = np.where(np.isfinite(norms[:, 1:]), norms[:, 1:], np.nan)
+        ratio: NDArray[np.float64] = after / before
+        return ratio
+
+
+class Twins:
+    """Watches two networks that are trained on the same batches, step by step.
+
+        twins = Twins(model, other)
+        for inputs, targets in batches:
+            with twins.step():
+                train(model, inputs, targets)
+                train(other, inputs, targets)
+        twins.history().growth()
+
+    Args:
+        model: the one that the distance is relative to.
+        other: of the same architecture.
+
+    Raises:
+        ValueError: their parameters differ in names or shapes.
+    """
+
+    def __init__(self, model: nn.Module, other: nn.Module) -> None:
+        self.model, self.other = model, other
+        self._rel_l1: list[float] = []
+        self._relative_l2: list[float] = []
+        self._norms: dict[str, list[float]] = {name: [] for name, _ in model.named_parameters()}
+        self._sides: list[dict[str, int]] = []
+        self._activations = 0
+        self._distances()
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One step of both: their forward passes in the block are watched, and afterwards their weights compared.
+
+        Raises:
+            ValueError: they did not run the same activations.
+        """
+        with activation_sides(self.model) as sides, activation_sides(self.other) as others:
+            yield
+        self._sides.append(differing_sides(others, sides))
+        self._activations = sum(taken.numel() for seen in sides.values() for taken in seen)
+        relative, mean = self._distances()
+        self._rel_l1.append(mean)
+        self._relative_l2.append(relative.value)
+        for name, norm in relative.norms.items():
+            self._norms[name].append(norm)
+
+    def history(self) -> History:
+        """All steps so far."""
+        modules = dict.fromkeys(module for step in self._sides for module in step)
+        return History(
+            steps=tuple(range(1, len(self._rel_l1) + 1)),
+            rel_l1=tuple(self._rel_l1),
+            relative_l2=tuple(self._relative_l2),
+            norms={name: tuple(norms) for name, norms in self._norms.items()},
+            sides={module: tuple(step.get(module, 0) for step in self._sides) for module in modules},
+            activations=self._activations,
+        )
+
+    def _distances(self) -> tuple[RelativeL2, float]:
+        weights, reference = (dict(network.named_parameters()) for network in (self.other, self.model))
+        return relative_l2(weights, reference), rel_l1(weights, reference).value
