@@ -36,6 +36,9 @@ def make_study(
         "trials": [make_trial(seed, k) for seed in seeds for k in ks],
         "std": make_std(ks, seeds),
         "sampling_error": 0.854,
+        "variance": make_variance(),
+        "noise_floor": 0.448,
+        "least_detectable_gain": {str(runs): 2.1 / runs**0.5 for runs in (2, 3, 4, 6, 8, 12, 20, 50)},
         "churn": {
             "unit": "percent",
             "noise": {"mean": 1.833, "largest": 2.75, "pairs": 6},
@@ -88,6 +91,20 @@ def make_std(ks: tuple[int, ...], seeds: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+def make_variance() -> dict[str, Any]:
+    """A split with every part known."""
+    parts = {"test_set": (0.81, 0.82), "batch_order": (0.34, 0.145), "last_bit": (0.14, 0.035)}
+    return {
+        "unit": "percent",
+        **{
+            name: {"std": std, "lower": 0.7 * std, "upper": 2 * std, "truncated": False, "share": share}
+            for name, (std, share) in parts.items()
+        },
+        "test_set_by": "examples",
+        "dropped_seeds": 0,
+    }
+
+
 def make_empty_study(name: str = "empty") -> dict[str, Any]:
     """A study of which everything that can be missing is missing."""
     empty = make_study(name, ks=(1, 3), seeds=(1,))
@@ -102,6 +119,9 @@ def make_empty_study(name: str = "empty") -> dict[str, Any]:
         "trials": [],
         "std": std,
         "sampling_error": None,
+        "variance": make_variance() | {"test_set": None, "batch_order": None, "last_bit": None},
+        "noise_floor": None,
+        "least_detectable_gain": None,
         "churn": {"unit": "percent", "noise": None, "seed": None},
         "rel_l1": [],
         "rel_l1_layers": [],

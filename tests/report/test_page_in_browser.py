@@ -88,7 +88,7 @@ def test_the_verdict_comes_first_and_every_chart_is_drawn_within_the_screen_in_s
     assert verdict.is_visible()
     assert verdict.bounding_box()["y"] < viewport["height"] / 2
     looks = visited.page.evaluate(LOOK)
-    assert len(looks) == 1 + 2 * 4
+    assert len(looks) == 1 + 2 * 6
     for width, height, colours in looks:
         assert viewport["width"] / 2 < width <= viewport["width"]
         assert height > 150
@@ -178,7 +178,7 @@ def test_the_charts_follow_the_colour_scheme(visit):
         "before => document.querySelector('#all-comparison canvas')?.toDataURL() !== before", arg=before
     )
     # Waits for the last chart to be drawn again.
-    visited.page.wait_for_function("document.querySelectorAll('.chart canvas').length === 9")
+    visited.page.wait_for_function("document.querySelectorAll('.chart canvas').length === 13")
     assert visited.picture("all-comparison") == visit("two", scheme="dark").picture("all-comparison")
     assert visited.complaints == []
 

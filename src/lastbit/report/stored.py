@@ -14,6 +14,7 @@ Row = Mapping[str, Any]  # one trial or one measurement in them
 _KEYS = frozenset(
     {"name", "settings", "noises", "seeds", "controls", "trials", "std", "sampling_error", "churn", "rel_l1"}
     | {"rel_l1_layers", "gradient_fluctuation", "fingerprints", "verdict"}
+    | {"variance", "noise_floor", "least_detectable_gain"}
 )
 # Half the distance from 1 to the next number, relative to 1: the largest relative error of one rounding, 2**exponent.
 _ROUNDOFF_EXPONENTS = {"bfloat16": -8, "float16": -11, "float32": -24, "float64": -53}

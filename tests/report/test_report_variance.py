@@ -1,0 +1,55 @@
+"""The split of the variance and the least gains, as the page shows them."""
+
+import pytest
+from report_examples import make_empty_study, make_study, make_variance
+
+from lastbit.report.gain_chart import gain_figure, gain_rows
+from lastbit.report.variance_chart import variance_figure
+
+
+def test_the_bar_has_the_stored_shares_in_one_order():
+    figure = variance_figure(make_study())
+    assert [(row["source"], row["share"]) for row in figure.rows] == [
+        ("test set", 0.82),
+        ("batch order", 0.145),
+        ("last bit", 0.035),
+    ]
+    assert figure.title == "The variance of one reported accuracy: test set 82 %, batch order 14 % and last bit 4 %"
+    assert "test set 0.81 (0.57 to 1.62), batch order 0.34 (0.24 to 0.68) and last bit 0.14" in figure.note
+    assert "negative" not in figure.note
+
+
+def test_what_is_cut_guessed_or_left_out_is_said():
+    split = make_variance()
+    split |= {"test_set_by": "binomial", "dropped_seeds": 2, "batch_order": split["batch_order"] | {"truncated": True}}
+    note = variance_figure(make_study(variance=split)).note
+    assert "The estimate for batch order came out negative and is put as 0." in note
+    assert "binomial’s" in note
+    assert "2 seed(s) with a missing run" in note
+
+
+def test_without_parts_there_is_a_reason():
+    assert "at least two noises at one seed" in variance_figure(make_empty_study()).note
+    split = make_variance()
+    still = {name: split[name] | {"std": 0.0, "share": None} for name in ("batch_order", "last_bit")}
+    figure = variance_figure(make_study(variance=split | still | {"test_set": None}))
+    assert (figure.is_drawn, figure.note.startswith("Every run has the same accuracy")) == (False, True)
+    assert not gain_figure(make_empty_study()).is_drawn
+
+
+def test_least_gains_are_drawn_by_number_with_the_spreads_interval():
+    study = make_study()
+    figure = gain_figure(study)
+    assert [row["runs"] for row in figure.rows] == [2, 3, 4, 6, 8, 12, 20, 50]
+    assert figure.title == "With 6 runs of each recipe, gains below 0.86 points mostly go unseen"  # 2.1 / √6
+    # The example's interval is 0.6 to 3 times its spread.
+    assert figure.rows[3]["lower"] == pytest.approx(0.6 * 2.1 / 6**0.5)
+    assert figure.rows[3]["upper"] == pytest.approx(3 * 2.1 / 6**0.5)
+    assert "0.45 points or more apart in one case of twenty" in figure.note
+
+
+def test_without_an_interval_the_band_is_the_line():
+    assert gain_rows({"10": 1.0, "2": 3.0}, None) == [
+        {"runs": 2, "gain": 3.0, "lower": 3.0, "upper": 3.0},
+        {"runs": 10, "gain": 1.0, "lower": 1.0, "upper": 1.0},
+    ]
