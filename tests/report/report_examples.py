@@ -95,7 +95,6 @@ def make_variance() -> dict[str, Any]:
     """A split with every part known."""
     parts = {"test_set": (0.81, 0.82), "batch_order": (0.34, 0.145), "last_bit": (0.14, 0.035)}
     return {
-        "unit": "percent",
         **{
             name: {"std": std, "lower": 0.7 * std, "upper": 2 * std, "truncated": False, "share": share}
             for name, (std, share) in parts.items()

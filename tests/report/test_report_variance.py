@@ -14,7 +14,7 @@ def test_the_bar_has_the_stored_shares_in_one_order():
         ("batch order", 0.145),
         ("last bit", 0.035),
     ]
-    assert figure.title == "The variance of one reported accuracy: test set 82 %, batch order 14 % and last bit 4 %"
+    assert figure.title == "The variance of one run’s test accuracy: test set 82 %, batch order 14 % and last bit 4 %"
     assert "test set 0.81 (0.57 to 1.62), batch order 0.34 (0.24 to 0.68) and last bit 0.14" in figure.note
     assert "negative" not in figure.note
 
@@ -33,7 +33,7 @@ def test_without_parts_there_is_a_reason():
     split = make_variance()
     still = {name: split[name] | {"std": 0.0, "share": None} for name in ("batch_order", "last_bit")}
     figure = variance_figure(make_study(variance=split | still | {"test_set": None}))
-    assert (figure.is_drawn, figure.note.startswith("Every run has the same accuracy")) == (False, True)
+    assert (figure.is_drawn, figure.note.startswith("Every run has the same value")) == (False, True)
     assert not gain_figure(make_empty_study()).is_drawn
 
 

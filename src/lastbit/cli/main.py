@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lastbit.cli import data, demo, pde, recipe, report, study
+from lastbit.cli import compare, data, demo, pde, recipe, report, study
 
 app = typer.Typer(
     name="lastbit",
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.add_typer(pde.app, name="pde")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")

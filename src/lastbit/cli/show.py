@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_SHOWN_RUNS = (3, 6, 12, 30)  # for which the least detectable gain is printed
+from lastbit.cli.show_variance import variance_lines
 
 ResultsJson = Mapping[str, Any]  # as `results.json` holds them
 
@@ -18,26 +18,10 @@ def show(results: ResultsJson, console: Console) -> None:
     console.print(f"{results['name']}: {metric['label']}{unit}, STD with ddof 1")
     console.print(_table(results))
     console.print(_controls(results))
-    for line in (_variance(results["variance"]), _gains(results["least_detectable_gain"])):
-        if line:
-            console.print(line)
+    for line in variance_lines(results):
+        console.print(line)
     console.print(results["verdict"], style="bold")
     console.print()
-
-
-def _variance(split: Mapping[str, Any]) -> str:
-    labels = {"test_set": "test set", "batch_order": "batch order", "last_bit": "last bit"}
-    known = {label: split[name] for name, label in labels.items() if split[name] is not None}
-    parts = (f"{label} {part['std']:.2f} ({part['lower']:.2f} to {part['upper']:.2f})" for label, part in known.items())
-    return f"standard deviation of one accuracy, by source: {', '.join(parts)} points" if known else ""
-
-
-def _gains(gains: Mapping[str, float] | None) -> str:
-    if gains is None:
-        return ""
-    by_runs = {int(runs): gain for runs, gain in gains.items()}
-    shown = (f"{by_runs[runs]:.2f} with {runs}" for runs in _SHOWN_RUNS)
-    return f"least gain that runs of two such recipes show (80 % power): {', '.join(shown)} runs of each"
 
 
 def _table(results: ResultsJson) -> Table:

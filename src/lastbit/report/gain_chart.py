@@ -7,7 +7,7 @@ import altair as alt
 
 from lastbit.report.figure import ROWS, Figure
 from lastbit.report.look import MUTED
-from lastbit.report.numbers import points
+from lastbit.report.metric import Metric, metric_of
 from lastbit.report.stored import Study
 
 NAME = "gain"
@@ -24,24 +24,31 @@ def gain_figure(study: Study) -> Figure:
             "The least detectable gain is not known",
             "It takes finished runs of at least two seeds that do not all agree.",
         )
-    bounds = (spread["lower"] / spread["std"], spread["upper"] / spread["std"])
-    rows = gain_rows(gains, bounds)
+    metric = metric_of(study)
+    rows = gain_rows(gains, (spread["lower"] / spread["std"], spread["upper"] / spread["std"]))
     note = (
-        "The gain of another recipe that n runs of each recipe, every run with its own batch order, tell from noise in "
-        "80 % of cases (two-sided Welch’s t test at 5 %, noncentral t). The band is the 95 % interval that comes from "
-        f"knowing the spread of single runs only as {points(spread['std'])} points ({points(spread['lower'])} to "
-        f"{points(spread['upper'])}).{_floor(study['noise_floor'])}"
+        f"The gain of another recipe that n runs of each, every run with its own {metric.order}, tell from noise in 80 "
+        "% of cases (two-sided Welch’s t test at 5 %, noncentral t). The band is the 95 % interval that comes from "
+        f"knowing the spread of single runs only as {metric.spread(spread['std'])}{metric.points} "
+        f"({metric.interval(spread)})."
     )
-    title = f"With {_TITLED} runs of each recipe, gains below {points(gains[_TITLED])} points mostly go unseen"
-    return Figure(NAME, title, note, draw_gains(rows, "gain (points)"), rows, height=_HEIGHT)
+    least = f"{metric.spread(gains[_TITLED])}{metric.points}"
+    return Figure(
+        NAME,
+        f"With {_TITLED} runs of each recipe, gains below {least} mostly go unseen",
+        note + _floor(study["noise_floor"], metric),
+        draw_gains(rows, "gain (points)" if metric.is_percentage else "gain"),
+        rows,
+        height=_HEIGHT,
+    )
 
 
-def _floor(noise_floor: float | None) -> str:
+def _floor(noise_floor: float | None, metric: Metric) -> str:
     if noise_floor is None:
         return ""
     return (
         " The noise floor: the last bit alone sets two single runs of one recipe and seed "
-        f"{points(noise_floor)} points or more apart in one case of twenty."
+        f"{metric.spread(noise_floor)}{metric.points} or more apart in one case of twenty."
     )
 
 
@@ -80,15 +87,10 @@ def draw_gains(rows: list[dict[str, Any]], title: str, *, observed: float | None
     )
     if observed is None or observed == 0:
         return alt.LayerChart(layer=[band, line])
-    found = alt.Data(values=[{"observed": abs(observed), "label": "difference found"}])
-    rule = (
-        alt.Chart(found)
-        .mark_rule(strokeDash=[5, 4], strokeWidth=2, color=MUTED)
-        .encode(y=alt.Y("observed:Q", scale=logarithmic, axis=y_axis))
-    )
-    text = (
-        alt.Chart(found)
-        .mark_text(align="right", dy=-8, dx=-4, x="width")
-        .encode(y=alt.Y("observed:Q", scale=logarithmic, axis=y_axis), text="label:N")
+    at = alt.YDatum(abs(observed), scale=logarithmic, axis=y_axis)
+    first = alt.Chart(ROWS).transform_filter(alt.FieldEqualPredicate(field="runs", equal=runs[0]))
+    rule = first.mark_rule(strokeDash=[5, 4], strokeWidth=2, color=MUTED).encode(y=at)
+    text = first.mark_text(align="right", dy=-9, dx=-4).encode(
+        x=alt.value("width"), y=at, text=alt.value("difference found")
     )
     return alt.LayerChart(layer=[band, line, rule, text])

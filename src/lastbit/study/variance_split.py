@@ -51,7 +51,7 @@ class VarianceSplit:
             for name, found in self._every().items()
         }
         by = "examples" if self.by_example else "binomial"
-        return {"unit": "percent", **sources, "test_set_by": by, "dropped_seeds": self.dropped_seeds}
+        return {**sources, "test_set_by": by, "dropped_seeds": self.dropped_seeds}
 
     def sources(self) -> dict[str, Component]:
         """The known sources by name."""

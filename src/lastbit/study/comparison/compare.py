@@ -9,11 +9,12 @@ from lastbit.study.comparison.means import MeanTest
 from lastbit.study.comparison.replicates import Replicates, replicates, single_run_design
 from lastbit.study.comparison.side import Runs, Side, sides
 from lastbit.study.correctness import Correctness, Right, correctness
-from lastbit.study.metric import TEST_ACCURACY
 from lastbit.study.spread import least_difference, noise_spread, pooled
 
+_AGREES = 0.01  # points: a training may compute its accuracy in single precision
 
-def compare(a: Runs, b: Runs, *, metric: str = TEST_ACCURACY.name, paired: bool | None = None) -> Comparison:
+
+def compare(a: Runs, b: Runs, *, metric: str | None = None, paired: bool | None = None) -> Comparison:
     """Compare the final metric of two recipes' runs, and say what the difference is worth.
 
     Runs that share a batch order are not independent: the noises of each seed are averaged, and seeds are what is
@@ -23,7 +24,7 @@ def compare(a: Runs, b: Runs, *, metric: str = TEST_ACCURACY.name, paired: bool 
     Args:
         a: a study, its directory, its `Results`; or final metrics as numbers, of shape (seeds,) or (noises, seeds).
         b: the other recipe's, likewise; the difference is a minus b.
-        metric: a name given to `log`; plain numbers have none.
+        metric: a name given to `log`, by default the one that the studies are about; plain numbers have none.
         paired: plain numbers carry no seeds, so pairs are only formed where True says that they belong together, in
             order; False never forms pairs.
 
@@ -35,10 +36,11 @@ def compare(a: Runs, b: Runs, *, metric: str = TEST_ACCURACY.name, paired: bool 
     found = replicates(one, other, paired=paired)
     paired_test, unpaired_test = found.paired_test(), found.unpaired_test()
     test = unpaired_test if paired_test is None else paired_test
-    studied = one.study is not None or other.study is not None
+    told = next((side.study.metric for side in (one, other) if side.study is not None), None)
     return Comparison(
-        metric=metric if studied else "",
-        unit="points" if studied and metric == TEST_ACCURACY.name else "",
+        metric="" if told is None else told.name,
+        label="" if told is None else told.label,
+        unit="points" if told is not None and told.is_percentage else "",
         a=one,
         b=other,
         doubts=(*doubts(one, other), *_limits(found, test)),
@@ -46,7 +48,7 @@ def compare(a: Runs, b: Runs, *, metric: str = TEST_ACCURACY.name, paired: bool 
         paired=paired_test,
         unpaired=unpaired_test,
         permutation=found.permutation_test(),
-        examples=_by_example(one, other, found, test) if metric == TEST_ACCURACY.name else None,
+        examples=_by_example(one, other, found, test),
         noise_floor=_noise_floor(one, other),
         design=single_run_design(one, other, found),
     )
@@ -73,13 +75,20 @@ def _by_example(a: Side, b: Side, found: Replicates, test: MeanTest) -> ExampleT
     if a.study is None or b.study is None:
         return None
     one, other = correctness(a.study.grid), correctness(b.study.grid)
-    if one is None or other is None:
+    if one is None or other is None or not (_is_share_right(a, one) and _is_share_right(b, other)):
         return None
     right = _replicated(a, one, found.seeds_a, found), _replicated(b, other, found.seeds_b, found)
     complete = right[0].shape[0] == len(found.a) and right[1].shape[0] == len(found.b)
     if not complete or len(one.targets) < 2:
         return None
     return example_test(test, *right, paired=found.paired, pairs=_pairs(a, one, b, other))
+
+
+def _is_share_right(side: Side, predicted: Correctness) -> bool:
+    """Whether the metric is the percentage of right predictions, as far as both are stored."""
+    shares = predicted.right.mean(2)
+    both = ~np.isnan(shares) & ~np.isnan(side.values)
+    return bool(np.allclose(shares[both], side.values[both], rtol=0, atol=_AGREES))
 
 
 def _replicated(side: Side, predicted: Correctness, seeds: tuple[int, ...], found: Replicates) -> Right:

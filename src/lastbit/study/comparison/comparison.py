@@ -18,7 +18,8 @@ FORMAT = 1  # of the JSON, raised when its meaning changes
 class Comparison:
     """How a metric of two recipes differs, a minus b, and how sure that is."""
 
-    metric: str
+    metric: str  # its name; empty for plain numbers
+    label: str  # the same for people
     unit: str  # `points` where the metric is a percentage, else empty
     a: Side
     b: Side
@@ -92,6 +93,7 @@ class Comparison:
         return {
             "format": FORMAT,
             "metric": self.metric,
+            "label": self.label,
             "unit": self.unit,
             "doubts": list(self.doubts),
             "a": self._side_json(self.a),
@@ -110,6 +112,7 @@ class Comparison:
             "detectable": self.detectable,
             "least_detectable_gain": self.design.least_gains(),
             "runs_needed": self.runs_needed(),
+            "finding": Words(self).finding(),
             "verdict": self.verdict,
         }
 

@@ -1,7 +1,7 @@
 """One side of a comparison: a recipe's runs, from a study or as plain numbers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from lastbit.study.controls import Controls
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
+from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.reopen import reopen
 from lastbit.study.results import Results
 from lastbit.study.spread import Table
@@ -53,37 +54,59 @@ class Origin:
     controls: Controls | None
     settings: Mapping[str, Any]
     fingerprints: list[Fingerprint]
+    metric: Metric  # that is compared
 
 
-def sides(a: Runs, b: Runs, metric: str) -> tuple[Side, Side]:
+def sides(a: Runs, b: Runs, metric: str | None) -> tuple[Side, Side]:
     """Read both sides.
 
+    Args:
+        a: runs.
+        b: the other runs.
+        metric: a name given to `log`; None for the studies' own.
+
     Raises:
-        ValueError: one is no study, has no such metric, or is neither a study nor numbers.
+        ValueError: one is no study, has no such metric, is about another, or is neither a study nor numbers.
     """
     one, other = _read(a, metric, "a"), _read(b, metric, "b")
+    if one.study is not None and other.study is not None and one.study.metric.name != other.study.metric.name:
+        both = sorted(metrics_of(one.study.grid) & metrics_of(other.study.grid))
+        raise ValueError(
+            f"{one.name} is about {one.study.metric.name!r} and {other.name} about {other.study.metric.name!r}: name a "
+            f"metric that both logged ({', '.join(both) or 'there is none'})"
+        )
     if one.name != other.name:
         return one, other
     by_place = [_place(runs) for runs in (a, b)]
     names = by_place if len(set(by_place)) == 2 else [f"{one.name} (a)", f"{other.name} (b)"]
-    return _renamed(one, names[0]), _renamed(other, names[1])
+    return replace(one, name=names[0]), replace(other, name=names[1])
 
 
-def _read(runs: Runs, metric: str, name: str) -> Side:
+def _read(runs: Runs, metric: str | None, name: str) -> Side:
     if isinstance(runs, str | Path):
         runs = reopen(Path(runs))
     if isinstance(runs, Study):
-        return _of_study(runs.name, Origin(grid := runs.grid(), runs.controls(), runs.settings, _kinds(grid)), metric)
+        grid = runs.grid()
+        return _of_study(runs.name, _origin(runs, grid, runs.controls(), _kinds(grid), metric))
     if isinstance(runs, Results):
-        return _of_study(runs.name, Origin(runs.grid, runs.controls, runs.settings, runs.fingerprints), metric)
+        return _of_study(runs.name, _origin(runs, runs.grid, runs.controls, runs.fingerprints, metric))
     return _of_numbers(runs, name)
 
 
-def _of_study(name: str, origin: Origin, metric: str) -> Side:
-    grid = origin.grid
-    if not any(metric in row for trial in grid.stored.values() for row in trial.metrics):
-        logged = sorted(metrics_of(grid))
-        known = f"it has {', '.join(logged)}" if logged else "it has no finished run that logged one"
+def _origin(
+    runs: Study | Results, grid: Grid, controls: Controls | None, kinds: list[Fingerprint], metric: str | None
+) -> Origin:
+    asked = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
+    # Test accuracy is a percentage by custom, also in a study that is about something else.
+    known = TEST_ACCURACY if asked.name == TEST_ACCURACY.name else asked
+    return Origin(grid, controls, runs.settings, kinds, known)
+
+
+def _of_study(name: str, origin: Origin) -> Side:
+    grid, metric = origin.grid, origin.metric.name
+    if metric not in metrics_of(grid):
+        logged = ", ".join(sorted(metrics_of(grid)))
+        known = f"it has {logged}" if logged else "no finished run of it logged one"
         raise ValueError(f"the study {name} has no metric {metric!r}: {known}")
     values = grid.values(metric)
     values[~np.isfinite(values)] = np.nan
@@ -139,7 +162,3 @@ def _place(runs: Runs) -> str:
     if isinstance(runs, Study):
         return runs.store.root.name
     return Path(runs).resolve().name if isinstance(runs, str | Path) else ""
-
-
-def _renamed(side: Side, name: str) -> Side:
-    return Side(name, side.values, side.noises, side.seeds, side.lost, side.study)

@@ -22,10 +22,14 @@ class Words:
     found: Comparison
 
     def verdict(self) -> str:
-        """Doubts, the finding, what another test set would do to it, and the runs that are not in it."""
-        return " ".join(part for part in (*self.found.doubts, self._finding(), self._test_set(), self._lost()) if part)
+        """Doubts, then what was found."""
+        return " ".join((*self.found.doubts, self.finding()))
 
-    def _finding(self) -> str:
+    def finding(self) -> str:
+        """The difference, what another test set would do to it, and the runs that are not in it."""
+        return " ".join(part for part in (self._difference(), self._test_set(), self._lost()) if part)
+
+    def _difference(self) -> str:
         said = f"{self.found.a.name} − {self.found.b.name}: {self._signed(self.found.difference)}{self._unit()}"
         interval = f"95 % interval {self._interval(self.found.interval)}"
         if self.found.is_distinguishable:

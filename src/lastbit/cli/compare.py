@@ -1,0 +1,95 @@
+"""`lastbit compare`: what the difference of two recipes is worth."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.wrong_input import WrongInputError, wrong_input
+from lastbit.files import to_json, write_atomically
+from lastbit.study.comparison import Comparison
+from lastbit.study.comparison import compare as compare_runs
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="DIR_A", help="A study.")],
+    b: Annotated[Path, typer.Argument(metavar="DIR_B", help="Another; the difference is A minus B.")],
+    metric: Annotated[str | None, typer.Option(metavar="NAME", help="A logged metric [the studies' own].")] = None,
+    gain: Annotated[float | None, typer.Option(metavar="X", help="Also say how many runs a gain of X needs.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where page and numbers are kept.")] = Path("compare"),
+    json: JsonOption = None,
+) -> None:
+    """Say whether two recipes differ by more than noise, and how many runs would show it.
+
+    Runs with one seed share their batch order, so seeds are what is counted. With the same seeds in both studies, the
+    recipes are compared pair by pair.
+
+    Example: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`
+    """
+    with wrong_input():
+        _check_gain(gain)
+        found = compare_runs(a, b, metric=metric)
+    content = found.as_json() | {"gain": _gain(found, gain)}
+    page = _store(content, out)
+    write_json(json, content)
+    if json != "-":
+        _show(found, content, console(json))
+        console(json).print(f"page: {page}", soft_wrap=True)
+
+
+def _check_gain(gain: float | None) -> None:
+    if gain is not None and not 0 < abs(gain) < float("inf"):
+        raise ValueError(f"--gain {gain}: a gain is a number other than 0, in the unit of the metric")
+
+
+def _gain(found: Comparison, gain: float | None) -> dict[str, Any] | None:
+    if gain is None:
+        return None
+    runs = min(len(found.replicates.a), len(found.replicates.b))
+    return {"gain": gain, "runs_needed": found.runs_needed(gain), "power": found.design.power(gain, runs), "runs": runs}
+
+
+def _store(content: dict[str, Any], out: Path) -> Path:
+    from lastbit.report import write_comparison  # only here: the charts' library takes a third of a second to import
+
+    page = out / "compare.html"
+    try:
+        write_atomically(out / "compare.json", to_json(content).encode())
+        write_comparison(content, page)
+    except OSError as error:
+        raise WrongInputError(f"--out {out}: cannot write there: {error.strerror}") from None
+    return page
+
+
+def _show(found: Comparison, content: dict[str, Any], terminal: Console) -> None:
+    from lastbit.report.compared import rows_of_tests, side_rows
+
+    label = found.label + (" in percent" if found.unit else "")
+    terminal.print(f"{found.a.name} against {found.b.name}: {label}")
+    terminal.print(_table(("recipe", "mean", "seeds", "runs", "not counted"), side_rows(content)))
+    terminal.print(_table(("test of the difference", "95 % interval", "p", "rests on"), rows_of_tests(content)))
+    terminal.print(found.verdict, style="bold")
+    if content["gain"] is not None:
+        terminal.print(_gain_line(content["gain"], found.unit))
+    terminal.print()
+
+
+def _table(heads: tuple[str, ...], rows: list[Any]) -> Table:
+    table = Table()
+    for position, head in enumerate(heads):
+        table.add_column(head, justify="right" if position else "left")
+    for row in rows:
+        table.add_row(row.label, *row.cells)
+    return table
+
+
+def _gain_line(gain: dict[str, Any], unit: str) -> str:
+    runs = "more than a million" if gain["runs_needed"] is None else gain["runs_needed"]
+    size = f"{gain['gain']:g} {unit}".rstrip()
+    return (
+        f"A gain of {size} takes {runs} runs of each, each with its own seed (80 % power); {gain['runs']} would show "
+        f"it in {100 * gain['power']:.0f} % of cases."
+    )

@@ -1,0 +1,91 @@
+"""`lastbit compare` on small stored studies, and every wrong input in one line."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import lastbit as lb
+
+
+def logs(gain):
+    def train(run):
+        jitter = {1: 0.0, 2: 0.0, 3: 0.3, 5: -0.2}[run.noise.k]
+        run.log(1, test_accuracy=80.0 + run.seed % 3 + jitter + gain * (1 + run.seed % 2), loss=0.5)
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    root = tmp_path_factory.mktemp("studies")
+    for name, gain, seeds in (("new", 0.4, (1, 2, 3, 4)), ("old", 0.0, (1, 2, 3, 4)), ("one", 0.0, (1,))):
+        noises = [lb.Scale(k) for k in ((1, 3, 5) if name != "one" else (1,))]
+        lb.Study(root / name, logs(gain), noises=noises, seeds=seeds, name=name, settings={"gain": gain}).run()
+    return root
+
+
+def runs_for(gain):
+    """Of the spread of one run of each: the gains of the seeds, 0.8 and 0.4, and twice two thirds of the noise."""
+    std = np.sqrt(np.var([0.8, 0.4, 0.8, 0.4], ddof=1) + 2 * 2 / 3 * np.var([0, 0.3, -0.2], ddof=1))
+    powers = ((n, stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, gain / std * np.sqrt(n))) for n in range(3, 50))
+    return next(n for n, power in powers if power >= 0.8)
+
+
+def test_tables_verdict_gain_and_page(lastbit, studies, tmp_path):
+    out = tmp_path / "out"
+    code, said, err = lastbit("compare", studies / "new", studies / "old", "--gain", "0.5", "--out", out)
+    assert (code, err) == (0, "")
+    words = " ".join(said.split())
+    assert said.startswith("new against old: test accuracy in percent")
+    assert (
+        "new − old: +0.60 points, 95 % interval 0.23 to 0.97: more than noise with 4 seeds (12 runs) of each" in words
+    )
+    assert f"A gain of 0.5 points takes {runs_for(0.5)} runs of each" in words
+    assert said.splitlines()[-1] == f"page: {out / 'compare.html'}"
+    assert "<html" in (out / "compare.html").read_text()
+
+
+def test_json_on_standard_output_is_all_there_is_on_it(lastbit, studies, tmp_path):
+    out = tmp_path / "out"
+    code, said, err = lastbit("compare", studies / "new", studies / "old", "--out", out, "--json", "-")
+    assert (code, err) == (0, "")
+    found = json.loads(said)
+    expected = json.loads(json.dumps(lb.compare(studies / "new", studies / "old").as_json()))
+    assert {name: value for name, value in found.items() if name != "gain"} == expected
+    assert found["gain"] is None
+    assert found == json.loads((out / "compare.json").read_text())
+
+
+def test_another_metric_on_request(lastbit, studies, tmp_path):
+    pair = (studies / "new", studies / "old")
+    code, said, _ = lastbit("compare", *pair, "--metric", "loss", "--out", tmp_path, "--gain", "0.1")
+    assert code == 0
+    assert said.startswith("new against old: loss\n")
+    assert "A gain of 0.1 takes 2 runs of each" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["{new}", "nowhere"], "nowhere is no study: it has no study.json"),
+        (["{new}", "{new}"], "are the same study"),
+        (["{new}", "{one}"], "one has one finished run only"),
+        (["{new}", "{old}", "--metric", "f1"], "the study new has no metric 'f1': it has loss, test_accuracy"),
+        (["{new}", "{old}", "--gain", "0"], "--gain 0.0: a gain is a number other than 0"),
+        (["{new}", "{old}", "--gain", "nan"], "--gain nan: a gain is a number other than 0"),
+        (["{new}", "{old}", "--gain", "big"], "'--gain'"),
+        (["{new}", "{old}", "--out", "{new}/study.json"], "cannot write there"),
+        (["{new}"], "DIR_B"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_status_2(lastbit, studies, tmp_path, monkeypatch, arguments, complaint):
+    monkeypatch.chdir(tmp_path)
+    places = {name: studies / name for name in ("new", "old", "one")}
+    code, out, err = lastbit("compare", *(argument.format(**places) for argument in arguments))
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.startswith("lastbit: ")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
