@@ -155,7 +155,8 @@ def test_what_k_is_and_what_was_done_is_said():
 
 
 def test_another_noise_is_not_explained_as_k():
-    text = read(make_study(noises=["none", "flip 1 ulp"])).text
+    trials = [make_trial(1, 1, kind="flip", noise="flip 1 ulp")]
+    text = read(make_study(noises=["none", "flip 1 ulp"], trials=trials)).text
     assert "lr · k" not in text
     assert "A noise disturbs the last bit" in text
 

@@ -9,6 +9,7 @@ from lastbit.report.stored import Study
 _CONTROLS = {
     "repeat": ("the same run twice gives the same bits", "the same run twice gave different bits"),
     "power_of_two": ("k=2, which rounds nothing, changes no bit", "k=2, which rounds nothing, changed bits"),
+    "null": ("the noise turned off changes no bit", "the noise turned off changed bits"),
 }
 
 

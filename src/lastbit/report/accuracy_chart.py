@@ -5,6 +5,7 @@ import altair as alt
 from lastbit.report.figure import ROWS, Figure
 from lastbit.report.look import MUTED, colours, shapes
 from lastbit.report.metric import Metric, metric_of
+from lastbit.report.source import capital, source_of
 from lastbit.report.stored import Study, noise_label
 
 NAME = "accuracy"
@@ -30,7 +31,8 @@ def _title(study: Study, metric: Metric) -> str:
     order = f"; {metric.order} moves it by {metric.spread(seed['std'])}{metric.points}" if seed is not None else ""
     if noise["std"] == 0:
         return f"At each seed all runs have the same {metric.label}{order}"
-    return f"The last bit moves {metric.label} by {metric.spread(noise['std'])}{metric.points}{order}"
+    subject = capital(source_of(study).subject)
+    return f"{subject} moves {metric.label} by {metric.spread(noise['std'])}{metric.points}{order}"
 
 
 def _note(study: Study, metric: Metric) -> str:

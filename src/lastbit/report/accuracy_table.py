@@ -5,6 +5,7 @@ from typing import Any
 
 from lastbit.report.metric import Metric, metric_of
 from lastbit.report.numbers import MISSING
+from lastbit.report.source import source_of
 from lastbit.report.stored import Row, Study, trials_by_place
 from lastbit.report.trials_table import outcome
 
@@ -51,7 +52,12 @@ def accuracy_table(study: Study) -> AccuracyTable:
     ]
     per_seed = [_deviation(std["noise"]["per_seed"].get(str(seed)), metric) for seed in seeds]
     return AccuracyTable(
-        [str(seed) for seed in seeds], rows, per_seed, _pooled(std, metric), _title(study, metric), _note(std, metric)
+        seeds=[str(seed) for seed in seeds],
+        rows=rows,
+        per_seed=per_seed,
+        pooled=_pooled(std, metric, source_of(study).name),
+        title=_title(study, metric),
+        note=_note(std, metric),
     )
 
 
@@ -68,8 +74,8 @@ def _deviation(found: dict[str, Any] | None, metric: Metric) -> Deviation:
     return Deviation(metric.spread(found["std"]), metric.interval(found))
 
 
-def _pooled(std: dict[str, Any], metric: Metric) -> list[Pooled]:
-    labels = {"noise": "last-bit noise, over all seeds", "seed": f"{metric.order}, over all noises"}
+def _pooled(std: dict[str, Any], metric: Metric, source: str) -> list[Pooled]:
+    labels = {"noise": f"{source}, over all seeds", "seed": f"{metric.order}, over all noises"}
     return [
         Pooled(label, _deviation(found, metric), f"{found['dof']:.1f}".removesuffix(".0") if found else MISSING)
         for source, label in labels.items()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lastbit.report.metric import metric_of
 from lastbit.report.numbers import MISSING, points
+from lastbit.report.source import capital, source_of
 from lastbit.report.stored import Study
 
 
@@ -25,7 +26,7 @@ def churn_table(study: Study) -> ChurnTable:
         (label, points(found["mean"]), points(found["largest"]), str(found["pairs"]))
         if found is not None
         else (label, MISSING, MISSING, "0")
-        for label, found in (("the last bit only", noise), (metric_of(study).order, seed))
+        for label, found in ((f"{source_of(study).subject} only", noise), (metric_of(study).order, seed))
     ]
     note = (
         "Churn is the share of test examples, in percent, to which two trained networks give different labels. "
@@ -39,4 +40,4 @@ def _title(study: Study) -> str:
     if noise is None:
         return f"{metric.capital_order} changes {points(seed['mean'])} % of the predictions"
     order = f", {metric.order} {points(seed['mean'])} %" if seed is not None else ""
-    return f"The last bit changes {points(noise['mean'])} % of the predictions{order}"
+    return f"{capital(source_of(study).subject)} changes {points(noise['mean'])} % of the predictions{order}"

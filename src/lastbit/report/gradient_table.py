@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lastbit.report.metric import metric_of
 from lastbit.report.numbers import MISSING, percent, scientific
+from lastbit.report.source import source_of
 from lastbit.report.stored import Study, roundoff_exponent
 
 
@@ -21,7 +22,7 @@ def gradient_table(study: Study) -> GradientTable:
     fluctuation = study["gradient_fluctuation"]
     error = MISSING if fluctuation is None else f"{fluctuation:.2f}"
     rows = [
-        ("floating point (last-bit noise)", _roundoff(study), _std(study, "noise")),
+        (f"floating point ({source_of(study).name})", _roundoff(study), _std(study, "noise")),
         ("batch selection (batch order)", error, _std(study, "seed")),
     ]
     return GradientTable(_title(study), rows, _note(study))

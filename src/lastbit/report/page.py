@@ -11,7 +11,8 @@ from lastbit.report.figures import comparison_figures
 from lastbit.report.libraries import javascript
 from lastbit.report.section import Section, sections
 from lastbit.report.settings_table import differences
-from lastbit.report.stored import Study, as_stored, is_scaled
+from lastbit.report.source import source_of_all
+from lastbit.report.stored import Study, as_stored
 
 
 def write_report(studies: Sequence[Study], path: Path) -> None:
@@ -44,7 +45,7 @@ def render(studies: Sequence[Study], *, libraries: str) -> str:
         sections=parts,
         comparison=comparison,
         differences=differences(studies),
-        is_scaled=all(map(is_scaled, studies)),
+        noises=source_of_all(studies).kinds,
     )
 
 

@@ -6,6 +6,7 @@ from lastbit.report.curves import Curves, first_rows, gather, last_rows
 from lastbit.report.figure import Figure
 from lastbit.report.numbers import scientific, scientific_range
 from lastbit.report.rel_l1_curves import RELL1, compared, has_curves
+from lastbit.report.source import source_of
 from lastbit.report.stored import Study, noise_label, roundoff_exponent
 
 NAME = "rel-l1"
@@ -43,7 +44,7 @@ def _title(study: Study) -> str:
 def _note(study: Study, curves: Curves) -> str:
     return (
         f"{RELL1} Each line compares one run with the {study['noises'][0]} run of the same seed, from which it differs "
-        f"in nothing but the last bit of its updates.{curves.remark}"
+        f"in nothing but {source_of(study).difference}.{curves.remark}"
     )
 
 

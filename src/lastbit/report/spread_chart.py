@@ -1,4 +1,4 @@
-"""The spread that last-bit noise makes, beside that of batch order and the error of the test set."""
+"""The spread that the noise makes, beside that of batch order and the error of the test set."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from lastbit.report.figure import ROWS, Figure
 from lastbit.report.look import colours
 from lastbit.report.metric import Metric, metric_of
 from lastbit.report.numbers import percent
+from lastbit.report.source import capital, source_of
 from lastbit.report.stored import Study
 
 NAME = "spread"
@@ -27,7 +28,7 @@ def spread_figure(study: Study) -> Figure:
 
 def _rows(study: Study, metric: Metric) -> list[dict[str, Any]]:
     found = {
-        "last-bit noise": study["std"]["noise"]["pooled"],
+        source_of(study).name: study["std"]["noise"]["pooled"],
         metric.order: study["std"]["seed"]["pooled"],
         "test-set sampling": study["sampling_error"],
     }
@@ -39,14 +40,14 @@ def _rows(study: Study, metric: Metric) -> list[dict[str, Any]]:
 
 
 def _title(study: Study, metric: Metric) -> str:
-    share = study["std"]["noise_over_seed"]
+    share, source = study["std"]["noise_over_seed"], capital(source_of(study).name)
     if share is None:
         return f"How far {metric.label} spreads"
     if share["value"] == 0:
-        return f"Last-bit noise makes none of the spread of {metric.label} that {metric.order} makes"
+        return f"{source} makes none of the spread of {metric.label} that {metric.order} makes"
     low, high = percent(share["lower"]).removesuffix(" %"), percent(share["upper"])
     return (
-        f"Last-bit noise alone makes {percent(share['value'])} of the spread that {metric.order} makes "
+        f"{source} alone makes {percent(share['value'])} of the spread that {metric.order} makes "
         f"(95 % interval {low} to {high})"
     )
 

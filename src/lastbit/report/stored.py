@@ -48,11 +48,6 @@ def trials_by_place(study: Study) -> dict[tuple[str, Any], Row]:
     return {(noise_label(trial), trial["seed"]): trial for trial in study["trials"]}
 
 
-def is_scaled(study: Study) -> bool:
-    """Whether every noise of the study is a k."""
-    return all(label.startswith("k=") for label in study["noises"])
-
-
 def roundoff_exponent(study: Study) -> int | None:
     """The exponent of two of the unit roundoff of the study's arithmetic; None where its dtype is not known."""
     return _ROUNDOFF_EXPONENTS.get(str(study["settings"].get("dtype")))
