@@ -47,7 +47,7 @@ class Objective:
     ) -> None:
         self.model, self.loss, self.dtype = model, loss, dtype
         self.parameters = chosen(model, parameters)
-        self.batches = Batches(data, micro_batch=_halved(micro_batch))
+        self.batches = Batches(data, micro_batch=_one_pass(micro_batch))
 
     def point(self) -> Point:
         """The objective at the parameters as they are now."""
@@ -148,9 +148,9 @@ def grad_of(
     )
 
 
-def _halved(micro_batch: int | None) -> int | None:
-    """Samples in one forward pass: a graph to be differentiated twice holds about twice what a training step's does."""
-    return micro_batch // 2 if isinstance(micro_batch, int) and micro_batch > 1 else micro_batch
+def _one_pass(micro_batch: int | None) -> int | None:
+    """Samples in one forward pass: a graph to be differentiated twice holds over twice what a training step's does."""
+    return max(1, 2 * micro_batch // 5) if isinstance(micro_batch, int) and micro_batch > 0 else micro_batch
 
 
 def _copy(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

@@ -41,8 +41,8 @@ class CurvatureOperator(ABC):
         parameters: glob patterns of names; only parameters that require a gradient count.
         weight_decay: coefficient of coupled (L2) weight decay, for all parameters or by parameter.
         preconditioner: P's positive diagonal, by parameter; see `preconditioner(optimizer)`.
-        micro_batch: samples whose training step fills the memory that a product may take; forward passes take half as
-            many. None evaluates each batch in one pass.
+        micro_batch: samples whose training step fills the memory that a product may take; forward passes take two
+            fifths of it. None evaluates each batch in one pass.
         dtype: floating-point type to evaluate the model in (float64 for a reference); None for its own.
 
     Raises:

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 
 import torch
 
+from lastbit.curvature.bound import DRIFT
 from lastbit.curvature.counted import Counted
-from lastbit.curvature.eigenpairs import converge
+from lastbit.curvature.eigenpairs import Bounded, converge
 from lastbit.curvature.prediction import MEMORY, best_rule
 from lastbit.curvature.probe import lanczos, steps_needed
 from lastbit.curvature.recycled import Recycled, recycle
-from lastbit.curvature.subspace import Ritz, Subspace
+from lastbit.curvature.subspace import Subspace
 
 PROBE_GAP = 0.1  # a probe looks for eigenvalues this part of the spectrum's width above those found
 PROBE_MISS = 0.01  # bound on the probability that it misses one
 STALE = 0.5  # residual of a warm start, relative to its value, that says the last eigenvectors are gone
-DRIFT = 0.02  # relative change a call that the eigenvalue next to the k-th may make before it is looked at again
 RECYCLED = 10  # pairs kept beside the k
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The k largest Ritz pairs of one call."""
+    """What one call found."""
 
-    ritz: Ritz  # k pairs
+    pairs: Bounded  # k of them
     probed: int  # products spent on random starts
 
 
@@ -33,7 +33,7 @@ class WarmSearch:
 
     Args:
         k: pairs wanted.
-        tol: largest residual, relative to the largest value's modulus.
+        tol: largest distance from a value to its upper bound, relative to the largest value's modulus.
         max_products: most products a call before it returns unconverged; probes may go beyond.
         generator: the source of random directions.
     """
@@ -54,18 +54,19 @@ class WarmSearch:
             probe: look for missed eigenvalues from a random start, which a cold or stale start does in any case.
         """
         if not self._history:
-            ritz, probed = self._cold(operator)
+            pairs, probed = self._cold(operator)
             probe = self._k > 1  # one random start finds one copy of a multiple eigenvalue
         else:
-            ritz, probed, stale = self._warm(operator)
+            pairs, probed, stale = self._warm(operator)
             probe = probe or stale
-        while probe and bool(ritz.values.isfinite().all()):
-            probe, ritz, spent = self._probe(operator, ritz)
+        beside: list[Recycled] = []
+        while probe and bool(pairs.ritz.values.isfinite().all()):
+            probe, pairs, spent = self._probe(operator, pairs, beside)
             probed += spent
-        self._remember(ritz)
-        return Found(ritz.first(self._k), probed)
+        self._remember(pairs, beside)
+        return Found(pairs.first(self._k), probed)
 
-    def _cold(self, operator: Counted) -> tuple[Ritz, int]:
+    def _cold(self, operator: Counted) -> tuple[Bounded, int]:
         """From a random direction."""
         space = lanczos(operator, steps_needed(operator.size, PROBE_GAP, PROBE_MISS), self._generator)
         probed = len(space)
@@ -73,7 +74,7 @@ class WarmSearch:
             space.add(operator.random_direction(self._generator))
         return converge(operator, space, self._k, self._tol, self._budget(operator)), probed
 
-    def _warm(self, operator: Counted) -> tuple[Ritz, int, bool]:
+    def _warm(self, operator: Counted) -> tuple[Bounded, int, bool]:
         """From what the last calls' vectors foretell, and whether that turned out to be stale."""
         rule = best_rule(self._history)
         recycled = self._history[-rule.lag]
@@ -95,21 +96,27 @@ class WarmSearch:
         allowed = DRIFT * (1 + int(recycled.ages[self._k])) * float(recycled.values[0].abs())
         return self._k + bool(gap < allowed)
 
-    def _probe(self, operator: Counted, ritz: Ritz) -> tuple[bool, Ritz, int]:
-        """Search the complement of the k pairs from a random start; whether something larger was there."""
-        best = ritz.first(self._k)
+    def _probe(self, operator: Counted, pairs: Bounded, beside: list[Recycled]) -> tuple[bool, Bounded, int]:
+        """Search the complement of the k pairs from a random start; whether something larger was there.
+
+        What was found and is not larger goes to `beside`.
+        """
+        best = pairs.ritz.first(self._k)
         steps = steps_needed(operator.size, PROBE_GAP, PROBE_MISS)
         space = lanczos(operator, steps, self._generator, apart_from=best.vectors)
         probed = len(space)
-        if not probed or not bool(space.ritz(1).values[0] > best.values[-1]):
-            return False, ritz, probed
+        seen = space.ritz(self._k + RECYCLED)
+        if not probed or not bool(seen.values[0] > best.values[-1]):
+            beside.extend([recycle(seen, None, RECYCLED)] if probed and space.finite else [])
+            return False, pairs, probed
         wider = Subspace(operator, start=best)
-        wider.join(space.ritz(self._k + RECYCLED))
+        wider.join(seen)
         return True, converge(operator, wider, self._k, self._tol, self._budget(operator)), probed
 
-    def _remember(self, ritz: Ritz) -> None:
-        if not bool(ritz.values.isfinite().all()):
+    def _remember(self, pairs: Bounded, beside: list[Recycled]) -> None:
+        if not bool(pairs.ritz.values.isfinite().all()):
             return self.forget()
-        earlier = self._history[-best_rule(self._history).lag] if self._history else None
-        self._history = [*self._history[1 - MEMORY :], recycle(ritz, earlier, self._k + RECYCLED)]
+        earlier = beside or ([self._history[-best_rule(self._history).lag]] if self._history else [])
+        kept = recycle(pairs.ritz, earlier[0] if earlier else None, self._k + RECYCLED)
+        self._history = [*self._history[1 - MEMORY :], kept]
         return None

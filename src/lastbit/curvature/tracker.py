@@ -27,8 +27,8 @@ class SharpnessTracker:
 
     A warm measurement starts from the eigenvectors of the last one, or of the last but one where those were nearer
     last time (gradient descent past its edge alternates between two places), widens the space by corrections of first
-    order in all recycled eigenvectors, and stops when every residual is within `tol` times the largest value. The
-    first measurement starts from a random direction.
+    order in all recycled eigenvectors, and stops when every value's upper bound is within `tol` times the largest
+    value of it (see `Sharpness` and `lastbit.curvature.bound`). The first measurement starts from a random direction.
 
     A residual certifies that *some* eigenvalue is near. That it is the largest is checked by a random Lanczos run (see
     `lastbit.curvature.probe`) at the first measurement, then every `probe_every` measurements, and whenever the warm
@@ -42,7 +42,7 @@ class SharpnessTracker:
         loss: `loss(model(inputs), targets)`, a mean over samples.
         data: one (inputs, targets) batch, or an iterable of them that can be read again and again.
         k: eigenvalues wanted.
-        tol: largest residual, relative to the largest value.
+        tol: largest error: distance from a value to its upper bound, relative to the largest value.
         optimizer: measure the curvature that `edge(optimizer)` bounds: its coupled weight decay is included, and an
             adaptive optimizer's current preconditioner is applied.
         weight_decay: coefficient of coupled weight decay, where no optimizer is given.
@@ -114,9 +114,9 @@ class SharpnessTracker:
         operator = Counted(self._operator())
         due = self._probe.due(weights, self.probe_every)
         found = self._search.largest(operator, probe=due)
-        if not bool(found.ritz.residual_norms().isfinite().all()):
+        if not bool(found.pairs.ritz.residual_norms().isfinite().all()):
             return self._lost(operator.products, started)
-        self._vectors = found.ritz.vectors
+        self._vectors = found.pairs.ritz.vectors
         self._probe = self._probe.after(weights, found.probed)
         return self._result(found, operator.products, time.perf_counter() - started)
 
@@ -145,17 +145,19 @@ class SharpnessTracker:
         return diverged(self.k, matvecs, time.perf_counter() - started)
 
     def _result(self, found: Found, matvecs: int, seconds: float) -> Sharpness:
-        values, residuals = found.ritz.values.tolist(), found.ritz.residual_norms().tolist()
+        ritz, uppers = found.pairs.ritz, found.pairs.uppers.tolist()
+        values = ritz.values.tolist()
         return Sharpness(
             value=values[0],
-            residual=residuals[0],
+            residual=float(ritz.residual_norms()[0]),
             lower=values[0],
-            upper=values[0] + residuals[0],
+            upper=uppers[0],
             values=tuple(values),
-            residuals=tuple(residuals),
+            residuals=tuple(ritz.residual_norms().tolist()),
+            uppers=tuple(uppers),
             matvecs=matvecs,
             seconds=seconds,
-            converged=max(residuals) <= self.tol * max(map(abs, values)),
+            converged=bool(found.pairs.slack.max() <= self.tol * ritz.values.abs().max()),
             probed=found.probed,
             probe_age=self._probe.age,
             miss_probability=_miss_probability(self.size, self._probe.products),
@@ -201,7 +203,7 @@ def _refuse(k: int, tol: float, max_matvecs: int, probe_every: int, size: int) -
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= size:
         raise ValueError(f"k={k} is not allowed; the chosen parameters have {size} entries, so give 1 to {size}")
     if not 0 < tol < 1:
-        raise ValueError(f"tol={tol} is not allowed; give a relative residual between 0 and 1, such as 1e-3")
+        raise ValueError(f"tol={tol} is not allowed; give a relative error between 0 and 1, such as 1e-3")
     if max_matvecs < 1:
         raise ValueError(f"max_matvecs={max_matvecs} is not allowed; give a positive integer")
     if probe_every < 0:
