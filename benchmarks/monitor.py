@@ -1,0 +1,180 @@
+"""What the sharpness monitor adds to a training's time, and whether the training stays bit for bit the same.
+
+The demo recipe is trained to its end, evaluation and all, on one thread, without the monitor and with it at every=100,
+by turns. "inside" is the processor time spent in the monitor, its start included, over that of the rest of the same
+training: what a busy machine slows, it slows in both. "beside" is the processor time of a training with the monitor
+over that of the one without in the same round, less one, which also holds what the monitor costs elsewhere, in caches
+for instance, and the machine's noise. Both are medians over the rounds with their range.
+
+The monitored data are the first samples of the training set as one fixed batch, in several sizes. --reference measures
+the whole training set at the same steps, to see what a small batch's sharpness is worth.
+
+    python benchmarks/monitor.py [--rounds 5] [--samples 16 32 64] [--reference] [--json FILE]
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+import lastbit as lb
+from lastbit.curvature import SharpnessRow
+from lastbit.training.catalogue import load_recipe
+from lastbit.training.loop import Training
+from lastbit.training.task import Task, prepare
+
+EVERY = 100
+
+
+class Unrecorded:
+    """A run that keeps nothing but its seed."""
+
+    seed = 1
+    noise = lb.Scale(1)
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Drop metrics."""
+
+    def snapshot(self, step: int, weights: object) -> None:
+        """Drop weights."""
+
+    def mark_diverged(self, step: int) -> None:
+        """Refuse to time half a training."""
+        raise RuntimeError(f"the training diverged at step {step}")
+
+    def save_predictions(self, *labels: Tensor) -> None:
+        """Drop predictions."""
+
+
+class Clocked(lb.SharpnessMonitor):
+    """A monitor that counts its own processor time."""
+
+    spent = 0.0
+
+    def __enter__(self) -> Self:
+        """Watch, by the clock."""
+        with self._clock():
+            return super().__enter__()
+
+    def measure(self) -> SharpnessRow:
+        """Measure, by the clock."""
+        with self._clock():
+            return super().measure()
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        self.spent += time.process_time() - started
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training."""
+
+    seconds: float  # of processor time
+    inside: float  # of these, in the monitor
+    weights: tuple[bytes, ...]  # weights and buffers at the end
+    rows: tuple[SharpnessRow, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The monitor on one size of batch."""
+
+    samples: int
+    inside: float  # median over the rounds
+    inside_range: tuple[float, float]
+    beside: float
+    beside_range: tuple[float, float]
+    bit_identical: bool  # weights and buffers at the end, in every round
+    rows: tuple[SharpnessRow, ...]  # of the first round
+
+
+def train(task: Task, samples: int | None) -> Trained:
+    """Train the demo, monitored on the first samples or not at all; making network and batch is not counted."""
+    training = Training(load_recipe("demo"), task, Unrecorded())
+    batch = task.normalise(task.train_images[:samples]), task.train_labels[:samples]
+    monitor = Clocked(training.model, cross_entropy, batch, training.optimizer, lb.every(EVERY), micro_batch=1000)
+    started = time.process_time()
+    with nullcontext() if samples is None else monitor:
+        training.run_all()
+    seconds = time.process_time() - started
+    weights = tuple(tensor.numpy().tobytes() for tensor in training.model.state_dict().values())
+    return Trained(seconds, monitor.spent, weights, monitor.rows)
+
+
+def costs(task: Task, sizes: list[int], rounds: int) -> list[Cost]:
+    """Train by turns, and take ratios within each round; the order turns so that nobody is always first."""
+    contestants: list[int | None] = [None, *sizes]
+    trained: list[dict[int | None, Trained]] = []
+    train(task, sizes[0])
+    for round_ in range(rounds):
+        turn = round_ % len(contestants)
+        trained.append({size: train(task, size) for size in contestants[turn:] + contestants[:turn]})
+    return [cost(size, trained) for size in sizes]
+
+
+def cost(samples: int, trained: list[dict[int | None, Trained]]) -> Cost:
+    """One size's ratios."""
+    runs = [(run[samples], run[None]) for run in trained]
+    inside = [watched.inside / (watched.seconds - watched.inside) for watched, _ in runs]
+    beside = [watched.seconds / plain.seconds - 1 for watched, plain in runs]
+    return Cost(
+        samples=samples,
+        inside=statistics.median(inside),
+        inside_range=(min(inside), max(inside)),
+        beside=statistics.median(beside),
+        beside_range=(min(beside), max(beside)),
+        bit_identical=all(watched.weights == plain.weights for watched, plain in runs),
+        rows=runs[0][0].rows,
+    )
+
+
+def printed(samples: int, rows: tuple[SharpnessRow, ...], times: str = "") -> None:
+    """Print one line of the table."""
+    products = " ".join(str(row.matvecs) for row in rows)
+    sharpness = "  ".join(f"{row.sharpness:5.1f}" for row in rows)
+    print(f"{samples:>7} {times:<58} {products:>9}  {sharpness}")
+
+
+def main() -> None:
+    """Measure and print the table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="trainings of each kind (5)")
+    parser.add_argument("--samples", type=int, nargs="+", default=[16, 32, 64], help="sizes of batch (16 32 64)")
+    parser.add_argument("--reference", action="store_true", help="measure the whole training set too (minutes)")
+    parser.add_argument("--json", metavar="FILE", help="write JSON there instead of a table; - is standard output")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    task = prepare(load_recipe("demo"))
+    results = costs(task, arguments.samples, arguments.rounds)
+    whole = train(task, len(task.train_images)).rows if arguments.reference else ()
+    if arguments.json:
+        found = {"costs": [*map(asdict, results)], "whole": [row.as_dict() for row in whole]}
+        text = json.dumps(found, indent=2) + "\n"
+        sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
+        return
+    columns = f"{'inside':>7} {'range':>15} {'beside':>7} {'range':>15} {'same bits':>9}"
+    steps = " and ".join(str(row.step) for row in results[0].rows)
+    print(f"{'samples':>7} {columns:<58} {'products':>9}  sharpness at step {steps}")
+    for row in results:
+        spans = [f"{low:+.1%} .. {high:+.1%}" for low, high in (row.inside_range, row.beside_range)]
+        times = f"{row.inside:>+7.1%} {spans[0]:>15} {row.beside:>+7.1%} {spans[1]:>15} {row.bit_identical!s:>9}"
+        printed(row.samples, row.rows, times)
+    if whole:
+        printed(len(task.train_images), whole)
+
+
+if __name__ == "__main__":
+    main()
