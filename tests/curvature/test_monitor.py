@@ -349,6 +349,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         ValueError,
         "cannot be differentiated twice",
     ),
+    "an operation without a second derivative": (
+        {"loss": lambda o, t: torch.cdist(o, o, p=3).mean()},
+        ValueError,
+        "cannot be differentiated twice: .*cdist.* not implemented",
+    ),
     "a loss of no weights": ({"loss": lambda o, t: o.detach().sum()}, ValueError, "does not depend on the parameters"),
 }
 

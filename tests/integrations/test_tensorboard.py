@@ -27,8 +27,18 @@ def test_the_event_file_holds_every_scalar_of_every_row(tmp_path):
     assert math.isnan(scalars["sharpness/normalised"][-1][1])
 
 
+def test_every_row_is_flushed(tmp_path):
+    """The writer hands scalars to a thread of its own, which a crash would take along."""
+    with SummaryWriter(str(tmp_path)) as writer:
+        calls, add, flush = [], writer.add_scalar, writer.flush
+        writer.add_scalar = lambda *args, **options: (calls.append("add"), add(*args, **options))
+        writer.flush = lambda: (calls.append("flush"), flush())
+        rows = train(TensorBoard(writer))
+    assert calls[: 3 * (1 + len(rows[0].scalars()))] == [*["add"] * len(rows[0].scalars()), "flush"] * 3
+
+
 def test_a_row_is_in_the_file_before_the_writer_is_closed_and_a_given_writer_stays_open(tmp_path):
-    writer = SummaryWriter(str(tmp_path))
+    writer = SummaryWriter(str(tmp_path), flush_secs=3600)
     with TensorBoard(writer) as sink:
         train(sink)
         assert len(read(tmp_path)["sharpness/sharpness"]) == 3

@@ -40,8 +40,8 @@ class SharpnessMonitor:
 
     What is measured is the curvature of the mean loss over `data`, with the optimizer's coupled weight decay and
     preconditioner as in `SharpnessTracker(..., optimizer=optimizer)`, in the parameters that the optimizer steps. Where
-    parameter groups have edges of their own, the whole is held against the smallest: below 2 it is stable, above 2 it
-    need not be unstable; `parameters` singles a group out.
+    parameter groups have edges of their own, the whole is held against the smallest, which above 2 need not be
+    unstable; `parameters` singles a group out.
 
     The first row after a weight, the loss or the curvature is no longer finite is marked `diverged` and is the last.
 
