@@ -1,4 +1,4 @@
-"""A progress bar over the trials of a study, on a terminal only."""
+"""Progress bars over the trials of a study and over the steps of a training, on a terminal only."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,3 +31,25 @@ def trial_progress(title: str, total: int) -> Iterator[Callable[[Outcome], None]
     with Progress(*columns, console=terminal, disable=not terminal.is_terminal) as progress:
         task = progress.add_task(title, total=total, last="")
         yield lambda outcome: progress.update(task, advance=1, last=outcome.trial.label)
+
+
+@contextmanager
+def step_progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar on standard error while the block runs; give the function to call with each step and a remark.
+
+    Args:
+        title: what is running.
+        total: number of steps in all.
+    """
+    terminal = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps, "),
+        TimeRemainingColumn(),
+        TextColumn("left  {task.fields[remark]}"),
+    )
+    with Progress(*columns, console=terminal, disable=not terminal.is_terminal) as progress:
+        task = progress.add_task(title, total=total, remark="")
+        yield lambda step, remark: progress.update(task, completed=step, remark=remark)

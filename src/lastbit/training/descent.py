@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -75,6 +75,23 @@ class Descent:
                 self._update()
             self.losses.append(self._evaluate())
             yield Point(self.step, self.losses[-1], self.diverged)
+
+    def take_up(self, losses: Sequence[float], rate: float) -> None:
+        """Go on from a point of an earlier training of the same settings.
+
+        The model and the optimizer must hold again what they held while that point was in hand, gradients included.
+
+        Args:
+            losses: of every point up to it.
+            rate: the learning rate then.
+        """
+        self.losses = list(losses)
+        for _ in losses:
+            next(self._batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.schedule is not None:
+            self.schedule.last_epoch = self.step
 
     def _evaluate(self) -> float:
         inputs, targets = next(self._batches)

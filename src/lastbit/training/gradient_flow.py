@@ -18,6 +18,7 @@ from lastbit.divergence import rel_l1, relative_l2
 from lastbit.training.descent import Batch, Loss
 
 METHODS: Mapping[str, type[OdeSolver]] = {"RK23": RK23, "RK45": RK45, "DOP853": DOP853}
+RTOL = 1e-5
 
 
 class FlowStoppedError(ValueError):
@@ -65,7 +66,7 @@ class GradientFlow:
         weight_decay: float = 0.0,
         time: float = 0.0,
         method: str = "RK23",
-        rtol: float = 1e-5,
+        rtol: float = RTOL,
         atol: float = 1e-8,
     ) -> None:
         if method not in METHODS:

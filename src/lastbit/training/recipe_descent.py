@@ -24,6 +24,7 @@ class RecipeDescent:
     descent: Descent  # its loss is cross-entropy, its model in training mode
     batch: tuple[Tensor, Tensor]  # images (n, channels, height, width), labels (n,): the data of a full-batch descent
     full_batch: bool  # whether every step uses all the training images, and always the same
+    has_schedule: bool  # whether the learning rate changes
 
 
 def prepare_descent(
@@ -57,4 +58,4 @@ def prepare_descent(
     batch = task.fixed_batch(None if full_batch else measured)
     data = batch if full_batch else chain.from_iterable(task.epochs(seed))
     descent = Descent(model, functional.cross_entropy, data, optimizer, schedule=schedule)
-    return RecipeDescent(descent, batch, full_batch)
+    return RecipeDescent(descent, batch, full_batch, bool(recipe.schedule.milestones))

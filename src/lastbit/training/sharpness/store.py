@@ -1,0 +1,76 @@
+"""A series on disk: each row is safe once it is measured.
+
+series.json          what is trained and measured
+rows.jsonl           one line for each row, appended and synced
+state.safetensors    where the training is, at the last row or the one before
+sharpness.json       the whole series, written when its last step is reached
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from lastbit.files import read_json, to_json, write_atomically
+
+_SERIES, _ROWS, _STATE, RESULTS = "series.json", "rows.jsonl", "state.safetensors", "sharpness.json"
+
+
+class SeriesStore:
+    """Reads and writes a series' directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def claim(self, description: Mapping[str, Any]) -> None:
+        """Make the directory this series', or go on with it.
+
+        Raises:
+            ValueError: it holds another series, or other files; nothing is touched.
+        """
+        path = self.root / _SERIES
+        if path.exists():
+            if read_json(path) != json.loads(to_json(description)):
+                raise ValueError(f"{self.root} holds another series, of other settings: choose another directory")
+            return
+        if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            raise ValueError(f"{self.root} holds other files and no series: choose an empty or new directory")
+        write_atomically(path, (to_json(description, indent=1) + "\n").encode())
+
+    def rows(self) -> dict[int, dict[str, Any]]:
+        """The stored rows by their step, ascending; a line that a crash cut short is cut off."""
+        path = self.root / _ROWS
+        if not path.exists():
+            return {}
+        text = path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]
+        if whole != text:
+            write_atomically(path, whole)
+        rows = [json.loads(line) for line in whole.splitlines()]
+        return {row["step"]: row for row in sorted(rows, key=lambda row: int(row["step"]))}
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row, safe on disk when this returns."""
+        with (self.root / _ROWS).open("ab") as file:
+            file.write((to_json(row) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def save_state(self, tensors: dict[str, Tensor]) -> None:
+        """Keep where the training is, in place of where it was."""
+        write_atomically(self.root / _STATE, save(tensors))
+
+    def state(self) -> dict[str, Tensor] | None:
+        """Where the training was when it was last kept; None before that."""
+        path = self.root / _STATE
+        return load_file(path) if path.exists() else None
+
+    def finish(self, content: Mapping[str, Any]) -> None:
+        """Store the whole series for reports."""
+        write_atomically(self.root / RESULTS, to_json(content).encode())
