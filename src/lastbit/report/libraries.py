@@ -1,5 +1,7 @@
 """The chart libraries a page carries with it."""
 
+from functools import cache
+
 import altair as alt
 import vl_convert
 
@@ -9,6 +11,7 @@ def vega_lite_version() -> str:
     return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
+@cache  # bundling takes a second or more
 def javascript() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script that fetches nothing and defines `vegaEmbed`."""
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())

@@ -1,0 +1,119 @@
+import json
+import math
+
+import pytest
+from sharpness_examples import LAYERS, RECIPE, make_diverged_row, make_row, make_series
+
+from lastbit.report.sharpness import write_sharpness
+from lastbit.report.sharpness.certificates import method, standings
+from lastbit.report.sharpness.figures import sharpness_figures
+from lastbit.report.sharpness.page import render
+
+
+def figures(**changes):
+    return {figure.name: figure for figure in sharpness_figures(make_series(**changes))}
+
+
+def points(figure):
+    return {row["curve"]: dict(zip(row["step"], row["value"], strict=True)) for row in figure.rows}
+
+
+def test_the_first_chart_holds_every_eigenvalue_in_units_of_the_edge_and_the_line_at_2():
+    figure = figures()["normalised-sharpness"]
+    assert points(figure) == {
+        "largest eigenvalue": {0: 0.5, 10: 1.5, 20: 2.1, 30: 1.9, 40: 2.2},
+        "eigenvalue 2": {0: 0.25, 10: 0.75, 20: 1.05, 30: 0.95, 40: 1.1},
+    }
+    assert figure.title == "The normalised sharpness is largest at step 40, 2.2"
+    assert "with the edge 2/lr: gradient descent" in figure.note
+    assert "Measured every 10 steps." in figure.note
+    assert '{"value": 2.0, "text": "edge of stability: 2"}' in json.dumps(figure.spec())
+
+
+def test_the_loss_is_drawn_at_every_step_on_a_logarithmic_axis():
+    figure = figures()["loss"]
+    assert len(points(figure)["every step"]) == 41
+    assert figure.title == "The training loss goes from 2.3 to 0.46, and rises in 12 of 40 steps"
+    assert '"type": "log"' in json.dumps(figure.spec()["layer"])
+    nearly_flat = figures(losses=[0.69, 0.68], rises=0)["loss"]
+    assert '"type": "log"' not in json.dumps(nearly_flat.spec()["layer"])
+
+
+def test_layers_and_flow_are_drawn_where_they_were_measured():
+    assert list(figures()) == ["normalised-sharpness", "loss"]
+    found = figures(layers=True, flow=True)
+    assert list(found) == ["normalised-sharpness", "loss", "layers", "flow"]
+    assert points(found["layers"])["linear"][20] == pytest.approx(2.1 / 4)
+    assert set(points(found["layers"])) == set(LAYERS)
+    assert found["layers"].title.startswith(
+        "At step 40 the sharpest layer is hidden.0.0, at 1.1 of the whole network’s 2.2"
+    )
+    assert points(found["flow"])["RelL1"] == {10: 0.03, 20: 0.06, 30: 0.09, 40: 0.12}
+    assert found["flow"].title.startswith("After step 40 the weights are 4.0e-2 of their norm away")
+    assert "tolerance of 1.0e-5" in found["flow"].note
+
+
+def test_a_flow_that_could_not_be_followed_says_so():
+    series = make_series(flow=True)
+    series["rows"][-1]["flow"] |= {"relative_l2": None, "rel_l1": None}
+    flow = {figure.name: figure for figure in sharpness_figures(series)}["flow"]
+    assert flow.note.endswith("The flow could not be followed beyond step 30.")
+    assert max(points(flow)["RelL1"]) == 30
+
+
+def test_minibatches_and_batch_norm_are_said_and_both_losses_drawn():
+    series = make_series(full_batch=False, batch_norm=True, recipe=RECIPE | {"batch_size": 128}, measured_images=1000)
+    texts = [standing.text for standing in standings(series)]
+    assert any("1,000 fixed training images without augmentation" in text for text in texts)
+    assert any("running statistics" in text for text in texts)
+    drawn = points({figure.name: figure for figure in sharpness_figures(series)}["loss"])
+    assert set(drawn) == {"each step’s batch", "the 1,000 images measured on"}
+    assert drawn["the 1,000 images measured on"][10] == 1.15
+    assert [standing.level for standing in standings(make_series())] == ["passed"]
+
+
+def test_what_did_not_converge_or_diverged_comes_first():
+    loose = make_row(50, 2.0, converged=False, residual=8.0)
+    series = make_series(rows=[make_row(0, 1.0), loose, make_diverged_row(60)])
+    doubts = [standing.text for standing in standings(series) if standing.level == "doubt"]
+    assert doubts == [
+        "1 of 2 measurements ran out of products before their residual was small: the largest is 2.0e-1 of the "
+        "sharpness.",
+        "The training diverged: its loss is not finite at step 60.",
+    ]
+    page = render(series, libraries="")
+    assert page.index(doubts[1]) < page.index(series["finding"])
+    assert any("1 of these 2 measurements made such a search" in text for text in method(series))
+
+
+def test_far_beyond_the_edge_the_axis_is_logarithmic():
+    far = make_series(rows=[make_row(0, 0.1), make_row(10, 500.0)])
+    assert '"type": "log"' in json.dumps(sharpness_figures(far)[0].spec()["layer"])
+    assert '"type": "log"' not in json.dumps(figures()["normalised-sharpness"].spec()["layer"])
+
+
+def test_a_log_spaced_series_has_a_logarithmic_axis_of_steps():
+    spec = json.dumps(figures(every="log:5")["normalised-sharpness"].spec())
+    assert "update step (log scale)" in spec
+    assert "evenly spaced in their logarithm" in figures(every="log:5")["normalised-sharpness"].note
+
+
+def test_a_run_that_diverged_at_once_has_reasons_in_place_of_charts():
+    series = make_series(rows=[make_diverged_row(0)], losses=[math.nan], finding="Nothing could be measured")
+    page = render(json.loads(json.dumps(series).replace("NaN", "null")), libraries="")
+    assert "Nothing could be measured." in page
+    assert "The loss was never finite" in page
+
+
+def test_every_measurement_is_a_row_and_every_setting_is_there():
+    page = render(make_series(diverged=True), libraries="")
+    assert page.count('<tr class="diverged">') == 1
+    assert "<td>44</td>" in page  # the sharpness of step 40
+    assert "optimizer.lr" in page
+    assert "656,810 parameters" in page
+
+
+def test_something_else_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="this is no sharpness series: it lacks arithmetic, batch_norm"):
+        write_sharpness({"rows": []}, tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())
