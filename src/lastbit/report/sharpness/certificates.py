@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lastbit.report.account import Standing
 from lastbit.report.numbers import scientific
+from lastbit.report.pde.significant import significant
 from lastbit.report.sharpness.stored import Series, diverged_at, measured
 
 
@@ -63,7 +64,7 @@ def method(series: Series) -> list[str]:
     """Paragraphs on what each measurement certifies."""
     rows = measured(series)
     probes = [row for row in rows if row["probed"]]
-    missed = scientific(max((row["miss_probability"] for row in rows), default=1.0))
+    missed = significant(100 * max((row["miss_probability"] for row in rows), default=1.0), 2)
     return [
         "The sharpness is the largest eigenvalue of the training loss’s Hessian, with coupled weight decay, and for an "
         "adaptive optimizer with its present preconditioner. On a quadratic loss a step is stable along an eigenvector "
@@ -72,7 +73,7 @@ def method(series: Series) -> list[str]:
         "and an eigenvalue certainly lies within the residual ‖Hv − λv‖ of it. That the edge is reached is therefore "
         "certain wherever it is said.",
         "That no larger eigenvalue was missed can only be made unlikely: a search from a random start misses one that "
-        f"lies a tenth of the spectrum’s width above with a probability of {missed} at most. "
+        f"lies a tenth of the spectrum’s width above with a probability of {missed} % at most. "
         f"{len(probes)} of these {len(rows)} measurements made such a search; between two of them a top "
         "eigenvalue that rises at right angles to all that is followed can go unseen. That the sharpness stays below "
         "the edge is said with that reservation.",
