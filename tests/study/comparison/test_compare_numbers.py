@@ -88,14 +88,14 @@ def test_runs_that_share_a_batch_order_keep_the_size_and_coverage_of_the_test(pa
     """Half of the batch order's effect is common to both recipes; with six runs at each of five seeds."""
     generator = np.random.default_rng(2)
     covered, naive = [], []
-    for _ in range(1000):
+    for _ in range(600):
         shared = generator.normal(0, 0.7, (1, 5)) if paired else 0
         a = shared + nested(generator, 5, 6, 0.7, 0.5, mean=0.3)
         b = shared + nested(generator, 5, 6, 0.7 * other, 0.5)
         found = means_tested(a, b, paired)
         covered.append(found.lower <= 0.3 <= found.upper)
         naive.append(stats.ttest_ind(a.ravel() - 0.3, b.ravel()).pvalue < 0.05)
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.027)
     # Thirty runs taken as thirty repetitions find a difference that is not there far more often than one time in 20.
     assert np.mean(naive) > 0.2
 
