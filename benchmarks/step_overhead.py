@@ -3,7 +3,7 @@
 Every round times one step of each contestant in turn, so that a busy machine slows all of them alike; a ratio is taken
 within a round, and the table gives the median ratio over the rounds with its quartiles. Absolute times are medians too.
 
-    python benchmarks/step_overhead.py [--rounds 300] [--threads 1] [--json FILE]
+    python benchmarks/step_overhead.py [--rounds 300] [--threads 1] [--k 1 3] [--p 0 0.03 0.5] [--json FILE]
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from lastbit.noise import Scale, perturb
+from lastbit.noise import Noise, Rounding, Scale, Ulp, perturb
 
 WARM_UP = 10  # rounds that are not counted: state is created in them
 # The largest activation of a training step (batch 128). Freeing one teaches glibc's malloc to keep that much memory
@@ -45,7 +45,7 @@ class Overhead:
 
     optimizer: str
     torch: str  # torch's own choice of kernels, or foreach=True; the perturbed optimizer is given the same option
-    k: int
+    noise: str  # its label
     ratio: float  # median over the rounds
     quartiles: tuple[float, float]
     torch_us: float  # median time of a step, microseconds
@@ -74,20 +74,20 @@ def parameters() -> list[torch.nn.Parameter]:
     return params
 
 
-def contestants(name: str, ks: list[int]) -> dict[tuple[str, int], Callable[[], Any]]:
-    """The steps to time, by torch's kernels and k (0 is torch's own step), each with parameters of its own."""
+def contestants(name: str, noises: list[Noise]) -> dict[tuple[str, str], Callable[[], Any]]:
+    """The steps to time, by torch's kernels and noise ("" is torch's own step), each with parameters of its own."""
     cls, options = SETTINGS[name]
-    steps: dict[tuple[str, int], Callable[[], Any]] = {}
+    steps: dict[tuple[str, str], Callable[[], Any]] = {}
     for rival, choice in RIVALS.items():
-        for k in (0, *ks):
-            optimizer = cls(parameters(), **options, **choice)
-            steps[rival, k] = (perturb(optimizer, Scale(k)) if k else optimizer).step
+        steps[rival, ""] = cls(parameters(), **options, **choice).step
+        for noise in noises:
+            steps[rival, noise.label] = perturb(cls(parameters(), **options, **choice), noise).step
     return steps
 
 
-def times(steps: dict[tuple[str, int], Callable[[], Any]], rounds: int) -> dict[tuple[str, int], list[float]]:
+def times(steps: dict[tuple[str, str], Callable[[], Any]], rounds: int) -> dict[tuple[str, str], list[float]]:
     """Microseconds of every counted step, round by round; the order turns each round so that no one is always first."""
-    taken: dict[tuple[str, int], list[float]] = {key: [] for key in steps}
+    taken: dict[tuple[str, str], list[float]] = {key: [] for key in steps}
     keys = list(steps)
     for round_ in range(-WARM_UP, rounds):
         turn = round_ % len(keys)
@@ -99,17 +99,17 @@ def times(steps: dict[tuple[str, int], Callable[[], Any]], rounds: int) -> dict[
     return taken
 
 
-def overheads(name: str, ks: list[int], rounds: int) -> list[Overhead]:
+def overheads(name: str, noises: list[Noise], rounds: int) -> list[Overhead]:
     """Measure one optimizer against both of torch's kernels."""
-    taken = times(contestants(name, ks), rounds)
+    taken = times(contestants(name, noises), rounds)
     results = []
-    for rival, k in taken:
-        if k:
-            own = taken[rival, 0]
-            ratios = [ours / theirs for ours, theirs in zip(taken[rival, k], own, strict=True)]
+    for rival, noise in taken:
+        if noise:
+            own = taken[rival, ""]
+            ratios = [ours / theirs for ours, theirs in zip(taken[rival, noise], own, strict=True)]
             low, ratio, high = statistics.quantiles(ratios, n=4)
-            medians = statistics.median(own), statistics.median(taken[rival, k])
-            results.append(Overhead(name, rival, k, ratio, (low, high), *medians))
+            medians = statistics.median(own), statistics.median(taken[rival, noise])
+            results.append(Overhead(name, rival, noise, ratio, (low, high), *medians))
     return results
 
 
@@ -119,19 +119,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300, help="counted rounds (300)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch, 1 as in a study's workers (1)")
     parser.add_argument("--k", type=int, nargs="+", default=[1, 3], help="divisors to measure (1 3)")
+    parser.add_argument("--p", type=float, nargs="+", default=[0, 0.03, 0.5], help="probabilities (0 0.03 0.5)")
     parser.add_argument("--json", metavar="FILE", help="write JSON there instead of a table; - is standard output")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.ones(ACTIVATION)
-    results = [row for name in SETTINGS for row in overheads(name, arguments.k, arguments.rounds)]
+    noises = [*map(Scale, arguments.k), Ulp(1), *(Rounding(p, 1) for p in arguments.p)]
+    results = [row for name in SETTINGS for row in overheads(name, noises, arguments.rounds)]
     if arguments.json:
         text = json.dumps([asdict(row) for row in results], indent=2) + "\n"
         sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
         return
-    print(f"{'optimizer':<38} {'torch':<8} {'k':>3} {'ratio':>6} {'quartiles':>13} {'torch us':>9} {'ours us':>9}")
+    print(f"{'optimizer':<38} {'torch':<8} {'noise':<9} {'ratio':>6} {'quartiles':>13} {'torch us':>9} {'ours us':>9}")
     for row in results:
         spread = f"{row.quartiles[0]:.2f} .. {row.quartiles[1]:.2f}"
-        left = f"{row.optimizer:<38} {row.torch:<8} {row.k:>3} {row.ratio:>6.2f} {spread:>13}"
+        left = f"{row.optimizer:<38} {row.torch:<8} {row.noise:<9} {row.ratio:>6.2f} {spread:>13}"
         print(f"{left} {row.torch_us:>9.0f} {row.perturbed_us:>9.0f}")
 
 

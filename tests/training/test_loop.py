@@ -5,6 +5,8 @@ import torch
 from recorded_run import RecordedRun
 from torch.nn import functional
 
+from lastbit.divergence import rel_l1
+from lastbit.noise import Order, Rounding, Ulp, Unperturbed
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
 from lastbit.training.loop import RecipeTraining
@@ -13,8 +15,8 @@ from lastbit.training.models import build_model
 SMALL = ("data.train=300", "data.test=100", "epochs=3", "schedule.milestones=[1]", "measure.fluctuation_epochs=2")
 
 
-def train(*changes, seed=1, k=1, recipe="demo"):
-    run = RecordedRun(seed=seed, k=k)
+def train(*changes, seed=1, k=1, noise=None, recipe="demo"):
+    run = RecordedRun(seed=seed, k=k, noise=noise)
     RecipeTraining(load_recipe(recipe, changes=(*SMALL, *changes)))(run)
     return run
 
@@ -72,6 +74,39 @@ def test_repeats_bit_for_bit_and_powers_of_two_change_nothing():
     assert same(train(k=1), train(k=4))
     assert not same(train(k=1), train(k=3))
     assert not same(train(seed=1), train(seed=2))
+
+
+NULLS = [Ulp(None), Rounding(0, 0), Order(None), Unperturbed()]
+NOISES = [Ulp(1), Rounding(0.1, 1), Order(1)]
+
+
+@pytest.mark.parametrize("null", NULLS, ids=lambda noise: noise.label)
+def test_a_noise_that_is_turned_off_changes_nothing(null):
+    assert same(train("epochs=1", noise=null), train("epochs=1"))
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=lambda noise: noise.label)
+def test_a_noise_repeats_and_its_first_step_differs_by_rounding_alone(noise):
+    # Augmented, so that a sample that lost its label or its crop in the permutation would be far more than rounding.
+    changes = ("data.augment=true", "data.pad=2", "epochs=1")
+    disturbed, plain = train(*changes, noise=noise), train(*changes)
+    assert same(disturbed, train(*changes, noise=noise))
+    assert not same(disturbed, plain)
+    assert 0 < rel_l1(disturbed.weights[1], plain.weights[1]).value < 1e-5
+
+
+def test_samples_are_permuted_anew_at_each_step():
+    seen = []
+
+    class Watching(Order):
+        def arrange(self, batch, step):
+            seen.append((step, batch[1], super().arrange(batch, step)[1]))
+            return batch
+
+    train("epochs=2", noise=Watching(1))
+    assert [step for step, _, _ in seen] == list(range(6))
+    assert all(torch.equal(given.sort().values, found.sort().values) for _, given, found in seen)
+    assert not any(torch.equal(given, found) for _, given, found in seen)
 
 
 def test_measuring_does_not_change_the_training():
