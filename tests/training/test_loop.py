@@ -92,7 +92,7 @@ def test_a_noise_repeats_and_its_first_step_differs_by_rounding_alone(noise):
     disturbed, plain = train(*changes, noise=noise), train(*changes)
     assert same(disturbed, train(*changes, noise=noise))
     assert not same(disturbed, plain)
-    assert 0 < rel_l1(disturbed.weights[1], plain.weights[1]).value < 1e-5
+    assert 0 < rel_l1(disturbed.weights[1], plain.weights[1]).value < 1e-3
 
 
 def test_samples_are_permuted_anew_at_each_step():

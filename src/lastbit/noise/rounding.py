@@ -83,8 +83,8 @@ class Rounding(Following):
         """Choose among weights of one device and dtype, `part` counting such kinds."""
         generator = stream(self.seed, step, device=weights[0].device, part=part)
         drawn = successes_by_part([real(weight).numel() for weight in weights], self.p, generator)
-        pairs = [(weight, places) for weight, places in zip(weights, drawn, strict=True) if len(places)]
-        up = torch.rand(sum(len(places) for _, places in pairs), generator=generator, device=generator.device) < 0.5
+        pairs = [(weight, places) for weight, places in zip(weights, drawn, strict=True) if places.numel()]
+        up = torch.rand(sum(places.numel() for _, places in pairs), generator=generator, device=generator.device) < 0.5
         return _Chosen(pairs, _taken(pairs), up)
 
 
@@ -102,7 +102,7 @@ class _Chosen:
             return
         after = _taken(self.pairs)
         moved = torch.where(after == self.before, after, neighbour(after, self.up))
-        parts = torch.split(moved, [len(places) for _, places in self.pairs])
+        parts = torch.split(moved, [places.numel() for _, places in self.pairs])
         for (weight, places), values in zip(self.pairs, parts, strict=True):
             put(weight, places, values)
 
