@@ -1,0 +1,87 @@
+"""How much longer the demo's network trains under `lastbit audit` than plainly.
+
+Every round trains three times with the same script, in turn: alone, twice at the same time in two processes (what two
+cores have to share), and under the audit, which is two processes in step. The script times its own steps after an epoch
+that warms up, so imports do not count. A ratio is taken within a round; the table gives the median over the rounds.
+
+    python benchmarks/audit_overhead.py [--rounds 7] [--epochs 3] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lastbit.script import parse_target
+from lastbit.script.audit.audit import audit
+
+SCRIPT = """
+import sys, time
+import torch
+from torch import nn
+from lastbit.training.models.small_cnn import SmallCNN
+
+torch.manual_seed(0)
+images, labels = torch.randn(4000, 1, 28, 28), torch.randint(10, (4000,))
+model = SmallCNN(1, 10, nn.ReLU).to(memory_format=torch.channels_last)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+for epoch in range(1 + int(sys.argv[1])):
+    if epoch == 1:
+        start = time.perf_counter()
+    for batch in torch.randperm(4000).split(128)[:-1]:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
+        loss.backward()
+        optimizer.step()
+print((time.perf_counter() - start) / (31 * int(sys.argv[1])))
+"""
+WAYS = ("plain", "two at once", "audit")
+
+
+def seconds_a_step(way: str, epochs: int, folder: Path) -> float:
+    """Train once in one of the ways; the mean time of a step as the script's first process measured it."""
+    command = [sys.executable, str(folder / "train.py"), str(epochs)]
+    if way == "audit":
+        record = Path(tempfile.mkdtemp(dir=folder))
+        found = audit(parse_target(command[1:]), record)
+        assert found.deterministic, found.first_difference
+        return float((record / "a" / "output.txt").read_text())
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(1 + (way != "plain"))]
+    times = [float(run.communicate()[0]) for run in runs]
+    return times[0]
+
+
+def main() -> None:
+    """Measure and print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="trainings in each way (7)")
+    parser.add_argument("--epochs", type=int, default=3, help="timed epochs of 31 steps each (3)")
+    parser.add_argument("--json", metavar="FILE", help="write JSON there instead of a table; - is standard output")
+    arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    taken: dict[str, list[float]] = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "train.py").write_text(SCRIPT)
+        for _ in range(arguments.rounds):
+            for way in WAYS:
+                taken[way].append(seconds_a_step(way, arguments.epochs, folder))
+    ratios = {way: [t / plain for t, plain in zip(taken[way], taken["plain"], strict=True)] for way in WAYS}
+    if arguments.json:
+        text = json.dumps({"seconds_a_step": taken, "ratios": ratios}, indent=2) + "\n"
+        sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
+        return
+    print(f"{'way':<12} {'ms a step':>9} {'ratio':>6} {'lowest':>7} {'highest':>8}   {arguments.rounds} rounds")
+    for way in WAYS:
+        print(
+            f"{way:<12} {1e3 * statistics.median(taken[way]):>9.1f} {statistics.median(ratios[way]):>6.2f}"
+            f" {min(ratios[way]):>7.2f} {max(ratios[way]):>8.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

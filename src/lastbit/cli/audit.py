@@ -1,0 +1,134 @@
+"""`lastbit audit`: is a training script bit-deterministic, and if not, where does it first differ?"""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.wrong_input import WrongInputError, wrong_input
+from lastbit.files import to_json, write_atomically
+from lastbit.script import Target, parse_target
+from lastbit.script.audit.audit import Audit, ScriptFailedError
+from lastbit.script.audit.audit import audit as audit_target
+from lastbit.script.audit.difference import Difference
+
+RECORD = "audit.json"
+
+
+def audit(
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- SCRIPT ARGS", help="A file, `-m MODULE`, or a console script.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many optimizer steps [the end].")] = None,
+    threads: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Threads of torch in the two runs, as 1,2 [the script's choice].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep output, tensors and result there.")] = None,
+    json: JsonOption = None,
+) -> None:
+    """Run a script twice in step, compare the bits of every tensor operation, and name the first that differs.
+
+    Forward, backward and optimizer are compared as they happen; the first difference stops both runs. They share
+    everything but what must not matter: the time, the process number, the seed of Python's hashes, and what
+    uninitialised memory holds. Exit status 0 says that the audit ran, whatever it found.
+
+    Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
+    """
+    with wrong_input():
+        target = parse_target(command or [])
+        counts = _threads(threads)
+        _check_empty(out)
+    with _folder(out) as folder:
+        found = _run(target, folder, steps, counts)
+        write_atomically(folder / RECORD, to_json(found.as_json(), indent=1).encode())
+    write_json(json, found.as_json())
+    if json != "-":
+        _show(target, found, console(json))
+
+
+def _run(target: Target, folder: Path, steps: int | None, threads: tuple[int | None, int | None]) -> Audit:
+    try:
+        with _progress(target.name, steps) as on_progress:
+            return audit_target(target, folder, steps=steps, threads=threads, on_progress=on_progress)
+    except ScriptFailedError as error:
+        sys.stderr.write(error.output)
+        raise WrongInputError(str(error)) from None
+
+
+def _threads(text: str | None) -> tuple[int | None, int | None]:
+    if text is None:
+        return None, None
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError(f"--threads {text}: give two numbers of threads, one for each run, as in 1,2")
+    return int(parts[0]), int(parts[1])
+
+
+def _check_empty(folder: Path | None) -> None:
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"--out {folder} is there already and not an empty folder: name a new one")
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="lastbit-audit-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _progress(title: str, steps: int | None) -> Iterator[Callable[[int, int], None]]:
+    """Show operations and steps on standard error, on a terminal, while the block runs."""
+    terminal = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as progress:
+        task = progress.add_task(title)
+        limit = "" if steps is None else f" of {steps:,}"
+
+        def show(operations: int, done: int) -> None:
+            said = f"{title}: {operations:,} operations agree, {done:,}{limit} optimizer steps"
+            progress.update(task, description=said)
+
+        yield show
+
+
+def _show(target: Target, found: Audit, terminal: Console) -> None:
+    say = terminal.print
+    name, difference = " ".join(target.words), found.first_difference
+    if difference is None:
+        counted = f"{found.operations:,} tensor operations over {found.steps:,} optimizer steps"
+        say(f"{name}: bit-deterministic: two runs agree in the bits of {counted}", style="bold", soft_wrap=True)
+    else:
+        counted = f"tensor operation {found.operations:,}, after {found.steps:,} optimizer steps"
+        say(f"{name}: not bit-deterministic: two runs first differ at {counted}", style="bold", soft_wrap=True)
+        for label, text in _rows(difference):
+            say(f"  {label:<10} {text}", soft_wrap=True)
+    if found.unseen:
+        names = ", ".join(f"{name} ({count:,})" for name, count in found.unseen.items())
+        say(f"compared by shape alone, since their values are not plain memory: {names}", soft_wrap=True)
+
+
+def _rows(found: Difference) -> Iterator[tuple[str, str]]:
+    yield "operation", f"{found.op}, {found.phase}"
+    if found.module is not None:
+        yield "module", found.module
+    if found.line is not None:
+        asked = f", differentiated at {found.called_from}" if found.called_from not in (None, found.line) else ""
+        yield "line", found.line + asked
+    if found.elements is not None and found.shape is not None:
+        shape = " x ".join(map(str, found.shape)) or "scalar"
+        distance = "" if found.max_ulp is None else f", by up to {found.max_ulp:,} ulps"
+        yield "differs", f"{found.elements:,} elements of {shape}{distance}"
+    yield "kind", found.kind
+    yield "cause", found.cause
+    yield "cure", found.cure

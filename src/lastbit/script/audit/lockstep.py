@@ -1,0 +1,84 @@
+"""Two processes that compare what they do, word by word, as they do it."""
+
+import mmap
+import os
+import time
+from pathlib import Path
+from typing import Self
+
+# Words of a run's half, each on a cache line of its own where the other run waits for it.
+_SLOTS, _EVENTS, _STEPS, _ENDED = 0, 8, 9, 10
+_HALF = 16
+_SIZE = 2 * _HALF * 8  # bytes
+_MASK = (1 << 62) - 1
+_POLLS = 100  # the other run is on another core and nearly there
+_YIELDS = 2000  # it may need this core
+_NAP = 1e-4  # seconds; an operation of the other run takes long
+
+
+class Lockstep:
+    """Memory that two runs share: each says what it computed, and waits until the other has said so too.
+
+    A word holds its turn's parity beside its value, and is written in one piece: no word is read half or too early. Two
+    slots suffice, since no run is more than one word ahead. `side` is 0 or 1. Fresh memory is all zeros, which is no
+    word of the first turn.
+    """
+
+    def __init__(self, path: Path, side: int) -> None:
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), _SIZE)
+        self._words = memoryview(self._memory).cast("Q")
+        self._mine, self._theirs = side * _HALF, (1 - side) * _HALF
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make the shared file, for the process that watches both runs."""
+        path.write_bytes(bytes(_SIZE))
+        return cls(path, 0)
+
+    def agree(self, event: int, value: int) -> bool:
+        """Say the value of this run's event number `event`, from 0; return whether the other run's is the same.
+
+        False also where the other run ended before it came so far; there is nothing to ask after that.
+        """
+        slot, turn = _SLOTS + (event & 1), 1 - ((event >> 1) & 1)
+        word = (value & _MASK) << 1 | turn
+        self._words[self._mine + slot] = word
+        self._words[self._mine + _EVENTS] = event + 1
+        return self._other(self._theirs + slot, turn) == word
+
+    def _other(self, place: int, turn: int) -> int | None:
+        polls = 0
+        while True:
+            # Asked first: what a run said before it ended still counts.
+            ended = self._words[self._theirs + _ENDED]
+            word = self._words[place]
+            if word & 1 == turn:
+                return word
+            if ended:
+                return None
+            polls += 1
+            if polls > _POLLS:
+                os.sched_yield() if polls < _YIELDS else time.sleep(_NAP)
+
+    @property
+    def other_ended(self) -> bool:
+        """Whether the other run is over."""
+        return bool(self._words[self._theirs + _ENDED])
+
+    def count_step(self) -> int:
+        """Count an optimizer step of this run; return how many there were."""
+        self._words[self._mine + _STEPS] += 1
+        return self.steps()
+
+    def steps(self, side: int | None = None) -> int:
+        """Optimizer steps of this run, or of one side."""
+        return self._words[(self._mine if side is None else side * _HALF) + _STEPS]
+
+    def events(self, side: int) -> int:
+        """How many words a side has said."""
+        return self._words[side * _HALF + _EVENTS]
+
+    def end(self, side: int | None = None) -> None:
+        """Say that this run, or one side, is over."""
+        self._words[(self._mine if side is None else side * _HALF) + _ENDED] = 1

@@ -1,0 +1,139 @@
+"""What the audit has to know about an operation of torch's dispatcher."""
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+
+# Memory without values yet, and memory of somebody else's: there is nothing to compare before it is read. A loader's
+# worker processes hand over their batches by these two, in an order that changes from run to run.
+_ALLOCATIONS = frozenset(
+    f"aten::{name}"
+    for name in ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_")
+)
+_ADOPTIONS = frozenset({"aten::set_"})
+_UNCOMPARED_VIEWS = frozenset({"aten::detach", "aten::detach_", "aten::alias", "aten::t", "aten::_unsafe_view"})
+_TAKES_IN = "aten::lift_fresh"  # called by `torch.tensor` and the like on what they were given
+# Copies of values nobody wrote are no fault while nothing is computed from them: weights that a checkpoint will
+# overwrite are often moved or converted first.
+_COPIES = frozenset({"aten::clone", "aten::_to_copy", "aten::copy_"})
+# In-place operations that do not look at what was there.
+_OVERWRITES = frozenset({"aten::copy_", "aten::fill_", "aten::zero_", "aten::arange", "aten::eye"})
+# Results that are scratch memory of a kernel, in parts never written, by their position.
+_SCRATCH = {
+    "aten::_cudnn_rnn": frozenset({3, 4}),
+    "aten::_embedding_bag": frozenset({1, 2, 3}),
+    "aten::_embedding_bag_forward_only": frozenset({1, 2, 3}),
+    "aten::_scaled_dot_product_cudnn_attention": frozenset({6, 7, 8}),
+    "aten::_scaled_dot_product_efficient_attention": frozenset({2, 3}),
+    "aten::_scaled_dot_product_flash_attention": frozenset({6, 7, 8}),
+    "aten::cudnn_batch_norm": frozenset({3}),
+    "aten::miopen_rnn": frozenset({3, 4}),
+    "aten::mkldnn_rnn_layer": frozenset({3}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One overload of an operation, as the audit treats it."""
+
+    name: str  # as the profiler writes it: `aten::add_`
+    code: int  # of the overload, the same in every process
+    names: tuple[str, ...]  # of its arguments
+    written: tuple[int, ...]  # positions of the arguments that it changes
+    overwrites: bool  # whether it writes those without reading them
+    random: bool  # draws from a generator
+    view: bool  # its result shares the memory of an argument
+    allocates: bool  # its result's values are undefined
+    adopts: bool  # its result's values were made elsewhere
+    copies: bool
+    compared: bool  # whether what it gives is an event
+    scratch: frozenset[int]  # positions of results that mean nothing
+
+    def inputs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[Tensor, bool]]:
+        """Its tensor arguments, in order, each with whether the operation depends on its values."""
+        for position, value in enumerate(args):
+            if isinstance(value, Tensor):
+                yield value, not (self.overwrites and position in self.written)
+            elif isinstance(value, list | tuple):
+                for item in value:
+                    if isinstance(item, Tensor):
+                        yield item, True
+        for name, value in kwargs.items():
+            # Written and given by name means `out=`, which is not read.
+            read = self.names.index(name) not in self.written
+            for item in tensors(value):
+                yield item, read
+
+    @property
+    def reads(self) -> bool:
+        """Whether it depends on the values of its arguments; a view does not, but what takes Python's data in does."""
+        return not (self.view or self.adopts or self.allocates) or self.name == _TAKES_IN
+
+    def results(self, args: Sequence[Any], kwargs: Mapping[str, Any], given: Any) -> list[Tensor]:
+        """The tensors to compare after it gave `given`: those it changed, or those it made."""
+        made = [tensor for place, tensor in enumerate(tensors(given)) if place not in self.scratch]
+        return self.changed(args, kwargs) or made
+
+    def changed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+        """The tensors that it changes, in order."""
+        found: list[Tensor] = []
+        for position in self.written:
+            value = args[position] if position < len(args) else kwargs.get(self.names[position])
+            found += tensors(value)
+        return found
+
+    def numbers(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
+        """Its arguments that are numbers, or lists of numbers, written out exactly."""
+        given = {**dict(zip(self.names, args, strict=False)), **kwargs}
+        return {name: repr(value) for name, value in given.items() if _is_numeric(value)}
+
+    def generator_seed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int | None:
+        """The seed of a generator among its arguments."""
+        given = (value for value in (*args, *kwargs.values()) if isinstance(value, torch.Generator))
+        return next((generator.initial_seed() for generator in given), None)
+
+
+def describe(overload: OpOverload[..., Any]) -> Operation:
+    """Read an operation's schema and tags."""
+    schema = overload._schema
+    name = schema.name
+    written = tuple(i for i, a in enumerate(schema.arguments) if a.alias_info is not None and a.alias_info.is_write)
+    random = torch.Tag.nondeterministic_seeded in overload.tags
+    gives_tensors = any("Tensor" in str(result.type) for result in schema.returns)
+    allocates = name in _ALLOCATIONS
+    adopts = name in _ADOPTIONS
+    silent = allocates or adopts or name in _UNCOMPARED_VIEWS or not (gives_tensors or written)
+    return Operation(
+        name=name,
+        code=zlib.crc32(str(overload).encode()),
+        names=tuple(argument.name for argument in schema.arguments),
+        written=written,
+        overwrites=name in _OVERWRITES or (random and bool(written)),
+        random=random,
+        view=overload.is_view or name == "aten::_unsafe_view",
+        allocates=allocates,
+        adopts=adopts,
+        copies=name in _COPIES,
+        compared=not silent,
+        scratch=_SCRATCH.get(name, frozenset()),
+    )
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors in an argument or a result: itself, or those in a list or tuple."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [item for part in value for item in tensors(part)]
+    return []
+
+
+def _is_numeric(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(item, int | float | complex) for item in value)
+    return isinstance(value, int | float | complex)

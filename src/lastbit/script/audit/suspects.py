@@ -1,0 +1,125 @@
+"""Calls in a program's source that give other values in every run."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CLOCK, PROCESS, ENTROPY, NAMES = "clock", "process", "entropy", "names"
+HASH, ORDER, ENVIRONMENT = "hash", "order", "environment"
+
+_CALLS = {
+    CLOCK: (
+        "time.time time.time_ns time.perf_counter time.perf_counter_ns time.monotonic time.monotonic_ns "
+        "time.process_time datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today"
+    ),
+    PROCESS: "os.getpid os.getppid threading.get_ident threading.get_native_id",
+    ENTROPY: (
+        "os.urandom secrets.randbelow secrets.randbits secrets.token_bytes secrets.token_hex secrets.choice "
+        "uuid.uuid1 uuid.uuid4 random.SystemRandom torch.seed torch.random.seed"
+    ),
+    HASH: "hash id set frozenset",
+    ORDER: (
+        "os.listdir os.scandir os.walk glob.glob glob.iglob concurrent.futures.as_completed concurrent.futures.wait "
+        "threading.Thread concurrent.futures.ThreadPoolExecutor"
+    ),
+    NAMES: "tempfile.mkdtemp tempfile.mkstemp tempfile.mktemp tempfile.NamedTemporaryFile tempfile.TemporaryDirectory",
+    ENVIRONMENT: "os.getenv os.environ.get",
+}
+_CATEGORIES = {name: category for category, names in _CALLS.items() for name in names.split()}
+_UNSEEDED = {  # random only where no seed is given
+    "random.Random",
+    "random.seed",
+    "numpy.random.default_rng",
+    "numpy.random.seed",
+    "numpy.random.RandomState",
+    "numpy.random.SeedSequence",
+    "numpy.random.Generator",
+}
+_METHODS = {"iterdir": ORDER, "rglob": ORDER, "imap_unordered": ORDER}
+_SORTED = {"sorted", "len", "min", "max", "any", "all"}  # give the same for any order
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A call whose value differs from run to run."""
+
+    category: str
+    call: str  # such as `os.urandom()`
+    file: str
+    line: int
+    function: tuple[int, int]  # first and last line of the function around it, or of the file
+
+    @property
+    def where(self) -> str:
+        """File and line, as `train.py:12`."""
+        return f"{Path(self.file).name}:{self.line}"
+
+
+def find_suspects(file: Path) -> list[Suspect]:
+    """Read a Python file, without running it, for calls that give other values in every run; empty if unreadable."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    aliases = _aliases(tree)
+    found = [_suspect(node, scope, aliases, str(file)) for node, scope in _nodes(tree, (1, 1 << 30))]
+    return [suspect for suspect in found if suspect is not None]
+
+
+def _nodes(node: ast.AST, scope: tuple[int, int]) -> Iterator[tuple[ast.AST, tuple[int, int]]]:
+    """Every node with the lines of the function around it, but for those whose order does not matter."""
+    yield node, scope
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        scope = (node.lineno, node.end_lineno or node.lineno)
+    orderless = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SORTED
+    membership = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn)
+    for child in ast.iter_child_nodes(node):
+        if not ((orderless or membership) and _is_collection(child)):
+            yield from _nodes(child, scope)
+
+
+def _is_collection(node: ast.AST) -> bool:
+    if isinstance(node, ast.Set | ast.SetComp):
+        return True
+    name = _dotted(node.func) if isinstance(node, ast.Call) else None
+    return name is not None and (_CATEGORIES.get(name) in (HASH, ORDER) or name.split(".")[-1] in _METHODS)
+
+
+def _suspect(node: ast.AST, scope: tuple[int, int], aliases: Mapping[str, str], file: str) -> Suspect | None:
+    if isinstance(node, ast.Set | ast.SetComp):
+        return Suspect(HASH, "a set", file, node.lineno, scope)
+    if isinstance(node, ast.Subscript) and _resolve(node.value, aliases) == "os.environ":
+        return Suspect(ENVIRONMENT, "os.environ", file, node.lineno, scope)
+    if not isinstance(node, ast.Call):
+        return None
+    name = _resolve(node.func, aliases)
+    category = _CATEGORIES.get(name) or _METHODS.get(name.split(".")[-1])
+    if category is None and name in _UNSEEDED and not node.args and not node.keywords:
+        category = ENTROPY
+    return None if category is None else Suspect(category, f"{name}()", file, node.lineno, scope)
+
+
+def _aliases(tree: ast.AST) -> dict[str, str]:
+    """What a file's imported names stand for."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {each.asname: each.name for each in node.names if each.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+    return names
+
+
+def _resolve(node: ast.AST, aliases: Mapping[str, str]) -> str:
+    first, dot, rest = (_dotted(node) or "").partition(".")
+    return aliases.get(first, first) + dot + rest
+
+
+def _dotted(node: ast.AST) -> str | None:
+    """`os.path.join` for the expression that it is written as; the last name alone of what is called on a value."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value) or ''}.{node.attr}"
+    return None

@@ -1,0 +1,26 @@
+import pytest
+from warm import warm_start
+
+from lastbit.script.audit.audit import audit
+from lastbit.script.target import Target
+
+
+@pytest.fixture(scope="session")
+def warm():
+    """A `start` for `audit` that costs no import of torch."""
+    with warm_start() as start:
+        yield start
+
+
+@pytest.fixture
+def audited(warm, tmp_path, monkeypatch):
+    """Audit a program given by its source."""
+
+    def run(source, **options):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PWD", str(tmp_path))
+        (tmp_path / "train.py").write_text(source)
+        (tmp_path / "record").mkdir()
+        return audit(Target("file", "train.py"), tmp_path / "record", start=warm, **options)
+
+    return run

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lastbit.script.audit import digest as module
+from lastbit.script.audit.digest import digest
+
+SIZES = [1, 7, 1000, 4083, 4084, 4085, 50_001]  # float32 elements, around the size where sums begin
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool, torch.complex64])
+def test_equal_bits_have_equal_digests_and_one_flipped_bit_another(size, dtype):
+    tensor = torch.zeros(size, dtype=dtype)
+    flipped = tensor.clone()
+    memory = flipped.view(torch.uint8) if not dtype.is_complex else torch.view_as_real(flipped).view(torch.uint8)
+    memory.flatten()[size // 2] = 1
+    assert digest(tensor) == digest(tensor.clone())
+    assert digest(flipped) != digest(tensor)
+
+
+@given(st.integers(0, 49_999), st.integers(0, 49_999), st.integers(0, 2**32))
+def test_the_order_of_the_elements_counts(first, second, seed):
+    values = torch.from_numpy(np.random.default_rng(seed).permutation(50_000).astype(np.float32))
+    exchanged = values.clone()
+    exchanged[[first, second]] = values[[second, first]]
+    assert (digest(values) == digest(exchanged)) == (first == second)
+
+
+@pytest.mark.parametrize("shape", [(64, 1, 32, 32), (128, 3, 8, 8), (512, 512), (64, 1021 * 2 + 1)])
+def test_exchanged_images_and_rows_are_seen(shape):
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    assert len({digest(images), digest(images[[1, 0, *range(2, len(images))]]), digest(images.flip(0))}) == 3
+
+
+def test_minus_zero_and_other_nans_are_other_bits():
+    assert digest(torch.tensor([0.0])) != digest(torch.tensor([-0.0]))
+    assert digest(torch.tensor([float("nan")])) == digest(torch.tensor([float("nan")]))
+
+
+def test_layouts_that_fill_their_memory_are_read_in_place_and_others_by_their_elements():
+    dense = torch.randn(8, 3, 16, 16)
+    last = dense.to(memory_format=torch.channels_last)
+    assert digest(last) == digest(last.clone())
+    part = torch.arange(100.0)[::3]
+    assert digest(part) == digest(part.clone())
+    assert digest(torch.ones(3).expand(5, 3)) == digest(torch.ones(5, 3))
+    assert digest(torch.zeros(0, 4)) == digest(torch.zeros(0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.bool, torch.complex64])
+def test_on_a_device_a_digest_sees_values_and_order(dtype):
+    generator = torch.Generator().manual_seed(0)
+    tensor = (torch.randn(3000, generator=generator) * 2).round().to(dtype)
+    changed = tensor.clone()
+    changed[1500] = not bool(tensor[1500])
+    of = module._device_digest
+    assert of(tensor) == of(tensor.clone())
+    assert of(changed) != of(tensor)
+    assert of(tensor.roll(1)) != of(tensor)
