@@ -54,7 +54,7 @@ class SharpnessMonitor:
         every: when to measure, a callable from the number of updates to True or False.
         sinks: callables that are given each row, such as those of `lastbit.integrations`, or `print`.
         k: eigenvalues wanted.
-        tol: largest residual, relative to the largest value.
+        tol: largest error: distance from a value to its upper bound, relative to the largest value.
         parameters: glob patterns of parameter names.
         micro_batch: samples whose training step fills the memory that a measurement may take.
         mode: "eval" measures with every module in evaluation mode, and so without dropout and with the running

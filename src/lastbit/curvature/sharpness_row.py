@@ -23,11 +23,12 @@ class SharpnessRow:
     residual: float  # ||Hv - sharpness v||
     lower: float
     upper: float
-    converged: bool  # every residual within the tolerance
+    converged: bool  # every upper bound within the tolerance of its value
     matvecs: int  # Hessian-vector products
     seconds: float  # wall time of all of it
     values: tuple[float, ...]  # the k largest eigenvalues, in descending order
     residuals: tuple[float, ...]  # of each, (k,)
+    uppers: tuple[float, ...]  # of each, (k,)
     edges: tuple[float, ...]  # of each parameter group that is measured
     mode: str  # "eval": measured in evaluation mode, whatever the training's; "as is": in the modes it found
     diverged: bool  # weights, loss or curvature are no finite numbers: the last row of its series
@@ -62,6 +63,7 @@ def row(
         seconds=seconds,
         values=sharpness.values,
         residuals=sharpness.residuals,
+        uppers=sharpness.uppers,
         edges=tuple(edge.value for edge in edges),
         mode=mode,
         diverged=sharpness.diverged or not math.isfinite(loss),
