@@ -19,7 +19,7 @@ from lastbit.study.comparison.means import exchanged, flipped_signs, paired_t, w
 from lastbit.study.comparison.replicates import replicates
 from lastbit.study.comparison.side import sides
 from lastbit.study.correctness import Correctness
-from lastbit.study.power import Design, least_noncentrality
+from lastbit.study.power import Design
 from lastbit.study.variance_split import variance_split
 
 # seeds of a, seeds of b, noises, effect of batch order of a and of b, effect of the last bit
@@ -72,13 +72,13 @@ def of_power(generator, rounds):
     """How often the least gain is found."""
     found = {}
     for runs in (3, 6, 12):
-        gain = Design(1.0, 1.0).least_gain(runs)
+        gain = Design(1.0).least_gain(runs)
         draws = generator.normal(gain, 1, (50 * rounds, runs))
         found[f"pairs at the least gain of {runs} runs, found"] = np.mean(
             stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05
         )
         samples = generator.normal(0, 1, (2, 50 * rounds, runs))
-        samples[0] += least_noncentrality(2 * (runs - 1)) * np.sqrt(2 / runs)
+        samples[0] += Design(np.sqrt(2), 0.5).least_gain(runs)
         tests = stats.ttest_ind(*samples, axis=1, equal_var=False)
         found[f"samples at the least gain of {runs} runs, found"] = np.mean(tests.pvalue < 0.05)
     return found

@@ -64,7 +64,7 @@ class Comparison:
 
     @property
     def detectable(self) -> float:
-        """The gain that a comparison like this one shows in 80 % of cases."""
+        """The gain that a comparison like this one shows in 80 % of cases, its degrees of freedom taken as known."""
         return self.standard_error * least_noncentrality(self.test.dof)
 
     def least_detectable_gain(self, runs: int) -> float:

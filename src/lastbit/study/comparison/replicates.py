@@ -16,7 +16,6 @@ from lastbit.study.comparison.means import (
     exchanged,
     flipped_signs,
     paired_t,
-    satterthwaite,
     variance,
     welch_t,
 )
@@ -90,9 +89,10 @@ def single_run_design(a: Side, b: Side, found: Replicates) -> Design:
         lost = _averaged_away(a), _averaged_away(b)
     scale = float(max(np.abs(found.a).max(), np.abs(found.b).max()))
     if found.paired:
-        return Design(sqrt(variance(found.a - found.b, scale) + sum(lost)), 1.0)
+        return Design(sqrt(variance(found.a - found.b, scale) + sum(lost)))
     variances = np.array([variance(found.a, scale) + lost[0], variance(found.b, scale) + lost[1]])
-    return Design(sqrt(float(variances.sum())), satterthwaite(variances, np.ones(2)))
+    total = float(variances.sum())
+    return Design(sqrt(total), float(variances[0]) / total if total > 0 else 0.5)
 
 
 def _at_one_seed(a: Side, b: Side) -> Replicates:
