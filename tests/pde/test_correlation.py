@@ -102,3 +102,11 @@ def test_single_precision_stays_single():
         z = correlation.forward(np.ones((5, 5), np.float32))
         assert z.dtype == np.float32
         assert correlation.adjoint(z).dtype == np.float32
+
+
+def test_equal_patches_are_kept_once_with_their_number():
+    correlation = PatchCorrelation(checkerboard(9), 4, "valid")
+    assert correlation.distinct == 2
+    np.testing.assert_array_equal(correlation.whole.multiplicity, [18, 18])
+    np.testing.assert_array_equal(correlation.whole.patches[0], checkerboard(4).ravel())
+    assert PatchCorrelation(noise(9, 0), 4, "valid").distinct == 36

@@ -168,13 +168,14 @@ def test_local_amplification_is_the_spectral_radius_of_the_update():
     kernel, mu, lr = random_kernel(3, 1), 0.9, 0.8
     run = simulate(net, kernel, lr=lr, weight_decay=0.1, steps=7, momentum=mu, nesterov=True, amplification_every=3)
     np.testing.assert_array_equal(run.amplification_steps, [0, 3, 6])
-    for step, factor in zip(run.amplification_steps, run.amplification, strict=True):
+    for step, factor, sharpness in zip(run.amplification_steps, run.amplification, run.sharpness, strict=True):
         at = (
             kernel
             if step == 0
             else simulate(net, kernel, lr=lr, weight_decay=0.1, steps=int(step), momentum=mu, nesterov=True).kernel
         )
         hessian = net.hessian(at, 0.1).apply(np.eye(9).reshape(9, 3, 3)).reshape(9, 9)
+        assert sharpness == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-9)
         look = np.eye(9) - lr * hessian
         companion = np.block([[(1 + mu) * look, -mu * look], [np.eye(9), np.zeros((9, 9))]])
         assert factor == pytest.approx(np.abs(np.linalg.eigvals(companion)).max(), rel=1e-6)

@@ -131,3 +131,12 @@ def test_no_convergence_is_said(monkeypatch):
     monkeypatch.setattr(spectrum_module, "RESTARTS", 1)
     with pytest.raises(ArithmeticError, match="no extreme eigenvalue of the operator on 18 x 18 kernels converged"):
         OneLayerCNN(noise(30, 1), 18).transitioning().spectrum("exact")
+
+
+@pytest.mark.parametrize("value", [-3.0, 20.0])
+def test_a_multiple_of_the_identity_has_one_eigenvalue(value):
+    """The Hessian of a saturated network is weight decay alone; it comes after one that was not."""
+    start = OneLayerCNN(noise(30, 1), 18).transitioning().spectrum("exact")
+    found = eigenvalue_extremes(lambda kernels: value * kernels, 18, abs(value), start)
+    assert (found.lowest.value, found.highest.value) == pytest.approx((value, value), rel=1e-12)
+    assert found.highest.residual < 1e-10

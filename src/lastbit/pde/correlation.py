@@ -8,6 +8,7 @@ in how much of the result they keep, so one Fourier routine serves both.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -178,8 +179,11 @@ class PatchCorrelation(_Correlation):
         """All distinct patches."""
         extended = extended_image(self.image, self.kernel, self.boundary)
         windows = np.lib.stride_tricks.sliding_window_view(extended, (self.kernel, self.kernel))
-        patches, counts = np.unique(windows.reshape(-1, self.kernel**2), axis=0, return_counts=True)
-        multiplicity: Array = counts.astype(self.image.dtype)
+        # By their bytes, one window at a time: writing all of them out takes W^2 times the image's memory, and sorting
+        # them minutes where many are equal. Zeros of either sign stay apart, which changes no sum.
+        counts = Counter(window.tobytes() for row in windows for window in row)
+        patches = np.frombuffer(b"".join(counts), self.image.dtype).reshape(-1, self.kernel**2)
+        multiplicity: Array = np.array(list(counts.values()), self.image.dtype)
         return PatchTile(patches, multiplicity, patches * multiplicity[:, None])
 
     @cached_property

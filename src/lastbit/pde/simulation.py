@@ -35,6 +35,7 @@ class Simulation:
     rel_l1: Array  # (len(ks), T): RelL1 between each twin's kernel and the first's; NaN once a twin has overflowed
     amplification_steps: Array  # (m,): the states at which the local amplification was measured
     amplification: Array  # (m,): spectral radius of the local linear update at those states
+    sharpness: Array  # (m,): largest eigenvalue of the loss's Hessian at those states, weight decay included
     kernel: Array  # (W, W): the kernel after the last update
 
     @property
@@ -72,9 +73,9 @@ def simulate(
         nesterov: whether the momentum is Nesterov's.
         ks: the perturbations of the run and its twins.
         dtype: "float32" or "float64"; by default the model's precision.
-        amplification_every: measure the local amplification at every so many steps; 0 for never, as it costs as much
-            as some fifty steps: the extreme eigenvalues of the Hessian give the spectral radius of the linear update,
-            momentum included, at the current kernel.
+        amplification_every: measure the local amplification and the sharpness at every so many steps; 0 for never, as
+            it costs as much as some fifty steps: the extreme eigenvalues of the Hessian give the spectral radius of
+            the linear update, momentum included, at the current kernel.
 
     Raises:
         ValueError: an argument is out of range.
@@ -162,6 +163,7 @@ class _Record:
     shares: list[Array] = field(default_factory=list)
     rel_l1: list[list[float]] = field(default_factory=list)
     amplification: dict[int, float] = field(default_factory=dict)
+    sharpness: list[float] = field(default_factory=list)
     spectrum: Spectrum | None = None
 
     def follow(self, twins: list[_Twin], steps: int) -> Simulation:
@@ -191,6 +193,7 @@ class _Record:
             self.spectrum = self.model.hessian_extremes(twins[0].kernel, self.weight_decay, self.spectrum)
             ends = np.array([self.spectrum.lowest.value, self.spectrum.highest.value])
             self.amplification[step] = float(self.scheme.amplification(self.lr * ends).max())
+            self.sharpness.append(self.spectrum.highest.value)
 
     def _note_update(self, update: Array, heading: Array | None) -> Array:
         length = float(np.linalg.norm(update))
@@ -214,5 +217,6 @@ class _Record:
             rel_l1=np.array(self.rel_l1).reshape(-1, len(twins)).T,
             amplification_steps=np.array(list(self.amplification), dtype=np.int64),
             amplification=np.array(list(self.amplification.values())),
+            sharpness=np.array(self.sharpness),
             kernel=twins[0].kernel,
         )

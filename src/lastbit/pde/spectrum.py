@@ -61,10 +61,12 @@ def eigenvalue_extremes(
 ) -> Spectrum:
     """Return the extreme eigenpairs of a self-adjoint operator on side x side kernels.
 
-    Dense for a few entries, else by implicitly restarted Lanczos (ARPACK) on ``norm_bound`` plus or minus the
+    Dense for a few entries, else by implicitly restarted Lanczos (ARPACK) on twice ``norm_bound`` plus or minus the
     operator: both ends are then the largest eigenvalue of a positive operator, so that an end at 0, where a
-    relative stopping test would never be met, costs no more than the other. The Rayleigh quotients lie inside
-    the true spectrum; the modes' residuals certify them.
+    relative stopping test would never be met, costs no more than the other. Once ``norm_bound`` would be enough for
+    that, but would make the zero operator, which ARPACK refuses, of one that is the bound times the identity: the
+    Hessian of a saturated network. The Rayleigh quotients lie inside the true spectrum; the modes' residuals certify
+    them.
 
     Args:
         product: the operator; it maps (..., W, W) to (..., W, W).
@@ -122,11 +124,11 @@ def _dense_extremes(product: Callable[[Array], Array], side: int, spent: int) ->
 def _top_eigenvector(
     product: Callable[[Array], Array], side: int, factor: float, start: Array | None, tolerance: float
 ) -> Array:
-    """Return the eigenvector of the largest eigenvalue of 1 + factor x operator."""
+    """Return the eigenvector of the largest eigenvalue of 2 + factor x operator."""
 
     def shifted(vector: Array) -> Array:
         square = vector.reshape(side, side)
-        return (square + factor * product(square)).ravel()
+        return (2.0 * square + factor * product(square)).ravel()
 
     # A fixed start, so that the same question has the same answer; ARPACK's own is drawn at random.
     v0 = np.random.RandomState(0).randn(side * side) if start is None else start.ravel()
