@@ -9,7 +9,16 @@ from lastbit.paper.item import SCALES, Item, Scale, claim
 from lastbit.report.figure import Figure
 from lastbit.report.pde import Table, write_figures
 
-NAMES = ("figure1", "figure2", "figure4", "figure5", "figure11", "table2", "table3", "table9")
+NAMES = (
+    "figure1",
+    "figure2",
+    "figure4",
+    *(f"figure{number}" for number in range(5, 10)),
+    "figure11",
+    "table2",
+    "table3",
+    "table9",
+)
 
 
 def item(name) -> Item:

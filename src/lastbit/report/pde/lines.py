@@ -1,4 +1,4 @@
-"""Curves told apart by colour and dash, which end in a cross where they leave the picture."""
+"""Curves told apart by colour and dash, which end in a cross where they leave the picture, and a level beside them."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ import altair as alt
 
 from lastbit.report.figure import ROWS, AnyChart
 from lastbit.report.log_axis import LogAxis, decades, power_axis
-from lastbit.report.look import colours
+from lastbit.report.look import MUTED, colours
 
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [4, 2, 1, 2], [16, 3]]
 # Digits of a drawn value: more than an eye reads off a curve, and a third of the bytes.
@@ -28,6 +28,20 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A value that curves are held against: a horizontal line across the picture."""
+
+    value: float
+    label: str
+
+    def layers(self) -> list[AnyChart]:
+        """The line, and its label beyond its right end, where no curve comes."""
+        base = alt.Chart(alt.InlineData(values=[{"level": self.value, "label": self.label}])).encode(y="level:Q")
+        label = base.mark_text(align="left", dx=5, clip=False).encode(x=alt.value("width"), text="label:N")
+        return [base.mark_rule(color=MUTED, strokeWidth=2, strokeDash=[5, 4]), label]
+
+
+@dataclass(frozen=True)
 class Lines:
     """Curves, cut to what a picture can show."""
 
@@ -36,6 +50,7 @@ class Lines:
     y_title: str
     log_y: bool = True
     columns: int = 4  # of the legend
+    level: Level | None = None
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -49,7 +64,7 @@ class Lines:
     def chart(self) -> alt.LayerChart:
         """The lines, and a cross where one ends early."""
         axis = decades(value for row in self.rows for value in row["y"]) if self.log_y else None
-        drawn = [self._lines(axis)]
+        drawn = [*(self.level.layers() if self.level else []), self._lines(axis)]
         ends = [_last(curve) for curve in self.curves if curve.x and curve.blew_up]
         return alt.LayerChart(layer=[*drawn, self._crosses(ends, axis)] if ends else drawn)
 

@@ -26,7 +26,7 @@ def training_figures(result: Mapping[str, Any]) -> list[Figure]:
 def _losses(runs: Sequence[Mapping[str, Any]]) -> Figure:
     curves = [
         cut(f"lr = {run['lr']:g}, {run['regime']}", range(_FEW), run["loss"][:_FEW], cap=_VISIBLE * run["loss"][0])
-        for run in _few_of_each(runs)
+        for run in few_of_each(runs)
     ]
     lines = Lines(curves, "update step", "loss (log scale)", columns=4)
     steps = max(len(run["loss"]) for run in runs)
@@ -49,7 +49,7 @@ def _between(rates: Sequence[float]) -> str:
     return f"at lr {rates[0]:g}" if len(rates) == 1 else f"from lr {rates[0]:g} to {rates[-1]:g}"
 
 
-def _few_of_each(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def few_of_each(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The first and the last run of each regime, and of many one between: more could not be told apart."""
     chosen = []
     for regime in dict.fromkeys(run["regime"] for run in runs):

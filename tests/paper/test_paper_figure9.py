@@ -1,0 +1,53 @@
+import pytest
+
+from lastbit.paper.figure9 import FIGURE9
+
+USUAL = [True, False, True, True, True]  # falls, one and two layers as published, the edge, stable below only
+
+
+def failing(result):
+    """The claims that came out otherwise than they do; with other settings than the paper's lost ones the second is."""
+    held = [made["holds"] for made in FIGURE9.claims(result)]
+    return [i for i, (now, usual) in enumerate(zip(held, USUAL, strict=True)) if now != usual]
+
+
+def test_two_layers_are_stable_up_to_a_lower_rate(smoke):
+    result = smoke("figure9")
+    assert failing(result) == []
+    for search in result["searches"]:
+        low, high = search["bracket"]
+        assert low < high <= 1.3 * low
+        # A bisection: what is stable lies below what is not.
+        assert all((run["regime"] == "stable") == (run["lr"] <= low) for run in search["runs"])
+
+
+@pytest.mark.parametrize(
+    ("search", "change", "claims"),
+    [
+        (0, {"bracket": [9.0, 11.0]}, [0, 3, 4]),
+        (0, {"bracket": [91.0, 99.0], "edge": 95.0}, [1]),
+        (1, {"bracket": [7.0, 8.0], "edge": 7.5}, [2, 4]),
+        (1, {"edge": 5.0}, [3]),
+        (1, {"bracket": None}, [0, 2]),
+    ],
+)
+def test_a_wrong_result_fails(search, change, claims, smoke):
+    result = smoke("figure9")
+    result["searches"][search].update(change)
+    assert failing(result) == claims
+
+
+def test_a_stable_rate_beyond_fails(smoke):
+    result = smoke("figure9")
+    result["searches"][1]["runs"][-1]["regime"] = "stable"
+    assert failing(result) == [4]
+    assert "settled in a flatter one" in FIGURE9.claims(result)[4]["reason"]
+
+
+def test_the_drawings_give_the_rates(smoke):
+    result = smoke("figure9")
+    figure, table = FIGURE9.draw(result)
+    assert {row["network"] for row in figure.rows} == {"1 layer", "2 layers"}
+    assert [cells[:2] for cells in table.rows] == [["1", "seed 0"], ["2", "seed 0"]]
+    result["searches"][1]["bracket"] = None
+    assert FIGURE9.draw(result)[1].rows[1][2:] == ["none found"] * 3
