@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lastbit.cli import audit, compare, data, demo, pde, recipe, report, sharpness, study
+from lastbit.cli import audit, compare, data, demo, growth, pde, recipe, report, sharpness, study
 
 app = typer.Typer(
     name="lastbit",
@@ -18,6 +18,7 @@ app.command("demo")(demo.demo)
 app.command("study")(study.study)
 app.command("sharpness")(sharpness.sharpness)
 app.command("audit")(audit.audit)
+app.command("growth")(growth.growth)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.add_typer(pde.app, name="pde")

@@ -9,6 +9,7 @@ from lastbit.report.churn_table import ChurnTable, churn_table
 from lastbit.report.figure import Figure
 from lastbit.report.figures import study_figures
 from lastbit.report.gradient_table import GradientTable, gradient_table
+from lastbit.report.growth.growth_table import GrowthTable, growth_table
 from lastbit.report.metric import Metric, metric_of
 from lastbit.report.settings_table import facts, flat_settings
 from lastbit.report.stored import Study, distinct_names
@@ -31,6 +32,7 @@ class Section:
     table: AccuracyTable
     gradient: GradientTable
     churn: ChurnTable
+    growth: GrowthTable
     figures: dict[str, Figure]  # by name
     trials: list[TrialRow]
     settings: list[tuple[str, str]]
@@ -60,6 +62,7 @@ def _section(study: Study, *, name: str, anchor: str, studies: int) -> Section:
         table=accuracy_table(study),
         gradient=gradient_table(study),
         churn=churn_table(study),
+        growth=growth_table(study),
         figures={figure.name: figure for figure in study_figures(study, studies=studies)},
         trials=trial_rows(study),
         settings=flat_settings(study["settings"]),

@@ -14,6 +14,7 @@ from lastbit.study.correctness import correctness
 from lastbit.study.distances import Churn, Distance, layer_medians, noise_churn, seed_churn, weight_distances
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
+from lastbit.study.growths import pair_growths
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.power import between_recipes
 from lastbit.study.spread import (
@@ -104,6 +105,7 @@ class Results:
             "churn": {"unit": "percent", "noise": _plain(self.noise_churn), "seed": _plain(self.seed_churn)},
             "rel_l1": list(_distance_rows(self.grid, self.distances)),
             "rel_l1_layers": _layer_rows(self.distances),
+            "growth": list(_growth_rows(self.grid, self.distances)),
             "gradient_fluctuation": self.gradient_fluctuation,
             "fingerprints": self.fingerprints,
             "verdict": self.verdict,
@@ -224,6 +226,12 @@ def _noise_columns(noise: Noise) -> dict[str, Any]:
     """A noise in a row whose `seed` is that of the batch order, so that its own is called `noise_seed`."""
     settings = {"noise_seed" if name == "seed" else name: value for name, value in noise.as_json().items()}
     return {"noise": noise.label, **settings}
+
+
+def _growth_rows(grid: Grid, distances: list[Distance]) -> Iterator[dict[str, Any]]:
+    for pair in pair_growths(distances):
+        noise = grid.noises[pair.noise]
+        yield {"noise": noise.label, **noise.as_json(), "seed": grid.seeds[pair.seed], **pair.as_json()}
 
 
 def _layer_rows(distances: list[Distance]) -> list[dict[str, Any]]:

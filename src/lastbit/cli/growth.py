@@ -1,0 +1,135 @@
+"""`lastbit growth`: twins of a recipe in lock-step, and how the last bit grows between them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.wrong_input import WrongInputError, wrong_input
+from lastbit.files import to_json, write_atomically
+from lastbit.noise import Scale
+from lastbit.study.arithmetic import repeatable_arithmetic
+from lastbit.training.catalogue import FULL, load_recipe
+from lastbit.training.device import choose_device
+from lastbit.training.recipe import Recipe
+from lastbit.training.task import Task, prepare
+from lastbit.training.twin_run import TwinRun, run_twins
+from lastbit.training.twin_verdict import twin_verdict
+
+
+def growth(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe, or a .toml file.")],
+    k: Annotated[
+        str, typer.Option("--k", metavar="LIST", help="The first is what the others are compared with.")
+    ] = "1,3",
+    steps: Annotated[int | None, typer.Option(min=1, help="Updates to take [three epochs].")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of batch order and augmentation.")] = 1,
+    jump: Annotated[float, typer.Option(help="Least factor of a jump.")] = 10.0,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep growth.json and growth.html there.")] = None,
+    scale: Annotated[str, typer.Option(help="`paper`, or a reduced scale of the recipe: laptop, smoke.")] = FULL,
+    changes: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field.")] = None,
+    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    json: JsonOption = None,
+) -> None:
+    """Train twins of a recipe in lock-step and see how their last bit grows: rates, jumps, and what made them.
+
+    After every step the twins' weights are compared tensor by tensor, and the activations counted that lie on different
+    sides of their kink.
+
+    Example: `lastbit growth demo --steps 100 --set model.activation=swish --out runs/growth`
+    """
+    with wrong_input():
+        numbers = parse_numbers(k, "--k")
+        if len(numbers) < 2 or len(set(numbers)) < len(numbers):
+            raise ValueError(f"--k {k}: give at least two different values, such as 1,3")
+        if not jump > 1:
+            raise ValueError(f"--jump {jump:g}: the least factor of a jump is above 1")
+        noises = [Scale(number) for number in numbers]
+        chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
+        task = prepare(chosen, device=torch.device(choose_device(device)), root=root)
+    taken = steps or 3 * task.steps_per_epoch
+    runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump)
+    content = {
+        "format": 1,
+        "name": chosen.name,
+        "settings": chosen.model_dump(mode="json"),
+        "seed": seed,
+        "steps_per_epoch": task.steps_per_epoch,
+        "pairs": [run.as_json() for run in runs],
+        "verdict": twin_verdict(runs),
+    }
+    page = _store(content, out) if out is not None else None
+    write_json(json, content)
+    if json != "-":
+        _show(content, page, console(json))
+
+
+def _run(recipe: Recipe, task: Task, noises: list[Scale], *, seed: int, steps: int, jump: float) -> list[TwinRun]:
+    found = []
+    with repeatable_arithmetic():
+        for noise in noises[1:]:
+            with _step_progress(f"{recipe.name}, {noise.label} against {noises[0].label}", steps) as on_step:
+                found.append(
+                    run_twins(
+                        recipe,
+                        task,
+                        noise=noise,
+                        baseline=noises[0],
+                        seed=seed,
+                        steps=steps,
+                        jump=jump,
+                        on_step=on_step,
+                    )
+                )
+    return found
+
+
+def _store(content: dict[str, Any], out: Path) -> Path:
+    from lastbit.report.growth import write_growth_page  # only here: charts take a third of a second to import
+
+    page = out / "growth.html"
+    try:
+        write_atomically(out / "growth.json", (to_json(content) + "\n").encode())
+        write_growth_page(content, page)
+    except OSError as error:
+        raise WrongInputError(f"--out {out}: cannot write there: {error.strerror}") from None
+    return page
+
+
+def _show(content: dict[str, Any], page: Path | None, terminal: Console) -> None:
+    for pair in content["pairs"]:
+        terminal.print(f"{pair['noise']} against {pair['baseline']}: relative L2 distance of the weights", style="bold")
+        for segment in pair["growth"]["segments"]:
+            terminal.print(
+                f"  steps {segment['first']:>5} to {segment['last']:>5}  rate {segment['rate']:+.4f} per step "
+                f"(95 % interval {segment['lower']:+.4f} to {segment['upper']:+.4f}), factor {segment['factor']:.3g}",
+                soft_wrap=True,
+            )
+        for leap in pair["growth"]["jumps"]:
+            terminal.print(
+                f"  step  {leap['step']:>5} jumps by a factor of {leap['factor']:.3g}, most in {leap['layer']}; "
+                f"{leap['flips']:,} of {pair['activations']:,} activations differ in side",
+                soft_wrap=True,
+            )
+        if level := pair["growth"]["saturation"]:
+            terminal.print(f"  since step {level['since']} level at {level['level']:.2g}")
+    terminal.print(content["verdict"], style="bold", soft_wrap=True)
+    if page is not None:
+        terminal.print(f"page: {page}", soft_wrap=True)
+
+
+@contextmanager
+def _step_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over the steps on standard error, on a terminal only."""
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, disable=not terminal.is_terminal, transient=True) as bars:
+        task = bars.add_task(title, total=total)
+        yield lambda step: bars.update(task, completed=step)

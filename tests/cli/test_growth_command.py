@@ -1,0 +1,45 @@
+import json
+
+import pytest
+
+TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--set", "batch_size=64")
+
+
+def test_prints_rates_draws_a_page_and_stores_what_it_prints(lastbit, tmp_path):
+    code, out, err = lastbit("growth", *TINY, "--steps", 9, "--out", tmp_path / "g", "--json", tmp_path / "g.json")
+    assert (code, err) == (0, "")
+    assert "per step (95 % interval" in out
+    assert "k=3 against k=1: in 9 steps the weights' relative distance grew from" in out
+    assert out.splitlines()[-1] == f"page: {tmp_path / 'g' / 'growth.html'}"
+    stored = json.loads((tmp_path / "g" / "growth.json").read_text())
+    assert stored == json.loads((tmp_path / "g.json").read_text())
+    assert "<html" in (tmp_path / "g" / "growth.html").read_text()
+
+
+def test_json_on_standard_output_has_a_pair_for_each_further_k(lastbit):
+    code, out, err = lastbit("growth", *TINY, "--k", "1,2,3", "--steps", 3, "--json", "-")
+    assert (code, err) == (0, "")
+    content = json.loads(out)
+    assert [pair["noise"] for pair in content["pairs"]] == ["k=2", "k=3"]
+    assert content["pairs"][0]["relative_l2"] == [0, 0, 0]
+    assert content["pairs"][0]["growth"]["identical_until"] == 3
+    assert all(value > 0 for value in content["pairs"][1]["relative_l2"])
+    assert content["verdict"].startswith("k=2 against k=1: bit-identical after all 3 steps.")
+    assert content["settings"]["batch_size"] == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["growth", "dmo"], "there is no recipe 'dmo'"),
+        (["growth", "demo", "--k", "3"], "--k 3: give at least two different values"),
+        (["growth", "demo", "--k", "3,3"], "--k 3,3: give at least two different values"),
+        (["growth", "demo", "--jump", "1"], "--jump 1: the least factor of a jump is above 1"),
+        (["growth", "demo", "--steps", "0"], "--steps"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_status_2(lastbit, arguments, complaint):
+    code, out, err = lastbit(*arguments)
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.count("\n") == 1
