@@ -4,7 +4,7 @@ The logarithm of the distance between two runs of a dynamical system is n · λ,
 vary along the path), plus a bounded fluctuation (the separation turns towards and away from the fastest direction):
 the decomposition behind the central limit theorem for Lyapunov exponents (Gordin 1969). A least-squares line treats all
 of it as independent error, and its interval is far too short: for a pure random walk of 60 steps it holds the truth in
-about a fifth of cases where it promises 95 %.
+15 % of cases where it promises 95 %.
 
 With d the increments, h the gaps between steps and D the difference operator, d = λh + e has the covariance
 σ² (q diag(h) + (1 − q) D Dᵀ): q = 1 is the random walk, q = 0 independent errors around a line. The level drops out,

@@ -1,0 +1,119 @@
+"""How often the intervals of `lastbit.divergence.growth` hold the truth, and rates against Lyapunov exponents.
+
+    python benchmarks/growth.py [--series 400] [--json FILE]
+
+First table: the interval of a slope alone, on series whose errors are known. Second: twins of chaotic maps from one
+unit in the last place to saturation, the interval of the steepest stretch that `growth` cuts out, against the
+exponent. A coverage p from n series is itself uncertain by √(p(1 − p)/n), which is printed.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from lastbit.divergence import fit_trend, growth
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "divergence"))
+import chaotic_maps as maps  # lies with the tests, which use it too
+
+
+def walk(rng, n):
+    """Errors that add up."""
+    return rng.standard_normal(n).cumsum()
+
+
+def both(rng, n):
+    """Errors that add up, and a bounded fluctuation of the same size."""
+    return walk(rng, n) + rng.standard_normal(n)
+
+
+def independent(rng, n):
+    """Errors around a line."""
+    return rng.standard_normal(n)
+
+
+def autoregressive(rng, n):
+    """Errors that fade by a fifth a step."""
+    errors = rng.standard_normal(n)
+    for i in range(1, n):
+        errors[i] += 0.8 * errors[i - 1]
+    return errors
+
+
+def tangent(rng, n):
+    """Tangent vectors of Henon's map, less their mean growth."""
+    return maps.tangent_henon(rng, n) - maps.HENON * np.arange(n)
+
+
+def slopes(series):
+    """Coverage of the slope's interval, for each kind of error and length."""
+    rng = np.random.default_rng(0)
+    for make in (walk, both, independent, autoregressive, tangent):
+        for size in (10, 30, 100):
+            found = [fit_trend(np.arange(size, dtype=float), make(rng, size)) for _ in range(series)]
+            yield make.__name__, size, [trend.lower <= 0 <= trend.upper for trend in found]
+
+
+def distances(name, rng):
+    """Of two orbits that begin one ulp apart; `None` where they fall together again."""
+    if name == "logistic":
+        x = rng.uniform(0.1, 0.9)
+        pair = maps.logistic(x, 150), maps.logistic(np.nextafter(x, 1), 150)
+    elif name == "henon":
+        start = maps.henon(rng.uniform(0, 0.1, 2), 50)[-1]
+        pair = maps.henon(start, 250), maps.henon(np.nextafter(start, 9), 250)
+    else:
+        start = maps.lorenz(np.array([1.0, 1.0, 20.0]) + rng.random(3), 600, 0.02)[-1]
+        pair = maps.lorenz(start, 2400, 0.02), maps.lorenz(np.nextafter(start, 99), 2400, 0.02)
+    apart = np.linalg.norm(pair[0] - pair[1], axis=1)
+    return apart if (apart > 0).all() else None
+
+
+def exponents(series):
+    """Coverage of the known exponent by the steepest stretch's interval, and the median rate."""
+    rng = np.random.default_rng(0)
+    for name, exponent, orbits in (
+        ("logistic", maps.LOGISTIC, series),
+        ("henon", maps.HENON, series),
+        ("lorenz", maps.LORENZ * 0.02, max(10, series // 20)),
+    ):
+        every = [apart for apart in (distances(name, rng) for _ in range(orbits)) if apart is not None]
+        found = [growth(apart) for apart in every]
+        best = [max(one.segments, key=lambda segment: segment.factor) for one in found]
+        held = [segment.lower <= exponent <= segment.upper for segment in best]
+        width = float(np.median([segment.upper - segment.lower for segment in best]))
+        level = sum(one.saturation is not None for one in found) / len(found)
+        yield name, exponent, float(np.median([segment.rate for segment in best])), width, level, held
+
+
+def covered(held):
+    """A coverage in percent with its own standard error."""
+    share = np.mean(held)
+    return f"{100 * share:.1f} ± {100 * np.sqrt(share * (1 - share) / len(held)):.1f}"
+
+
+def main():
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--series", type=int, default=400)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    print("| errors | values | coverage of the 95 % interval, % |\n| --- | --- | --- |")
+    rows = []
+    for name, size, held in slopes(options.series):
+        print(f"| {name} | {size} | {covered(held)} |", flush=True)
+        rows.append({"errors": name, "values": size, "coverage": float(np.mean(held)), "series": len(held)})
+    print("\n| map | orbits | exponent a step | median rate | median width | saturation found | coverage, % |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, exponent, rate, width, level, held in exponents(options.series):
+        print(f"| {name} | {len(held)} | {exponent:.4f} | {rate:.4f} | {width:.3f} | {level:.2f} | {covered(held)} |")
+        rows.append({"map": name, "exponent": exponent, "rate": rate, "coverage": float(np.mean(held))})
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
