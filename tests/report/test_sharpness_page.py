@@ -69,15 +69,18 @@ def test_minibatches_and_batch_norm_are_said_and_both_losses_drawn():
     drawn = points({figure.name: figure for figure in sharpness_figures(series)}["loss"])
     assert set(drawn) == {"each step’s batch", "the 1,000 images measured on"}
     assert drawn["the 1,000 images measured on"][10] == 1.15
-    assert [standing.level for standing in standings(make_series())] == ["passed"]
+    (passed,) = standings(make_series())
+    assert passed.level == "passed"
+    assert passed.text.startswith("Every value is within 1.0e-3 of its upper bound")
+    assert passed.text.endswith("40 Hessian-vector products for 5 measurements.")
 
 
 def test_what_did_not_converge_or_diverged_comes_first():
-    loose = make_row(50, 2.0, converged=False, residual=8.0)
+    loose = make_row(50, 2.0, converged=False, residual=8.0, upper=48.0)
     series = make_series(rows=[make_row(0, 1.0), loose, make_diverged_row(60)])
     doubts = [standing.text for standing in standings(series) if standing.level == "doubt"]
     assert doubts == [
-        "1 of 2 measurements ran out of products before their residual was small: the largest is 2.0e-1 of the "
+        "1 of 2 measurements ran out of products before their error bound was small: it is up to 2.0e-1 of the "
         "sharpness.",
         "The training diverged: its loss is not finite at step 60.",
     ]

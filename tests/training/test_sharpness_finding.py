@@ -17,8 +17,7 @@ def rows(*values, upper=1.0, diverged=None):
         (rows(0.4, 1.2, 0.9), "Sharpness stays below the edge: at most 1.2, at step 10, where 2 is the edge"),
         (
             rows(0.4, 1.9995, upper=1.001),
-            "Sharpness comes up to the edge, within what its residual leaves open: at most 2, at step 10, where 2 is "
-            "the edge",
+            "Sharpness comes up to the edge, within its error bound: at most 2, at step 10, where 2 is the edge",
         ),
         (
             rows(0.4, 2.0, 1.8, 2.3, 2.1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lastbit.report.account import Standing
 from lastbit.report.numbers import scientific
 from lastbit.report.pde.significant import significant
-from lastbit.report.sharpness.stored import Series, diverged_at, measured
+from lastbit.report.sharpness.stored import Row, Series, diverged_at, measured
 
 
 def standings(series: Series) -> list[Standing]:
@@ -19,22 +19,21 @@ def _convergence(series: Series) -> list[Standing]:
     if not rows:
         return []
     if loose:
-        worst = max(row["residual"] / abs(row["sharpness"]) for row in loose)
-        return [
-            Standing(
-                "doubt",
-                f"{len(loose)} of {len(rows)} measurements ran out of products before their residual was small: the "
-                f"largest is {scientific(worst)} of the sharpness.",
-            )
-        ]
-    worst = max(row["residual"] / abs(row["sharpness"]) for row in rows)
-    return [
-        Standing(
-            "passed",
-            f"Every residual is at most {scientific(worst)} of the sharpness; {sum(row['matvecs'] for row in rows):,} "
-            f"Hessian-vector products for {len(rows)} measurements.",
+        found = (
+            f"{len(loose)} of {len(rows)} measurements ran out of products before their error bound was small: it is "
+            f"up to {scientific(max(map(_error, loose)))} of the sharpness."
         )
-    ]
+        return [Standing("doubt", found)]
+    found = (
+        f"Every value is within {scientific(max(map(_error, rows)))} of its upper bound, relative to it; "
+        f"{sum(row['matvecs'] for row in rows):,} Hessian-vector products for {len(rows)} measurements."
+    )
+    return [Standing("passed", found)]
+
+
+def _error(row: Row) -> float:
+    """The distance to the upper bound, relative to the value."""
+    return float((row["upper"] - row["sharpness"]) / abs(row["sharpness"]))
 
 
 def _divergence(series: Series) -> list[Standing]:
@@ -71,7 +70,8 @@ def method(series: Series) -> list[str]:
         "just where its eigenvalue is below the edge.",
         "Each value is a Rayleigh quotient, so that the largest eigenvalue is certainly no smaller, up to rounding; "
         "and an eigenvalue certainly lies within the residual ‖Hv − λv‖ of it. That the edge is reached is therefore "
-        "certain wherever it is said.",
+        "certain wherever it is said. The upper bound is the value plus the residual, or where that is less, about the "
+        "residual’s square over the gap to the other eigenvalues, which is estimated with a margin.",
         "That no larger eigenvalue was missed can only be made unlikely: a search from a random start misses one that "
         f"lies a tenth of the spectrum’s width above with a probability of {missed} % at most. "
         f"{len(probes)} of these {len(rows)} measurements made such a search; between two of them a top "

@@ -9,6 +9,7 @@ from typing import Any
 from lastbit.files import to_json
 
 Series = Mapping[str, Any]  # as `sharpness.json` holds it
+Row = Mapping[str, Any]  # one measurement of it
 _KEYS = frozenset(
     {
         "recipe",
@@ -42,7 +43,7 @@ def as_stored(series: Series) -> Series:
     return stored
 
 
-def measured(series: Series) -> list[Mapping[str, Any]]:
+def measured(series: Series) -> list[Row]:
     """The rows that hold a measurement."""
     return [row for row in series["rows"] if row["sharpness"] is not None]
 

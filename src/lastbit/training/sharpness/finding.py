@@ -12,7 +12,7 @@ def finding(rows: Sequence[Mapping[str, Any]]) -> str:
     """Say where the sharpness reaches the edge and where it stays then.
 
     Reaching is certain, up to rounding, since a Rayleigh quotient is never above the largest eigenvalue; staying below
-    is said of `upper`, the largest eigenvalue unless one was missed.
+    is said of `upper`, which holds unless an eigenvalue was missed (see `lastbit.curvature.Sharpness`).
 
     Args:
         rows: of `Row.as_json`, by ascending step; None for what is not finite.
@@ -42,5 +42,5 @@ def _below(rows: Sequence[Mapping[str, Any]]) -> str:
     top = max(rows, key=lambda row: float(row["normalised"]))
     where = f"at most {top['normalised']:.3g}, at step {top['step']:,}, where 2 is the edge"
     if any(row["upper"] >= row["edge"] for row in rows):
-        return f"Sharpness comes up to the edge, within what its residual leaves open: {where}"
+        return f"Sharpness comes up to the edge, within its error bound: {where}"
     return f"Sharpness stays below the edge: {where}"

@@ -40,11 +40,11 @@ class Row:
     edge: float  # of the optimizer with its learning rate at this step
     residual: float  # ‖Hv − sharpness v‖: an eigenvalue lies within it of `sharpness`
     lower: float  # no greater than the largest eigenvalue, for certain up to rounding
-    upper: float  # no smaller than it, unless an eigenvalue was missed
+    upper: float  # no smaller than it, unless an eigenvalue was missed or the gap to the next one overestimated
     matvecs: int  # Hessian-vector products, probes included
     probed: int  # of them spent on looking for missed eigenvalues from a random start
     miss_probability: float  # that the last such search missed one a tenth of the spectrum's width above
-    converged: bool  # the residual is within the tolerance
+    converged: bool  # `upper` is within the tolerance of `sharpness`
     values: tuple[float, ...]  # the k largest eigenvalues, in descending order
     diverged: bool  # the training loss is not finite: the series ends here
     layers: Mapping[str, LayerSharpness] | None = None  # by the name of the layer
