@@ -132,6 +132,20 @@ def test_the_next_eigenvalue_is_watched_before_it_can_pass() -> None:
         assert_certified(found, spectrum, 1, 1e-3)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_second_eigenvalue_that_passes_slowly_is_followed(seed: int) -> None:
+    """Both eigenvectors turn a little at each step, and between two looks at the second nothing else tells of it."""
+    generator = torch.Generator().manual_seed(seed)
+    search, basis = searching(seed=seed), rotation(80, seed)
+    spectrum = 20 * 0.93 ** torch.arange(80, dtype=torch.float64)
+    for step in range(16):
+        spectrum[0], spectrum[1] = 40.0, 36 * 1.01**step
+        current = (basis * spectrum) @ basis.T
+        assert_certified(search.largest(Counted((current + current.T) / 2), probe=False), spectrum, 1, 1e-3)
+        skew = torch.randn(80, 80, generator=generator, dtype=torch.float64)
+        basis = torch.matrix_exp(0.002 * (skew - skew.T) / 80**0.5) @ basis
+
+
 @pytest.mark.parametrize("leak", [0.02, 0.05, 0.1])
 def test_an_eigenvalue_risen_beside_the_top_is_reckoned_with(leak: float) -> None:
     """No recycled pair tells of the new second eigenvalue, which holds nearly all of the start's residual."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lastbit.curvature.bound import DRIFT, Ceiling, upper_bounds
 from lastbit.curvature.counted import Counted
-from lastbit.curvature.recycled import Recycled
+from lastbit.curvature.recycled import Recycled, reaches
 from lastbit.curvature.subspace import Ritz, Subspace
 
 LARGEST_BASIS = 64  # vectors, before the space is restarted with its best Ritz pairs: memory is twice that
@@ -38,7 +38,7 @@ def converge(
 ) -> Bounded:
     """Widen a subspace until the k largest eigenvalues are bounded within tol times the largest modulus.
 
-    Each product goes to the correction of the pair whose bound is worst. Without recycled pairs the correction is the
+    Each product goes to the correction of the pair whose bound is worst, or of one that may pass the k-th. Without recycled pairs the correction is the
     residual itself, and the iteration is Lanczos's with thick restarts.
 
     Args:
@@ -54,16 +54,28 @@ def converge(
     """
     ceiling = None if recycled is None else _ceiling(space.ritz(k), recycled)
     while True:
-        pairs = _bounded(space.ritz(k if ceiling is None else k + BOUNDING), k, ceiling)
-        settled = bool((pairs.slack <= tol * pairs.ritz.values[:k].abs().max()).all())
-        if settled or not space.finite or operator.products >= budget:
+        pairs = _bounded(space.ritz(k + BOUNDING), k, ceiling)
+        open_ones = _unsettled(pairs, k, tol)
+        if not open_ones or not space.finite or operator.products >= budget:
             return Bounded(space.ritz(), pairs.uppers)
         if len(space) >= LARGEST_BASIS:
             space = Subspace(operator, start=space.ritz(k + LARGEST_BASIS // 3))
-        # The worst first; a correction may lie in the space already, but for rounding.
-        order = pairs.slack.argsort(descending=True).tolist()
-        if not any(space.add(_correction(pairs.ritz, index, recycled)) for index in order):
+        # A correction may lie in the space already, but for rounding.
+        if not any(space.add(_correction(pairs.ritz, index, recycled)) for index in open_ones):
             return Bounded(space.ritz(), pairs.uppers)
+
+
+def _unsettled(pairs: Bounded, k: int, tol: float) -> list[int]:
+    """Indices of the pairs that need a product: the k with loose bounds, the worst first, else those that may pass.
+
+    A pair beside the k whose residual reaches above the k-th bound may belong to a larger eigenvalue.
+    """
+    loose = pairs.slack > tol * pairs.ritz.values[:k].abs().max()
+    if bool(loose.any()):
+        order: list[int] = pairs.slack.argsort(descending=True).tolist()
+        return order
+    passing = reaches(pairs.ritz)[k:] > pairs.uppers[-1]
+    return [k + index for index in passing.nonzero().flatten().tolist()]
 
 
 def _ceiling(start: Ritz, recycled: Recycled) -> Ceiling:

@@ -79,7 +79,7 @@ class WarmSearch:
         rule = best_rule(self._history)
         recycled = self._history[-rule.lag]
         space = Subspace(operator)
-        for index in range(self._starts(recycled)):
+        for index in self._starts(recycled):
             space.add(rule.vector(self._history, index) if index < self._k else recycled.vectors[index])
         first = space.ritz(self._k)
         stale = bool((first.residual_norms() > STALE * first.values.abs().max()).any())
@@ -88,13 +88,12 @@ class WarmSearch:
     def _budget(self, operator: Counted) -> int:
         return operator.products + self._max_products
 
-    def _starts(self, recycled: Recycled) -> int:
-        """The k vectors, and the next if its eigenvalue may have passed the k-th since it was last in the space."""
-        if len(recycled.values) <= self._k:
-            return self._k
-        gap = recycled.values[self._k - 1] - recycled.values[self._k]
-        allowed = DRIFT * (1 + int(recycled.ages[self._k])) * float(recycled.values[0].abs())
-        return self._k + bool(gap < allowed)
+    def _starts(self, recycled: Recycled) -> list[int]:
+        """The k pairs, and the one that most likely passed the k-th since it was last in the space, if one can have."""
+        first = list(range(min(self._k, len(recycled.values))))
+        highest = recycled.values + DRIFT * float(recycled.values[0].abs()) * (1 + recycled.ages.double())
+        rivals = highest[self._k :] > recycled.values[len(first) - 1]
+        return [*first, self._k + int(highest[self._k :].argmax())] if bool(rivals.any()) else first
 
     def _probe(self, operator: Counted, pairs: Bounded, beside: list[Recycled]) -> tuple[bool, Bounded, int]:
         """Search the complement of the k pairs from a random start; whether something larger was there.
