@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker, edge
     from lastbit.noise import Order, Rounding, Scale, Ulp, perturb
     from lastbit.schedules import every, log_spaced
+    from lastbit.script.log import log, log_predictions
     from lastbit.study import Study, local_pool
     from lastbit.study.comparison import compare
 
@@ -26,6 +27,8 @@ __all__ = [
     "edge",
     "every",
     "local_pool",
+    "log",
+    "log_predictions",
     "log_spaced",
     "noise",
     "pde",
@@ -47,6 +50,8 @@ _HOMES = {
     "edge": "lastbit.curvature",
     "every": "lastbit.schedules",
     "local_pool": "lastbit.study",
+    "log": "lastbit.script.log",
+    "log_predictions": "lastbit.script.log",
     "log_spaced": "lastbit.schedules",
     "perturb": "lastbit.noise",
 }

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lastbit.cli import audit, compare, data, demo, growth, pde, recipe, report, sharpness, study
+from lastbit.cli import audit, compare, data, demo, growth, pde, recipe, report, run, sharpness, study
 
 app = typer.Typer(
     name="lastbit",
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("study")(study.study)
 app.command("sharpness")(sharpness.sharpness)
+app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
 app.command("audit")(audit.audit)
 app.command("growth")(growth.growth)
 app.command("report")(report.report)

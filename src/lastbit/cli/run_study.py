@@ -1,12 +1,15 @@
 """Runs a study for a command: pool, progress, and what to say when it goes wrong."""
 
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from lastbit.cli.progress import trial_progress
 from lastbit.cli.wrong_input import FailedError, wrong_input
 from lastbit.files import read_json, to_json, write_atomically
-from lastbit.study import ControlsFailedError, Results, Study, TrialFailedError, local_pool
+from lastbit.study import ControlsFailedError, Study, TrialFailedError, local_pool
 from lastbit.study.results import FORMAT
 
 RESULTS = "results.json"
@@ -24,13 +27,35 @@ def run_study(study: Study, *, workers: int, title: str) -> dict[str, Any]:
     pending = study.pending()
     if not pending and (stored := _stored_results(study)) is not None:
         return stored
+    run_trials(study, pool=lambda: local_pool(min(workers, len(pending))), title=title)
+    return store_results(study)
+
+
+def run_trials(study: Study, *, pool: Callable[[], AbstractContextManager[Executor]], title: str) -> None:
+    """Run what is not stored yet, with a progress bar.
+
+    Args:
+        study: in a directory of its own.
+        pool: makes the executor, where there is something to run.
+        title: for the progress bar.
+
+    Raises:
+        FailedError: controls or trials failed.
+    """
     try:
-        results = _run(study, min(workers, len(pending)), title, len(pending)) if pending else study.run()
+        if not (pending := study.pending()):
+            return study.complete()
+        with pool() as executor, trial_progress(title, len(pending)) as on_trial:
+            study.complete(executor, on_trial=on_trial)
     except ControlsFailedError as error:
         raise FailedError(str(error)) from error
     except TrialFailedError as error:
         raise FailedError(f"{error}\nAll others are stored; the same command runs those that failed again") from error
-    content: dict[str, Any] = results.as_json()
+
+
+def store_results(study: Study) -> dict[str, Any]:
+    """Compute a study's results, store them beside its trials and return them as JSON."""
+    content: dict[str, Any] = study.results().as_json()
     write_atomically(results_path(study.store.root), to_json(content).encode())
     return content
 
@@ -38,11 +63,6 @@ def run_study(study: Study, *, workers: int, title: str) -> dict[str, Any]:
 def results_path(directory: Path) -> Path:
     """Where a study keeps its results for reports."""
     return directory / RESULTS
-
-
-def _run(study: Study, workers: int, title: str, total: int) -> Results:
-    with local_pool(workers) as pool, trial_progress(title, total) as on_trial:
-        return study.run(pool, on_trial=on_trial)
 
 
 def _stored_results(study: Study) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import fingerprint
@@ -20,6 +21,14 @@ class Outcome:
 
     trial: Trial
     error: str | None  # the traceback; None where the trial is stored
+    hopeless: bool = False  # whether every other trial would fail alike, so that none need be tried
+
+
+class Execute(Protocol):
+    """Runs and stores one trial, as `run_trial` does."""
+
+    def __call__(self, train: Any, trial: Trial, root: Path, device: str) -> Outcome:
+        """Run `trial` with `train` and store it under `root`."""
 
 
 def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str) -> Outcome:

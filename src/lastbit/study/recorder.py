@@ -22,8 +22,8 @@ class Recorder:
         self.seed: int = trial.seed
         self.noise: Noise = trial.noise
         self.diverged_at: int | None = None  # step of the first loss that was not finite
-        self._directory = directory
-        (directory / "weights").mkdir(parents=True)
+        self.directory = directory
+        (directory / "weights").mkdir(parents=True, exist_ok=True)
         (directory / METRICS).touch()
 
     def log(self, step: int, **metrics: float) -> None:
@@ -33,7 +33,7 @@ class Recorder:
             TypeError: a metric that is not a number.
         """
         row = {name: _number(name, value) for name, value in metrics.items()}
-        with (self._directory / METRICS).open("a", encoding="utf-8") as file:
+        with (self.directory / METRICS).open("a", encoding="utf-8") as file:
             file.write(to_json({"step": int(step), **row}) + "\n")
 
     def snapshot(self, step: int, weights: Mapping[str, Tensor] | nn.Module) -> None:
@@ -65,7 +65,7 @@ class Recorder:
 
     def _store(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
-        (self._directory / name).write_bytes(save(plain))
+        (self.directory / name).write_bytes(save(plain))
 
 
 def _number(name: str, value: float) -> float:

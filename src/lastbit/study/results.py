@@ -66,6 +66,7 @@ class Results:
     @property
     def verdict(self) -> str:
         """The study in one sentence with numbers."""
+        values = self.grid.values(self.metric.name)
         finite = [value for distance in self.distances if isfinite(value := distance.rel_l1.value)]
         return verdict(
             Evidence(
@@ -79,8 +80,9 @@ class Results:
                 kinds_of_arithmetic=len(self.fingerprints),
                 metric=self.metric.label,
                 unit=" points" if self.metric.is_percentage else "",
-                decimals=self.metric.decimals(self.grid.values(self.metric.name)),
+                decimals=self.metric.decimals(values),
                 seed_decides=self.seed_decides,
+                measured=bool(np.isfinite(values).any()) or not self.grid.stored,
             )
         )
 

@@ -5,6 +5,7 @@ trials/ID/trial.json            the trial and the arithmetic it ran on
 trials/ID/metrics.jsonl         one line for each log call
 trials/ID/weights/STEP.safetensors
 trials/ID/predictions.safetensors
+trials/ID/output/               what a script wrote, and metrics found in it; no part of the digest
 trials/ID/done.json             how it ended and a checksum of every other file; written last
 running/ID                      a trial in progress; of no meaning after a crash
 """
@@ -26,6 +27,8 @@ from lastbit.study.recorder import METRICS, PREDICTIONS, Recorder
 from lastbit.study.trial import Trial
 
 DIVERGED, FINISHED = "diverged", "finished"
+OUTPUT = "output"
+FOUND = f"{OUTPUT}/found.jsonl"  # metrics found in a script's output afterwards, one line each; may be found again
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class StoredTrial:
     status: str  # `finished` or `diverged`
     diverged_at: int | None  # step of the first loss that was not finite
     digest: str  # hash of every metric, weight and prediction: equal digests mean bit-identical runs
-    metrics: list[dict[str, Any]]  # one for each log call, in order
+    metrics: list[dict[str, Any]]  # one for each log call, in order, and then those found in a script's output
     fingerprint: Fingerprint
 
     def final(self, metric: str) -> float | None:
@@ -103,7 +106,8 @@ class Store:
         """Read a finished trial; its weights only when asked for."""
         place = self._place(trial)
         done = read_json(place / "done.json")
-        lines = (place / METRICS).read_text(encoding="utf-8").splitlines()
+        files = [file for file in (place / METRICS, place / FOUND) if file.is_file()]
+        lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
         return StoredTrial(
             directory=place,
             status=done["status"],
@@ -118,9 +122,13 @@ class Store:
         place = self._running(trial)
         shutil.rmtree(place, ignore_errors=True)
         recorder = Recorder(trial, place)
-        content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint}
-        (place / "trial.json").write_text(to_json(content, indent=1) + "\n", encoding="utf-8")
+        self.describe(trial, fingerprint)
         return recorder
+
+    def describe(self, trial: Trial, fingerprint: Fingerprint) -> None:
+        """Write down what a trial in progress is, and the arithmetic it runs on."""
+        content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint}
+        (self._running(trial) / "trial.json").write_text(to_json(content, indent=1) + "\n", encoding="utf-8")
 
     def finish(self, trial: Trial, recorder: Recorder) -> None:
         """Checksum and sync every file of a trial, then move it among the finished ones in one rename."""
@@ -128,7 +136,8 @@ class Store:
         files = {
             str(file.relative_to(place)): _sync_and_hash(file) for file in sorted(place.rglob("*")) if file.is_file()
         }
-        results = {name: checksum for name, checksum in files.items() if name != "trial.json"}
+        # What a script prints holds times and paths, which no two runs share.
+        results = {name: sum_ for name, sum_ in files.items() if name != "trial.json" and not name.startswith(OUTPUT)}
         done = {
             "id": trial.id,
             "status": FINISHED if recorder.diverged_at is None else DIVERGED,

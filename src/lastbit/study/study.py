@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastbit.noise import Noise
 from lastbit.study.controls import Controls, ControlsFailedError
-from lastbit.study.execute import Outcome, TrainFunction, run_trial
+from lastbit.study.execute import Execute, Outcome, TrainFunction, run_trial
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.results import Results, collect
@@ -49,6 +49,7 @@ class Study:
         controlled: run the controls and refuse to go on where they fail.
         metric: what is logged under its name at the end of each run is what table, verdict and page compare.
         seed_decides: what another seed changes, in a word for people.
+        execute: runs one trial and stores it, by custom in the process it is called in.
 
     Raises:
         ValueError: no noise, no seed, or one twice.
@@ -66,6 +67,7 @@ class Study:
         controlled: bool = True,
         metric: Metric = TEST_ACCURACY,
         seed_decides: str = "batch order",
+        execute: Execute = run_trial,
     ) -> None:
         self.noises, self.seeds, self.controlled = tuple(noises), tuple(seeds), controlled
         _check_distinct("noise", [noise.label for noise in self.noises])
@@ -73,7 +75,7 @@ class Study:
         self.train = train
         self.settings = dict(settings if settings is not None else _own_settings(train))
         self.name = name or str(self.settings.get("name", "study"))
-        self.metric, self.seed_decides = metric, seed_decides
+        self.metric, self.seed_decides, self.execute = metric, seed_decides, execute
         self.store = Store(Path(out))
 
     def trials(self) -> list[Trial]:
@@ -105,6 +107,14 @@ class Study:
     def run(self, executor: Executor | None = None, *, on_trial: Callable[[Outcome], None] | None = None) -> Results:
         """Run what is not stored yet and return the results of the whole study.
 
+        Args and errors are those of `complete`.
+        """
+        self.complete(executor, on_trial=on_trial)
+        return self.results()
+
+    def complete(self, executor: Executor | None = None, *, on_trial: Callable[[Outcome], None] | None = None) -> None:
+        """Run what is not stored yet.
+
         Args:
             executor: any `concurrent.futures.Executor`; without one, trials run in this process one after another.
             on_trial: called after each trial.
@@ -122,11 +132,12 @@ class Study:
                 on_trial(outcome)
             if outcome.error is not None:
                 failures.append(outcome)
+            if outcome.hopeless:
+                break
             controls = controls or self._checked_controls()
         self.store.clear_running()
         if failures:
             raise TrialFailedError(failures)
-        return self.results()
 
     def controls(self) -> Controls | None:
         """Which controls agree, once all of them are stored; None before, and for an uncontrolled study."""
@@ -174,7 +185,7 @@ class Study:
 
     def _outcomes(self, executor: Executor | None) -> Iterator[Outcome]:
         device = getattr(self.train, "device", "cpu")
-        job = partial(run_trial, self.train, root=self.store.root, device=device)
+        job = partial(self.execute, self.train, root=self.store.root, device=device)
         if executor is None:
             yield from (job(trial) for trial in self.pending())
             return

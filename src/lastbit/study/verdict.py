@@ -22,6 +22,7 @@ class Evidence:
     unit: str = " points"  # that follows a number of it
     decimals: int = 2  # of such a number
     seed_decides: str = "batch order"
+    measured: bool = True  # whether any run has a value of the metric
 
     def number(self, value: float) -> str:
         """A value or a difference of the metric, without its unit."""
@@ -54,6 +55,8 @@ def _mixed(evidence: Evidence) -> str:
 
 
 def _finding(evidence: Evidence) -> str:
+    if not evidence.measured:
+        return _weights_only(evidence)
     if evidence.noise is None:
         return f"Too few finished runs to say how far {evidence.source} moves {evidence.metric}."
     if evidence.noise.std == 0:
@@ -64,6 +67,13 @@ def _finding(evidence: Evidence) -> str:
         f"({_interval(evidence, evidence.noise)}){_compared(evidence)}; between two single runs, differences below "
         f"{evidence.number(least_difference(evidence.noise))}{evidence.unit} mean nothing."
     )
+
+
+def _weights_only(evidence: Evidence) -> str:
+    said = f"No run has a value of {evidence.metric}."
+    if evidence.largest_distance is None:
+        return said
+    return f"{said} Last-bit noise moved the weights by up to RelL1 {_scientific(evidence.largest_distance)}."
 
 
 def _interval(evidence: Evidence, found: Spread) -> str:

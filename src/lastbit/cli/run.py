@@ -1,0 +1,171 @@
+"""`lastbit run`: perturbed replicas of anybody's training script."""
+
+import os
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
+from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.page import write_page
+from lastbit.cli.run_study import run_trials, store_results
+from lastbit.cli.show import show
+from lastbit.cli.wrong_input import FailedError, WrongInputError, wrong_input
+from lastbit.script import parse_target
+from lastbit.script.metrics import FileMetric, PatternMetric, Source, parse_file_metric
+from lastbit.script.processes import thread_pool
+from lastbit.script.study import choose_metric, find_again, notes_of, script_study, stored_trials
+from lastbit.script.training import DIRECTORY, ScriptTraining, last_lines
+from lastbit.study import ControlsFailedError, Study, TrialFailedError
+from lastbit.study.store import OUTPUT
+
+
+def run(
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- SCRIPT [ARGS]...", help="As you would give it to python.")
+    ],
+    noise: NoiseOption = Kind.SCALE,
+    k: ScalesOption = None,
+    noise_seeds: NoiseSeedsOption = None,
+    p: ProbabilityOption = None,
+    seeds: Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg.")] = "1",
+    seed_arg: Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(metavar="REGEX", help="Of the output, such as 'acc=([0-9.]+)'; the last counts.")
+    ] = None,
+    metric_file: Annotated[
+        list[str] | None, typer.Option(metavar="PATH:KEY", help="Of a JSON, JSON-lines or CSV file that is written.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes at a time.")] = os.cpu_count() or 1,
+    threads: Annotated[int, typer.Option(min=0, help="Of each process; 0 leaves them to the script.")] = 1,
+    snapshots: Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")] = 10,
+    uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
+    json: JsonOption = None,
+) -> None:
+    """Run any PyTorch training script once for each pair of seed and noise, and say how far the last bit carries.
+
+    The script needs no change: the noise is put on every optimizer it makes, and its weights are kept along the way. A
+    study that was interrupted goes on with the same command. `{trial}` in the arguments is a directory of each run.
+
+    Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
+    """
+    with wrong_input():
+        training = ScriptTraining(
+            parse_target(command),
+            seed_arg=_checked_seed_arg(seed_arg, parse_numbers(seeds, "--seeds")),
+            threads=threads or None,
+            snapshots=_checked_snapshots(snapshots),
+            sources=_sources(metric or [], metric_file or [], workers),
+        )
+        study = script_study(
+            out or Path("runs") / str(training.settings["name"]),
+            training,
+            noises=parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p),
+            seeds=parse_numbers(seeds, "--seeds"),
+            controlled=not uncontrolled,
+        )
+    failed = _run(study, training, workers)
+    choose_metric(study, training)
+    results = store_results(study)
+    page = study.store.root / "report.html"
+    write_page([results], page)
+    write_json(json, results)
+    if json != "-":
+        show(results, console(json))
+        console(json).print(f"page: {page}", soft_wrap=True)
+    _remarks(study, training, Console(stderr=True, highlight=False))
+    if failed is not None:
+        raise failed
+
+
+def _run(study: Study, training: ScriptTraining, workers: int) -> FailedError | None:
+    """Run what is not stored yet; return what is to be said in the end where a run failed and others did not."""
+    with wrong_input():
+        study.store.claim(study.description())
+        find_again(study, training)
+    pool = partial(thread_pool, max(1, min(workers, len(study.pending()))), training.children)
+    try:
+        run_trials(study, pool=pool, title=study.name)
+    except FailedError as error:
+        cause = error.__cause__
+        if isinstance(cause, TrialFailedError) and cause.failures[-1].hopeless:
+            raise WrongInputError(str(cause.failures[-1].error)) from error
+        if isinstance(cause, ControlsFailedError):
+            command = shlex.join(training.target.words)
+            raise FailedError(f"{cause}. To see where: lastbit audit -- {command}") from error
+        if not any(study.store.has(trial) for trial in study.trials()):
+            raise
+        return error
+    return None
+
+
+def _sources(patterns: list[str], files: list[str], workers: int) -> tuple[Source, ...]:
+    found = [parse_file_metric(text) for text in files]
+    for file in found:
+        if workers > 1 and DIRECTORY not in file.path:
+            raise ValueError(
+                f"--metric-file {file.path}:{file.key}: runs side by side would all write {file.path}; let the script "
+                f"write below {DIRECTORY}, which is another directory in each run, or give --workers 1"
+            )
+    _check_distinct([PatternMetric(text) for text in patterns], found)
+    return (*(PatternMetric(text) for text in patterns), *found)
+
+
+def _check_distinct(patterns: list[PatternMetric], files: list[FileMetric]) -> None:
+    names = [name for pattern in patterns for name in pattern.names] + [name for file in files for name in file.names]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"two metrics are called {twice[0]}: name a group, as in '(?P<other>[0-9.]+)'")
+
+
+def _checked_seed_arg(seed_arg: str | None, seeds: list[int]) -> str | None:
+    if seed_arg is None and len(seeds) > 1:
+        raise ValueError(
+            f'{len(seeds)} seeds were given and no --seed-arg to hand them to the script, such as "--seed {{seed}}"'
+        )
+    if seed_arg is not None:
+        if "{seed}" not in seed_arg:
+            raise ValueError(f"--seed-arg {seed_arg!r} has no {{seed}} in it, so every run would have the same seed")
+        try:
+            shlex.split(seed_arg.format(seed=1))
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(
+                f'--seed-arg {seed_arg!r} cannot be filled in ({error!r}): write "--seed {{seed}}"'
+            ) from None
+    return seed_arg
+
+
+def _checked_snapshots(per_decade: float) -> float:
+    if not 0 < per_decade < float("inf"):
+        raise ValueError(
+            f"--snapshots {per_decade}: give a positive number, such as 10, of snapshots a decade of steps"
+        )
+    return per_decade
+
+
+def _remarks(study: Study, training: ScriptTraining, terminal: Console) -> None:
+    """Say on standard error what a person should know about how the script was run."""
+    trials = stored_trials(study)
+    notes = [notes_of(study, trial) for trial in trials]
+    unfused = max(note.unfused for note in notes)
+    if unfused:
+        terminal.print(
+            f"{unfused} optimizer(s) were made with fused=True, which was turned off in every run, the baseline's "
+            "included: fused kernels round otherwise and cannot be matched"
+        )
+    rows = [row for trial in trials for row in study.store.load(trial).metrics]
+    missing = [source for source in training.sources if not any(name in row for name in source.names for row in rows)]
+    for source in missing:
+        lines = last_lines(study.store.load(trials[0]).directory / OUTPUT)
+        said = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
+        terminal.print(
+            f"no run gave the metric {' or '.join(source.names)} ({source}); its output ended with\n{said}\n"
+            "What the weights say stands. With another --metric the same command looks again and runs nothing twice.",
+            markup=False,
+        )

@@ -1,0 +1,35 @@
+"""Runs one trial of a script and stores it."""
+
+from pathlib import Path
+
+from lastbit.script.metrics import write_found
+from lastbit.script.training import ScriptError, ScriptTraining, UnfitError, keep_output
+from lastbit.study import Outcome, Trial
+from lastbit.study.store import OUTPUT, Store
+
+FAILED = "failed"  # directory of a study for the output of trials that failed
+
+
+def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str) -> Outcome:
+    """Run a script in a process of its own and store the trial with the arithmetic of that process.
+
+    Args:
+        train: the script.
+        trial: which seed and noise.
+        root: the study's directory.
+        device: not used: the process tells the device of its weights.
+    """
+    store = Store(root)
+    recorder = store.begin(trial, {})
+    try:
+        notes = train.train(recorder)
+    except UnfitError as error:
+        return Outcome(trial, str(error), hopeless=True)
+    except ScriptError as error:
+        kept = root / FAILED / trial.id
+        keep_output(recorder.directory, kept)
+        return Outcome(trial, f"{error}\n(all it wrote is in {kept})")
+    store.describe(trial, dict(notes.fingerprint))
+    store.finish(trial, recorder)
+    write_found(train.sources, store.load(trial).directory / OUTPUT)
+    return Outcome(trial, None)

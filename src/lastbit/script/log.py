@@ -1,0 +1,64 @@
+"""What a script may tell lastbit while it trains; without lastbit around it, nothing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Listener(Protocol):
+    """Who hears what a script logs: the trial it runs in."""
+
+    def log(self, step: int | None, **metrics: float) -> None:
+        """Record numbers that belong to the state after `step` updates, by default those taken so far."""
+
+    def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
+        """Keep the final predicted labels of the test set."""
+
+
+# A process runs one script in one trial, and the script calls a plain function: only here can the two meet.
+_listeners: list[Listener] = []
+
+
+def log(step: int | None = None, **metrics: float) -> None:
+    """Record metrics of a trial of `lastbit run`; in a script that runs by itself, do nothing.
+
+    Example: `lb.log(test_accuracy=accuracy)`
+
+    Args:
+        step: after how many updates; by default the number of updates the script has taken so far.
+        metrics: numbers by name. The last one of each name is the trial's final value.
+
+    Raises:
+        TypeError: under `lastbit run`, a metric that is not a number.
+    """
+    for listener in _listeners:
+        listener.log(step, **metrics)
+
+
+def log_predictions(labels: Tensor, targets: Tensor | None = None) -> None:
+    """Keep a trial's final predictions, of which churn is told; in a script that runs by itself, do nothing.
+
+    Args:
+        labels: predicted labels of the test set, in one order in every run, shape (examples,).
+        targets: the true labels, shape (examples,).
+
+    Raises:
+        ValueError: under `lastbit run`, the shapes differ.
+    """
+    for listener in _listeners:
+        listener.save_predictions(labels, targets)
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Let `listener` hear what the script logs during the block."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)

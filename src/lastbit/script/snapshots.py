@@ -1,0 +1,87 @@
+"""Weights of somebody's program kept along the way, without its help."""
+
+import weakref
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lastbit.schedules import Schedule
+from lastbit.script.names import parameter_names, parameters_of
+from lastbit.study import Recorder
+
+
+@dataclass
+class _Known:
+    """An optimizer that has stepped."""
+
+    optimizer: weakref.ref[Optimizer]  # a program may drop it, and its weights with it
+    number: int  # of the optimizer among all that the program made, from 1
+    names: list[str]  # of its parameters, as it had them when last looked at
+
+    def weights(self, several: bool) -> dict[str, Tensor]:
+        """Its parameters by name; with its number before them where the program made several optimizers."""
+        optimizer = self.optimizer()
+        if optimizer is None:
+            return {}
+        parameters = parameters_of(optimizer)
+        if len(parameters) != len(self.names):
+            self.names = parameter_names(parameters)
+        prefix = f"optimizer {self.number}: " if several else ""
+        return {f"{prefix}{name}": parameter for name, parameter in zip(self.names, parameters, strict=True)}
+
+
+class Snapshots:
+    """Keeps the weights of all optimizers of a program at steps that are due.
+
+    A step is one call of one optimizer's `step`: a program with two optimizers takes two for each round.
+
+    Args:
+        recorder: where they are kept.
+        due: which steps.
+    """
+
+    def __init__(self, recorder: Recorder, due: Schedule) -> None:
+        self.step = 0
+        self.diverged_at: int | None = None  # step of the first kept weights that were not finite
+        self._recorder, self._due = recorder, due
+        self._made: dict[int, weakref.ref[Optimizer]] = {}  # number -> optimizer
+        self._known: list[_Known] = []
+        self._kept_at = 0
+
+    def made(self, optimizer: Optimizer) -> None:
+        """Count an optimizer that the program made."""
+        self._made[len(self._made) + 1] = weakref.ref(optimizer)
+
+    def stepped(self, optimizer: Optimizer) -> None:
+        """Count a step of an optimizer that the program made, and keep the weights where it is due."""
+        if not any(known.optimizer() is optimizer for known in self._known) and not self._meet(optimizer):
+            return  # one that wraps another, whose own step was counted
+        self.step += 1
+        if self._due(self.step):
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep the weights as they are now, unless they were kept at this step already."""
+        if self._kept_at == self.step:
+            return
+        weights = {name: value for known in self._known for name, value in known.weights(len(self._made) > 1).items()}
+        if not weights:
+            return
+        self._recorder.snapshot(self.step, weights)
+        self._kept_at = self.step
+        if self.diverged_at is None and not all(_is_finite(tensor) for tensor in weights.values()):
+            self.diverged_at = self.step
+
+    def _meet(self, optimizer: Optimizer) -> bool:
+        number = next((number for number, made in self._made.items() if made() is optimizer), None)
+        if number is None:
+            return False
+        self._known.append(_Known(weakref.ref(optimizer), number, parameter_names(parameters_of(optimizer))))
+        return True
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # The sum of finite numbers may overflow; only then each is looked at.
+    return bool(tensor.detach().double().sum().isfinite()) or bool(torch.isfinite(tensor.detach()).all())

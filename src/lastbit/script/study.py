@@ -1,0 +1,79 @@
+"""A study of a person's script: which runs, which metric, and what was stored before."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lastbit.noise import Noise
+from lastbit.script.execute import run_script
+from lastbit.script.metrics import write_found
+from lastbit.script.notes import Notes, read_notes
+from lastbit.script.sources import changed_sources
+from lastbit.script.training import ScriptTraining
+from lastbit.study import Study, Trial
+from lastbit.study.metric import Metric
+from lastbit.study.store import OUTPUT
+
+UNKNOWN = Metric("", "any metric")
+
+
+def script_study(
+    out: Path, training: ScriptTraining, *, noises: Iterable[Noise], seeds: Iterable[int], controlled: bool
+) -> Study:
+    """The study of a script; its metric is the first that its sources name.
+
+    Raises:
+        ValueError: no noise, no seed, or one twice.
+    """
+    return Study(
+        out,
+        training,
+        noises=noises,
+        seeds=seeds,
+        controlled=controlled,
+        metric=_named(training) or UNKNOWN,
+        seed_decides="the script's seed",
+        execute=run_script,
+    )
+
+
+def find_again(study: Study, training: ScriptTraining) -> None:
+    """Look for the metrics of stored trials once more, since the patterns may be others now.
+
+    Raises:
+        ValueError: code that a stored trial imported is not what it was.
+    """
+    for trial in stored_trials(study):
+        notes = notes_of(study, trial)
+        changed = changed_sources(notes.sources)
+        if changed:
+            raise ValueError(
+                f"{changed[0]} has changed since trials in {study.store.root} ran it: old and new runs cannot be "
+                "compared, choose another directory"
+            )
+        write_found(training.sources, study.store.load(trial).directory / OUTPUT)
+
+
+def choose_metric(study: Study, training: ScriptTraining) -> None:
+    """Where no source names a metric, let it be the first one that the script logged."""
+    if _named(training) is None:
+        rows = [row for trial in stored_trials(study) for row in study.store.load(trial).metrics]
+        names = [name for row in rows for name in row if name != "step"]
+        study.metric = Metric(names[0], names[0]) if names else UNKNOWN
+        study.store.claim(study.description())
+
+
+def stored_trials(study: Study) -> list[Trial]:
+    """The trials of the table and of the controls that are stored, the table's first."""
+    controls = [trial for pair in study.control_trials().values() for trial in pair]
+    every = {trial.id: trial for trial in [*study.trials(), *controls]}
+    return [trial for trial in every.values() if study.store.has(trial)]
+
+
+def notes_of(study: Study, trial: Trial) -> Notes:
+    """What the process of a stored trial noted."""
+    return read_notes(study.store.load(trial).directory / OUTPUT) or Notes()
+
+
+def _named(training: ScriptTraining) -> Metric | None:
+    names = [name for source in training.sources for name in source.names]
+    return Metric(names[0], names[0]) if names else None

@@ -1,0 +1,152 @@
+"""A person's script as a study's training: one process for each trial."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lastbit.files import sha256
+from lastbit.script.child import child_command
+from lastbit.script.metrics import FileMetric, Source
+from lastbit.script.notes import Notes, read_notes
+from lastbit.script.processes import Children
+from lastbit.script.target import Target
+from lastbit.study import Recorder
+
+STDOUT, STDERR = "stdout.txt", "stderr.txt"
+DIRECTORY = "{trial}"  # in the script's arguments: a directory of the trial's own
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+class ScriptError(Exception):
+    """A script did not do its part; the message says what, in its own words where it has some."""
+
+
+class UnfitError(ScriptError):
+    """A script that no trial can use: it makes no optimizer, or one that the noise is not for."""
+
+
+@dataclass(frozen=True)
+class ScriptTraining:
+    """Runs a script once for the trial it is given, in a process of its own, in the present directory."""
+
+    target: Target
+    seed_arg: str | None = None  # appended to the arguments, with `{seed}` filled in
+    threads: int | None = 1  # of the process; None leaves them as they are
+    snapshots: float = 10  # of the weights, for each decade of steps
+    sources: tuple[Source, ...] = ()  # of metrics beside those the script logs; they may change between calls
+    children: Children = field(default_factory=Children, compare=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What identifies the training besides seed and noise: the command, and a hash of the script's code."""
+        path = self.target.path()
+        return {
+            "name": path.stem if path is not None else self.target.name,
+            "command": shlex.join(self.target.words),
+            "seed_arg": self.seed_arg,
+            "script": sha256(path.read_bytes()) if path is not None else None,
+            "threads": self.threads,
+            "snapshots": self.snapshots,
+        }
+
+    def __call__(self, run: Recorder) -> None:
+        """Run the script for a trial, as `train` does."""
+        self.train(run)
+
+    def train(self, run: Recorder) -> Notes:
+        """Run the script for a trial; its output, weights and logged metrics are left in the trial's directory.
+
+        Raises:
+            ScriptError: it failed, or made no optimizer, or the noise is not for the one it made.
+        """
+        output = run.directory / "output"
+        output.mkdir()
+        code = self._run(run, output)
+        notes = self._checked(code, read_notes(output), output)
+        if run.noise.as_json()["kind"] == "order" and not notes.arranged:
+            raise UnfitError(
+                f"--noise order: no shuffling DataLoader of {self.target.name} handed out a batch, so there is nothing"
+                " to put in another order"
+            )
+        run.diverged_at = notes.diverged_at
+        for source in self.sources:
+            if isinstance(source, FileMetric):
+                source.keep(output)
+        return notes
+
+    def command(self, run: Recorder) -> list[str]:
+        """The command line of the trial's process."""
+        added = shlex.split(self.seed_arg.format(seed=run.seed)) if self.seed_arg else []
+        place = str(run.directory.absolute() / "output")
+        filled = [word.replace(DIRECTORY, place) for word in (*self.target.arguments, *added)]
+        settings = {
+            "directory": str(run.directory.absolute()),
+            "seed": run.seed,
+            "noise": dict(run.noise.as_json()),
+            "snapshots": self.snapshots,
+        }
+        target = Target(self.target.kind, self.target.name, tuple(filled))
+        return child_command(target, "lastbit.script.trial_process:instruments", settings)
+
+    def _run(self, run: Recorder, output: Path) -> int:
+        with (output / STDOUT).open("wb") as stdout, (output / STDERR).open("wb") as stderr:
+            return self.children.run(
+                self.command(run), env=self._environment(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+            )
+
+    def _environment(self) -> Mapping[str, str]:
+        threads = {} if self.threads is None else dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
+        # The order of a set of strings must not change between trials; cuBLAS needs its workspace to repeat itself.
+        return {**os.environ, **threads, "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": _workspace()}
+
+    def _checked(self, code: int, notes: Notes | None, output: Path) -> Notes:
+        if notes is not None and notes.refused is not None:
+            raise UnfitError(notes.refused)
+        if code != 0:
+            raise ScriptError(f"{shlex.join(self.target.words)} {_ending(code)}\n{_said(output)}")
+        if notes is None or not notes.optimizers:
+            raise UnfitError(
+                f"{self.target.name} made no torch optimizer, so there is nothing to put a noise on. One made in"
+                " another process, as by a launcher such as torchrun, is not seen: give the training script itself"
+            )
+        if not notes.steps:
+            raise UnfitError(f"{self.target.name} made an optimizer ({notes.optimizers[0]}) and never called its step")
+        return notes
+
+
+def keep_output(directory: Path, kept: Path) -> None:
+    """Move what a failed trial wrote to a place that outlives the trial."""
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(directory / "output", kept)
+
+
+def _workspace() -> str:
+    return os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def _ending(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+def _said(output: Path) -> str:
+    """What it wrote to standard error, where Python puts its traceback; else the end of its output."""
+    error = (output / STDERR).read_text(encoding="utf-8", errors="replace").strip()
+    return error or "\n".join(last_lines(output))
+
+
+def last_lines(output: Path, count: int = 10) -> list[str]:
+    """The last lines of a trial's standard output."""
+    return (output / STDOUT).read_text(encoding="utf-8", errors="replace").splitlines()[-count:]

@@ -1,0 +1,118 @@
+"""What `lastbit run` puts into the process of a trial: the noise, the snapshots, an ear for `lb.log`."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lastbit.script.log import heard_by
+from lastbit.script.notes import Notes
+from lastbit.script.on_import import after_import
+from lastbit.script.sources import imported_sources
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+@contextmanager
+def instruments(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Instrument this process for one trial, as soon as its script imports torch.
+
+    Args:
+        settings: `directory` of the running trial, its `seed` and `noise`, `snapshots` a decade of steps.
+    """
+    _die_with_parent()
+    trial = _Trial(settings)
+    after_import("torch", trial.install)
+    try:
+        with heard_by(trial):
+            yield
+        trial.finish()
+    finally:
+        # Where the script itself came from is first in its search path.
+        trial.notes.sources = imported_sources(Path(sys.path[0]).resolve())
+        trial.notes.write(trial.directory / "output")
+
+
+class _Trial:
+    """A trial seen from inside its process. Nothing here imports torch before the script does."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings, self.directory, self.notes = settings, Path(settings["directory"]), Notes()
+        self._installed = False
+
+    def install(self) -> None:
+        """Watch for optimizers and their steps."""
+        from torch.optim.optimizer import register_optimizer_step_post_hook
+
+        from lastbit.noise import noise_from_json
+        from lastbit.schedules import log_spaced
+        from lastbit.script.loaders import arrange_batches
+        from lastbit.script.optimizers import on_every_optimizer
+        from lastbit.script.snapshots import Snapshots
+        from lastbit.study import Recorder, Trial
+
+        self.noise = noise_from_json(self.settings["noise"])
+        self.recorder = Recorder(Trial({}, self.settings["seed"], self.noise), self.directory)
+        self.snapshots = Snapshots(self.recorder, log_spaced(self.settings["snapshots"]))
+        if self.settings["noise"]["kind"] == "order":
+            arrange_batches(self.noise, self._arranged)
+        on_every_optimizer(self._made)
+        register_optimizer_step_post_hook(lambda optimizer, *_: self._stepped(optimizer))
+        self._installed = True
+
+    def log(self, step: int | None, **metrics: float) -> None:
+        """Record what the script logs."""
+        if self._installed:
+            self.recorder.log(self.snapshots.step if step is None else step, **metrics)
+
+    def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
+        """Keep the script's predictions."""
+        if self._installed:
+            self.recorder.save_predictions(labels, targets)
+
+    def finish(self) -> None:
+        """Keep the last weights."""
+        if self._installed:
+            self.snapshots.keep()
+            self._note_steps()
+
+    def _arranged(self) -> None:
+        self.notes.arranged += 1
+
+    def _made(self, optimizer: Optimizer) -> None:
+        from lastbit.script.attach import RefusedError, attach
+
+        self.notes.optimizers.append(type(optimizer).__name__)
+        try:
+            self.notes.unfused += attach(optimizer, self.noise)
+        except RefusedError as error:
+            self.notes.refused = str(error)
+            sys.exit(f"lastbit: {error}")
+        self.snapshots.made(optimizer)
+
+    def _stepped(self, optimizer: Optimizer) -> None:
+        self.snapshots.stepped(optimizer)
+        if self.snapshots.step == 1:
+            # The arithmetic of training as it is at the first step: threads and precision modes are set by then.
+            from lastbit.study import fingerprint
+
+            self.notes.fingerprint = fingerprint(optimizer.param_groups[0]["params"][0].device.type)
+        self._note_steps()
+
+    def _note_steps(self) -> None:
+        self.notes.steps, self.notes.diverged_at = self.snapshots.step, self.snapshots.diverged_at
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end this process if the one that started it is killed; elsewhere than on Linux it goes on."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

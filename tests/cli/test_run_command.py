@@ -1,0 +1,242 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import lastbit as lb
+from lastbit.study.reopen import reopen
+
+SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
+
+TINY = """
+import argparse, sys
+import lastbit as lb
+import torch
+from torch import nn
+parser = argparse.ArgumentParser()
+parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--out")
+args = parser.parse_args()
+torch.manual_seed(args.seed)
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+x = torch.randn(64, 8)
+for step in range(1, 31):
+    optimizer.zero_grad()
+    loss = (model(x) - x[:, :1]).square().mean()
+    loss.backward()
+    optimizer.step()
+    print(f"step {step} loss={loss.item():.9f}")
+lb.log(final=float(model(x).sum()))
+lb.log_predictions((model(x)[:, 0] > 0).long())
+torch.save(model.state_dict(), args.out)
+print("time", __import__("time").time_ns(), file=sys.stderr)
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    return tmp_path
+
+
+def json_of(lastbit, *arguments):
+    code, out, err = lastbit("run", "--json", "-", *arguments)
+    assert code == 0, err
+    return json.loads(out), err
+
+
+def test_a_script_is_run_as_it_is_and_its_noise_is_ks(lastbit, place):
+    """The plain run under `python` is the oracle for k = 1, and `lb.perturb` in this process that for k = 3."""
+    (place / "tiny.py").write_text(TINY)
+    words = ("--k", "1,3", "--seeds", "5", "--seed-arg", "--seed {seed}", "--out", "study", "--workers", "1")
+    command = ("--", "tiny.py", "--out", "{trial}/model.pt")
+    results, err = json_of(lastbit, *words, "--metric", r"loss=([0-9.]+)", *command)
+    assert err == ""
+    assert results["controls"] == {"repeat": True, "power_of_two": True}
+    assert [(row["noise"], row["seed"]) for row in results["trials"]] == [("k=1", 5), ("k=3", 5)]
+    assert all("final" in row and "loss" in row for row in results["trials"])
+    assert results["metric"]["name"] == "loss"
+    assert results["churn"]["noise"]["pairs"] == 1
+    assert [row["step"] for row in results["rel_l1"]] == [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30]
+    plain = ([sys.executable, "tiny.py", "--seed", "5", "--out", "plain.pt"], {**os.environ, "OMP_NUM_THREADS": "1"})
+    said = subprocess.run(plain[0], env=plain[1], capture_output=True, text=True, check=True).stdout
+    study = reopen(Path("study"))
+    first, third = (study.store.load(trial) for trial in study.trials())
+    assert (first.directory / "output" / "stdout.txt").read_text() == said
+    assert _same(first.weights(30), torch.load("plain.pt"))
+    assert _same(third.weights(30), _perturbed(k=3, seed=5))
+    assert not _same(third.weights(30), first.weights(30))
+    losses = [row["loss"] for row in first.metrics if "loss" in row]
+    assert losses == [float(line.split("=")[1]) for line in said.splitlines()]
+
+    before = {path: path.stat().st_mtime_ns for path in Path("study").glob("trials/*/done.json")}
+    again, err = json_of(lastbit, *words, "--metric", r"los=([0-9.]+)", *command)
+    assert "no run gave the metric los" in err
+    assert "step 30 loss=" in err
+    assert "No run has a value of los. Last-bit noise moved the weights by up to RelL1" in again["verdict"]
+    assert json_of(lastbit, *words, *command)[0]["metric"]["name"] == "final"
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    (place / "tiny.py").write_text(TINY + "\n")
+    code, _, err = lastbit("run", *words, *command)
+    assert (code, "holds another study" in err) == (2, True)
+
+
+def _same(weights, others):
+    return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def _perturbed(*, k, seed):
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1))
+    optimizer = lb.perturb(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), lb.Scale(k))
+    x = torch.randn(64, 8)
+    for _ in range(30):
+        optimizer.zero_grad()
+        (model(x) - x[:, :1]).square().mean().backward()
+        optimizer.step()
+    return model.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "metric", "facts"),
+    [
+        ("plain_loop", ["--epochs", "1", "--batch-size", "256"], r"acc=([0-9.]+)", (["SGD"], 0, 6)),
+        ("lightning_digits", ["--epochs", "1", "--batch-size", "256"], r"val_acc=([0-9.]+)", (["AdamW"], 0, 6)),
+        ("hf_trainer", ["--epochs", "1", "--train-size", "192"], r"^accuracy=([0-9.]+)", (["AdamW"], 1, 6)),
+        ("accelerate_amp", ["--epochs", "1", "--batch-size", "256"], r"accuracy ([0-9.]+)", (["AdamW"], 0, 8)),
+        ("gan", ["--epochs", "1", "--steps-per-epoch", "5"], r"on ring ([0-9.]+)%", (["Adam", "Adam"], 0, 10)),
+    ],
+)
+def test_real_scripts_in_five_styles_are_run_and_disturbed(lastbit, script, arguments, metric, facts):
+    words = ("--k", "1,3", "--uncontrolled", "--out", "study", "--metric", metric)
+    results, err = json_of(lastbit, *words, "--", SCRIPTS / f"{script}.py", *arguments)
+    optimizers, unfused, steps = facts
+    study = reopen(Path("study"))
+    for trial in study.trials():
+        notes = json.loads((study.store.load(trial).directory / "output" / "notes.json").read_text())
+        assert (notes["optimizers"], notes["unfused"], notes["steps"]) == (optimizers, unfused, steps)
+        assert notes["fingerprint"]["threads"] == 1
+    assert ("fused=True, which was turned off in every run" in err) == bool(unfused)
+    name = results["metric"]["name"]
+    assert all(isinstance(row[name], float) for row in results["trials"])
+    last = results["rel_l1"][-1]
+    assert last["step"] == steps
+    assert 0 < last["value"] < 1e-2
+    assert len(results["fingerprints"]) == 1
+    assert not any(row["layer"].startswith("parameter ") for row in results["rel_l1_layers"])
+
+
+def test_a_metric_from_a_file_of_each_run(lastbit):
+    command = ("--", SCRIPTS / "gan.py", "--epochs", "2", "--steps-per-epoch", "2", "--out", "{trial}/r.json")
+    words = ("--k", "1", "--uncontrolled", "--metric-file", "{trial}/r.json:final.modes", "--out", "study")
+    results, _ = json_of(lastbit, *words, *command)
+    assert results["metric"]["name"] == "modes"
+    assert 0 <= results["trials"][0]["modes"] <= 8
+    assert "{trial}" in results["settings"]["command"]
+
+
+def test_the_samples_of_shuffled_batches_change_places(lastbit, place):
+    (place / "order.py").write_text(
+        "import torch\nfrom torch.utils.data import DataLoader\n"
+        "p = torch.nn.Parameter(torch.ones(1))\no = torch.optim.RMSprop([p])\n"
+        "torch.manual_seed(0)\n"
+        "for shuffle in (True, False):\n"
+        "    for batch in DataLoader(torch.arange(6.0), batch_size=6, shuffle=shuffle):\n"
+        "        print(shuffle, batch.tolist())\n"
+        "p.sum().backward(); o.step()\n"
+    )
+    words = ("--noise", "order", "--noise-seeds", "1", "--uncontrolled", "--out", "study")
+    json_of(lastbit, *words, "--", "order.py")
+    study = reopen(Path("study"))
+    rows = [
+        (study.store.load(trial).directory / "output/stdout.txt").read_text().splitlines() for trial in study.trials()
+    ]
+    (given, evaluated), (permuted, evaluated_too) = rows
+    assert evaluated == evaluated_too == "False [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]"
+    assert given != permuted
+    assert sorted(json.loads(given[5:])) == sorted(json.loads(permuted[5:]))
+
+
+def test_a_script_that_fails_shows_its_own_traceback_and_the_others_go_on(lastbit, place):
+    (place / "fails.py").write_text(
+        "import sys, torch\nseed = int(sys.argv[1])\ndef load():\n    raise FileNotFoundError('no data')\n"
+        "p = torch.nn.Parameter(torch.ones(1))\no = torch.optim.SGD([p], lr=0.1)\np.sum().backward(); o.step()\n"
+        "print('value', seed)\nif seed == 2:\n    load()\n"
+    )
+    words = ("--k", "1", "--uncontrolled", "--seeds", "1-2", "--seed-arg", "{seed}", "--metric", "value ([0-9]+)")
+    code, out, err = lastbit("run", *words, "--out", "study", "--", "fails.py")
+    assert code == 1
+    assert "1 trial(s) failed, first seed 2, k=1: fails.py ended with exit code 1" in err
+    assert f'File "{place}/fails.py", line 10, in <module>\n    load()' in err
+    assert "FileNotFoundError: no data" in err
+    assert "lastbit/script" not in err
+    assert "1.0" in out
+    kept = next(Path("study/failed").iterdir())
+    assert (kept / "stdout.txt").read_text() == "value 2\n"
+
+
+def test_a_script_that_does_not_repeat_itself_fails_the_controls(lastbit, place):
+    (place / "unseeded.py").write_text(
+        "import torch\np = torch.nn.Parameter(torch.rand(4))\no = torch.optim.SGD([p], lr=0.1)\n"
+        "p.sum().backward(); o.step()\n"
+    )
+    code, _, err = lastbit("run", "--k", "1,3", "--out", "study", "--", "unseeded.py", "--x", "a b")
+    assert code == 1
+    assert "the controls failed: the same run twice gave different bits" in err
+    assert "To see where: lastbit audit -- unseeded.py --x 'a b'" in err
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("print('hello')", "train.py made no torch optimizer"),
+        ("import sys; sys.exit('no data here')", "train.py ended with exit code 1\nno data here"),
+        ("import os; os.kill(os.getpid(), 9)", "train.py was killed by signal 9"),
+        (
+            "import torch; torch.optim.RMSprop([torch.ones(1, requires_grad=True)])",
+            "--noise scale: k is defined for torch.optim.SGD, Adam and AdamW, and the script makes a"
+            " torch.optim.rmsprop.RMSprop; use --noise ulp",
+        ),
+    ],
+)
+def test_a_script_no_noise_can_be_put_on_is_said(lastbit, place, body, complaint):
+    (place / "train.py").write_text(body + "\n")
+    code, out, err = lastbit("run", "--k", "1", "--uncontrolled", "--out", "study", "--", "train.py")
+    assert code == (1 if "exit code" in complaint or "killed" in complaint else 2)
+    assert complaint in err
+    assert out == ""
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--", "trian.py"], "there is no script trian.py"),
+        (["--", "-m", "no.such"], "there is no module no.such"),
+        (["--metric", "acc=[0-9]+", "--", "train.py"], "has no group"),
+        (["--metric", "acc=([0-9]+", "--", "train.py"], "is no regular expression"),
+        (["--metric", "acc=(.)", "--metric", "acc: (.)", "--", "train.py"], "two metrics are called acc"),
+        (["--metric-file", "r.json", "--", "train.py"], "write PATH:KEY"),
+        (["--metric-file", "r.json:a", "--workers", "2", "--", "train.py"], "would all write r.json"),
+        (["--seeds", "1-3", "--", "train.py"], "3 seeds were given and no --seed-arg"),
+        (["--seed-arg", "--seed 3", "--", "train.py"], "has no {seed} in it"),
+        (["--seed-arg", "--seed {seed} {x}", "--", "train.py"], "cannot be filled in"),
+        (["--snapshots", "0", "--", "train.py"], "--snapshots 0.0: give a positive number"),
+        (["--k", "0", "--", "train.py"], "must be a whole number from 1"),
+        (["--noise", "ulp", "--k", "3", "--", "train.py"], "--k 3 is for --noise scale"),
+    ],
+)
+def test_wrong_input_to_run_is_one_line_and_exit_status_2(lastbit, place, words, complaint):
+    (place / "train.py").touch()
+    code, out, err = lastbit("run", *words)
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.startswith("lastbit: ")
+    assert err.count("\n") == 1
+    assert [path.name for path in place.iterdir()] == ["train.py"]

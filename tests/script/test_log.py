@@ -1,0 +1,44 @@
+import subprocess
+import sys
+
+import pytest
+
+import lastbit as lb
+from lastbit.script.log import heard_by
+
+
+class Heard:
+    def __init__(self):
+        self.rows = []
+
+    def log(self, step, **metrics):
+        self.rows.append((step, metrics))
+
+    def save_predictions(self, labels, targets=None):
+        self.rows.append((labels, targets))
+
+
+def test_what_a_script_logs_is_heard_during_the_block_only():
+    heard = Heard()
+    lb.log(acc=1.0)
+    with heard_by(heard):
+        lb.log(3, acc=2.0)
+        lb.log(acc=3.0, loss=0.5)
+        lb.log_predictions("labels", "targets")
+    lb.log(acc=4.0)
+    lb.log_predictions("labels")
+    assert heard.rows == [(3, {"acc": 2.0}), (None, {"acc": 3.0, "loss": 0.5}), ("labels", "targets")]
+
+
+def test_a_block_that_fails_is_over_too():
+    heard = Heard()
+    with pytest.raises(KeyError), heard_by(heard):
+        raise KeyError
+    lb.log(acc=1.0)
+    assert heard.rows == []
+
+
+def test_logging_in_a_script_by_itself_needs_no_library():
+    program = "import sys, lastbit as lb; lb.log(acc=1); print('torch' in sys.modules, 'numpy' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said == "False False\n"
