@@ -38,8 +38,8 @@ def converge(
 ) -> Bounded:
     """Widen a subspace until the k largest eigenvalues are bounded within tol times the largest modulus.
 
-    Each product goes to the correction of the pair whose bound is worst, or of one that may pass the k-th. Without recycled pairs the correction is the
-    residual itself, and the iteration is Lanczos's with thick restarts.
+    Each product goes to the correction of the pair whose bound is worst, or of one that may pass the k-th. Without
+    recycled pairs the correction is the residual itself, and the iteration is Lanczos's with thick restarts.
 
     Args:
         operator: the symmetric matrix.
