@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -75,3 +77,16 @@ def test_the_finding_gives_the_range_and_the_last_stable_rate(smoke):
     assert ranges.title.startswith("Training converges up to lr 0.512")
     assert [row["lr"] for row in ranges.rows][-2:] == ["1.6", "1.68"]
     assert not any("1.6," in row["curve"] for row in steps.rows)
+
+
+@pytest.mark.parametrize(("spread", "regime"), [(1e-12, "stable"), (1e-3, "restrained")])
+def test_a_cycle_of_rounding_errors_is_no_instability(spread, regime, monkeypatch):
+    """Found at lr = 0.03 on the paper's image; here the sharpness of a run is replaced by such a one."""
+
+    def simulated(*args, steps, **options):
+        sharpness = np.resize([100.0, 100.0 + spread / 0.01], steps)
+        return SimpleNamespace(regime="restrained", sharpness=sharpness)
+
+    monkeypatch.setattr("lastbit.paper.figure6.simulate", simulated)
+    settings = FIGURE6.scales["smoke"].settings | {"lrs": [0.01]}
+    assert FIGURE6.run(settings)["runs"][0]["regime"] == regime
