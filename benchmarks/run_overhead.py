@@ -30,13 +30,12 @@ SCRIPT = """
 import sys, time
 import torch
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.models import build_model
+from lastbit.training.network import initial_network
 from lastbit.training.optimizer import build_optimizer
 from lastbit.training.task import prepare
 recipe = load_recipe("demo")
 task = prepare(recipe)
-model = build_model(recipe.model, channels=task.channels, classes=task.classes, seed=0, dtype=torch.float32)
-model = model.to(memory_format=torch.channels_last)
+model = initial_network(recipe, task)
 optimizer = build_optimizer(recipe.optimizer, model.parameters())
 epochs, steps = task.epochs(seed=1), 0
 for epoch in range(int(sys.argv[1]) + 1):
