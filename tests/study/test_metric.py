@@ -66,5 +66,7 @@ def test_the_page_speaks_of_the_metric_and_not_of_accuracy(tmp_path):
     assert "<h3>Training loss: what it comes to</h3>" in page
     assert "test accuracy" not in page.lower()
     assert "the seed, over all noises" in page
+    assert "The seed is handed to the script" in page
+    assert "order of the training images" not in page
     value = study.table()["seed 1"][0]
     assert f"<td>{value:.{LOSS.decimals(study.grid().values('loss'))}f}</td>" in page

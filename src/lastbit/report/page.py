@@ -46,6 +46,7 @@ def render(studies: Sequence[Study], *, libraries: str) -> str:
         comparison=comparison,
         differences=differences(studies),
         noises=source_of_all(studies).kinds,
+        by_order=all(part.metric.order == "batch order" for part in parts),
     )
 
 

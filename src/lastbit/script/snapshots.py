@@ -48,6 +48,9 @@ class Snapshots:
         self._recorder, self._due = recorder, due
         self._made: dict[int, weakref.ref[Optimizer]] = {}  # number -> optimizer
         self._known: list[_Known] = []
+        # Those that stepped since another first did: the last weights are kept after the program's functions returned,
+        # and yet a program that trains network after network gets its memory back.
+        self._held: set[Optimizer] = set()
         self._kept_at = 0
 
     def made(self, optimizer: Optimizer) -> None:
@@ -58,6 +61,7 @@ class Snapshots:
         """Count a step of an optimizer that the program made, and keep the weights where it is due."""
         if not any(known.optimizer() is optimizer for known in self._known) and not self._meet(optimizer):
             return  # one that wraps another, whose own step was counted
+        self._held.add(optimizer)
         self.step += 1
         if self._due(self.step):
             self.keep()
@@ -78,6 +82,7 @@ class Snapshots:
         number = next((number for number, made in self._made.items() if made() is optimizer), None)
         if number is None:
             return False
+        self._held.clear()
         self._known.append(_Known(weakref.ref(optimizer), number, parameter_names(parameters_of(optimizer))))
         return True
 
