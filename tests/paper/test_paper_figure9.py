@@ -37,6 +37,16 @@ def test_a_wrong_result_fails(search, change, claims, smoke):
     assert failing(result) == claims
 
 
+def test_a_sweep_without_an_end_leaves_depth_undecided(smoke):
+    result = smoke("figure9")
+    result["searches"].append({**result["searches"][1], "seed": 1, "bracket": None})
+    falls = FIGURE9.claims(result)[0]
+    assert falls["holds"] is None
+    assert falls["reason"] == "No largest stable learning rate within the sweep: 2 layer(s), seed 1."
+    result["searches"][1]["bracket"] = [100.0, 110.0]
+    assert FIGURE9.claims(result)[0]["holds"] is False
+
+
 def test_a_stable_rate_beyond_fails(smoke):
     result = smoke("figure9")
     result["searches"][1]["runs"][-1]["regime"] = "stable"

@@ -99,13 +99,22 @@ def _span(brackets: Sequence[Sequence[float]]) -> list[float] | None:
     return [min(low for low, _ in brackets), max(high for _, high in brackets)] if brackets else None
 
 
+def _endless(searches: Sequence[Any]) -> str:
+    """The searches whose sweep has no end of stability, in words; empty where each has one."""
+    names = [f"{each['depth']} layer(s), seed {each['seed']}" for each in searches if each["bracket"] is None]
+    return f" No largest stable learning rate within the sweep: {'; '.join(names)}." if names else ""
+
+
 def _falls(searches: Sequence[Any]) -> Claim:
     one, two = (_span(_brackets(searches, depth)) for depth in ("1", "2"))
+    endless = _endless(searches)
+    lower = None if one is None or two is None else two[1] < one[0]
     return claim(
         "With weight decay, two layers are stable up to a lower learning rate than one",
         published=_PUBLISHED,
         measured={"1": one, "2": two},
-        holds=one is not None and two is not None and two[1] < one[0],
+        holds=None if lower and endless else lower,
+        reason=endless.strip(),
     )
 
 
@@ -119,7 +128,7 @@ def _is_where_published(searches: Sequence[Any], depth: str) -> Claim:
         interval=_span(found),
         holds=bool(found) and all(low <= bracket[0] and bracket[1] <= high for bracket in found),
         reason="The paper's weight decay, β, initial kernels and images are not known; a bracket for each initial "
-        "kernel here.",
+        "kernel here." + _endless([each for each in searches if str(each["depth"]) == depth]),
     )
 
 
@@ -131,7 +140,8 @@ def _is_the_edge(searches: Sequence[Any]) -> Claim:
         published=None,
         measured=measured,
         holds=bool(near) and all(near),
-        reason="Measured are 2/λ and the bracket of the largest stable learning rate, for each depth and kernel.",
+        reason="Measured are 2/λ and the bracket of the largest stable learning rate, for each depth and kernel."
+        + _endless(searches),
     )
 
 

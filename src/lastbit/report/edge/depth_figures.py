@@ -28,7 +28,7 @@ def _losses(depth: int, runs: Sequence[Mapping[str, Any]]) -> Figure:
     rising = [f"{run['lr']:g}" for run in runs if run["rises"]]
     layers = f"{depth} layer" + ("s" if depth > 1 else "")
     title = (
-        f"With {layers} the loss rises again and again at lr {joined(rising)}"
+        f"With {layers} the loss rises at lr {joined(rising)}"
         if rising
         else f"With {layers} the loss falls at every step at every learning rate"
     )

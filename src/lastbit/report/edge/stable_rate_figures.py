@@ -57,7 +57,7 @@ def _finding(searches: Sequence[Mapping[str, Any]]) -> str:
 
 def _span(brackets: Sequence[Sequence[float]]) -> str:
     ends = [significant(end, 3) for end in (min(b[0] for b in brackets), max(b[0] for b in brackets))]
-    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} (by initial kernels)"
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
 def _layers(depth: int) -> str:
@@ -83,9 +83,10 @@ def _chart(rows: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
 
 
 def _table(searches: Sequence[Mapping[str, Any]]) -> Table:
+    found = [search for search in searches if search["bracket"] is not None]
     return Table(
         "figure9-rates",
-        f"The largest stable learning rate is the edge 2/λ, and depth lowers it: {len(searches)} searches",
+        f"2/λ and the largest stable learning rate, found in {len(found)} of {len(searches)} searches",
         "λ is the sharpness, weight decay included, at which the largest stable learning rate of a coarse sweep ended; "
         f"the largest stable learning rate is then found by bisection. The edge is at {EDGE.value:g}.",
         ["layers", "initial kernels", "2/λ", "stable at", "unstable at"],
