@@ -182,6 +182,16 @@ def test_words_are_read_as_python_would(place, words, target):
     assert target.path().is_file()
 
 
+def test_a_shell_script_on_the_path_does_not_hide_the_command(place, monkeypatch):
+    shim = place / "shims" / "pytest"
+    shim.parent.mkdir()
+    shim.write_text("#!/usr/bin/env bash\nexec manager pytest\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(shim.parent))
+    found = parse_target(["pytest", "-q"]).path()
+    assert found == Path(sys.executable).parent / "pytest"
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

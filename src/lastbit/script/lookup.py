@@ -30,10 +30,13 @@ def find_module(name: str, directory: Path | None = None) -> ModuleSpec | None:
 
 
 def find_command(name: str) -> Path | None:
-    """The Python file of a console script, on PATH or beside this Python; None where there is none in Python."""
+    """The Python file of a console script, on PATH or beside this Python; None where there is none in Python.
+
+    What PATH holds may be a version manager's shell script of the same name.
+    """
     beside = str(Path(sys.executable).parent)
-    found = shutil.which(name) or shutil.which(name, path=beside)
-    return Path(found) if found is not None and _is_python_file(Path(found)) else None
+    found = (shutil.which(name), shutil.which(name, path=beside))
+    return next((Path(path) for path in found if path is not None and _is_python_file(Path(path))), None)
 
 
 def find_entry_point(name: str) -> EntryPoint | None:
