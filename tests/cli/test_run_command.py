@@ -77,7 +77,7 @@ def test_a_script_is_run_as_it_is_and_its_noise_is_ks(lastbit, place):
 
     before = {path: path.stat().st_mtime_ns for path in Path("study").glob("trials/*/done.json")}
     again, err = json_of(lastbit, *words, "--metric", r"los=([0-9.]+)", *command)
-    assert "no run gave the metric los" in err
+    assert "no run gave the metric los (--metric 'los=([0-9.]+)')" in err
     assert "step 30 loss=" in err
     assert "No run has a value of los. Last-bit noise moved the weights by up to RelL1" in again["verdict"]
     assert json_of(lastbit, *words, *command)[0]["metric"]["name"] == "final"

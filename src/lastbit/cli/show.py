@@ -13,10 +13,13 @@ ResultsJson = Mapping[str, Any]  # as `results.json` holds them
 
 def show(results: ResultsJson, console: Console) -> None:
     """Print the paper's Table 1 for a study, what its controls said, and the verdict."""
-    metric = results["metric"]
-    unit = " in percent" if metric["unit"] == "percent" else ""
-    console.print(f"{results['name']}: {metric['label']}{unit}, STD with ddof 1")
-    console.print(_table(results))
+    metric, trials = results["metric"], results["trials"]
+    if not trials or any(trial[metric["name"]] is not None or trial["diverged_at"] is not None for trial in trials):
+        unit = " in percent" if metric["unit"] == "percent" else ""
+        console.print(f"{results['name']}: {metric['label']}{unit}, STD with ddof 1")
+        console.print(_table(results))
+    else:
+        console.print(f"{results['name']}: weights only, for no run gave {metric['label']}")
     console.print(_controls(results))
     for line in variance_lines(results):
         console.print(line)

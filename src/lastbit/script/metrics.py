@@ -39,18 +39,21 @@ class PatternMetric:
 
     pattern: str
 
+    def __str__(self) -> str:
+        return f"--metric {self.pattern!r}"
+
     def __post_init__(self) -> None:
         try:
             compiled = re.compile(self.pattern)
         except re.error as error:
-            raise ValueError(f"--metric {self.pattern!r} is no regular expression: {error}") from None
+            raise ValueError(f"{self} is no regular expression: {error}") from None
         if compiled.groups == 0:
             raise ValueError(
-                f"--metric {self.pattern!r} has no group: put the number in parentheses, as in 'acc=([0-9.]+)'"
+                f"{self} has no group: put the number in parentheses, as in 'acc=([0-9.]+)'"
             )
         if compiled.groups > max(1, len(compiled.groupindex)):
-            raise ValueError(f"--metric {self.pattern!r} has several groups: name them, as in '(?P<acc>[0-9.]+)'")
-        _refuse_taken(f"--metric {self.pattern!r}", self.names)
+            raise ValueError(f"{self} has several groups: name them, as in '(?P<acc>[0-9.]+)'")
+        _refuse_taken(str(self), self.names)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,8 +94,11 @@ class FileMetric:
     path: str
     key: str
 
+    def __str__(self) -> str:
+        return f"--metric-file {self.path}:{self.key}"
+
     def __post_init__(self) -> None:
-        _refuse_taken(f"--metric-file {self.path}:{self.key}", self.names)
+        _refuse_taken(str(self), self.names)
 
     @property
     def names(self) -> tuple[str, ...]:
