@@ -48,9 +48,7 @@ class PatternMetric:
         except re.error as error:
             raise ValueError(f"{self} is no regular expression: {error}") from None
         if compiled.groups == 0:
-            raise ValueError(
-                f"{self} has no group: put the number in parentheses, as in 'acc=([0-9.]+)'"
-            )
+            raise ValueError(f"{self} has no group: put the number in parentheses, as in 'acc=([0-9.]+)'")
         if compiled.groups > max(1, len(compiled.groupindex)):
             raise ValueError(f"{self} has several groups: name them, as in '(?P<acc>[0-9.]+)'")
         _refuse_taken(str(self), self.names)
