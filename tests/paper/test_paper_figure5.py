@@ -1,6 +1,7 @@
 import pytest
 
 from lastbit.paper.figure5 import FIGURE5
+from lastbit.paper.item import Work
 
 RESTRAINED = 2  # of the claims, in order: blow-up, converges, restrained, amplifies, throughout, forgets
 
@@ -18,14 +19,14 @@ def run_at(result, lr):
     return next(run for run in result["runs"] if run["lr"] == lr)
 
 
-def test_the_published_first_losses():
+def test_the_published_first_losses(tmp_path):
     settings = dict(FIGURE5.scales["paper"].settings) | {
         "lrs": [0.07],
         "steps": 6,
         "ks": [1],
         "twins": {"lrs": [], "ks": [1]},
     }
-    (run,) = FIGURE5.run(settings)["runs"]
+    (run,) = FIGURE5.run(settings, Work(tmp_path))["runs"]
     published = [9498.183801, 1520.248574, 244.087459, 39.194357, 6.528445, 1.425929]
     assert run["loss"] == pytest.approx(published, abs=5.1e-7)
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit
 
 from lastbit.paper.figure6 import FIGURE6
+from lastbit.paper.item import Work
 
 USUAL = [True, True, False, True, True]  # the edge decides, settles below, stays below, oscillates, stays above
 
@@ -80,7 +81,7 @@ def test_the_finding_gives_the_range_and_the_last_stable_rate(smoke):
 
 
 @pytest.mark.parametrize(("spread", "regime"), [(1e-12, "stable"), (1e-3, "restrained")])
-def test_a_cycle_of_rounding_errors_is_no_instability(spread, regime, monkeypatch):
+def test_a_cycle_of_rounding_errors_is_no_instability(tmp_path, spread, regime, monkeypatch):
     """Found at lr = 0.03 on the paper's image; here the sharpness of a run is replaced by such a one."""
 
     def simulated(*args, steps, **options):
@@ -89,4 +90,4 @@ def test_a_cycle_of_rounding_errors_is_no_instability(spread, regime, monkeypatc
 
     monkeypatch.setattr("lastbit.paper.figure6.simulate", simulated)
     settings = FIGURE6.scales["smoke"].settings | {"lrs": [0.01]}
-    assert FIGURE6.run(settings)["runs"][0]["regime"] == regime
+    assert FIGURE6.run(settings, Work(tmp_path))["runs"][0]["regime"] == regime

@@ -84,7 +84,7 @@ def test_a_result_keeps_its_settings_and_loses_what_is_not_finite():
         shows="",
         scales={"smoke": Scale({"n": 2})},
         published={},
-        run=lambda settings: {"double": 2 * settings["n"], "gone": float("inf")},
+        run=lambda settings, work: {"double": 2 * settings["n"], "gone": float("inf")},
         claims=lambda result: [],
         draw=lambda result: [],
     ).reproduce("smoke")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Settings, claim, same_at_every_scale
+from lastbit.paper.item import Claim, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import heat
 from lastbit.report.pde import heat_figures
 
@@ -18,7 +18,7 @@ _SETTINGS: Settings = {
 }
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Simulate the tent at each time step."""
     start = heat.tent(settings["points"])
     return {

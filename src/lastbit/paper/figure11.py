@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.paper.weight_decays import bounds_as_json, lower_claim, make_net, run_weight_decays, upper_claim
 from lastbit.pde import from_damping
 from lastbit.report.pde import weight_decay_figures
@@ -32,7 +32,7 @@ _SMOKE: Settings = {
 }
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Simulate the linear PDE at each weight decay, and bound the weight decay exactly and as the paper does."""
     net = make_net(settings)
     lr, momentum = from_damping(settings["dt"], settings["damping"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import Beltrami, noisy_step
 from lastbit.report.pde import beltrami_figures
 
@@ -36,7 +36,7 @@ _SMOKE: Settings = {
 }
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Simulate a noisy step at the strict CFL step, beyond it, and beyond 2 / lambda."""
     problem = Beltrami(noisy_step(settings["points"]), settings["epsilon"], settings["fidelity"])
     stable = problem.stable_solution()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import OneLayerCNN, Simulation, checkerboard, random_kernel, simulate
 from lastbit.report.pde import training_figures
 
@@ -28,7 +28,7 @@ _GONE = 1e-12  # RelL1 of weights that differ in rounding only
 _GROWN = 1e-2
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Train at each learning rate with a twin, and at two of them with all twins."""
     twins = settings["twins"]
     return {

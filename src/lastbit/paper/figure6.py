@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import OneLayerCNN, checkerboard, random_kernel, simulate
 from lastbit.report.edge import one_layer_figures
 
@@ -36,7 +36,7 @@ _STILL = 1e-6  # range of the normalised sharpness over a last quarter that tell
 _LATE = 4  # the last quarter of a run is what it has settled to
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Train at each learning rate, with the sharpness measured at every step."""
     # The checkerboard has two distinct patches, and products with these cost next to nothing.
     net = OneLayerCNN(

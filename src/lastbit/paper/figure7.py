@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lastbit.paper.descents import EDGE, descent_of, follow, peak, rises
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.report.edge import depth_figures
 
 # The paper's learning rates, beta and initial kernels are lost.
@@ -24,7 +24,7 @@ _SMOKE: Settings = {**_PAPER, "every_image": 28, "steps": 400, "every": 20, "lrs
 _LATE = 4  # the last quarter of a run shows whether an instability lasts
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Train the shallow and the deep network at each learning rate, without weight decay."""
     pairs = [(depth, lr) for depth in settings["depths"] for lr in settings["lrs"]]
     return {"runs": [_train(settings, depth, lr) for depth, lr in pairs]}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lastbit.paper.descents import EDGE, descent_of, follow, peak, rises, slow_descent
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.report.edge import hidden_layer_figures
 
 # The paper's learning rate is lost. It is searched for: `share` of the edge is how slowly, `margin` how far below the
@@ -37,7 +37,7 @@ _SMOKE: Settings = {
 _SPIKE = 0.1  # how far, as a share, a spike rises above the lowest loss so far
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Search for the learning rate on the shallow network, then train both networks at it."""
     options = settings["search"]
     search = slow_descent(*_descent(settings, settings["shallow"], 1.0), **options, goal=settings["goal"])

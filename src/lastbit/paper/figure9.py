@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lastbit.paper.descents import EDGE, descent_of, follow
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.report.edge import stable_rate_figures
 
 # The paper's weight decay and beta are lost.
@@ -33,7 +33,7 @@ _PUBLISHED = {"1": [90, 100], "2": [10, 20]}
 _DECIDES = 0.1  # how near, in relative terms, the threshold must come to the edge to be called the same
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """For each depth and initial kernel, train at some learning rates, then bisect for the largest stable one."""
     pairs = [(int(depth), seed) for depth in settings["sweeps"] for seed in settings["seeds"]]
     return {"searches": [_search(settings, depth, seed) for depth, seed in pairs]}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lastbit.files import to_json
@@ -20,19 +23,38 @@ SCALES = ("smoke", "laptop", "paper")
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What an item takes at a scale, so that it can be said before it starts."""
+
+    seconds: float  # measured or estimated, on one CPU core
+    memory_mib: int = 500  # at the peak, of each worker
+    disk_mib: int = 1
+    data: tuple[str, ...] = ()  # data sets that must have been fetched
+
+
+@dataclass(frozen=True)
 class Scale:
     """How much of an item to do."""
 
     settings: Settings
     cuts: str = ""  # what is less than the paper's, in words; empty where nothing is
+    cost: Cost = field(default_factory=lambda: Cost(seconds=5.0))
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where an item's trainings are kept and by whom they are run; items without trainings need neither."""
+
+    directory: Path  # studies in it go on where they stopped
+    executor: Executor | None = None  # None: in this process, one after another
 
 
 @dataclass(frozen=True)
 class Item:
     """One table or figure.
 
-    `run` calls the rooms and computes nothing itself; `claims` and `draw` read a result as `reproduce` gives it, or as
-    it comes back from a JSON file.
+    `run` calls the rooms and computes nothing itself, and may keep trainings in the place given. `claims` and `draw`
+    read a result as `reproduce` gives it, or as it comes back from a JSON file.
     """
 
     id: str  # such as "figure5"
@@ -40,12 +62,16 @@ class Item:
     shows: str  # in a sentence
     scales: Mapping[str, Scale]  # for each of `SCALES`
     published: Mapping[str, Any]  # the numbers that the paper gives; statements in words where its numbers are lost
-    run: Callable[[Settings], dict[str, Any]]
+    run: Callable[[Settings, Work], dict[str, Any]]
     claims: Callable[[Result], list[Claim]]
     draw: Callable[[Result], list[Drawing]]
 
-    def reproduce(self, scale: str = "laptop") -> dict[str, Any]:
+    def reproduce(self, scale: str = "laptop", work: Work | None = None) -> dict[str, Any]:
         """Run at a scale and return the result as plain JSON, with `item`, `scale` and `settings` beside it.
+
+        Args:
+            scale: one of `SCALES`.
+            work: where trainings are kept and who runs them; by default nowhere, in this process.
 
         Raises:
             ValueError: there is no such scale.
@@ -53,7 +79,9 @@ class Item:
         if scale not in self.scales:
             raise ValueError(f"scale {scale!r}: allowed are {', '.join(self.scales)}")
         settings = self.scales[scale].settings
-        found = {**self.run(settings), "item": self.id, "scale": scale, "settings": settings}
+        with TemporaryDirectory(prefix="lastbit-") as directory:
+            found = self.run(settings, work or Work(Path(directory)))
+        found = {**found, "item": self.id, "scale": scale, "settings": settings}
         result: dict[str, Any] = json.loads(to_json(found))
         return result
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastbit.paper.item import Drawing, Item, Result, Settings
+from lastbit.paper.item import Drawing, Item, Result, Settings, Work
 from lastbit.paper.window_bounds import SCALES, claims, run_series
 from lastbit.report.pde import window_bounds_drawings
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Bound the weight decay under plain gradient descent."""
     return run_series(settings, lambda dt: {"lr": dt, "momentum": 0.0, "nesterov": False})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import Bounds, Linearisation, OneLayerCNN, checkerboard, noise, random_kernel, regime_bounds, simulate
 from lastbit.report.pde import regimes_table
 
@@ -29,7 +29,7 @@ _SMOKE: Settings = {
 }
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Bound the weight decay in each regime, and simulate its linear PDE on either side of each bound."""
     return {"cases": [_case(settings, each) for each in settings["cases"]]}
 

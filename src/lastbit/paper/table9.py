@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from lastbit.paper.item import Drawing, Item, Result, Settings
+from lastbit.paper.item import Drawing, Item, Result, Settings, Work
 from lastbit.paper.window_bounds import SCALES, claims, run_series
 from lastbit.pde import from_damping
 from lastbit.report.pde import window_bounds_drawings
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Bound the weight decay under Nesterov momentum 0.9."""
     return run_series(settings, _nesterov)
 
