@@ -1,17 +1,12 @@
 """Each item's result at the smoke scale, made once."""
 
 import copy
-from importlib import import_module
 
 import pytest
 
-from lastbit.paper.item import Item
+from lastbit.paper.catalogue import find_item
 
 _made = {}
-
-
-def item(name) -> Item:
-    return getattr(import_module(f"lastbit.paper.{name}"), name.upper())
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +15,7 @@ def smoke():
 
     def get(name):
         if name not in _made:
-            _made[name] = item(name).reproduce("smoke")
+            _made[name] = find_item(name).reproduce("smoke")
         return copy.deepcopy(_made[name])
 
     return get
