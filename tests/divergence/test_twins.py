@@ -98,3 +98,8 @@ def test_who_leapt_most():
     assert leapt_most({"a": 0.0, "b": 0.0}, {"a": 1.0, "b": 3.0}) == "b"
     assert leapt_most({"a": 1.0}, {"a": math.inf}) is None
     assert leapt_most({"a": 0.0}, {"a": 0.0}) is None
+
+
+def test_a_network_may_be_dropped_and_another_made_before_a_jump():
+    assert leapt_most({"gone": 1e-9, "stays": 1e-9}, {"stays": 1e-8, "new": 1.0}) == "stays"
+    assert leapt_most({"gone": 1e-9}, {"new": 1.0, "newer": 2.0}) == "newer"

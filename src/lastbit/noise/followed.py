@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
+from torch._compile import _disable_dynamo
 
 from lastbit.noise.of_optimizers import OptimizerNoise
 from lastbit.noise.perturbed import Perturbed, become
@@ -79,12 +80,13 @@ class Followed(Perturbed):
         raise NotImplementedError  # each twin has that of its optimizer
 
     # A compiled step stays compiled; the noise, which reads numbers back from the device, stays out of its graph.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    # Torch's own decorator, since `torch.compiler.disable` imports the compiler at once, which takes a second.
+    @_disable_dynamo
     @torch.no_grad()
     def _prepare(self) -> Callable[[], None]:
         return self.noise.prepare(self.param_groups, self.noise_steps)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @_disable_dynamo
     @torch.no_grad()
     def _finish(self, disturb: Callable[[], None]) -> None:
         disturb()

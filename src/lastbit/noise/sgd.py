@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
 from lastbit.noise.descent import descent
 from lastbit.noise.kernels import Kernel, batches, divided, for_loop
@@ -24,6 +25,7 @@ class PerturbedSGD(Perturbed, torch.optim.SGD):
 
     noise: Scaling
 
+    @_disable_dynamo  # a compiler would contract and reorder the operations whose roundings are the point
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:
         """Take one step; call `closure` first, once, and return its loss."""

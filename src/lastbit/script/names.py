@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterable, Sequence
+from itertools import compress
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -49,8 +50,11 @@ def _length(names: Iterable[str]) -> int:
 
 
 def _modules() -> list[nn.Module]:
-    # By type and not by isinstance, which would ask lazy proxies for their class and so wake them.
-    return [thing for thing in gc.get_objects() if issubclass(type(thing), nn.Module)]
+    # By type and not by isinstance, which would ask lazy proxies for their class and so wake them. A program may hold a
+    # million objects, so Python looks at their types only and C at each of them.
+    things = gc.get_objects()
+    kinds = {kind for kind in set(map(type, things)) if issubclass(kind, nn.Module)}
+    return list(compress(things, map(kinds.__contains__, map(type, things))))
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -51,6 +51,7 @@ class _Trial:
 
     def install(self) -> None:
         """Watch for optimizers and their steps."""
+        from torch._compile import _disable_dynamo
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
         from lastbit.noise import noise_from_json
@@ -66,7 +67,8 @@ class _Trial:
         if self.settings["noise"]["kind"] == "order":
             arrange_batches(self.noise, self._arranged)
         on_every_optimizer(self._made)
-        register_optimizer_step_post_hook(lambda optimizer, *_: self._stepped(optimizer))
+        # A program may compile its update, and the hooks with it; what is done here is no part of a graph.
+        register_optimizer_step_post_hook(_disable_dynamo(lambda optimizer, *_: self._stepped(optimizer)))
         self._installed = True
 
     def log(self, step: int | None, **metrics: float) -> None:
