@@ -11,3 +11,11 @@ torch.set_num_threads(1)
 # Machines that run tests are shared: an example's duration says nothing.
 settings.register_profile("lastbit", deadline=None)
 settings.load_profile("lastbit")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how long the paper's items took at the smoke scale, where they were run."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "paper-smoke-seconds":
+                terminalreporter.write_line(f"paper: all items at scale smoke took {value:.0f} s of one core")

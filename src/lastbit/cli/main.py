@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lastbit.cli import audit, compare, data, demo, growth, pde, recipe, report, run, sharpness, study
+from lastbit.cli import audit, compare, data, demo, growth, paper, pde, recipe, report, run, sharpness, study
 
 app = typer.Typer(
     name="lastbit",
@@ -23,6 +23,7 @@ app.command("growth")(growth.growth)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.add_typer(pde.app, name="pde")
+app.add_typer(paper.app, name="paper")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")
 

@@ -65,6 +65,17 @@ class Item:
     run: Callable[[Settings, Work], dict[str, Any]]
     claims: Callable[[Result], list[Claim]]
     draw: Callable[[Result], list[Drawing]]
+    trains: bool = False  # whether `run` hands trainings to the executor; else it is itself a job for one
+
+    def scale(self, name: str) -> Scale:
+        """Return the scale of a name.
+
+        Raises:
+            ValueError: there is no such scale.
+        """
+        if name not in self.scales:
+            raise ValueError(f"scale {name!r}: allowed are {', '.join(self.scales)}")
+        return self.scales[name]
 
     def reproduce(self, scale: str = "laptop", work: Work | None = None) -> dict[str, Any]:
         """Run at a scale and return the result as plain JSON, with `item`, `scale` and `settings` beside it.
@@ -76,9 +87,7 @@ class Item:
         Raises:
             ValueError: there is no such scale.
         """
-        if scale not in self.scales:
-            raise ValueError(f"scale {scale!r}: allowed are {', '.join(self.scales)}")
-        settings = self.scales[scale].settings
+        settings = self.scale(scale).settings
         with TemporaryDirectory(prefix="lastbit-") as directory:
             found = self.run(settings, work or Work(Path(directory)))
         found = {**found, "item": self.id, "scale": scale, "settings": settings}

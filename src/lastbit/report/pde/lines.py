@@ -70,7 +70,6 @@ class Lines:
 
     def _lines(self, axis: LogAxis | None) -> AnyChart:
         names = [curve.label for curve in self.curves]
-        legend = alt.Legend(title=None, orient="top", columns=self.columns, symbolSize=400, symbolStrokeWidth=2)
         dashes = [_DASHES[i % len(_DASHES)] for i in range(len(names))]
         lines: AnyChart = (
             alt.Chart(ROWS)
@@ -82,11 +81,19 @@ class Lines:
                     "x:Q", axis=alt.Axis(title=self.x_title, grid=False, tickCount=10), scale=alt.Scale(nice=False)
                 ),
                 y=self._y(axis),
-                color=alt.Color("curve:N", scale=colours(names), legend=legend),
-                strokeDash=alt.StrokeDash("curve:N", scale=alt.Scale(domain=names, range=dashes), legend=legend),
+                color=alt.Color("curve:N", scale=colours(names), legend=self._legend()),
+                strokeDash=alt.StrokeDash(
+                    "curve:N", scale=alt.Scale(domain=names, range=dashes), legend=self._legend()
+                ),
             )
         )
         return lines
+
+    def _legend(self) -> alt.Legend:
+        # One for all layers, with the lines' symbol: Vega-Lite complains of layers that disagree.
+        return alt.Legend(
+            title=None, orient="top", columns=self.columns, symbolType="stroke", symbolSize=400, symbolStrokeWidth=2
+        )
 
     def _y(self, axis: LogAxis | None) -> alt.Y:
         if axis is None:
@@ -97,7 +104,7 @@ class Lines:
         names = [curve.label for curve in self.curves]
         base = alt.Chart(alt.InlineData(values=ends)).transform_calculate(at=axis.position("y") if axis else "datum.y")
         crosses: AnyChart = base.mark_text(text="✕", fontSize=15, fontWeight="bold", clip=False).encode(
-            x="x:Q", y=self._y(axis), color=alt.Color("curve:N", scale=colours(names), legend=None)
+            x="x:Q", y=self._y(axis), color=alt.Color("curve:N", scale=colours(names), legend=self._legend())
         )
         return crosses
 

@@ -1,0 +1,132 @@
+"""`lastbit paper`: any table, figure or theorem of the paper again, and which of its claims hold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.workers import SchedulerOption, WorkersOption, count_workers
+from lastbit.cli.wrong_input import FailedError, wrong_input
+
+if TYPE_CHECKING:  # at run time only where they are used: all items with their charts take seconds to import
+    from lastbit.paper.item import Item
+    from lastbit.paper.results import Made, Results
+
+app = typer.Typer(no_args_is_help=True, help="Reproduce the paper's tables, figures and theorems.")
+
+ScaleOption = Annotated[str, typer.Option("--scale", help="smoke (seconds), laptop (minutes to hours), or paper.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Where results are kept [runs/paper-SCALE].")
+]
+
+
+@app.command("list")
+def list_command(out: OutOption = None, json: JsonOption = None) -> None:
+    """List the items: what each shows, what it takes at each scale, and how its claims came out last.
+
+    Example: `lastbit paper list --out results/laptop`
+    """
+    from lastbit.cli.paper_show import show_list
+    from lastbit.paper.catalogue import ITEMS
+
+    with wrong_input():
+        kept = _kept(out)
+        rows = [_row(item, kept) for item in ITEMS.values()]
+    write_json(json, rows)
+    if json != "-":
+        show_list(rows, console(json))
+
+
+@app.command("run")
+def run_command(
+    names: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Such as fig5 table1 theorem5.4, or all.")],
+    scale: ScaleOption = "laptop",
+    out: OutOption = None,
+    work: Annotated[
+        Path | None, typer.Option("--work", metavar="DIR", help="Where trainings are kept [DIR/work, DIR of --out].")
+    ] = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Run items, say which of their claims hold, and draw `paper.html`.
+
+    Items whose results are stored are not run again, and interrupted trainings go on where they stopped.
+
+    Examples: `lastbit paper run fig5 table2 --scale smoke`, `lastbit paper run all --scale laptop --out results/laptop`
+    """
+    from lastbit.cli.paper_run import announcement, asked, checked_needs, run_pending
+    from lastbit.cli.paper_show import show_claims
+    from lastbit.paper.page import claims_of, write_page
+
+    with wrong_input():
+        count = count_workers(workers, scheduler)
+        items, results = asked(names, scale, out)
+        trainings = work or results.root / "work"
+        pending = [item for item in items if results.load(item) is None]
+        wanted = checked_needs(pending, results, work=trainings, workers=count, here=scheduler is None)
+    say = console(json)
+    say.print(announcement(items, pending, wanted, scale, count), soft_wrap=True)
+    failures = run_pending(pending, results, work=trainings, workers=count, scheduler=scheduler)
+    with wrong_input():
+        page, claimed = write_page(results), claims_of(results)
+    content = results.as_json({item.id: claimed[item.id] for item in items if item.id in claimed})
+    write_json(json, content)
+    if json != "-":
+        show_claims(content, {item.id: item.title for item in items}, say)
+        say.print(f"page: {page}", soft_wrap=True)
+    if failures:
+        raise FailedError("\n".join(failures))
+
+
+@app.command("page")
+def page_command(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of `lastbit paper run`.")],
+    json: JsonOption = None,
+) -> None:
+    """Draw `paper.html` again, and write the index, from the stored results.
+
+    Example: `lastbit paper page results/laptop`
+    """
+    from lastbit.paper.page import write_page
+    from lastbit.paper.results import Results
+
+    with wrong_input():
+        page = write_page(Results.reopen(directory))
+    write_json(json, {"page": str(page)})
+    if json != "-":
+        console(json).print(str(page), soft_wrap=True)
+
+
+def _kept(out: Path | None) -> list[Results]:
+    """The results to tell of: those of a directory, or those that are where they are kept by default."""
+    from lastbit.cli.paper_run import default_directory
+    from lastbit.paper.item import SCALES
+    from lastbit.paper.results import INDEX, Results
+
+    usual = [directory for scale in SCALES if ((directory := default_directory(scale)) / INDEX).is_file()]
+    return [Results.reopen(directory) for directory in ([out] if out is not None else usual)]
+
+
+def _row(item: Item, kept: list[Results]) -> dict[str, Any]:
+    costs = {name: {**asdict(scale.cost), "cuts": scale.cuts} for name, scale in item.scales.items()}
+    found = [(results, made) for results in kept if (made := results.load(item)) is not None]
+    return {
+        "id": item.id,
+        "title": item.title,
+        "shows": item.shows,
+        "scales": costs,
+        "last": [_last(item, results, made) for results, made in found],
+    }
+
+
+def _last(item: Item, results: Results, made: Made) -> dict[str, Any]:
+    from lastbit.report.paper import tally
+
+    found = tally(item.claims(made.result))
+    where = {"directory": str(results.root), "scale": results.scale, "seconds": made.seconds}
+    return {**where, "hold": found.hold, "fail": found.fail, "undecided": found.undecided}

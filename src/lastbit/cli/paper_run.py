@@ -1,0 +1,96 @@
+"""Runs the paper's items for a command: what they take, a progress bar, and what to say of those that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lastbit.cli.workers import executor, job_progress
+from lastbit.paper.catalogue import find_items
+from lastbit.paper.item import SCALES, Item
+from lastbit.paper.needs import Needs, check_data, check_room, needs
+from lastbit.paper.page import claims_of
+from lastbit.paper.results import Results
+from lastbit.paper.suite import Ended, run_items, traceback_of
+from lastbit.report.paper import duration
+
+
+def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item], Results]:
+    """The items of these names, and the directory of results.
+
+    Raises:
+        ValueError: there is no such item or scale, or the directory is another scale's or something else's.
+    """
+    if scale not in SCALES:
+        raise ValueError(f"--scale {scale}: allowed are {', '.join(SCALES)}")
+    results = Results(out or default_directory(scale), scale)
+    items = find_items(names)
+    results.check()
+    return items, results
+
+
+def default_directory(scale: str) -> Path:
+    """Where results are kept if nobody says where."""
+    return Path("runs") / f"paper-{scale}"
+
+
+def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, workers: int, here: bool) -> Needs:
+    """What the items to run take, held against this machine.
+
+    Args:
+        pending: the items.
+        results: where their results go.
+        work: where their trainings go.
+        workers: how many there are.
+        here: whether they are on this machine.
+
+    Raises:
+        ValueError: data sets, memory or disk space are missing.
+    """
+    wanted = needs(pending, results.scale, workers=workers)
+    check_data(wanted.data)
+    check_room(wanted, directory=work, scale=results.scale, memory=here)
+    return wanted
+
+
+def announcement(items: Sequence[Item], pending: Sequence[Item], wanted: Needs, scale: str, workers: int) -> str:
+    """What is about to happen, in a sentence."""
+    stored = len(items) - len(pending)
+    kept = f"{stored} of {len(items)} items are stored already" if stored else ""
+    if not pending:
+        return f"scale {scale}: {kept}"
+    number = f"{len(pending)} item{'s' if len(pending) > 1 else ''} to run"
+    crew = f"{workers} worker{'s' if workers > 1 else ''}"
+    begun = f"scale {scale}: {number}, about {duration(wanted.seconds)} on {crew}"
+    return f"{begun}; {kept}" if kept else begun
+
+
+def run_pending(
+    pending: Sequence[Item], results: Results, *, work: Path, workers: int, scheduler: str | None
+) -> list[str]:
+    """Run items with a progress bar, store each as it ends, and say in a line each which failed.
+
+    Raises:
+        WrongInputError: the scheduler does not answer.
+    """
+    if not pending:
+        return []
+    failures = []
+    with executor(workers, scheduler) as pool, job_progress(f"paper, {results.scale}", pool) as (watched, remark):
+        results.write_index(claims_of(results))  # the directory is this scale's from here on
+        ended = run_items(pending, results.scale, executor=watched, directory=work)
+        for count, each in enumerate(ended, start=1):
+            remark(f"{count} of {len(pending)} items, last {each.item.id}")
+            failures += _keep(each, results)
+    return failures
+
+
+def _keep(ended: Ended, results: Results) -> list[str]:
+    """Store how an item went, and say so where it failed."""
+    if ended.made is not None:
+        results.save(ended.item, ended.made)
+        return []
+    error = ended.error or RuntimeError("it gave no result")
+    path = results.save_failure(ended.item, traceback_of(error))
+    first = (str(error).splitlines() or [""])[0]
+    return [f"{ended.item.id} failed, {type(error).__name__}: {first} (traceback in {path})"]

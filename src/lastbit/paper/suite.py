@@ -1,0 +1,67 @@
+"""Runs items: those without trainings side by side, those with trainings one after another on all workers."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from lastbit.paper.item import Item, Work
+from lastbit.paper.results import Made
+from lastbit.study.arithmetic import repeatable_arithmetic
+from lastbit.study.fingerprint import fingerprint
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an item went."""
+
+    item: Item
+    made: Made | None  # None where it failed
+    error: BaseException | None
+
+
+def run_items(items: Sequence[Item], scale: str, *, executor: Executor, directory: Path) -> Iterator[Ended]:
+    """Run items and give each as it ends; one that raises takes no other along.
+
+    An item without trainings is itself a job for the executor. One with trainings hands these to it and waits in a
+    thread of this process, for a job that waits for other jobs of the same pool would keep a worker from them.
+
+    Args:
+        items: each runs once.
+        scale: one of theirs.
+        executor: of any number of workers.
+        directory: keeps each item's trainings in a directory of the item's id, where they go on if interrupted.
+    """
+    waiting = ThreadPoolExecutor(1)
+    futures: dict[Future[Made], Item] = {}
+    for item in items:
+        if item.trains:
+            futures[waiting.submit(make, item, scale, Work(directory / item.id, executor))] = item
+        else:
+            futures[executor.submit(make, item, scale, Work(directory / item.id))] = item
+    try:
+        for future in as_completed(futures):
+            error = future.exception()
+            yield Ended(futures[future], None if error else future.result(), error)
+    finally:
+        # After an interrupt nobody waits for the thread: it ends as its pool is stopped.
+        waiting.shutdown(wait=False, cancel_futures=True)
+
+
+def make(item: Item, scale: str, work: Work) -> Made:
+    """Run one item with arithmetic that repeats, in whichever process this is called."""
+    with repeatable_arithmetic(), threadpool_limits(limits=1):
+        begun = time.perf_counter()
+        result = item.reproduce(scale, work)
+        return Made(result, time.perf_counter() - begun, fingerprint())
+
+
+def traceback_of(error: BaseException) -> str:
+    """The whole story of an exception, a worker's part included."""
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+from paper_examples import claims, make_item
+
+from lastbit.paper.results import Made, Results
+
+MADE = Made(make_item().reproduce("smoke"), 2.5, {"threads": 1})
+
+
+@pytest.fixture
+def results(tmp_path):
+    return Results(tmp_path / "kept", "smoke")
+
+
+def test_what_is_stored_comes_back(results):
+    assert results.load(make_item()) is None
+    results.save(make_item(), MADE)
+    assert results.load(make_item()) == MADE
+
+
+def test_a_result_of_other_settings_or_of_another_format_is_none(results):
+    results.save(make_item(), MADE)
+    assert results.load(make_item(n=5)) is None
+    path = results.path(make_item())
+    path.write_text(path.read_text().replace('"format": 1', '"format": 0'))
+    assert results.load(make_item()) is None
+
+
+def test_a_damaged_result_is_named(results):
+    results.save(make_item(), MADE)
+    results.path(make_item()).write_text("{")
+    with pytest.raises(ValueError, match=r"powers\.json is not valid JSON"):
+        results.load(make_item())
+
+
+def test_a_result_that_arrives_forgets_the_failure_before_it(results):
+    path = results.save_failure(make_item(), "Traceback")
+    assert path.read_text() == "Traceback"
+    results.save(make_item(), MADE)
+    assert not path.exists()
+
+
+def test_the_index_names_the_scale_and_gives_claims_and_seconds(results):
+    results.write_index({"powers": (MADE, claims(MADE.result))})
+    index = json.loads((results.root / "index.json").read_text())
+    assert index["scale"] == "smoke"
+    (only,) = index["items"]
+    assert (only["id"], only["scale"], only["seconds"]) == ("powers", "smoke", 2.5)
+    assert [each["holds"] for each in only["claims"]] == [True, False, None]
+    assert Results.reopen(results.root).scale == "smoke"
+
+
+def test_a_directory_of_another_scale_or_of_other_things_is_refused(results, tmp_path):
+    results.check()
+    results.write_index({})
+    results.check()
+    with pytest.raises(ValueError, match="holds results at scale 'smoke', not 'laptop': choose another directory"):
+        Results(results.root, "laptop").check()
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds other files and no results of the paper"):
+        Results(tmp_path, "smoke").check()
+    with pytest.raises(ValueError, match=r"holds no results of the paper: there is no index\.json in it"):
+        Results.reopen(tmp_path)
+    (tmp_path / "index.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"index\.json is no index of the paper's results"):
+        Results.reopen(tmp_path)
