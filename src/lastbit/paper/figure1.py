@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import heat
 from lastbit.report.pde import heat_figures
 
@@ -94,7 +94,7 @@ FIGURE1 = Item(
     id="figure1",
     title="The heat equation within and beyond its CFL step",
     shows="Beyond Δt = 1/2 a saw-tooth starts at the kink, spreads and blows up.",
-    scales=same_at_every_scale(_SETTINGS),
+    scales=same_at_every_scale(_SETTINGS, Cost(seconds=0.2)),
     published={"max_stable_dt": 0.5},
     run=run,
     claims=claims,

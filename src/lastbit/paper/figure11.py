@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.paper.weight_decays import bounds_as_json, lower_claim, make_net, run_weight_decays, upper_claim
 from lastbit.pde import from_damping
 from lastbit.report.pde import weight_decay_figures
@@ -89,9 +89,11 @@ FIGURE11 = Item(
     title="Weight decay between two bounds keeps the linear PDE stable under Nesterov momentum",
     shows="The kernel's norm and the loss at seven weight decays, below, between and above the bounds.",
     scales={
-        "smoke": Scale(_SMOKE, "an image of 40 x 40 instead of 256 x 256, time step and weight decays scaled"),
-        "laptop": Scale(_PAPER),
-        "paper": Scale(_PAPER),
+        "smoke": Scale(
+            _SMOKE, "an image of 40 x 40 instead of 256 x 256, time step and weight decays scaled", Cost(seconds=0.5)
+        ),
+        "laptop": Scale(_PAPER, cost=Cost(seconds=5.0)),
+        "paper": Scale(_PAPER, cost=Cost(seconds=5.0)),
     },
     published={"bounds": "lower and upper bounds exist; the text has lost the numbers"},
     run=run,

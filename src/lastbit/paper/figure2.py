@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import Beltrami, noisy_step
 from lastbit.report.pde import beltrami_figures
 
@@ -121,9 +121,11 @@ FIGURE2 = Item(
     title="Restrained instabilities of the Beltrami equation",
     shows="Beyond the strict CFL step jitter persists and stays bounded, the larger the step the more of it.",
     scales={
-        "smoke": Scale(_SMOKE, "32 points instead of 128, a ten times larger ε, a twelfth of the steps"),
-        "laptop": Scale(_PAPER),
-        "paper": Scale(_PAPER),
+        "smoke": Scale(
+            _SMOKE, "32 points instead of 128, a ten times larger ε, a twelfth of the steps", Cost(seconds=3.0)
+        ),
+        "laptop": Scale(_PAPER, cost=Cost(seconds=25.0)),
+        "paper": Scale(_PAPER, cost=Cost(seconds=25.0)),
     },
     published={"factors": [10, 100]},
     run=run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.paper.weight_decays import bounds_as_json, lower_claim, make_net, run_weight_decays, upper_claim
 from lastbit.report.pde import weight_decay_figures
 
@@ -67,9 +67,13 @@ FIGURE4 = Item(
     title="Weight decay between two bounds keeps the linear PDE stable",
     shows="The kernel's norm and the loss at seven weight decays, below, between and above the bounds.",
     scales={
-        "smoke": Scale(_SMOKE, "an image of 40 x 40 instead of 256 x 256, learning rate and weight decays scaled"),
-        "laptop": Scale(_PAPER),
-        "paper": Scale(_PAPER),
+        "smoke": Scale(
+            _SMOKE,
+            "an image of 40 x 40 instead of 256 x 256, learning rate and weight decays scaled",
+            Cost(seconds=0.5),
+        ),
+        "laptop": Scale(_PAPER, cost=Cost(seconds=5.0)),
+        "paper": Scale(_PAPER, cost=Cost(seconds=5.0)),
     },
     published=_PAPER["published"],
     run=run,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import OneLayerCNN, Simulation, checkerboard, random_kernel, simulate
 from lastbit.report.pde import training_figures
 
@@ -163,9 +163,9 @@ FIGURE5 = Item(
     title="Restrained instability amplifies the last bit in a network of one layer",
     shows="The loss over training by learning rate, and the twins' RelL1 below and beyond the threshold.",
     scales={
-        "smoke": Scale(_SMOKE, "an image of 40 x 40 instead of 256 x 256"),
-        "laptop": Scale(_PAPER),
-        "paper": Scale(_PAPER),
+        "smoke": Scale(_SMOKE, "an image of 40 x 40 instead of 256 x 256", Cost(seconds=3.5)),
+        "laptop": Scale(_PAPER, cost=Cost(seconds=75.0)),
+        "paper": Scale(_PAPER, cost=Cost(seconds=75.0)),
     },
     published={"blow_up_beyond_lr": 0.1},
     run=run,

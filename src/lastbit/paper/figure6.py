@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import OneLayerCNN, checkerboard, random_kernel, simulate
 from lastbit.report.edge import one_layer_figures
 
@@ -165,9 +165,10 @@ FIGURE6 = Item(
             _SMOKE,
             "an image of 40 x 40 instead of 256 x 256, a kernel of 8 x 8 instead of 32 x 32 with weight decay and "
             "learning rates to match, 300 of 1000 steps, 9 of 13 learning rates",
+            Cost(seconds=2.0),
         ),
-        "laptop": Scale(_PAPER),
-        "paper": Scale(_PAPER),
+        "laptop": Scale(_PAPER, cost=Cost(seconds=50.0)),
+        "paper": Scale(_PAPER, cost=Cost(seconds=50.0)),
     },
     published={"edge": EDGE},
     run=run,

@@ -95,9 +95,9 @@ class Item:
         return result
 
 
-def same_at_every_scale(settings: Settings) -> dict[str, Scale]:
+def same_at_every_scale(settings: Settings, cost: Cost) -> dict[str, Scale]:
     """The scales of an item that takes seconds: the paper's settings at each."""
-    return dict.fromkeys(SCALES, Scale(settings))
+    return dict.fromkeys(SCALES, Scale(settings, cost=cost))
 
 
 def claim(

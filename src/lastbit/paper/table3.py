@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import Bounds, Linearisation, OneLayerCNN, checkerboard, noise, random_kernel, regime_bounds, simulate
 from lastbit.report.pde import regimes_table
 
@@ -122,9 +122,9 @@ TABLE3 = Item(
     title="Three regimes of the activation and their linear PDEs",
     shows="The linear PDE and the stability condition of each regime, with numbers, and simulations on either side.",
     scales={
-        "smoke": Scale(_SMOKE, "images of 40 x 40 and 32 x 32 instead of 256 x 256 and 64 x 64"),
-        "laptop": Scale(_SETTINGS),
-        "paper": Scale(_SETTINGS),
+        "smoke": Scale(_SMOKE, "images of 40 x 40 and 32 x 32 instead of 256 x 256 and 64 x 64", Cost(seconds=1.0)),
+        "laptop": Scale(_SETTINGS, cost=Cost(seconds=7.0)),
+        "paper": Scale(_SETTINGS, cost=Cost(seconds=7.0)),
     },
     published={"not_activated": "stable iff Δt α < 2"},
     run=run,

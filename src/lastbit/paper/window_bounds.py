@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lastbit.paper.item import Claim, Result, Scale, Settings, claim
+from lastbit.paper.item import Claim, Cost, Result, Scale, Settings, claim
 from lastbit.pde import OneLayerCNN, checkerboard, empirical_bounds, noise, random_kernel
 
 _CHECKERBOARD: dict[str, Any] = {"image": "checkerboard", "size": 256, "dt": 1e-8}
@@ -41,9 +41,13 @@ _SMOKE: Settings = {
 }
 
 SCALES = {
-    "smoke": Scale(_SMOKE, "images of 16 x 16 instead of 256 x 256, kernels up to 16, simulations of 300 to 500 steps"),
-    "laptop": Scale(_PAPER),
-    "paper": Scale(_PAPER),
+    "smoke": Scale(
+        _SMOKE,
+        "images of 16 x 16 instead of 256 x 256, kernels up to 16, simulations of 300 to 500 steps",
+        Cost(seconds=2.0),
+    ),
+    "laptop": Scale(_PAPER, cost=Cost(seconds=430.0)),
+    "paper": Scale(_PAPER, cost=Cost(seconds=430.0)),
 }
 
 
