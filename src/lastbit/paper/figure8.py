@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lastbit.paper.descents import EDGE, descent_of, follow, peak, rises, slow_descent
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.report.edge import hidden_layer_figures
 
 # The paper's learning rate is lost. It is searched for: `share` of the edge is how slowly, `margin` how far below the
@@ -135,9 +135,11 @@ FIGURE8 = Item(
             _SMOKE,
             "400 images of Fashion-MNIST instead of 5,000 of CIFAR-10, 100 units a layer instead of 200, at most "
             "400 steps",
+            Cost(seconds=8.0, memory_mib=600),
         ),
-        "laptop": Scale(_LAPTOP, "1,000 of 5,000 images"),
-        "paper": Scale(_PAPER),
+        "laptop": Scale(_LAPTOP, "1,000 of 5,000 images", Cost(seconds=240.0, memory_mib=1400, data=("cifar10",))),
+        # Extrapolated: five times the images, and the longest descents that are allowed.
+        "paper": Scale(_PAPER, cost=Cost(seconds=26_000.0, memory_mib=2000, data=("cifar10",))),
     },
     published={"shallow": "stable", "deep": "spikes in the loss, and sharpness above the stable bound"},
     run=run,

@@ -24,9 +24,12 @@ SCALES = ("smoke", "laptop", "paper")
 
 @dataclass(frozen=True)
 class Cost:
-    """What an item takes at a scale, so that it can be said before it starts."""
+    """What an item takes at a scale, so that it can be said before it starts.
 
-    seconds: float  # measured or estimated, on one CPU core
+    CPU time and peak memory are measured on the test machine where a scale was run, and extrapolated where it was not.
+    """
+
+    seconds: float  # on one CPU core
     memory_mib: int = 500  # at the peak, of each worker
     disk_mib: int = 1
     data: tuple[str, ...] = ()  # data sets that must have been fetched
