@@ -4,7 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from paper_examples import count, fail, make_item
 
+from lastbit.paper import suite
 from lastbit.paper.catalogue import ITEMS
+from lastbit.paper.item import Work
 from lastbit.paper.suite import run_items, traceback_of
 from lastbit.study import local_pool
 
@@ -41,6 +43,17 @@ def test_an_item_that_raises_takes_no_other_along(threads, tmp_path, trains):
     assert ended["bad"].made is None
     assert "in fail\n" in traceback_of(ended["bad"].error)
     assert "RuntimeError: the kernel melted" in traceback_of(ended["bad"].error)
+
+
+def test_what_interrupted_trainings_took_is_counted(monkeypatch, tmp_path):
+    clock = iter([10.0, 15.0, 100.0, 102.0, 200.0, 203.0])
+    monkeypatch.setattr(suite.time, "perf_counter", lambda: next(clock))
+    work = Work(tmp_path / "work")
+    with pytest.raises(RuntimeError):
+        suite.make(make_item(run=fail, trains=True), "smoke", work)
+    assert suite.make(make_item(trains=True), "smoke", work).seconds == 7.0
+    # An item without trainings begins anew every time.
+    assert suite.make(make_item(), "smoke", work).seconds == 3.0
 
 
 @pytest.mark.parametrize("name", ITEMS)

@@ -121,15 +121,24 @@ def _falls(searches: Sequence[Any]) -> Claim:
 def _is_where_published(searches: Sequence[Any], depth: str) -> Claim:
     low, high = _PUBLISHED[depth]
     found = _brackets(searches, depth)
+    holds = _inside(found, low, high)
     return claim(
         f"The largest stable learning rate of {depth} layer{'s' if depth != '1' else ''} is between {low} and {high}",
         published=[low, high],
         measured=found,
         interval=_span(found),
-        holds=bool(found) and all(low <= bracket[0] and bracket[1] <= high for bracket in found),
-        reason="The paper's weight decay, β, initial kernels and images are not known; a bracket for each initial "
+        holds=holds,
+        reason=("" if holds is not None else "No bracket here is narrow enough to tell. ")
+        + "The paper's weight decay, β, initial kernels and images are not known; a bracket for each initial "
         "kernel here." + _endless([each for each in searches if str(each["depth"]) == depth]),
     )
+
+
+def _inside(brackets: Sequence[Sequence[float]], low: float, high: float) -> bool | None:
+    """Whether all brackets lie between two values; None where one is too wide to tell, or there is none."""
+    if any(upper < low or lower > high for lower, upper in brackets):
+        return False
+    return True if brackets and all(low <= lower and upper <= high for lower, upper in brackets) else None
 
 
 def _is_the_edge(searches: Sequence[Any]) -> Claim:

@@ -25,7 +25,7 @@ class Made:
     """An item's result and how it was made."""
 
     result: Result  # as `Item.reproduce` gives it
-    seconds: float  # that the run which finished it took
+    seconds: float  # that it took, those of interrupted trainings included
     fingerprint: Mapping[str, Any]  # of the arithmetic
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from lastbit.files import read_json, to_json, write_atomically
 from lastbit.paper.item import Item, Work
 from lastbit.paper.results import Made
 from lastbit.study.arithmetic import repeatable_arithmetic
@@ -56,10 +57,26 @@ def run_items(items: Sequence[Item], scale: str, *, executor: Executor, director
 
 def make(item: Item, scale: str, work: Work) -> Made:
     """Run one item with arithmetic that repeats, in whichever process this is called."""
-    with repeatable_arithmetic(), threadpool_limits(limits=1):
-        begun = time.perf_counter()
-        result = item.reproduce(scale, work)
-        return Made(result, time.perf_counter() - begun, fingerprint())
+    begun, before = time.perf_counter(), _spent(item, work)
+    try:
+        with repeatable_arithmetic(), threadpool_limits(limits=1):
+            return Made(item.reproduce(scale, work), before + time.perf_counter() - begun, fingerprint())
+    except BaseException:
+        if item.trains:  # what is stored of its trainings need not be done again, but was work
+            seconds = before + time.perf_counter() - begun
+            write_atomically(_spent_path(work), to_json({"seconds": seconds}).encode())
+        raise
+
+
+def _spent(item: Item, work: Work) -> float:
+    """Seconds that interrupted and failed runs of an item with trainings took before."""
+    path = _spent_path(work)
+    return float(read_json(path)["seconds"]) if item.trains and path.is_file() else 0.0
+
+
+def _spent_path(work: Work) -> Path:
+    # Beside the directory, which may be a study's own.
+    return work.directory.with_name(f"{work.directory.name}.seconds.json")
 
 
 def traceback_of(error: BaseException) -> str:
