@@ -1,6 +1,6 @@
 """The paper's items and claims on the terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -19,25 +19,28 @@ def show_list(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     console = console if console.is_terminal else Console(file=console.file, width=_PIPE_WIDTH, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("item", no_wrap=True)
-    table.add_column("what it shows", min_width=24)
+    table.add_column("what it shows", min_width=20)
     for scale in rows[0]["scales"]:
         table.add_column(scale, justify="right", no_wrap=True)
-    table.add_column("data sets")
-    table.add_column("last result")
+    table.add_column("last result", no_wrap=True)
     for row in rows:
         costs = [duration(cost["seconds"]) for cost in row["scales"].values()]
-        table.add_row(row["id"], row["title"], *costs, _data(row["scales"]), _last(row["last"]))
+        table.add_row(row["id"], row["title"], *costs, _last(row["last"]))
     console.print(table)
-    console.print("Durations are of one core. Data sets that are not bundled come with `lastbit data fetch NAME`.")
+    console.print("Durations are of one core. `lastbit data fetch NAME` brings the data sets that are not bundled.")
+    for line in _data_lines(rows):
+        console.print(line)
 
 
-def _data(scales: Mapping[str, Mapping[str, Any]]) -> str:
-    """Each data set with the scales that need it, where not all do."""
-    names = dict.fromkeys(name for cost in scales.values() for name in cost["data"])
-    needing = {name: [scale for scale, cost in scales.items() if name in cost["data"]] for name in names}
-    return ", ".join(
-        name if len(found) == len(scales) else f"{name} ({', '.join(found)})" for name, found in needing.items()
-    )
+def _data_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """For each data set, the items that need it and at which scales."""
+    needing: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        for scale, cost in row["scales"].items():
+            for name in cost["data"]:
+                needing.setdefault(name, {}).setdefault(scale, []).append(row["id"])
+    for name, by_scale in needing.items():
+        yield f"{name} is needed " + "; ".join(f"at {scale} by {', '.join(ids)}" for scale, ids in by_scale.items())
 
 
 def _last(found: Sequence[Mapping[str, Any]]) -> str:

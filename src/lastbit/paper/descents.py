@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from lastbit.curvature import SharpnessTracker, edge
+from lastbit.paper.digits import rounded
 from lastbit.pde import REGIMES, Path, classify
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.descent import Descent
@@ -21,6 +22,7 @@ from lastbit.training.recipe_descent import prepare_descent
 EDGE = 2.0  # of the normalised sharpness
 # Products grow with the logarithm of this, and a curve needs no more.
 _TOLERANCE = 1e-2
+_DIGITS = 8  # of a loss: float32 has seven
 
 
 def descent_of(recipe: str, changes: Sequence[str], *, every_image: int = 1) -> tuple[Descent, tuple[Tensor, Tensor]]:
@@ -130,11 +132,12 @@ class _Record:
     def as_json(self, descent: Descent) -> dict[str, Any]:
         (group,) = descent.optimizer.param_groups
         decay = 0.5 * group["weight_decay"]
+        losses = [loss + decay * norm**2 for loss, norm in zip(descent.losses, self.norm, strict=True)]
         return {
             "lr": group["lr"],
             "regime": self._regime(descent),
             "blow_up_step": descent.step if descent.diverged else None,
-            "loss": [loss + decay * norm**2 for loss, norm in zip(descent.losses, self.norm, strict=True)],
+            "loss": rounded(losses, _DIGITS),
             "sharpness": {"step": self.measured_at, "normalised": self.normalised},
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lastbit.paper.digits import rounded
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import OneLayerCNN, Simulation, checkerboard, random_kernel, simulate
 from lastbit.report.pde import training_figures
@@ -26,6 +27,7 @@ _SMOKE: Settings = {**_PAPER, "size": 40}
 
 _GONE = 1e-12  # RelL1 of weights that differ in rounding only
 _GROWN = 1e-2
+_DIGITS = 6  # of a RelL1
 
 
 def run(settings: Settings, work: Work) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def _as_json(lr: float, found: Simulation) -> dict[str, Any]:
         "regime": found.regime,
         "blow_up_step": found.blow_up_step,
         "loss": found.loss.tolist(),
-        "rel_l1": {str(k): found.rel_l1[i].tolist() for i, k in enumerate(found.ks) if i > 0},
+        "rel_l1": {str(k): rounded(found.rel_l1[i], _DIGITS) for i, k in enumerate(found.ks) if i > 0},
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lastbit.paper.digits import rounded
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.pde import OneLayerCNN, checkerboard, random_kernel, simulate
 from lastbit.report.edge import one_layer_figures
@@ -32,6 +33,7 @@ _SMOKE: Settings = {
 }
 
 EDGE = 2.0
+_DIGITS = 9  # of the sharpness at a step; what is decided over the last quarter has all of them
 _STILL = 1e-6  # range of the normalised sharpness over a last quarter that tells no oscillation
 _LATE = 4  # the last quarter of a run is what it has settled to
 
@@ -59,7 +61,7 @@ def _train(net: OneLayerCNN, settings: Settings, lr: float) -> dict[str, Any]:
     return {
         "lr": lr,
         "regime": _regime(found.regime, late),
-        "normalised": normalised.tolist(),
+        "normalised": rounded(normalised, _DIGITS),
         "late": {
             "min": float(late.min()),
             "mean": float(late.mean()),

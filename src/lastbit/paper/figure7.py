@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lastbit.paper.descents import EDGE, descent_of, follow, peak, rises
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.report.edge import depth_figures
 
 # The paper's learning rates, beta and initial kernels are lost.
@@ -124,10 +124,13 @@ FIGURE7 = Item(
     shows="Losses of one and three convolutions on zeros and ones of MNIST by learning rate, without weight decay.",
     scales={
         "smoke": Scale(
-            _SMOKE, "every 28th of 2,128 images, 400 of 1000 steps, two learning rates, half the measurements"
+            _SMOKE,
+            "every 28th of 2,128 images, 400 of 1000 steps, two learning rates, half the measurements",
+            Cost(seconds=11.0),
         ),
-        "laptop": Scale(_LAPTOP, "every 8th of 2,128 images"),
-        "paper": Scale(_PAPER),
+        "laptop": Scale(_LAPTOP, "every 8th of 2,128 images", Cost(seconds=135.0)),
+        # Extrapolated: eight times the images.
+        "paper": Scale(_PAPER, cost=Cost(seconds=1100.0, memory_mib=800)),
     },
     published={"shallow": "stable at every learning rate shown", "deep": "restrained instability at one of them"},
     run=run,

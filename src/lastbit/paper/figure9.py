@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lastbit.paper.descents import EDGE, descent_of, follow
-from lastbit.paper.item import Claim, Drawing, Item, Result, Scale, Settings, Work, claim
+from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.report.edge import stable_rate_figures
 
 # The paper's weight decay and beta are lost.
@@ -183,10 +183,13 @@ FIGURE9 = Item(
     shows="The largest stable learning rate of one and two convolutions on zeros and ones of MNIST, by bisection.",
     scales={
         "smoke": Scale(
-            _SMOKE, "every 28th of 2,128 images, 300 of 1000 steps, one of three initial kernels, a coarse bisection"
+            _SMOKE,
+            "every 28th of 2,128 images, 300 of 1000 steps, one of three initial kernels, a coarse bisection",
+            Cost(seconds=8.0),
         ),
-        "laptop": Scale(_LAPTOP, "every 8th of 2,128 images, 600 of 1000 steps"),
-        "paper": Scale(_PAPER),
+        "laptop": Scale(_LAPTOP, "every 8th of 2,128 images, 600 of 1000 steps", Cost(seconds=220.0)),
+        # Extrapolated: eight times the images, and 1000 steps for 600.
+        "paper": Scale(_PAPER, cost=Cost(seconds=2900.0, memory_mib=800)),
     },
     published={"largest_stable_lr": _PUBLISHED},
     run=run,

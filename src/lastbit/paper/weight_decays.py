@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from lastbit.paper.digits import rounded
 from lastbit.paper.item import Claim, Result, Settings, claim
 from lastbit.pde import Bounds, OneLayerCNN, checkerboard, random_kernel, simulate
+
+_DIGITS = 8  # of a curve that is drawn
 
 
 def make_net(settings: Settings) -> OneLayerCNN:
@@ -34,8 +37,8 @@ def run_weight_decays(
                 "weight_decay": alpha,
                 "regime": found.regime,
                 "blow_up_step": found.blow_up_step,
-                "loss": found.loss.tolist(),
-                "norm": found.norm.tolist(),
+                "loss": rounded(found.loss, _DIGITS),
+                "norm": rounded(found.norm, _DIGITS),
             }
         )
     return runs
