@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.workers import SchedulerOption, WorkersOption, count_workers
+from lastbit.cli.workers import SchedulerOption, WorkersOption, count_workers, crew
 from lastbit.cli.wrong_input import FailedError, wrong_input
 
 if TYPE_CHECKING:  # at run time only where they are used: all items with their charts take seconds to import
@@ -70,7 +70,7 @@ def run_command(
         pending = [item for item in items if results.load(item) is None]
         wanted = checked_needs(pending, results, work=trainings, workers=count, here=scheduler is None)
     say = console(json)
-    say.print(announcement(items, pending, wanted, scale, count), soft_wrap=True)
+    say.print(announcement(items, pending, wanted, scale, crew(count, scheduler)), soft_wrap=True)
     failures = run_pending(pending, results, work=trainings, workers=count, scheduler=scheduler)
     with wrong_input():
         page, claimed = write_page(results), claims_of(results)

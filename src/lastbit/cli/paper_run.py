@@ -53,14 +53,13 @@ def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, work
     return wanted
 
 
-def announcement(items: Sequence[Item], pending: Sequence[Item], wanted: Needs, scale: str, workers: int) -> str:
+def announcement(items: Sequence[Item], pending: Sequence[Item], wanted: Needs, scale: str, crew: str) -> str:
     """What is about to happen, in a sentence."""
     stored = len(items) - len(pending)
     kept = f"{stored} of {len(items)} items are stored already" if stored else ""
     if not pending:
         return f"scale {scale}: {kept}"
     number = f"{len(pending)} item{'s' if len(pending) > 1 else ''} to run"
-    crew = f"{workers} worker{'s' if workers > 1 else ''}"
     begun = f"scale {scale}: {number}, about {duration(wanted.seconds)} on {crew}"
     return f"{begun}; {kept}" if kept else begun
 

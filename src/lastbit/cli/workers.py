@@ -24,7 +24,7 @@ SchedulerOption = Annotated[
 
 
 def count_workers(workers: int | None, scheduler: str | None) -> int:
-    """How many processes to start here, or to reckon with.
+    """How many processes to start here; 1 for a cluster, whose size nobody knows yet.
 
     Raises:
         ValueError: both were given, or fewer than one worker.
@@ -33,7 +33,14 @@ def count_workers(workers: int | None, scheduler: str | None) -> int:
         raise ValueError(f"--workers {workers}: at least 1 is needed")
     if workers is not None and scheduler is not None:
         raise ValueError("--workers and --scheduler: give one, for processes here or for a cluster's workers")
-    return workers or os.cpu_count() or 1
+    return workers or (1 if scheduler else os.cpu_count()) or 1
+
+
+def crew(workers: int, scheduler: str | None) -> str:
+    """Who does the work, in words."""
+    if scheduler is not None:
+        return f"one worker of {scheduler}, less on more"
+    return f"{workers} worker{'s' if workers > 1 else ''}"
 
 
 def executor(workers: int, scheduler: str | None) -> AbstractContextManager[Executor]:

@@ -24,9 +24,11 @@ def cluster(address: str) -> Iterator[Executor]:
     """
     try:
         from distributed import Client  # only here: an extra that most do without
+        from distributed.comm.addressing import get_address_host_port
     except ModuleNotFoundError:
         raise ValueError("a scheduler needs dask.distributed: pip install 'lastbit[cluster]'") from None
     try:
+        get_address_host_port(address)  # a client that finds this out itself leaves threads behind
         client = Client(address, timeout=_TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:  # a time-out is an OSError
         raise ValueError(f"no scheduler answers at {address!r} within {_TIMEOUT} s: {_reason(error)}") from None
