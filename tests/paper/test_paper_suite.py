@@ -1,5 +1,6 @@
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from paper_examples import count, fail, make_item
@@ -45,8 +46,16 @@ def test_an_item_that_raises_takes_no_other_along(threads, tmp_path, trains):
     assert "RuntimeError: the kernel melted" in traceback_of(ended["bad"].error)
 
 
+@pytest.mark.parametrize("part", ["claims", "draw"])
+def test_an_item_whose_claims_or_drawings_cannot_be_made_has_failed(threads, tmp_path, part):
+    items = [replace(make_item("bad"), **{part: lambda result: result["nothing"]}), make_item("good")]
+    ended = {each.item.id: each for each in run_items(items, "smoke", executor=threads, directory=tmp_path)}
+    assert isinstance(ended["bad"].error, KeyError)
+    assert ended["good"].error is None
+
+
 def test_what_interrupted_trainings_took_is_counted(monkeypatch, tmp_path):
-    clock = iter([10.0, 15.0, 100.0, 102.0, 200.0, 203.0])
+    clock = iter([10.0, 15.0, 100.0, 102.0, 200.0, 203.0])  # begun and ended
     monkeypatch.setattr(suite.time, "perf_counter", lambda: next(clock))
     work = Work(tmp_path / "work")
     with pytest.raises(RuntimeError):
