@@ -19,6 +19,13 @@ from lastbit.paper.item import Item
 from lastbit.paper.table2 import TABLE2
 from lastbit.paper.table3 import TABLE3
 from lastbit.paper.table9 import TABLE9
+from lastbit.paper.theorem5_1 import THEOREM5_1
+from lastbit.paper.theorem5_2 import THEOREM5_2
+from lastbit.paper.theorem5_3 import THEOREM5_3
+from lastbit.paper.theorem5_4 import THEOREM5_4
+from lastbit.paper.theorem5_5 import THEOREM5_5
+from lastbit.paper.theorem5_6 import THEOREM5_6
+from lastbit.paper.theorem5_7 import THEOREM5_7
 
 ALL = "all"
 
@@ -27,10 +34,17 @@ ITEMS: Mapping[str, Item] = {
     for item in (
         FIGURE1,  # section 3: the last bit, and PDEs that restrain their instabilities
         FIGURE2,
-        FIGURE4,  # section 5: stability of a convolution layer's PDE
+        THEOREM5_1,  # section 5: stability of a convolution layer's PDE
+        THEOREM5_2,
+        THEOREM5_3,
+        THEOREM5_4,
+        THEOREM5_5,
+        THEOREM5_6,
+        FIGURE4,
         TABLE2,
         TABLE3,
         FIGURE5,
+        THEOREM5_7,
         FIGURE6,  # section 6: the edge of stability
         FIGURE7,
         FIGURE8,

@@ -5,21 +5,29 @@ is about, with its bounds; `simulate` and `phase` show what happens inside and b
 """
 
 from lastbit.pde import heat
+from lastbit.pde.accelerated import damped_flow, optimizer_path, semi_implicit_path
+from lastbit.pde.automatic import as_layers, automatic_block, automatic_gradients
 from lastbit.pde.beltrami import Beltrami, noisy_step
 from lastbit.pde.bisection import EmpiricalBounds, empirical_bounds
 from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.classification import REGIMES, Path, classify
+from lastbit.pde.frequencies import FrequencyStep, frequency_step
+from lastbit.pde.gradient_agreement import autograd_error, difference_error, window_error
 from lastbit.pde.grid import GridRun
+from lastbit.pde.growth_factor import growth_factor, predicted_factor
 from lastbit.pde.hessian import Hessian
 from lastbit.pde.images import checkerboard, noise, random_kernel, read_image
+from lastbit.pde.layer_agreement import block_error, gradient_errors, signal_change
 from lastbit.pde.layer_bounds import LayerBounds, layer_bounds
 from lastbit.pde.layer_spectrum import BlockSpectrum
 from lastbit.pde.layer_symbol import ClosedForm
 from lastbit.pde.linearisation import Linearisation
+from lastbit.pde.linearisation_error import LinearisationErrors, linearisation_errors
 from lastbit.pde.model import Evaluation, Model
 from lastbit.pde.momentum import Momentum, from_damping, to_damping
 from lastbit.pde.multilayer import MultiLayerCNN
 from lastbit.pde.one_layer import OneLayerCNN
+from lastbit.pde.order import Order, fitted_order
 from lastbit.pde.perturbation import perturbed_update, relative_l1
 from lastbit.pde.phase_map import BoundCurve, Phase, bound_curve, phase
 from lastbit.pde.regime_bounds import regime_bounds
@@ -37,36 +45,56 @@ __all__ = [
     "ClosedForm",
     "EmpiricalBounds",
     "Evaluation",
+    "FrequencyStep",
     "GridRun",
     "Hessian",
     "LayerBounds",
     "Linearisation",
+    "LinearisationErrors",
     "Mode",
     "Model",
     "Momentum",
     "MultiLayerCNN",
     "OneLayerCNN",
+    "Order",
     "Path",
     "Phase",
     "Simulation",
     "Spectrum",
+    "as_layers",
+    "autograd_error",
+    "automatic_block",
+    "automatic_gradients",
+    "block_error",
     "bound_curve",
     "checkerboard",
     "classify",
+    "damped_flow",
+    "difference_error",
     "empirical_bounds",
+    "fitted_order",
+    "frequency_step",
     "from_damping",
+    "gradient_errors",
+    "growth_factor",
     "heat",
     "layer_bounds",
+    "linearisation_errors",
     "noise",
     "noisy_step",
+    "optimizer_path",
     "perturbed_update",
     "phase",
+    "predicted_factor",
     "random_kernel",
     "read_image",
     "regime_bounds",
     "regime_shares",
     "relative_l1",
+    "semi_implicit_path",
+    "signal_change",
     "simulate",
     "stability_bounds",
     "to_damping",
+    "window_error",
 ]

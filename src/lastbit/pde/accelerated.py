@@ -60,9 +60,7 @@ def damped_flow(gradient: Gradient, start: ArrayLike, *, damping: float, times: 
         return np.concatenate([velocity.ravel(), (-gradient(kernel) - damping * velocity).ravel()])
 
     state = np.concatenate([first.ravel(), np.zeros(first.size)])
-    found = solve_ivp(
-        right_hand_side, (0.0, float(at[-1])), state, "DOP853", t_eval=at, rtol=_RELATIVE, atol=_ABSOLUTE
-    )
+    found = solve_ivp(right_hand_side, (0.0, float(at[-1])), state, "DOP853", t_eval=at, rtol=_RELATIVE, atol=_ABSOLUTE)
     if not found.success:
         raise ArithmeticError(f"the damped flow could not be followed: {found.message}")
     return np.asarray(found.y[: first.size].T.reshape(-1, *first.shape))

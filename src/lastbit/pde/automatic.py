@@ -34,7 +34,7 @@ def automatic_gradients(net: MultiLayerCNN, weight_decay: float = 0.0) -> tuple[
 
 
 def automatic_block(net: MultiLayerCNN, layer: int) -> Array:
-    """Return a times the Hessian of the pooled response P in K_l, (W_l^2, W_l^2): the loss's with its residual a frozen.
+    """Return a times the Hessian of the pooled response P in K_l, (W_l^2, W_l^2): that of a loss with a frozen.
 
     Args:
         net: the network at its kernels.
@@ -46,7 +46,7 @@ def automatic_block(net: MultiLayerCNN, layer: int) -> Array:
         return _pooled(net, [*kernels[: layer - 1], kernel, *kernels[layer:]])
 
     entries = kernels[layer - 1].numel()
-    hessian = torch.autograd.functional.hessian(pooled, kernels[layer - 1])
+    hessian: Tensor = torch.autograd.functional.hessian(pooled, kernels[layer - 1])  # type: ignore[no-untyped-call]
     return np.asarray(net.residual * hessian.reshape(entries, entries).numpy())
 
 

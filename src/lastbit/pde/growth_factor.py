@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lastbit.pde.classification import rounding_level
+from lastbit.pde.linearisation import Linearisation
+from lastbit.pde.momentum import Momentum
 from lastbit.pde.simulation import Simulation
 
 
@@ -20,3 +22,20 @@ def growth_factor(run: Simulation) -> float:
     if len(late) < 2:
         return float("nan")
     return float(np.exp(np.polyfit(late, np.log(run.step_length[late]), 1)[0]))
+
+
+def predicted_factor(linear: Linearisation, scheme: Momentum, *, window: str, lr: float, weight_decay: float) -> float:
+    """Return max |A| over the modes of a linear PDE: with momentum, of the larger root of each mode's polynomial.
+
+    The larger modulus is a quasi-convex function of the gain for each scheme, so that an end of the spectrum has it.
+
+    Args:
+        linear: the linear PDE.
+        scheme: plain descent or momentum.
+        window: "infinite", "pixel" or "exact", see `Linearisation.spectrum`.
+        lr: the learning rate.
+        weight_decay: alpha.
+    """
+    spectrum = linear.spectrum(window)
+    ends = np.array([spectrum.lowest.value, spectrum.highest.value])
+    return float(scheme.amplification(lr * (weight_decay + ends)).max())

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lastbit.pde.automatic import automatic_block
+from lastbit.pde.automatic import automatic_block, automatic_gradients
 from lastbit.pde.multilayer import MultiLayerCNN
 
 
@@ -41,3 +41,9 @@ def signal_change(net: MultiLayerCNN, layer: int, kernel: ArrayLike) -> float:
     kernels = [*net.kernels[: layer - 1], np.asarray(kernel), *net.kernels[layer:]]
     before, after = (each.signals()[layer - 1] for each in (net, replace(net, kernels=kernels)))
     return float(np.linalg.norm(after - before) / np.linalg.norm(net.signals("activated")[layer - 1]))
+
+
+def gradient_errors(net: MultiLayerCNN, weight_decay: float = 0.0) -> tuple[float, ...]:
+    """Return |eq. 23 - autograd's gradient| over the latter's length, for K_1 ... K_L."""
+    pairs = zip(net.gradients(weight_decay), automatic_gradients(net, weight_decay), strict=True)
+    return tuple(float(np.linalg.norm(theorem - automatic) / np.linalg.norm(automatic)) for theorem, automatic in pairs)
