@@ -16,10 +16,10 @@ from lastbit.pde import (
 )
 from lastbit.report.pde import agreement, agreement_figure
 
-_MEAN: Settings = {"image": "noise", "label": 1, "beta": 1.0, "pool": "mean", "boundary": "valid"}
+_MEAN: dict[str, Any] = {"image": "noise", "label": 1, "beta": 1.0, "pool": "mean", "boundary": "valid"}
 # A kernel of size 1 has entries N(0, 1) / W, and responses around 1. A sum over N^2 of these saturates the sigmoid and
 # leaves no gradient: pooled by sum, kernels are smaller by N, and only the mean sees the activation bend.
-_SMALL: Settings = {"pool": "sum", "size_over_image": True}
+_SMALL: dict[str, Any] = {"pool": "sum", "size_over_image": True}
 _CASES = [
     _MEAN | _SMALL | {"image": "checkerboard"},
     _MEAN | {"image": "checkerboard"},
