@@ -104,6 +104,7 @@ def test_where_all_claims_hold_the_page_says_so():
         ("table2", "Table 2"),
         ("theorem54", "Theorem 5.4"),
         ("theorem5.4", "Theorem 5.4"),
+        ("theorem5_4", "Theorem 5.4"),
         ("beta-sweep", "Beta sweep"),
         ("resnet56-growth", "Resnet56 growth"),
     ],

@@ -59,15 +59,24 @@ def show_claims(items: Iterable[Mapping[str, Any]], titles: Mapping[str, str], c
     shown = list(items)
     for item in shown:
         console.print(Text(f"{item['id']}: {titles[item['id']]}", style="bold"), soft_wrap=True)
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(no_wrap=True)
-        grid.add_column(overflow="fold")
-        for claim in item["claims"]:
-            mark, style = _MARKS[claim["holds"]]
-            grid.add_row(Text(f"  {mark}", style=style), Text(_said(claim)))
-        console.print(grid)
+        if console.is_terminal:
+            console.print(_claims_grid(item["claims"]))
+        else:  # a line each, for programs that read lines
+            for claim in item["claims"]:
+                said = _said(claim).replace("\n", "\n    ")
+                console.print(Text(f"  {_MARKS[claim['holds']][0]} {said}"), soft_wrap=True)
     found = tally(claim for item in shown for claim in item["claims"])
     console.print(Text(f"{found.sentence}.", style="bold"), soft_wrap=True)
+
+
+def _claims_grid(claims: Iterable[Mapping[str, Any]]) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for claim in claims:
+        mark, style = _MARKS[claim["holds"]]
+        grid.add_row(Text(f"  {mark}", style=style), Text(_said(claim)))
+    return grid
 
 
 def _said(claim: Mapping[str, Any]) -> str:

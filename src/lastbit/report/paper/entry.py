@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,11 +60,11 @@ class Entry:
     @property
     def name(self) -> str:
         """The id as the paper writes it: `Figure 5`, `Theorem 5.4`."""
-        word = self.id.rstrip("0123456789.")
-        number = self.id[len(word) :]
-        if word == "theorem" and "." not in number:
-            number = ".".join(number)
-        return f"{word.replace('-', ' ').replace('_', ' ').strip().capitalize()} {number}".strip()
+        numbered = re.fullmatch(r"(figure|table|theorem)([\d._]+)", self.id)
+        if numbered is None:
+            return re.sub("[-_]", " ", self.id).capitalize()
+        word, number = numbered.groups()
+        return f"{word.capitalize()} {'.'.join(re.findall('[0-9]', number)) if word == 'theorem' else number}"
 
     @property
     def tally(self) -> Tally:
