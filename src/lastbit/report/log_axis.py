@@ -68,10 +68,10 @@ def steps(values: Iterable[int]) -> LogAxis:
     return LogAxis(foot=foot, top=max(float(max(present)), 2 * foot), has_zero=has_zero)
 
 
-def power_axis(axis: LogAxis, title: str) -> alt.Axis:
-    """Tick labels such as 1e-6, and 0 at the foot where it stands for zero."""
+def power_axis(axis: LogAxis, title: str, *, horizontal: bool = False) -> alt.Axis:
+    """Tick labels such as 1e-6, and 0 at the foot where it stands for zero; horizontally, those that have room."""
     labels = {tick: without_zeros(f"{tick:.0e}") for tick in axis.ticks()}
-    return alt.Axis(title=title, values=list(labels), labelExpr=_labels(axis, labels), labelOverlap=False)
+    return alt.Axis(title=title, values=list(labels), labelExpr=_labels(axis, labels), labelOverlap=horizontal)
 
 
 def count_axis(axis: LogAxis, title: str) -> alt.Axis:

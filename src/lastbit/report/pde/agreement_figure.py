@@ -49,7 +49,7 @@ def _chart(rows: Sequence[Mapping[str, Any]], tolerances: Mapping[str, float]) -
     kinds = list(tolerances)
     legend = alt.Legend(title=None, orient="top") if len(kinds) > 1 else None
     colour = alt.Color("kind:N", scale=colours(kinds), legend=legend)
-    x = alt.X("at:Q", scale=axis.scale(), axis=power_axis(axis, "relative difference (log scale)"))
+    x = alt.X("at:Q", scale=axis.scale(), axis=power_axis(axis, "relative difference (log scale)", horizontal=True))
     cases = list(dict.fromkeys(row["case"] for row in rows))
     marks = (
         alt.Chart(ROWS)

@@ -3,21 +3,24 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let drawn = [];
 
-  // Pixels of a legend's symbol with its margins, and of a letter beside it.
-  const SYMBOL = 45, LETTER = 7;
+  // Pixels of a legend's symbol with its margins, of a letter beside it, and of the axis to the left of the legend.
+  const SYMBOL = 45, LETTER = 6.5, AXIS = 55;
 
-  // The spec with no more columns in each legend than fit the width: Vega would cut off the others.
+  // The spec with legends and names of an axis as narrow as the width demands: Vega would cut off what does not fit.
   function fitted(part, width) {
     if (Array.isArray(part)) return part.map((each) => fitted(each, width));
     if (part === null || typeof part !== "object") return part;
     const copy = Object.fromEntries(
       Object.entries(part).map(([name, each]) => [name, name === "datasets" ? each : fitted(each, width)]),
     );
+    if (part.axis?.labelLimit) copy.axis = { ...part.axis, labelLimit: Math.min(part.axis.labelLimit, 0.4 * width) };
     const labels = part.scale?.domain;
-    if (part.legend?.columns && Array.isArray(labels)) {
-      const longest = Math.max(...labels.map((label) => String(label).length));
-      const most = Math.max(1, Math.floor(width / (SYMBOL + LETTER * longest)));
-      copy.legend = { ...part.legend, columns: Math.min(part.legend.columns, most) };
+    if (part.legend?.orient === "top" && Array.isArray(labels)) {
+      const room = width - AXIS, longest = Math.max(...labels.map((label) => String(label).length));
+      const most = Math.max(1, Math.floor(room / (SYMBOL + LETTER * longest)));
+      const columns = Math.min(part.legend.columns || labels.length, most);
+      const labelLimit = Math.min(part.legend.labelLimit || Infinity, room - SYMBOL);
+      copy.legend = { ...part.legend, columns, labelLimit };
     }
     return copy;
   }
@@ -25,7 +28,9 @@
   async function draw(id, given) {
     const place = document.getElementById(id);
     const spec = fitted(given, place.clientWidth);
-    const config = looks[dark.matches ? "dark" : "light"];
+    const look = looks[dark.matches ? "dark" : "light"];
+    // Long names along an axis would leave a telephone no room for the chart.
+    const config = { ...look, axis: { ...look.axis, labelLimit: Math.min(180, Math.round(0.4 * place.clientWidth)) } };
     const tooltip = { theme: dark.matches ? "dark" : "light" };
     try {
       return await vegaEmbed(place, spec, { config, tooltip, actions: false, renderer: "canvas" });
