@@ -5,6 +5,7 @@ from lastbit.divergence.attribution import leapt_most
 from lastbit.divergence.churn import churn
 from lastbit.divergence.cosine import Cosine, cosine
 from lastbit.divergence.growth import Growth, Saturation, Segment, growth
+from lastbit.divergence.horizon import horizon
 from lastbit.divergence.jumps import Jump
 from lastbit.divergence.logits import LogitDistance, logit_distance
 from lastbit.divergence.rel_l1 import RelL1, rel_l1
@@ -33,6 +34,7 @@ __all__ = [
     "differing_sides",
     "fit_trend",
     "growth",
+    "horizon",
     "leapt_most",
     "logit_distance",
     "rel_l1",

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 
+from lastbit.paper.beta import BETA
 from lastbit.paper.figure1 import FIGURE1
 from lastbit.paper.figure2 import FIGURE2
 from lastbit.paper.figure4 import FIGURE4
@@ -16,6 +17,7 @@ from lastbit.paper.figure8 import FIGURE8
 from lastbit.paper.figure9 import FIGURE9
 from lastbit.paper.figure11 import FIGURE11
 from lastbit.paper.item import Item
+from lastbit.paper.phase import PHASE
 from lastbit.paper.table2 import TABLE2
 from lastbit.paper.table3 import TABLE3
 from lastbit.paper.table9 import TABLE9
@@ -51,6 +53,8 @@ ITEMS: Mapping[str, Item] = {
         FIGURE9,
         FIGURE11,  # appendices
         TABLE9,
+        BETA,  # beyond the paper
+        PHASE,
     )
 }
 
