@@ -1,6 +1,7 @@
 """Eigenpairs of matrices with prescribed spectra, cold and warm, against what is prescribed."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -111,6 +112,31 @@ def test_a_probe_finds_a_top_orthogonal_to_the_warm_start() -> None:
     assert_certified(search.largest(Counted(risen), probe=True), spectrum, 1, 1e-3)
     # Without the probe nothing but the vector beside the top could see it.
     assert float(blind.largest(Counted(risen), probe=False).pairs.ritz.values[0]) <= 20.0
+
+
+def alternating_with_a_rival(seed: int, steps: int) -> Iterator[tuple[Tensor, float]]:
+    """Two sides of a valley in turn, on each of which the second eigenvalue rises past the first, and the largest."""
+    generator = torch.Generator().manual_seed(seed)
+    sides = [rotation(80, seed), turned(rotation(80, seed), 0.3, generator)]
+    spectrum = torch.cat([torch.tensor([40.0, 30.0, 26.0]), 22 * 0.9 ** torch.arange(77)]).double()
+    for step in range(steps):
+        spectrum[1] = 30 * (1 + 0.015 * max(0, step - 10))
+        sides = [turned(side, 0.01, generator) for side in sides]
+        yield (sides[step % 2] * spectrum) @ sides[step % 2].T, float(spectrum.max())
+
+
+def turned(basis: Tensor, amount: float, generator: torch.Generator) -> Tensor:
+    skew = torch.randn(len(basis), len(basis), generator=generator, dtype=torch.float64)
+    return torch.linalg.matrix_exp(amount * (skew - skew.T) / len(basis) ** 0.5) @ basis
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rival_that_rises_on_both_sides_of_a_valley_is_not_lost(seed: int) -> None:
+    search = searching(seed=seed)
+    for step, (current, top) in enumerate(alternating_with_a_rival(seed, 40)):
+        # A probe on either side every tenth step tells of the rival long before it passes; then it must be kept.
+        found = search.largest(Counted(current), probe=step % 10 < 2)
+        assert top <= float(found.pairs.uppers[0]) * (1 + 1e-9)
 
 
 def test_another_matrix_is_noticed_without_being_asked() -> None:

@@ -28,7 +28,7 @@ class Ceiling:
     def over(self, ritz: Ritz, count: int) -> float:
         """Of the complement of the first Ritz vectors: the recycled pairs as far as they stick out, and the others."""
         floor = UNSEEN * float(ritz.values[0].abs())
-        heights = self.recycled.reaches + self.rise * (1 + self.recycled.ages.double()) - floor
+        heights = self.recycled.reaches + self.rise * self.recycled.ages.double() - floor
         inside = (self.recycled.vectors @ ritz.vectors[:count].T).double().cpu()
         outside = torch.eye(len(heights), dtype=torch.float64) - inside @ inside.T
         roots = heights.clamp(min=0).sqrt()

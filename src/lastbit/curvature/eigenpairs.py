@@ -80,7 +80,8 @@ def _unsettled(pairs: Bounded, k: int, tol: float) -> list[int]:
 
 def _ceiling(start: Ritz, recycled: Recycled) -> Ceiling:
     """From how far the tracked eigenvectors turned: what moved them may have raised others as much."""
-    return Ceiling(recycled, max(float(start.residual_norms().max()), DRIFT * float(start.values.abs().max())))
+    turned = float(start.residual_norms().max()) / int(recycled.ages[0])  # a measurement, since they were seen
+    return Ceiling(recycled, max(turned, DRIFT * float(start.values.abs().max())))
 
 
 def _bounded(ritz: Ritz, k: int, ceiling: Ceiling | None) -> Bounded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,8 +18,12 @@ class Recycled:
 
     values: Tensor  # (pairs,), float64
     vectors: Tensor = field(repr=False)  # (pairs, size), orthonormal rows
-    ages: Tensor  # (pairs,), measurements since the pair was last in the subspace
+    ages: Tensor  # (pairs,), measurements since each was seen
     reaches: Tensor  # (pairs,), float64, up to where the residual lets the eigenvalue lie
+
+    def aged(self, calls: int) -> Recycled:
+        """The same so many measurements later."""
+        return replace(self, ages=self.ages + calls)
 
     def correction(self, residual: Tensor, value: float) -> Tensor:
         """Approximate -(H - value)^-1 residual: first-order perturbation theory in the recycled eigenvectors.
@@ -36,22 +40,55 @@ class Recycled:
         return residual + (weights * shares) @ self.vectors
 
 
-def recycle(ritz: Ritz, earlier: Recycled | None, most: int) -> Recycled:
-    """The first Ritz pairs, filled up with what earlier pairs hold beside them."""
-    kept = list(ritz.vectors[:most])
-    values, ages = ritz.values[:most].tolist(), [0] * len(kept)
-    heights = reaches(ritz.first(most)).tolist()
-    for index in range(0 if earlier is None else len(earlier.values)):
-        assert earlier is not None
-        unit = orthogonalised(earlier.vectors[index], torch.stack(kept)) if len(kept) < most else None
-        # Only a vector that the new ones hardly contain is still the eigenvector it was.
-        if unit is not None and float(unit @ earlier.vectors[index]) > 0.7:
-            kept.append(unit)
-            values.append(float(earlier.values[index]))
-            ages.append(int(earlier.ages[index]) + 1)
-            heights.append(float(earlier.reaches[index]))
-    doubles = (torch.tensor(numbers, dtype=torch.float64) for numbers in (values, heights))
-    return Recycled(next(doubles), torch.stack(kept), torch.tensor(ages), next(doubles))
+def recycle(ritz: Ritz, k: int, earlier: Recycled | None, most: int) -> Recycled:
+    """The first k Ritz pairs, then the largest of the others and of the earlier pairs beside them.
+
+    A pair counts as large as it is for certain, its value less its reach above it: what a few products left half
+    resolved must not push out what is well known.
+
+    Args:
+        ritz: all Ritz pairs of the present subspace.
+        k: pairs that come first in any case.
+        earlier: what an earlier measurement left.
+        most: pairs to keep.
+    """
+    pairs = _fresh(ritz) + ([] if earlier is None else _outside(earlier, ritz.vectors))
+    kept: list[_Pair] = []
+    for pair in [*pairs[:k], *sorted(pairs[k:], key=lambda pair: pair.reach - 2 * pair.value)]:
+        unit = orthogonalised(pair.vector, torch.stack([each.vector for each in kept])) if kept else pair.vector
+        # Only a vector that the kept ones hardly contain is still the eigenvector it was.
+        if unit is not None and float(unit @ pair.vector) > 0.7:
+            kept.append(replace(pair, vector=unit))
+        if len(kept) == most:
+            break
+    values, heights = ([getattr(pair, name) for pair in kept] for name in ("value", "reach"))
+    return Recycled(
+        values=torch.tensor(values, dtype=torch.float64),
+        vectors=torch.stack([pair.vector for pair in kept]),
+        ages=torch.tensor([pair.age for pair in kept]),
+        reaches=torch.tensor(heights, dtype=torch.float64),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    value: float
+    reach: float
+    age: int
+    vector: Tensor  # (size,)
+
+
+def _fresh(ritz: Ritz) -> list[_Pair]:
+    numbers = zip(ritz.values.tolist(), reaches(ritz).tolist(), ritz.vectors, strict=True)
+    return [_Pair(value, reach, 0, vector) for value, reach, vector in numbers]
+
+
+def _outside(earlier: Recycled, basis: Tensor) -> list[_Pair]:
+    """The pairs of which an orthonormal basis holds less than half: the others were resolved in it."""
+    shares = (earlier.vectors @ basis.T).square().sum(1)
+    numbers = zip(earlier.values.tolist(), earlier.reaches.tolist(), earlier.ages.tolist(), strict=True)
+    pairs = [_Pair(*each, vector) for each, vector in zip(numbers, earlier.vectors, strict=True)]
+    return [pair for pair, share in zip(pairs, shares.tolist(), strict=True) if share < 0.5]
 
 
 def reaches(ritz: Ritz) -> Tensor:

@@ -77,7 +77,7 @@ class WarmSearch:
     def _warm(self, operator: Counted) -> tuple[Bounded, int, bool]:
         """From what the last calls' vectors foretell, and whether that turned out to be stale."""
         rule = best_rule(self._history)
-        recycled = self._history[-rule.lag]
+        recycled = self._history[-rule.lag].aged(rule.lag)
         space = Subspace(operator)
         for index in self._starts(recycled):
             space.add(rule.vector(self._history, index) if index < self._k else recycled.vectors[index])
@@ -91,9 +91,11 @@ class WarmSearch:
     def _starts(self, recycled: Recycled) -> list[int]:
         """The k pairs, and the one that most likely passed the k-th since it was last in the space, if one can have."""
         first = list(range(min(self._k, len(recycled.values))))
-        highest = recycled.values + DRIFT * float(recycled.values[0].abs()) * (1 + recycled.ages.double())
-        rivals = highest[self._k :] > recycled.values[len(first) - 1]
-        return [*first, self._k + int(highest[self._k :].argmax())] if bool(rivals.any()) else first
+        # The least rise a call that would have done it: by their height alone, old pairs would keep out near ones.
+        missing = recycled.values[len(first) - 1] - recycled.values[self._k :]
+        needed = missing / recycled.ages[self._k :].double()
+        rivals = needed < DRIFT * float(recycled.values[0].abs())
+        return [*first, self._k + int(needed.argmin())] if bool(rivals.any()) else first
 
     def _probe(self, operator: Counted, pairs: Bounded, beside: list[Recycled]) -> tuple[bool, Bounded, int]:
         """Search the complement of the k pairs from a random start; whether something larger was there.
@@ -106,7 +108,7 @@ class WarmSearch:
         probed = len(space)
         seen = space.ritz(self._k + RECYCLED)
         if not probed or not bool(seen.values[0] > best.values[-1]):
-            beside.extend([recycle(seen, None, RECYCLED)] if probed and space.finite else [])
+            beside.extend([recycle(seen, 0, None, RECYCLED)] if probed and space.finite else [])
             return False, pairs, probed
         wider = Subspace(operator, start=best)
         wider.join(seen)
@@ -115,7 +117,14 @@ class WarmSearch:
     def _remember(self, pairs: Bounded, beside: list[Recycled]) -> None:
         if not bool(pairs.ritz.values.isfinite().all()):
             return self.forget()
-        earlier = beside or ([self._history[-best_rule(self._history).lag]] if self._history else [])
-        kept = recycle(pairs.ritz, earlier[0] if earlier else None, self._k + RECYCLED)
+        earlier = beside[0] if beside else self._earlier()
+        kept = recycle(pairs.ritz, self._k, earlier, self._k + RECYCLED)
         self._history = [*self._history[1 - MEMORY :], kept]
         return None
+
+    def _earlier(self) -> Recycled | None:
+        """What was left by the measurement that this one started from."""
+        if not self._history:
+            return None
+        lag = best_rule(self._history).lag
+        return self._history[-lag].aged(lag)
