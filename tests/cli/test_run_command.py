@@ -163,22 +163,61 @@ def test_the_samples_of_shuffled_batches_change_places(lastbit, place):
     assert sorted(json.loads(given[5:])) == sorted(json.loads(permuted[5:]))
 
 
-def test_a_script_that_fails_shows_its_own_traceback_and_the_others_go_on(lastbit, place):
+def test_a_script_that_fails_shows_its_own_traceback_and_the_others_go_on(lastbit, place, monkeypatch):
     (place / "fails.py").write_text(
-        "import sys, torch\nseed = int(sys.argv[1])\ndef load():\n    raise FileNotFoundError('no data')\n"
+        "import os, sys, torch\nseed = int(sys.argv[1])\ndef load():\n    raise FileNotFoundError('no data')\n"
         "p = torch.nn.Parameter(torch.ones(1))\no = torch.optim.SGD([p], lr=0.1)\np.sum().backward(); o.step()\n"
-        "print('value', seed)\nif seed == 2:\n    load()\n"
+        "print('value', seed)\nif seed == 2 and 'DATA' not in os.environ:\n    load()\n"
     )
     words = ("--k", "1", "--uncontrolled", "--seeds", "1-2", "--seed-arg", "{seed}", "--metric", "value ([0-9]+)")
-    code, out, err = lastbit("run", *words, "--out", "study", "--", "fails.py")
+    code, out, err = lastbit("run", *words, "--out", "study", "--json", "rows.json", "--", "fails.py")
     assert code == 1
-    assert "1 trial(s) failed, first seed 2, k=1: fails.py ended with exit code 1" in err
+    assert "1 trial(s) failed, first seed 2, k=1: fails.py ended with exit code 1 (all it wrote is in study/" in err
     assert f'File "{place}/fails.py", line 10, in <module>\n    load()' in err
     assert "FileNotFoundError: no data" in err
     assert "lastbit/script" not in err
     assert "1.0" in out
+    assert "failed" in out
+    finished, failed = json.loads(Path("rows.json").read_text())["trials"]
+    assert (finished["status"], finished["value"], finished["failure"]) == ("finished", 1.0, None)
+    assert (failed["seed"], failed["noise"], failed["status"], failed["value"]) == (2, "k=1", "failed", None)
+    assert failed["failure"]["exit_code"] == 1
+    assert failed["failure"]["last_lines"][-1] == "FileNotFoundError: no data"
+    assert "1 run(s) failed and count in no average" in json.loads(Path("rows.json").read_text())["verdict"]
+    assert "FileNotFoundError: no data</pre>" in Path("study/report.html").read_text()
     kept = next(Path("study/failed").iterdir())
     assert (kept / "stdout.txt").read_text() == "value 2\n"
+    # The failure lay outside the script: the same command runs that trial again, and what it left is dropped.
+    monkeypatch.setenv("DATA", "there")
+    results, _ = json_of(lastbit, *words, "--out", "study", "--", "fails.py")
+    assert [(row["status"], row["value"]) for row in results["trials"]] == [("finished", 1.0), ("finished", 2.0)]
+    assert list(Path("study/failed").iterdir()) == []
+
+
+def test_what_scripts_write_is_shown_as_they_write_it_and_kept(lastbit, place):
+    (place / "says.py").write_text(
+        "import sys, torch\np = torch.nn.Parameter(torch.ones(1))\no = torch.optim.SGD([p], lr=0.1)\n"
+        "p.sum().backward(); o.step()\nprint('to output'); print('10%\\r100%', file=sys.stderr)\n"
+    )
+    words = ("--k", "1", "--uncontrolled", "--show", "--out", "study")
+    _, err = json_of(lastbit, *words, "--", "says.py")
+    assert {"seed 1, k=1 | to output", "seed 1, k=1 | 100%"} == set(err.splitlines())
+    kept = next(Path("study/trials").iterdir()) / "output"
+    assert (kept / "stdout.txt").read_text() == "to output\n"
+    assert (kept / "stderr.txt").read_bytes() == b"10%\r100%\n"
+
+
+def test_rows_of_failed_trials_are_written_even_where_no_other_is(lastbit, place):
+    (place / "killed.py").write_text("import os\nprint('so far', flush=True)\nos.kill(os.getpid(), 9)\n")
+    words = ("--k", "1,3", "--uncontrolled", "--out", "study")
+    code, out, err = lastbit("run", *words, "--json", "-", "--", "killed.py")
+    assert code == 1
+    assert "2 trial(s) failed" in err
+    rows = json.loads(out)["trials"]
+    assert [(row["noise"], row["status"]) for row in rows] == [("k=1", "failed"), ("k=3", "failed")]
+    for row in rows:
+        assert (row["failure"]["exit_code"], row["failure"]["outcome"]) == (-9, "killed by signal 9")
+        assert row["failure"]["last_lines"][-1] == "so far"
 
 
 def test_a_script_that_does_not_repeat_itself_fails_the_controls(lastbit, place):
@@ -196,7 +235,7 @@ def test_a_script_that_does_not_repeat_itself_fails_the_controls(lastbit, place)
     ("body", "complaint"),
     [
         ("print('hello')", "train.py made no torch optimizer"),
-        ("import sys; sys.exit('no data here')", "train.py ended with exit code 1\nno data here"),
+        ("import sys; sys.exit('no data here')", "train.py ended with exit code 1 (all it wrote is in study/failed/"),
         ("import os; os.kill(os.getpid(), 9)", "train.py was killed by signal 9"),
         (
             "import torch; torch.optim.RMSprop([torch.ones(1, requires_grad=True)])",

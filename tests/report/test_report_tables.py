@@ -47,7 +47,7 @@ def test_every_run_has_a_row():
         ("1", "k=1", "finished", "81.01"),
         ("2", "k=3", "diverged at step 1,040", "–"),
     ]
-    assert [(row.train_loss, row.test_loss, row.has_diverged) for row in rows] == [
+    assert [(row.train_loss, row.test_loss, row.stands_out) for row in rows] == [
         ("0.3873", "0.5119", False),
         ("–", "0.5119", True),
     ]

@@ -83,6 +83,7 @@ def test_the_verdict_of_noise_that_moves_weights_and_no_accuracy():
             share=None,
             largest_distance=3.24e-7,
             diverged=0,
+            failed=0,
             kinds_of_arithmetic=1,
         )
     )

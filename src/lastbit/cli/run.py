@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -24,27 +25,33 @@ from lastbit.script.training import DIRECTORY, ScriptTraining, last_lines
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.store import OUTPUT
 
+SeedsOption = Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg.")]
+SeedArgOption = Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')]
+MetricOption = Annotated[
+    list[str] | None, typer.Option(metavar="REGEX", help="Of the output, such as 'acc=([0-9.]+)'; the last counts.")
+]
+MetricFileOption = Annotated[
+    list[str] | None, typer.Option(metavar="PATH:KEY", help="Of a JSON, JSON-lines or CSV file that is written.")
+]
+
 
 def run(
     command: Annotated[
-        list[str], typer.Argument(metavar="-- SCRIPT [ARGS]...", help="As you would give it to python.")
-    ],
+        list[str] | None, typer.Argument(metavar="-- SCRIPT [ARGS]...", help="As you would give it to python.")
+    ] = None,
     noise: NoiseOption = Kind.SCALE,
     k: ScalesOption = None,
     noise_seeds: NoiseSeedsOption = None,
     p: ProbabilityOption = None,
-    seeds: Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg.")] = "1",
-    seed_arg: Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(metavar="REGEX", help="Of the output, such as 'acc=([0-9.]+)'; the last counts.")
-    ] = None,
-    metric_file: Annotated[
-        list[str] | None, typer.Option(metavar="PATH:KEY", help="Of a JSON, JSON-lines or CSV file that is written.")
-    ] = None,
+    seeds: SeedsOption = "1",
+    seed_arg: SeedArgOption = None,
+    metric: MetricOption = None,
+    metric_file: MetricFileOption = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes at a time.")] = os.cpu_count() or 1,
     threads: Annotated[int, typer.Option(min=0, help="Of each process; 0 leaves them to the script.")] = 1,
     snapshots: Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")] = 10,
+    show_output: Annotated[bool, typer.Option("--show", help="Show what the runs write, as they write it.")] = False,
     uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
     json: JsonOption = None,
 ) -> None:
@@ -56,36 +63,46 @@ def run(
     Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
     """
     with wrong_input():
+        numbers = parse_numbers(seeds, "--seeds")
         training = ScriptTraining(
-            parse_target(command),
-            seed_arg=_checked_seed_arg(seed_arg, parse_numbers(seeds, "--seeds")),
+            parse_target(command or []),
+            seed_arg=_checked_seed_arg(seed_arg, numbers),
             threads=threads or None,
             snapshots=_checked_snapshots(snapshots),
             sources=_sources(metric or [], metric_file or [], workers),
+            on_line=_show_line if show_output else None,
         )
-        study = script_study(
-            out or Path("runs") / str(training.settings["name"]),
-            training,
-            noises=parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p),
-            seeds=parse_numbers(seeds, "--seeds"),
-            controlled=not uncontrolled,
-        )
+        noises = parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p)
+        place = out or Path("runs") / str(training.settings["name"])
+        study = script_study(place, training, noises=noises, seeds=numbers, controlled=not uncontrolled)
     failed = _run(study, training, workers)
-    choose_metric(study, training)
-    results = store_results(study)
-    page = study.store.root / "report.html"
-    write_page([results], page)
-    write_json(json, results)
-    if json != "-":
-        show(results, console(json))
-        console(json).print(f"page: {page}", soft_wrap=True)
-    _remarks(study, training, Console(stderr=True, highlight=False))
+    _tell(study, training, json)
     if failed is not None:
         raise failed
 
 
+def _show_line(line: str) -> None:
+    # Through sys.stderr, which the progress bar stands in for while it is drawn.
+    sys.stderr.write(line + "\n")
+
+
+def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
+    """Store the results, draw the page, print the table, and say what a person should know."""
+    choose_metric(study, training)
+    results = store_results(study)
+    write_json(json, results)
+    if not stored_trials(study):
+        return  # all failed, and what is said of that comes last
+    page = study.store.root / "report.html"
+    write_page([results], page)
+    if json != "-":
+        show(results, console(json))
+        console(json).print(f"page: {page}", soft_wrap=True)
+    _remarks(study, training, Console(stderr=True, highlight=False))
+
+
 def _run(study: Study, training: ScriptTraining, workers: int) -> FailedError | None:
-    """Run what is not stored yet; return what is to be said in the end where a run failed and others did not."""
+    """Run what is not stored yet; return what is to be said in the end where runs failed."""
     with wrong_input():
         study.store.claim(study.description())
         find_again(study, training)
@@ -99,8 +116,6 @@ def _run(study: Study, training: ScriptTraining, workers: int) -> FailedError | 
         if isinstance(cause, ControlsFailedError):
             command = shlex.join(training.target.words)
             raise FailedError(f"{cause}. To see where: lastbit audit -- {command}") from error
-        if not any(study.store.has(trial) for trial in study.trials()):
-            raise
         return error
     return None
 

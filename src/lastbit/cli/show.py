@@ -44,7 +44,7 @@ def _table(results: ResultsJson) -> Table:
 
 def _value(trial: Mapping[str, Any] | None, metric: Mapping[str, Any]) -> str:
     if trial is None or trial[metric["name"]] is None:
-        return "–" if trial is None or trial["diverged_at"] is None else "diverged"
+        return "–" if trial is None or trial["status"] == "finished" else str(trial["status"])
     return f"{trial[metric['name']]:.{metric['decimals']}f}"
 
 

@@ -51,10 +51,16 @@ def cuts(study: Study) -> str:
 def _outcomes(study: Study) -> str:
     planned = len(study["noises"]) * len(study["seeds"])
     diverged = sum(trial["diverged_at"] is not None for trial in study["trials"])
-    finished = len(study["trials"]) - diverged
+    failed = sum(bool(trial.get("failure")) for trial in study["trials"])
+    finished = len(study["trials"]) - diverged - failed
     if finished == planned:
         return f"{planned} runs, all finished"
-    counts = {"finished": finished, "diverged": diverged, "not finished": planned - len(study["trials"])}
+    counts = {
+        "finished": finished,
+        "diverged": diverged,
+        "failed": failed,
+        "not finished": planned - len(study["trials"]),
+    }
     return f"{planned} runs, of which {joined(f'{count} {what}' for what, count in counts.items() if count)}"
 
 

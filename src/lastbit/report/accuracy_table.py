@@ -7,7 +7,7 @@ from lastbit.report.metric import Metric, metric_of
 from lastbit.report.numbers import MISSING
 from lastbit.report.source import source_of
 from lastbit.report.stored import Row, Study, trials_by_place
-from lastbit.report.trials_table import outcome
+from lastbit.report.trials_table import FINISHED, outcome
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,11 @@ def accuracy_table(study: Study) -> AccuracyTable:
 
 
 def cell(trial: Row | None, metric: Metric) -> str:
-    """What a trial came to: its value, or the step where it diverged."""
+    """What a trial came to: its value, the step where it diverged, or how it failed."""
     if trial is None:
         return "not finished"
-    return metric.value(metric.of(trial)) if trial["diverged_at"] is None else outcome(trial)
+    how = outcome(trial)
+    return metric.value(metric.of(trial)) if how == FINISHED else how
 
 
 def _deviation(found: dict[str, Any] | None, metric: Metric) -> Deviation:

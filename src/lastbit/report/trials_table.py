@@ -6,6 +6,8 @@ from lastbit.report.metric import Metric, metric_of
 from lastbit.report.numbers import MISSING
 from lastbit.report.stored import Row, Study, noise_label
 
+FINISHED = "finished"
+
 
 @dataclass(frozen=True)
 class TrialRow:
@@ -13,12 +15,13 @@ class TrialRow:
 
     seed: str
     noise: str
-    outcome: str  # `finished`, or `diverged at step 40`
+    outcome: str  # `finished`, `diverged at step 40`, `failed with exit code 1`
     value: str  # of the study's metric
     train_loss: str
     test_loss: str
     identity: str
-    has_diverged: bool
+    last_lines: str  # of what a run wrote that failed; else empty
+    stands_out: bool  # it diverged or failed
 
 
 def trial_rows(study: Study) -> list[TrialRow]:
@@ -29,8 +32,10 @@ def trial_rows(study: Study) -> list[TrialRow]:
 
 def outcome(trial: Row) -> str:
     """How a run ended."""
+    if trial.get("failure"):
+        return str(trial["failure"]["outcome"])
     step = trial["diverged_at"]
-    return "finished" if step is None else f"diverged at step {step:,}"
+    return FINISHED if step is None else f"diverged at step {step:,}"
 
 
 def _row(trial: Row, metric: Metric) -> TrialRow:
@@ -42,7 +47,8 @@ def _row(trial: Row, metric: Metric) -> TrialRow:
         train_loss=_loss(trial.get("train_loss")),
         test_loss=_loss(trial.get("test_loss")),
         identity=str(trial["id"]),
-        has_diverged=trial["diverged_at"] is not None,
+        last_lines="\n".join((trial.get("failure") or {}).get("last_lines", ())),
+        stands_out=outcome(trial) != FINISHED,
     )
 
 

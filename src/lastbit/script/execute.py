@@ -7,8 +7,6 @@ from lastbit.script.training import ScriptError, ScriptTraining, UnfitError, kee
 from lastbit.study import Outcome, Trial
 from lastbit.study.store import OUTPUT, Store
 
-FAILED = "failed"  # directory of a study for the output of trials that failed
-
 
 def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str) -> Outcome:
     """Run a script in a process of its own and store the trial with the arithmetic of that process.
@@ -26,9 +24,9 @@ def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str) -> 
     except UnfitError as error:
         return Outcome(trial, str(error), hopeless=True)
     except ScriptError as error:
-        kept = root / FAILED / trial.id
+        kept = store.failed(trial)
         keep_output(recorder.directory, kept)
-        return Outcome(trial, f"{error}\n(all it wrote is in {kept})")
+        return Outcome(trial, f"{error} (all it wrote is in {kept})\n{error.said}", exit_code=error.exit_code)
     store.describe(trial, dict(notes.fingerprint))
     store.finish(trial, recorder)
     write_found(train.sources, store.load(trial).directory / OUTPUT)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from lastbit.files import to_json, write_atomically
 
 # Columns of a trial's row in the results, which a metric of this name would overwrite.
-_TAKEN = frozenset({"id", "seed", "noise", "kind", "k", "p", "status", "diverged_at", "step"})
+_TAKEN = frozenset({"id", "seed", "noise", "kind", "k", "p", "status", "diverged_at", "failure", "step"})
 
 
 class Source(Protocol):

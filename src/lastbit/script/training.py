@@ -4,13 +4,15 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lastbit.files import sha256
 from lastbit.script.child import child_command
+from lastbit.script.follow import followed
 from lastbit.script.metrics import FileMetric, Source
 from lastbit.script.notes import Notes, read_notes
 from lastbit.script.processes import Children
@@ -30,7 +32,16 @@ _THREAD_VARIABLES = (
 
 
 class ScriptError(Exception):
-    """A script did not do its part; the message says what, in its own words where it has some."""
+    """A script did not do its part.
+
+    Attributes:
+        exit_code: of its process; None where it ended well.
+        said: what it wrote of its own about that, its traceback.
+    """
+
+    def __init__(self, message: str, *, exit_code: int | None = None, said: str = "") -> None:
+        super().__init__(message)
+        self.exit_code, self.said = exit_code, said
 
 
 class UnfitError(ScriptError):
@@ -46,6 +57,7 @@ class ScriptTraining:
     threads: int | None = 1  # of the process; None leaves them as they are
     snapshots: float = 10  # of the weights, for each decade of steps
     sources: tuple[Source, ...] = ()  # of metrics beside those the script logs; they may change between calls
+    on_line: Callable[[str], None] | None = field(default=None, compare=False)  # called with what scripts write, live
     children: Children = field(default_factory=Children, compare=False)
 
     @property
@@ -101,21 +113,32 @@ class ScriptTraining:
         return child_command(target, "lastbit.script.trial_process:instruments", settings)
 
     def _run(self, run: Recorder, output: Path) -> int:
-        with (output / STDOUT).open("wb") as stdout, (output / STDERR).open("wb") as stderr:
+        files = output / STDOUT, output / STDERR
+        with files[0].open("wb") as stdout, files[1].open("wb") as stderr, self._shown(run, files):
             return self.children.run(
                 self.command(run), env=self._environment(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
             )
 
+    def _shown(self, run: Recorder, files: Sequence[Path]) -> AbstractContextManager[None]:
+        """Give what is written to the files, with the name of the trial before each line, while the block runs."""
+        if (on_line := self.on_line) is None:
+            return nullcontext()
+        name = f"seed {run.seed}, {run.noise.label} | "
+        return followed(files, lambda line: on_line(name + line))
+
     def _environment(self) -> Mapping[str, str]:
         threads = {} if self.threads is None else dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
         # The order of a set of strings must not change between trials; cuBLAS needs its workspace to repeat itself.
-        return {**os.environ, **threads, "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": _workspace()}
+        fixed = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": _workspace()}
+        # To a file Python writes in blocks, which nobody could watch.
+        watched = {} if self.on_line is None else {"PYTHONUNBUFFERED": "1"}
+        return {**os.environ, **threads, **fixed, **watched}
 
     def _checked(self, code: int, notes: Notes | None, output: Path) -> Notes:
         if notes is not None and notes.refused is not None:
             raise UnfitError(notes.refused)
         if code != 0:
-            raise ScriptError(f"{shlex.join(self.target.words)} {_ending(code)}\n{_said(output)}")
+            raise ScriptError(f"{shlex.join(self.target.words)} {_ending(code)}", exit_code=code, said=_said(output))
         if notes is None or not notes.optimizers:
             raise UnfitError(
                 f"{self.target.name} made no torch optimizer, so there is nothing to put a noise on. One made in"

@@ -22,6 +22,7 @@ class Outcome:
     trial: Trial
     error: str | None  # the traceback; None where the trial is stored
     hopeless: bool = False  # whether every other trial would fail alike, so that none need be tried
+    exit_code: int | None = None  # of the trial's own process, where it had one and failed
 
 
 class Execute(Protocol):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lastbit.noise import Noise
+from lastbit.study.failure import Failure
 from lastbit.study.spread import Table, spread
 from lastbit.study.store import StoredTrial
 
@@ -24,6 +25,7 @@ class Grid:
     seeds: tuple[int, ...]
     stored: Mapping[tuple[int, int], StoredTrial]  # (index of the noise, index of the seed) -> trial
     ids: Mapping[tuple[int, int], str]  # the same places -> trial id, for all trials
+    failed: Mapping[tuple[int, int], Failure] = field(default_factory=dict)  # those that failed when last tried
 
     def values(self, metric: str) -> Table:
         """Final values of a metric, shape (noises, seeds); NaN for a diverged or unfinished trial."""

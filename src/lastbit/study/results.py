@@ -28,6 +28,7 @@ from lastbit.study.spread import (
     seed_spread,
     spread,
 )
+from lastbit.study.store import FAILED
 from lastbit.study.variance_split import VarianceSplit, variance_split
 from lastbit.study.verdict import Evidence, verdict
 
@@ -77,6 +78,7 @@ class Results:
                 share=self.share,
                 largest_distance=max(finite, default=None),
                 diverged=sum(trial.diverged_at is not None for trial in self.grid.stored.values()),
+                failed=len(self.grid.failed),
                 kinds_of_arithmetic=len(self.fingerprints),
                 metric=self.metric.label,
                 unit=" points" if self.metric.is_percentage else "",
@@ -204,16 +206,17 @@ def _distinct(fingerprints: list[Fingerprint]) -> list[Fingerprint]:
 
 
 def _trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:
-    for (i, j), trial in sorted(grid.stored.items(), key=lambda item: (item[0][1], item[0][0])):
-        last = {name: value for row in trial.metrics for name, value in row.items()}
+    for i, j in sorted({**grid.stored, **grid.failed}, key=lambda place: (place[1], place[0])):
+        trial, failed = grid.stored.get((i, j)), grid.failed.get((i, j))
         yield {
             "id": grid.ids[i, j],
             "seed": grid.seeds[j],
             **_noise_columns(grid.noises[i]),
-            "status": trial.status,
-            "diverged_at": trial.diverged_at,
-            **last,
-            metric: trial.final(metric),
+            "status": FAILED if trial is None else trial.status,
+            "diverged_at": None if trial is None else trial.diverged_at,
+            "failure": None if failed is None else failed.as_json(),
+            **({} if trial is None else {name: value for row in trial.metrics for name, value in row.items()}),
+            metric: None if trial is None else trial.final(metric),
         }
 
 
@@ -233,7 +236,7 @@ def _noise_columns(noise: Noise) -> dict[str, Any]:
 def _growth_rows(grid: Grid, distances: list[Distance]) -> Iterator[dict[str, Any]]:
     for pair in pair_growths(distances):
         noise = grid.noises[pair.noise]
-        yield {"noise": noise.label, **noise.as_json(), "seed": grid.seeds[pair.seed], **pair.as_json()}
+        yield {**_noise_columns(noise), "seed": grid.seeds[pair.seed], **pair.as_json()}
 
 
 def _layer_rows(distances: list[Distance]) -> list[dict[str, Any]]:

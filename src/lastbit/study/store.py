@@ -8,6 +8,7 @@ trials/ID/predictions.safetensors
 trials/ID/output/               what a script wrote, and metrics found in it; no part of the digest
 trials/ID/done.json             how it ended and a checksum of every other file; written last
 running/ID                      a trial in progress; of no meaning after a crash
+failed/ID/failure.json          how a trial failed when it was last tried; beside it, what a script wrote
 """
 
 import json
@@ -22,12 +23,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lastbit.files import read_json, sha256, sync_directory, to_json, write_atomically
+from lastbit.study.failure import Failure
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.recorder import METRICS, PREDICTIONS, Recorder
 from lastbit.study.trial import Trial
 
 DIVERGED, FINISHED = "diverged", "finished"
+FAILED = "failed"  # of a trial that is not stored, in the results
 OUTPUT = "output"
+FAILURE = "failure.json"
 FOUND = f"{OUTPUT}/found.jsonl"  # metrics found in a script's output afterwards, one line each; may be found again
 
 
@@ -149,6 +153,25 @@ class Store:
         sync_directory(place / "weights")
         place.rename(self._place(trial))
         sync_directory(self.root / "trials")
+        shutil.rmtree(self.failed(trial), ignore_errors=True)
+
+    def failed(self, trial: Trial) -> Path:
+        """Where is kept what a trial left that failed when it was last tried."""
+        return self.root / "failed" / trial.id
+
+    def fail(self, trial: Trial, found: Failure) -> None:
+        """Write down how a trial failed."""
+        self.failed(trial).mkdir(parents=True, exist_ok=True)
+        content = {"id": trial.id, **trial.as_json(), "exit_code": found.exit_code, "last_lines": found.last_lines}
+        write_atomically(self.failed(trial) / FAILURE, (to_json(content, indent=1) + "\n").encode())
+
+    def failure(self, trial: Trial) -> Failure | None:
+        """How a trial failed when it was last tried; None for one that is stored, or was not tried."""
+        path = self.failed(trial) / FAILURE
+        if self.has(trial) or not path.is_file():
+            return None
+        content = read_json(path)
+        return Failure(content["exit_code"], tuple(content["last_lines"]))
 
     def clear_running(self) -> None:
         """Drop what interrupted trials left behind."""

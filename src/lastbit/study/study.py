@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lastbit.noise import Noise
 from lastbit.study.controls import Controls, ControlsFailedError
 from lastbit.study.execute import Execute, Outcome, TrainFunction, run_trial
+from lastbit.study.failure import failure
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.results import Results, collect
@@ -134,6 +135,8 @@ class Study:
                 failures.append(outcome)
             if outcome.hopeless:
                 break
+            if outcome.error is not None:
+                self.store.fail(outcome.trial, failure(outcome.error, outcome.exit_code))
             controls = controls or self._checked_controls()
         self.store.clear_running()
         if failures:
@@ -152,7 +155,8 @@ class Study:
         places = [(i, j) for j in range(len(self.seeds)) for i in range(len(self.noises))]
         trials = dict(zip(places, self.trials(), strict=True))
         stored = {place: self.store.load(trial) for place, trial in trials.items() if self.store.has(trial)}
-        return Grid(self.noises, self.seeds, stored, {place: trial.id for place, trial in trials.items()})
+        failed = {place: found for place, trial in trials.items() if (found := self.store.failure(trial)) is not None}
+        return Grid(self.noises, self.seeds, stored, {place: trial.id for place, trial in trials.items()}, failed)
 
     def results(self) -> Results:
         """What the stored trials say, complete or not."""

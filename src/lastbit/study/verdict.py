@@ -17,6 +17,7 @@ class Evidence:
     share: Share | None  # noise over batch order
     largest_distance: float | None  # the largest finite RelL1 of any two compared runs; None where none was measured
     diverged: int  # runs
+    failed: int  # runs
     kinds_of_arithmetic: int  # different fingerprints; one is as it should be
     metric: str = "test accuracy"  # for people
     unit: str = " points"  # that follows a number of it
@@ -32,9 +33,10 @@ class Evidence:
 def verdict(evidence: Evidence) -> str:
     """Say how much the noise moves the metric, and what that makes of small differences.
 
-    Doubts come first: controls that failed or were not run, trials on different arithmetic. Diverged trials are named.
+    Doubts come first: controls that failed or were not run, trials on different arithmetic. Those that diverged
+    or failed are counted.
     """
-    return "".join((_doubt(evidence), _finding(evidence), _diverged(evidence)))
+    return "".join((_doubt(evidence), _finding(evidence), _left_out(evidence)))
 
 
 def _doubt(evidence: Evidence) -> str:
@@ -114,5 +116,6 @@ def _scientific(value: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def _diverged(evidence: Evidence) -> str:
-    return f" {evidence.diverged} run(s) diverged and count in no average." if evidence.diverged else ""
+def _left_out(evidence: Evidence) -> str:
+    ended = {"diverged": evidence.diverged, "failed": evidence.failed}
+    return "".join(f" {count} run(s) {how} and count in no average." for how, count in ended.items() if count)

@@ -127,7 +127,7 @@ def _lost(grid: Grid, values: Table, metric: str) -> list[str]:
 def _fate(grid: Grid, place: tuple[int, int], metric: str) -> str:
     trial = grid.stored.get(place)
     if trial is None:
-        return "not finished"
+        return "not finished" if place not in grid.failed else grid.failed[place].outcome
     return f"no finite {metric}" if trial.diverged_at is None else f"diverged at step {trial.diverged_at}"
 
 
