@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 
@@ -106,8 +106,10 @@ def _chart(content: Mapping[str, Any], x: list[float], y: list[float]) -> alt.La
 
 
 def _scale(values: Sequence[float], borders: list[float]) -> alt.Scale:
-    kind: Literal["log", "linear"] = "log" if is_geometric(values) else "linear"
-    return alt.Scale(type=kind, domain=[borders[0], borders[-1]], nice=False, zero=False)
+    ends = [borders[0], borders[-1]]
+    if is_geometric(values):
+        return alt.Scale(type="log", domain=ends, nice=False)
+    return alt.Scale(type="linear", domain=ends, nice=False, zero=False)
 
 
 def _axis(title: str) -> alt.Axis:

@@ -5,6 +5,7 @@
 
   // Pixels of a legend's symbol with its margins, of a letter beside it, and of the axis to the left of the legend.
   const SYMBOL = 45, LETTER = 6.5, AXIS = 55;
+  const NARROW = 500;
 
   // The spec with legends and names of an axis as narrow as the width demands: Vega would cut off what does not fit.
   function fitted(part, width) {
@@ -29,8 +30,10 @@
     const place = document.getElementById(id);
     const spec = fitted(given, place.clientWidth);
     const look = looks[dark.matches ? "dark" : "light"];
-    // Long names along an axis would leave a telephone no room for the chart.
-    const config = { ...look, axis: { ...look.axis, labelLimit: Math.min(180, Math.round(0.4 * place.clientWidth)) } };
+    // On a telephone long names along an axis would leave no room for the chart, and legends have none side by side.
+    const axis = { ...look.axis, labelLimit: Math.min(180, Math.round(0.4 * place.clientWidth)) };
+    const layout = { top: { direction: place.clientWidth < NARROW ? "vertical" : "horizontal", anchor: "start" } };
+    const config = { ...look, axis, legend: { ...look.legend, layout } };
     const tooltip = { theme: dark.matches ? "dark" : "light" };
     try {
       return await vegaEmbed(place, spec, { config, tooltip, actions: false, renderer: "canvas" });
