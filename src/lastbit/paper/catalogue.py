@@ -18,8 +18,12 @@ from lastbit.paper.figure9 import FIGURE9
 from lastbit.paper.figure11 import FIGURE11
 from lastbit.paper.item import Item
 from lastbit.paper.phase import PHASE
+from lastbit.paper.table1 import TABLE1
 from lastbit.paper.table2 import TABLE2
 from lastbit.paper.table3 import TABLE3
+from lastbit.paper.table4 import TABLE4
+from lastbit.paper.table5 import TABLE5
+from lastbit.paper.table8 import TABLE8
 from lastbit.paper.table9 import TABLE9
 from lastbit.paper.theorem5_1 import THEOREM5_1
 from lastbit.paper.theorem5_2 import THEOREM5_2
@@ -36,6 +40,7 @@ ITEMS: Mapping[str, Item] = {
     for item in (
         FIGURE1,  # section 3: the last bit, and PDEs that restrain their instabilities
         FIGURE2,
+        TABLE1,  # section 4: the last bit in trainings of deep networks
         THEOREM5_1,  # section 5: stability of a convolution layer's PDE
         THEOREM5_2,
         THEOREM5_3,
@@ -51,7 +56,10 @@ ITEMS: Mapping[str, Item] = {
         FIGURE7,
         FIGURE8,
         FIGURE9,
-        FIGURE11,  # appendices
+        TABLE4,  # appendices
+        TABLE5,
+        TABLE8,
+        FIGURE11,
         TABLE9,
         BETA,  # beyond the paper
         PHASE,

@@ -50,6 +50,12 @@ class Work:
 
     directory: Path  # studies in it go on where they stopped
     executor: Executor | None = None  # None: in this process, one after another
+    shared: Path | None = None  # keeps trainings that several items use; None: each keeps its own in `directory`
+
+    @property
+    def studies(self) -> Path:
+        """Where studies are kept, each in a directory of its own, named for its settings."""
+        return self.shared or self.directory / "studies"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from lastbit.paper.results import Made
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import fingerprint
 
+SHARED = "shared"  # no item has this id
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -37,13 +39,14 @@ def run_items(items: Sequence[Item], scale: str, *, executor: Executor, director
         items: each runs once.
         scale: one of theirs.
         executor: of any number of workers.
-        directory: keeps each item's trainings in a directory of the item's id, where they go on if interrupted.
+        directory: keeps each item's trainings in a directory of the item's id, and those that several items use in one
+            more; they go on if interrupted.
     """
-    waiting = ThreadPoolExecutor(1)
+    waiting, shared = ThreadPoolExecutor(1), directory / SHARED
     futures: dict[Future[Made], Item] = {}
     for item in items:
         if item.trains:
-            futures[waiting.submit(make, item, scale, Work(directory / item.id, executor))] = item
+            futures[waiting.submit(make, item, scale, Work(directory / item.id, executor, shared))] = item
         else:
             futures[executor.submit(make, item, scale, Work(directory / item.id))] = item
     try:
