@@ -82,13 +82,13 @@ def claims(result: Result) -> list[Claim]:
 
 def _agrees(result: Result, kind: str, text: str) -> Claim:
     errors = [error for case in result["cases"] for error in case[kind]]
-    tolerance = _TOLERANCES[kind]
+    worst = None if not errors or None in errors else max(errors)
     return claim(
-        f"{text}, to {tolerance:g}",
+        f"{text}, to {_TOLERANCES[kind]:g}",
         published="equal",
-        measured={"largest_relative_difference": max(errors, default=None), "kernels": len(errors)},
-        interval=[0.0, max(errors)] if errors and None not in errors else None,
-        holds=bool(errors) and None not in errors and max(errors) < tolerance,
+        measured={"largest_relative_difference": worst, "kernels": len(errors)},
+        interval=None if worst is None else [0.0, worst],
+        holds=worst is not None and worst < _TOLERANCES[kind],
     )
 
 

@@ -71,7 +71,7 @@ def _is_safe(cases: Sequence[Any]) -> Claim:
 
 
 def _is_strictest(cases: Sequence[Any]) -> Claim:
-    edges = {f"{case['momentum']:.2g}": case["edge_in_dt"] for case in cases}
+    edges = {case["name"]: case["edge_in_dt"] for case in cases}
     least = max(cases, key=lambda case: float(case["momentum"]))["edge_in_dt"]
     return claim(
         "4/3 is the limit of no damping: the exact edge of Δt² z is above it and comes down to it as damping vanishes",
@@ -83,7 +83,7 @@ def _is_strictest(cases: Sequence[Any]) -> Claim:
 
 
 def _is_generous(cases: Sequence[Any], plain: float) -> Claim:
-    edges = {f"{case['momentum']:.2g}": case["edge"] for case in cases}
+    edges = {case["name"]: case["edge"] for case in cases}
     return claim(
         "Nesterov’s scheme allows larger learning rates than plain gradient descent",
         published="more generous step sizes",

@@ -40,6 +40,8 @@ _SMOKE: Settings = {
     "more_steps": {},
 }
 
+_ROUNDING = 1e-6  # an eigenvalue's own residual is below it
+
 SCALES = {
     "smoke": Scale(
         _SMOKE,
@@ -89,11 +91,12 @@ def _method(each: Settings, side: int) -> str:
 
 
 def claims(result: Result) -> list[Claim]:
-    """The exact bounds settle what simulations bisect, and run from the one-pixel to the infinite bounds."""
+    """The exact bounds are what simulations bisect, and run from the one-pixel to the infinite bounds."""
     return [
         _settled(result),
         *(_starts_at_one_pixel(each) for each in result["series"] if each["rows"][0]["kernel"] == 1),
         *(_approaches(each) for each in result["series"]),
+        _lies_between(result),
     ]
 
 
@@ -113,6 +116,26 @@ def _settled(result: Result) -> Claim:
         interval=[0.0, max(errors)],
         holds=all(agree) and max(errors) < 0.01,
     )
+
+
+def _lies_between(result: Result) -> Claim:
+    rows = [(_name(each), row) for each in result["series"] for row in each["rows"]]
+    outside = [f"{name}, W = {row['kernel']}" for name, row in rows if not _is_between(row)]
+    return claim(
+        "At every kernel size the exact bounds lie between those of one pixel and of the infinite window",
+        published="the upper bound increases and the lower one decreases, as for one pixel (conjectured)",
+        measured={"kernel_sizes": len(rows), "outside": outside},
+        holds=bool(rows) and not outside,
+    )
+
+
+def _is_between(row: Result) -> bool:
+    pixel, exact, infinite = (row[window] for window in ("pixel", "exact", "infinite"))
+    # One pixel's are the exact ones at W = 1, and the infinite ones at a circular W = N, but for rounding.
+    down, up = 1.0 - _ROUNDING, 1.0 + _ROUNDING
+    lower = down * pixel["lower"] <= exact["lower"] <= up * infinite["lower"]
+    upper = down * infinite["upper"] <= exact["upper"] <= up * pixel["upper"]
+    return bool(lower and upper)
 
 
 def _starts_at_one_pixel(each: Result) -> Claim:
