@@ -32,7 +32,8 @@
     const look = looks[dark.matches ? "dark" : "light"];
     // On a telephone long names along an axis would leave no room for the chart, and legends have none side by side.
     const axis = { ...look.axis, labelLimit: Math.min(180, Math.round(0.4 * place.clientWidth)) };
-    const layout = { top: { direction: place.clientWidth < NARROW ? "vertical" : "horizontal", anchor: "start" } };
+    const stacked = { direction: "vertical", margin: 4 }, abreast = { direction: "horizontal", margin: 18 };
+    const layout = { top: { anchor: "start", ...(place.clientWidth < NARROW ? stacked : abreast) } };
     const config = { ...look, axis, legend: { ...look.legend, layout } };
     const tooltip = { theme: dark.matches ? "dark" : "light" };
     try {
