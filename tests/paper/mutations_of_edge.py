@@ -1,6 +1,6 @@
 """Wrong results of figures 6 to 9."""
 
-from mutation import both, put
+from wrong_results import both, put
 
 MUTATIONS = {
     "figure6": {

@@ -1,6 +1,6 @@
 """Wrong results of figures 1, 2, 4, 5, 11 and tables 2, 3, 9."""
 
-from mutation import both, put, times
+from wrong_results import both, put, times
 
 WINDOWS = {
     "are those that simulations find": [

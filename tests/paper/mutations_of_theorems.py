@@ -1,6 +1,6 @@
 """Wrong results of the theorems and of the horizons."""
 
-from mutation import both, put, times
+from wrong_results import both, put, times
 
 
 def separates(case):

@@ -8,7 +8,9 @@ import pytest
 from lastbit.paper.catalogue import ITEMS
 
 MODULES = sorted(path.stem for path in Path(__file__).parent.glob("mutations_of_*.py"))
-TABLES = [importlib.import_module(module).MUTATIONS for module in MODULES]
+FOUND = [importlib.import_module(module) for module in MODULES]
+TABLES = [module.MUTATIONS for module in FOUND]
+PREPARED = {item: prepare for module in FOUND for item, prepare in getattr(module, "PREPARED", {}).items()}
 MUTATIONS = {item: claims for table in TABLES for item, claims in table.items()}
 EACH = [
     pytest.param(item, words, number, id=f"{item}: {words}, {number}")
@@ -25,6 +27,7 @@ def outcome(item, result, place):
 @pytest.mark.parametrize(("item", "words", "number"), EACH)
 def test_a_wrong_result_changes_what_becomes_of_the_claim(item, words, number, smoke):
     result = smoke(item)
+    PREPARED.get(item, lambda result: None)(result)
     # By its place: a mutation may change the numbers in a claim's text.
     (place,) = (i for i, made in enumerate(ITEMS[item].claims(result)) if words in made["claim"])
     before = outcome(item, result, place)
@@ -36,7 +39,7 @@ def test_a_wrong_result_changes_what_becomes_of_the_claim(item, words, number, s
 
 @pytest.mark.parametrize("item", ITEMS)
 def test_every_claim_has_a_mutation(item, smoke):
-    assert item in MUTATIONS, f"no module mutations_of_*.py has {item}; see mutation.py"
+    assert item in MUTATIONS, f"no module mutations_of_*.py has {item}; see wrong_results.py"
     claims = [each["claim"] for each in ITEMS[item].claims(smoke(item))]
     missed = [text for text in claims if not any(words in text for words in MUTATIONS[item])]
     assert missed == []

@@ -6,6 +6,10 @@ Each claim of each item has at least one mutation in a module `mutations_of_*.py
 
 The words must occur in exactly one of the item's claims at the smoke scale. After a mutation the claim must come out
 otherwise: one that holds must fail or be undecided, one that fails must hold, an undecided one must be decided.
+
+Where the smoke scale leaves claims undecided, `PREPARED = {"table1": prepare}` in the same module may first change the
+result, in place, into one that decides; see `mutations_of_trainings.py`.
+
 `test_claim_mutations.py` collects these modules, tries every mutation, and checks that no claim is without one.
 Whoever adds an item adds its mutations to one of these modules, or a module of its own.
 """
