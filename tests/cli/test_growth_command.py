@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,19 @@ def test_prints_rates_draws_a_page_and_stores_what_it_prints(lastbit, tmp_path):
     assert out.splitlines()[-1] == f"page: {tmp_path / 'g' / 'growth.html'}"
     stored = json.loads((tmp_path / "g" / "growth.json").read_text())
     assert stored == json.loads((tmp_path / "g.json").read_text())
-    assert "<html" in (tmp_path / "g" / "growth.html").read_text()
+    page = (tmp_path / "g" / "growth.html").read_text()
+    assert "<html" in page
+    (tmp_path / "g" / "growth.html").unlink()
+    code, out, err = lastbit("report", tmp_path / "g", "--charts", tmp_path / "charts")
+    assert (code, err) == (0, "")
+    drawn = [Path(line) for line in out.splitlines()]
+    assert drawn[0].read_text() == page
+    assert {path.suffix for path in drawn[1:]} == {".png", ".svg"}
+    assert drawn[1].read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "g" / "growth.json").write_text('{"name": "demo", "pairs": []}')
+    code, _, err = lastbit("report", tmp_path / "g")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "growth.json does not hold what it should" in err
 
 
 def test_json_on_standard_output_has_a_pair_for_each_further_k(lastbit):

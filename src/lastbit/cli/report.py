@@ -1,33 +1,37 @@
 """`lastbit report`: pages and charts from stored results."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.page import write_page
-from lastbit.cli.run_study import RESULTS, results_path
+from lastbit.cli.run_study import RESULTS
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.files import read_json
 
+if TYPE_CHECKING:
+    from lastbit.report.figure import Figure
+
 
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A study, or a directory that holds studies.")],
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page [DIR/report.html].")] = None,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Of one command, or one that holds studies.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page [the one that is there].")] = None,
     charts: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each chart as PNG and SVG there.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Draw a study's page again, and its charts as PNG and SVG, from its stored results.
+    """Draw a page again, and its charts as PNG and SVG, from what is stored.
+
+    DIR is where `run`, `study`, `demo`, `growth`, `compare` or `sharpness` kept its results; of a directory that holds
+    several studies one page is drawn.
 
     Example: `lastbit report runs/demo --charts runs/demo/charts`
     """
     with wrong_input():
-        studies = [read_json(path) for path in find_results(directory)]
-    page = out or directory / "report.html"
-    with wrong_input():
-        write_page(studies, page)
-        written = _write_charts(studies, charts) if charts is not None else []
+        page, written = _draw(directory, out, charts)
     content: dict[str, Any] = {"page": str(page), "charts": [str(path) for path in written]}
     write_json(json, content)
     if json != "-":
@@ -35,19 +39,88 @@ def report(
             console(json).print(str(path), soft_wrap=True)
 
 
-def _write_charts(studies: list[Any], directory: Path) -> list[Path]:
-    from lastbit.report import write_charts  # only here: the charts' library takes a third of a second to import
-
-    return write_charts(studies, directory)
+def _draw(directory: Path, out: Path | None, charts: Path | None) -> tuple[Path, list[Path]]:
+    """Draw what the directory holds; the page, and the files of its charts."""
+    found = find_results(directory)
+    name = found[0].name
+    page = out or directory / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
+    contents = [read_json(path) for path in found]
+    try:
+        return page, _DRAWN[name](contents, page, charts)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise WrongInputError(f"{found[0]} does not hold what it should ({error!r}): it was altered") from error
+    except OSError as error:
+        raise WrongInputError(f"cannot write {error.filename or page}: {error.strerror}") from None
 
 
 def find_results(directory: Path) -> list[Path]:
-    """Result files of a study, or of the studies directly under a directory.
+    """The file of results in a directory, or those of the studies directly below it.
 
     Raises:
         WrongInputError: there is none.
     """
-    found = [path for path in (results_path(directory), *sorted(directory.glob(f"*/{RESULTS}"))) if path.is_file()]
+    here = [path for name in _DRAWN if (path := directory / name).is_file()]
+    found = here[:1] or sorted(directory.glob(f"*/{RESULTS}"))
     if not found:
-        raise WrongInputError(f"{directory} holds no finished study: there is no {RESULTS} in it or directly below it")
+        raise WrongInputError(_nothing(directory))
     return found
+
+
+def _nothing(directory: Path) -> str:
+    if not directory.is_dir():
+        return f"there is no directory {directory}"
+    if (directory / "study.json").is_file():
+        return f"{directory} holds a study that has not ended, without {RESULTS}: the command that began it goes on"
+    if (directory / "audit.json").is_file():
+        return f"{directory} holds an audit, which has no page: what it found is in {directory / 'audit.json'}"
+    return (
+        f"{directory} holds no finished study and nothing else that has a page: there is no {', '.join(_DRAWN)} in it, "
+        f"and no {RESULTS} directly below it"
+    )
+
+
+# Imported where they are used: the charts' library takes a third of a second.
+def _draw_studies(studies: Sequence[Any], page: Path, charts: Path | None) -> list[Path]:
+    from lastbit.report import write_charts, write_report
+
+    write_report(studies, page)
+    return [] if charts is None else write_charts(studies, charts)
+
+
+def _draw_growth(contents: Sequence[Any], page: Path, charts: Path | None) -> list[Path]:
+    from lastbit.report.growth import growth_figures, write_growth_page
+
+    write_growth_page(contents[0], page)
+    return _pictures(growth_figures(contents[0]), charts, "growth")
+
+
+def _draw_comparison(contents: Sequence[Any], page: Path, charts: Path | None) -> list[Path]:
+    from lastbit.report import write_comparison
+    from lastbit.report.compared_figures import compared_figures
+
+    write_comparison(contents[0], page)
+    return _pictures(compared_figures(contents[0]), charts, "compare")
+
+
+def _draw_sharpness(contents: Sequence[Any], page: Path, charts: Path | None) -> list[Path]:
+    from lastbit.report.sharpness import write_sharpness
+    from lastbit.report.sharpness.figures import sharpness_figures
+
+    write_sharpness(contents[0], page)
+    return _pictures(sharpness_figures(contents[0]), charts, "sharpness")
+
+
+def _pictures(figures: Sequence[Figure], directory: Path | None, stem: str) -> list[Path]:
+    from lastbit.report.picture import write_picture
+
+    if directory is None:
+        return []
+    return [path for figure in figures for path in write_picture(figure, directory / f"{stem}-{figure.name}")]
+
+
+_DRAWN: Mapping[str, Callable[[Sequence[Any], Path, Path | None], list[Path]]] = {
+    RESULTS: _draw_studies,
+    "growth.json": _draw_growth,
+    "compare.json": _draw_comparison,
+    "sharpness.json": _draw_sharpness,
+}
