@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from lastbit.paper.digits import rounded
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False), st.integers(1, 16))
+@given(st.floats(-1e300, 1e300, allow_subnormal=False), st.integers(1, 16))
 def test_a_value_moves_by_less_than_half_of_its_last_digit(value, digits):
     (kept,) = rounded([value], digits)
     assert math.isclose(kept, value, rel_tol=0.5000001 * 10.0 ** (1 - digits))

@@ -106,7 +106,7 @@ def test_where_all_claims_hold_the_page_says_so():
         ("theorem5.4", "Theorem 5.4"),
         ("theorem5_4", "Theorem 5.4"),
         ("beta-sweep", "Beta sweep"),
-        ("resnet56-growth", "Resnet56 growth"),
+        ("resnet56-growth", "ResNet-56 growth"),
     ],
 )
 def test_items_are_called_as_in_the_paper(id, name):

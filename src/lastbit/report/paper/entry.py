@@ -62,7 +62,7 @@ class Entry:
         """The id as the paper writes it: `Figure 5`, `Theorem 5.4`."""
         numbered = re.fullmatch(r"(figure|table|theorem)([\d._]+)", self.id)
         if numbered is None:
-            return re.sub("[-_]", " ", self.id).capitalize()
+            return re.sub("[-_]", " ", self.id).capitalize().replace("Resnet", "ResNet-")
         word, number = numbered.groups()
         return f"{word.capitalize()} {'.'.join(re.findall('[0-9]', number)) if word == 'theorem' else number}"
 
