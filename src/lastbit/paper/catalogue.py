@@ -9,20 +9,25 @@ from collections.abc import Mapping, Sequence
 from lastbit.paper.beta import BETA
 from lastbit.paper.figure1 import FIGURE1
 from lastbit.paper.figure2 import FIGURE2
+from lastbit.paper.figure3 import FIGURE3
 from lastbit.paper.figure4 import FIGURE4
 from lastbit.paper.figure5 import FIGURE5
 from lastbit.paper.figure6 import FIGURE6
 from lastbit.paper.figure7 import FIGURE7
 from lastbit.paper.figure8 import FIGURE8
 from lastbit.paper.figure9 import FIGURE9
+from lastbit.paper.figure10 import FIGURE10
 from lastbit.paper.figure11 import FIGURE11
 from lastbit.paper.item import Item
 from lastbit.paper.phase import PHASE
+from lastbit.paper.resnet56_growth import RESNET56_GROWTH
 from lastbit.paper.table1 import TABLE1
 from lastbit.paper.table2 import TABLE2
 from lastbit.paper.table3 import TABLE3
 from lastbit.paper.table4 import TABLE4
 from lastbit.paper.table5 import TABLE5
+from lastbit.paper.table6 import TABLE6
+from lastbit.paper.table7 import TABLE7
 from lastbit.paper.table8 import TABLE8
 from lastbit.paper.table9 import TABLE9
 from lastbit.paper.theorem5_1 import THEOREM5_1
@@ -41,6 +46,7 @@ ITEMS: Mapping[str, Item] = {
         FIGURE1,  # section 3: the last bit, and PDEs that restrain their instabilities
         FIGURE2,
         TABLE1,  # section 4: the last bit in trainings of deep networks
+        FIGURE3,
         THEOREM5_1,  # section 5: stability of a convolution layer's PDE
         THEOREM5_2,
         THEOREM5_3,
@@ -58,10 +64,14 @@ ITEMS: Mapping[str, Item] = {
         FIGURE9,
         TABLE4,  # appendices
         TABLE5,
+        TABLE6,
+        TABLE7,
         TABLE8,
+        FIGURE10,
         FIGURE11,
         TABLE9,
-        BETA,  # beyond the paper
+        RESNET56_GROWTH,  # beyond the paper
+        BETA,
         PHASE,
     )
 }

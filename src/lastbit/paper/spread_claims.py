@@ -159,7 +159,7 @@ def same_spread(result: Result, one: Study, other: Study, *, names: Sequence[str
 def _judged(result: Result, study: Study, holds: bool | None, said: str, *, otherwise: str = "") -> dict[str, Any]:
     """`holds` and `reason`: a failure of a reduced training whose last bit has not grown decides nothing."""
     distance = _last_distance(study)
-    if holds is False and result["scale"] != "paper" and (distance is None or distance < _GROWN):
+    if holds is not True and result["scale"] != "paper" and (distance is None or distance < _GROWN):
         short = f"RelL1 of the weights came to {distance:.1e} only" if distance else "the weights have not parted"
         return {"holds": None, "reason": f"{said}So short a training does not let the last bit grow: {short}."}
     return {"holds": holds, "reason": otherwise if holds is None else said.strip()}
