@@ -105,3 +105,14 @@ def test_phase_is_written_as_png_and_svg(tmp_path):
     assert {(0x56, 0xB4, 0xE9), (0xF0, 0xE4, 0x42), (0xD5, 0x5E, 0x00)} <= colours
     texts = {element.text for element in ET.fromstring(written[1].read_bytes()).iter() if element.text}
     assert {"learning rate Δt", "weight decay α", "stable", "restrained", "blow-up", "transitioning"} <= texts
+
+
+def test_the_edge_of_a_known_sharpness_is_drawn_where_two_over_it_is():
+    known = content() | {"sharpness": [4.0, 10.0, None, 40.0]}
+    figure = phase_figure(known)
+    drawn = [rows for rows in figure.picture()["datasets"].values() if set(rows[0]) == {"left", "bottom"}]
+    assert drawn == [
+        [{"left": 0.5, "bottom": 1.0}, {"left": 0.2, "bottom": 10.0}, {"left": 0.05, "bottom": 1000.0}],
+    ]
+    assert "2/λ" in figure.note
+    assert "2/λ" not in phase_figure(content()).note

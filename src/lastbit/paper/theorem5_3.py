@@ -100,7 +100,7 @@ THEOREM5_3 = Item(
     id="theorem5.3",
     title="A step in frequencies",
     shows="The change of the kernel’s DFT in a forward Euler step against eq. 12 and eq. 13, by window.",
-    scales=same_at_every_scale(_SETTINGS, Cost(seconds=2.0)),
+    scales=same_at_every_scale(_SETTINGS, Cost(seconds=0.5)),
     published={"A(ω)": "1 − Δt(α + (aβ/2)|Î(ω)|²)"},
     run=run,
     claims=claims,

@@ -65,7 +65,7 @@ THEOREM5_4 = Item(
     id="theorem5.4",
     title="The stability conditions of gradient descent",
     shows="Simulations of the linear PDE just inside and just outside the bounds on weight decay, for both labels.",
-    scales=same_at_every_scale(_SETTINGS, Cost(seconds=5.0)),
+    scales=same_at_every_scale(_SETTINGS, Cost(seconds=3.0)),
     published={"label_1": _PUBLISHED[1], "label_0": _PUBLISHED[0]},
     run=run,
     claims=claims,

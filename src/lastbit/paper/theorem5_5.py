@@ -118,7 +118,7 @@ THEOREM5_5 = Item(
     id="theorem5.5",
     title="Nesterov’s method and its PDE",
     shows="Eq. 16-17 against PyTorch’s optimizer, and against the path of the damped PDE, on the non-linear network.",
-    scales=same_at_every_scale(_SETTINGS, Cost(seconds=3.0)),
+    scales=same_at_every_scale(_SETTINGS, Cost(seconds=3.5)),
     published={"pde": "K_tt + d K_t = −∇L(K)"},
     run=run,
     claims=claims,

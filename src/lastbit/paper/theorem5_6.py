@@ -109,7 +109,7 @@ THEOREM5_6 = Item(
     id="theorem5.6",
     title="The stability conditions of Nesterov’s method",
     shows="Simulations on both sides of the bounds on weight decay under momentum, by damping, and the paper’s bound.",
-    scales=same_at_every_scale(_SETTINGS, Cost(seconds=8.0)),
+    scales=same_at_every_scale(_SETTINGS, Cost(seconds=5.0)),
     published={"edge": "0 < Δt² z ≤ 4/3"},
     run=run,
     claims=claims,

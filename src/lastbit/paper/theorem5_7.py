@@ -167,7 +167,7 @@ THEOREM5_7 = Item(
     id="theorem5.7",
     title="The gradient of many layers, each like one",
     shows="Gradients of deep networks against autograd, and layers’ operators against those of one layer.",
-    scales=same_at_every_scale(_SETTINGS, Cost(seconds=5.0)),
+    scales=same_at_every_scale(_SETTINGS, Cost(seconds=0.5)),
     published={"gradient": "∇_{K_l} L = a h_(l−1) ⋆ (g_l r′(z_l)) + αK_l"},
     run=run,
     claims=claims,

@@ -27,7 +27,8 @@ def write_phase(content: Mapping[str, Any], directory: Path) -> list[Path]:
 
     Args:
         content: `lr` and `weight_decay` (ascending), `regimes` by both, and for each of `bounds` its `regime`, `kind`,
-            and `lower` and `upper` at each learning rate.
+            and `lower` and `upper` at each learning rate; where it is known, `sharpness`, that of the minimum at each
+            weight decay.
         directory: made where it is missing.
 
     Returns:
@@ -51,6 +52,8 @@ def phase_figure(content: Mapping[str, Any]) -> Figure:
         "Each cell is one run. Lines are the bounds of the linear PDE of each regime of the activation: solid with the "
         "kernel’s window (exact), dashed without (infinite). Marks tell the cells apart without colour."
     )
+    if "sharpness" in content:
+        note += " Dotted: lr = 2/λ, λ the sharpness of the minimum that a slow descent comes to at this weight decay."
     return Figure("phase", _title(cells), note, _chart(content, x, y), cells, height=_HEIGHT)
 
 
@@ -101,6 +104,8 @@ def _chart(content: Mapping[str, Any], x: list[float], y: list[float]) -> alt.La
     )
     curves = list(_segments(content, x, y))
     layers = [cells, _marks(base), *([_bounds(curves)] if curves else [])]
+    if "sharpness" in content:
+        layers.append(_edge(content, horizontal.copy(), vertical.copy()))
     chart: alt.LayerChart = alt.LayerChart(layer=layers).resolve_scale(color="independent")
     return chart
 
@@ -142,6 +147,16 @@ def _bounds(curves: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
             for name in regimes
         ]
     )
+
+
+def _edge(content: Mapping[str, Any], horizontal: alt.X, vertical: alt.Y) -> alt.Chart:
+    """The learning rate 2 / sharpness at each weight decay, as a curve."""
+    pairs = zip(content["weight_decay"], content["sharpness"], strict=True)
+    points = [{"left": 2.0 / sharpness, "bottom": decay} for decay, sharpness in pairs if sharpness is not None]
+    line: alt.Chart = alt.Chart(alt.InlineData(values=points)).mark_line(
+        clip=True, color="#1d2329", strokeWidth=2.5, strokeDash=[2, 3]
+    )
+    return line.encode(x=horizontal, y=vertical, order="bottom:Q")
 
 
 def _segments(content: Mapping[str, Any], x: list[float], y: list[float]) -> Iterator[dict[str, Any]]:
