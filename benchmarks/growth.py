@@ -2,9 +2,11 @@
 
     python benchmarks/growth.py [--series 400] [--json FILE]
 
-First table: the interval of a slope alone, on series whose errors are known. Second: twins of chaotic maps from one
-unit in the last place to saturation, the interval of the steepest stretch that `growth` cuts out, against the
-exponent. A coverage p from n series is itself uncertain by √(p(1 − p)/n), which is printed.
+First table: the interval of a slope alone, on series whose errors are known. Second: twins of chaotic maps from a
+distance of 1e-9 to saturation, the interval of the steepest stretch that `growth` cuts out, against the exponent. (At
+one unit in the last place each step's rounding is as large as the distance and adds to it, and of Henon's twins a
+quarter fall together again; those that do not have grown faster than the exponent.) A coverage p from n series is
+itself uncertain by √(p(1 − p)/n), which is printed.
 """
 
 import argparse
@@ -18,6 +20,8 @@ from lastbit.divergence import fit_trend, growth
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "divergence"))
 import chaotic_maps as maps  # lies with the tests, which use it too
+
+APART = 1e-9
 
 
 def walk(rng, n):
@@ -58,18 +62,23 @@ def slopes(series):
 
 
 def distances(name, rng):
-    """Of two orbits that begin one ulp apart; `None` where they fall together again."""
+    """Of two orbits that begin 1e-9 apart; `None` where they fall together again."""
     if name == "logistic":
         x = rng.uniform(0.1, 0.9)
-        pair = maps.logistic(x, 150), maps.logistic(np.nextafter(x, 1), 150)
+        pair = maps.logistic(x, 150), maps.logistic(x + APART, 150)
     elif name == "henon":
         start = maps.henon(rng.uniform(0, 0.1, 2), 50)[-1]
-        pair = maps.henon(start, 250), maps.henon(np.nextafter(start, 9), 250)
+        pair = maps.henon(start, 250), maps.henon(start + APART * _direction(rng, 2), 250)
     else:
         start = maps.lorenz(np.array([1.0, 1.0, 20.0]) + rng.random(3), 600, 0.02)[-1]
-        pair = maps.lorenz(start, 2400, 0.02), maps.lorenz(np.nextafter(start, 99), 2400, 0.02)
+        pair = maps.lorenz(start, 2400, 0.02), maps.lorenz(start + APART * _direction(rng, 3), 2400, 0.02)
     apart = np.linalg.norm(pair[0] - pair[1], axis=1)
     return apart if (apart > 0).all() else None
+
+
+def _direction(rng, dimensions):
+    vector = rng.standard_normal(dimensions)
+    return vector / np.linalg.norm(vector)
 
 
 def exponents(series):

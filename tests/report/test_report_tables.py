@@ -164,3 +164,10 @@ def test_a_reduced_scale_says_what_it_cuts():
     assert cuts(reduced) == "This is the recipe at the reduced scale “smoke”: 2 of 9 epochs."
     assert cuts(make_study(settings={"scale": "smoke"})).endswith("is not recorded.")
     assert cuts(make_study()) == cuts(make_empty_study()) == ""
+
+
+def test_a_script_has_seeds_of_its_own_and_no_gradient_error():
+    study = make_study() | {"seed_decides": "the script's seed", "gradient_fluctuation": None, "settings": {}}
+    assert "a column one seed of the script. STD" in accuracy_table(study).note
+    assert not gradient_table(study).is_known
+    assert gradient_table(make_study()).is_known

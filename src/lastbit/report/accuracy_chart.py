@@ -51,10 +51,10 @@ def _draw(study: Study, metric: Metric) -> alt.LayerChart:
     noises = study["noises"]
     error = study["sampling_error"] or 0
     base = alt.Chart(ROWS).encode(
-        x=alt.X("seed:O", sort=study["seeds"], axis=alt.Axis(title=f"seed of the {metric.order}", labelAngle=0)),
+        x=alt.X("seed:O", sort=study["seeds"], axis=alt.Axis(title=metric.seed, labelAngle=0)),
         xOffset=alt.XOffset("noise:N", scale=alt.Scale(domain=noises)),
     )
-    y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=alt.Axis(title=metric.axis, tickCount=6))
+    y = alt.Y("value:Q", scale=_scale(study, metric), axis=alt.Axis(title=metric.axis, tickCount=6))
     bars = (
         base.transform_filter(alt.FieldEqualPredicate(field="noise", equal=noises[0]))
         .transform_calculate(low=f"datum.value - {error!r}", high=f"datum.value + {error!r}")
@@ -69,3 +69,12 @@ def _draw(study: Study, metric: Metric) -> alt.LayerChart:
         tooltip=["noise:N", "seed:O", alt.Tooltip("value:Q", format=f".{metric.decimals}f", title=metric.axis)],
     )
     return alt.LayerChart(layer=[bars, dots])
+
+
+def _scale(study: Study, metric: Metric) -> alt.Scale:
+    """Of the values; around a single one, where Vega would label its axis with a 0 that it is not at."""
+    found = {value for trial in study["trials"] if (value := metric.of(trial)) is not None}
+    if len(found) > 1 or study["sampling_error"]:
+        return alt.Scale(zero=False)
+    (value,) = found
+    return alt.Scale(domain=[value - abs(value) / 2, value + abs(value) / 2] if value else [-1, 1])

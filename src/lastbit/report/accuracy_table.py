@@ -95,6 +95,6 @@ def _title(study: Study, metric: Metric) -> str:
 def _note(std: dict[str, Any], metric: Metric) -> str:
     unit, points = (" in percent", " in percentage points") if metric.is_percentage else ("", "")
     return (
-        f"{metric.capital}{unit} at the end of training. A row has one noise, a column one seed of the {metric.order}. "
+        f"{metric.capital}{unit} at the end of training. A row has one noise, a column one {metric.seed}. "
         f"STD is the standard deviation{points} (ddof {std['ddof']}), below it its {std['interval']} interval."
     )

@@ -27,7 +27,7 @@ def gain_figure(study: Study) -> Figure:
     metric = metric_of(study)
     rows = gain_rows(gains, (spread["lower"] / spread["std"], spread["upper"] / spread["std"]))
     note = (
-        f"The gain of another recipe that n runs of each, every run with its own {metric.order}, tell from noise in 80 "
+        f"The gain of another recipe that n runs of each, every run with its own {metric.own}, tell from noise in 80 "
         "% of cases (two-sided Welch’s t test at 5 %, noncentral t). The band is the 95 % interval that comes from "
         f"knowing the spread of single runs only as {metric.spread(spread['std'])}{metric.points} "
         f"({metric.interval(spread)})."

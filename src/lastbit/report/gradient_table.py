@@ -12,6 +12,7 @@ from lastbit.report.stored import Study, roundoff_exponent
 class GradientTable:
     """The table as it is shown."""
 
+    is_known: bool  # whether any gradient error is; of a script none is
     title: str
     rows: list[tuple[str, str, str]]  # source, relative gradient error, standard deviation of the metric
     note: str
@@ -25,7 +26,8 @@ def gradient_table(study: Study) -> GradientTable:
         (f"floating point ({source_of(study).name})", _roundoff(study), _std(study, "noise")),
         ("batch selection (batch order)", error, _std(study, "seed")),
     ]
-    return GradientTable(_title(study), rows, _note(study))
+    is_known = roundoff_exponent(study) is not None or fluctuation is not None
+    return GradientTable(is_known, _title(study), rows, _note(study))
 
 
 def _title(study: Study) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from lastbit.report.numbers import MISSING, number, spread
 from lastbit.report.stored import Row, Study
 
+_OF_A_SCRIPT = "the script's "
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -26,6 +28,16 @@ class Metric:
     def capital_order(self) -> str:
         """What another seed changes, at the beginning of a sentence."""
         return self.order[:1].upper() + self.order[1:]
+
+    @property
+    def own(self) -> str:
+        """What every run may have of its own: `batch order`, or of a script `seed`."""
+        return self.order.removeprefix(_OF_A_SCRIPT)
+
+    @property
+    def seed(self) -> str:
+        """What the seeds are of: `seed of the batch order`, `seed of the script`."""
+        return "seed of the script" if self.order.startswith(_OF_A_SCRIPT) else f"seed of the {self.order}"
 
     @property
     def axis(self) -> str:
