@@ -220,6 +220,22 @@ def test_rows_of_failed_trials_are_written_even_where_no_other_is(lastbit, place
         assert row["failure"]["last_lines"][-1] == "so far"
 
 
+def test_runs_whose_weights_have_other_shapes_are_named_and_the_rest_is_told(lastbit, place):
+    (place / "grows.py").write_text(
+        "from pathlib import Path\nimport torch\n"
+        "before = Path('before'); size = 5 if before.exists() else 3; before.touch()\n"
+        "p = torch.nn.Parameter(torch.ones(size)); o = torch.optim.SGD([p], lr=0.1)\n"
+        "p.square().sum().backward(); o.step()\nprint('acc=0.5')\n"
+    )
+    words = ("--k", "1,3", "--uncontrolled", "--workers", "1", "--metric", "acc=([0-9.]+)", "--out", "study")
+    results, _ = json_of(lastbit, *words, "--", "grows.py")
+    (said,) = results["incomparable"]
+    assert said.startswith("seed 1, k=3 and k=1: tensor 'parameter 0' has shape (5,) in one network and (3,) in the")
+    assert f"The weights of 1 pair(s) of runs cannot be compared, the first {said}." in results["verdict"]
+    assert [row["acc"] for row in results["trials"]] == [0.5, 0.5]
+    assert results["rel_l1"] == []
+
+
 def test_a_script_that_does_not_repeat_itself_fails_the_controls(lastbit, place):
     (place / "unseeded.py").write_text(
         "import torch\np = torch.nn.Parameter(torch.rand(4))\no = torch.optim.SGD([p], lr=0.1)\n"

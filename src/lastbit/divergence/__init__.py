@@ -3,6 +3,7 @@
 from lastbit.divergence.activation_sides import activation_sides, differing_sides
 from lastbit.divergence.attribution import leapt_most
 from lastbit.divergence.churn import churn
+from lastbit.divergence.comparable import check_shapes
 from lastbit.divergence.cosine import Cosine, cosine
 from lastbit.divergence.growth import Growth, Saturation, Segment, growth
 from lastbit.divergence.horizon import horizon
@@ -29,6 +30,7 @@ __all__ = [
     "Twins",
     "UlpHistogram",
     "activation_sides",
+    "check_shapes",
     "churn",
     "cosine",
     "differing_sides",

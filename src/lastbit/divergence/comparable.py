@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+Shape = tuple[int, ...]
+
 
 def check_comparable(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> None:
     """Check that two sets of weights have the same names and shapes and hold a weight.
@@ -11,13 +13,19 @@ def check_comparable(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]
     Raises:
         ValueError: they do not; the message names the first difference.
     """
-    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    check_shapes(*({name: tuple(tensor.shape) for name, tensor in each.items()} for each in (weights, others)))
+
+
+def check_shapes(shapes: Mapping[str, Shape], others: Mapping[str, Shape]) -> None:
+    """The same of the shapes alone, by the tensors' names.
+
+    Raises:
+        ValueError: they do not; the message names the first difference.
+    """
     for name in sorted(shapes.keys() ^ others.keys()):
         raise ValueError(f"weights that differ in their tensors cannot be compared: {name!r} is only in one of them")
-    for name, tensor in others.items():
-        if tuple(tensor.shape) != shapes[name]:
-            raise ValueError(
-                f"tensor {name!r} has shape {shapes[name]} in one network and {tuple(tensor.shape)} in the other"
-            )
-    if not any(tensor.numel() for tensor in weights.values()):
+    for name, shape in others.items():
+        if shape != shapes[name]:
+            raise ValueError(f"tensor {name!r} has shape {shapes[name]} in one network and {shape} in the other")
+    if not any(0 not in shape for shape in shapes.values()):
         raise ValueError("there is no weight to compare: every tensor is empty")

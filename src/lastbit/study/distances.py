@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, median
 
-from lastbit.divergence import RelL1, churn, rel_l1
+from lastbit.divergence import RelL1, check_shapes, churn, rel_l1
 from lastbit.study.grid import Grid
 
 
@@ -29,14 +29,42 @@ class Churn:
 
 
 def weight_distances(grid: Grid) -> list[Distance]:
-    """RelL1 to the first noise of the same seed, for every other noise, at each step whose weights both kept."""
+    """RelL1 to the first noise of the same seed, for every other noise, at each step whose weights both kept.
+
+    Pairs of which `incomparable` speaks are left out.
+    """
     return [
         Distance(i, j, step, rel_l1(trial.weights(step), grid.stored[0, j].weights(step)))
         for (i, j), trial in sorted(grid.stored.items())
-        if i > 0 and (0, j) in grid.stored
-        for step in trial.weight_steps()
-        if step in grid.stored[0, j].weight_steps()
+        if i > 0 and (0, j) in grid.stored and _complaint(grid, (i, j)) is None
+        for step in _common_steps(grid, (i, j))
     ]
+
+
+def incomparable(grid: Grid) -> list[str]:
+    """The trials whose weights have other names or shapes than those of their seed's first noise, and in what."""
+    places = [(i, j) for i, j in sorted(grid.stored) if i > 0 and (0, j) in grid.stored]
+    return [
+        f"seed {grid.seeds[j]}, {grid.noises[i].label} and {grid.noises[0].label}: {complaint}"
+        for i, j in places
+        if (complaint := _complaint(grid, (i, j))) is not None
+    ]
+
+
+def _common_steps(grid: Grid, place: tuple[int, int]) -> list[int]:
+    other = set(grid.stored[0, place[1]].weight_steps())
+    return [step for step in grid.stored[place].weight_steps() if step in other]
+
+
+def _complaint(grid: Grid, place: tuple[int, int]) -> str | None:
+    """Why a trial's weights cannot be compared with those of the first noise; None where they can, or are not there."""
+    trial, other = grid.stored[place], grid.stored[0, place[1]]
+    try:
+        for step in _common_steps(grid, place):
+            check_shapes(trial.weight_shapes(step), other.weight_shapes(step))
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def layer_medians(distances: list[Distance]) -> dict[tuple[str, int], float]:
@@ -76,5 +104,5 @@ def _shares(grid: Grid, pairs: list[tuple[_Place, _Place]]) -> Iterator[float]:
     labels = {place: trial.predictions() for place, trial in grid.stored.items()}
     for one, other in pairs:
         first, second = labels.get(one), labels.get(other)
-        if first is not None and second is not None:
+        if first is not None and second is not None and first.shape == second.shape and first.numel():
             yield 100 * churn(first, second)

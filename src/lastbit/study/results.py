@@ -11,7 +11,15 @@ import numpy as np
 from lastbit.noise import Noise
 from lastbit.study.controls import Controls
 from lastbit.study.correctness import correctness
-from lastbit.study.distances import Churn, Distance, layer_medians, noise_churn, seed_churn, weight_distances
+from lastbit.study.distances import (
+    Churn,
+    Distance,
+    incomparable,
+    layer_medians,
+    noise_churn,
+    seed_churn,
+    weight_distances,
+)
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
 from lastbit.study.growths import pair_growths
@@ -55,6 +63,7 @@ class Results:
     noise_churn: Churn | None
     seed_churn: Churn | None
     distances: list[Distance]
+    incomparable: list[str]  # pairs of trials that have no distance since their weights have other shapes, and why
     gradient_fluctuation: float | None  # median over epochs and unperturbed trials (paper, footnote 5)
     fingerprints: list[Fingerprint]  # the different kinds of arithmetic, one is as it should be
 
@@ -79,6 +88,7 @@ class Results:
                 largest_distance=max(finite, default=None),
                 diverged=sum(trial.diverged_at is not None for trial in self.grid.stored.values()),
                 failed=len(self.grid.failed),
+                incomparable=tuple(self.incomparable),
                 kinds_of_arithmetic=len(self.fingerprints),
                 metric=self.metric.label,
                 unit=" points" if self.metric.is_percentage else "",
@@ -107,6 +117,7 @@ class Results:
             "noise_floor": None if self.noise is None else least_difference(self.noise),
             "least_detectable_gain": None if self.seed is None else between_recipes(self.seed).least_gains(),
             "churn": {"unit": "percent", "noise": _plain(self.noise_churn), "seed": _plain(self.seed_churn)},
+            "incomparable": self.incomparable,
             "rel_l1": list(_distance_rows(self.grid, self.distances)),
             "rel_l1_layers": _layer_rows(self.distances),
             "growth": list(_growth_rows(self.grid, self.distances)),
@@ -176,6 +187,7 @@ def collect(
         noise_churn=noise_churn(grid),
         seed_churn=seed_churn(grid),
         distances=weight_distances(grid),
+        incomparable=incomparable(grid),
         gradient_fluctuation=_gradient_fluctuation(grid),
         fingerprints=_distinct([trial.fingerprint for trial in grid.stored.values()]),
     )

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -54,6 +55,11 @@ class StoredTrial:
     def weights(self, step: int) -> dict[str, Tensor]:
         """Weights after `step` updates, by name."""
         return load_file(self.directory / "weights" / f"{step:09d}.safetensors")
+
+    def weight_shapes(self, step: int) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights after `step` updates, by name, without reading the weights."""
+        with safe_open(self.directory / "weights" / f"{step:09d}.safetensors", "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
     def weight_steps(self) -> list[int]:
         """Steps whose weights were kept, ascending."""

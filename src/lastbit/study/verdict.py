@@ -23,6 +23,7 @@ class Evidence:
     unit: str = " points"  # that follows a number of it
     decimals: int = 2  # of such a number
     seed_decides: str = "batch order"
+    incomparable: tuple[str, ...] = ()  # pairs of runs whose weights have other shapes, and in what
     measured: bool = True  # whether any run has a value of the metric
 
     def number(self, value: float) -> str:
@@ -36,7 +37,7 @@ def verdict(evidence: Evidence) -> str:
     Doubts come first: controls that failed or were not run, trials on different arithmetic. Those that diverged
     or failed are counted.
     """
-    return "".join((_doubt(evidence), _finding(evidence), _left_out(evidence)))
+    return "".join((_doubt(evidence), _finding(evidence), _left_out(evidence), _incomparable(evidence)))
 
 
 def _doubt(evidence: Evidence) -> str:
@@ -114,6 +115,13 @@ def _capitalised(words: str) -> str:
 def _scientific(value: float) -> str:
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"
+
+
+def _incomparable(evidence: Evidence) -> str:
+    if not evidence.incomparable:
+        return ""
+    pairs = len(evidence.incomparable)
+    return f" The weights of {pairs} pair(s) of runs cannot be compared, the first {evidence.incomparable[0]}."
 
 
 def _left_out(evidence: Evidence) -> str:
