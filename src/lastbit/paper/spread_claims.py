@@ -87,7 +87,7 @@ def is_published_std(result: Result, study: Study, source: str, *, published: fl
     interval = None if found is None else [found["lower"], found["upper"]]
     full = result["scale"] == "paper"
     return claim(
-        f"{_of(what)}The STD over {'k' if source == 'noise' else 'seeds'} is {published:g} points",
+        f"{_of(what)}The STD over {'k' if source == 'noise' else 'seeds'} is {published:.2g} points",
         published=published,
         measured=None if found is None else found["std"],
         interval=interval,
