@@ -170,3 +170,34 @@ def test_on_a_telephone_a_legend_has_no_more_columns_than_fit(browser, tmp_path)
         context.close()
     # Rows of the legend take height: at least one more on the telephone.
     assert heights[390] > heights[1280] + 10
+
+
+NOTE_ORDER = """window.order = [];
+new MutationObserver((changes) => {
+  for (const { target } of changes) {
+    const place = target.closest?.(".chart");
+    if (place?.querySelector("canvas") && !window.order.includes(place.id)) window.order.push(place.id);
+  }
+}).observe(document, { childList: true, subtree: true });"""
+
+
+# As after scrolling to the fourth item: its charts are in the middle of the window from the start.
+SCROLLED = """const placed = Element.prototype.getBoundingClientRect;
+Element.prototype.getBoundingClientRect = function () {
+  return this.id?.startsWith("figure4-") ? new DOMRect(0, innerHeight / 2, 10, 0) : placed.call(this);
+};"""
+
+
+@pytest.mark.parametrize(("script", "first"), [("", "figure1"), (SCROLLED, "figure4")], ids=["top", "scrolled"])
+def test_the_charts_that_are_looked_at_are_drawn_first(browser, tmp_path, script, first):
+    path = tmp_path / "paper.html"
+    write_paper_page([make_entry(f"figure{i}") for i in range(1, 6)], path)
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    page.add_init_script(NOTE_ORDER + script)
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-charts=drawn]", timeout=60_000)
+    order = page.evaluate("window.order")
+    assert len(order) == 5 * 2
+    assert all(id.startswith(f"{first}-") for id in order[:2])
+    context.close()

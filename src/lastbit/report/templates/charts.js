@@ -44,11 +44,24 @@
     }
   }
 
+  // The place nearest to what is being looked at, the upper of two: a long page takes seconds to draw.
+  function nearest(ids) {
+    const middle = (id) => {
+      const { top, bottom } = document.getElementById(id).getBoundingClientRect();
+      return Math.abs((top + bottom - innerHeight) / 2);
+    };
+    const distances = [...ids].map((id) => [middle(id), id]);
+    return distances.reduce((best, each) => (each[0] < best[0] ? each : best))[1];
+  }
+
   async function drawAll() {
     drawn.forEach((chart) => chart.finalize());
     drawn = [];
-    for (const [id, spec] of Object.entries(specs)) {
-      drawn.push(await draw(id, spec));
+    const waiting = new Set(Object.keys(specs));
+    while (waiting.size) {
+      const id = nearest(waiting);
+      waiting.delete(id);
+      drawn.push(await draw(id, specs[id]));
     }
     document.documentElement.dataset.charts = "drawn";
   }
