@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from lastbit.noise.batch import batch_size, taken
-from lastbit.noise.stream import stream, whole_seed
-from lastbit.noise.unperturbed import Unperturbed
+from lastbit.noise.seeded import Seeded
+from lastbit.noise.stream import stream
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Seeded):
     """The samples inside each batch change places, inputs and targets together, anew at each step.
 
     A loss that is a mean over samples, batch normalisation's statistics and all gradients are sums over the batch:
@@ -28,38 +28,13 @@ class Order:
         ValueError: the seed is no whole number from 0 to 2**63 - 1.
     """
 
-    seed: int | None
-
-    def __post_init__(self) -> None:
-        if self.seed is not None:
-            object.__setattr__(self, "seed", whole_seed(self.seed))
-
-    @property
-    def label(self) -> str:
-        """The noise in a word, for tables: `order #1`."""
-        return "given order" if self.seed is None else f"order #{self.seed}"
+    kind = "order"
+    off = "given order"
 
     @property
     def source(self) -> str:
         """What runs with this noise differ in."""
         return "summation order"
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it leaves every batch as it is."""
-        return self.seed is None
-
-    def as_json(self) -> dict[str, str | int | None]:
-        """Plain data that `noise_from_json` reads back."""
-        return {"kind": "order", "seed": self.seed}
-
-    def baseline(self) -> "Order":
-        """The noise that leaves every batch as it is."""
-        return Order(None)
-
-    def controls(self) -> "dict[str, tuple[Order, Order | Unperturbed]]":
-        """Pairs that must agree bit for bit: this noise and itself, and batches as they are with no noise at all."""
-        return {"repeat": (self, self), "null": (Order(None), Unperturbed())}
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
         """Leave the optimizer as it is: batches are what this noise acts on."""

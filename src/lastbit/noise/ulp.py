@@ -9,13 +9,13 @@ from torch import Tensor
 
 from lastbit.noise.followed import Following, nothing
 from lastbit.noise.last_place import has_neighbour, neighbour
-from lastbit.noise.stream import stream, whole_seed
-from lastbit.noise.unperturbed import Unperturbed
+from lastbit.noise.seeded import Seeded
+from lastbit.noise.stream import stream
 from lastbit.noise.weights import Groups, disturbable, real
 
 
 @dataclass(frozen=True)
-class Ulp(Following):
+class Ulp(Seeded, Following):
     """One weight of the optimizer is moved to the next floating-point number, once, right after its first update.
 
     After the update and not before it: then the disturbed run differs in one number by exactly one unit, whatever the
@@ -30,33 +30,8 @@ class Ulp(Following):
         ValueError: the seed is no whole number from 0 to 2**63 - 1.
     """
 
-    seed: int | None
-
-    def __post_init__(self) -> None:
-        if self.seed is not None:
-            object.__setattr__(self, "seed", whole_seed(self.seed))
-
-    @property
-    def label(self) -> str:
-        """The noise in a word, for tables: `ulp #1`."""
-        return "no ulp" if self.seed is None else f"ulp #{self.seed}"
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it moves no weight."""
-        return self.seed is None
-
-    def as_json(self) -> dict[str, str | int | None]:
-        """Plain data that `noise_from_json` reads back."""
-        return {"kind": "ulp", "seed": self.seed}
-
-    def baseline(self) -> "Ulp":
-        """The noise that moves no weight."""
-        return Ulp(None)
-
-    def controls(self) -> "dict[str, tuple[Ulp, Ulp | Unperturbed]]":
-        """Pairs that must agree bit for bit: this noise and itself, and no weight moved with no noise at all."""
-        return {"repeat": (self, self), "null": (Ulp(None), Unperturbed())}
+    kind = "ulp"
+    off = "no ulp"
 
     def prepare(self, groups: Groups, step: int) -> Callable[[], None]:
         """Return what moves the one weight if this is the first step, and what does nothing otherwise."""
