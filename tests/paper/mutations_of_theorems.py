@@ -38,10 +38,10 @@ def second_order(result):
 MUTATIONS = {
     "theorem5.1": {
         "that autograd finds": [put("cases", 3, "autograd", 0, to=1e-3), put("cases", 0, "autograd", 0, to=None)],
-        "slope of the loss along it": [put("cases", 8, "difference of the loss", 1, to=1e-3)],
+        "slope of the loss along it": [put("cases", 8, "loss difference", 1, to=1e-3)],
         "cut to its window": [
-            put("cases", 7, "unlimited kernel, cut", 0, to=1e-3),
-            put("cases", ..., "unlimited kernel, cut", to=[]),
+            put("cases", 7, "no window", 0, to=1e-3),
+            put("cases", ..., "no window", to=[]),
         ],
     },
     "theorem5.2": {
@@ -55,10 +55,10 @@ MUTATIONS = {
         "With a smaller window it does not": [put("windows", 3, "eq. 13", 1, to=1e-14)],
     },
     "theorem5.4": {
-        "label 1, infinite window": separates(0),
-        "label 0, infinite window": separates(1),
-        "label 1, window of 5": separates(2),
-        "label 0, window of 5": separates(3),
+        "y = 1, no window": separates(0),
+        "y = 0, no window": separates(1),
+        "y = 1, W = 5": separates(2),
+        "y = 0, W = 5": separates(3),
         "Updates grow and decay": grows(),
         "needs no weight decay": [put("cases", 0, "lower", to=0.0), put("cases", 3, "lower", to=1.0)],
     },
@@ -73,7 +73,7 @@ MUTATIONS = {
     "theorem5.6": {
         "at every damping": [put("cases", 5, "runs", {"position": 0.5}, "regime", to="restrained")],
         **{
-            f"label {label}, momentum {mu}:": separates(4 * (1 - label) + place)
+            f"y = {label}, μ = {mu}:": separates(4 * (1 - label) + place)
             for label in (1, 0)
             for place, mu in enumerate(("0.98", "0.9", "0.6", "0.33"))
         },

@@ -15,6 +15,7 @@ from lastbit.pde import (
     window_error,
 )
 from lastbit.report.pde import agreement, agreement_figure
+from lastbit.report.pde.significant import significant
 
 _MEAN: dict[str, Any] = {"image": "noise", "label": 1, "beta": 1.0, "pool": "mean", "boundary": "valid"}
 # A kernel of size 1 has entries N(0, 1) / W, and responses around 1. A sum over N^2 of these saturates the sigmoid and
@@ -47,7 +48,7 @@ _INSTEAD = "instead of 256 x 256 and 32 x 32"
 _EXACT = 1e-7
 # Rounding of the loss over the step of the difference, and the step's square.
 _DIFFERENCE = 1e-5
-_TOLERANCES = {"autograd": _EXACT, "difference of the loss": _DIFFERENCE, "unlimited kernel, cut": _EXACT}
+_TOLERANCES = {"autograd": _EXACT, "loss difference": _DIFFERENCE, "no window": _EXACT}
 
 
 def run(settings: Settings, work: Work) -> dict[str, Any]:
@@ -64,19 +65,27 @@ def _case(settings: Settings, each: Settings) -> dict[str, Any]:
     kernels = [size * scale * kernel for size in settings["sizes"] for kernel in drawn]
     decay = settings["weight_decay"]
     return {
-        "name": f"{each['image']}, {net.pool}, {net.boundary}, y = {net.label}, β = {net.beta:g}",
+        "name": _name(each),
         "autograd": [autograd_error(net, kernel, decay) for kernel in kernels],
-        "difference of the loss": [difference_error(net, kernel, decay) for kernel in kernels],
-        "unlimited kernel, cut": [window_error(net, kernel) for kernel in kernels if net.boundary == "circular"],
+        "loss difference": [difference_error(net, kernel, decay) for kernel in kernels],
+        "no window": [window_error(net, kernel) for kernel in kernels if net.boundary == "circular"],
     }
+
+
+def _name(each: Settings) -> str:
+    """The image and the pooling, and what is not as in most cases."""
+    usual = {"boundary": each["boundary"], "label": f"y = {each['label']}", "beta": f"β = {each['beta']:g}"}
+    return ", ".join(
+        [each["image"], each["pool"], *(said for name, said in usual.items() if each[name] != _MEAN[name])]
+    )
 
 
 def claims(result: Result) -> list[Claim]:
     """The gradient is autograd's, and the slope of the loss; a window only cuts it."""
     return [
         _agrees(result, "autograd", "Eq. 8 is the gradient of the loss (7) that autograd finds"),
-        _agrees(result, "difference of the loss", "Its length is the slope of the loss along it, by differences"),
-        _agrees(result, "unlimited kernel, cut", "Eq. 9: a kernel of compact support descends eq. 8 cut to its window"),
+        _agrees(result, "loss difference", "Its length is the slope of the loss along it, by differences"),
+        _agrees(result, "no window", "Eq. 9: a kernel of compact support descends eq. 8 cut to its window"),
     ]
 
 
@@ -84,7 +93,7 @@ def _agrees(result: Result, kind: str, text: str) -> Claim:
     errors = [error for case in result["cases"] for error in case[kind]]
     worst = None if not errors or None in errors else max(errors)
     return claim(
-        f"{text}, to {_TOLERANCES[kind]:g}",
+        f"{text}, to {significant(_TOLERANCES[kind])}",
         published="equal",
         measured={"largest_relative_difference": worst, "kernels": len(errors)},
         interval=None if worst is None else [0.0, worst],

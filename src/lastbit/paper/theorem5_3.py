@@ -7,6 +7,7 @@ from typing import Any
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import OneLayerCNN, frequency_step, noise, random_kernel
 from lastbit.report.pde import agreement_figure
+from lastbit.report.pde.significant import significant
 
 # The paper's dense convolution with the window's DFT takes N^4 products: the image is small at each scale.
 _SETTINGS: Settings = {
@@ -69,7 +70,7 @@ def claims(result: Result) -> list[Claim]:
 def _is_exact(windows: Any, kind: str, text: str) -> Claim:
     errors = [error for each in windows for error in each[kind]]
     return claim(
-        f"{text}, to {_TOLERANCE:g} of the change",
+        f"{text}, to {significant(_TOLERANCE)} of the change",
         published="equal",
         measured=max(errors),
         interval=[0.0, max(errors)],

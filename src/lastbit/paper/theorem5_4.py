@@ -21,11 +21,11 @@ _SETTINGS: Settings = {
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Simulate on both sides of the bounds for both labels, without an effective window and with one."""
     cases = [
-        {"name": f"label {label}, {words}", "label": label, "window": window}
+        {"name": f"y = {label}, {words}", "label": label, "window": window}
         | probe(make_net(settings, label, side), settings, window=window, lr=settings["lrs"][window])
         for window, side, words in (
-            ("infinite", settings["size"], "infinite window"),
-            ("exact", settings["kernel"], f"window of {settings['kernel']}"),
+            ("infinite", settings["size"], "no window"),
+            ("exact", settings["kernel"], f"W = {settings['kernel']}"),
         )
         for label in settings["labels"]
     ]

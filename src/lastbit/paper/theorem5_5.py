@@ -17,6 +17,7 @@ from lastbit.pde import (
     semi_implicit_path,
 )
 from lastbit.report.pde import order_figure
+from lastbit.report.pde.significant import significant
 
 _SETTINGS: Settings = {
     "size": 24,
@@ -73,7 +74,7 @@ def claims(result: Result) -> list[Claim]:
     return [
         claim(
             "Eq. 16-17 are the steps of PyTorch’s SGD with Nesterov momentum, at the lr and momentum of appendix E.1, "
-            f"to {_TOLERANCE:g}",
+            f"to {significant(_TOLERANCE)}",
             published="a two-point recursion resulting in Nesterov’s scheme",
             measured=max(differences),
             interval=[0.0, max(differences)],

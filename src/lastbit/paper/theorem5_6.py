@@ -37,7 +37,7 @@ def _case(settings: Settings, label: int, damping: float) -> dict[str, Any]:
     net, scheme = make_net(settings, label, settings["kernel"]), Momentum(mu, nesterov=True)
     free = net.bounds(lr=lr, momentum=mu, nesterov=True, damping_free=True)
     return {
-        "name": f"label {label}, momentum {mu:.2g}",
+        "name": f"y = {label}, μ = {mu:.2g}",
         "label": label,
         "momentum": mu,
         "edge": scheme.edge,  # of lr z

@@ -8,6 +8,7 @@ from typing import Any
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import MultiLayerCNN, block_error, gradient_errors, noise, random_kernel, signal_change
 from lastbit.report.pde import agreement, agreement_figure, order_figure
+from lastbit.report.pde.significant import significant
 
 _SETTINGS: Settings = {
     "size": 20,
@@ -87,7 +88,7 @@ def claims(result: Result) -> list[Claim]:
     errors = [each["error"] for each in result["gradients"]]
     return [
         claim(
-            f"Eq. 23-24 are the gradients of the loss in every kernel, as autograd finds, to {_TOLERANCE:g}",
+            f"Eq. 23-24 are the gradients of the loss in every kernel, as autograd finds, to {significant(_TOLERANCE)}",
             published="equal",
             measured={"largest_relative_difference": max(errors), "networks": len(errors)},
             interval=[0.0, max(errors)],

@@ -57,7 +57,7 @@ def _chart(rows: Sequence[Mapping[str, Any]], tolerances: Mapping[str, float]) -
         .mark_point(filled=True, size=80, opacity=1)
         .encode(
             x=x,
-            y=alt.Y("case:N", sort=cases, axis=alt.Axis(title=None, labelLimit=300, grid=True)),
+            y=alt.Y("case:N", sort=cases, axis=alt.Axis(title=None, labelLimit=200, grid=True)),
             color=colour,
             shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=shapes(len(kinds))), legend=legend),
             tooltip=["case:N", "kind:N", alt.Tooltip("error:Q", format=".2e")],
