@@ -1,6 +1,10 @@
+import io
 import json
 
 import pytest
+from rich.console import Console
+
+from lastbit.cli.audit import _show_rows
 
 SOUND = """
 import torch
@@ -48,6 +52,17 @@ def test_a_difference_is_told_and_kept(lastbit, place):
     assert (difference["kind"], difference["shape"]) == ("randomness", [2, 3])
     assert (place / "record" / "a" / "output.txt").read_text() == "training\n"
     assert (place / "record" / "b" / "tensors.safetensors").is_file()
+
+
+def test_on_a_terminal_long_lines_go_on_below_their_beginning():
+    said = io.StringIO()
+    rows = [("cause", "random numbers [a, b]: " + 9 * "one after the other "), ("cure", "seed")]
+    _show_rows(rows, Console(file=said, force_terminal=True, width=80, no_color=True))
+    first, *others, last = said.getvalue().splitlines()
+    assert first.startswith("  cause      random numbers [a, b]: one")
+    assert len(others) == 3
+    assert all(line.startswith(13 * " ") and line[13] != " " and len(line) <= 80 for line in others)
+    assert last.rstrip() == "  cure       seed"
 
 
 def test_a_script_that_fails_is_shown_whole(lastbit, place):

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
@@ -111,11 +113,22 @@ def _show(target: Target, found: Audit, terminal: Console) -> None:
     else:
         counted = f"tensor operation {found.operations:,}, after {found.steps:,} optimizer steps"
         say(f"{name}: not bit-deterministic: two runs first differ at {counted}", style="bold", soft_wrap=True)
-        for label, text in _rows(difference):
-            say(f"  {label:<10} {text}", soft_wrap=True)
+        _show_rows(list(_rows(difference)), terminal)
     if found.unseen:
         names = ", ".join(f"{name} ({count:,})" for name, count in found.unseen.items())
         say(f"compared by shape alone, since their values are not plain memory: {names}", soft_wrap=True)
+
+
+def _show_rows(rows: list[tuple[str, str]], terminal: Console) -> None:
+    """On a terminal with what does not fit a line below its beginning; elsewhere each row on one line."""
+    if not terminal.is_terminal:
+        for label, text in rows:
+            terminal.print(f"  {label:<10} {text}", soft_wrap=True)
+        return
+    table = Table.grid(padding=(0, 1))
+    for label, text in rows:
+        table.add_row(f"  {label:<10}", Text(text))
+    terminal.print(table)
 
 
 def _rows(found: Difference) -> Iterator[tuple[str, str]]:

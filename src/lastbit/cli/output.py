@@ -17,7 +17,8 @@ JsonOption = Annotated[
 
 def console(json_target: str | None) -> Console:
     """Where to write for people: standard output, or standard error where that belongs to the JSON."""
-    return Console(stderr=json_target == "-", highlight=False)
+    # Brackets in names and paths are the user's, and no markup.
+    return Console(stderr=json_target == "-", highlight=False, markup=False)
 
 
 def write_json(target: str | None, content: object) -> None:
