@@ -13,8 +13,8 @@ def as_published(study):
 
     def prepare(result):
         found = grown(result[study])
-        set_spread(found, "noise", 0.16, [0.13, 0.21])
-        set_spread(found, "seed", 0.17, [0.14, 0.24])
+        set_spread(found, "noise", 0.19, [0.13, 0.23])
+        set_spread(found, "seed", 0.2, [0.14, 0.24])
         set_share(found, 0.94, [0.7, 1.0])
         found["churn"] = {"noise": {"mean": 5.0}, "seed": {"mean": 6.0}}
         found["least_detectable_gain"] = {"6": 0.5}
@@ -25,7 +25,7 @@ def as_published(study):
 
 def prepare_table1(result):
     as_published("float32")(result)
-    set_spread(grown(result["float64"]), "noise", 0.15, [0.12, 0.2])
+    set_spread(grown(result["float64"]), "noise", 0.18, [0.12, 0.22])
 
 
 def digest(k, to, trials):
@@ -62,8 +62,8 @@ MUTATIONS = {
         "Every run learns": learns("float32"),
         "moves test accuracy, at every seed": [put("float32", "std", "noise", "per_seed", "2", "std", to=0.0)],
         "about as large as over seeds": too_small("float32"),
-        "The STD over k is 0.16": [put("float32", "std", "noise", "pooled", "lower", to=0.2)],
-        "The STD over seeds is 0.17": [put("float32", "std", "seed", "pooled", "upper", to=0.16)],
+        "The STD over k is 0.19": [put("float32", "std", "noise", "pooled", "lower", to=0.2)],
+        "The STD over seeds is 0.2 ": [put("float32", "std", "seed", "pooled", "upper", to=0.16)],
         "disagree on at least half": [put("float32", "churn", "noise", "mean", to=2.9)],
         "do not show a gain": [put("float32", "least_detectable_gain", "6", to=0.2)],
         "In float32 an update": [
@@ -88,6 +88,6 @@ MUTATIONS = {
         "Every run learns": learns("study"),
         "moves test accuracy, at every seed": [put("study", "std", "noise", "per_seed", "1", "std", to=0.0)],
         "about as large as over seeds": too_small("study"),
-        "The STD over k is 0.15": [put("study", "std", "noise", "pooled", "upper", to=0.14)],
+        "The STD over k is 0.18": [put("study", "std", "noise", "pooled", "upper", to=0.14)],
     },
 }

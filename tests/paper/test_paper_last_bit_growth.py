@@ -1,4 +1,4 @@
-"""Figures 3 and 10, and ResNet-56 step by step: where the last bit grows, and where it does not."""
+"""Figures 3 and 10, and ResNet-56 step by step, as they come out; wrong results are in mutations_of_growth.py."""
 
 import math
 
@@ -31,24 +31,6 @@ def figure3():
 
 def test_what_the_paper_describes_holds(figure3):
     assert outcomes(FIGURE3, figure3) == [True] * 5
-
-
-@pytest.mark.parametrize(
-    ("change", "failing"),
-    [
-        (lambda result: result["networks"].append(network("C", [1e-8] * 6)), [0]),
-        (lambda result: result["networks"].append(network("C", [0.0] * 6)), [0]),
-        (lambda result: result["networks"].append(network("C", [1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 0.1])), [1]),
-        (lambda result: result["networks"].append(network("C", [1e-8, 1e-3, 1.0, 2.0, 2.0, 2.0])), [1]),
-        (lambda result: result["rates"][0].update(growth=60.0), [2]),
-        (lambda result: result["rates"][1].update(growth=1e6), [3]),
-        (lambda result: result["rates"][2].update(growth=1.1), [4]),
-        (lambda result: result["rates"][2].update(growth=None), [3, 4]),
-    ],
-)
-def test_a_wrong_figure_3_fails(figure3, change, failing):
-    change(figure3)
-    assert [i for i, held in enumerate(outcomes(FIGURE3, figure3)) if held is not True] == failing
 
 
 def test_a_network_that_has_not_grown_decides_nothing_at_a_reduced_scale(figure3):
@@ -99,43 +81,8 @@ def test_training_is_not_stuck(smoke):
     assert figure.title.startswith("At lr = 0.1 test accuracy goes from")
 
 
-@pytest.mark.parametrize(
-    ("change", "failing"),
-    [
-        (lambda result: result["test_accuracy"].insert(0, result["test_accuracy"][-1] - 1), [0]),
-        (lambda result: result.update(test_accuracy=[1.0, 19.0]), [1]),
-        (lambda result: result.update(train_loss=[1.0] * 9), [2]),
-    ],
-)
-def test_a_stuck_training_fails(change, failing, smoke):
-    result = smoke("figure10")
-    change(result)
-    assert [i for i, held in enumerate(outcomes(FIGURE10, result)) if not held] == failing
-
-
 def test_the_last_bit_grows_to_a_plateau(smoke):
     result = smoke("resnet56-growth")
     assert outcomes(RESNET56_GROWTH, result) == [True] * 4
     assert result["pair"]["rel_l1"][result["horizon"] - 2] <= 1e-2 < result["pair"]["rel_l1"][result["horizon"] - 1]
     assert [figure.name for figure in RESNET56_GROWTH.draw(result)] == ["step-by-step", "distance", "flips"]
-
-
-def set_rel_l1(result, values):
-    result["pair"]["rel_l1"] = values
-
-
-@pytest.mark.parametrize(
-    ("change", "failing"),
-    [
-        (lambda result: set_rel_l1(result, [1e-3, *result["pair"]["rel_l1"][1:]]), [0, 1]),
-        (lambda result: set_rel_l1(result, [0.0] * 100), [0, 1, 3]),
-        (lambda result: result.update(horizon=None), [1]),
-        (lambda result: result["pair"]["growth"].update(segments=[]), [2]),
-        (lambda result: set_rel_l1(result, [*result["pair"]["rel_l1"][:-1], 1.9]), [3]),
-        (lambda result: set_rel_l1(result, [*result["pair"]["rel_l1"][:-1], None]), [3]),
-    ],
-)
-def test_a_wrong_growth_fails(change, failing, smoke):
-    result = smoke("resnet56-growth")
-    change(result)
-    assert [i for i, held in enumerate(outcomes(RESNET56_GROWTH, result)) if not held] == failing
