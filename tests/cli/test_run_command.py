@@ -1,7 +1,9 @@
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,19 @@ def test_what_scripts_write_is_shown_as_they_write_it_and_kept(lastbit, place):
     kept = next(Path("study/trials").iterdir()) / "output"
     assert (kept / "stdout.txt").read_text() == "to output\n"
     assert (kept / "stderr.txt").read_bytes() == b"10%\r100%\n"
+
+
+def test_ctrl_c_stops_the_scripts_and_calls_none_of_them_failed(place):
+    (place / "waits.py").write_text("from pathlib import Path\nimport time\nPath('began').touch()\ntime.sleep(60)\n")
+    words = ["-m", "lastbit", "run", "--k", "1", "--uncontrolled", "--out", "study", "--", "waits.py"]
+    command = subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not Path("began").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate(timeout=30)
+    assert (command.returncode, err) == (130, "lastbit: stopped\n")
+    assert not Path("study/failed").exists()
 
 
 def test_rows_of_failed_trials_are_written_even_where_no_other_is(lastbit, place):

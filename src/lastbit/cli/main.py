@@ -27,6 +27,8 @@ app.add_typer(paper.app, name="paper")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")
 
+_INTERRUPTED = 130  # exit status of a command that Ctrl-C ended, as shells have it
+
 
 def main() -> None:
     """Run the command line: exit 0 on success, 2 on wrong input with one line that says what it is, 130 on Ctrl-C."""
@@ -35,11 +37,13 @@ def main() -> None:
     except typer.TyperException as error:
         sys.exit(_complain(error.format_message(), error.exit_code))
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(_complain("stopped", 130))
+        sys.exit(_complain("stopped", _INTERRUPTED))
     except BrokenPipeError:
         # The reader of a pipe went away, as `head` does; nothing is left to say to anybody.
         sys.stderr.close()
         sys.exit(0)
+    if code == _INTERRUPTED:  # typer has caught Ctrl-C
+        sys.exit(_complain("stopped", _INTERRUPTED))
     sys.exit(code if isinstance(code, int) else 0)
 
 

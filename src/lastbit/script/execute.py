@@ -24,6 +24,8 @@ def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str) -> 
     except UnfitError as error:
         return Outcome(trial, str(error), hopeless=True)
     except ScriptError as error:
+        if train.children.stopped:
+            return Outcome(trial, "it was stopped")  # with the study, which is no failure of the script
         kept = store.failed(trial)
         keep_output(recorder.directory, kept)
         return Outcome(trial, f"{error} (all it wrote is in {kept})\n{error.said}", exit_code=error.exit_code)

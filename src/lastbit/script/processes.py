@@ -38,6 +38,11 @@ class Children:
         finally:
             self._running.discard(process)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called: what ends now was ended."""
+        return self._stopped
+
     def stop(self) -> None:
         """Interrupt every process as Ctrl-C would, and kill those that have not ended a few seconds later."""
         with self._changing:
