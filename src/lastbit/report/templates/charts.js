@@ -2,6 +2,7 @@
   const { looks, specs } = JSON.parse(document.getElementById("chart-data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let drawn = [];
+  let turn = 0;  // counts the drawings of the whole page: a later one ends those before
 
   // Pixels of a legend's symbol with its margins, of a letter beside it, and of the axis to the left of the legend.
   const SYMBOL = 45, LETTER = 6.5, AXIS = 55;
@@ -55,6 +56,7 @@
   }
 
   async function drawAll() {
+    const mine = ++turn;
     drawn.forEach((chart) => chart.finalize());
     drawn = [];
     const waiting = new Set(Object.keys(specs));
@@ -62,6 +64,9 @@
       const id = nearest(waiting);
       waiting.delete(id);
       drawn.push(await draw(id, specs[id]));
+      // Let the page be scrolled, and its colours be changed, between two charts.
+      await new Promise((resume) => setTimeout(resume));
+      if (mine !== turn) return;
     }
     document.documentElement.dataset.charts = "drawn";
   }
