@@ -70,7 +70,8 @@ MUTATIONS = {
         ],
         "At the largest learning rate": [put("rates", 0, "growth", to=60.0)],
         "The smaller the learning rate": [put("rates", 1, "growth", to=1e6), put("rates", 2, "growth", to=None)],
-        "At the smallest learning rate": [put("rates", 2, "growth", to=1.1), put("rates", 2, "growth", to=None)],
+        "errors are not amplified": [put("rates", 2, "growth", to=8.0), put("rates", 2, "growth", to=None)],
+        "errors are attenuated": [put("rates", 2, "growth", to=1.1), put("rates", 2, "growth", to=None)],
     },
     "figure10": {
         "Test accuracy rises": [lambda result: result["test_accuracy"].insert(0, result["test_accuracy"][-1] - 1)],

@@ -30,7 +30,7 @@ def figure3():
 
 
 def test_what_the_paper_describes_holds(figure3):
-    assert outcomes(FIGURE3, figure3) == [True] * 5
+    assert outcomes(FIGURE3, figure3) == [True] * 6
 
 
 def test_a_network_that_has_not_grown_decides_nothing_at_a_reduced_scale(figure3):

@@ -23,7 +23,7 @@ SWEEPS: dict[str, Settings] = {
         "recipe": "demo",
         "changes": [*_SMALL, "data.train=640", "data.test=200"],
         "lrs": [1.6, 0.1],
-        "lr_steps": 12.8,
+        "lr_steps": 16.0,
         "points": 40,
     },
     "laptop": {"recipe": "demo", "changes": [*_SMALL], "lrs": [*_LRS], "lr_steps": 64.0, "points": 80},
