@@ -86,15 +86,18 @@ class Store:
         """Make the directory this study's, or go on with it.
 
         Raises:
-            ValueError: it holds another study, or other files; nothing is touched.
+            ValueError: it holds another study, or other files, and nothing is touched; or it cannot be written.
         """
         path = self.root / "study.json"
         if path.exists():
             self._check_same(read_json(path), study)
         elif self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise ValueError(f"{self.root} holds other files and no study: choose an empty or new directory")
-        (self.root / "trials").mkdir(parents=True, exist_ok=True)
-        write_atomically(path, (to_json(study, indent=1) + "\n").encode())
+        try:
+            (self.root / "trials").mkdir(parents=True, exist_ok=True)
+            write_atomically(path, (to_json(study, indent=1) + "\n").encode())
+        except OSError as error:
+            raise ValueError(f"{self.root}: cannot write there: {error.strerror}") from None
 
     def study(self) -> dict[str, Any]:
         """The stored description of the study.

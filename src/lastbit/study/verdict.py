@@ -76,7 +76,10 @@ def _weights_only(evidence: Evidence) -> str:
     said = f"No run has a value of {evidence.metric}."
     if evidence.largest_distance is None:
         return said
-    return f"{said} Last-bit noise moved the weights by up to RelL1 {_scientific(evidence.largest_distance)}."
+    if evidence.largest_distance == 0:
+        return f"{said} No weight of any run differs either."
+    source = _capitalised(evidence.source)
+    return f"{said} {source} moved the weights by up to RelL1 {_scientific(evidence.largest_distance)}."
 
 
 def _interval(evidence: Evidence, found: Spread) -> str:
