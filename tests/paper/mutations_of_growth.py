@@ -68,7 +68,7 @@ MUTATIONS = {
             lambda result: result["networks"].append(network("C", [1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 0.1])),
             lambda result: result["networks"].append(network("C", [1e-8, 1e-3, 1.0, 2.0, 2.0, 2.0])),
         ],
-        "At the largest learning rate": [put("rates", 0, "growth", to=60.0)],
+        "At the largest learning rate": [put("rates", 0, "growth", to=60.0), put("rates", 0, "growth", to=6.0)],
         "The smaller the learning rate": [put("rates", 1, "growth", to=1e6), put("rates", 2, "growth", to=None)],
         "errors are not amplified": [put("rates", 2, "growth", to=8.0), put("rates", 2, "growth", to=None)],
         "errors are attenuated": [put("rates", 2, "growth", to=1.1), put("rates", 2, "growth", to=None)],

@@ -33,6 +33,12 @@ def test_what_the_paper_describes_holds(figure3):
     assert outcomes(FIGURE3, figure3) == [True] * 6
 
 
+@pytest.mark.parametrize(("growth", "outcome"), [(100.0, True), (99.0, None), (7.0, False), (None, False)])
+def test_growth_that_is_neither_amplified_nor_only_added_up_decides_nothing(figure3, growth, outcome):
+    figure3["rates"][0]["growth"] = growth
+    assert outcomes(FIGURE3, figure3)[2] is outcome
+
+
 def test_a_network_that_has_not_grown_decides_nothing_at_a_reduced_scale(figure3):
     figure3["networks"].append(network("C", [1e-8] * 6))
     reduced = FIGURE3.claims(figure3 | {"scale": "laptop"})[0]

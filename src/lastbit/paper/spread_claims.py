@@ -12,6 +12,7 @@ from typing import Any
 
 from lastbit.paper.decided import above, ratio_interval, within
 from lastbit.paper.item import Claim, Result, claim
+from lastbit.report.numbers import scientific
 
 Study = Mapping[str, Any]  # results, as `study_as_json` gives them
 
@@ -160,7 +161,9 @@ def _judged(result: Result, study: Study, holds: bool | None, said: str, *, othe
     """`holds` and `reason`: a failure of a reduced training whose last bit has not grown decides nothing."""
     distance = _last_distance(study)
     if holds is not True and result["scale"] != "paper" and (distance is None or distance < _GROWN):
-        short = f"RelL1 of the weights came to {distance:.1e} only" if distance else "the weights have not parted"
+        short = (
+            f"RelL1 of the weights came to {scientific(distance)} only" if distance else "the weights have not parted"
+        )
         return {"holds": None, "reason": f"{said}So short a training does not let the last bit grow: {short}."}
     return {"holds": holds, "reason": otherwise if holds is None else said.strip()}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lastbit.report.accuracy_chart import accuracy_figure
-from lastbit.report.accuracy_table import Deviation, accuracy_table
+from lastbit.report.accuracy_table import accuracy_table
 from lastbit.report.churn_table import churn_table
 from lastbit.report.figure import Figure
 from lastbit.report.gain_chart import gain_figure
@@ -38,14 +38,14 @@ def study_drawings(study: Study, parts: Sequence[str], *, what: str = "") -> lis
 
 def _accuracies(study: Study) -> Table:
     found = accuracy_table(study)
-    rows = [[noise, *cells, _in_a_cell(std)] for noise, cells, std in found.rows]
-    last = ["STD over k", *map(_in_a_cell, found.per_seed), ""]
+    rows = [[noise, *cells, std.std] for noise, cells, std in found.rows]
+    last = ["STD over k", *(std.std for std in found.per_seed), ""]
+    note = (
+        "Test accuracy in percent at the end of training. STD is the standard deviation in points (ddof 1); of so few "
+        "runs it is known to a factor of two or so."
+    )
     columns = ["", *(f"seed {seed}" for seed in found.seeds), "STD over seeds"]
-    return Table("accuracies", found.title, found.note, columns, [*rows, last])
-
-
-def _in_a_cell(found: Deviation) -> str:
-    return found.std if found.std == MISSING else f"{found.std} ({found.interval})"
+    return Table("accuracies", found.title, note, columns, [*rows, last])
 
 
 def _churn(study: Study) -> Table:
