@@ -26,6 +26,10 @@ def test_prints_rates_draws_a_page_and_stores_what_it_prints(lastbit, tmp_path):
     (tmp_path / "g" / "growth.json").write_text('{"name": "demo", "pairs": []}')
     code, _, err = lastbit("report", tmp_path / "g")
     assert (code, err.count("\n")) == (2, 1)
+    assert "they hold no pair of runs" in err
+    (tmp_path / "g" / "growth.json").write_text('{"name": "demo"}')
+    code, _, err = lastbit("report", tmp_path / "g")
+    assert (code, err.count("\n")) == (2, 1)
     assert "growth.json does not hold what it should" in err
 
 

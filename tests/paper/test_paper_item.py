@@ -60,7 +60,7 @@ def test_every_figure_of_every_item_is_written(tmp_path, smoke):
         figures = [drawing for drawing in item(name).draw(smoke(name)) if isinstance(drawing, Figure)]
         written = write_figures(figures[:1], tmp_path / name)
         assert [path.suffix for path in written] == [".png", ".svg"] * min(1, len(figures))
-        assert all(path.stat().st_size > 10_000 for path in written)
+        assert all(path.stat().st_size > 5_000 for path in written)
 
 
 def test_an_unknown_scale_is_refused():

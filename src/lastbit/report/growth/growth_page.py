@@ -21,7 +21,12 @@ def write_growth_page(content: Mapping[str, Any], path: Path) -> None:
     Args:
         content: as `growth.json` holds it: `name`, `settings`, `seed`, `pairs`, `verdict`.
         path: of the page; it is replaced in one step, and its directory made where it is missing.
+
+    Raises:
+        ValueError: it holds no pair.
     """
+    if not content["pairs"]:
+        raise ValueError("these are not the results of growth: they hold no pair of runs")
     stored = json.loads(to_json(dict(content)))
     write_atomically(path, render_growth(stored, libraries=javascript()).encode("utf-8", "replace"))
 
