@@ -27,6 +27,13 @@ def test_a_result_of_other_settings_or_of_another_format_is_none(results):
     assert results.load(make_item()) is None
 
 
+def test_a_result_that_lacks_what_its_item_reads_is_none(results):
+    """As one may that an earlier version stored."""
+    lacking = {name: value for name, value in MADE.result.items() if name != "powers"}
+    results.save(make_item(), Made(lacking, MADE.seconds, MADE.fingerprint))
+    assert results.load(make_item()) is None
+
+
 def test_a_damaged_result_is_named(results):
     results.save(make_item(), MADE)
     results.path(make_item()).write_text("{")

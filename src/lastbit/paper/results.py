@@ -69,7 +69,7 @@ class Results:
             )
 
     def load(self, item: Item) -> Made | None:
-        """Return an item's result; None where there is none of the same settings and format.
+        """Return an item's result; None where there is none of the same settings and format that the item can read.
 
         Raises:
             ValueError: its file is not JSON.
@@ -82,7 +82,8 @@ class Results:
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             return None
         made = Made(content["result"], content["seconds"], content["fingerprint"])
-        return made if (made.result["scale"], made.result["settings"]) == (self.scale, settings) else None
+        same = (made.result["scale"], made.result["settings"]) == (self.scale, settings)
+        return made if same and _is_readable(item, made.result) else None
 
     def save(self, item: Item, made: Made) -> None:
         """Store an item's result, and forget that it failed before."""
@@ -118,6 +119,16 @@ class Results:
     def failure_path(self, item: Item) -> Path:
         """Where the traceback of an item that failed is or would be."""
         return self.root / "failed" / f"{item.id}.txt"
+
+
+def _is_readable(item: Item, result: Result) -> bool:
+    """Whether a stored result has all that the item asks of it; one that an earlier version stored may not."""
+    try:
+        item.claims(result)
+        item.draw(result)
+    except (LookupError, TypeError, AttributeError):
+        return False
+    return True
 
 
 def _read_index(root: Path) -> Mapping[str, Any] | None:
