@@ -73,7 +73,8 @@ def run_command(
     say.print(announcement(items, pending, wanted, scale, crew(count, scheduler)), soft_wrap=True)
     failures = run_pending(pending, results, work=trainings, workers=count, scheduler=scheduler)
     with wrong_input():
-        page, claimed = write_page(results), claims_of(results)
+        claimed = claims_of(results)
+        page = write_page(results, claimed)
     content = results.as_json({item.id: claimed[item.id] for item in items if item.id in claimed})
     write_json(json, content)
     if json != "-":
@@ -92,11 +93,12 @@ def page_command(
 
     Example: `lastbit paper page results/laptop`
     """
-    from lastbit.paper.page import write_page
+    from lastbit.paper.page import claims_of, write_page
     from lastbit.paper.results import Results
 
     with wrong_input():
-        page = write_page(Results.reopen(directory))
+        results = Results.reopen(directory)
+        page = write_page(results, claims_of(results))
     write_json(json, {"page": str(page)})
     if json != "-":
         console(json).print(str(page), soft_wrap=True)

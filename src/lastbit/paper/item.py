@@ -86,6 +86,10 @@ class Item:
             raise ValueError(f"scale {name!r}: allowed are {', '.join(self.scales)}")
         return self.scales[name]
 
+    def read(self, result: Result) -> tuple[list[Claim], list[Drawing]]:
+        """What a result says: its claims and its drawings; raises whatever either of them raises."""
+        return self.claims(result), self.draw(result)
+
     def reproduce(self, scale: str = "laptop", work: Work | None = None) -> dict[str, Any]:
         """Run at a scale and return the result as plain JSON, with `item`, `scale` and `settings` beside it.
 

@@ -13,16 +13,16 @@ from lastbit.report.paper import Entry, write_paper_page
 PAGE = "paper.html"
 
 
-def write_page(results: Results) -> Path:
+def write_page(results: Results, claimed: Mapping[str, tuple[Made, list[Claim]]]) -> Path:
     """Draw the page of all stored results, and write the index anew.
+
+    Args:
+        results: where both are written.
+        claimed: what is stored there, as `claims_of` gives it.
 
     Returns:
         Where the page is.
-
-    Raises:
-        ValueError: a stored result is damaged.
     """
-    claimed = claims_of(results)
     results.write_index(claimed)
     path = results.root / PAGE
     write_paper_page(
@@ -34,7 +34,11 @@ def write_page(results: Results) -> Path:
 
 
 def claims_of(results: Results) -> dict[str, tuple[Made, list[Claim]]]:
-    """The stored results with their claims, by the item's id in the paper's order."""
+    """The stored results with their claims, by the item's id in the paper's order.
+
+    Raises:
+        ValueError: a stored result is damaged.
+    """
     stored = [(item, results.load(item)) for item in ITEMS.values()]
     return {item.id: (made, item.claims(made.result)) for item, made in stored if made is not None}
 

@@ -124,8 +124,7 @@ class Results:
 def _is_readable(item: Item, result: Result) -> bool:
     """Whether a stored result has all that the item asks of it; one that an earlier version stored may not."""
     try:
-        item.claims(result)
-        item.draw(result)
+        item.read(result)
     except (LookupError, TypeError, AttributeError):
         return False
     return True

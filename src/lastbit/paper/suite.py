@@ -12,7 +12,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from lastbit.files import read_json, to_json, write_atomically
-from lastbit.paper.item import Item, Result, Work
+from lastbit.paper.item import Item, Work
 from lastbit.paper.results import Made
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import fingerprint
@@ -65,19 +65,13 @@ def make(item: Item, scale: str, work: Work) -> Made:
         with repeatable_arithmetic(), threadpool_limits(limits=1):
             result = item.reproduce(scale, work)
             made = Made(result, before + time.perf_counter() - begun, fingerprint())
-        _check(item, result)
+        item.read(result)  # what this raises fails this item alone now, and not the page of all later
         return made
     except BaseException:
         if item.trains:  # what is stored of its trainings need not be done again, but was work
             seconds = before + time.perf_counter() - begun
             write_atomically(_spent_path(work), to_json({"seconds": seconds}).encode())
         raise
-
-
-def _check(item: Item, result: Result) -> None:
-    """Raise what claims and drawings raise now, where it fails this item alone and not the page of all."""
-    item.claims(result)
-    item.draw(result)
 
 
 def _spent(item: Item, work: Work) -> float:
