@@ -34,6 +34,27 @@ def learns(study: Study, *, published: Any, what: str = "") -> Claim:
     )
 
 
+def as_in_table1(
+    result: Result, study: Study, *, mean: float | None, over_k: float, share: float | str, what: str = ""
+) -> list[Claim]:
+    """What Tables 6 to 8 claim of a study in the manner of Table 1's left part.
+
+    Args:
+        result: of the item, for its scale.
+        study: its results.
+        mean: published test accuracy in percent.
+        over_k: published STD over k in percentage points.
+        share: that STD as a share of the one over seeds, or what the paper says of it.
+        what: was trained, where an item has several.
+    """
+    return [
+        learns(study, published=mean, what=what),
+        is_moved(result, study, published=over_k, what=what),
+        about_as_large(result, study, published=share, what=what),
+        is_published_std(result, study, "noise", published=over_k, what=what),
+    ]
+
+
 def is_moved(result: Result, study: Study, *, published: float | None, what: str = "") -> Claim:
     """That not all runs of a seed end alike.
 

@@ -7,7 +7,7 @@ from typing import Any
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work
 from lastbit.paper.published_spreads import PublishedTable
 from lastbit.paper.reduced import LAPTOP_CUTS, LAPTOP_PLAIN, LAPTOP_PLAIN_CUTS, LAPTOP_RESNET, SMOKE_CNN, SMOKE_CUTS
-from lastbit.paper.spread_claims import about_as_large, is_moved, is_published_std, learns
+from lastbit.paper.spread_claims import as_in_table1
 from lastbit.paper.trainings import complete_study, study_as_json, training
 from lastbit.report.paper import study_drawings
 
@@ -70,12 +70,7 @@ def _claims(result: Result, name: str, study: Any) -> list[Claim]:
     full, what = name == _FULL_TABLE, _trained(result, name)
     share = _TABLE.share if full else "greater or similar"
     std = _TABLE.over_k.std if full else _STD[name]
-    return [
-        learns(study, published=_TABLE.mean if full else None, what=what),
-        is_moved(result, study, published=std, what=what),
-        about_as_large(result, study, published=share, what=what),
-        is_published_std(result, study, "noise", published=std, what=what),
-    ]
+    return as_in_table1(result, study, mean=_TABLE.mean if full else None, over_k=std, share=share, what=what)
 
 
 def draw(result: Result) -> list[Drawing]:

@@ -7,7 +7,7 @@ from typing import Any
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work
 from lastbit.paper.published_spreads import PublishedTable
 from lastbit.paper.reduced import LAPTOP_CUTS, LAPTOP_RESNET, SMOKE_CNN, SMOKE_CUTS
-from lastbit.paper.spread_claims import about_as_large, is_moved, is_published_std, learns
+from lastbit.paper.spread_claims import as_in_table1
 from lastbit.paper.trainings import complete_study, study_as_json, training
 from lastbit.report.paper import study_drawings
 
@@ -31,13 +31,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 
 def claims(result: Result) -> list[Claim]:
     """As Table 1's left part."""
-    study = result["study"]
-    return [
-        learns(study, published=_TABLE.mean),
-        is_moved(result, study, published=_TABLE.over_k.std),
-        about_as_large(result, study, published=_TABLE.share),
-        is_published_std(result, study, "noise", published=_TABLE.over_k.std),
-    ]
+    return as_in_table1(result, result["study"], mean=_TABLE.mean, over_k=_TABLE.over_k.std, share=_TABLE.share)
 
 
 def draw(result: Result) -> list[Drawing]:
