@@ -203,10 +203,18 @@ def test_few_differences_of_studies_are_open_and_many_are_folded():
 
 
 def test_several_fingerprints_are_all_listed():
-    text = read(make_study(fingerprints=[{"torch": "2.12.0"}, {"torch": "2.13.0"}])).text
+    text = read(make_study(fingerprints=[{"torch": "2.12.0", "threads": 1}, {"torch": "2.13.0", "threads": 1}])).text
     assert "Kind 1 of 2" in text
-    assert "2.12.0" in text
-    assert "2.13.0" in text
+    said, _, whole = text.partition("Kind 1 of 2")
+    differences = said.partition("In this they differ:")[2]
+    assert "2.12.0" in differences
+    assert "2.13.0" in differences
+    assert "threads" not in differences
+    assert "threads" in whole
+
+
+def test_one_fingerprint_differs_in_nothing():
+    assert "In this they differ" not in read(make_study()).text
 
 
 def test_a_large_study_stays_below_three_megabytes(tmp_path):

@@ -145,7 +145,7 @@ def test_controls_pass_fail_or_are_missed_loudly():
 def test_mixed_arithmetic_is_a_doubt():
     kinds = standings(make_study(fingerprints=[FINGERPRINT, FINGERPRINT | {"torch": "2.12.0"}]))
     assert [standing.level for standing in kinds] == ["passed", "doubt"]
-    assert "2 different kinds of arithmetic" in kinds[1].text
+    assert "2 different kinds of arithmetic, which differ in torch (see the fingerprints)" in kinds[1].text
 
 
 def test_the_account_counts_the_runs():

@@ -142,9 +142,13 @@ def test_trials_of_different_arithmetic_are_never_mixed_silently(study):
     grid = study.grid()
     stored = dict(grid.stored)
     place = next(iter(stored))
-    stored[place] = type(stored[place])(**{**vars(stored[place]), "fingerprint": {"torch": "another"}})
+    stored[place] = type(stored[place])(
+        **{**vars(stored[place]), "fingerprint": stored[place].fingerprint | {"torch": "another"}}
+    )
     mixed = collect(
         type(grid)(grid.noises, grid.seeds, stored, grid.ids), name="mixed", settings={}, controls=study.controls()
     )
     assert len(mixed.fingerprints) == 2
-    assert mixed.verdict.startswith("Trials ran on 2 different kinds of arithmetic")
+    assert mixed.verdict.startswith(
+        "Trials ran on 2 different kinds of arithmetic, which differ in torch and may move "
+    )

@@ -1,7 +1,10 @@
 """What was done and whether it can be trusted, in words."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from lastbit.differing import differing_fields
 from lastbit.report.numbers import joined
 from lastbit.report.stored import Study
 
@@ -23,13 +26,16 @@ class Standing:
 
 def standings(study: Study) -> list[Standing]:
     """What the controls said, and where it is not so, that all runs share one kind of arithmetic."""
-    kinds = len(study["fingerprints"])
-    mixed = Standing(
+    kinds = study["fingerprints"]
+    return [_controls(study), _mixed(kinds)] if len(kinds) > 1 else [_controls(study)]
+
+
+def _mixed(kinds: Sequence[Mapping[str, Any]]) -> Standing:
+    return Standing(
         "doubt",
-        f"The runs come from {kinds} different kinds of arithmetic (see the fingerprints), which differ by more than "
-        "the noise.",
+        f"The runs come from {len(kinds)} different kinds of arithmetic, which differ in "
+        f"{joined(differing_fields(kinds))} (see the fingerprints) and may move results by more than the noise does.",
     )
-    return [_controls(study), mixed] if kinds > 1 else [_controls(study)]
 
 
 def what_was_done(study: Study) -> str:

@@ -60,8 +60,8 @@ def plain(value: object) -> str:
 
 
 def joined(words: Iterable[str], last: str = "and") -> str:
-    """`a, b and c`."""
-    *first, final = words
+    """`a, b and c`; empty for no word."""
+    *first, final = list(words) or [""]
     return f"{', '.join(first)} {last} {final}" if first else final
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lastbit.differing import differing_fields
 from lastbit.report.account import Standing, cuts, standings, what_was_done
 from lastbit.report.accuracy_table import AccuracyTable, accuracy_table
 from lastbit.report.churn_table import ChurnTable, churn_table
@@ -11,6 +12,7 @@ from lastbit.report.figures import study_figures
 from lastbit.report.gradient_table import GradientTable, gradient_table
 from lastbit.report.growth.growth_table import GrowthTable, growth_table
 from lastbit.report.metric import Metric, metric_of
+from lastbit.report.numbers import plain
 from lastbit.report.settings_table import facts, flat_settings
 from lastbit.report.stored import Study, distinct_names
 from lastbit.report.trials_table import TrialRow, trial_rows
@@ -37,6 +39,7 @@ class Section:
     trials: list[TrialRow]
     settings: list[tuple[str, str]]
     fingerprints: list[list[tuple[str, str]]]
+    arithmetic_differs: list[tuple[str, list[str]]]  # fields of the fingerprints, and the value in each
 
 
 def sections(studies: Sequence[Study]) -> list[Section]:
@@ -67,4 +70,8 @@ def _section(study: Study, *, name: str, anchor: str, studies: int) -> Section:
         trials=trial_rows(study),
         settings=flat_settings(study["settings"]),
         fingerprints=[flat_settings(fingerprint) for fingerprint in study["fingerprints"]],
+        arithmetic_differs=[
+            (field, [plain(value) for value in values])
+            for field, values in differing_fields(study["fingerprints"]).items()
+        ],
     )

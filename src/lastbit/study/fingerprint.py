@@ -2,70 +2,160 @@
 
 import os
 import platform
+import re
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
+from threadpoolctl import threadpool_info
+
+from lastbit.study.processor import instruction_sets, processor
 
 Fingerprint = dict[str, str | int | bool | None]
 
-# Variables that choose kernels, threads or precision.
+# Variables that choose kernels, threads, libraries or precision.
 _VARIABLES = (
-    "ATEN_CPU_CAPABILITY",
-    "CUBLAS_WORKSPACE_CONFIG",
-    "DNNL_MAX_CPU_ISA",
-    "KMP_DETERMINISTIC_REDUCTION",
-    "MKL_CBWR",
-    "MKL_ENABLE_INSTRUCTIONS",
-    "NVIDIA_TF32_OVERRIDE",
-    "ONEDNN_MAX_CPU_ISA",
-    "OPENBLAS_CORETYPE",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    *("ATEN_CPU_CAPABILITY", "MKL_*", "ONEDNN_*", "DNNL_*", "OMP_*", "GOMP_*", "KMP_*", "OPENBLAS_*", "BLIS_*"),
+    *("VECLIB_*", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "LD_PRELOAD"),
+    *("CUBLAS_*", "CUBLASLT_*", "CUDNN_*", "NVIDIA_TF32_OVERRIDE", "HIPBLASLT_*", "MIOPEN_*", "ROCBLAS_*"),
+    *("PYTORCH_TUNABLEOP_*", "PYTORCH_MPS_*", "PYTORCH_JIT*", "TORCHINDUCTOR_*", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
+    *("TORCH_BLAS_PREFER_*", "TORCH_LINALG_PREFER_*", "TORCH_CUDNN_*", "TORCH_MKLDNN_*", "TORCH_SDPA_*"),
 )
+# Those among them that only talk, or that scikit-learn sets when it is imported.
+_HARMLESS = ("*_VERBOSE*", "*_LOG*", "*DISPLAY*", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
 
 
 def fingerprint(device: str = "cpu") -> Fingerprint:
-    """Describe the arithmetic of this process: processor, instruction set, libraries, threads, device, precision modes.
+    """Describe the arithmetic of this process: processor, libraries, threads, device, precision modes, variables.
 
-    Trials of one fingerprint on one machine give the same bits; between different ones nothing is promised.
+    Trials of one fingerprint on one machine give the same bits; between different ones nothing is promised. It takes
+    a few milliseconds, so each trial has its own.
 
     Args:
         device: where the training runs, such as `cpu` or `cuda`.
     """
+    kind = torch.device(device).type
     return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
+        **_versions(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "mkl": torch.backends.mkl.is_available(),  # type: ignore[no-untyped-call]
-        "onednn": torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
-        "device": _device_name(device),
-        "cudnn": _cudnn_version(device),
-        "matmul_precision": torch.get_float32_matmul_precision(),
-        "autocast": torch.is_autocast_enabled(torch.device(device).type),
+        "processor": processor(),
+        "instruction_sets": instruction_sets(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),  # the kernels that torch chose from them
+        **_threads(),
+        **_numpy_blas(),
+        "device": torch.cuda.get_device_name(device) if kind == "cuda" else device,
+        "default_dtype": str(torch.get_default_dtype()).removeprefix("torch."),
+        "autocast": _autocast(kind),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "environment": " ".join(f"{name}={os.environ[name]}" for name in _VARIABLES if name in os.environ),
+        "flush_denormal": _flushes_denormals(),
+        **_precision("onednn_matmul", torch.backends.mkldnn, "matmul"),
+        **_precision("onednn_conv", torch.backends.mkldnn, "conv"),
+        **(_cuda() if kind == "cuda" else {}),
+        **{f"environment.{name}": os.environ[name] for name in sorted(_chosen_variables())},
     }
 
 
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+def _versions() -> Fingerprint:
+    built = torch.__config__.show()
+    onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled  # type: ignore[no-untyped-call]
+    return {
+        "lastbit": _own_version(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "blas": _search(r"BLAS_INFO=(\w+)", built),
+        "mkl": _search(r"Math Kernel Library Version (\S+)", built),
+        "onednn": _search(r"MKL-DNN v(\S+)", built) if onednn else None,
+    }
 
 
-def _cudnn_version(device: str) -> int | None:
-    if torch.device(device).type != "cuda":
-        return None
-    version: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-    return version
+def _own_version() -> str | None:
+    try:
+        return version("lastbit")
+    except PackageNotFoundError:
+        return None  # used from a folder of sources
 
 
-def _device_name(device: str) -> str:
-    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else device
+def _threads() -> Fingerprint:
+    """Of one operation, of operations side by side, and as OpenMP and MKL have them."""
+    said = torch.__config__.parallel_info()
+    omp, mkl = (_search(rf"{name}_get_max_threads\(\) : (\d+)", said) for name in ("omp", "mkl"))
+    return {
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "omp_threads": None if omp is None else int(omp),
+        "mkl_threads": None if mkl is None else int(mkl),
+    }
+
+
+def _numpy_blas() -> Fingerprint:
+    """The BLAS that numpy brought, its kernels and threads; torch's own is linked into it and is named above."""
+    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    # scipy brings another one along, which is there or not with what happens to have been imported.
+    own = [library for library in found if any("numpy" in part for part in Path(library["filepath"]).parts)]
+    library: dict[str, Any] = next(iter(own or found), {})
+    words = (library.get(part) for part in ("internal_api", "version", "architecture"))
+    return {
+        "numpy_blas": " ".join(str(word) for word in words if word) or None,
+        "numpy_blas_threads": library.get("num_threads"),
+    }
+
+
+def _autocast(kind: str) -> str | bool:
+    """False, or the number format."""
+    if not torch.is_autocast_enabled(kind):
+        return False
+    return str(torch.get_autocast_dtype(kind)).removeprefix("torch.")
+
+
+def _flushes_denormals() -> bool:
+    """Whether this thread's processor turns numbers below the normal range into 0, found by making one."""
+    return sys.float_info.min / 2 == 0
+
+
+def _cuda() -> Fingerprint:
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": cudnn.version() if cudnn.enabled else None,  # type: ignore[no-untyped-call]
+        "cudnn_benchmark": cudnn.benchmark,
+        "cudnn_deterministic": cudnn.deterministic,
+        **_precision("cuda_matmul", torch.backends.cuda, "matmul"),
+        **_precision("cudnn_conv", cudnn, "conv"),
+        **_precision("cudnn_rnn", cudnn, "rnn"),
+        "fp16_reduced_sums": matmul.allow_fp16_reduced_precision_reduction,
+        "bf16_reduced_sums": matmul.allow_bf16_reduced_precision_reduction,
+        "cuda_blas": str(torch.backends.cuda.preferred_blas_library()).rpartition(".")[2].lower(),
+    }
+
+
+def _precision(name: str, backend: Any, operation: str) -> Fingerprint:
+    """In what float32 is multiplied: `ieee` (as stored, also where nothing was said), `tf32` or `bf16`.
+
+    Torch before 2.9 knows TF32 alone, as a flag. Later ones raise when the flag is read after a precision was set.
+    """
+    settings: Any = getattr(backend, operation, None)
+    if hasattr(settings, "fp32_precision"):
+        return {f"{name}_precision": str(settings.fp32_precision).replace("none", "ieee")}
+    flag = getattr(settings, "allow_tf32", None) if operation == "matmul" else getattr(backend, "allow_tf32", None)
+    return {f"{name}_precision": None if flag is None else ("tf32" if flag else "ieee")}
+
+
+def _chosen_variables() -> Iterator[str]:
+    for name in os.environ:
+        if _matches(name, _VARIABLES) and not _matches(name, _HARMLESS):
+            yield name
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _search(pattern: str, text: str) -> str | None:
+    found = re.search(pattern, text)
+    return found.group(1) if found else None

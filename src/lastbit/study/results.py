@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lastbit.differing import differing_fields
 from lastbit.noise import Noise
 from lastbit.study.controls import Controls
 from lastbit.study.correctness import correctness
@@ -90,6 +91,7 @@ class Results:
                 failed=len(self.grid.failed),
                 incomparable=tuple(self.incomparable),
                 kinds_of_arithmetic=len(self.fingerprints),
+                arithmetic_differs_in=tuple(differing_fields(self.fingerprints)),
                 metric=self.metric.label,
                 unit=" points" if self.metric.is_percentage else "",
                 decimals=self.metric.decimals(values),

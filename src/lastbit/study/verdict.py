@@ -19,6 +19,7 @@ class Evidence:
     diverged: int  # runs
     failed: int  # runs
     kinds_of_arithmetic: int  # different fingerprints; one is as it should be
+    arithmetic_differs_in: tuple[str, ...] = ()  # fields of the fingerprints
     metric: str = "test accuracy"  # for people
     unit: str = " points"  # that follows a number of it
     decimals: int = 2  # of such a number
@@ -49,11 +50,11 @@ def _doubt(evidence: Evidence) -> str:
 
 
 def _mixed(evidence: Evidence) -> str:
-    kinds = evidence.kinds_of_arithmetic
+    if evidence.kinds_of_arithmetic < 2:
+        return ""
     return (
-        f"Trials ran on {kinds} different kinds of arithmetic, which differ by more than the noise. "
-        if kinds > 1
-        else ""
+        f"Trials ran on {evidence.kinds_of_arithmetic} different kinds of arithmetic, which differ in "
+        f"{', '.join(evidence.arithmetic_differs_in)} and may move results by more than the noise does. "
     )
 
 

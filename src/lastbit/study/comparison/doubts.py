@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from lastbit.differing import differing_fields
 from lastbit.files import to_json
 from lastbit.study.comparison.side import Origin, Side
 from lastbit.study.correctness import correctness
@@ -67,8 +68,7 @@ def _controls(name: str, study: Origin) -> Iterator[str]:
 
 def _arithmetic(a: Side, b: Side) -> Iterator[str]:
     found = [print_ for side in (a, b) if side.study is not None for print_ in side.study.fingerprints]
-    differ = sorted({key for other in found[1:] for key in other | found[0] if other.get(key) != found[0].get(key)})
-    if differ:
+    if differ := sorted(differing_fields(found)):
         yield (
             f"The runs come from different arithmetic ({', '.join(differ)}), so part of the difference may be the "
             "machine's or the library's."
