@@ -5,10 +5,12 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+_CHECKSUM = "checksum"
 
 
 @contextmanager
@@ -63,9 +65,48 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not valid JSON ({error}): it was altered or cut short") from None
 
 
+class DamagedError(ValueError):
+    """A file is not what was written: it was altered, cut short or lost. The message names it."""
+
+
+def write_sealed(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
+    """Write a JSON object with a checksum of its own, atomically.
+
+    Args:
+        path: of the file.
+        content: plain JSON without a key `checksum`, which is added: SHA-256 of the canonical JSON of all the rest.
+        indent: spaces of indentation; the checksum does not depend on them.
+    """
+    sealed = {**content, _CHECKSUM: _seal(content)}
+    write_atomically(path, (to_json(sealed, indent=indent) + "\n").encode())
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote, without the checksum.
+
+    Raises:
+        DamagedError: the file is missing, is no JSON object, or its checksum is not there or not right.
+    """
+    try:
+        content = read_json(path)
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise DamagedError(str(error)) from None
+    if not isinstance(content, dict) or _CHECKSUM not in content:
+        raise DamagedError(f"{path} has no checksum: it was altered, or made by an earlier version of lastbit")
+    if content.pop(_CHECKSUM) != _seal(content):
+        raise DamagedError(f"{path} does not match its checksum: it was altered")
+    return content
+
+
 def sha256(content: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return sha256(to_json(content).encode("utf-8", "surrogatepass"))
 
 
 def _finite(value: Any) -> Any:

@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from lastbit.cli.main import app
+from lastbit.files import read_sealed
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", 1)
 
@@ -43,7 +44,7 @@ def test_json_on_standard_output_has_the_documented_shape_and_nothing_beside(las
     assert results["churn"]["noise"]["pairs"] == 2
     assert results["churn"]["seed"]["pairs"] == 2
     assert isinstance(results["verdict"], str)
-    assert results == json.loads((study_directory / "results.json").read_text())
+    assert results == read_sealed(study_directory / "results.json")
 
 
 def test_a_second_call_runs_nothing_and_a_larger_one_only_what_is_new(lastbit, study_directory, tmp_path):

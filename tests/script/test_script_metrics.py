@@ -1,7 +1,6 @@
-import json
-
 import pytest
 
+from lastbit.files import read_sealed
 from lastbit.script.metrics import FileMetric, PatternMetric, parse_file_metric, write_found
 
 
@@ -74,7 +73,7 @@ def test_found_metrics_are_written_and_found_again(tmp_path):
     (tmp_path / "stderr.txt").touch()
     write_found([PatternMetric("acc=([0-9]+)")], tmp_path)
     write_found([PatternMetric("loss=([0-9]+)")], tmp_path)
-    assert [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()] == [{"loss": 2.0}]
+    assert read_sealed(tmp_path / "found.json") == {"rows": [{"loss": 2.0}]}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_the_id_is_a_hash_of_all_that_decides_the_outcome():
 
 def test_what_a_trial_records_is_read_back(tmp_path):
     store = Store(tmp_path)
-    store.claim({"settings": {}})
+    store.describe_study({"settings": {}})
     recorder = store.begin(TRIAL, {"torch": "2"})
     assert (recorder.seed, recorder.noise.k) == (1, 3)
     network = nn.Linear(2, 3)
@@ -58,7 +58,7 @@ def test_what_a_trial_records_is_read_back(tmp_path):
 
 def test_done_json_holds_a_checksum_of_every_other_file(tmp_path):
     store = Store(tmp_path)
-    store.claim({"settings": {}})
+    store.describe_study({"settings": {}})
     recorder = store.begin(TRIAL, fingerprint())
     recorder.log(1, test_accuracy=1.0)
     recorder.snapshot(1, {"w": torch.ones(2)})
@@ -72,7 +72,7 @@ def test_done_json_holds_a_checksum_of_every_other_file(tmp_path):
 
 def digest(tmp_path, name, weight):
     store = Store(tmp_path / name)
-    store.claim({"settings": {}})
+    store.describe_study({"settings": {}})
     recorder = store.begin(TRIAL, {"torch": name})
     recorder.snapshot(1, {"w": torch.tensor([weight])})
     store.finish(TRIAL, recorder)
@@ -86,11 +86,13 @@ def test_the_digest_sees_one_bit_of_a_weight_and_not_the_fingerprint(tmp_path):
 
 def test_an_interrupted_attempt_leaves_nothing_behind(tmp_path):
     store = Store(tmp_path)
-    store.claim({"settings": {}})
-    store.begin(TRIAL, {}).log(1, test_accuracy=1.0)
+    store.describe_study({"settings": {}})
+    interrupted = store.begin(TRIAL, {})
+    interrupted.log(1, test_accuracy=1.0)
+    interrupted.snapshot(1, {"w": torch.ones(2)})
     assert not store.has(TRIAL)
     store.finish(TRIAL, store.begin(TRIAL, {}))
-    assert store.load(TRIAL).metrics == []
+    assert (store.load(TRIAL).metrics, store.load(TRIAL).weight_steps()) == ([], [])
 
 
 def test_a_metric_is_a_number(tmp_path):
@@ -116,7 +118,7 @@ def test_repeatable_arithmetic_is_put_back():
 
 def test_each_prediction_has_one_true_label(tmp_path):
     store = Store(tmp_path)
-    store.claim({"settings": {}})
+    store.describe_study({"settings": {}})
     recorder = store.begin(TRIAL, {})
     with pytest.raises(ValueError, match=r"labels have shape \(3,\) and targets \(2,\)"):
         recorder.save_predictions(torch.zeros(3), torch.zeros(2))

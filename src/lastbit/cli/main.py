@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from lastbit.cli import audit, compare, data, demo, growth, paper, pde, recipe, report, run, sharpness, study
+from lastbit.cli import audit, check, compare, data, demo, growth, paper, pde, recipe, report, run, sharpness, study
 
 app = typer.Typer(
     name="lastbit",
@@ -21,6 +21,7 @@ app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
 app.command("audit")(audit.audit)
 app.command("growth")(growth.growth)
 app.command("report")(report.report)
+app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.add_typer(pde.app, name="pde")
 app.add_typer(paper.app, name="paper")

@@ -11,7 +11,7 @@ import typer
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.run_study import RESULTS
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
-from lastbit.files import read_json
+from lastbit.files import read_json, read_sealed
 
 if TYPE_CHECKING:
     from lastbit.report.figure import Figure
@@ -44,7 +44,7 @@ def _draw(directory: Path, out: Path | None, charts: Path | None) -> tuple[Path,
     found = find_results(directory)
     name = found[0].name
     page = out or directory / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
-    contents = [read_json(path) for path in found]
+    contents = [read_sealed(path) if name == RESULTS else read_json(path) for path in found]
     try:
         return page, _DRAWN[name](contents, page, charts)
     except (KeyError, TypeError, AttributeError, IndexError) as error:

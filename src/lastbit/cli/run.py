@@ -23,7 +23,7 @@ from lastbit.script.processes import thread_pool
 from lastbit.script.study import choose_metric, find_again, notes_of, script_study, stored_trials
 from lastbit.script.training import DIRECTORY, ScriptTraining, last_lines
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
-from lastbit.study.store import OUTPUT
+from lastbit.study.stored_trial import OUTPUT
 
 SeedsOption = Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg.")]
 SeedArgOption = Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')]
@@ -104,7 +104,7 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
 def _run(study: Study, training: ScriptTraining, workers: int) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
     with wrong_input():
-        study.store.claim(study.description())
+        study.store.check(study.description())
         find_again(study, training)
     pool = partial(thread_pool, max(1, min(workers, len(study.pending()))), training.children)
     try:

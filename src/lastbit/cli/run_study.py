@@ -8,7 +8,7 @@ from typing import Any
 
 from lastbit.cli.progress import trial_progress
 from lastbit.cli.wrong_input import FailedError, wrong_input
-from lastbit.files import read_json, to_json, write_atomically
+from lastbit.files import DamagedError, read_sealed, write_sealed
 from lastbit.study import ControlsFailedError, Study, TrialFailedError, local_pool
 from lastbit.study.results import FORMAT
 
@@ -23,7 +23,7 @@ def run_study(study: Study, *, workers: int, title: str) -> dict[str, Any]:
         FailedError: controls or trials failed.
     """
     with wrong_input():
-        study.store.claim(study.description())
+        study.store.check(study.description())
     pending = study.pending()
     if not pending and (stored := _stored_results(study)) is not None:
         return stored
@@ -54,9 +54,14 @@ def run_trials(study: Study, *, pool: Callable[[], AbstractContextManager[Execut
 
 
 def store_results(study: Study) -> dict[str, Any]:
-    """Compute a study's results, store them beside its trials and return them as JSON."""
-    content: dict[str, Any] = study.results().as_json()
-    write_atomically(results_path(study.store.root), to_json(content).encode())
+    """Compute a study's results, store them beside its trials and return them as JSON.
+
+    Raises:
+        WrongInputError: a stored trial is damaged.
+    """
+    with wrong_input():  # a stored trial may be damaged
+        content: dict[str, Any] = study.results().as_json()
+    write_sealed(results_path(study.store.root), content)
     return content
 
 
@@ -70,7 +75,10 @@ def _stored_results(study: Study) -> dict[str, Any] | None:
     path = results_path(study.store.root)
     if not path.is_file():
         return None
-    stored: dict[str, Any] = read_json(path)
+    try:
+        stored = read_sealed(path)
+    except DamagedError:  # they are computed again
+        return None
     here = (FORMAT, [noise.label for noise in study.noises], list(study.seeds), study.controlled)
     there = (stored.get("format"), stored.get("noises"), stored.get("seeds"), stored.get("controls") is not None)
     return stored if here == there else None

@@ -5,7 +5,8 @@ from pathlib import Path
 from lastbit.script.metrics import write_found
 from lastbit.script.training import ScriptError, ScriptTraining, UnfitError, keep_output
 from lastbit.study import Outcome, Trial
-from lastbit.study.store import OUTPUT, Store
+from lastbit.study.store import Store
+from lastbit.study.stored_trial import OUTPUT
 
 
 def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str) -> Outcome:
@@ -18,6 +19,11 @@ def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str) -> 
         device: not used: the process tells the device of its weights.
     """
     store = Store(root)
+    with store.attempt(trial) as wanted:
+        return _attempt(train, trial, store) if wanted else Outcome(trial, None)
+
+
+def _attempt(train: ScriptTraining, trial: Trial, store: Store) -> Outcome:
     recorder = store.begin(trial, {})
     try:
         notes = train.train(recorder)

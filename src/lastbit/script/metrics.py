@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lastbit.files import to_json, write_atomically
+from lastbit.files import DamagedError, read_sealed, to_json, write_sealed
 
 # Columns of a trial's row in the results, which a metric of this name would overwrite.
 _TAKEN = frozenset({"id", "seed", "noise", "kind", "k", "p", "status", "diverged_at", "failure", "step"})
@@ -138,12 +138,20 @@ def parse_file_metric(text: str) -> FileMetric:
 
 
 def write_found(sources: Sequence[Source], output: Path) -> None:
-    """Find all metrics in a trial's directory of output and leave them there as `found.jsonl`."""
-    lines = [to_json(row) for source in sources for row in source.find(output)]
-    path = output / "found.jsonl"
-    content = "".join(f"{line}\n" for line in lines).encode()
-    if not path.is_file() or path.read_bytes() != content:
-        write_atomically(path, content)
+    """Find all metrics in a trial's directory of output and leave them there as `found.json`."""
+    rows = [row for source in sources for row in source.find(output)]
+    # NaN, and what else JSON lacks, is compared as it is stored.
+    content = json.loads(to_json({"rows": rows}))
+    path = output / "found.json"
+    if not path.is_file() or _stored(path) != content:
+        write_sealed(path, content)
+
+
+def _stored(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_sealed(path)
+    except DamagedError:  # it is found again
+        return None
 
 
 def _values(file: Path, key: str) -> list[object]:

@@ -11,7 +11,7 @@ from lastbit.script.sources import changed_sources
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
 from lastbit.study.metric import Metric
-from lastbit.study.store import OUTPUT
+from lastbit.study.stored_trial import OUTPUT
 
 UNKNOWN = Metric("", "any metric")
 
@@ -41,10 +41,11 @@ def find_again(study: Study, training: ScriptTraining) -> None:
 
     Raises:
         ValueError: code that a stored trial imported is not what it was.
+        DamagedError: what a stored trial wrote is not what it was.
     """
     for trial in stored_trials(study):
-        notes = notes_of(study, trial)
-        changed = changed_sources(notes.sources)
+        study.store.load(trial).verify(OUTPUT)
+        changed = changed_sources(notes_of(study, trial).sources)
         if changed:
             raise ValueError(
                 f"{changed[0]} has changed since trials in {study.store.root} ran it: old and new runs cannot be "
@@ -59,7 +60,7 @@ def choose_metric(study: Study, training: ScriptTraining) -> None:
         rows = [row for trial in stored_trials(study) for row in study.store.load(trial).metrics]
         names = [name for row in rows for name in row if name != "step"]
         study.metric = Metric(names[0], names[0]) if names else UNKNOWN
-        study.store.claim(study.description())
+        study.store.describe_study(study.description())
 
 
 def stored_trials(study: Study) -> list[Trial]:

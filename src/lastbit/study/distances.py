@@ -59,11 +59,12 @@ def _common_steps(grid: Grid, place: tuple[int, int]) -> list[int]:
 def _complaint(grid: Grid, place: tuple[int, int]) -> str | None:
     """Why a trial's weights cannot be compared with those of the first noise; None where they can, or are not there."""
     trial, other = grid.stored[place], grid.stored[0, place[1]]
-    try:
-        for step in _common_steps(grid, place):
-            check_shapes(trial.weight_shapes(step), other.weight_shapes(step))
-    except ValueError as error:
-        return str(error)
+    for step in _common_steps(grid, place):
+        shapes = trial.weight_shapes(step), other.weight_shapes(step)  # a damaged file is no matter of shapes
+        try:
+            check_shapes(*shapes)
+        except ValueError as error:
+            return str(error)
     return None
 
 

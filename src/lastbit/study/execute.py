@@ -42,12 +42,14 @@ def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str) -> Ou
         device: kind of device, for the fingerprint.
     """
     store = Store(root)
-    with repeatable_arithmetic():
+    with store.attempt(trial) as wanted, repeatable_arithmetic():
+        if not wanted:
+            return Outcome(trial, None)
         recorder = store.begin(trial, fingerprint(device))
         try:
             train(recorder)
         except Exception:
             # The trial's code is the user's: what it raises belongs to this trial alone, the others go on.
             return Outcome(trial, traceback.format_exc())
-    store.finish(trial, recorder)
+        store.finish(trial, recorder)
     return Outcome(trial, None)

@@ -11,7 +11,7 @@ import numpy as np
 from lastbit.noise import Noise
 from lastbit.study.failure import Failure
 from lastbit.study.spread import Table, spread
-from lastbit.study.store import StoredTrial
+from lastbit.study.stored_trial import StoredTrial
 
 if TYPE_CHECKING:
     import polars as pl

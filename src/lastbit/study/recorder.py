@@ -1,18 +1,27 @@
 """Writes what a trial finds into its directory while it runs."""
 
 import math
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from lastbit.files import to_json
+from lastbit.files import sha256, to_json
 from lastbit.noise import Noise
+from lastbit.study.checkpoint import DIRECTORY, Checkpoint, read_checkpoint, sync_files, write_checkpoint
 from lastbit.study.trial import Trial
 
 PREDICTIONS = "predictions.safetensors"
 METRICS = "metrics.jsonl"
+
+
+def weights_file(step: int) -> str:
+    """Where the weights after `step` updates are, below the trial's directory."""
+    return f"weights/{int(step):09d}.safetensors"
 
 
 class Recorder:
@@ -25,6 +34,8 @@ class Recorder:
         self.directory = directory
         (directory / "weights").mkdir(parents=True, exist_ok=True)
         (directory / METRICS).touch()
+        self._sums: dict[str, str] = {}  # of weights and predictions kept so far
+        self._fresh = not (directory / DIRECTORY).exists()  # whether nothing of an earlier attempt is in the way
 
     def log(self, step: int, **metrics: float) -> None:
         """Record numbers that belong to the state after `step` updates; what is not finite is stored as null.
@@ -32,6 +43,7 @@ class Recorder:
         Raises:
             TypeError: a metric that is not a number.
         """
+        self._begin()
         row = {name: _number(name, value) for name, value in metrics.items()}
         with (self.directory / METRICS).open("a", encoding="utf-8") as file:
             file.write(to_json({"step": int(step), **row}) + "\n")
@@ -39,7 +51,7 @@ class Recorder:
     def snapshot(self, step: int, weights: Mapping[str, Tensor] | nn.Module) -> None:
         """Keep the weights after `step` updates, for comparing runs: a network, or name -> tensor."""
         named = dict(weights.named_parameters()) if isinstance(weights, nn.Module) else weights
-        self._store(f"weights/{int(step):09d}.safetensors", named)
+        self._store(weights_file(step), named)
 
     def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
         """Keep the final predictions of the test set.
@@ -63,9 +75,70 @@ class Recorder:
         """Say that the loss stopped being finite at `step`; a result, not an error."""
         self.diverged_at = int(step)
 
+    def save_checkpoint(self, step: int, state: Any) -> None:
+        """Keep all that the training needs to go on from here, in place of an earlier checkpoint.
+
+        If the trial is killed, the next attempt finds it with `load_checkpoint`; a finished trial keeps none.
+
+        Args:
+            step: updates so far; all they gave must be logged and kept already.
+            state: a nest of dict, list, tuple, tensors, numbers, texts and None, such as state dictionaries.
+
+        Raises:
+            TypeError: something else is in the nest.
+        """
+        sync_files(self.directory)
+        logged = sha256((self.directory / METRICS).read_bytes())
+        extra = {"files": {**self._sums, METRICS: logged}, "logged": (self.directory / METRICS).stat().st_size}
+        write_checkpoint(self.directory / DIRECTORY, int(step), state, extra=extra)
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint of an earlier, killed attempt, to be loaded before the first update; None where there is none.
+
+        What that attempt logged and kept after it is dropped, since it will come again.
+        """
+        found = read_checkpoint(self.directory / DIRECTORY)
+        if found is None or not self._go_back(found[1]):
+            self._drop()
+            return None
+        self._fresh = True
+        return found[0]
+
+    def _go_back(self, then: Mapping[str, Any]) -> bool:
+        """Bring the files back to what they were at a checkpoint; False where they are not those any more."""
+        os.truncate(self.directory / METRICS, then["logged"])
+        for file in self._results():
+            if file.relative_to(self.directory).as_posix() not in then["files"]:
+                file.unlink()
+        self._sums = {name: sum_ for name, sum_ in then["files"].items() if name != METRICS}
+        return all(_has(self.directory / name, sum_) for name, sum_ in then["files"].items())
+
+    def _drop(self) -> None:
+        """Begin anew, without what an earlier attempt left."""
+        shutil.rmtree(self.directory / DIRECTORY, ignore_errors=True)
+        for file in self._results():
+            file.unlink()
+        os.truncate(self.directory / METRICS, 0)
+        self._sums, self._fresh = {}, True
+
+    def _results(self) -> list[Path]:
+        return [*self.directory.glob("weights/*"), *self.directory.glob(PREDICTIONS)]
+
     def _store(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        self._begin()
         plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
-        (self.directory / name).write_bytes(save(plain))
+        content = save(plain)
+        (self.directory / name).write_bytes(content)
+        self._sums[name] = sha256(content)
+
+    def _begin(self) -> None:
+        """Before the first result: a training that did not ask for its checkpoint starts from nothing."""
+        if not self._fresh:
+            self._drop()
+
+
+def _has(path: Path, checksum: str) -> bool:
+    return path.is_file() and sha256(path.read_bytes()) == checksum
 
 
 def _number(name: str, value: float) -> float:

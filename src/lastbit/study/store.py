@@ -1,79 +1,40 @@
 """A study's directory: `study.json`, and under `trials/` one directory for each finished trial, complete or absent.
 
-study.json                      settings, noises, seeds
+study.json                      sealed; settings, noises, seeds
 trials/ID/trial.json            the trial and the arithmetic it ran on
 trials/ID/metrics.jsonl         one line for each log call
 trials/ID/weights/STEP.safetensors
 trials/ID/predictions.safetensors
 trials/ID/output/               what a script wrote, and metrics found in it; no part of the digest
-trials/ID/done.json             how it ended and a checksum of every other file; written last
-running/ID                      a trial in progress; of no meaning after a crash
-failed/ID/failure.json          how a trial failed when it was last tried; beside it, what a script wrote
+trials/ID/done.json             sealed; how it ended and a checksum of every other file; written last
+running/ID                      a trial in progress, with its checkpoint; running/ID.lock is held by whoever is at it
+failed/ID/failure.json          sealed; how a trial failed when it was last tried; beside it, what a script wrote
+.lock                           held by whoever runs the study, who is named in .owner.json
+
+A sealed file is JSON with a checksum of its own (`lastbit.files.write_sealed`).
 """
 
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors.torch import load_file
-from torch import Tensor
-
-from lastbit.files import read_json, sha256, sync_directory, to_json, write_atomically
+from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed
+from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
+from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.failure import Failure
 from lastbit.study.fingerprint import Fingerprint
-from lastbit.study.recorder import METRICS, PREDICTIONS, Recorder
+from lastbit.study.lock import LOCK, OWNER, is_held, study_lock, trial_lock
+from lastbit.study.recorder import Recorder
+from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, OUTPUT, TRIAL, StoredTrial, open_trial
 from lastbit.study.trial import Trial
 
-DIVERGED, FINISHED = "diverged", "finished"
+STUDY, TRIALS, RUNNING = "study.json", "trials", "running"
 FAILED = "failed"  # of a trial that is not stored, in the results
-OUTPUT = "output"
 FAILURE = "failure.json"
-FOUND = f"{OUTPUT}/found.jsonl"  # metrics found in a script's output afterwards, one line each; may be found again
-
-
-@dataclass(frozen=True)
-class StoredTrial:
-    """A finished trial on disk."""
-
-    directory: Path
-    status: str  # `finished` or `diverged`
-    diverged_at: int | None  # step of the first loss that was not finite
-    digest: str  # hash of every metric, weight and prediction: equal digests mean bit-identical runs
-    metrics: list[dict[str, Any]]  # one for each log call, in order, and then those found in a script's output
-    fingerprint: Fingerprint
-
-    def final(self, metric: str) -> float | None:
-        """The last value logged under this name; None where there is none or it was not finite."""
-        values = [row[metric] for row in self.metrics if metric in row]
-        return values[-1] if values and self.status == FINISHED else None
-
-    def weights(self, step: int) -> dict[str, Tensor]:
-        """Weights after `step` updates, by name."""
-        return load_file(self.directory / "weights" / f"{step:09d}.safetensors")
-
-    def weight_shapes(self, step: int) -> dict[str, tuple[int, ...]]:
-        """Shapes of the weights after `step` updates, by name, without reading the weights."""
-        with safe_open(self.directory / "weights" / f"{step:09d}.safetensors", "pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-
-    def weight_steps(self) -> list[int]:
-        """Steps whose weights were kept, ascending."""
-        return sorted(int(file.stem) for file in (self.directory / "weights").glob("*.safetensors"))
-
-    def predictions(self) -> Tensor | None:
-        """Final predicted labels (examples,), or None where none were saved."""
-        path = self.directory / PREDICTIONS
-        return load_file(path)["labels"] if path.exists() else None
-
-    def targets(self) -> Tensor | None:
-        """True labels (examples,) of the predicted examples, or None where none were saved."""
-        path = self.directory / PREDICTIONS
-        return load_file(path).get("targets") if path.exists() else None
 
 
 class Store:
@@ -82,22 +43,45 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
-    def claim(self, study: Mapping[str, Any]) -> None:
-        """Make the directory this study's, or go on with it.
+    def check(self, study: Mapping[str, Any]) -> None:
+        """Check that the directory is this study's, or free for it; nothing is touched.
 
         Raises:
-            ValueError: it holds another study, or other files, and nothing is touched; or it cannot be written.
+            ValueError: it holds another study, or other files.
+            DamagedError: its `study.json` is not what was written.
         """
-        path = self.root / "study.json"
+        path = self.root / STUDY
         if path.exists():
-            self._check_same(read_json(path), study)
-        elif self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            self._check_same(read_sealed(path), study)
+        elif self.root.exists() and (not self.root.is_dir() or self._foreign()):
             raise ValueError(f"{self.root} holds other files and no study: choose an empty or new directory")
-        try:
-            (self.root / "trials").mkdir(parents=True, exist_ok=True)
-            write_atomically(path, (to_json(study, indent=1) + "\n").encode())
-        except OSError as error:
-            raise ValueError(f"{self.root}: cannot write there: {error.strerror}") from None
+
+    @contextmanager
+    def claimed(self, study: Mapping[str, Any]) -> Iterator[None]:
+        """Make the directory this study's, or go on with it, and keep every other process out while the block runs.
+
+        Raises:
+            ValueError: as `check` does; or it cannot be written.
+            InUseError: another process is at it.
+        """
+        self.check(study)
+        with ExitStack() as stack:
+            with self._writing():
+                self.root.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(study_lock(self.root))
+                self.check(study)  # once more: somebody may have been faster
+                self.describe_study(study)
+            yield
+
+    def describe_study(self, study: Mapping[str, Any]) -> None:
+        """Write down what the study is.
+
+        Raises:
+            ValueError: the directory cannot be written.
+        """
+        with self._writing():
+            (self.root / TRIALS).mkdir(parents=True, exist_ok=True)
+            write_sealed(self.root / STUDY, study, indent=1)
 
     def study(self) -> dict[str, Any]:
         """The stored description of the study.
@@ -105,52 +89,58 @@ class Store:
         Raises:
             ValueError: the directory holds no study.
         """
-        path = self.root / "study.json"
-        if not path.is_file():
-            raise ValueError(f"{self.root} is no study: it has no study.json")
-        description: dict[str, Any] = read_json(path)
-        return description
+        if not (self.root / STUDY).is_file():
+            raise ValueError(f"{self.root} is no study: it has no {STUDY}")
+        return read_sealed(self.root / STUDY)
 
     def has(self, trial: Trial) -> bool:
         """Whether the trial is finished and stored."""
-        return (self._place(trial) / "done.json").exists()
+        return (self._place(trial) / DONE).exists()
 
     def load(self, trial: Trial) -> StoredTrial:
-        """Read a finished trial; its weights only when asked for."""
-        place = self._place(trial)
-        done = read_json(place / "done.json")
-        files = [file for file in (place / METRICS, place / FOUND) if file.is_file()]
-        lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-        return StoredTrial(
-            directory=place,
-            status=done["status"],
-            diverged_at=done["diverged_at"],
-            digest=done["digest"],
-            metrics=[json.loads(line) for line in lines],
-            fingerprint=read_json(place / "trial.json")["fingerprint"],
-        )
+        """Open a finished trial; its files are read, and held against their checksums, when asked for.
+
+        Raises:
+            DamagedError: its `done.json` is not what was written.
+        """
+        return open_trial(self._place(trial))
+
+    @contextmanager
+    def attempt(self, trial: Trial) -> Iterator[bool]:
+        """Be the only one at a trial while the block runs, waiting for an orphan of a killed study if need be.
+
+        Gives whether the trial is still to be run: the orphan may have stored it, or left it complete.
+        """
+        (self.root / RUNNING).mkdir(parents=True, exist_ok=True)
+        with trial_lock(self._lock(trial)):
+            self._store_complete(trial)
+            yield not self.has(trial)
 
     def begin(self, trial: Trial, fingerprint: Fingerprint) -> Recorder:
-        """Open a fresh directory for a trial, dropping what an interrupted attempt left."""
+        """Open a trial's directory; of an interrupted attempt only what a sound checkpoint can go on from is kept.
+
+        Args:
+            trial: of which an attempt is held.
+            fingerprint: of the arithmetic it runs on; an attempt on another one is dropped.
+        """
         place = self._running(trial)
-        shutil.rmtree(place, ignore_errors=True)
+        if not _goes_on(place, _description(trial, fingerprint)):
+            shutil.rmtree(place, ignore_errors=True)
         recorder = Recorder(trial, place)
         self.describe(trial, fingerprint)
         return recorder
 
     def describe(self, trial: Trial, fingerprint: Fingerprint) -> None:
         """Write down what a trial in progress is, and the arithmetic it runs on."""
-        content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint}
-        (self._running(trial) / "trial.json").write_text(to_json(content, indent=1) + "\n", encoding="utf-8")
+        (self._running(trial) / TRIAL).write_bytes(_description(trial, fingerprint))
 
     def finish(self, trial: Trial, recorder: Recorder) -> None:
         """Checksum and sync every file of a trial, then move it among the finished ones in one rename."""
         place = self._running(trial)
-        files = {
-            str(file.relative_to(place)): _sync_and_hash(file) for file in sorted(place.rglob("*")) if file.is_file()
-        }
+        shutil.rmtree(place / CHECKPOINT, ignore_errors=True)
+        files = {file.relative_to(place).as_posix(): _sync_and_hash(file) for file in _files(place)}
         # What a script prints holds times and paths, which no two runs share.
-        results = {name: sum_ for name, sum_ in files.items() if name != "trial.json" and not name.startswith(OUTPUT)}
+        results = {name: sum_ for name, sum_ in files.items() if name != TRIAL and not name.startswith(OUTPUT)}
         done = {
             "id": trial.id,
             "status": FINISHED if recorder.diverged_at is None else DIVERGED,
@@ -158,45 +148,100 @@ class Store:
             "digest": sha256(to_json(results).encode()),
             "files": files,
         }
-        write_atomically(place / "done.json", (to_json(done, indent=1) + "\n").encode())
-        sync_directory(place / "weights")
-        place.rename(self._place(trial))
-        sync_directory(self.root / "trials")
-        shutil.rmtree(self.failed(trial), ignore_errors=True)
+        for directory in [place, *(path for path in place.rglob("*") if path.is_dir())]:
+            sync_directory(directory)
+        write_sealed(place / DONE, done, indent=1)
+        self._move(trial)
 
     def failed(self, trial: Trial) -> Path:
         """Where is kept what a trial left that failed when it was last tried."""
-        return self.root / "failed" / trial.id
+        return self.root / FAILED / trial.id
 
     def fail(self, trial: Trial, found: Failure) -> None:
         """Write down how a trial failed."""
-        self.failed(trial).mkdir(parents=True, exist_ok=True)
         content = {"id": trial.id, **trial.as_json(), "exit_code": found.exit_code, "last_lines": found.last_lines}
-        write_atomically(self.failed(trial) / FAILURE, (to_json(content, indent=1) + "\n").encode())
+        write_sealed(self.failed(trial) / FAILURE, content, indent=1)
 
     def failure(self, trial: Trial) -> Failure | None:
-        """How a trial failed when it was last tried; None for one that is stored, or was not tried."""
+        """How a trial failed when it was last tried; None for one that is stored, or was not tried.
+
+        Raises:
+            DamagedError: its `failure.json` is not what was written.
+        """
         path = self.failed(trial) / FAILURE
         if self.has(trial) or not path.is_file():
             return None
-        content = read_json(path)
+        content = read_sealed(path)
         return Failure(content["exit_code"], tuple(content["last_lines"]))
 
     def clear_running(self) -> None:
-        """Drop what interrupted trials left behind."""
-        shutil.rmtree(self.root / "running", ignore_errors=True)
+        """Drop what interrupted trials left behind, except a checkpoint, and what an orphaned worker is still at."""
+        running = self.root / RUNNING
+        for place in [path for path in running.glob("*") if path.is_dir()]:
+            if not (place / CHECKPOINT).exists() and not is_held(running / f"{place.name}.lock"):
+                shutil.rmtree(place, ignore_errors=True)
+        for lock in running.glob("*.lock"):
+            if not is_held(lock):
+                lock.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            running.rmdir()
+
+    def _store_complete(self, trial: Trial) -> None:
+        """Store what an attempt left that was killed after its last byte was written and before the rename."""
+        try:
+            open_trial(self._running(trial)).verify()
+        except DamagedError:  # by far the most often there is nothing
+            return
+        self._move(trial)
+
+    def _move(self, trial: Trial) -> None:
+        self._running(trial).rename(self._place(trial))
+        sync_directory(self.root / TRIALS)
+        shutil.rmtree(self.failed(trial), ignore_errors=True)
 
     def _place(self, trial: Trial) -> Path:
-        return self.root / "trials" / trial.id
+        return self.root / TRIALS / trial.id
 
     def _running(self, trial: Trial) -> Path:
-        return self.root / "running" / trial.id
+        return self.root / RUNNING / trial.id
+
+    def _lock(self, trial: Trial) -> Path:
+        return self.root / RUNNING / f"{trial.id}.lock"
+
+    def _foreign(self) -> bool:
+        """Whether other files are there than those of a study that was killed before it could say what it is."""
+        return any(path.name not in (LOCK, OWNER, TRIALS) for path in self.root.iterdir())
 
     def _check_same(self, there: Mapping[str, Any], study: Mapping[str, Any]) -> None:
         if json.loads(to_json(study["settings"])) != there.get("settings"):
             raise ValueError(
                 f"{self.root} holds another study ({there.get('name')}, with other settings): choose another directory"
             )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ValueError(f"{self.root}: cannot write there: {error.strerror}") from None
+
+
+def _goes_on(place: Path, description: bytes) -> bool:
+    """Whether an interrupted attempt has a sound checkpoint, of this trial and on this arithmetic."""
+    try:
+        described = (place / TRIAL).read_bytes() == description
+        return described and read_checkpoint(place / CHECKPOINT) is not None
+    except (OSError, DamagedError):
+        return False
+
+
+def _description(trial: Trial, fingerprint: Fingerprint) -> bytes:
+    content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint}
+    return (to_json(content, indent=1) + "\n").encode()
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(path for path in place.rglob("*") if path.is_file())
 
 
 def _sync_and_hash(file: Path) -> str:

@@ -22,7 +22,7 @@ from lastbit.study.trial import Trial
 if TYPE_CHECKING:
     import polars as pl
 
-FORMAT = 1
+FORMAT = 2
 
 
 class TrialFailedError(RuntimeError):
@@ -122,25 +122,31 @@ class Study:
 
         Raises:
             ValueError: the directory holds something else.
+            InUseError: another process runs this study.
+            DamagedError: a stored control is not what was written.
             ControlsFailedError: runs that must be bit-identical are not; trials not yet begun are left out.
             TrialFailedError: the training function raised or a worker died; raised after all other trials have ended.
         """
-        self.store.claim(self.description())
-        self.store.clear_running()
-        failures, controls = [], self._checked_controls()
+        with self.store.claimed(self.description()):
+            self.store.clear_running()
+            failures = list(self._failures(executor, on_trial))
+            self.store.clear_running()
+        if failures:
+            raise TrialFailedError(failures)
+
+    def _failures(self, executor: Executor | None, on_trial: Callable[[Outcome], None] | None) -> Iterator[Outcome]:
+        """Run what is not stored yet and give the trials that failed, which are written down."""
+        controls = self._checked_controls()
         for outcome in self._outcomes(executor):
             if on_trial is not None:
                 on_trial(outcome)
             if outcome.error is not None:
-                failures.append(outcome)
+                yield outcome
             if outcome.hopeless:
-                break
+                return
             if outcome.error is not None:
                 self.store.fail(outcome.trial, failure(outcome.error, outcome.exit_code))
             controls = controls or self._checked_controls()
-        self.store.clear_running()
-        if failures:
-            raise TrialFailedError(failures)
 
     def controls(self) -> Controls | None:
         """Which controls agree, once all of them are stored; None before, and for an uncontrolled study."""

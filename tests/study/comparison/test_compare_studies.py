@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 import lastbit as lb
+from lastbit.files import write_sealed
 from lastbit.study.correctness import correctness, sampling_variance
 from lastbit.study.reopen import reopen
 from lastbit.study.study import TrialFailedError
@@ -193,11 +194,10 @@ def test_an_unfinished_run_is_named(pair, tmp_path):
     assert "Not counted in begun: seed 3, k=1 (not finished); seed 3, k=3 (not finished)." in found.verdict
 
 
-def test_doubts_come_first(pair, tmp_path):
-    again = study(tmp_path / "again", Recipe("good", 0.65), seeds=(5, 6, 7, 8), controlled=False)
-    place = next((again.store.root / "trials").glob("*/trial.json"))
-    content = json.loads(place.read_text())
-    place.write_text(json.dumps(content | {"fingerprint": content["fingerprint"] | {"torch": "1.0"}}))
+def test_doubts_come_first(pair, tmp_path, monkeypatch):
+    with monkeypatch.context() as other_machine:
+        other_machine.setattr("torch.__version__", "1.0")
+        again = study(tmp_path / "again", Recipe("good", 0.65), seeds=(5, 6, 7, 8), controlled=False)
     found = lb.compare(pair[0], again)
     assert found.verdict.startswith(
         "again has no controls: other sources of noise are not ruled out. The runs come from different arithmetic "
@@ -247,8 +247,7 @@ def test_what_cannot_be_compared_is_refused_with_its_reason(pair, tmp_path):
     one = study(tmp_path / "one", Recipe("one", 0.6), seeds=(1,), noises=NOISES[:1])
     with pytest.raises(ValueError, match="one has one finished run only"):
         lb.compare(a, one)
-    (tmp_path / "odd").mkdir()
-    (tmp_path / "odd" / "study.json").write_text('{"name": "odd"}')
+    write_sealed(tmp_path / "odd" / "study.json", {"name": "odd"})
     with pytest.raises(ValueError, match="does not describe a study"):
         lb.compare(a, tmp_path / "odd")
 

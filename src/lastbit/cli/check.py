@@ -1,0 +1,67 @@
+"""`lastbit check`: is a stored study whole?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.progress import step_progress
+from lastbit.cli.wrong_input import FailedError, wrong_input
+from lastbit.study.check import Checked, check_study
+from lastbit.study.store import STUDY, TRIALS
+
+
+def check(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Of a study, or one that holds studies.")],
+    json: JsonOption = None,
+) -> None:
+    """Verify a stored study: every checksum, every trial's identity, nothing that does not belong; and say what to do.
+
+    Nothing is changed. The exit status is 1 where something is damaged or foreign: what is damaged is never used, and
+    the study's command says so too.
+
+    Example: `lastbit check runs/demo`
+    """
+    with wrong_input():
+        found = [_checked(place) for place in _studies(directory)]
+    write_json(json, [each.as_json() for each in found])
+    if json != "-":
+        for each in found:
+            _show(each, console(json))
+    bad = [str(each.directory) for each in found if not each.is_sound]
+    if bad:
+        raise FailedError(f"not sound: {', '.join(bad)}")
+
+
+def _studies(directory: Path) -> list[Path]:
+    """The directory itself, or the studies directly below it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not directory.is_dir():
+        raise ValueError(f"there is no directory {directory}")
+    below = sorted(path.parent for path in directory.glob(f"*/{STUDY}"))
+    here = any((directory / name).exists() for name in (STUDY, TRIALS))
+    return [directory] if here or not below else below
+
+
+def _checked(place: Path) -> Checked:
+    with step_progress(f"check {place}", _count(place / TRIALS)) as on_step:
+        done = iter(range(1, 2**31))
+        return check_study(place, on_trial=lambda: on_step(next(done), ""))
+
+
+def _count(directory: Path) -> int:
+    return sum(1 for _ in directory.glob("*"))
+
+
+def _show(checked: Checked, terminal: Console) -> None:
+    trials = f"{checked.trials} trial{'s' if checked.trials != 1 else ''}"
+    verdict = "sound" if checked.is_sound else "NOT sound"
+    held = f"{checked.files:,} files held against their checksums"
+    terminal.print(f"{checked.directory}: {verdict} ({trials}, {held})", soft_wrap=True)
+    for each in checked.findings:
+        terminal.print(f"  {each.kind}: {each.path}: {each.what}; {each.cure}", soft_wrap=True)

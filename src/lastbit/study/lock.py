@@ -1,0 +1,72 @@
+"""Locks that a process holds as long as it lives: of a study by whoever runs it, of a trial by the worker at it."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lastbit.files import read_json, to_json, write_atomically
+
+LOCK, OWNER = ".lock", ".owner.json"
+_POLL = 0.2  # seconds between two looks at a lock that another process holds
+
+
+class InUseError(ValueError):
+    """Another process runs the study."""
+
+
+@contextmanager
+def study_lock(root: Path) -> Iterator[None]:
+    """Hold a study's directory while the block runs; the system lets go of it when the process dies, however it does.
+
+    Raises:
+        InUseError: another process, or another study of this one, holds it.
+    """
+    lock = FileLock(root / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InUseError(
+            f"{root} is in use by another run ({_owner(root)}): wait for it, stop it, or choose another directory"
+        ) from None
+    try:
+        owner = {
+            "process": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat("T", "seconds"),
+        }
+        write_atomically(root / OWNER, to_json(owner).encode())
+        yield
+    finally:
+        (root / OWNER).unlink(missing_ok=True)
+        lock.release()
+
+
+@contextmanager
+def trial_lock(path: Path) -> Iterator[None]:
+    """Hold a trial while the block runs, once whoever else is at it has let go."""
+    with FileLock(path, poll_interval=_POLL):
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock; it may be let go, or taken, the next moment."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _owner(root: Path) -> str:
+    try:
+        owner = read_json(root / OWNER)
+        return f"process {owner['process']} on {owner['host']}, since {owner['since']}"
+    except (OSError, ValueError, KeyError, TypeError):  # it is being written, or was just removed
+        return "its process is not known"

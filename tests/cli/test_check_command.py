@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from lastbit.cli.main import app
+from lastbit.files import read_sealed
+
+TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    place = tmp_path_factory.mktemp("studies")
+    app(["study", *TINY, "--k", "1,3", "--seeds", "1", "--out", str(place / "one")], standalone_mode=False)
+    return place
+
+
+def table_trial(study):
+    """The id of a trial that the results speak of."""
+    return read_sealed(study / "results.json")["trials"][-1]["id"]
+
+
+def test_a_sound_study_and_a_damaged_one(lastbit, studies):
+    code, out, err = lastbit("check", studies / "one")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{studies / 'one'}: sound (4 trials, ")
+    victim = studies / "one" / "trials" / table_trial(studies / "one") / "metrics.jsonl"
+    victim.write_bytes(victim.read_bytes()[:-5])
+    code, out, err = lastbit("check", studies, "--json", "-")
+    assert (code, err) == (1, f"lastbit: not sound: {studies / 'one'}\n")
+    (found,) = json.loads(out)
+    assert not found["sound"]
+    assert [each["path"] for each in found["findings"]] == [victim.relative_to(studies / "one").as_posix()]
+
+
+def test_a_study_goes_on_over_damage_only_to_say_so(lastbit, studies):
+    """It follows the test that damages a trial's metrics."""
+    code, _, err = lastbit("study", *TINY, "--k", "1,3", "--seeds", "1-2", "--out", studies / "one")
+    assert code == 2
+    assert "metrics.jsonl does not match its checksum" in err
+    assert "lastbit check" in err
+
+
+def test_wrong_input(lastbit, tmp_path):
+    code, _, err = lastbit("check", tmp_path / "nowhere")
+    assert (code, err) == (2, f"lastbit: there is no directory {tmp_path / 'nowhere'}\n")
+    code, _, err = lastbit("check", tmp_path)
+    assert (code, err) == (2, f"lastbit: {tmp_path} is no study: it has no study.json\n")
