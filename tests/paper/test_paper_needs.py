@@ -7,7 +7,7 @@ from paper_examples import make_item
 
 from lastbit.paper import needs as module
 from lastbit.paper.item import Cost
-from lastbit.paper.needs import Needs, available_memory_mib, check_data, check_room, needs
+from lastbit.paper.needs import Needs, check_data, check_room, needs
 
 NOTHING = Needs(seconds=1.0, memory_mib=0, disk_mib=0, data=())
 
@@ -65,16 +65,3 @@ def test_too_little_memory_is_said_with_the_estimate(monkeypatch, tmp_path):
 def test_too_little_disk_space_is_said_with_the_estimate(tmp_path):
     with pytest.raises(ValueError, match=r"scale 'laptop' needs about 976562.5 GiB of disk space, .* are free at"):
         check_room(replace(NOTHING, disk_mib=10**9), directory=tmp_path / "not" / "yet", scale="laptop")
-
-
-def test_the_available_memory_is_what_the_system_and_the_container_leave(monkeypatch, tmp_path):
-    assert 100 < available_memory_mib() < 10**8
-    information, limit = tmp_path / "meminfo", tmp_path / "memory.max"
-    information.write_text("MemTotal:       16000000 kB\nMemAvailable:     204800 kB\n")
-    monkeypatch.setattr(module, "_MEMINFO", information)
-    monkeypatch.setattr(module, "_CGROUP_LIMIT", limit)
-    assert available_memory_mib() == 200
-    limit.write_text("max\n")
-    assert available_memory_mib() == 200
-    limit.write_text(f"{50 * 2**20}\n")
-    assert available_memory_mib() == 50

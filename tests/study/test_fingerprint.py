@@ -45,6 +45,7 @@ def test_what_else_is_imported_does_not_matter():
         ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", True),
         ("KMP_DUPLICATE_LIB_OK", False),
         ("MKL_VERBOSE", False),
+        ("TORCHINDUCTOR_CACHE_DIR", False),
         ("NVIDIA_VISIBLE_DEVICES", False),
         ("HOME", False),
     ],

@@ -4,7 +4,22 @@ import sys
 
 import typer
 
-from lastbit.cli import audit, check, compare, data, demo, growth, paper, pde, recipe, report, run, sharpness, study
+from lastbit.cli import (
+    audit,
+    check,
+    compare,
+    data,
+    demo,
+    doctor,
+    growth,
+    paper,
+    pde,
+    recipe,
+    report,
+    run,
+    sharpness,
+    study,
+)
 
 app = typer.Typer(
     name="lastbit",
@@ -23,6 +38,7 @@ app.command("growth")(growth.growth)
 app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
+app.command("doctor")(doctor.doctor)
 app.add_typer(pde.app, name="pde")
 app.add_typer(paper.app, name="paper")
 app.add_typer(recipe.app, name="recipe")

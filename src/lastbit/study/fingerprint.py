@@ -26,8 +26,8 @@ _VARIABLES = (
     *("PYTORCH_TUNABLEOP_*", "PYTORCH_MPS_*", "PYTORCH_JIT*", "TORCHINDUCTOR_*", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"),
     *("TORCH_BLAS_PREFER_*", "TORCH_LINALG_PREFER_*", "TORCH_CUDNN_*", "TORCH_MKLDNN_*", "TORCH_SDPA_*"),
 )
-# Those among them that only talk, or that scikit-learn sets when it is imported.
-_HARMLESS = ("*_VERBOSE*", "*_LOG*", "*DISPLAY*", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
+# Those among them that only talk or name folders, or that scikit-learn sets when it is imported.
+_HARMLESS = ("*_VERBOSE*", "*_LOG*", "*DISPLAY*", "*_DIR", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
 
 
 def fingerprint(device: str = "cpu") -> Fingerprint:

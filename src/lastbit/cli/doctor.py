@@ -1,0 +1,74 @@
+"""`lastbit doctor`: is this machine fit for studies?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.wrong_input import wrong_input
+from lastbit.doctor import Examination, Outcome, examine
+from lastbit.doctor.examine import steps
+from lastbit.training.device import choose_device
+
+_STYLES = {Outcome.OK: "green", Outcome.NOTE: "yellow", Outcome.FAILS: "bold red", Outcome.UNCHECKED: "dim"}
+_PIPE_WIDTH = 160  # columns where there is no terminal to fit
+
+
+def doctor(
+    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    json: JsonOption = None,
+) -> None:
+    """Show this machine's arithmetic, and check in seconds that it repeats and that studies can run here.
+
+    A small training is run five times in two fresh processes, basic operations twenty times each. Exit status 1 says
+    that a check fails.
+
+    Example: `lastbit doctor`
+    """
+    with wrong_input():
+        chosen = choose_device(device)
+        with _progress(steps(chosen)) as on_step:
+            found = examine(chosen, root=root, on_step=on_step)
+    write_json(json, found.as_json())
+    if json != "-":
+        _show(found, console(json))
+    if not found.fit:
+        raise typer.Exit(1)
+
+
+def _show(found: Examination, terminal: Console) -> None:
+    if not terminal.is_terminal:
+        terminal.width = _PIPE_WIDTH
+    arithmetic = Table("fingerprint", "value", title=f"arithmetic of a trial on {found.device}", title_justify="left")
+    for name, value in found.fingerprint.items():
+        arithmetic.add_row(name, "–" if value is None else str(value))
+    terminal.print(arithmetic)
+    checks = Table("check", title="checks", title_justify="left")
+    checks.add_column("outcome", max_width=9)
+    checks.add_column("found")
+    for check in found.checks:
+        checks.add_row(check.name, Text(check.outcome, style=_STYLES[check.outcome]), check.said)
+    terminal.print(checks)
+    failing = [check.name for check in found.checks if check.outcome is Outcome.FAILS]
+    verdict = f"This machine is not fit for studies: {', '.join(failing)}." if failing else "This machine is fit."
+    terminal.print(verdict, style="bold")
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error, on a terminal only."""
+    terminal = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as bars:
+        task = bars.add_task("examining this machine", total=total)
+        yield lambda: bars.advance(task)

@@ -1,0 +1,87 @@
+"""Operations that are known to differ from call to call, each repeated on the same numbers."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lastbit.doctor.check import Check, Outcome
+from lastbit.study.arithmetic import repeatable_arithmetic
+
+Operation = Callable[[], tuple[Tensor, ...]]
+_TIMES = 20
+
+
+def operations(device: str) -> dict[str, Operation]:
+    """The operations by name, ready to be called on fixed numbers.
+
+    Sizes are such that sums are split over threads and blocks, and that many numbers are added into one place.
+    """
+    generator = torch.Generator().manual_seed(0)
+    square, images, filters, values = (
+        torch.randn(shape, generator=generator).to(device)
+        for shape in ((384, 384), (32, 16, 16, 16), (32, 16, 3, 3), (200_000,))
+    )
+    places = torch.randint(0, 64, (200_000,), generator=generator).to(device)
+    return {
+        "matrix product": lambda: (square @ square,),
+        "convolution": lambda: (functional.conv2d(images, filters, padding=1),),
+        "convolution, backward": lambda: _gradients(images, filters),
+        "sum": lambda: (values.sum(),),
+        "scatter-add": lambda: (values.new_zeros(64).scatter_add(0, places, values),),
+    }
+
+
+def _gradients(images: Tensor, filters: Tensor) -> tuple[Tensor, ...]:
+    leaves = (images.detach().clone().requires_grad_(), filters.detach().clone().requires_grad_())
+    return torch.autograd.grad(functional.conv2d(*leaves, padding=1).square().sum(), leaves)
+
+
+def check_operations(device: str, on_check: Callable[[], None]) -> list[Check]:
+    """Repeat each operation with the arithmetic of a study, and as torch comes.
+
+    Args:
+        device: where they run.
+        on_check: called after each operation.
+    """
+    found = []
+    for name, operation in operations(device).items():
+        found.append(check_operation(name, operation))
+        on_check()
+    return found
+
+
+def check_operation(name: str, operation: Operation) -> Check:
+    """Repeat one operation, first as a study's trials compute it and then as torch comes."""
+    try:
+        with repeatable_arithmetic():
+            repeated = repeats(operation)
+    except RuntimeError as error:
+        # An operation without a deterministic kernel on this device raises.
+        return Check(name, Outcome.FAILS, f"It cannot be computed deterministically here: {str(error).splitlines()[0]}")
+    if not repeated:
+        said = f"{_TIMES} calls on the same numbers gave different bits, with torch's deterministic algorithms on."
+        return Check(name, Outcome.FAILS, f"{said} No study on this device can be trusted.")
+    if not repeats(operation):
+        return Check(
+            name,
+            Outcome.NOTE,
+            "Its bits repeat with torch's deterministic algorithms, which studies use, and differ without: call "
+            "torch.use_deterministic_algorithms(True) in scripts that are to repeat.",
+        )
+    return Check(name, Outcome.OK, f"{_TIMES} calls on the same numbers give the same bits.")
+
+
+def repeats(operation: Operation, times: int = _TIMES) -> bool:
+    """Whether an operation gives the same bits so many times in a row."""
+    first = [_bits(tensor) for tensor in operation()]
+    return all(
+        all(torch.equal(one, _bits(other)) for one, other in zip(first, operation(), strict=True))
+        for _ in range(times - 1)
+    )
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """A float32 tensor as whole numbers, which tell 0 from -0, and NaN from nothing."""
+    return tensor.contiguous().view(torch.int32)

@@ -1,0 +1,166 @@
+"""The same small training in fresh processes: which of its bits repeat, and which noise changes them."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lastbit.differing import differing_fields
+from lastbit.doctor.check import Check, Outcome
+from lastbit.files import to_json
+from lastbit.noise import Noise, Scale
+from lastbit.study.arithmetic import repeatable_arithmetic
+from lastbit.study.fingerprint import Fingerprint, fingerprint
+from lastbit.training.run import Run
+
+Train = Callable[[Run], None]  # picklable: it travels to the processes
+_SEED = 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one training came to."""
+
+    digest: str  # of every metric, weight and prediction, as they were given
+    fingerprint: Fingerprint
+
+
+class Digest:
+    """A run that keeps nothing of what it is given but a hash."""
+
+    def __init__(self, noise: Noise) -> None:
+        self.seed, self.noise = _SEED, noise
+        self._hash = hashlib.sha256()
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Take in numbers."""
+        self._hash.update(to_json([step, metrics]).encode())
+
+    def snapshot(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Take in weights."""
+        for name, tensor in weights.items():
+            self._hash.update(f"{step} {name}".encode())
+            self._take(tensor)
+
+    def save_predictions(self, labels: Tensor, targets: Tensor) -> None:
+        """Take in predictions; the true labels are the data's."""
+        self._take(labels)
+
+    def mark_diverged(self, step: int) -> None:
+        """Take in where the loss stopped being finite."""
+        self._hash.update(f"diverged {step}".encode())
+
+    def hexdigest(self) -> str:
+        """The hash of all that came in."""
+        return self._hash.hexdigest()
+
+    def _take(self, tensor: Tensor) -> None:
+        self._hash.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+
+
+def train_once(train: Train, k: int, threads: int, device: str) -> Trained:
+    """Train with the arithmetic of a study's trials, but with so many threads.
+
+    Args:
+        train: the training.
+        k: of the noise.
+        threads: of torch.
+        device: for the fingerprint.
+    """
+    run = Digest(Scale(k))
+    with repeatable_arithmetic():
+        torch.set_num_threads(threads)
+        train(run)
+        return Trained(run.hexdigest(), fingerprint(device))
+
+
+Pool = Callable[[int], AbstractContextManager[Executor]]  # given a number of processes, makes as many fresh ones
+
+
+def check_trainings(
+    train: Train, *, device: str, pool: Pool, on_check: Callable[[], None]
+) -> tuple[list[Check], Fingerprint | None]:
+    """Train five times in two fresh processes, and hold the bits against each other.
+
+    Args:
+        train: a short training.
+        device: where it runs.
+        pool: makes the processes.
+        on_check: called after each training.
+
+    Returns:
+        The checks, and the fingerprint of the first training; None where it failed.
+    """
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(pool(1)) for _ in range(2))
+        jobs = [(one, 1, 1), (other, 1, 1), (one, 2, 1), (other, 3, 1), (one, 1, 2)]
+        futures = [process.submit(train_once, train, k, threads, device) for process, k, threads in jobs]
+        ended = [_ended(future, on_check) for future in futures]
+    failures = [each for each in ended if isinstance(each, str)]
+    if failures:
+        said = f"A training of the demo failed ({failures[0]}), so nothing can be trained here."
+        return [Check("training", Outcome.FAILS, said)], None
+    trained = [each for each in ended if isinstance(each, Trained)]
+    return list(_checks(trained)), trained[0].fingerprint
+
+
+def _ended(future: Future[Trained], on_check: Callable[[], None]) -> Trained | str:
+    try:
+        return future.result()
+    except Exception as error:
+        # Whatever a training can raise on an unknown machine is what was to be found out.
+        return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    finally:
+        on_check()
+
+
+def _checks(trained: Sequence[Trained]) -> Iterator[Check]:
+    first, again, doubled, tripled, two_threads = trained
+    yield _repeats(first, again)
+    yield _check(
+        "k=2",
+        first.digest == doubled.digest,
+        "Multiplying and dividing each update by 2, which rounds nothing, changes no bit.",
+        "Multiplying and dividing each update by 2, which rounds nothing, changed bits: this arithmetic is not IEEE "
+        "754's (numbers flushed to zero, a lower precision). See flush_denormal and the precisions in the fingerprint.",
+    )
+    yield _check(
+        "k=3",
+        first.digest != tripled.digest,
+        "Multiplying and dividing each update by 3 changes bits: last-bit noise arrives in the weights.",
+        "Multiplying and dividing each update by 3 changed no bit: no last-bit noise arrives in the weights here, and "
+        "a study would find nothing.",
+    )
+    yield _threads(first.digest == two_threads.digest)
+
+
+def _repeats(first: Trained, again: Trained) -> Check:
+    if first.digest == again.digest:
+        return Check("repeat", Outcome.OK, "The same training in two fresh processes gives the same bits.")
+    differ = ", ".join(differing_fields([first.fingerprint, again.fingerprint]))
+    why = f"their fingerprints differ in {differ}" if differ else "their fingerprints agree"
+    return Check(
+        "repeat",
+        Outcome.FAILS,
+        f"The same training in two fresh processes gave different bits ({why}). Studies would stop at their "
+        "controls. `lastbit audit` on a script of yours names the first operation that differs.",
+    )
+
+
+def _threads(same: bool) -> Check:
+    if same:
+        return Check("threads", Outcome.OK, "Two threads give the bits of one, in this training; studies use one.")
+    return Check(
+        "threads",
+        Outcome.NOTE,
+        "Two threads give other bits than one, since they split a sum elsewhere. So lastbit gives each process one, "
+        "and results do not depend on the number of cores; do the same in scripts that are to repeat elsewhere.",
+    )
+
+
+def _check(name: str, holds: bool, good: str, bad: str) -> Check:
+    return Check(name, Outcome.OK if holds else Outcome.FAILS, good if holds else bad)
