@@ -123,3 +123,8 @@ def test_least_difference_is_exceeded_by_chance_one_time_in_twenty():
         one, other = generator.normal(0, 1, 2)
         exceeded.append(abs(one - other) > limit)
     assert np.mean(exceeded) == pytest.approx(0.05, abs=0.012)
+
+
+def test_equal_values_have_no_spread_whatever_their_mean_rounds_to():
+    assert spread(np.array([57.1, 57.1, 57.1])).std == 0
+    assert np.var([57.1] * 3, ddof=1) > 0

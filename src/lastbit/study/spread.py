@@ -50,7 +50,8 @@ def spread(values: Table) -> Spread | None:
     present = values[~np.isnan(values)]
     if len(present) < 2:
         return None
-    return _with_interval(float(np.var(present, ddof=1)), len(present) - 1)
+    # The mean of equal values may round to another value, and their variance is 0 all the same.
+    return _with_interval(float(np.var(present - present[0], ddof=1)), len(present) - 1)
 
 
 def noise_spread(table: Table) -> Spread | None:
