@@ -126,5 +126,5 @@ def test_least_difference_is_exceeded_by_chance_one_time_in_twenty():
 
 
 def test_equal_values_have_no_spread_whatever_their_mean_rounds_to():
-    assert spread(np.array([57.1, 57.1, 57.1])).std == 0
-    assert np.var([57.1] * 3, ddof=1) > 0
+    assert spread(np.array([0.1, 0.1, 0.1])).std == 0
+    assert np.var([0.1] * 3, ddof=1) > 0
