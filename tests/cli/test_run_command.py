@@ -209,15 +209,18 @@ def test_what_scripts_write_is_shown_as_they_write_it_and_kept(lastbit, place):
     assert (kept / "stderr.txt").read_bytes() == b"10%\r100%\n"
 
 
-def test_ctrl_c_stops_the_scripts_and_calls_none_of_them_failed(place):
+def test_ctrl_c_twice_stops_the_scripts_and_calls_none_of_them_failed(place):
     (place / "waits.py").write_text("from pathlib import Path\nimport time\nPath('began').touch()\ntime.sleep(60)\n")
     words = ["-m", "lastbit", "run", "--k", "1", "--uncontrolled", "--out", "study", "--", "waits.py"]
-    command = subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not Path("began").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    command.send_signal(signal.SIGINT)
-    _, err = command.communicate(timeout=30)
+    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True) as command:
+        deadline = time.monotonic() + 60
+        while not Path("began").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        command.send_signal(signal.SIGINT)
+        first = command.stderr.readline()
+        command.send_signal(signal.SIGINT)
+        _, err = command.communicate(timeout=30)
+    assert first == "finishing seed 1, k=1; nothing more is begun, Ctrl-C again stops now\n"
     assert (command.returncode, err) == (130, "lastbit: stopped\n")
     assert not Path("study/failed").exists()
 

@@ -88,7 +88,7 @@ def test_a_diverged_run_is_a_row(lastbit, tmp_path):
         (["study", "demo", "--k", "1,3,3"], "noise k=3 is given twice"),
         (["study", "demo", "--seeds", "6-1"], "the range 6-1 runs backwards, write 1-6"),
         (["study", "demo", "--seeds", ""], "--seeds ''"),
-        (["study", "demo", "--workers", "0"], "'--workers'"),
+        (["study", "demo", "--workers", "0"], "--workers 0: at least 1 is needed"),
         (["study", "demo", "--scale", "huge"], "demo has no scale 'huge': allowed are paper, smoke"),
         (["study", "demo", "--set", "optimizer.lr=-1"], "optimizer.lr = -1: input should be greater than 0"),
         (["study", "demo", "--set", "epochs=many"], "epochs = 'many': input should be a valid integer"),

@@ -1,11 +1,21 @@
 import os
 import socket
+import subprocess
 import sys
+import time
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 
 import pytest
+import toy_training
+from test_killed_study import wait_until
+from test_study import contents, make
 
 from lastbit.study import cluster as module
 from lastbit.study.cluster import cluster
+from lastbit.study.hand_out import StoppedError
+from lastbit.study.lost import LostWorkersError, WorkerDiedError
+from lastbit.study.watched import Watched
 
 
 def test_without_dask_the_extra_is_named(monkeypatch):
@@ -16,19 +26,126 @@ def test_without_dask_the_extra_is_named(monkeypatch):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "nonsense://127.0.0.1:{port}"])
 def test_an_address_where_no_scheduler_answers_is_refused(monkeypatch, address):
-    monkeypatch.setattr(module, "_TIMEOUT", 1)
+    monkeypatch.setattr(module, "TIMEOUT", 1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(ValueError, match=f"no scheduler answers at '{address.format(port=port)}' within 1 s: "):
+    expected = f"no scheduler answers at '{address.format(port=port)}' within 1 s .*: check that `dask scheduler` runs"
+    with pytest.raises(ValueError, match=expected):
         cluster(address.format(port=port)).__enter__()
 
 
-def test_jobs_run_on_the_workers_of_a_scheduler_each_as_often_as_it_is_given():
+@contextmanager
+def local_cluster(workers=1, **options):
     from distributed import LocalCluster
 
-    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
-    with LocalCluster(protocol="tcp", **options) as running, cluster(running.scheduler_address) as executor:
+    options = {"processes": False, "dashboard_address": None, "protocol": "tcp", **options}
+    with LocalCluster(n_workers=workers, threads_per_worker=1, **options) as running:
+        yield running
+
+
+def test_jobs_run_on_the_workers_of_a_scheduler_each_as_often_as_it_is_given():
+    with local_cluster() as running, cluster(running.scheduler_address) as executor:
         assert executor.submit(pow, 2, 5).result() == 32
         # A pure function's second call would be answered from memory.
         assert executor.submit(os.urandom, 8).result() != executor.submit(os.urandom, 8).result()
+        with pytest.raises(ZeroDivisionError):
+            executor.submit(divmod, 1, 0).result()
+
+
+def test_a_worker_has_one_job_at_a_time_and_those_that_wait_can_be_cancelled():
+    with local_cluster() as running, cluster(running.scheduler_address) as executor:
+        first = executor.submit(time.sleep, 0.5)
+        others = [executor.submit(pow, 2, n) for n in range(3)]
+        assert first.running()
+        assert not first.cancel()
+        assert others[0].cancel()
+        assert others[2].result() == 4
+        assert others[1].done()
+        with pytest.raises(CancelledError):
+            others[0].result()
+
+
+def test_jobs_for_some_workers_go_before_others_and_to_none_else():
+    with local_cluster() as running, cluster(running.scheduler_address) as executor:
+        executor.submit(time.sleep, 0.3)
+        order = []
+        plain = executor.submit(pow, 2, 1)
+        meant = executor.submit_to(lambda worker: worker.address == executor.workers()[0].address, pow, 2, 2)
+        nobodys = executor.submit_to(lambda worker: False, pow, 2, 3)
+        for name, future in (("plain", plain), ("meant", meant)):
+            future.add_done_callback(lambda _, name=name: order.append(name))
+        assert (plain.result(), meant.result()) == (2, 4)
+        assert order == ["meant", "plain"]
+        assert not nobodys.done()
+
+
+def test_a_study_on_a_cluster_gives_the_bytes_of_this_process(tmp_path):
+    make(tmp_path / "here").run()
+    with local_cluster() as running, cluster(running.scheduler_address) as executor:
+        make(tmp_path / "there").run(executor)
+    assert contents(tmp_path / "here") == contents(tmp_path / "there") != {}
+
+
+class Begun:
+    """Stops its executor when the third trial has ended."""
+
+    def __init__(self):
+        self.labels = []
+
+    def __call__(self, outcome):
+        self.labels.append(outcome.trial.label)
+        if len(self.labels) == 3:
+            self.stopped = self.jobs.stop()
+
+
+def test_a_stopped_study_keeps_what_had_begun_and_goes_on(tmp_path):
+    with local_cluster() as running, cluster(running.scheduler_address) as executor:
+        begun = Begun()
+        begun.jobs = Watched(executor)
+        with pytest.raises(StoppedError):
+            make(tmp_path / "study").run(begun.jobs, on_trial=begun)
+        stored = 8 - len(make(tmp_path / "study").pending())
+        assert stored == len(begun.labels) in (3, 4)  # the one that ran when the third had ended, among them
+        make(tmp_path / "study").run(executor)
+    make(tmp_path / "whole").run()
+    assert contents(tmp_path / "study") == contents(tmp_path / "whole")
+
+
+def test_a_job_whose_worker_goes_away_is_given_to_another_once():
+    """Each worker is left by the job that it runs; what it did for it was in vain."""
+    with local_cluster(workers=4) as running, cluster(running.scheduler_address) as executor:
+        workers = list(running.workers.values())
+        deadly = executor.submit(time.sleep, 3)
+        for _ in range(2):
+            wait_until(lambda: any(worker.state.executing_count for worker in workers))
+            busy = next(worker for worker in workers if worker.state.executing_count)
+            workers.remove(busy)
+            running.loop.add_callback(busy.close, executor_wait=False, nanny=False)
+        with pytest.raises(WorkerDiedError, match=r"the worker tcp://\S+ went away while it worked, and so did"):
+            deadly.result(60)
+        assert executor.submit(pow, 2, 5).result(60) == 32
+
+
+SCHEDULER = """
+import time
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, processes=False, protocol="tcp", dashboard_address=None) as running:
+        print(running.scheduler_address, flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")  # of a connection that breaks
+def test_a_scheduler_that_is_killed_is_said_in_one_line(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", SCHEDULER], stdout=subprocess.PIPE, text=True) as process:
+        address = process.stdout.readline().strip()
+        with cluster(address) as executor:
+            waiting = [executor.submit(time.sleep, 30) for _ in range(3)]
+            process.kill()
+            for future in waiting:
+                with pytest.raises(LostWorkersError, match=f"the scheduler at {address} went away"):
+                    future.result(60)
+            with pytest.raises(LostWorkersError):
+                make(tmp_path, toy_training.train).run(executor)

@@ -1,6 +1,5 @@
 """`lastbit demo`: two minutes from nothing to a table, a verdict and a page."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
+from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.noise import Scale
 from lastbit.study import Study
@@ -23,7 +23,8 @@ _RECIPES = ("demo", "demo-swish")
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the demo is kept.")] = Path("demo"),
-    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = os.cpu_count() or 1,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     scale: Annotated[str, typer.Option(help="`paper`, or `smoke` for a few seconds.")] = "paper",
     json: JsonOption = None,
 ) -> None:
@@ -34,7 +35,9 @@ def demo(
 
     Example: `lastbit demo`
     """
-    studies = {out / recipe: _run(recipe, out / recipe, workers, scale) for recipe in _RECIPES}
+    with wrong_input():
+        crew = chosen_crew(workers, scheduler)
+    studies = {out / recipe: _run(recipe, out / recipe, crew, scale) for recipe in _RECIPES}
     page = out / "report.html"
     update_page(studies, page)
     write_json(json, {results["name"]: results for results in studies.values()})
@@ -44,8 +47,8 @@ def demo(
         console(json).print(f"page: {page}", soft_wrap=True)
 
 
-def _run(recipe: str, out: Path, workers: int, scale: str) -> dict[str, Any]:
+def _run(recipe: str, out: Path, crew: Crew, scale: str) -> dict[str, Any]:
     with wrong_input():
         chosen = load_recipe(recipe, scale=scale)
     study = Study(out, RecipeTraining(chosen), noises=[Scale(k) for k in _NOISES], seeds=_SEEDS)
-    return run_study(study, workers=workers, title=recipe)
+    return run_study(study, crew=crew, title=recipe)

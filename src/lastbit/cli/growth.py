@@ -1,17 +1,15 @@
 """`lastbit growth`: twins of a recipe in lock-step, and how the last bit grows between them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.progress import step_progress
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.files import to_json, write_atomically
 from lastbit.noise import Scale
@@ -76,7 +74,7 @@ def _run(recipe: Recipe, task: Task, noises: list[Scale], *, seed: int, steps: i
     found = []
     with repeatable_arithmetic():
         for noise in noises[1:]:
-            with _step_progress(f"{recipe.name}, {noise.label} against {noises[0].label}", steps) as on_step:
+            with step_progress(f"{recipe.name}, {noise.label} against {noises[0].label}", steps) as on_step:
                 found.append(
                     run_twins(
                         recipe,
@@ -124,12 +122,3 @@ def _show(content: dict[str, Any], page: Path | None, terminal: Console) -> None
     terminal.print(content["verdict"], style="bold", soft_wrap=True)
     if page is not None:
         terminal.print(f"page: {page}", soft_wrap=True)
-
-
-@contextmanager
-def _step_progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over the steps on standard error, on a terminal only."""
-    terminal = Console(stderr=True)
-    with Progress(console=terminal, disable=not terminal.is_terminal, transient=True) as bars:
-        task = bars.add_task(title, total=total)
-        yield lambda step: bars.update(task, completed=step)

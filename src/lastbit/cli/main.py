@@ -20,6 +20,7 @@ from lastbit.cli import (
     sharpness,
     study,
 )
+from lastbit.cli.wrong_input import StoppedCommandError
 
 app = typer.Typer(
     name="lastbit",
@@ -44,7 +45,7 @@ app.add_typer(paper.app, name="paper")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")
 
-_INTERRUPTED = 130  # exit status of a command that Ctrl-C ended, as shells have it
+_INTERRUPTED = StoppedCommandError.exit_code
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.workers import SchedulerOption, WorkersOption, count_workers, crew
+from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
 from lastbit.cli.wrong_input import FailedError, wrong_input
 
 if TYPE_CHECKING:  # at run time only where they are used: all items with their charts take seconds to import
@@ -64,14 +64,16 @@ def run_command(
     from lastbit.paper.page import claims_of, write_page
 
     with wrong_input():
-        count = count_workers(workers, scheduler)
+        crew = chosen_crew(workers, scheduler)
         items, results = asked(names, scale, out)
         trainings = work or results.root / "work"
         pending = [item for item in items if results.load(item) is None]
-        wanted = checked_needs(pending, results, work=trainings, workers=count, here=scheduler is None)
+        wanted = checked_needs(pending, results, work=trainings, crew=crew)
     say = console(json)
-    say.print(announcement(items, pending, wanted, scale, crew(count, scheduler)), soft_wrap=True)
-    failures = run_pending(pending, results, work=trainings, workers=count, scheduler=scheduler)
+    said = announcement(items, pending, wanted, scale, str(crew))
+    failures = run_pending(
+        pending, results, work=trainings, crew=crew, wanted=wanted, begin=lambda: say.print(said, soft_wrap=True)
+    )
     with wrong_input():
         claimed = claims_of(results)
         page = write_page(results, claimed)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lastbit.cli.workers import executor, job_progress
+from lastbit.cli.interrupt import gentle_interrupts
+from lastbit.cli.progress import progress_bar
+from lastbit.cli.workers import Crew
 from lastbit.paper.catalogue import find_items
 from lastbit.paper.item import SCALES, Item
 from lastbit.paper.needs import Needs, check_data, check_room, needs
@@ -13,6 +16,7 @@ from lastbit.paper.page import claims_of
 from lastbit.paper.results import Results
 from lastbit.paper.suite import Ended, run_items, traceback_of
 from lastbit.report.paper import duration
+from lastbit.study.watched import Watched
 
 
 def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item], Results]:
@@ -34,21 +38,22 @@ def default_directory(scale: str) -> Path:
     return Path("runs") / f"paper-{scale}"
 
 
-def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, workers: int, here: bool) -> Needs:
+def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, crew: Crew) -> Needs:
     """What the items to run take, held against this machine.
 
     Args:
         pending: the items.
         results: where their results go.
         work: where their trainings go.
-        workers: how many there are.
-        here: whether they are on this machine.
+        crew: runs them; of a cluster, only the disk can be known here.
 
     Raises:
         ValueError: data sets, memory or disk space are missing.
     """
-    wanted = needs(pending, results.scale, workers=workers)
-    check_data(wanted.data)
+    wanted = needs(pending, results.scale, workers=crew.workers)
+    here = crew.scheduler is None
+    if here:
+        check_data(wanted.data)
     check_room(wanted, directory=work, scale=results.scale, memory=here)
     return wanted
 
@@ -65,23 +70,46 @@ def announcement(items: Sequence[Item], pending: Sequence[Item], wanted: Needs, 
 
 
 def run_pending(
-    pending: Sequence[Item], results: Results, *, work: Path, workers: int, scheduler: str | None
+    pending: Sequence[Item], results: Results, *, work: Path, crew: Crew, wanted: Needs, begin: Callable[[], None]
 ) -> list[str]:
     """Run items with a progress bar, store each as it ends, and say in a line each which failed.
 
+    Args:
+        pending: the items.
+        results: where their results go.
+        work: where their trainings go.
+        crew: runs them.
+        wanted: what they take, for the time left.
+        begin: called once the workers are there, or where there is nothing to run.
+
     Raises:
         WrongInputError: the scheduler does not answer.
+        StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
     if not pending:
+        begin()
         return []
     failures = []
-    with executor(workers, scheduler) as pool, job_progress(f"paper, {results.scale}", pool) as (watched, remark):
-        results.write_index(claims_of(results))  # the directory is this scale's from here on
-        ended = run_items(pending, results.scale, executor=watched, directory=work)
-        for count, each in enumerate(ended, start=1):
-            remark(f"{count} of {len(pending)} items, last {each.item.id}")
-            failures += _keep(each, results)
+    with crew.executor() as inner, progress_bar(f"paper, {results.scale}", "jobs") as show:
+        begin()
+        watched = Watched(inner, lambda done, given: show(done=done, total=given))
+        show(left=wanted.seconds)
+        begun = time.monotonic()
+        with gentle_interrupts(watched):
+            results.write_index(claims_of(results))  # the directory is this scale's from here on
+            waiting = list(pending)
+            for each in run_items(pending, results.scale, executor=watched, directory=work):
+                waiting.remove(each.item)
+                remark = f"{len(pending) - len(waiting)} of {len(pending)} items, last {each.item.id}"
+                show(left=_left(pending, waiting, results.scale, time.monotonic() - begun), remark=remark)
+                failures += _keep(each, results)
     return failures
+
+
+def _left(pending: Sequence[Item], waiting: Sequence[Item], scale: str, elapsed: float) -> float:
+    """Seconds to go, if what waits takes in proportion as long as what has ended."""
+    whole, rest = (sum(item.scale(scale).cost.seconds for item in items) for items in (pending, waiting))
+    return elapsed * rest / (whole - rest)
 
 
 def _keep(ended: Ended, results: Results) -> list[str]:

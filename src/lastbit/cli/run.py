@@ -1,9 +1,10 @@
 """`lastbit run`: perturbed replicas of anybody's training script."""
 
-import os
 import shlex
 import sys
-from functools import partial
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import write_page
 from lastbit.cli.run_study import run_trials, store_results
 from lastbit.cli.show import show
+from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
 from lastbit.cli.wrong_input import FailedError, WrongInputError, wrong_input
 from lastbit.script import parse_target
 from lastbit.script.metrics import FileMetric, PatternMetric, Source, parse_file_metric
@@ -48,7 +50,8 @@ def run(
     metric: MetricOption = None,
     metric_file: MetricFileOption = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes at a time.")] = os.cpu_count() or 1,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     threads: Annotated[int, typer.Option(min=0, help="Of each process; 0 leaves them to the script.")] = 1,
     snapshots: Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")] = 10,
     show_output: Annotated[bool, typer.Option("--show", help="Show what the runs write, as they write it.")] = False,
@@ -63,27 +66,32 @@ def run(
     Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
     """
     with wrong_input():
+        crew = chosen_crew(workers, scheduler)
         numbers = parse_numbers(seeds, "--seeds")
         training = ScriptTraining(
             parse_target(command or []),
             seed_arg=_checked_seed_arg(seed_arg, numbers),
             threads=threads or None,
             snapshots=_checked_snapshots(snapshots),
-            sources=_sources(metric or [], metric_file or [], workers),
-            on_line=_show_line if show_output else None,
+            sources=_sources(metric or [], metric_file or [], crew),
+            on_line=_shown(crew) if show_output else None,
         )
         noises = parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p)
         place = out or Path("runs") / str(training.settings["name"])
         study = script_study(place, training, noises=noises, seeds=numbers, controlled=not uncontrolled)
-    failed = _run(study, training, workers)
+    failed = _run(study, training, crew)
     _tell(study, training, json)
     if failed is not None:
         raise failed
 
 
-def _show_line(line: str) -> None:
+def _shown(crew: Crew) -> Callable[[str], None]:
+    if crew.scheduler is not None:
+        raise ValueError(
+            "--show follows runs on this machine: with --scheduler, leave it out; what they wrote is in output/ of each"
+        )
     # Through sys.stderr, which the progress bar stands in for while it is drawn.
-    sys.stderr.write(line + "\n")
+    return lambda line: print(line, file=sys.stderr)  # noqa: T201
 
 
 def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
@@ -101,14 +109,13 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
     _remarks(study, training, Console(stderr=True, highlight=False))
 
 
-def _run(study: Study, training: ScriptTraining, workers: int) -> FailedError | None:
+def _run(study: Study, training: ScriptTraining, crew: Crew) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
     with wrong_input():
         study.store.check(study.description())
         find_again(study, training)
-    pool = partial(thread_pool, max(1, min(workers, len(study.pending()))), training.children)
     try:
-        run_trials(study, pool=pool, title=study.name)
+        run_trials(study, executor=lambda: _executor(study, training, crew), workers=crew.workers, title=study.name)
     except FailedError as error:
         cause = error.__cause__
         if isinstance(cause, TrialFailedError) and cause.failures[-1].hopeless:
@@ -120,10 +127,17 @@ def _run(study: Study, training: ScriptTraining, workers: int) -> FailedError | 
     return None
 
 
-def _sources(patterns: list[str], files: list[str], workers: int) -> tuple[Source, ...]:
+def _executor(study: Study, training: ScriptTraining, crew: Crew) -> AbstractContextManager[Executor]:
+    """A cluster's workers, or threads that wait for processes here."""
+    if crew.scheduler is not None:
+        return crew.executor()
+    return thread_pool(crew.limited(len(study.pending())), training.children)
+
+
+def _sources(patterns: list[str], files: list[str], crew: Crew) -> tuple[Source, ...]:
     found = [parse_file_metric(text) for text in files]
     for file in found:
-        if workers > 1 and DIRECTORY not in file.path:
+        if crew.side_by_side and DIRECTORY not in file.path:
             raise ValueError(
                 f"--metric-file {file.path}:{file.key}: runs side by side would all write {file.path}; let the script "
                 f"write below {DIRECTORY}, which is another directory in each run, or give --workers 1"

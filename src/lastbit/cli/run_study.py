@@ -6,51 +6,78 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import trial_progress
-from lastbit.cli.wrong_input import FailedError, wrong_input
+from lastbit.cli.workers import Crew
+from lastbit.cli.wrong_input import FailedError, WrongInputError, wrong_input
 from lastbit.files import DamagedError, read_sealed, write_sealed
-from lastbit.study import ControlsFailedError, Study, TrialFailedError, local_pool
+from lastbit.study import ControlsFailedError, Study, TrialFailedError
+from lastbit.study.lost import LostWorkersError
 from lastbit.study.results import FORMAT
+from lastbit.study.watched import Watched
 
 RESULTS = "results.json"
 
 
-def run_study(study: Study, *, workers: int, title: str) -> dict[str, Any]:
-    """Run what is not stored yet on `workers` processes; store the results beside the trials and return them as JSON.
+def run_study(study: Study, *, crew: Crew, title: str) -> dict[str, Any]:
+    """Run what is not stored yet; store the results beside the trials and return them as JSON.
+
+    Args:
+        study: in a directory of its own.
+        crew: runs the trials.
+        title: for the progress bar.
 
     Raises:
-        WrongInputError: the directory belongs to something else.
-        FailedError: controls or trials failed.
+        WrongInputError: the directory belongs to something else, or the crew's scheduler does not answer.
+        FailedError: controls or trials failed, or all workers went away.
+        StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
     with wrong_input():
         study.store.check(study.description())
     pending = study.pending()
     if not pending and (stored := _stored_results(study)) is not None:
         return stored
-    run_trials(study, pool=lambda: local_pool(min(workers, len(pending))), title=title)
+    run_trials(study, executor=lambda: crew.executor(len(pending)), workers=crew.workers, title=title)
     return store_results(study)
 
 
-def run_trials(study: Study, *, pool: Callable[[], AbstractContextManager[Executor]], title: str) -> None:
-    """Run what is not stored yet, with a progress bar.
+def run_trials(
+    study: Study, *, executor: Callable[[], AbstractContextManager[Executor]], workers: int, title: str
+) -> None:
+    """Run what is not stored yet, with a progress bar, until Ctrl-C.
 
     Args:
         study: in a directory of its own.
-        pool: makes the executor, where there is something to run.
+        executor: makes one, where there is something to run.
+        workers: how many trials run at a time, where the executor does not know it better.
         title: for the progress bar.
 
     Raises:
-        FailedError: controls or trials failed.
+        WrongInputError: the directory is in use, damaged or something else's, or the crew cannot run these trials.
+        FailedError: controls or trials failed, or all workers went away.
+        StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
     try:
         if not (pending := study.pending()):
             return study.complete()
-        with pool() as executor, trial_progress(title, len(pending)) as on_trial:
-            study.complete(executor, on_trial=on_trial)
+        with executor() as inner:
+            jobs = Watched(inner)
+            progress = trial_progress(title, len(pending), lambda: _count(jobs) or workers)
+            with progress as on_trial, gentle_interrupts(jobs):
+                study.complete(jobs, on_trial=on_trial)
+    except ValueError as error:
+        raise WrongInputError(str(error)) from error
+    except LostWorkersError as error:
+        raise FailedError(f"{error}; the same command goes on") from error
     except ControlsFailedError as error:
         raise FailedError(str(error)) from error
     except TrialFailedError as error:
         raise FailedError(f"{error}\nAll others are stored; the same command runs those that failed again") from error
+
+
+def _count(jobs: Watched) -> int | None:
+    """How many workers there are now, where the executor knows it."""
+    return None if jobs.cluster is None else len(jobs.cluster.workers())
 
 
 def store_results(study: Study) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`lastbit study`: perturbed replicas of a recipe."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
+from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.study import Study
 from lastbit.training.catalogue import FULL, load_recipe
@@ -28,7 +28,8 @@ def study(
     p: ProbabilityOption = None,
     seeds: Annotated[str, typer.Option(metavar="LIST", help="Seeds of batch order and augmentation.")] = "1-6",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/RECIPE].")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = os.cpu_count() or 1,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     scale: Annotated[str, typer.Option(help="`paper`, or a reduced scale of the recipe: laptop, smoke.")] = FULL,
     changes: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field.")] = None,
     uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
@@ -44,6 +45,7 @@ def study(
     `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
     """
     with wrong_input():
+        crew = chosen_crew(workers, scheduler)
         chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
         training = RecipeTraining(chosen, device=choose_device(device), root=root)
         check_available(chosen, root=root)
@@ -54,7 +56,7 @@ def study(
             seeds=parse_numbers(seeds, "--seeds"),
             controlled=not uncontrolled,
         )
-    results = run_study(whole, workers=workers, title=chosen.name)
+    results = run_study(whole, crew=crew, title=chosen.name)
     page = whole.store.root / "report.html"
     update_page({whole.store.root: results}, page)
     write_json(json, results)

@@ -18,6 +18,12 @@ class FailedError(typer.TyperException):
     exit_code = 1
 
 
+class StoppedCommandError(typer.TyperException):
+    """Ends the command with a message on standard error and the exit status that shells give what Ctrl-C ended."""
+
+    exit_code = 130
+
+
 @contextmanager
 def wrong_input() -> Iterator[None]:
     """Turn a ValueError of the block, where input is checked, into a clear end of the command."""

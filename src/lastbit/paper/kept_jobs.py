@@ -8,6 +8,7 @@ from typing import Any
 
 from lastbit.files import read_json, sha256, to_json, write_atomically
 from lastbit.paper.item import Work
+from lastbit.study import StoppedError
 
 
 def run_jobs(job: Callable[..., Any], arguments: Sequence[Mapping[str, Any]], work: Work) -> list[Any]:
@@ -20,6 +21,9 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[Mapping[str, Any]], wo
         job: a function that other processes can import; it returns plain JSON.
         arguments: plain JSON for each.
         work: the directory, and who runs the jobs.
+
+    Raises:
+        StoppedError: the executor was stopped; the answers of jobs that had begun are kept.
     """
     paths = [work.directory / f"{job.__name__.strip('_')}-{_hash(each)}.json" for each in arguments]
     missing = {path: each for path, each in zip(paths, arguments, strict=True) if not path.is_file()}
@@ -29,7 +33,10 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[Mapping[str, Any]], wo
     else:
         futures = {work.executor.submit(job, **each): path for path, each in missing.items()}
         for future in as_completed(futures):
-            write_atomically(futures[future], to_json(future.result()).encode())
+            if not future.cancelled():
+                write_atomically(futures[future], to_json(future.result()).encode())
+        if any(future.cancelled() for future in futures):
+            raise StoppedError("stopped before all jobs were done")
     return [read_json(path) for path in paths]
 
 

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from lastbit.files import read_json, to_json, write_atomically
 from lastbit.paper.item import Item, Work
 from lastbit.paper.results import Made
+from lastbit.study import StoppedError
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import fingerprint
 
@@ -32,6 +33,8 @@ class Ended:
 def run_items(items: Sequence[Item], scale: str, *, executor: Executor, directory: Path) -> Iterator[Ended]:
     """Run items and give each as it ends; one that raises takes no other along.
 
+    The longest begin first, so that none of them is left over for one worker at the end.
+
     An item without trainings is itself a job for the executor. One with trainings hands these to it and waits in a
     thread of this process, for a job that waits for other jobs of the same pool would keep a worker from them.
 
@@ -41,18 +44,27 @@ def run_items(items: Sequence[Item], scale: str, *, executor: Executor, director
         executor: of any number of workers.
         directory: keeps each item's trainings in a directory of the item's id, and those that several items use in one
             more; they go on if interrupted.
+
+    Raises:
+        StoppedError: the executor was stopped; raised once what was in progress has ended.
     """
     waiting, shared = ThreadPoolExecutor(1), directory / SHARED
     futures: dict[Future[Made], Item] = {}
-    for item in items:
+    for item in sorted(items, key=lambda item: -item.scale(scale).cost.seconds):
         if item.trains:
             futures[waiting.submit(make, item, scale, Work(directory / item.id, executor, shared))] = item
         else:
             futures[executor.submit(make, item, scale, Work(directory / item.id))] = item
     try:
+        stopped = False
         for future in as_completed(futures):
-            error = future.exception()
-            yield Ended(futures[future], None if error else future.result(), error)
+            error = StoppedError() if future.cancelled() else future.exception()
+            if isinstance(error, StoppedError):
+                stopped = True
+            else:
+                yield Ended(futures[future], None if error else future.result(), error)
+        if stopped:
+            raise StoppedError("stopped before all items were done")
     finally:
         # After an interrupt nobody waits for the thread: it ends as its pool is stopped.
         waiting.shutdown(wait=False, cancel_futures=True)

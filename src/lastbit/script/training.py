@@ -50,20 +50,30 @@ class UnfitError(ScriptError):
 
 @dataclass(frozen=True)
 class ScriptTraining:
-    """Runs a script once for the trial it is given, in a process of its own, in the present directory."""
+    """Runs a script once for the trial it is given, in a process of its own.
+
+    It travels to other machines without `on_line` and `children`, which are this process's own.
+    """
 
     target: Target
     seed_arg: str | None = None  # appended to the arguments, with `{seed}` filled in
     threads: int | None = 1  # of the process; None leaves them as they are
     snapshots: float = 10  # of the weights, for each decade of steps
     sources: tuple[Source, ...] = ()  # of metrics beside those the script logs; they may change between calls
+    directory: Path = field(default_factory=Path.cwd, compare=False)  # where the script runs
     on_line: Callable[[str], None] | None = field(default=None, compare=False)  # called with what scripts write, live
     children: Children = field(default_factory=Children, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"on_line": None, "children": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, children=Children())
 
     @property
     def settings(self) -> dict[str, Any]:
         """What identifies the training besides seed and noise: the command, and a hash of the script's code."""
-        path = self.target.path()
+        path = self.target.path(self.directory)
         return {
             "name": path.stem if path is not None else self.target.name,
             "command": shlex.join(self.target.words),
@@ -116,7 +126,12 @@ class ScriptTraining:
         files = output / STDOUT, output / STDERR
         with files[0].open("wb") as stdout, files[1].open("wb") as stderr, self._shown(run, files):
             return self.children.run(
-                self.command(run), env=self._environment(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+                self.command(run),
+                cwd=self.directory,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
             )
 
     def _shown(self, run: Recorder, files: Sequence[Path]) -> AbstractContextManager[None]:

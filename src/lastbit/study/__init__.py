@@ -3,6 +3,7 @@
 from lastbit.study.controls import Controls, ControlsFailedError
 from lastbit.study.execute import Outcome
 from lastbit.study.fingerprint import fingerprint
+from lastbit.study.hand_out import StoppedError
 from lastbit.study.pool import local_pool
 from lastbit.study.recorder import Recorder
 from lastbit.study.results import Results
@@ -15,6 +16,7 @@ __all__ = [
     "Outcome",
     "Recorder",
     "Results",
+    "StoppedError",
     "Study",
     "Trial",
     "TrialFailedError",

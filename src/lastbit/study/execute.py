@@ -1,8 +1,9 @@
 """Runs one trial, in whichever process it is called."""
 
+import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ class Outcome:
     error: str | None  # the traceback; None where the trial is stored
     hopeless: bool = False  # whether every other trial would fail alike, so that none need be tried
     exit_code: int | None = None  # of the trial's own process, where it had one and failed
+    seconds: float = 0.0  # from its beginning to its end
 
 
 class Execute(Protocol):
@@ -30,6 +32,22 @@ class Execute(Protocol):
 
     def __call__(self, train: Any, trial: Trial, root: Path, device: str) -> Outcome:
         """Run `trial` with `train` and store it under `root`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs trials of a study in whichever process it is called; plain data, so that it travels to workers."""
+
+    execute: Execute
+    train: Any
+    root: Path  # the study's directory, absolute
+    device: str
+
+    def __call__(self, trial: Trial) -> Outcome:
+        """Run and store one trial, and tell how long it took."""
+        begun = time.monotonic()
+        outcome = self.execute(self.train, trial, self.root, self.device)
+        return replace(outcome, seconds=time.monotonic() - begun)
 
 
 def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str) -> Outcome:

@@ -17,12 +17,10 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any
 
+from lastbit.study.lost import WorkerDiedError
+
 # Fresh processes: a forked one would inherit torch's thread pools in an undefined state.
 _SPAWN = get_context("spawn")
-
-
-class WorkerDiedError(RuntimeError):
-    """A worker process ended in the middle of its work."""
 
 
 @contextmanager

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import Executor
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastbit.noise import Noise
 from lastbit.study.controls import Controls, ControlsFailedError
-from lastbit.study.execute import Execute, Outcome, TrainFunction, run_trial
+from lastbit.study.execute import Execute, Job, Outcome, TrainFunction, run_trial
 from lastbit.study.failure import failure
 from lastbit.study.grid import Grid
+from lastbit.study.hand_out import hand_out
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.results import Results, collect
 from lastbit.study.store import Store
@@ -126,6 +126,8 @@ class Study:
             DamagedError: a stored control is not what was written.
             ControlsFailedError: runs that must be bit-identical are not; trials not yet begun are left out.
             TrialFailedError: the training function raised or a worker died; raised after all other trials have ended.
+            StoppedError: the executor was stopped before all trials were stored; what had begun is.
+            LostWorkersError: all workers are out of reach, as when a cluster's scheduler has ended.
         """
         with self.store.claimed(self.description()):
             self.store.clear_running()
@@ -195,16 +197,10 @@ class Study:
 
     def _outcomes(self, executor: Executor | None) -> Iterator[Outcome]:
         device = getattr(self.train, "device", "cpu")
-        job = partial(self.execute, self.train, root=self.store.root, device=device)
+        job = Job(self.execute, self.train, self.store.root, device)
         if executor is None:
-            yield from (job(trial) for trial in self.pending())
-            return
-        futures = {executor.submit(job, trial): trial for trial in self.pending()}
-        try:
-            yield from (_outcome(future, futures[future]) for future in as_completed(futures))
-        finally:
-            for future in futures:
-                future.cancel()
+            return (job(trial) for trial in self.pending())
+        return hand_out(executor, job, self.pending())
 
     def _checked_controls(self) -> Controls | None:
         controls = self.controls()
@@ -224,14 +220,6 @@ class Study:
             "metric": asdict(self.metric),
             "seed_decides": self.seed_decides,
         }
-
-
-def _outcome(future: Future[Outcome], trial: Trial) -> Outcome:
-    try:
-        return future.result()
-    except Exception as error:
-        # The executor's trouble, not the training's: a worker that died, a connection that broke.
-        return Outcome(trial, f"{type(error).__name__}: {error}")
 
 
 def _own_settings(train: TrainFunction) -> Mapping[str, Any]:
