@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lastbit.paper.results import Made
 from lastbit.study import StoppedError
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import fingerprint
+from lastbit.study.hand_out import LOOK
 
 SHARED = "shared"  # no item has this id
 
@@ -57,7 +58,7 @@ def run_items(items: Sequence[Item], scale: str, *, executor: Executor, director
             futures[executor.submit(make, item, scale, Work(directory / item.id))] = item
     try:
         stopped = False
-        for future in as_completed(futures):
+        for future in _as_they_end(futures):
             error = StoppedError() if future.cancelled() else future.exception()
             if isinstance(error, StoppedError):
                 stopped = True
@@ -68,6 +69,14 @@ def run_items(items: Sequence[Item], scale: str, *, executor: Executor, director
     finally:
         # After an interrupt nobody waits for the thread: it ends as its pool is stopped.
         waiting.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_they_end(futures: Iterable[Future[Made]]) -> Iterator[Future[Made]]:
+    """Like `as_completed`, and awake now and then for Ctrl-C."""
+    running = set(futures)
+    while running:
+        done, running = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
+        yield from done
 
 
 def make(item: Item, scale: str, work: Work) -> Made:

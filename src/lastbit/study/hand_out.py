@@ -13,6 +13,8 @@ from lastbit.study.trial import Trial
 # Handed out and not ended yet, at most. It bounds what a study of any size keeps in memory, and is more than the
 # workers of an executor that does not say how many it has; the queue of such an executor is what `cancel` empties.
 AHEAD = 1_000
+# Seconds after which a wait begins anew: a signal that comes while a thread goes to sleep on a lock does not wake it.
+LOOK = 0.5
 
 
 class StoppedError(RuntimeError):
@@ -37,7 +39,7 @@ def hand_out(executor: Executor, job: Callable[[Trial], Outcome], trials: Sequen
             while waiting and not stopped and len(running) < AHEAD:
                 trial = waiting.popleft()
                 running[executor.submit(job, trial)] = trial
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done:
                 trial = running.pop(future)
                 stopped = stopped or future.cancelled()
                 if not future.cancelled():
