@@ -2,6 +2,7 @@
 
 import json
 
+import fsspec
 import numpy as np
 import pytest
 from scipy import stats
@@ -64,6 +65,17 @@ def test_another_metric_on_request(lastbit, studies, tmp_path):
     assert code == 0
     assert said.startswith("new against old: loss\n")
     assert "A gain of 0.1 takes 2 runs of each" in " ".join(said.split())
+
+
+def test_studies_elsewhere_are_compared_as_those_here(lastbit, studies, tmp_path):
+    elsewhere = fsspec.filesystem("memory")
+    elsewhere.put(str(studies / "new"), "/bucket/new", recursive=True)
+    here = lastbit("compare", studies / "new", studies / "old", "--json", "-", "--out", tmp_path)
+    there = lastbit("compare", "memory://bucket/new", (studies / "old").as_uri(), "--json", "-", "--out", tmp_path)
+    assert here[0] == 0
+    assert there == here
+    code, said, err = lastbit("compare", "memory://bucket/none", studies / "old", "--out", tmp_path)
+    assert (code, said, err) == (2, "", "lastbit: there is nothing at memory://bucket/none\n")
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,19 @@ from rich.console import Console
 from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.place import opened
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.files import to_json, write_atomically
 from lastbit.study.comparison import Comparison
 from lastbit.study.comparison import compare as compare_runs
 
+# Of a study elsewhere: all but its weights, its reports and what is in progress.
+_WANTED = ("study.json", "trials/*.json", "trials/*.jsonl", "trials/*/predictions.safetensors", "failed/*.json")
+
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="DIR_A", help="A study.")],
-    b: Annotated[Path, typer.Argument(metavar="DIR_B", help="Another; the difference is A minus B.")],
+    a: Annotated[str, typer.Argument(metavar="DIR_A", help="A study, or its fsspec URL.")],
+    b: Annotated[str, typer.Argument(metavar="DIR_B", help="Another; the difference is A minus B.")],
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="A logged metric [the studies' own].")] = None,
     gain: Annotated[float | None, typer.Option(metavar="X", help="Also say how many runs a gain of X needs.")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where page and numbers are kept.")] = Path("compare"),
@@ -27,12 +31,14 @@ def compare(
     Runs with one seed share their batch order, so seeds are what is counted. With the same seeds in both studies, the
     recipes are compared pair by pair.
 
-    Example: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`
+    Examples: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`,
+    `lastbit compare s3://bucket/new runs/old`
     """
     with wrong_input():
         _check_gain(gain)
-        found = compare_runs(a, b, metric=metric)
-    content = found.as_json() | {"gain": _gain(found, gain)}
+        with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other:
+            found = compare_runs(one, other, metric=metric)
+            content = found.as_json() | {"gain": _gain(found, gain)}
     page = _store(content, out)
     write_json(json, content)
     if json != "-":

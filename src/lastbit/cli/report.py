@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.place import opened
 from lastbit.cli.run_study import RESULTS
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.files import read_json, read_sealed
+from lastbit.local_copy import is_url
 
 if TYPE_CHECKING:
     from lastbit.report.figure import Figure
 
 
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Of one command, or one that holds studies.")],
+    place: Annotated[
+        str, typer.Argument(metavar="DIR", help="Of one command, or one that holds studies; or its fsspec URL.")
+    ],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page [the one that is there].")] = None,
     charts: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each chart as PNG and SVG there.")] = None,
     json: JsonOption = None,
@@ -26,12 +30,12 @@ def report(
     """Draw a page again, and its charts as PNG and SVG, from what is stored.
 
     DIR is where `run`, `study`, `demo`, `growth`, `compare` or `sharpness` kept its results; of a directory that holds
-    several studies one page is drawn.
+    several studies one page is drawn. For one behind a URL the page is drawn in the current directory.
 
-    Example: `lastbit report runs/demo --charts runs/demo/charts`
+    Examples: `lastbit report runs/demo --charts runs/demo/charts`, `lastbit report s3://bucket/demo --out demo.html`
     """
-    with wrong_input():
-        page, written = _draw(directory, out, charts)
+    with wrong_input(), opened(place, wanted=_wanted()) as directory:
+        page, written = _draw(directory, Path() if is_url(place) else directory, out, charts)
     content: dict[str, Any] = {"page": str(page), "charts": [str(path) for path in written]}
     write_json(json, content)
     if json != "-":
@@ -39,11 +43,16 @@ def report(
             console(json).print(str(path), soft_wrap=True)
 
 
-def _draw(directory: Path, out: Path | None, charts: Path | None) -> tuple[Path, list[Path]]:
-    """Draw what the directory holds; the page, and the files of its charts."""
+def _wanted() -> list[str]:
+    """Names, of what `find_results` looks at, to be copied from elsewhere."""
+    return [*_DRAWN, f"*/{RESULTS}", "study.json", "audit.json"]
+
+
+def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) -> tuple[Path, list[Path]]:
+    """Draw what the directory holds, by default into `beside`; the page, and the files of its charts."""
     found = find_results(directory)
     name = found[0].name
-    page = out or directory / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
+    page = out or beside / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
     contents = [read_sealed(path) if name == RESULTS else read_json(path) for path in found]
     try:
         return page, _DRAWN[name](contents, page, charts)
