@@ -20,3 +20,9 @@ class RecordedRun:
 
     def mark_diverged(self, step):
         self.diverged_at = step
+
+    def save_checkpoint(self, step, state):
+        pass
+
+    def load_checkpoint(self):
+        return None

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from lastbit.noise import perturb
+from lastbit.training.epochs import Epochs
 from lastbit.training.evaluate import evaluate
 from lastbit.training.fluctuation import gradient_fluctuation
 from lastbit.training.network import initial_network
@@ -27,6 +29,11 @@ class RecipeTraining:
     recipe: Recipe
     device: str = "cpu"
     root: Path | None = None  # folder of the fetched data sets; None for the cache
+    checkpoint_every: int | None = None  # epochs after which a killed training can go on; None for never
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ValueError(f"checkpoint_every = {self.checkpoint_every}: at least 1 epoch is needed")
 
     @property
     def settings(self) -> dict[str, object]:
@@ -34,8 +41,12 @@ class RecipeTraining:
         return self.recipe.model_dump(mode="json") | {"device": torch.device(self.device).type}
 
     def __call__(self, run: Run) -> None:
-        """Train to the end, or to the step where the loss stops being finite, and leave the results with `run`."""
-        Training(self.recipe, prepare(self.recipe, device=torch.device(self.device), root=self.root), run).run_all()
+        """Train to the end, or to the step where the loss stops being finite, and leave the results with `run`.
+
+        An earlier attempt's checkpoint is gone on from, to the same bits.
+        """
+        task = prepare(self.recipe, device=torch.device(self.device), root=self.root)
+        Training(self.recipe, task, run).run_all(checkpoint_every=self.checkpoint_every)
 
 
 class Training:
@@ -52,16 +63,38 @@ class Training:
         self.schedule = build_schedule(recipe.schedule, self.optimizer)
         self.step = 0
 
-    def run_all(self) -> None:
-        """Train every epoch, unless the loss stops being finite."""
+    def run_all(self, *, checkpoint_every: int | None = None) -> None:
+        """Train every epoch, unless the loss stops being finite.
+
+        Args:
+            checkpoint_every: epochs after which a checkpoint is left; None for never.
+        """
         batches = self.task.epochs(self.run.seed)
-        for epoch in range(1, self.recipe.epochs + 1):
+        for epoch in range(1 + self._go_on(batches), self.recipe.epochs + 1):
             lr = float(self.schedule.get_last_lr()[0])
             train_loss = self.run_epoch(next(batches))
             if train_loss is None:
                 return
             self.schedule.step()
             self._report(epoch, lr=lr, train_loss=train_loss)
+            if checkpoint_every is not None and epoch % checkpoint_every == 0 and epoch < self.recipe.epochs:
+                self.run.save_checkpoint(self.step, self._state(batches))
+
+    def _state(self, batches: Epochs) -> dict[str, Any]:
+        """All that decides the rest of the training, at the end of an epoch."""
+        parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule, "batches": batches}
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def _go_on(self, batches: Epochs) -> int:
+        """Load an earlier attempt's checkpoint where there is one; give the epochs that are done."""
+        checkpoint = self.run.load_checkpoint()
+        if checkpoint is None:
+            return 0
+        for name, part in (("model", self.model), ("optimizer", self.optimizer), ("schedule", self.schedule)):
+            part.load_state_dict(checkpoint.state[name])
+        batches.load_state_dict(checkpoint.state["batches"])
+        self.step = checkpoint.step
+        return self.step // self.task.steps_per_epoch
 
     def run_epoch(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float | None:
         """Update once for each batch; return the mean loss, or None from the step where it is not finite."""

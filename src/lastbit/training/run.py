@@ -1,11 +1,23 @@
 """What a training run is given, and where it leaves what it found."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from lastbit.noise import Noise
+
+
+class Checkpoint(Protocol):
+    """A state of a training after so many updates."""
+
+    @property
+    def step(self) -> int:
+        """Updates so far."""
+
+    @property
+    def state(self) -> Any:
+        """A nest of dict, list, tuple, tensors, numbers, texts and None."""
 
 
 class Run(Protocol):
@@ -30,3 +42,9 @@ class Run(Protocol):
 
     def mark_diverged(self, step: int) -> None:
         """Say that the loss stopped being finite at `step`; a result, not an error."""
+
+    def save_checkpoint(self, step: int, state: Any) -> None:
+        """Keep all that the training needs to go on from here, a nest as `Checkpoint.state` is."""
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """What an earlier attempt at this trial kept before it was killed; None where there is nothing."""

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lastbit.training.augment import crop_and_flip
 from lastbit.training.data import Dataset, load
+from lastbit.training.epochs import Epochs
 from lastbit.training.models import check_fit
 from lastbit.training.recipe import Recipe
 from lastbit.training.recipe_error import RecipeError
 
-# Seeds of the order and of the augmentation must differ, or the two would share their random numbers.
-_AUGMENTATION = 2**32
 _EVALUATION_BATCH = 500
 
 
@@ -49,12 +47,9 @@ class Task:
         pixels = images.to(self.mean.dtype, memory_format=torch.channels_last)
         return pixels.div_(255).sub_(self.mean).div_(self.std)
 
-    def epochs(self, seed: int) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    def epochs(self, seed: int) -> Epochs:
         """Yield epoch after epoch of (images, labels) batches in an order that `seed` alone decides."""
-        order = torch.Generator().manual_seed(seed)
-        augmentation = torch.Generator().manual_seed(seed + _AUGMENTATION)
-        while True:
-            yield self._batches(torch.randperm(len(self.train_labels), generator=order), augmentation)
+        return Epochs(self, seed)
 
     def fixed_batch(self, size: int | None = None) -> tuple[Tensor, Tensor]:
         """The first so many training images, or all, in stored order, not augmented, and their labels."""
@@ -68,13 +63,6 @@ class Task:
             strict=True,
         )
         return ((self.normalise(images), labels) for images, labels in pairs)
-
-    def _batches(self, order: Tensor, augmentation: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        for indices in torch.split(order.to(self.train_labels.device), self.batch_size):
-            images = self.train_images[indices]
-            if self.augment:
-                images = crop_and_flip(images, augmentation)
-            yield self.normalise(images), self.train_labels[indices]
 
 
 def prepare(recipe: Recipe, *, device: torch.device | None = None, root: Path | None = None) -> Task:

@@ -123,3 +123,9 @@ class _Unrecorded:
 
     def mark_diverged(self, step: int) -> None:
         """Let it go: distances that are not finite tell it."""
+
+    def save_checkpoint(self, step: int, state: object) -> None:
+        """Let it go."""
+
+    def load_checkpoint(self) -> None:
+        """There is none."""
