@@ -181,3 +181,8 @@ def test_a_trial_on_other_arithmetic_is_not_gone_on_with(tmp_path):
     with store.attempt(TRIAL):
         assert store.begin(TRIAL, {"torch": "1"}).load_checkpoint().step == 3
         assert store.begin(TRIAL, {"torch": "2"}).load_checkpoint() is None
+
+
+def test_weights_come_in_one_order(sound):
+    trial = make(sound).store.load(make(sound).trials()[0])
+    assert {tuple(trial.weights(4)) for _ in range(20)} == {("first", "last")}

@@ -35,6 +35,9 @@ def study(
     uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Epochs after which a killed trial can go on [never].")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Train a recipe once for each pair of seed and noise, and say how far the last bit carries.
@@ -47,7 +50,7 @@ def study(
     with wrong_input():
         crew = chosen_crew(workers, scheduler)
         chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
-        training = RecipeTraining(chosen, device=choose_device(device), root=root)
+        training = RecipeTraining(chosen, choose_device(device), root, checkpoint_every)
         check_available(chosen, root=root)
         whole = Study(
             out or Path("runs") / _directory(chosen.name, scale, noise),

@@ -41,7 +41,8 @@ def complete_study(asked: Settings, work: Work, *, copy: int = 0, controlled: bo
         copy: runs of another copy are made anew, to be compared bit by bit.
         controlled: run the study's controls first, and refuse to go on where they fail.
     """
-    train = RecipeTraining(load_recipe(asked["recipe"], changes=tuple(asked["changes"])))
+    recipe = load_recipe(asked["recipe"], changes=tuple(asked["changes"]))
+    train = RecipeTraining(recipe, checkpoint_every=1)  # an epoch of the paper's trainings is minutes, and days of them
     name = f"{asked['recipe']}-{sha256(to_json(train.settings).encode())[:8]}"
     study = Study(
         work.studies / (f"{name}-copy{copy}" if copy else name),

@@ -97,7 +97,8 @@ class StoredTrial:
 
     def _tensors(self, name: str) -> dict[str, Tensor]:
         try:
-            return parse_tensors(self.read(name))
+            # The parser gives them in another order each time, and sums over tensors would round otherwise.
+            return dict(sorted(parse_tensors(self.read(name)).items()))
         except SafetensorError as error:  # its checksum is right: whoever made it wrote no tensors
             raise DamagedError(f"{self.directory / name} holds no tensors ({error})") from None
 

@@ -82,16 +82,21 @@ class Training:
 
     def _state(self, batches: Epochs) -> dict[str, Any]:
         """All that decides the rest of the training, at the end of an epoch."""
-        parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule, "batches": batches}
-        return {name: part.state_dict() for name, part in parts.items()}
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "batches": batches.state_dict(),
+        }
 
     def _go_on(self, batches: Epochs) -> int:
         """Load an earlier attempt's checkpoint where there is one; give the epochs that are done."""
         checkpoint = self.run.load_checkpoint()
         if checkpoint is None:
             return 0
-        for name, part in (("model", self.model), ("optimizer", self.optimizer), ("schedule", self.schedule)):
-            part.load_state_dict(checkpoint.state[name])
+        self.model.load_state_dict(checkpoint.state["model"])
+        self.optimizer.load_state_dict(checkpoint.state["optimizer"])
+        self.schedule.load_state_dict(checkpoint.state["schedule"])
         batches.load_state_dict(checkpoint.state["batches"])
         self.step = checkpoint.step
         return self.step // self.task.steps_per_epoch
