@@ -60,9 +60,8 @@ def measure(damages: int, seed: int) -> Counts:
     with tempfile.TemporaryDirectory() as folder:
         sound, copy = Path(folder) / "sound", Path(folder) / "copy"
         results = to_json(make(sound))
-        files = [
-            path.relative_to(sound) for path in sorted(sound.rglob("*")) if path.is_file() and path.name != ".lock"
-        ]
+        stored = sorted(path for path in sound.rglob("*") if path.is_file() and path.name != ".lock")
+        files = [path.relative_to(sound) for path in stored]
         for _ in range(damages):
             shutil.copytree(sound, copy)
             name, kind = chance.choice(files), chance.choice(_KINDS)

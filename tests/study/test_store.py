@@ -1,5 +1,6 @@
 """Nothing stored is lost, used damaged, or written by two at once."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+import toy_training
 from hypothesis import given
 from hypothesis import strategies as st
 from test_study import contents, make
@@ -186,3 +188,13 @@ def test_a_trial_on_other_arithmetic_is_not_gone_on_with(tmp_path):
 def test_weights_come_in_one_order(sound):
     trial = make(sound).store.load(make(sound).trials()[0])
     assert {tuple(trial.weights(4)) for _ in range(20)} == {("first", "last")}
+
+
+def test_a_full_disk_ends_the_study_with_what_is_the_matter(tmp_path, monkeypatch):
+    def full(run):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(toy_training, "train", full)
+    with pytest.raises(lb.study.TrialFailedError, match=r"1 trial\(s\) failed.*cannot write there: No space left"):
+        make(tmp_path, toy_training.train).run()
+    assert not (tmp_path / "failed").exists(), "no trial is to blame"

@@ -1,5 +1,6 @@
 """The `lastbit` command: its subcommands, and how they end."""
 
+import errno
 import sys
 
 import typer
@@ -46,6 +47,8 @@ app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")
 
 _INTERRUPTED = StoppedCommandError.exit_code
+# What a disk or its owner refuses; any other error of the system is ours to explain.
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 
 def main() -> None:
@@ -60,6 +63,10 @@ def main() -> None:
         # The reader of a pipe went away, as `head` does; nothing is left to say to anybody.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in _DISK_TROUBLE:
+            raise
+        sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror}", 1))
     if code == _INTERRUPTED:  # typer has caught Ctrl-C
         sys.exit(_complain("stopped", _INTERRUPTED))
     sys.exit(code if isinstance(code, int) else 0)

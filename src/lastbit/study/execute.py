@@ -1,5 +1,6 @@
 """Runs one trial, in whichever process it is called."""
 
+import errno
 import time
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from lastbit.study.recorder import Recorder
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the device, or none left to this user
 TrainFunction = Callable[[Recorder], None]
 
 
@@ -59,15 +61,22 @@ def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str) -> Ou
         root: the study's directory.
         device: kind of device, for the fingerprint.
     """
-    store = Store(root)
-    with store.attempt(trial) as wanted, repeatable_arithmetic():
-        if not wanted:
-            return Outcome(trial, None)
-        recorder = store.begin(trial, fingerprint(device))
-        try:
-            train(recorder)
-        except Exception:
-            # The trial's code is the user's: what it raises belongs to this trial alone, the others go on.
-            return Outcome(trial, traceback.format_exc())
-        store.finish(trial, recorder)
+    try:
+        with Store(root).attempt(trial) as wanted, repeatable_arithmetic():
+            return _attempt(train, trial, Store(root), device) if wanted else Outcome(trial, None)
+    except OSError as error:
+        # Of the study's own directory: it is full, or gone, for every other trial too.
+        return Outcome(trial, f"{root}: cannot write there: {error.strerror}", hopeless=True)
+
+
+def _attempt(train: TrainFunction, trial: Trial, store: Store, device: str) -> Outcome:
+    recorder = store.begin(trial, fingerprint(device))
+    try:
+        train(recorder)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
+        # The trial's code is the user's: what it raises belongs to this trial alone, the others go on.
+        return Outcome(trial, traceback.format_exc())
+    store.finish(trial, recorder)
     return Outcome(trial, None)
