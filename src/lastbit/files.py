@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lastbit.limits import MOST_JSON, parse_json, read_limited
+
 _CHECKSUM = "checksum"
 
 
@@ -54,15 +56,12 @@ def to_json(value: object, *, indent: int | None = None) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file.
+    """Parse a JSON file, within `lastbit.limits`.
 
     Raises:
-        ValueError: the file is not JSON; the message names it.
+        ValueError: the file cannot be read, is not JSON or out of proportion; the message names it.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): it was altered or cut short") from None
+    return parse_json(read_limited(path, MOST_JSON), path)
 
 
 class DamagedError(ValueError):
@@ -89,8 +88,6 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """
     try:
         content = read_json(path)
-    except OSError as error:
-        raise DamagedError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise DamagedError(str(error)) from None
     if not isinstance(content, dict) or _CHECKSUM not in content:

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from lastbit.cli.data import app
+from lastbit.cli.printable import SafeConsole
 from lastbit.training.data import Fetched, FetchError, inventory
 from lastbit.training.data.catalogue import ENTRIES
 
@@ -116,7 +116,7 @@ def test_a_bar_is_drawn_on_a_terminal_for_the_latest_thing_only(monkeypatch):
         return Fetched(name, Path("/data/toy.npz"), "cache")
 
     monkeypatch.setattr("lastbit.cli.data.fetch", fetch)
-    monkeypatch.setattr("lastbit.cli.data.Console", partial(Console, force_terminal=True, width=100))
+    monkeypatch.setattr("lastbit.cli.data.SafeConsole", partial(SafeConsole, force_terminal=True, width=100))
     result = run("fetch", "toy")
     last = result.stderr.split("\r")[-2 if result.stderr.endswith("\r") else -1]
     assert "npm package toy@1" in result.stderr

@@ -1,7 +1,14 @@
 """Images, kernels, and what is refused."""
 
+import contextlib
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from lastbit.pde.images import checked_image, checkerboard, noise, random_kernel, read_image
@@ -71,3 +78,49 @@ def test_wrong_sizes_and_seeds_are_named():
         checkerboard(0)
     with pytest.raises(ValueError, match=r"0 \.\.\. 2\*\*32 - 1, not -1"):
         noise(4, -1)
+
+
+def png_of(width, height):
+    """A picture whose header promises so many pixels, and which holds none."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"")
+    chunks = (
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in (header, data)
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(("width", "height"), [(9000, 9000), (12_000, 12_000), (2**31 - 1, 2**31 - 1), (8193, 1)])
+def test_a_picture_that_decompresses_to_very_much_is_refused_before_it_does(tmp_path, width, height):
+    (tmp_path / "bomb.png").write_bytes(png_of(width, height))
+    with pytest.raises(ValueError, match=r"bomb.png: .*(at most 8,192 pixels|decompression bomb|exceeds limit)"):
+        read_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("shape", ["(2305843009213693952, 1)", "(9000, 9000)", "(-1, 4)", "(1.5, 2)", "(" * 500])
+def test_an_array_whose_header_lies_is_refused(tmp_path, shape):
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    magic = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
+    (tmp_path / "lies.npy").write_bytes(magic + header.encode() + bytes(64))
+    with pytest.raises(ValueError, match=r"cannot read an image from .*lies\.npy"):
+        read_image(tmp_path / "lies.npy")
+
+
+def test_a_picture_in_a_language_that_another_program_runs_is_refused(tmp_path):
+    (tmp_path / "postscript.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) run\n"
+    )
+    with pytest.raises(ValueError, match="cannot identify image file"):
+        read_image(tmp_path / "postscript.png")
+
+
+@given(position=st.integers(0, 2**16), value=st.integers(0, 255), cut=st.integers(0, 200))
+def test_a_broken_picture_is_an_image_or_an_error(position, value, cut, tmp_path_factory):
+    whole = io.BytesIO()
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(whole, "PNG")
+    content = bytearray(whole.getvalue())
+    content[position % len(content)] = value
+    path = tmp_path_factory.getbasetemp() / "broken.png"
+    path.write_bytes(bytes(content[: len(content) - cut % 3 * 50]))
+    with contextlib.suppress(ValueError):
+        assert read_image(path).shape == (16, 16)

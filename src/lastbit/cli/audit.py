@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.printable import SafeConsole
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.files import to_json, write_atomically
 from lastbit.script import Target, parse_target
@@ -91,8 +92,8 @@ def _folder(out: Path | None) -> Iterator[Path]:
 @contextmanager
 def _progress(title: str, steps: int | None) -> Iterator[Callable[[int, int], None]]:
     """Show operations and steps on standard error, on a terminal, while the block runs."""
-    terminal = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    terminal = SafeConsole(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as progress:
         task = progress.add_task(title)
         limit = "" if steps is None else f" of {steps:,}"

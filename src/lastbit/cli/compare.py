@@ -9,7 +9,7 @@ from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
-from lastbit.cli.wrong_input import WrongInputError, wrong_input
+from lastbit.cli.wrong_input import WrongInputError, stored_input, wrong_input
 from lastbit.files import to_json, write_atomically
 from lastbit.study.comparison import Comparison
 from lastbit.study.comparison import compare as compare_runs
@@ -36,7 +36,7 @@ def compare(
     """
     with wrong_input():
         _check_gain(gain)
-        with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other:
+        with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other, stored_input(f"{a} or {b}"):
             found = compare_runs(one, other, metric=metric)
             content = found.as_json() | {"gain": _gain(found, gain)}
     page = _store(content, out)

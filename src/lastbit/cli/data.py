@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from lastbit.cli.output import JsonOption, write_json
+from lastbit.cli.printable import SafeConsole
 from lastbit.cli.wrong_input import FailedError, wrong_input
 from lastbit.training.data import Fetched, Item, fetch, inventory
 
@@ -47,8 +47,8 @@ def list_command(root: Root = None, json: JsonOption = None) -> None:
         items = inventory(root=root)
     write_json(json, [_plain(item) for item in items])
     if json != "-":
-        console = Console()
-        console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
+        console = SafeConsole()
+        console = console if console.is_terminal else SafeConsole(width=_PIPE_WIDTH)
         console.print(_table(items))
         console.print(_notes(items))
 
@@ -125,17 +125,22 @@ def _sentence(fetched: Fetched) -> str:
 @contextmanager
 def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """Draw a bar for the thing that is being brought: on a terminal only, and gone once it is here."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeElapsedColumn())
+    console = SafeConsole(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
 
-        def show(what: str, done: int, total: int | None) -> None:
-            if not bars.tasks or bars.tasks[0].description != what:
+        def show(title: str, done: int, total: int | None) -> None:
+            if not bars.tasks or bars.tasks[0].description != title:
                 for task in bars.tasks:
                     bars.remove_task(task.id)
-                bars.add_task(what, total=total, amount="")
-            amount = f"{decimal(done)} of {decimal(total)}" if total else ""
-            bars.update(bars.tasks[0].id, completed=done, total=total, amount=amount)
+                bars.add_task(title, total=total, amount="")
+            brought = f"{decimal(done)} of {decimal(total)}" if total else ""
+            bars.update(bars.tasks[0].id, completed=done, total=total, amount=brought)
 
         yield show
 

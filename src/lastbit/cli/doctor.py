@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.printable import SafeConsole
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.doctor import Examination, Outcome, examine
 from lastbit.doctor.examine import steps
@@ -67,8 +68,8 @@ def _show(found: Examination, terminal: Console) -> None:
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
     """A bar on standard error, on a terminal only."""
-    terminal = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    terminal = SafeConsole(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as bars:
         task = bars.add_task("examining this machine", total=total)
         yield lambda: bars.advance(task)

@@ -21,7 +21,8 @@ from lastbit.cli import (
     sharpness,
     study,
 )
-from lastbit.cli.wrong_input import StoppedCommandError
+from lastbit.cli.printable import printable
+from lastbit.cli.wrong_input import StoppedCommandError, WrongInputError
 
 app = typer.Typer(
     name="lastbit",
@@ -73,5 +74,7 @@ def main() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"lastbit: {message}", file=sys.stderr)  # noqa: T201
+    """Say it in one line for wrong input, which may quote anything."""
+    said = " ".join(message.split("\n")) if code == WrongInputError.exit_code else message
+    print(f"lastbit: {printable(said)}", file=sys.stderr)  # noqa: T201
     return code

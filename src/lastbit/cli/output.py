@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lastbit.cli.printable import SafeConsole
 from lastbit.cli.wrong_input import WrongInputError
 from lastbit.files import to_json, write_atomically
 
@@ -17,15 +18,15 @@ JsonOption = Annotated[
 
 def console(json_target: str | None) -> Console:
     """Where to write for people: standard output, or standard error where that belongs to the JSON."""
-    # Brackets in names and paths are the user's, and no markup.
-    return Console(stderr=json_target == "-", highlight=False, markup=False)
+    return SafeConsole(stderr=json_target == "-")
 
 
 def write_json(target: str | None, content: object) -> None:
     """Write JSON to a file, or to standard output for `-`; nothing for None."""
     if target is None:
         return
-    text = to_json(content, indent=1) + "\n"
+    # Bytes of a path that are no UTF-8 are halves of surrogate pairs in Python: they become JSON's escapes.
+    text = to_json(content, indent=1).encode("utf-8", "backslashreplace").decode() + "\n"
     if target == "-":
         sys.stdout.write(text)
         return

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lastbit.cli.printable import SafeConsole
 from lastbit.report.paper import Tally, duration, in_words, tally
 
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yellow")}
@@ -16,7 +17,7 @@ _PIPE_WIDTH = 200  # columns of the list where there is no terminal to fit
 
 def show_list(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Print a row for each item: what it shows, what it takes at each scale, and how its claims came out last."""
-    console = console if console.is_terminal else Console(file=console.file, width=_PIPE_WIDTH, highlight=False)
+    console = console if console.is_terminal else SafeConsole(file=console.file, width=_PIPE_WIDTH)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("item", no_wrap=True)
     table.add_column("what it shows", min_width=20)

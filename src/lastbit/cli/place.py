@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lastbit.cli.printable import SafeConsole
 from lastbit.local_copy import local_copy
 
 
@@ -16,7 +16,7 @@ def opened(place: str, *, wanted: Sequence[str] = ("*",)) -> Iterator[Path]:
 
     Args and errors are those of `lastbit.local_copy.local_copy`.
     """
-    terminal = Console(stderr=True)
+    terminal = SafeConsole(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from lastbit.cli.printable import SafeConsole
 from lastbit.study import Outcome
 
 Show = Callable[..., None]  # called with any of `done`, `total`, `left` (seconds) and `remark`
@@ -23,16 +23,16 @@ def progress_bar(title: str, unit: str, total: int | None = None) -> Iterator[Sh
         unit: what is counted, such as `trials`.
         total: how many there are, where that is known.
     """
-    terminal = Console(stderr=True)
+    terminal = SafeConsole(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(f"{unit},"),
         TimeElapsedColumn(),
         TextColumn("elapsed,"),
         _Left(),
-        TextColumn("left  {task.fields[remark]}"),
+        TextColumn("left  {task.fields[remark]}", markup=False),
     )
     with Progress(*columns, console=terminal, disable=not terminal.is_terminal) as progress:
         task = progress.add_task(title, total=total, ends=None, remark="")

@@ -11,7 +11,7 @@ import typer
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
 from lastbit.cli.run_study import RESULTS
-from lastbit.cli.wrong_input import WrongInputError, wrong_input
+from lastbit.cli.wrong_input import WrongInputError, stored_input, wrong_input
 from lastbit.files import read_json, read_sealed
 from lastbit.local_copy import is_url
 
@@ -55,9 +55,8 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
     page = out or beside / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
     contents = [read_sealed(path) if name == RESULTS else read_json(path) for path in found]
     try:
-        return page, _DRAWN[name](contents, page, charts)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise WrongInputError(f"{found[0]} does not hold what it should ({error!r}): it was altered") from error
+        with stored_input(found[0] if len(found) == 1 else directory):
+            return page, _DRAWN[name](contents, page, charts)
     except OSError as error:
         raise WrongInputError(f"cannot write {error.filename or page}: {error.strerror}") from None
 

@@ -15,6 +15,7 @@ from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityO
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import write_page
+from lastbit.cli.printable import SafeConsole
 from lastbit.cli.run_study import run_trials, store_results
 from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
@@ -106,7 +107,7 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
     if json != "-":
         show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
-    _remarks(study, training, Console(stderr=True, highlight=False))
+    _remarks(study, training, SafeConsole(stderr=True))
 
 
 def _run(study: Study, training: ScriptTraining, crew: Crew) -> FailedError | None:

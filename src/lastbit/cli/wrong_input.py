@@ -25,6 +25,19 @@ class StoppedCommandError(typer.TyperException):
 
 
 @contextmanager
+def stored_input(place: object) -> Iterator[None]:
+    """Turn what stored content of another shape than ours makes the block raise into a clear end of the command.
+
+    Args:
+        place: the file or directory that is read.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise WrongInputError(f"{place} does not hold what it should ({error!r:.200}): it was altered") from error
+
+
+@contextmanager
 def wrong_input() -> Iterator[None]:
     """Turn a ValueError of the block, where input is checked, into a clear end of the command."""
     try:

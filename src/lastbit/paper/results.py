@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.files import read_json, to_json, write_atomically
-from lastbit.paper.item import Claim, Item, Result
+from lastbit.paper.item import SCALES, Claim, Item, Result
 
 FORMAT = 1
 INDEX = "index.json"
@@ -81,9 +81,11 @@ class Results:
         settings = json.loads(to_json(item.scale(self.scale).settings))
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             return None
-        made = Made(content["result"], content["seconds"], content["fingerprint"])
-        same = (made.result["scale"], made.result["settings"]) == (self.scale, settings)
-        return made if same and _is_readable(item, made.result) else None
+        result, seconds, fingerprint = (content.get(name) for name in ("result", "seconds", "fingerprint"))
+        if not isinstance(result, dict) or not isinstance(seconds, int | float) or not isinstance(fingerprint, dict):
+            return None
+        same = (result.get("scale"), result.get("settings")) == (self.scale, settings)
+        return Made(result, seconds, fingerprint) if same and _is_readable(item, result) else None
 
     def save(self, item: Item, made: Made) -> None:
         """Store an item's result, and forget that it failed before."""
@@ -125,7 +127,7 @@ def _is_readable(item: Item, result: Result) -> bool:
     """Whether a stored result has all that the item asks of it; one that an earlier version stored may not."""
     try:
         item.read(result)
-    except (LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, RecursionError):
         return False
     return True
 
@@ -135,6 +137,6 @@ def _read_index(root: Path) -> Mapping[str, Any] | None:
     if not path.is_file():
         return None
     index = read_json(path)
-    if not isinstance(index, dict) or "scale" not in index:
+    if not isinstance(index, dict) or index.get("scale") not in SCALES:
         raise ValueError(f"{path} is no index of the paper's results")
     return index

@@ -98,7 +98,9 @@ def make(item: Item, scale: str, work: Work) -> Made:
 def _spent(item: Item, work: Work) -> float:
     """Seconds that interrupted and failed runs of an item with trainings took before."""
     path = _spent_path(work)
-    return float(read_json(path)["seconds"]) if item.trains and path.is_file() else 0.0
+    spent = read_json(path) if item.trains and path.is_file() else None
+    seconds = spent.get("seconds") if isinstance(spent, dict) else None
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def _spent_path(work: Work) -> Path:

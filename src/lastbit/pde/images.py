@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+MOST_SIDE = 8192  # pixels: 512 MiB as float64
+# Decoded by Pillow itself: for EPS, which any suffix may hide, it would start Ghostscript.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
 
 def checkerboard(size: int) -> NDArray[np.float64]:
@@ -29,23 +34,38 @@ def random_kernel(size: int, seed: int) -> NDArray[np.float64]:
 
 
 def read_image(path: str | Path) -> NDArray[np.floating]:
-    """Read a square image: ``.npy`` as it is, any picture Pillow knows as grey levels in [0, 1].
+    """Read a square image: ``.npy`` as it is, a picture as grey levels in [0, 1].
 
     Raises:
-        ValueError: the file cannot be read as an image, or the image is not square and finite.
+        ValueError: the file cannot be read as an image, or the image is not square, finite and of at most `MOST_SIDE`.
     """
     try:
         pixels = _read_pixels(Path(path))
-    except (OSError, EOFError, ValueError, UnidentifiedImageError) as error:
-        raise ValueError(f"cannot read an image from {path}: {error}") from error
+    except Exception as error:
+        # A broken or hostile file can fail in a dozen ways in Pillow and NumPy, from SyntaxError to MemoryError.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"cannot read an image from {path}: {reason}") from error
     return checked_image(pixels)
 
 
 def _read_pixels(path: Path) -> NDArray[np.generic]:
+    if not path.is_file():
+        raise ValueError("there is no such file, or it is a directory, a pipe or a device")
     if path.suffix == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("L"), dtype=np.float64) / 255.0
+        # Mapped, so that a header that promises more than the file holds costs nothing.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        _check_side(mapped.shape)
+        return np.array(mapped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=_FORMATS) as picture:
+            _check_side(picture.size)
+            return np.asarray(picture.convert("L"), dtype=np.float64) / 255.0
+
+
+def _check_side(shape: tuple[int, ...]) -> None:
+    if max(shape, default=0) > MOST_SIDE:
+        raise ValueError(f"it is {' x '.join(map(str, shape))}, and at most {MOST_SIDE:,} pixels on a side are read")
 
 
 def checked_image(image: ArrayLike) -> NDArray[np.floating]:

@@ -49,7 +49,7 @@ def _note(study: Study, metric: Metric) -> str:
 
 def _draw(study: Study, metric: Metric) -> alt.LayerChart:
     noises = study["noises"]
-    error = study["sampling_error"] or 0
+    error = float(study["sampling_error"] or 0)  # a number and nothing else goes into an expression
     base = alt.Chart(ROWS).encode(
         x=alt.X("seed:O", sort=study["seeds"], axis=alt.Axis(title=metric.seed, labelAngle=0)),
         xOffset=alt.XOffset("noise:N", scale=alt.Scale(domain=noises)),

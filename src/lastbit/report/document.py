@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, UndefinedError
 
 from lastbit.report.look import config
 
@@ -17,6 +17,9 @@ def document(template: str, *, specs: Mapping[str, Any], libraries: str, **conte
         specs: Vega-Lite of every chart by the id of its place on the page.
         libraries: JavaScript that defines `vegaEmbed`, as `javascript()` gives it.
         **content: what the template shows.
+
+    Raises:
+        LookupError: the content lacks something that the template shows.
     """
     environment = Environment(
         loader=PackageLoader("lastbit.report"),
@@ -25,7 +28,14 @@ def document(template: str, *, specs: Mapping[str, Any], libraries: str, **conte
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(
+    try:
+        return _rendered(environment.get_template(template), specs, libraries, content)
+    except UndefinedError as error:
+        raise LookupError(str(error)) from error
+
+
+def _rendered(template: Template, specs: Mapping[str, Any], libraries: str, content: Mapping[str, Any]) -> str:
+    return template.render(
         charts={"looks": {ground: config(ground) for ground in ("light", "dark")}, "specs": specs},
         style=_asset("style.css"),
         drawing=_asset("charts.js"),

@@ -157,17 +157,20 @@ def _stored(path: Path) -> dict[str, Any] | None:
 def _values(file: Path, key: str) -> list[object]:
     text = file.read_text(encoding="utf-8", errors="replace")
     if file.suffix == ".csv":
-        return [row.get(key) for row in csv.DictReader(io.StringIO(text))]
+        try:
+            return [row.get(key) for row in csv.DictReader(io.StringIO(text))]
+        except csv.Error:  # a field of more than 128 KiB: no table of numbers
+            return []
     try:
         return [_lookup(json.loads(text), key)]
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return [_lookup(value, key) for line in text.splitlines() if (value := _parsed(line)) is not None]
 
 
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also a number of more digits, or a nest of more levels, than Python reads
         return None
 
 
@@ -187,7 +190,7 @@ def _number(value: object) -> float | None:
         return None
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

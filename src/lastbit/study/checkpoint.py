@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, write_atomically, write_sealed
+from lastbit.limits import MOST_TENSORS, read_limited
 
 DIRECTORY = "checkpoint"
 _STATE = "state.json"
@@ -64,11 +66,14 @@ def read_checkpoint(place: Path) -> tuple[Checkpoint, Mapping[str, Any]] | None:
     if not (place / _STATE).is_file():
         return None
     stored = read_sealed(place / _STATE)
-    path = place / stored["file"]
-    content = path.read_bytes() if path.is_file() else b""
-    if sha256(content) != stored["sha256"]:
+    path = place / Path(str(stored.get("file"))).name
+    content = read_limited(path, MOST_TENSORS) if path.is_file() else b""
+    if sha256(content) != stored.get("sha256"):
         raise DamagedError(f"{path} does not match its checksum: it was altered, cut short or lost")
-    return Checkpoint(stored["step"], _unpack(stored["state"], load(content))), stored["extra"]
+    try:
+        return Checkpoint(stored["step"], _unpack(stored["state"], load(content))), stored["extra"]
+    except (SafetensorError, LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise DamagedError(f"{place / _STATE} does not hold a checkpoint ({error!r}): it was altered") from None
 
 
 def sync_files(directory: Path) -> None:

@@ -1,12 +1,16 @@
 """A study read back from its directory, without the training that made it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lastbit.noise import noise_from_json
 from lastbit.study.metric import Metric
 from lastbit.study.recorder import Recorder
 from lastbit.study.store import Store
 from lastbit.study.study import Study
+
+_MOST_TRIALS = 1_000_000
 
 
 def reopen(directory: Path) -> Study:
@@ -18,6 +22,7 @@ def reopen(directory: Path) -> Study:
     """
     description = Store(directory).study()
     try:
+        _check(description)
         return Study(
             directory,
             _train_nothing,
@@ -29,8 +34,31 @@ def reopen(directory: Path) -> Study:
             metric=Metric(**description["metric"]),
             seed_decides=description["seed_decides"],
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{directory / 'study.json'} does not describe a study ({error!r}): it was altered") from None
+
+
+def _check(description: Mapping[str, Any]) -> None:
+    """Check the types that nothing else checks, and that the table is of a size that can be held.
+
+    Raises:
+        TypeError: a field is of another type.
+        ValueError: the table is too large.
+    """
+    seeds, metric = description["seeds"], description["metric"]
+    strings = [description["name"], description["seed_decides"], metric["name"], metric["label"]]
+    for field, value, kind in (
+        *(("a name", value, str) for value in strings),
+        ("settings", description["settings"], dict),
+        ("noises", description["noises"], list),
+        ("seeds", seeds, list),
+        *(("a seed", seed, int) for seed in seeds),
+        *(("a noise", noise, dict) for noise in description["noises"]),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"{field} is {value!r:.100}")
+    if len(seeds) * len(description["noises"]) > _MOST_TRIALS:
+        raise ValueError(f"study.json has {len(seeds):,} seeds: at most {_MOST_TRIALS:,} trials are read")
 
 
 def _train_nothing(run: Recorder) -> None:

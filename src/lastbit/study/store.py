@@ -172,7 +172,10 @@ class Store:
         if self.has(trial) or not path.is_file():
             return None
         content = read_sealed(path)
-        return Failure(content["exit_code"], tuple(content["last_lines"]))
+        code, lines = content.get("exit_code"), content.get("last_lines")
+        if not isinstance(code, int | None) or not isinstance(lines, list):
+            raise DamagedError(f"{path} does not say how a trial failed: it was altered")
+        return Failure(code, tuple(str(line) for line in lines))
 
     def clear_running(self) -> None:
         """Drop what interrupted trials left behind, except a checkpoint, and what an orphaned worker is still at."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from safetensors import SafetensorError
@@ -14,11 +14,13 @@ from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from lastbit.files import DamagedError, read_sealed, sha256
+from lastbit.limits import MOST_JSON, MOST_LINES, MOST_TENSORS, parse_json, read_limited
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.recorder import METRICS, PREDICTIONS, weights_file
 
 DIVERGED, FINISHED = "diverged", "finished"
 DONE, TRIAL, OUTPUT = "done.json", "trial.json", "output"
+_WEIGHTS = re.compile(r"weights/([0-9]{1,15})\.safetensors")
 FOUND = f"{OUTPUT}/found.json"  # metrics found in a script's output; may be found again, so it has its own checksum
 
 
@@ -35,14 +37,22 @@ class StoredTrial:
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
         """One row for each log call, in order, and then those found in a script's output."""
-        lines = self.read(METRICS).decode("utf-8").splitlines()
-        found = read_sealed(self.directory / FOUND)["rows"] if (self.directory / FOUND).is_file() else []
-        return [*(json.loads(line) for line in lines), *found]
+        lines = self.read(METRICS).split(b"\n")
+        if len(lines) > MOST_LINES:
+            raise DamagedError(f"{self.directory / METRICS} has more than {MOST_LINES:,} lines, the most that are read")
+        found = read_sealed(self.directory / FOUND).get("rows") if (self.directory / FOUND).is_file() else []
+        return [
+            *(_row(self._parsed(METRICS, line), self.directory / METRICS) for line in lines if line),
+            *(_row(row, self.directory / FOUND) for row in (found if isinstance(found, list) else [found])),
+        ]
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The arithmetic it ran on."""
-        found: Fingerprint = json.loads(self.read(TRIAL))["fingerprint"]
+        described = self._parsed(TRIAL, self.read(TRIAL))
+        found = described.get("fingerprint") if isinstance(described, dict) else None
+        if not isinstance(found, dict):
+            raise DamagedError(f"{self.directory / TRIAL} has no fingerprint: it was altered")
         return found
 
     def final(self, metric: str) -> float | None:
@@ -60,15 +70,15 @@ class StoredTrial:
 
     def weight_steps(self) -> list[int]:
         """Steps whose weights were kept, ascending."""
-        return sorted(int(Path(name).stem) for name in self.files if name.startswith("weights/"))
+        return sorted(int(found[1]) for name in self.files if (found := _WEIGHTS.fullmatch(name)))
 
     def predictions(self) -> Tensor | None:
         """Final predicted labels (examples,), or None where none were saved."""
-        return self._tensors(PREDICTIONS)["labels"] if PREDICTIONS in self.files else None
+        return self._classes("labels")
 
     def targets(self) -> Tensor | None:
         """True labels (examples,) of the predicted examples, or None where none were saved."""
-        return self._tensors(PREDICTIONS).get("targets") if PREDICTIONS in self.files else None
+        return self._classes("targets")
 
     def read(self, name: str) -> bytes:
         """The bytes of one of its files.
@@ -77,10 +87,12 @@ class StoredTrial:
             DamagedError: they are not those that were stored.
         """
         path = self.directory / name
+        if not _stays_below(name):
+            raise DamagedError(f"{path} is not below {self.directory}: {DONE} was altered")
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DamagedError(f"{path} cannot be read: {error.strerror}; {_ADVICE}") from None
+            content = read_limited(path, MOST_TENSORS if path.suffix == ".safetensors" else MOST_JSON)
+        except ValueError as error:
+            raise DamagedError(f"{error}; {_ADVICE}") from None
         if sha256(content) != self.files.get(name):
             raise DamagedError(f"{path} does not match its checksum: it was altered or cut short; {_ADVICE}")
         return content
@@ -96,11 +108,27 @@ class StoredTrial:
                 self.read(name)
 
     def _tensors(self, name: str) -> dict[str, Tensor]:
+        content = self.read(name)
         try:
             # The parser gives them in another order each time, and sums over tensors would round otherwise.
-            return dict(sorted(parse_tensors(self.read(name)).items()))
-        except SafetensorError as error:  # its checksum is right: whoever made it wrote no tensors
+            return dict(sorted(parse_tensors(content).items()))
+        # Its checksum is right: whoever made it wrote no tensors, or of a type that torch lacks.
+        except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
             raise DamagedError(f"{self.directory / name} holds no tensors ({error})") from None
+
+    def _classes(self, name: str) -> Tensor | None:
+        """Whole numbers (examples,) of the predictions' file; None where they are not there."""
+        found = self._tensors(PREDICTIONS).get(name) if PREDICTIONS in self.files else None
+        if found is not None and (found.ndim != 1 or found.is_floating_point() or found.is_complex()):
+            shape = tuple(found.shape)
+            raise DamagedError(f"{self.directory / PREDICTIONS}: {name} are no classes, {found.dtype} of shape {shape}")
+        return found
+
+    def _parsed(self, name: str, content: bytes) -> Any:
+        try:
+            return parse_json(content, self.directory / name)
+        except ValueError as error:
+            raise DamagedError(str(error)) from None
 
 
 def open_trial(directory: Path) -> StoredTrial:
@@ -110,7 +138,23 @@ def open_trial(directory: Path) -> StoredTrial:
         DamagedError: its `done.json` is not what was written.
     """
     done = read_sealed(directory / DONE)
-    return StoredTrial(directory, done["status"], done["diverged_at"], done["digest"], done["files"])
+    status, step, digest, files = (done.get(name) for name in ("status", "diverged_at", "digest", "files"))
+    sound = status in (FINISHED, DIVERGED) and isinstance(step, int | None) and isinstance(digest, str)
+    if not sound or not isinstance(files, dict) or not all(isinstance(sum_, str) for sum_ in files.values()):
+        raise DamagedError(f"{directory / DONE} does not say how a trial ended: it was altered")
+    return StoredTrial(directory, str(status), step, str(digest), files)
+
+
+def _row(row: object, path: Path) -> dict[str, Any]:
+    """A row of metrics, as it is."""
+    if not isinstance(row, dict) or not all(isinstance(value, int | float | None) for value in row.values()):
+        raise DamagedError(f"{path} holds something else than numbers by name: it was altered")
+    return row
+
+
+def _stays_below(name: str) -> bool:
+    """Whether a relative path leads nowhere but down."""
+    return not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts and "\0" not in name
 
 
 _ADVICE = "`lastbit check` on the study's directory finds all that is wrong and says what to do"

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lastbit.limits import MOST_RECIPE, check_depth, read_limited
 from lastbit.training.recipe import Recipe
 from lastbit.training.recipe_error import RecipeError, explain
 
@@ -90,16 +91,20 @@ def _check_scales(scales: object, source: str) -> None:
 
 def _user_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the recipe {path}: {getattr(error, 'strerror', None) or error}") from None
+        return read_limited(path, MOST_RECIPE).decode("utf-8")
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path} cannot be read: ")
+        raise RecipeError(f"cannot read the recipe {path}: {reason}") from None
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        fields = tomllib.loads(text)
+        check_depth(fields, source)
+    # Besides its own errors: numbers of more digits, and nests of more levels, than Python reads.
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source} is not valid TOML: {error}") from None
+    return fields
 
 
 def _choose_scale(scales: dict[str, Any], scale: str, source: str) -> dict[str, Any]:
@@ -117,6 +122,8 @@ def _parse_change(change: str) -> dict[str, Any]:
         return tomllib.loads(f"{field} = {value}")
     except tomllib.TOMLDecodeError:
         return _bare_word(field, value)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"--set {field}: {error}") from None
 
 
 def _bare_word(field: str, value: str) -> dict[str, Any]:

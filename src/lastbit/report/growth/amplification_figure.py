@@ -48,11 +48,12 @@ def _cells(steps: Sequence[int], norms: Mapping[str, Sequence[float | None]]) ->
             step: _decades(before, after) for step, before, after in zip(steps[1:], values, values[1:], strict=False)
         }
         known = {step: ratio for step, ratio in ratios.items() if ratio is not None}
-        for first in range(steps[0] + 1, steps[-1] + 1, width):
-            inside = [step for step in range(first, first + width) if step in known]
-            if inside:
-                step = max(inside, key=lambda step: abs(known[step]))
-                cells.append({"tensor": tensor, "first": first, "step": step, "decades": round(known[step], 3)})
+        inside: dict[int, list[int]] = {}  # first step of a cell -> those steps of it that are known
+        for step in known:
+            inside.setdefault(step - (step - steps[0] - 1) % width, []).append(step)
+        for first, within in inside.items():
+            step = max(within, key=lambda step: abs(known[step]))
+            cells.append({"tensor": tensor, "first": first, "step": step, "decades": round(known[step], 3)})
     return cells
 
 

@@ -33,9 +33,9 @@ def _normalised(series: Series) -> Figure:
     name = "normalised-sharpness"
     if not rows:
         return Figure(name, str(series["finding"]), "No measurement gave a finite number.")
-    names = ["largest eigenvalue", *(f"eigenvalue {place}" for place in range(2, series["k"] + 1))]
     steps = [row["step"] for row in rows]
     scaled = [[EDGE * value / row["edge"] for value in row["values"]] for row in rows]
+    names = ["largest eigenvalue", *(f"eigenvalue {place}" for place in range(2, len(scaled[0]) + 1))]
     curves = [Curve(label, steps, [values[place] for values in scaled]) for place, label in enumerate(names)]
     drawn = _against_edge(series, curves)
     note = (

@@ -15,12 +15,13 @@ from torch import nn
 from lastbit.curvature import edge
 from lastbit.files import to_json
 from lastbit.schedules import Schedule, every, log_spaced
-from lastbit.training.descent import Point
+from lastbit.training.data.errors import first_line
+from lastbit.training.descent import Descent, Point
 from lastbit.training.gradient_flow import RTOL
 from lastbit.training.recipe import Recipe
 from lastbit.training.recipe_descent import RecipeDescent, prepare_descent
 from lastbit.training.sharpness import row as measured
-from lastbit.training.sharpness.checkpoint import checkpoint, resume
+from lastbit.training.sharpness.checkpoint import Tensors, checkpoint, resume
 from lastbit.training.sharpness.finding import finding
 from lastbit.training.sharpness.measurement import Measurement
 from lastbit.training.sharpness.store import SeriesStore
@@ -78,7 +79,20 @@ class Series:
         measurement = Measurement(prepared, k=self.k, layers=self.layers, flow=self.flow)
         store = SeriesStore(directory)
         store.claim(self.description())
-        return OpenSeries(self, steps, schedule, prepared, measurement, store)
+        rows, state = store.rows(), store.state()
+        if state is not None:
+            _resume(state, prepared.descent, measurement, directory)
+        return OpenSeries(self, steps, schedule, prepared, measurement, store, rows)
+
+
+def _resume(state: Tensors, descent: Descent, measurement: Measurement, directory: Path) -> None:
+    try:
+        resume(state, descent, measurement)
+    except (LookupError, RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{directory} holds the state of another training ({first_line(error)}): it was altered; delete it and "
+            "give the command again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,7 @@ class OpenSeries:
     prepared: RecipeDescent
     measurement: Measurement
     store: SeriesStore
+    rows: dict[int, Row]  # those stored, by their step
 
     def run(self, *, on_point: Callable[[Point], None]) -> dict[str, Any]:
         """Train, measure what is due and not stored yet, and return the whole series.
@@ -100,10 +115,7 @@ class OpenSeries:
         Args:
             on_point: called at every point of the training, after it was measured where that was due.
         """
-        store, descent = self.store, self.prepared.descent
-        rows, state = store.rows(), store.state()
-        if state is not None:
-            resume(state, descent, self.measurement)
+        store, descent, rows = self.store, self.prepared.descent, dict(self.rows)
         for point in descent.points(self.steps):
             if self._is_due(point) and point.step not in rows:
                 rows[point.step] = plain(self.measurement.row(point))

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from lastbit.files import read_json, to_json, write_atomically
+from lastbit.limits import MOST_JSON, MOST_TENSORS, parse_json, read_limited
 
 _SERIES, _ROWS, _STATE, RESULTS = "series.json", "rows.jsonl", "state.safetensors", "sharpness.json"
 
@@ -48,11 +50,13 @@ class SeriesStore:
         path = self.root / _ROWS
         if not path.exists():
             return {}
-        text = path.read_bytes()
+        text = read_limited(path, MOST_JSON)
         whole = text[: text.rfind(b"\n") + 1]
         if whole != text:
             write_atomically(path, whole)
-        rows = [json.loads(line) for line in whole.splitlines()]
+        rows = [parse_json(line, path) for line in whole.splitlines()]
+        if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+            raise ValueError(f"{path} holds something else than measurements with their step: it was altered")
         return {row["step"]: row for row in sorted(rows, key=lambda row: int(row["step"]))}
 
     def append(self, row: Mapping[str, Any]) -> None:
@@ -67,9 +71,18 @@ class SeriesStore:
         write_atomically(self.root / _STATE, save(tensors))
 
     def state(self) -> dict[str, Tensor] | None:
-        """Where the training was when it was last kept; None before that."""
+        """Where the training was when it was last kept; None before that.
+
+        Raises:
+            ValueError: the file holds something else.
+        """
         path = self.root / _STATE
-        return load_file(path) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return load(read_limited(path, MOST_TENSORS))
+        except (SafetensorError, KeyError, RuntimeError) as error:
+            raise ValueError(f"{path} holds no tensors ({error}): it was altered or cut short") from None
 
     def finish(self, content: Mapping[str, Any]) -> None:
         """Store the whole series for reports."""
