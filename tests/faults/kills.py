@@ -36,7 +36,7 @@ STUDY = (
     "--seeds",
     "1-2",
 )
-_LIMIT = 120.0  # seconds that one start may take
+LIMIT = 120.0  # seconds that one start may take
 
 
 @dataclass
@@ -102,7 +102,7 @@ def disturbed(out: Path, kills: int, longest: float, chance: random.Random, coun
                 left -= 1
                 counts.kills[name] += 1
                 yield name
-        code = process.wait(_LIMIT)
+        code = process.wait(LIMIT)
         after = stored(out)
         counts.rewritten += sum(after.get(path) != inode for path, inode in before.items())
         if code == 0:
@@ -114,19 +114,24 @@ def measure(kills: int, seed: int) -> Counts:
     chance, counts = random.Random(seed), Counts()
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
-        start(Path(folder) / "whole").wait(_LIMIT)
+        start(Path(folder) / "whole").wait(LIMIT)
         longest = time.monotonic() - begun
         whole = results(Path(folder) / "whole")
         while (left := kills - counts.kills.total()) > 0:
             out = Path(folder) / f"study{counts.studies}"
             for name in disturbed(out, min(5, left), longest, chance, counts):
                 print(f"{counts.kills.total()} of {kills}: {name}", file=sys.stderr, flush=True)  # noqa: T201
-            found = results(out)
-            counts.studies += 1
-            counts.different += found != whole
-            counts.lost += len(whole.keys() - found.keys())
-            counts.unsound += not check_study(out).is_sound
+            take(out, whole, counts)
     return counts
+
+
+def take(out: Path, whole: dict[str, str], counts: Counts) -> None:
+    """Count how a disturbed study ended beside the undisturbed one."""
+    found = results(out)
+    counts.studies += 1
+    counts.different += found != whole
+    counts.lost += len(whole.keys() - found.keys())
+    counts.unsound += not check_study(out).is_sound
 
 
 def _hash(file: Path) -> str:
