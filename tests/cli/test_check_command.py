@@ -1,9 +1,11 @@
 import json
+import os
 
 import pytest
 
 from lastbit.cli.main import app
 from lastbit.files import read_sealed
+from lastbit.study.lock import directory_lock
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", "1")
 
@@ -39,6 +41,23 @@ def test_a_study_goes_on_over_damage_only_to_say_so(lastbit, studies):
     assert code == 2
     assert "metrics.jsonl does not match its checksum" in err
     assert "lastbit check" in err
+
+
+def test_a_study_at_a_url(lastbit, studies):
+    """Findings speak of the place that was given, not of the copy."""
+    code, out, err = lastbit("check", f"file://{studies / 'one'}")
+    assert code == 1
+    assert out.startswith(f"file://{studies / 'one'}: NOT sound")
+    assert f"delete file://{studies / 'one'}/trials/" in out
+    assert err == f"lastbit: not sound: file://{studies / 'one'}\n"
+
+
+def test_a_study_that_another_run_is_at_is_refused(lastbit, studies):
+    with directory_lock(studies / "one"):
+        code, _, err = lastbit("study", *TINY, "--k", "1,3,5,7", "--seeds", "1", "--out", studies / "one")
+    assert code == 2
+    assert f"{studies / 'one'} is in use by another run (process {os.getpid()} on" in err
+    assert "wait for it, stop it, or choose another directory" in err
 
 
 def test_wrong_input(lastbit, tmp_path):

@@ -8,6 +8,7 @@ from lastbit.cli import paper_run
 from lastbit.paper import catalogue, page
 from lastbit.paper import needs as needs_module
 from lastbit.paper.item import Cost, Item, Scale, claim
+from lastbit.study.lock import directory_lock
 
 CLAIM_KEYS = {"claim", "published", "measured", "interval", "holds", "reason"}
 RAN = []
@@ -79,6 +80,7 @@ def test_two_real_items_on_two_workers(lastbit, tmp_path):
         "paper.html",
         "figure1.json",
         "table3.json",
+        "work",
     }
     html = (tmp_path / "kept" / "paper.html").read_text()
     assert "Of 10 claims 10 hold" in html
@@ -260,3 +262,11 @@ def test_a_list_of_the_real_items_says_what_each_takes(lastbit, tmp_path, monkey
         costs = [row["scales"][scale]["seconds"] for scale in ("smoke", "laptop", "paper")]
         assert costs == sorted(costs)
         assert row["last"] == []
+
+
+def test_trainings_that_another_run_is_at_are_left_alone(lastbit, tmp_path):
+    arguments = ("figure1", "--scale", "smoke", "--out", tmp_path / "results", "--work", tmp_path, "--workers", 1)
+    with directory_lock(tmp_path):
+        code, _, err = lastbit("paper", "run", *arguments)
+    assert code == 2
+    assert f"{tmp_path} is in use by another run" in err

@@ -76,8 +76,8 @@ def test_a_second_run_of_a_study_is_refused_and_told_who_is_at_it(tmp_path):
 
 def test_a_killed_run_lets_go(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from lastbit.study.lock import study_lock\n"
-        f"with study_lock(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from lastbit.study.lock import directory_lock\n"
+        f"with directory_lock(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"

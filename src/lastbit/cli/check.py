@@ -1,5 +1,6 @@
 """`lastbit check`: is a stored study whole?"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.place import opened
 from lastbit.cli.progress import step_progress
 from lastbit.cli.wrong_input import FailedError, wrong_input
 from lastbit.study.check import Checked, check_study
@@ -14,7 +16,7 @@ from lastbit.study.store import STUDY, TRIALS
 
 
 def check(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Of a study, or one that holds studies.")],
+    place: Annotated[str, typer.Argument(metavar="DIR", help="Of a study, or one that holds studies, or its URL.")],
     json: JsonOption = None,
 ) -> None:
     """Verify a stored study: every checksum, every trial's identity, nothing that does not belong; and say what to do.
@@ -24,13 +26,13 @@ def check(
 
     Example: `lastbit check runs/demo`
     """
-    with wrong_input():
-        found = [_checked(place) for place in _studies(directory)]
+    with wrong_input(), opened(place) as directory:
+        found = [_named(_checked(study), directory, place) for study in _studies(directory)]
     write_json(json, [each.as_json() for each in found])
     if json != "-":
         for each in found:
             _show(each, console(json))
-    bad = [str(each.directory) for each in found if not each.is_sound]
+    bad = [each.directory for each in found if not each.is_sound]
     if bad:
         raise FailedError(f"not sound: {', '.join(bad)}")
 
@@ -46,6 +48,16 @@ def _studies(directory: Path) -> list[Path]:
     below = sorted(path.parent for path in directory.glob(f"*/{STUDY}"))
     here = any((directory / name).exists() for name in (STUDY, TRIALS))
     return [directory] if here or not below else below
+
+
+def _named(checked: Checked, directory: Path, place: str) -> Checked:
+    """Say of a copy what is meant: the place it was made of."""
+
+    def there(text: str) -> str:
+        return text.replace(str(directory), place.rstrip("/"))
+
+    findings = tuple(replace(each, cure=there(each.cure)) for each in checked.findings)
+    return replace(checked, directory=there(str(checked.directory)), findings=findings)
 
 
 def _checked(place: Path) -> Checked:

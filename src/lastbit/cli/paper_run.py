@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import progress_bar
 from lastbit.cli.workers import Crew
+from lastbit.cli.wrong_input import wrong_input
 from lastbit.paper.catalogue import find_items
 from lastbit.paper.item import SCALES, Item
 from lastbit.paper.needs import Needs, check_data, check_room, needs
@@ -16,6 +18,7 @@ from lastbit.paper.page import claims_of
 from lastbit.paper.results import Results
 from lastbit.paper.suite import Ended, run_items, traceback_of
 from lastbit.report.paper import duration
+from lastbit.study.lock import directory_lock
 from lastbit.study.watched import Watched
 
 
@@ -83,14 +86,14 @@ def run_pending(
         begin: called once the workers are there, or where there is nothing to run.
 
     Raises:
-        WrongInputError: the scheduler does not answer.
+        WrongInputError: the scheduler does not answer, or another run is at these trainings.
         StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
     if not pending:
         begin()
         return []
     failures = []
-    with crew.executor() as inner, progress_bar(f"paper, {results.scale}", "jobs") as show:
+    with _held(work), crew.executor() as inner, progress_bar(f"paper, {results.scale}", "jobs") as show:
         begin()
         watched = Watched(inner, lambda done, given: show(done=done, total=given))
         show(left=wanted.seconds)
@@ -104,6 +107,16 @@ def run_pending(
                 show(left=_left(pending, waiting, results.scale, time.monotonic() - begun), remark=remark)
                 failures += _keep(each, results)
     return failures
+
+
+@contextmanager
+def _held(work: Path) -> Iterator[None]:
+    """Keep other runs out of a directory of trainings; one that is in use ends the command."""
+    with ExitStack() as stack:
+        with wrong_input():
+            work.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(directory_lock(work))
+        yield
 
 
 def _left(pending: Sequence[Item], waiting: Sequence[Item], scale: str, elapsed: float) -> float:

@@ -45,7 +45,7 @@ class Finding:
 class Checked:
     """A study's directory after a check."""
 
-    directory: Path
+    directory: str  # as people know it
     trials: int  # finished ones, sound or not
     files: int  # that were held against a checksum
     findings: tuple[Finding, ...]
@@ -62,7 +62,7 @@ class Checked:
             for each in self.findings
         ]
         counts = {"trials": self.trials, "files": self.files}
-        return {"directory": str(self.directory), "sound": self.is_sound, **counts, "findings": findings}
+        return {"directory": self.directory, "sound": self.is_sound, **counts, "findings": findings}
 
 
 def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> Checked:
@@ -89,7 +89,7 @@ def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> C
         files += held
         on_trial()
     findings += [*_check_failed(root), *_check_running(root), *_check_others(root)]
-    return Checked(root, len(places), files, tuple(findings))
+    return Checked(str(root), len(places), files, tuple(findings))
 
 
 def _check_description(root: Path) -> Iterator[Finding]:

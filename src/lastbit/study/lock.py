@@ -1,4 +1,4 @@
-"""Locks that a process holds as long as it lives: of a study by whoever runs it, of a trial by the worker at it."""
+"""Locks that a process holds as long as it lives: of a directory by whoever runs it, of a trial by its worker."""
 
 import os
 import socket
@@ -16,15 +16,15 @@ _POLL = 0.2  # seconds between two looks at a lock that another process holds
 
 
 class InUseError(ValueError):
-    """Another process runs the study."""
+    """Another process is at the directory."""
 
 
 @contextmanager
-def study_lock(root: Path) -> Iterator[None]:
-    """Hold a study's directory while the block runs; the system lets go of it when the process dies, however it does.
+def directory_lock(root: Path) -> Iterator[None]:
+    """Hold a directory while the block runs; the system lets go of it when the process dies, however it does.
 
     Raises:
-        InUseError: another process, or another study of this one, holds it.
+        InUseError: another process, or another part of this one, holds it.
     """
     lock = FileLock(root / LOCK)
     try:

@@ -27,7 +27,7 @@ from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.failure import Failure
 from lastbit.study.fingerprint import Fingerprint
-from lastbit.study.lock import LOCK, OWNER, is_held, study_lock, trial_lock
+from lastbit.study.lock import LOCK, OWNER, directory_lock, is_held, trial_lock
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, OUTPUT, TRIAL, StoredTrial, open_trial
 from lastbit.study.trial import Trial
@@ -68,7 +68,7 @@ class Store:
         with ExitStack() as stack:
             with self._writing():
                 self.root.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(study_lock(self.root))
+                stack.enter_context(directory_lock(self.root))
                 self.check(study)  # once more: somebody may have been faster
                 self.describe_study(study)
             yield
