@@ -20,6 +20,7 @@ from lastbit.cli import (
     run,
     sharpness,
     study,
+    worker,
 )
 from lastbit.cli.printable import printable
 from lastbit.cli.wrong_input import StoppedCommandError, WrongInputError
@@ -38,6 +39,7 @@ app.command("sharpness")(sharpness.sharpness)
 app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
 app.command("audit")(audit.audit)
 app.command("growth")(growth.growth)
+app.command("worker")(worker.worker)
 app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
