@@ -1,5 +1,6 @@
 """Runs a study for a command: pool, progress, and what to say when it goes wrong."""
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
@@ -64,7 +65,7 @@ def run_trials(
             jobs = Watched(inner)
             progress = trial_progress(title, len(pending), lambda: _count(jobs) or workers)
             with progress as on_trial, gentle_interrupts(jobs):
-                study.complete(jobs, on_trial=on_trial)
+                study.complete(jobs, on_trial=on_trial, on_remark=_remark)
     except ValueError as error:
         raise WrongInputError(str(error)) from error
     except LostWorkersError as error:
@@ -73,6 +74,11 @@ def run_trials(
         raise FailedError(str(error)) from error
     except TrialFailedError as error:
         raise FailedError(f"{error}\nAll others are stored; the same command runs those that failed again") from error
+
+
+def _remark(text: str) -> None:
+    # Through sys.stderr, which the progress bar stands in for while it is drawn.
+    sys.stderr.write(text + "\n")
 
 
 def _count(jobs: Watched) -> int | None:

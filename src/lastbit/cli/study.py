@@ -15,9 +15,7 @@ from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.study import Study
 from lastbit.training.catalogue import FULL, load_recipe
-from lastbit.training.device import choose_device
 from lastbit.training.loop import RecipeTraining
-from lastbit.training.task import check_available
 
 
 def study(
@@ -50,8 +48,9 @@ def study(
     with wrong_input():
         crew = chosen_crew(workers, scheduler)
         chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
-        training = RecipeTraining(chosen, choose_device(device), root, checkpoint_every)
-        check_available(chosen, root=root)
+        training = RecipeTraining(chosen, crew.device(device), root, checkpoint_every)
+        if crew.scheduler is None:  # else each worker looks for itself
+            training.check()
         whole = Study(
             out or Path("runs") / _directory(chosen.name, scale, noise),
             training,

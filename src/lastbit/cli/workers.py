@@ -11,7 +11,8 @@ import typer
 
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.study import local_pool
-from lastbit.study.cluster import cluster
+from lastbit.study.cluster import cluster, has_gpus
+from lastbit.training.device import choose_device
 
 WorkersOption = Annotated[int | None, typer.Option("--workers", help="Processes, one thread each [one for each core].")]
 SchedulerOption = Annotated[
@@ -38,6 +39,20 @@ class Crew:
     def side_by_side(self) -> bool:
         """Whether two jobs may run at a time."""
         return self.workers > 1 or self.scheduler is not None
+
+    def device(self, name: str) -> str:
+        """The device of a name; `auto` is CUDA where this machine, or a worker of the cluster, has a GPU.
+
+        Raises:
+            ValueError: there is none of this name, or the scheduler does not answer.
+        """
+        if self.scheduler is None:
+            return choose_device(name)
+        if name not in ("auto", "cpu", "cuda"):
+            raise ValueError(
+                f"--device {name}: with --scheduler, allowed are auto, cpu and cuda, of each worker its own"
+            )
+        return name if name != "auto" else "cuda" if has_gpus(self.scheduler) else "cpu"
 
     @contextmanager
     def executor(self, jobs: int | None = None) -> Iterator[Executor]:

@@ -9,7 +9,7 @@ from lastbit.study.store import Store
 from lastbit.study.stored_trial import OUTPUT
 
 
-def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str) -> Outcome:
+def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str, proof: str | None = None) -> Outcome:
     """Run a script in a process of its own and store the trial with the arithmetic of that process.
 
     Args:
@@ -17,13 +17,14 @@ def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str) -> 
         trial: which seed and noise.
         root: the study's directory.
         device: not used: the process tells the device of its weights.
+        proof: of the arithmetic here.
     """
     store = Store(root)
     with store.attempt(trial) as wanted:
-        return _attempt(train, trial, store) if wanted else Outcome(trial, None)
+        return _attempt(train, trial, store, proof) if wanted else Outcome(trial, None)
 
 
-def _attempt(train: ScriptTraining, trial: Trial, store: Store) -> Outcome:
+def _attempt(train: ScriptTraining, trial: Trial, store: Store, proof: str | None) -> Outcome:
     recorder = store.begin(trial, {})
     try:
         notes = train.train(recorder)
@@ -35,7 +36,7 @@ def _attempt(train: ScriptTraining, trial: Trial, store: Store) -> Outcome:
         kept = store.failed(trial)
         keep_output(recorder.directory, kept)
         return Outcome(trial, f"{error} (all it wrote is in {kept})\n{error.said}", exit_code=error.exit_code)
-    store.describe(trial, dict(notes.fingerprint))
+    store.describe(trial, dict(notes.fingerprint), proof)
     store.finish(trial, recorder)
     write_found(train.sources, store.load(trial).directory / OUTPUT)
     return Outcome(trial, None)

@@ -7,6 +7,7 @@ from lastbit.noise import Noise
 from lastbit.script.execute import run_script
 from lastbit.script.metrics import write_found
 from lastbit.script.notes import Notes, read_notes
+from lastbit.script.proof import prove_script
 from lastbit.script.sources import changed_sources
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
@@ -33,6 +34,7 @@ def script_study(
         metric=_named(training) or UNKNOWN,
         seed_decides="the script's seed",
         execute=run_script,
+        prove=prove_script,
     )
 
 
@@ -65,8 +67,7 @@ def choose_metric(study: Study, training: ScriptTraining) -> None:
 
 def stored_trials(study: Study) -> list[Trial]:
     """The trials of the table and of the controls that are stored, the table's first."""
-    controls = [trial for pair in study.control_trials().values() for trial in pair]
-    every = {trial.id: trial for trial in [*study.trials(), *controls]}
+    every = {trial.id: trial for trial in [*study.trials(), *study.controls_wanted()]}
     return [trial for trial in every.values() if study.store.has(trial)]
 
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,17 @@ class ScriptTraining:
     on_line: Callable[[str], None] | None = field(default=None, compare=False)  # called with what scripts write, live
     children: Children = field(default_factory=Children, compare=False)
 
+    @cached_property
+    def script(self) -> str | None:
+        """A hash of its file, as it was first asked for; None where it has no file of its own."""
+        return self._script()
+
+    def _script(self) -> str | None:
+        path = self.target.path(self.directory)
+        return sha256(path.read_bytes()) if path is not None else None
+
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"on_line": None, "children": None}
+        return vars(self) | {"script": self.script, "on_line": None, "children": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, children=Children())
@@ -78,10 +88,24 @@ class ScriptTraining:
             "name": path.stem if path is not None else self.target.name,
             "command": shlex.join(self.target.words),
             "seed_arg": self.seed_arg,
-            "script": sha256(path.read_bytes()) if path is not None else None,
+            "script": self.script,
             "threads": self.threads,
             "snapshots": self.snapshots,
         }
+
+    def check(self) -> None:
+        """Check that the script is on this machine as it is where the study was begun.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if not self.directory.is_dir():
+            raise ValueError(f"there is no directory {self.directory}, where the script runs")
+        path = self.target.path(self.directory)
+        if self.script is not None and (path is None or not path.is_file()):
+            raise ValueError(f"there is no {self.target.name} in {self.directory}")
+        if self.script != self._script():
+            raise ValueError(f"{self.target.name} in {self.directory} is another one than where the study was begun")
 
     def __call__(self, run: Recorder) -> None:
         """Run the script for a trial, as `train` does."""
@@ -128,7 +152,7 @@ class ScriptTraining:
             return self.children.run(
                 self.command(run),
                 cwd=self.directory,
-                env=self._environment(),
+                env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -141,7 +165,8 @@ class ScriptTraining:
         name = f"seed {run.seed}, {run.noise.label} | "
         return followed(files, lambda line: on_line(name + line))
 
-    def _environment(self) -> Mapping[str, str]:
+    def environment(self) -> Mapping[str, str]:
+        """Variables of a trial's process."""
         threads = {} if self.threads is None else dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
         # The order of a set of strings must not change between trials; cuBLAS needs its workspace to repeat itself.
         fixed = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": _workspace()}

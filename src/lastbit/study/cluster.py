@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from lastbit.study.lost import LostWorkersError, WorkerDiedError
+from lastbit.study.versions import check_versions
 
 TIMEOUT = 10  # seconds for the scheduler to answer
 GPU = "GPU"  # the Dask resource that `lastbit worker --gpus` gives each of its workers
@@ -35,9 +36,11 @@ def cluster(address: str) -> Iterator[Cluster]:
         address: of a running scheduler, such as `tcp://10.0.0.5:8786`.
 
     Raises:
-        ValueError: dask.distributed is not installed, this is no address, or nothing answers there within 10 seconds.
+        ValueError: dask.distributed is not installed, this is no address, nothing answers there within 10 seconds, or
+            the workers have other versions of lastbit, torch or Python.
     """
     with connected(address) as client:
+        check_versions(client)
         executor = Cluster(client, address)
         try:
             yield executor
@@ -53,7 +56,7 @@ def connected(address: str) -> Iterator[Any]:
     """Give a client of the scheduler at an address.
 
     Raises:
-        ValueError: as `cluster` does.
+        ValueError: dask.distributed is not installed, this is no address, or nothing answers there within 10 seconds.
     """
     try:
         from distributed import Client  # only here: an extra that most do without
@@ -70,6 +73,16 @@ def connected(address: str) -> Iterator[Any]:
         ) from None
     with client:
         yield client
+
+
+def has_gpus(address: str) -> bool:
+    """Whether any worker behind a scheduler has a GPU to give.
+
+    Raises:
+        ValueError: as `cluster` does.
+    """
+    with connected(address) as client:
+        return any(worker.gpus for worker in _workers(client).values())
 
 
 @dataclass(frozen=True)
@@ -168,7 +181,10 @@ class Cluster(Executor):
             return
         for address in self._workers.keys() - self._running.keys():
             if (job := self._next(self._workers[address])) is not None:
-                future = self._client.submit(job.call, workers=[address], allow_other_workers=False, pure=False)
+                resources = {GPU: 1} if self._workers[address].gpus else None
+                future = self._client.submit(
+                    job.call, workers=[address], allow_other_workers=False, resources=resources, pure=False
+                )
                 self._running[address] = job, future
                 future.add_done_callback(partial(self._ended, address, job))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from lastbit.study.cluster import GPU
 
 # Libraries that would each start a thread for every core in every worker.
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _CLOSING = 10  # seconds for a worker to end
 
 
@@ -100,12 +101,12 @@ async def _all_finished(nannies: Sequence[Any]) -> None:
 def _nanny(address: str, place: Place) -> Any:
     from distributed import Nanny  # only here: an extra that most do without
 
-    return Nanny(  # type: ignore[no-untyped-call]
+    return Nanny(
         address,
         nthreads=1,
         name=place.name,
         env=place.environment,
         resources=place.resources,
         memory_limit=None,  # a share of the machine's memory by cores would kill a training that needs more than that
-        dashboard=False,
+        silence_logs=logging.CRITICAL,  # who gave a worker its trial is told what became of it
     )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import fingerprint
+from lastbit.study.proof import Prove
 from lastbit.study.recorder import Recorder
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
@@ -32,8 +33,8 @@ class Outcome:
 class Execute(Protocol):
     """Runs and stores one trial, as `run_trial` does."""
 
-    def __call__(self, train: Any, trial: Trial, root: Path, device: str) -> Outcome:
-        """Run `trial` with `train` and store it under `root`."""
+    def __call__(self, train: Any, trial: Trial, root: Path, device: str, proof: str | None) -> Outcome:
+        """Run `trial` with `train` and store it under `root`, with the proof of this process's arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,48 @@ class Job:
     """Runs trials of a study in whichever process it is called; plain data, so that it travels to workers."""
 
     execute: Execute
+    prove: Prove
     train: Any
-    root: Path  # the study's directory, absolute
+    root: Path  # the study's directory
     device: str
+    control: Trial  # of whose beginning proofs are made
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether it is for a worker with a GPU."""
+        return self.device.startswith("cuda")
+
+    def proof(self) -> str | None:
+        """A hash of this process's arithmetic; None where the training does not repeat itself."""
+        return self.prove(self.train, self.control)
 
     def __call__(self, trial: Trial) -> Outcome:
-        """Run and store one trial, and tell how long it took."""
-        begun = time.monotonic()
-        outcome = self.execute(self.train, trial, self.root, self.device)
+        """Run and store one trial where this process's arithmetic is its column's, and tell how long it took."""
+        begun, mine = time.monotonic(), self.proof()
+        try:
+            columns = Store(self.root).claim_column(trial.seed, mine)
+        except OSError as error:
+            return unwritable(trial, self.root, error)
+        if columns != mine:
+            return Outcome(trial, other_arithmetic(trial.seed, columns, mine))
+        outcome = self.execute(self.train, trial, self.root, self.device, mine)
         return replace(outcome, seconds=time.monotonic() - begun)
 
 
-def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str) -> Outcome:
+def other_arithmetic(seed: int, column: str | None, worker: str | None) -> str:
+    """Why a worker does not take part in a column."""
+    return (
+        f"seed {seed} was begun on arithmetic {column}, and here it is {worker}: within a seed all runs need the same "
+        "bits of it, or the difference would count as noise"
+    )
+
+
+def unwritable(trial: Trial, root: Path, error: OSError) -> Outcome:
+    """The outcome of a trial that the study's directory did not take; it would take no other either."""
+    return Outcome(trial, f"{root}: cannot write there: {error.strerror}", hopeless=True)
+
+
+def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str, proof: str | None = None) -> Outcome:
     """Run and store one trial with arithmetic that repeats.
 
     Args:
@@ -60,17 +91,17 @@ def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str) -> Ou
         trial: which seed and noise.
         root: the study's directory.
         device: kind of device, for the fingerprint.
+        proof: of this process's arithmetic.
     """
     try:
         with Store(root).attempt(trial) as wanted, repeatable_arithmetic():
-            return _attempt(train, trial, Store(root), device) if wanted else Outcome(trial, None)
+            return _attempt(train, trial, Store(root), device, proof) if wanted else Outcome(trial, None)
     except OSError as error:
-        # Of the study's own directory: it is full, or gone, for every other trial too.
-        return Outcome(trial, f"{root}: cannot write there: {error.strerror}", hopeless=True)
+        return unwritable(trial, root, error)
 
 
-def _attempt(train: TrainFunction, trial: Trial, store: Store, device: str) -> Outcome:
-    recorder = store.begin(trial, fingerprint(device))
+def _attempt(train: TrainFunction, trial: Trial, store: Store, device: str, proof: str | None) -> Outcome:
+    recorder = store.begin(trial, fingerprint(device), proof)
     try:
         train(recorder)
     except Exception as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from typing import Protocol
 
-from lastbit.study.execute import Outcome
+from lastbit.study.columns import Columns, Proof
+from lastbit.study.execute import Job, Outcome
 from lastbit.study.lost import LostWorkersError
 from lastbit.study.trial import Trial
 
@@ -21,29 +22,34 @@ class StoppedError(RuntimeError):
     """A study was asked to stop before all its trials were stored; those that had begun have ended."""
 
 
-def hand_out(executor: Executor, job: Callable[[Trial], Outcome], trials: Sequence[Trial]) -> Iterator[Outcome]:
-    """Run trials on an executor, in order as far as workers are free, and give each outcome as it ends.
+class Desk(Protocol):
+    """Where trials are handed out."""
 
-    Args:
-        executor: any; of its futures one that was cancelled means that no more are to begin.
-        job: runs and stores one trial where it is called.
-        trials: to be run.
+    def more(self) -> Iterator[tuple[Trial, Future[Outcome]]]:
+        """Hand out as many trials as there is room for now."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be handed out."""
+
+
+def outcomes(desk: Desk) -> Iterator[Outcome]:
+    """Give the outcome of each trial as it ends.
 
     Raises:
         StoppedError: a future was cancelled; raised once those in progress have ended.
         LostWorkersError: all workers are out of reach.
     """
-    waiting, running, stopped = deque(trials), dict[Future[Outcome], Trial](), False
+    running, stopped = dict[Future[Outcome], Trial](), False
     try:
-        while (waiting and not stopped) or running:
-            while waiting and not stopped and len(running) < AHEAD:
-                trial = waiting.popleft()
-                running[executor.submit(job, trial)] = trial
+        while running or not (stopped or desk.is_done):
+            if not stopped:
+                running |= {future: trial for trial, future in desk.more()}
             for future in wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done:
                 trial = running.pop(future)
                 stopped = stopped or future.cancelled()
                 if not future.cancelled():
-                    yield outcome_of(future, trial)
+                    yield _outcome(future, trial)
     finally:
         for future in running:
             future.cancel()
@@ -51,12 +57,73 @@ def hand_out(executor: Executor, job: Callable[[Trial], Outcome], trials: Sequen
         raise StoppedError("stopped before all trials were stored")
 
 
-def outcome_of(future: Future[Outcome], trial: Trial) -> Outcome:
-    """How the trial of a future that is done went.
+class AnyExecutor:
+    """A desk for an executor of which nothing is known but that it takes jobs: its workers are taken for alike.
+
+    One that is not like the others refuses its trial, as `Job` does.
 
     Raises:
-        LostWorkersError: no other trial can be run either.
+        ValueError: a seed was begun on another arithmetic than a worker's.
     """
+
+    def __init__(self, executor: Executor, job: Job, columns: Columns) -> None:
+        self._executor, self._job, self._columns = executor, job, columns
+        self._open: set[Future[Outcome]] = set()
+        self._proof: Proof = None
+        if columns.firsts:  # else the first worker decides, and none need wait for it
+            self._proof = executor.submit(job.proof).result()
+            check_columns(columns, {self._proof: "here"})
+
+    def more(self) -> Iterator[tuple[Trial, Future[Outcome]]]:
+        """Hand out until so many are open that the workers are busy."""
+        while len(self._open) < AHEAD and (trial := self._columns.next_for(self._proof)) is not None:
+            future = self._executor.submit(self._job, trial)
+            self._open.add(future)
+            future.add_done_callback(self._open.discard)
+            yield trial, future
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be handed out."""
+        return self._columns.is_empty
+
+
+def in_this_process(job: Job, columns: Columns) -> Iterator[Outcome]:
+    """Run trials one after another.
+
+    Raises:
+        ValueError: a seed was begun on another arithmetic than this process's.
+    """
+    proof = job.proof()
+    check_columns(columns, {proof: "here"})
+    while (trial := columns.next_for(proof)) is not None:
+        yield job(trial)
+
+
+def check_columns(columns: Columns, there: dict[Proof, str]) -> None:
+    """Check that every seed that was begun can be gone on with.
+
+    Args:
+        columns: of the study.
+        there: the workers of each proof, in words.
+
+    Raises:
+        ValueError: none of them has the proof of such a seed.
+    """
+    stranded = columns.stranded(there)
+    if not stranded:
+        return
+    seed, wanted = next(iter(stranded.items()))
+    more = f" (and {len(stranded) - 1} more)" if len(stranded) > 1 else ""
+    present = "; ".join(f"{proof}: {workers}" for proof, workers in there.items())
+    raise ValueError(
+        f"seed {seed}{more} was begun on arithmetic {wanted}, and no worker gives its bits (there is {present}): go on "
+        "where it was begun, leave it out with --seeds, or choose another directory"
+    )
+
+
+def _outcome(future: Future[Outcome], trial: Trial) -> Outcome:
+    """How the trial of a future that is done went."""
     try:
         return future.result()
     except LostWorkersError:

@@ -7,6 +7,7 @@ trials/ID/weights/STEP.safetensors
 trials/ID/predictions.safetensors
 trials/ID/output/               what a script wrote, and metrics found in it; no part of the digest
 trials/ID/done.json             sealed; how it ended and a checksum of every other file; written last
+running/seed-SEED.proof         on which arithmetic the trials of a seed run
 running/ID                      a trial in progress, with its checkpoint; running/ID.lock is held by whoever is at it
 failed/ID/failure.json          sealed; how a trial failed when it was last tried; beside it, what a script wrote
 .lock                           held by whoever runs the study, who is named in .owner.json
@@ -17,6 +18,7 @@ A sealed file is JSON with a checksum of its own (`lastbit.files.write_sealed`).
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -35,6 +37,7 @@ from lastbit.study.trial import Trial
 STUDY, TRIALS, RUNNING = "study.json", "trials", "running"
 FAILED = "failed"  # of a trial that is not stored, in the results
 FAILURE = "failure.json"
+_CLAIM = ".proof"
 
 
 class Store:
@@ -116,23 +119,44 @@ class Store:
             self._store_complete(trial)
             yield not self.has(trial)
 
-    def begin(self, trial: Trial, fingerprint: Fingerprint) -> Recorder:
+    def begin(self, trial: Trial, fingerprint: Fingerprint, proof: str | None = None) -> Recorder:
         """Open a trial's directory; of an interrupted attempt only what a sound checkpoint can go on from is kept.
 
         Args:
             trial: of which an attempt is held.
             fingerprint: of the arithmetic it runs on; an attempt on another one is dropped.
+            proof: of that arithmetic, a hash of what it gives.
         """
         place = self._running(trial)
-        if not _goes_on(place, _description(trial, fingerprint)):
+        if not _goes_on(place, _description(trial, fingerprint, proof)):
             shutil.rmtree(place, ignore_errors=True)
         recorder = Recorder(trial, place)
-        self.describe(trial, fingerprint)
+        self.describe(trial, fingerprint, proof)
         return recorder
 
-    def describe(self, trial: Trial, fingerprint: Fingerprint) -> None:
+    def describe(self, trial: Trial, fingerprint: Fingerprint, proof: str | None = None) -> None:
         """Write down what a trial in progress is, and the arithmetic it runs on."""
-        (self._running(trial) / TRIAL).write_bytes(_description(trial, fingerprint))
+        (self._running(trial) / TRIAL).write_bytes(_description(trial, fingerprint, proof))
+
+    def claim_column(self, seed: int, proof: str | None) -> str | None:
+        """Make a seed's trials those of workers with this proof, if nobody was faster; give the proof that holds.
+
+        Of several workers on several machines one wins, since a name can be linked once. A claim ends with the study's
+        run; what is stored then tells whose a column is.
+        """
+        path = self.root / RUNNING / f"seed-{seed}{_CLAIM}"
+        if proof is None:
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mine = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        mine.write_text(proof, encoding="utf-8")
+        try:
+            path.hardlink_to(mine)
+        except FileExistsError:
+            return path.read_text(encoding="utf-8")
+        finally:
+            mine.unlink()
+        return proof
 
     def finish(self, trial: Trial, recorder: Recorder) -> None:
         """Checksum and sync every file of a trial, then move it among the finished ones in one rename."""
@@ -186,6 +210,9 @@ class Store:
         for lock in running.glob("*.lock"):
             if not is_held(lock):
                 lock.unlink(missing_ok=True)
+        if not any(running.glob("*.lock")):
+            for claim in [*running.glob(f"*{_CLAIM}"), *running.glob(f".*{_CLAIM}.*")]:
+                claim.unlink(missing_ok=True)
         with suppress(OSError):  # not empty
             running.rmdir()
 
@@ -238,8 +265,8 @@ def _goes_on(place: Path, description: bytes) -> bool:
         return False
 
 
-def _description(trial: Trial, fingerprint: Fingerprint) -> bytes:
-    content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint}
+def _description(trial: Trial, fingerprint: Fingerprint, proof: str | None) -> bytes:
+    content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint, "proof": proof}
     return (to_json(content, indent=1) + "\n").encode()
 
 

@@ -55,6 +55,12 @@ class StoredTrial:
             raise DamagedError(f"{self.directory / TRIAL} has no fingerprint: it was altered")
         return found
 
+    @cached_property
+    def proof(self) -> str | None:
+        """A hash of what that arithmetic gives at the beginning of the training; None where it was not made."""
+        found: str | None = json.loads(self.read(TRIAL)).get("proof")
+        return found
+
     def final(self, metric: str) -> float | None:
         """The last value logged under this name; None where there is none or it was not finite."""
         values = [row[metric] for row in self.metrics if metric in row]

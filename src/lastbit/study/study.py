@@ -9,20 +9,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastbit.noise import Noise
+from lastbit.study.cluster import Cluster
+from lastbit.study.columns import Columns, Proof
 from lastbit.study.controls import Controls, ControlsFailedError
 from lastbit.study.execute import Execute, Job, Outcome, TrainFunction, run_trial
 from lastbit.study.failure import failure
 from lastbit.study.grid import Grid
-from lastbit.study.hand_out import hand_out
+from lastbit.study.groups import ProvenWorkers
+from lastbit.study.hand_out import AnyExecutor, in_this_process, outcomes
 from lastbit.study.metric import TEST_ACCURACY, Metric
+from lastbit.study.proof import SEED as PROOF_SEED
+from lastbit.study.proof import Prove, prove_by_first_steps
 from lastbit.study.results import Results, collect
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
+from lastbit.study.watched import Watched
 
 if TYPE_CHECKING:
     import polars as pl
 
 FORMAT = 2
+
+
+def _ignore(said: object) -> None:
+    """Hear and do nothing."""
 
 
 class TrialFailedError(RuntimeError):
@@ -51,6 +61,7 @@ class Study:
         metric: what is logged under its name at the end of each run is what table, verdict and page compare.
         seed_decides: what another seed changes, in a word for people.
         execute: runs one trial and stores it, by custom in the process it is called in.
+        prove: gives a hash of the bits that a process computes, by custom those of the training's first steps.
 
     Raises:
         ValueError: no noise, no seed, or one twice.
@@ -69,6 +80,7 @@ class Study:
         metric: Metric = TEST_ACCURACY,
         seed_decides: str = "batch order",
         execute: Execute = run_trial,
+        prove: Prove = prove_by_first_steps,
     ) -> None:
         self.noises, self.seeds, self.controlled = tuple(noises), tuple(seeds), controlled
         _check_distinct("noise", [noise.label for noise in self.noises])
@@ -76,52 +88,103 @@ class Study:
         self.train = train
         self.settings = dict(settings if settings is not None else _own_settings(train))
         self.name = name or str(self.settings.get("name", "study"))
-        self.metric, self.seed_decides, self.execute = metric, seed_decides, execute
+        self.metric, self.seed_decides = metric, seed_decides
+        self.execute, self.prove = execute, prove
         self.store = Store(Path(out))
 
     def trials(self) -> list[Trial]:
         """The trials of the table, seed by seed."""
         return [Trial(self.settings, seed, noise) for seed in self.seeds for noise in self.noises]
 
-    def control_trials(self) -> dict[str, tuple[Trial, Trial]]:
-        """The runs that must agree bit for bit at the first seed, by the control's name: one, and its reference.
+    def control_trials(self, seed: int | None = None) -> dict[str, tuple[Trial, Trial]]:
+        """The runs that must agree bit for bit at a seed, by the control's name: one, and its reference.
 
         They are the controls of the first noise that disturbs something, so that the noise itself is controlled too.
+
+        Args:
+            seed: one of the study's; by default the first.
         """
         if not self.controlled:
             return {}
         noise = next((noise for noise in self.noises if not noise.is_exact), self.noises[0])
-        return {name: self._control(*pair) for name, pair in noise.controls().items()}
+        at = self.seeds[0] if seed is None else seed
+        return {name: self._control(at, *pair) for name, pair in noise.controls().items()}
 
-    def _control(self, noise: Noise, reference: Noise) -> tuple[Trial, Trial]:
-        held_against = Trial(self.settings, self.seeds[0], reference)
-        trial = Trial(self.settings, self.seeds[0], noise)
+    def _control(self, seed: int, noise: Noise, reference: Noise) -> tuple[Trial, Trial]:
+        held_against = Trial(self.settings, seed, reference)
+        trial = Trial(self.settings, seed, noise)
         # A control equal to its reference is the same run again.
         return (replace(trial, replica=1) if trial.id == held_against.id else trial), held_against
 
     def pending(self) -> list[Trial]:
-        """Trials that are not stored yet, controls first."""
-        controls = [trial for pair in self.control_trials().values() for trial in reversed(pair)]
-        wanted = {trial.id: trial for trial in [*controls, *self.trials()]}
+        """Trials that are not stored yet, controls first.
+
+        Workers of another arithmetic than those that there were will run the controls at a seed of theirs as well.
+        """
+        wanted = {trial.id: trial for trial in [*self.controls_wanted(), *self.trials()]}
         return [trial for trial in wanted.values() if not self.store.has(trial)]
 
-    def run(self, executor: Executor | None = None, *, on_trial: Callable[[Outcome], None] | None = None) -> Results:
+    def controls_wanted(self) -> list[Trial]:
+        """The control runs and what they are held against, at the first seed of each kind of arithmetic."""
+        return [trial for seed in self._firsts().values() for trial in self._controls_in_order(seed)]
+
+    def _controls_in_order(self, seed: int) -> list[Trial]:
+        trials = [trial for pair in self.control_trials(seed).values() for trial in reversed(pair)]
+        return list({trial.id: trial for trial in trials}.values())
+
+    def _missing_controls(self, seed: int) -> list[Trial]:
+        return [trial for trial in self._controls_in_order(seed) if not self.store.has(trial)]
+
+    def proofs(self) -> dict[int, str]:
+        """The proof of the arithmetic of each seed of which a trial is stored with one."""
+        found = {}
+        for seed in self.seeds:
+            stored = next((trial for trial in self._column(seed) if self.store.has(trial)), None)
+            if stored is not None and (proof := self.store.load(stored).proof) is not None:
+                found[seed] = proof
+        return found
+
+    def _column(self, seed: int) -> list[Trial]:
+        return [Trial(self.settings, seed, noise) for noise in self.noises]
+
+    def _firsts(self) -> dict[Proof, int]:
+        """The first seed of each kind of arithmetic, where its controls are; of a study not begun, the first of all."""
+        firsts: dict[Proof, int] = {}
+        for seed, proof in self.proofs().items():
+            firsts.setdefault(proof, seed)
+        return firsts or {None: self.seeds[0]}
+
+    def run(
+        self,
+        executor: Executor | None = None,
+        *,
+        on_trial: Callable[[Outcome], None] = _ignore,
+        on_remark: Callable[[str], None] = _ignore,
+    ) -> Results:
         """Run what is not stored yet and return the results of the whole study.
 
         Args and errors are those of `complete`.
         """
-        self.complete(executor, on_trial=on_trial)
+        self.complete(executor, on_trial=on_trial, on_remark=on_remark)
         return self.results()
 
-    def complete(self, executor: Executor | None = None, *, on_trial: Callable[[Outcome], None] | None = None) -> None:
+    def complete(
+        self,
+        executor: Executor | None = None,
+        *,
+        on_trial: Callable[[Outcome], None] = _ignore,
+        on_remark: Callable[[str], None] = _ignore,
+    ) -> None:
         """Run what is not stored yet.
 
         Args:
             executor: any `concurrent.futures.Executor`; without one, trials run in this process one after another.
             on_trial: called after each trial.
+            on_remark: called with what a person should know of a cluster's workers, in words.
 
         Raises:
-            ValueError: the directory holds something else.
+            ValueError: the directory holds something else; a worker of a cluster cannot take part; or a seed that was
+                begun cannot be gone on with, since no worker gives its bits.
             InUseError: another process runs this study.
             DamagedError: a stored control is not what was written.
             ControlsFailedError: runs that must be bit-identical are not; trials not yet begun are left out.
@@ -131,28 +194,48 @@ class Study:
         """
         with self.store.claimed(self.description()):
             self.store.clear_running()
-            failures = list(self._failures(executor, on_trial))
+            failures = list(self._failures(executor, on_trial, on_remark))
             self.store.clear_running()
         if failures:
             raise TrialFailedError(failures)
 
-    def _failures(self, executor: Executor | None, on_trial: Callable[[Outcome], None] | None) -> Iterator[Outcome]:
+    def _failures(
+        self, executor: Executor | None, on_trial: Callable[[Outcome], None], on_remark: Callable[[str], None]
+    ) -> Iterator[Outcome]:
         """Run what is not stored yet and give the trials that failed, which are written down."""
-        controls = self._checked_controls()
-        for outcome in self._outcomes(executor):
-            if on_trial is not None:
-                on_trial(outcome)
+        columns = self._columns()
+        checked = self._checked_controls(columns, set())
+        for outcome in self._outcomes(executor, columns, on_remark):
+            on_trial(outcome)
             if outcome.error is not None:
                 yield outcome
             if outcome.hopeless:
                 return
             if outcome.error is not None:
                 self.store.fail(outcome.trial, failure(outcome.error, outcome.exit_code))
-            controls = controls or self._checked_controls()
+            checked = self._checked_controls(columns, checked)
+
+    def _columns(self) -> Columns:
+        """What is to be run, and on which arithmetic each seed was begun."""
+        waiting = {seed: [trial for trial in self._column(seed) if not self.store.has(trial)] for seed in self.seeds}
+        owners = self.proofs()
+        for seed, proof in owners.items():
+            self.store.claim_column(seed, proof)
+        return Columns(waiting, owners, self._missing_controls)
 
     def controls(self) -> Controls | None:
-        """Which controls agree, once all of them are stored; None before, and for an uncontrolled study."""
-        pairs = self.control_trials()
+        """Which controls agree, once all of them are stored; None before, and for an uncontrolled study.
+
+        Of a study on several kinds of arithmetic, those of each must agree.
+        """
+        found = [self._controls_at(seed) for seed in self._firsts().values()]
+        if any(each is None for each in found):
+            return None
+        agree = [each.agree for each in found if each is not None]
+        return Controls({name: all(each[name] for each in agree) for name in agree[0]})
+
+    def _controls_at(self, seed: int) -> Controls | None:
+        pairs = self.control_trials(seed)
         if not pairs or not all(self.store.has(trial) for pair in pairs.values() for trial in pair):
             return None
         digests = {name: [self.store.load(trial).digest for trial in pair] for name, pair in pairs.items()}
@@ -195,18 +278,32 @@ class Study:
 
         write_report([self.results().as_json()], Path(path))
 
-    def _outcomes(self, executor: Executor | None) -> Iterator[Outcome]:
+    def _outcomes(
+        self, executor: Executor | None, columns: Columns, on_remark: Callable[[str], None]
+    ) -> Iterator[Outcome]:
+        control = Trial(self.settings, PROOF_SEED, self.noises[0].baseline())
         device = getattr(self.train, "device", "cpu")
-        job = Job(self.execute, self.train, self.store.root, device)
+        job = Job(self.execute, self.prove, self.train, self.store.root, device, control)
         if executor is None:
-            return (job(trial) for trial in self.pending())
-        return hand_out(executor, job, self.pending())
+            return in_this_process(job, columns)
+        if isinstance(executor, Cluster) or (isinstance(executor, Watched) and executor.cluster is not None):
+            there = replace(job, root=self.store.root.absolute())  # whatever directory its workers were started in
+            return outcomes(ProvenWorkers(executor, there, columns, on_remark))
+        return outcomes(AnyExecutor(executor, job, columns))
 
-    def _checked_controls(self) -> Controls | None:
-        controls = self.controls()
-        if controls is not None and not controls.passed:
-            raise ControlsFailedError(controls)
-        return controls
+    def _checked_controls(self, columns: Columns, checked: set[int]) -> set[int]:
+        """Check the controls that are complete by now, and give the seeds whose controls need not be looked at again.
+
+        Raises:
+            ControlsFailedError: some do not agree.
+        """
+        for seed in set(columns.firsts.values()) - checked:
+            controls = self._controls_at(seed)
+            if controls is not None and not controls.passed:
+                raise ControlsFailedError(controls)
+            if controls is not None:
+                checked = checked | {seed}
+        return checked
 
     def description(self) -> dict[str, Any]:
         """The study as plain JSON, as `study.json` keeps it."""

@@ -19,7 +19,7 @@ from lastbit.training.optimizer import build_optimizer, build_schedule
 from lastbit.training.recipe import Recipe
 from lastbit.training.run import Run
 from lastbit.training.snapshots import snapshot_steps
-from lastbit.training.task import Task, prepare
+from lastbit.training.task import Task, check_available, prepare
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,14 @@ class RecipeTraining:
     def settings(self) -> dict[str, object]:
         """What identifies this training: the whole recipe and the kind of device."""
         return self.recipe.model_dump(mode="json") | {"device": torch.device(self.device).type}
+
+    def check(self) -> None:
+        """Check that the recipe's data set is on this machine and large enough.
+
+        Raises:
+            RecipeError, ValueError: as `prepare` does.
+        """
+        check_available(self.recipe, root=self.root)
 
     def __call__(self, run: Run) -> None:
         """Train to the end, or to the step where the loss stops being finite, and leave the results with `run`.
