@@ -41,6 +41,21 @@ def train(run, *, steps=12, learning_rate=0.5):
     run.save_predictions(predictions, labels)
 
 
+def train_wide(run):
+    """Sums of many terms, which kernels of other instruction sets add up in another order."""
+    data = torch.Generator().manual_seed(0)
+    inputs, weight = torch.randn(64, 200, generator=data), torch.randn(200, 3, generator=data).requires_grad_()
+    optimizer = lb.perturb(torch.optim.SGD([weight], lr=0.5, momentum=0.9), run.noise)
+    order = torch.Generator().manual_seed(run.seed)
+    for step in range(1, 9):
+        chosen = inputs[torch.randperm(64, generator=order)[:32]]
+        optimizer.zero_grad()
+        (chosen @ weight).tanh().logsumexp(1).sum().backward()
+        optimizer.step()
+        run.snapshot(step, {"weight": weight})
+    run.log(8, test_accuracy=float(weight.detach().sum()))
+
+
 def train_unseeded(run):
     """Has a source of noise that no seed controls."""
     run.log(1, test_accuracy=50 + 10 * float(torch.rand(1, generator=_fresh())))

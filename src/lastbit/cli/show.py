@@ -21,6 +21,8 @@ def show(results: ResultsJson, console: Console) -> None:
     else:
         console.print(f"{results['name']}: weights only, for no run gave {metric['label']}")
     console.print(_controls(results))
+    if len(groups := results.get("arithmetic", [])) > 1:
+        console.print(f"arithmetic: {'; '.join(_group(group) for group in groups)}")
     for line in variance_lines(results):
         console.print(line)
     console.print(results["verdict"], style="bold")
@@ -50,6 +52,10 @@ def _value(trial: Mapping[str, Any] | None, metric: Mapping[str, Any]) -> str:
 
 def _std(spread: Mapping[str, float] | None, metric: Mapping[str, Any]) -> str:
     return "–" if spread is None else f"{spread['std']:.{metric['decimals']}f}"
+
+
+def _group(group: Mapping[str, Any]) -> str:
+    return f"seeds {', '.join(map(str, group['seeds']))} on {group['proof'] or 'one without proof'}"
 
 
 def _controls(results: ResultsJson) -> str:

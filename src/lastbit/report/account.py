@@ -26,8 +26,23 @@ class Standing:
 
 def standings(study: Study) -> list[Standing]:
     """What the controls said, and where it is not so, that all runs share one kind of arithmetic."""
-    kinds = study["fingerprints"]
+    kinds, groups = study["fingerprints"], study.get("arithmetic", [])
+    if len(groups) > 1:
+        return [_controls(study), _grouped(groups)]
     return [_controls(study), _mixed(kinds)] if len(kinds) > 1 else [_controls(study)]
+
+
+def _grouped(groups: Sequence[Mapping[str, Any]]) -> Standing:
+    parts = [
+        f"seed{'s' if len(group['seeds']) > 1 else ''} {joined(str(seed) for seed in group['seeds'])} on "
+        f"{group['proof'] or 'one that was not proved'}"
+        for group in groups
+    ]
+    return Standing(
+        "doubt",
+        f"The runs come from workers that give different bits from the first steps on: {joined(parts)}. Within a seed "
+        "only the noise differs; the spread over seeds includes that change. Each has controls of its own.",
+    )
 
 
 def _mixed(kinds: Sequence[Mapping[str, Any]]) -> Standing:

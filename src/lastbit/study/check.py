@@ -108,10 +108,10 @@ def _check_results(root: Path) -> Iterator[Finding]:
 def _check_complete(root: Path) -> Iterator[Finding]:
     """That the trials are there of which study.json speaks, where it can be read."""
     try:
-        study = reopen(root)
+        missing = len(reopen(root).pending())
     except ValueError:
         return
-    if missing := len(study.pending()):
+    if missing:
         what = f"{missing} trial{'s are' if missing > 1 else ' is'} not stored"
         yield _finding(root, Kind.NOTE, root / TRIALS, what, "nothing: the study's command runs what is missing")
 

@@ -35,6 +35,15 @@ class Grid:
             table[place] = np.nan if value is None else value
         return table
 
+    def proofs(self) -> dict[str | None, list[int]]:
+        """The seeds of each kind of arithmetic by its proof, which is None where none was made."""
+        groups: dict[str | None, list[int]] = {}
+        for j, seed in enumerate(self.seeds):
+            column = [self.stored[i, j] for i in range(len(self.noises)) if (i, j) in self.stored]
+            if column:
+                groups.setdefault(column[0].proof, []).append(seed)
+        return groups
+
     def frame(self, metric: str) -> pl.DataFrame:
         """The paper's Table 1: rows k, columns seeds, then STD (ddof 1) of each row; last a row of the columns' STD."""
         import polars as pl  # only here: it takes half a second that no worker needs

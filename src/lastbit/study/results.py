@@ -66,6 +66,7 @@ class Results:
     distances: list[Distance]
     incomparable: list[str]  # pairs of trials that have no distance since their weights have other shapes, and why
     gradient_fluctuation: float | None  # median over epochs and unperturbed trials (paper, footnote 5)
+    proofs: Mapping[str | None, list[int]]  # the seeds of each kind of arithmetic that gives other bits
     fingerprints: list[Fingerprint]  # the different kinds of arithmetic, one is as it should be
 
     @property
@@ -91,6 +92,7 @@ class Results:
                 failed=len(self.grid.failed),
                 incomparable=tuple(self.incomparable),
                 kinds_of_arithmetic=len(self.fingerprints),
+                groups=tuple(tuple(seeds) for seeds in self.proofs.values()),
                 arithmetic_differs_in=tuple(differing_fields(self.fingerprints)),
                 metric=self.metric.label,
                 unit=" points" if self.metric.is_percentage else "",
@@ -124,6 +126,7 @@ class Results:
             "rel_l1_layers": _layer_rows(self.distances),
             "growth": list(_growth_rows(self.grid, self.distances)),
             "gradient_fluctuation": self.gradient_fluctuation,
+            "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.proofs.items()],
             "fingerprints": self.fingerprints,
             "verdict": self.verdict,
         }
@@ -191,6 +194,7 @@ def collect(
         distances=weight_distances(grid),
         incomparable=incomparable(grid),
         gradient_fluctuation=_gradient_fluctuation(grid),
+        proofs=grid.proofs(),
         fingerprints=_distinct([trial.fingerprint for trial in grid.stored.values()]),
     )
 

@@ -1,5 +1,6 @@
 """What a study says, in one sentence with numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lastbit.study.controls import Controls
@@ -20,6 +21,7 @@ class Evidence:
     failed: int  # runs
     kinds_of_arithmetic: int  # different fingerprints; one is as it should be
     arithmetic_differs_in: tuple[str, ...] = ()  # fields of the fingerprints
+    groups: tuple[tuple[int, ...], ...] = ()  # the seeds of each kind that gives other bits
     metric: str = "test accuracy"  # for people
     unit: str = " points"  # that follows a number of it
     decimals: int = 2  # of such a number
@@ -50,11 +52,28 @@ def _doubt(evidence: Evidence) -> str:
 
 
 def _mixed(evidence: Evidence) -> str:
+    differences = ", ".join(evidence.arithmetic_differs_in)
+    if len(evidence.groups) > 1:
+        differing = f" (they differ in {differences})" if differences else ""
+        return f"{other_bits(evidence.groups)}{differing}. "
     if evidence.kinds_of_arithmetic < 2:
         return ""
     return (
         f"Trials ran on {evidence.kinds_of_arithmetic} different kinds of arithmetic, which differ in "
-        f"{', '.join(evidence.arithmetic_differs_in)} and may move results by more than the noise does. "
+        f"{differences} and may move results by more than the noise does. "
+    )
+
+
+def other_bits(groups: Sequence[Sequence[int]]) -> str:
+    """What it means that seeds ran on arithmetic that gives other bits.
+
+    Args:
+        groups: the seeds of each.
+    """
+    first, *rest = (f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}" for seeds in groups)
+    return (
+        f"{_capitalised(first)} ran on other arithmetic than {' and than '.join(rest)}: within a seed only the noise "
+        "differs, and the spread over seeds includes that change"
     )
 
 
