@@ -49,8 +49,7 @@ class StoredTrial:
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The arithmetic it ran on."""
-        described = self._parsed(TRIAL, self.read(TRIAL))
-        found = described.get("fingerprint") if isinstance(described, dict) else None
+        found = self._described.get("fingerprint")
         if not isinstance(found, dict):
             raise DamagedError(f"{self.directory / TRIAL} has no fingerprint: it was altered")
         return found
@@ -58,7 +57,16 @@ class StoredTrial:
     @cached_property
     def proof(self) -> str | None:
         """A hash of what that arithmetic gives at the beginning of the training; None where it was not made."""
-        found: str | None = json.loads(self.read(TRIAL)).get("proof")
+        found = self._described.get("proof")
+        if found is not None and not isinstance(found, str):
+            raise DamagedError(f"{self.directory / TRIAL} has a proof that is no text: it was altered")
+        return found
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        found = self._parsed(TRIAL, self.read(TRIAL))
+        if not isinstance(found, dict):
+            raise DamagedError(f"{self.directory / TRIAL} does not describe a trial: it was altered")
         return found
 
     def final(self, metric: str) -> float | None:
