@@ -99,6 +99,7 @@ def _progress(title: str, steps: int | None) -> Iterator[Callable[[int, int], No
         limit = "" if steps is None else f" of {steps:,}"
 
         def show(operations: int, done: int) -> None:
+            """Say how far the two runs agree."""
             said = f"{title}: {operations:,} operations agree, {done:,}{limit} optimizer steps"
             progress.update(task, description=said)
 

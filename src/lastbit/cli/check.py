@@ -54,6 +54,7 @@ def _named(checked: Checked, directory: Path, place: str) -> Checked:
     """Say of a copy what is meant: the place it was made of."""
 
     def there(text: str) -> str:
+        """Name the place as it was given in place of its local copy."""
         return text.replace(str(directory), place.rstrip("/"))
 
     findings = tuple(replace(each, cure=there(each.cure)) for each in checked.findings)

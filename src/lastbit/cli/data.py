@@ -135,6 +135,7 @@ def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
 
         def show(title: str, done: int, total: int | None) -> None:
+            """Draw the bar of a file, and begin a new one with a new file."""
             if not bars.tasks or bars.tasks[0].description != title:
                 for task in bars.tasks:
                     bars.remove_task(task.id)

@@ -25,6 +25,7 @@ def gentle_interrupts(jobs: Watched) -> Iterator[None]:
     listener = threading.Thread(target=_stop_when_asked, args=(jobs, asked, over), daemon=True)
 
     def interrupted(number: int, frame: FrameType | None) -> None:
+        """Note the first Ctrl-C and raise KeyboardInterrupt at the second."""
         # Nothing but this may be done here, in the midst of whatever the main thread does, with its locks.
         if asked.is_set():
             raise KeyboardInterrupt

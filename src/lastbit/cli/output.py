@@ -22,7 +22,11 @@ def console(json_target: str | None) -> Console:
 
 
 def write_json(target: str | None, content: object) -> None:
-    """Write JSON to a file, or to standard output for `-`; nothing for None."""
+    """Write JSON to a file, or to standard output for `-`; nothing for None.
+
+    Raises:
+        WrongInputError: the file cannot be written.
+    """
     if target is None:
         return
     # Bytes of a path that are no UTF-8 are halves of surrogate pairs in Python: they become JSON's escapes.

@@ -38,6 +38,7 @@ def progress_bar(title: str, unit: str, total: int | None = None) -> Iterator[Sh
         task = progress.add_task(title, total=total, ends=None, remark="")
 
         def show(*, done: int | None = None, left: float | None = None, **fields: Any) -> None:
+            """Move the bar to `done` with `left` seconds to go."""
             if left is not None:
                 fields["ends"] = progress.get_time() + left
             progress.update(task, completed=done, **fields)
@@ -60,6 +61,7 @@ def trial_progress(title: str, total: int, workers: Callable[[], int]) -> Iterat
         seconds: list[float] = []
 
         def on_trial(outcome: Outcome) -> None:
+            """Count a finished trial and foretell the rest from the mean so far."""
             seconds.append(outcome.seconds)
             left = max(0, total - len(seconds)) * sum(seconds) / len(seconds) / max(1, workers())
             show(done=len(seconds), left=left, remark=outcome.trial.label)
@@ -79,6 +81,7 @@ def step_progress(title: str, total: int) -> Iterator[Callable[..., None]]:
         begun: list[tuple[int, float]] = []
 
         def on_step(step: int, remark: str = "") -> None:
+            """Move the bar to a step and foretell the rest from the rate so far."""
             now = time.monotonic()
             begun[:] = begun[:1] or [(step, now)]
             first, since = begun[0]
@@ -92,6 +95,7 @@ class _Left(ProgressColumn):
     """Time until the estimated end, which an estimate moves and the clock counts down."""
 
     def render(self, task: Task) -> Text:
+        """Return the time left as h:mm:ss, or dashes where it is unknown."""
         ends = task.fields["ends"]
         if ends is None:
             return Text("-:--:--")

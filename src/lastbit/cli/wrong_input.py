@@ -30,6 +30,9 @@ def stored_input(place: object) -> Iterator[None]:
 
     Args:
         place: the file or directory that is read.
+
+    Raises:
+        WrongInputError: in place of what the content raised.
     """
     try:
         yield
@@ -39,7 +42,11 @@ def stored_input(place: object) -> Iterator[None]:
 
 @contextmanager
 def wrong_input() -> Iterator[None]:
-    """Turn a ValueError of the block, where input is checked, into a clear end of the command."""
+    """Turn a ValueError of the block, where input is checked, into a clear end of the command.
+
+    Raises:
+        WrongInputError: in place of the ValueError.
+    """
     try:
         yield
     except ValueError as error:

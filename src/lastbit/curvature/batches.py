@@ -141,6 +141,7 @@ def placed(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
     """Inputs or targets on a device; floating-point tensors in `dtype` where one is given."""
 
     def place(tensor: Tensor) -> Tensor:
+        """Return the tensor on the device, in the dtype where it is floating-point."""
         return tensor.to(device, dtype if tensor.is_floating_point() else None)
 
     return _mapped(tree, place)

@@ -27,6 +27,7 @@ class GaussNewtonOperator(CurvatureOperator):
         used = [(index, part) for index, part in enumerate(pulled) if part is not None]
 
         def product(vector: Tensor) -> Tensor:
+            """Return Jᵀ (∂²loss/∂output²) J v of v, shape (n,)."""
             parts = unflatten(vector, point.weights)
             cotangents = [parts[index] for index, _ in used]
             (change,) = torch.autograd.grad([part for _, part in used], [dual], cotangents, retain_graph=True)

@@ -27,6 +27,7 @@ class HessianOperator(CurvatureOperator):
         curved = [(index, slope) for index, slope in enumerate(slopes) if slope.requires_grad]
 
         def product(vector: Tensor) -> Tensor:
+            """Return the Hessian's product with a vector of shape (n,)."""
             parts = unflatten(vector, point.weights)
             cotangents = [parts[index] for index, _ in curved]
             rates = grad_of([slope for _, slope in curved], point.weights, cotangents, retain_graph=True)

@@ -138,6 +138,7 @@ class CurvatureOperator(ABC):
         """The same matrix for scipy; each column is one product."""
 
         def product(vectors: NDArray[Any]) -> NDArray[Any]:
+            """Return the product with a vector (n,) or the columns of (n, m)."""
             return (self @ torch.as_tensor(np.ascontiguousarray(vectors))).cpu().numpy()
 
         dtype = torch.empty(0, dtype=self.dtype).numpy().dtype

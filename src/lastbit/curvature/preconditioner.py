@@ -30,6 +30,8 @@ def is_decoupled(optimizer: Optimizer, group: dict[str, Any]) -> bool:
 def preconditioner(optimizer: Optimizer) -> dict[nn.Parameter, Tensor] | None:
     """The diagonal P by which an adaptive optimizer divides its next step; None where there is none.
 
+    Each entry has its parameter's shape.
+
     Adam and AdamW: P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps), v the average of squared gradients (the largest
     so far with `amsgrad`) after t steps (Cohen et al. 2022, Adaptive Gradient Methods at the Edge of
     Stability). RMSprop: P = sqrt(v) + eps, v less the squared average gradient where `centered`.

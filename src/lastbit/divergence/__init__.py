@@ -1,4 +1,8 @@
-"""Compare two runs of the same training: how far apart are their weights and their predictions?"""
+"""Compare two runs of the same training: how far apart are their weights and their predictions?
+
+The relative L1 distance and its growth in training are the paper's (section 4.2). Tensors of any shape are compared
+element by element with those of the same shape.
+"""
 
 from lastbit.divergence.activation_sides import activation_sides, differing_sides
 from lastbit.divergence.attribution import leapt_most

@@ -102,6 +102,7 @@ def _entering(running: list[str], name: str) -> Callable[..., None]:
 
 def _leaving(running: list[str]) -> Callable[..., None]:
     def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        """Forget the innermost running module as it ends."""
         running.pop()
 
     return leave

@@ -91,6 +91,7 @@ class _Sums:
 
     @classmethod
     def of(cls, steps: Series, values: Series) -> "_Sums":
+        """Sum a series, steps and values of shape (n,), from its start up to each point."""
         # Near zero, so that the differences of sums of squares keep their digits.
         x, y = (steps - steps.mean()) / (steps[-1] - steps[0]), values - values.mean()
         gaps, increments = np.diff(steps), np.diff(values)

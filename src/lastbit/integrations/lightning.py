@@ -59,6 +59,7 @@ class SharpnessCallback(Callback):
             return
 
         def log(row: SharpnessRow) -> None:
+            """Hand a row to each of the trainer's loggers."""
             for logger in trainer.loggers:
                 logger.log_metrics({f"sharpness/{name}": value for name, value in row.scalars().items()}, row.step)
 

@@ -19,7 +19,11 @@ _LOG_SPACED = log_spaced()
 
 
 def model_loss(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """The loss that the model itself returns for a batch with labels."""
+    """The loss that the model itself returns for a batch with labels.
+
+    Raises:
+        ValueError: the model returns no loss for this batch.
+    """
     loss: Tensor | None = getattr(outputs, "loss", None)
     if loss is None:
         raise ValueError(f"the model returns no loss for a batch of {', '.join(batch)}; give labels, or loss=...")
@@ -105,6 +109,7 @@ class _Unpacking(nn.Module):
         self.model = model
 
     def forward(self, batch: Mapping[str, Tensor]) -> Any:
+        """Return the model's outputs for a batch, without autocast."""
         # Accelerate puts autocast into the model's forward where training is in mixed precision, and keeps the plain
         # one beside it; a product through autocast would drown in its rounding.
         plain = getattr(self.model, "_original_forward", None)

@@ -74,6 +74,7 @@ class Rounding(Following):
         chosen = [self._choose(weights, step, part) for part, weights in enumerate(kinds.values())]
 
         def move() -> None:
+            """Move the weights that the last step updated."""
             for each in chosen:
                 each.move()
 

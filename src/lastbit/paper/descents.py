@@ -117,6 +117,7 @@ class _Record:
     normalised: list[float] = field(default_factory=list)
 
     def note_weights(self, weights: Tensor) -> None:
+        """Note norm, step length and turn of the weights after a step, shape (n,)."""
         self.norm.append(float(weights.norm()))
         if self.weights is not None:
             update = weights - self.weights
@@ -126,10 +127,12 @@ class _Record:
         self.weights = weights
 
     def note_sharpness(self, step: int, normalised: float) -> None:
+        """Note lr times sharpness, scaled so that 2 is the edge."""
         self.measured_at.append(step)
         self.normalised.append(normalised)
 
     def as_json(self, descent: Descent) -> dict[str, Any]:
+        """Return what was noted, the loss with its weight decay."""
         (group,) = descent.optimizer.param_groups
         decay = 0.5 * group["weight_decay"]
         losses = [loss + decay * norm**2 for loss, norm in zip(descent.losses, self.norm, strict=True)]

@@ -43,7 +43,11 @@ class PublishedTable:
 
     @property
     def share(self) -> float:
-        """STD over k as a share of the STD over seeds."""
+        """STD over k as a share of the STD over seeds.
+
+        Raises:
+            ValueError: the table has no spread over seeds.
+        """
         found: Share | None = noise_share(self.values)
         if found is None:
             raise ValueError("a published table has a spread")

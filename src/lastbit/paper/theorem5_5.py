@@ -43,6 +43,7 @@ def _case(settings: Settings, damping: float) -> dict[str, Any]:
     start = random_kernel(settings["kernel"], settings["seed"])
 
     def gradient(kernel: Any) -> Any:
+        """Return the loss's gradient, weight decay included, of the kernel's shape."""
         return net.gradient(kernel, settings["weight_decay"])
 
     times = np.linspace(0.0, settings["time"], settings["points"] + 1)

@@ -56,6 +56,7 @@ def damped_flow(gradient: Gradient, start: ArrayLike, *, damping: float, times: 
     first, at = np.array(start, np.float64), np.asarray(times, np.float64)
 
     def right_hand_side(_: float, state: Array) -> Array:
+        """Return (K_t, −∇L − d K_t) of the state (K, K_t), flattened."""
         kernel, velocity = state.reshape(2, *first.shape)
         return np.concatenate([velocity.ravel(), (-gradient(kernel) - damping * velocity).ravel()])
 

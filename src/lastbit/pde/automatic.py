@@ -43,6 +43,7 @@ def automatic_block(net: MultiLayerCNN, layer: int) -> Array:
     kernels = [torch.tensor(np.array(kernel)) for kernel in net.kernels]
 
     def pooled(kernel: Tensor) -> Tensor:
+        """Return the pooled output P as a function of this layer's kernel."""
         return _pooled(net, [*kernels[: layer - 1], kernel, *kernels[layer:]])
 
     entries = kernels[layer - 1].numel()

@@ -148,7 +148,11 @@ class Beltrami:
 
 
 def noisy_step(points: int = 128, noise: float = 0.05, seed: int = 0) -> NDArray[np.float64]:
-    """Return a step from 0 to 1 with Gaussian noise of the given standard deviation: an input like figure 2's."""
+    """Return a noisy step from 0 to 1 like figure 2's, of shape (points,); the noise is Gaussian, given by its STD.
+
+    Raises:
+        ValueError: fewer than 2 points.
+    """
     if points < 2:
         raise ValueError(f"a step needs at least 2 points, not {points}")
     step = (np.arange(points) >= points // 2).astype(np.float64)

@@ -40,6 +40,7 @@ class _Cells:
     buffer: Array  # (n, W, W): momentum's buffer, 0 before the first step
 
     def take(self, rows: slice | NDArray[np.bool_]) -> _Cells:
+        """Return the cells of some rows."""
         return _Cells(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 

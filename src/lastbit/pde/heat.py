@@ -43,7 +43,11 @@ def max_stable_dt(dimensions: int = 1, *, dx: float = 1.0, diffusivity: float = 
 
 
 def tent(points: int = 31) -> NDArray[np.float64]:
-    """Return the initial state of figure 1: rising by 0.1 a point from 0 to the middle, falling back to 0."""
+    """Return the initial state of figure 1: rising by 0.1 a point from 0 to the middle, falling back to 0.
+
+    Raises:
+        ValueError: fewer than 3 points.
+    """
     if points < 3:
         raise ValueError(f"a tent needs at least 3 points, not {points}")
     return np.minimum(np.arange(points), np.arange(points)[::-1]) / 10.0

@@ -34,7 +34,7 @@ def random_kernel(size: int, seed: int) -> NDArray[np.float64]:
 
 
 def read_image(path: str | Path) -> NDArray[np.floating]:
-    """Read a square image: ``.npy`` as it is, a picture as grey levels in [0, 1].
+    """Read a square image, of shape (N, N): ``.npy`` as it is, a picture as grey levels in [0, 1].
 
     Raises:
         ValueError: the file cannot be read as an image, or the image is not square, finite and of at most `MOST_SIDE`.

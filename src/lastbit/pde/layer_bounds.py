@@ -65,7 +65,11 @@ class LayerBounds:
         return self.frozen.lowest == self.frozen.highest == 0
 
     def extremes(self, kind: Kind = "hessian") -> Extremes:
-        """Lowest and highest curvature of the layer by one of the descriptions."""
+        """Lowest and highest curvature of the layer by one of the descriptions.
+
+        Raises:
+            ValueError: an unknown kind.
+        """
         described: dict[Kind, Extremes] = {
             "infinite": self.closed_form,
             "pixel": self.pixel,
@@ -91,7 +95,11 @@ class LayerBounds:
         return self.extremes(kind).lr_range(self.weight_decay, self.edge)
 
     def weight_decay_range(self, lr: float, kind: Kind = "hessian") -> tuple[float, float]:
-        """Interval of stable weight decay at a learning rate; empty unless its lower end is below its upper end."""
+        """Interval of stable weight decay at a learning rate; empty unless its lower end is below its upper end.
+
+        Raises:
+            ValueError: lr is not finite and positive, or an unknown kind.
+        """
         if not (math.isfinite(lr) and lr > 0):
             raise ValueError(f"lr is {lr}; it must be finite and greater than 0")
         return self.extremes(kind).weight_decay_range(lr, self.edge)
@@ -163,6 +171,7 @@ def _measure(
     weight = block.weight.detach()
 
     def spectrum(product: Callable[[Tensor], Tensor], like: Tensor = weight) -> BlockSpectrum:
+        """Return the extreme eigenvalues of a symmetric product."""
         return block_spectrum(product, like, tolerance=tolerance, max_products=max_products)
 
     inputs = [call.input for call in block.calls]

@@ -119,7 +119,10 @@ def _recorded(layers: Mapping[str, nn.Conv2d]) -> Iterator[dict[str, list[Call]]
     calls: dict[str, list[Call]] = {name: [] for name in layers}
 
     def recorder(name: str) -> Callable[..., Tensor]:
+        """Return a forward hook that records the calls of a layer."""
+
         def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> Tensor:
+            """Record input and output; hand on a copy, which the caller may overwrite."""
             given: Tensor = args[0] if args else kwargs["input"]
             # An unbatched (channels, height, width) input is a batch of one.
             batched = output if output.dim() == 4 else output.unsqueeze(0)

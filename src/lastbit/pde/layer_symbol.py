@@ -99,6 +99,7 @@ def windowed_product(
     padded = [_padded(conv, x) for x in inputs]
 
     def product(vector: Tensor) -> Tensor:
+        """Return Σ_x a g r''(z) p pᵀ v over the patches p, of the kernel's shape."""
         kernel = vector.detach().requires_grad_()
         total = torch.zeros_like(vector)
         for x, weight in zip(padded, weights, strict=True):
@@ -117,6 +118,7 @@ def _ends(vectors: Tensor, weights: Tensor) -> tuple[_Peak, _Peak]:
     per_group = weights.shape[1]
 
     def first(ends: list[_Peak]) -> _Peak:
+        """Return the highest peak over the groups, its channel counted over all of them."""
         group = max(range(len(ends)), key=lambda g: ends[g].value)
         return _Peak(ends[group].value, ends[group].channel + group * per_group, ends[group].frequency)
 

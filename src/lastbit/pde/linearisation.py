@@ -133,6 +133,9 @@ class Linearisation:
 
         "exact" is the operator on the W x W kernel. "pixel" is a kernel of one entry (eq. 19): by Parseval, the
         symbol |I^|^2 is replaced by its mean over the frequencies.
+
+        Raises:
+            ValueError: an unknown window.
         """
         if window not in WINDOWS:
             raise ValueError(f"window must be one of {', '.join(WINDOWS)}, not {window!r}")

@@ -174,6 +174,9 @@ class OneLayerCNN:
 
         Args:
             residual: a; by default its value at an untrained network's P = 0, which is 1/2 - y for cross-entropy.
+
+        Raises:
+            ValueError: the residual is not finite.
         """
         a = float(self.residual()) if residual is None else float(residual)
         if not isfinite(a):

@@ -140,9 +140,11 @@ class _Twin:
     buffer: Array | None = None
 
     def evaluate(self) -> Evaluation:
+        """Return loss and gradient at the twin's kernel."""
         return self.model.evaluate(self.kernel, self.weight_decay)
 
     def advance(self, gradient: Array) -> None:
+        """Update the kernel by K ← K − (lr·k)·(d/k), d from the gradient by the scheme."""
         direction, self.buffer = self.scheme.advance(gradient, self.buffer)
         self.kernel = perturbed_update(self.kernel, -direction, self.lr, self.k)
 
@@ -167,6 +169,7 @@ class _Record:
     spectrum: Spectrum | None = None
 
     def follow(self, twins: list[_Twin], steps: int) -> Simulation:
+        """Train the twins for `steps` updates, or until a value is not finite, and return the record."""
         run, heading = twins[0], None
         blow_up_step = None
         for step in range(steps + 1):

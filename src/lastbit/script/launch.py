@@ -109,6 +109,7 @@ def _without_our_frames(hook: Hook) -> Hook:
     """An excepthook that passes the traceback from the program's first frame on to `hook`."""
 
     def print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Print a traceback from the user's first frame on."""
         while trace is not None and _is_ours(trace):
             trace = trace.tb_next
         hook(kind, error.with_traceback(trace), trace)

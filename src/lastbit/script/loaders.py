@@ -23,6 +23,7 @@ def arrange_batches(noise: Noise, on_batch: Callable[[], None]) -> None:
     handed = 0
 
     def arranged(loader: Any) -> Any:
+        """Hand out the loader's next batch, its samples in the noise's order."""
         nonlocal handed
         batch = hand_out(loader)
         if _is_sequential(loader):

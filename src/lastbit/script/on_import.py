@@ -31,6 +31,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Return the awaited module's spec with the act put behind its loading; None for others."""
         if fullname != self.name:
             return None
         sys.meta_path.remove(self)
@@ -45,6 +46,7 @@ def _act_after(loader: Loader, act: Callable[[], None]) -> None:
     execute = loader.exec_module
 
     def execute_and_act(module: ModuleType) -> None:
+        """Run the module's code, then act."""
         execute(module)
         act()
 

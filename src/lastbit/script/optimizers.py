@@ -41,6 +41,7 @@ class _Watch:
     def _wrapped(self, construct: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(construct)
         def constructed(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+            """Construct the optimizer and note it, once also where classes call each other's constructors."""
             if id(optimizer) in self._in_progress:
                 construct(optimizer, *args, **kwargs)
                 return
@@ -69,6 +70,7 @@ def _wrap_later_subclasses(watch: _Watch) -> None:
     before = Optimizer.__init_subclass__
 
     def init_subclass(cls: type[Optimizer], /, **options: Any) -> None:
+        """Watch a class that is derived later, too."""
         before(**options)
         watch.wrap(cls)
 

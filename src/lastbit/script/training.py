@@ -116,6 +116,7 @@ class ScriptTraining:
 
         Raises:
             ScriptError: it failed, or made no optimizer, or the noise is not for the one it made.
+            UnfitError: batches are to be put in another order and no shuffling loader handed out any.
         """
         output = run.directory / "output"
         output.mkdir()

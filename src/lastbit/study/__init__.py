@@ -1,4 +1,7 @@
-"""Studies: the same training over seeds and noises, stored as it goes, and what the differences are worth."""
+"""Studies: the same training over seeds and noises, stored as it goes, and what the differences are worth.
+
+The design of seeds and noises and its controls are the paper's (section 4.1, appendix B).
+"""
 
 from lastbit.study.controls import Controls, ControlsFailedError
 from lastbit.study.execute import Outcome

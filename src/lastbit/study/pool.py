@@ -89,6 +89,11 @@ class _Worker:
         self._changing = threading.Lock()  # a kill must not fall between the decision to start and the start
 
     def run(self, job: partial[Any]) -> Any:
+        """Run a job in the worker's process and return its value, or raise what it raised.
+
+        Raises:
+            WorkerDiedError: the process ended before it answered.
+        """
         pipe = self._started()
         try:
             pipe.send(job)
@@ -103,12 +108,14 @@ class _Worker:
         raise value
 
     def kill(self) -> None:
+        """End the process at once, and start none again."""
         with self._changing:
             self._killed = True
             if self._process is not None:
                 self._process.kill()
 
     def close(self) -> None:
+        """Let the process end, and wait for it."""
         if self._pipe is not None:
             self._pipe.close()  # the process reads the end of its pipe and ends
             self._process.join()

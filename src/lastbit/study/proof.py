@@ -127,6 +127,7 @@ def _hearing_updates(witness: _Witness) -> Iterator[None]:
     thread = threading.get_ident()
 
     def updated(optimizer: Optimizer, args: object, kwargs: object) -> None:
+        """Show the witness the weights after this thread's update."""
         if threading.get_ident() == thread:
             witness.see(each for group in optimizer.param_groups for each in group["params"])
 

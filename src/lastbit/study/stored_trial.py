@@ -36,7 +36,11 @@ class StoredTrial:
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
-        """One row for each log call, in order, and then those found in a script's output."""
+        """One row for each log call, in order, and then those found in a script's output.
+
+        Raises:
+            DamagedError: there are more lines than are read, or a line was altered.
+        """
         lines = self.read(METRICS).split(b"\n")
         if len(lines) > MOST_LINES:
             raise DamagedError(f"{self.directory / METRICS} has more than {MOST_LINES:,} lines, the most that are read")
@@ -48,7 +52,11 @@ class StoredTrial:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The arithmetic it ran on."""
+        """The arithmetic it ran on.
+
+        Raises:
+            DamagedError: the trial has none: it was altered.
+        """
         found = self._described.get("fingerprint")
         if not isinstance(found, dict):
             raise DamagedError(f"{self.directory / TRIAL} has no fingerprint: it was altered")
@@ -56,7 +64,11 @@ class StoredTrial:
 
     @cached_property
     def proof(self) -> str | None:
-        """A hash of what that arithmetic gives at the beginning of the training; None where it was not made."""
+        """A hash of what that arithmetic gives at the beginning of the training; None where it was not made.
+
+        Raises:
+            DamagedError: it is no text: it was altered.
+        """
         found = self._described.get("proof")
         if found is not None and not isinstance(found, str):
             raise DamagedError(f"{self.directory / TRIAL} has a proof that is no text: it was altered")

@@ -29,7 +29,11 @@ class Watched(Executor):
         return self._handed_on(lambda: self._inner.submit(fn, *args, **kwargs), _name(fn, args))
 
     def submit_to(self, fits: Fits, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand a job on to workers that fit, where the executor is a cluster; once stopped, as `submit`."""
+        """Hand a job on to workers that fit, where the executor is a cluster; once stopped, as `submit`.
+
+        Raises:
+            TypeError: the executor is no cluster.
+        """
         cluster = self.cluster
         if cluster is None:
             raise TypeError(f"{type(self._inner).__name__} does not tell its workers apart")

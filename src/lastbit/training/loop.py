@@ -24,7 +24,11 @@ from lastbit.training.task import Task, check_available, prepare
 
 @dataclass(frozen=True)
 class RecipeTraining:
-    """A recipe as something to call: trains once for the run it is given. Plain data, so that it travels to workers."""
+    """A recipe as something to call: trains once for the run it is given. Plain data, so that it travels to workers.
+
+    Raises:
+        ValueError: `checkpoint_every` is below 1.
+    """
 
     recipe: Recipe
     device: str = "cpu"

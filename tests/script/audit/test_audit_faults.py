@@ -1,4 +1,5 @@
 import pytest
+
 from faults import FAULTS
 
 

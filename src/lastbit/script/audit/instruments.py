@@ -42,9 +42,11 @@ def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int,
     from lastbit.script.audit.recorder import Recorder
 
     def note_unseen() -> None:
+        """Write down what the audit could not compare."""
         write_atomically(Path(settings["directory"]) / UNSEEN, to_json(recorder.unseen).encode())
 
     def stop() -> None:
+        """End the process at once, with its output flushed."""
         note_unseen()
         lockstep.end()
         sys.stdout.flush()
@@ -53,6 +55,7 @@ def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int,
         os._exit(0)
 
     def on_step(*_: Any) -> None:
+        """Count an optimizer step and stop at the last one wanted."""
         if lockstep.count_step() == settings["steps"]:
             stop()
 

@@ -45,6 +45,7 @@ def download(remote: RemoteFile, folder: Path, *, progress: Progress) -> Path:
 
 def _retrieve(remote: RemoteFile, part: Path, progress: Progress) -> Path:
     def downloader(url: str, output_file: object, pooch: object) -> None:
+        """Fetch what is missing of a file, in pooch's form of a downloader."""
         _complete(remote, part, progress)
         part.replace(str(output_file))
 

@@ -5,7 +5,11 @@ from torch.nn import functional
 
 
 class Swish(nn.Module):
-    """Swish, r(z) = z · σ(βz) (paper, section 5.1): a ReLU with a continuous slope, which it tends to as β → ∞."""
+    """Swish, r(z) = z · σ(βz) (paper, section 5.1): a ReLU with a continuous slope, which it tends to as β → ∞.
+
+    Raises:
+        ValueError: beta is not positive.
+    """
 
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()

@@ -19,6 +19,7 @@ class _Convolution(nn.Conv2d):
         super().__init__(1, 1, 3, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the valid 3 x 3 correlation of images (batch, 1, H, W): (batch, 1, H − 2, W − 2)."""
         height, width = images.shape[2] - 2, images.shape[3] - 2
         kernel = self.weight[0, 0]
         shifted = (

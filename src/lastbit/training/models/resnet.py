@@ -22,6 +22,7 @@ class _Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output for x (batch, channels, H, W), with halved sides where it strides."""
         inner = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x)))))
         out: Tensor = self.act2(inner + self.shortcut(x))
         return out

@@ -46,7 +46,11 @@ class SeriesStore:
         write_atomically(path, (to_json(description, indent=1) + "\n").encode())
 
     def rows(self) -> dict[int, dict[str, Any]]:
-        """The stored rows by their step, ascending; a line that a crash cut short is cut off."""
+        """The stored rows by their step, ascending; a line that a crash cut short is cut off.
+
+        Raises:
+            ValueError: a line is no measurement with its step.
+        """
         path = self.root / _ROWS
         if not path.exists():
             return {}
