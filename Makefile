@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-network lint clean
+.PHONY: demo test test-network lint docs clean
 
 demo: .venv/run.ok  ## a two-minute study on bundled images: table, verdict, HTML page
 	@$(BIN)/lastbit demo
@@ -19,6 +19,9 @@ lint: .venv/test.ok  ## format, lint, types, and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/docs.ok  ## run the documentation's blocks and build its site, strictly, into build/site
+	$(BIN)/python -m docs.builder
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -28,6 +31,10 @@ lint: .venv/test.ok  ## format, lint, types, and the direction of imports
 
 .venv/test.ok: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@ .venv/run.ok
+
+.venv/docs.ok: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[docs]'
 	@touch $@ .venv/run.ok
 
 clean:
