@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -25,10 +26,14 @@ def build() -> int:
     began = time.monotonic()
     for directory in (_BUILT, _SITE):
         shutil.rmtree(directory, ignore_errors=True)
-    try:
-        ran = {page: _built(page) for page in sorted(_PAGES.rglob("*.md"))}
-    except BlockError as error:
-        sys.stderr.write(f"{error}\n")
+    ran, failed = {}, []
+    for page in sorted(_PAGES.rglob("*.md")):
+        try:
+            ran[page] = _built(page)
+        except BlockError as error:
+            failed.append(str(error))
+    if failed:
+        sys.stderr.write("\n\n".join([*failed, ""]))
         return 1
     write_reference(_BUILT / "reference")
     shutil.copytree(_PAGES / "look", _BUILT / "look")
@@ -56,8 +61,19 @@ def _built(page: Path) -> int:
             text = run_page(text, session, place.parent / f"{page.stem}-made")
         except BlockError as error:
             raise BlockError(f"{page.relative_to(_ROOT)}: {error}") from error
+    text = _without_links_out(text, page)
     place.write_text(set_formulas(text) + (_made_on() if session.ran else ""))
     return session.ran
+
+
+def _without_links_out(text: str, page: Path) -> str:
+    """Links to other parts of the repository, which the site does not hold, as their plain words."""
+
+    def plain(found: re.Match[str]) -> str:
+        target = (page.parent / found["target"].partition("#")[0]).resolve()
+        return found["words"] if target.exists() and _PAGES not in target.parents else found[0]
+
+    return re.sub(r"(?<!!)\[(?P<words>[^]\n]+)\]\((?P<target>\.\.?/[^)\s]+)\)", plain, text)
 
 
 def _made_on() -> str:

@@ -5,7 +5,7 @@ import re
 from latex2mathml.converter import convert
 
 _CODE = re.compile(r"^```.*?^```$|^(?:    .*\n?)+|`[^`\n]+`", re.MULTILINE | re.DOTALL)
-_FORMULA = re.compile(r"\$\$(?P<shown>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.DOTALL)
+_FORMULA = re.compile(r"\$\$(?P<shown>.+?)\$\$|\$(?P<inline>(?:[^$\n]|\n(?!\n))+)\$", re.DOTALL)
 # Characters of MathML that Markdown would take for its own.
 _MARKDOWN = {ord(character): f"&#{ord(character)};" for character in "*_`[]\\"}
 

@@ -70,7 +70,7 @@ def test_a_picture_is_kept_beside_the_page(tmp_path):
 
 
 def test_formulas_become_mathml_outside_of_code():
-    shown = set_formulas("$a_1$ and `$b$`\n\n```sh\necho $c $d\n```\n\n$$x^2$$\n")
+    shown = set_formulas("$a_1 +\nb$ and `$b$`\n\n```sh\necho $c $d\n```\n\n$$x^2$$\n")
     assert shown.count("<math") == 2
     assert "`$b$`" in shown
     assert "echo $c $d" in shown
