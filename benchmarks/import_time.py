@@ -2,8 +2,8 @@
 
     python benchmarks/import_time.py
 
-`lastbit` loads its rooms when they are first used, so the bare import costs next to nothing; what a program pays in the end
-is that of the names it uses, which are measured too. Ratios are to `import torch` and include it where it is needed.
+`lastbit` loads its rooms when they are first used, so the bare import costs next to nothing; what a program pays in the
+end is that of the names it uses, which are measured too. Ratios are to `import torch`.
 """
 
 import statistics

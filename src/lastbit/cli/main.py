@@ -2,6 +2,8 @@
 
 import errno
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -48,6 +50,22 @@ app.add_typer(pde.app, name="pde")
 app.add_typer(paper.app, name="paper")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"lastbit {version('lastbit')}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """How far the last bit of floating-point arithmetic carries into training a neural network."""
+
 
 _INTERRUPTED = StoppedCommandError.exit_code
 # What a disk or its owner refuses; any other error of the system is ours to explain.

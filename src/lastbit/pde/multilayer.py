@@ -18,7 +18,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import fftconvolve
 
 from lastbit.pde.activation import swish_and_slope
 from lastbit.pde.bounds import Bounds, lr_bounds, weight_decay_bounds
@@ -236,6 +235,8 @@ class MultiLayerCNN:
 
 def _convolved(signal: Array, kernel: Array, boundary: str) -> Array:
     """True convolution, the adjoint of correlating with the kernel in the layer's input."""
+    from scipy.signal import fftconvolve  # only here: it takes half a second to import, and every command would pay
+
     full: Array = fftconvolve(signal, kernel)
     if boundary == "valid":
         return full
