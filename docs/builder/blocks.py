@@ -156,4 +156,4 @@ def _attached(block: Block, directory: Path, attached: Path, order: str) -> str:
     place = f"{attached.name}/{made.name}"
     if order == "picture":
         return f"\n![{block.orders.get('alt', '')}]({place})\n"
-    return f'\n<p><a href="../{place}">The page that this made</a></p>\n'
+    return f"\n[The page that this made]({place})\n"

@@ -67,6 +67,7 @@ def test_a_picture_is_kept_beside_the_page(tmp_path):
     shown = run('```sh run picture=a.svg alt="A line"\necho drawn > a.svg\n```\n', tmp_path)
     assert "![A line](made/a.svg)" in shown
     assert (tmp_path / "made" / "a.svg").read_text() == "drawn\n"
+    assert "](made/b.html)" in run("```sh run page=b.html\necho x > b.html\n```\n", tmp_path)
 
 
 def test_formulas_become_mathml_outside_of_code():
