@@ -95,7 +95,7 @@ class Session:
     def _shell(self, block: Block) -> str:
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # As wide as the page, without colours, and with the lines in the order in which they were written.
-        surroundings = os.environ | {"PATH": tools, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+        surroundings = os.environ | {"PATH": tools, "COLUMNS": "84", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block.code],
             cwd=self.directory,
