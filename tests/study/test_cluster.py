@@ -39,7 +39,7 @@ def test_an_address_where_no_scheduler_answers_is_refused(monkeypatch, address):
 def local_cluster(workers=1, **options):
     from distributed import LocalCluster
 
-    options = {"processes": False, "dashboard_address": None, "protocol": "tcp", **options}
+    options = {"processes": False, "dashboard_address": ":0", "protocol": "tcp", **options}
     with LocalCluster(n_workers=workers, threads_per_worker=1, **options) as running:
         yield running
 
@@ -131,7 +131,7 @@ SCHEDULER = """
 import time
 from distributed import LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(n_workers=1, processes=False, protocol="tcp", dashboard_address=None) as running:
+    with LocalCluster(n_workers=1, processes=False, protocol="tcp", dashboard_address=":0") as running:
         print(running.scheduler_address, flush=True)
         time.sleep(600)
 """

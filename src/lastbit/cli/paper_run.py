@@ -93,7 +93,7 @@ def run_pending(
         begin()
         return []
     failures = []
-    with _held(work), crew.executor() as inner, progress_bar(f"paper, {results.scale}", "jobs") as show:
+    with crew.executor() as inner, _held(work), progress_bar(f"paper, {results.scale}", "jobs") as show:
         begin()
         watched = Watched(inner, lambda done, given: show(done=done, total=given))
         show(left=wanted.seconds)
