@@ -14,8 +14,14 @@ settings.load_profile("lastbit")
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say how long the paper's items took at the smoke scale, where they were run."""
+    """Say how long the paper's items took at the smoke scale, and how many inputs were fuzzed, where they were run."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             if name == "paper-smoke-seconds":
                 terminalreporter.write_line(f"paper: all items at scale smoke took {value:.0f} s of one core")
+    ended = [report for kind in ("", "passed") for report in terminalreporter.getreports(kind)]
+    counts = [value for report in ended for name, value in report.user_properties if name == "fuzz-inputs"]
+    if counts:
+        terminalreporter.write_line(
+            f"fuzz: {sum(counts):,} inputs by {len(counts)} fuzzers, none with a traceback or a hang"
+        )

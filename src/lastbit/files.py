@@ -1,5 +1,6 @@
 """Files that are whole or absent: written under a temporary name, synced, renamed; and the JSON they hold."""
 
+import errno
 import hashlib
 import json
 import math
@@ -21,7 +22,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     A crash or an exception leaves whatever was at `path` before. The temporary name is opened plainly, not by
     `tempfile`, so that the file gets the permissions of the user's umask: a folder may be shared by a group.
+
+    Raises:
+        OSError: the file cannot be written there.
     """
+    if not path.name:  # `/` or the empty path
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

@@ -25,7 +25,7 @@ from lastbit.cli import (
     worker,
 )
 from lastbit.cli.printable import printable
-from lastbit.cli.wrong_input import StoppedCommandError, WrongInputError
+from lastbit.cli.wrong_input import FailedError, StoppedCommandError, WrongInputError
 
 app = typer.Typer(
     name="lastbit",
@@ -80,6 +80,8 @@ def main() -> None:
         sys.exit(_complain(error.format_message(), error.exit_code))
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(_complain("stopped", _INTERRUPTED))
+    except MemoryError as error:  # asked for by a size that was given, such as --size
+        sys.exit(_complain(f"not enough memory: {error or 'choose smaller sizes'}", FailedError.exit_code))
     except BrokenPipeError:
         # The reader of a pipe went away, as `head` does; nothing is left to say to anybody.
         sys.stderr.close()

@@ -1,5 +1,8 @@
 """Lists of whole numbers on the command line: `1,3,5` and `1-6`."""
 
+_MOST_DIGITS = 18  # all of these fit the 64 bits of a seed
+_MOST_NUMBERS = 100_000
+
 
 def parse_numbers(text: str, option: str) -> list[int]:
     """Parse comma-separated whole numbers and ranges `FIRST-LAST`, in the order given.
@@ -16,7 +19,13 @@ def parse_numbers(text: str, option: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ValueError(f"{option} {text!r}: write whole numbers and ranges, such as 1,3,5 or 1-6")
+        if max(len(first), len(last)) > _MOST_DIGITS:
+            raise ValueError(
+                f"{option}: a number of {max(len(first), len(last))} digits; at most {_MOST_DIGITS} are read"
+            )
         if dash and int(last) < int(first):
             raise ValueError(f"{option} {text!r}: the range {part.strip()} runs backwards, write {last}-{first}")
+        if len(numbers) + int(last or first) - int(first) >= _MOST_NUMBERS:
+            raise ValueError(f"{option} {text:.100}: at most {_MOST_NUMBERS:,} numbers are read")
         numbers.extend(range(int(first), int(last or first) + 1))
     return numbers

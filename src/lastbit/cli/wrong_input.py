@@ -42,12 +42,18 @@ def stored_input(place: object) -> Iterator[None]:
 
 @contextmanager
 def wrong_input() -> Iterator[None]:
-    """Turn a ValueError of the block, where input is checked, into a clear end of the command.
+    """Turn what the block, where input is checked, says of values and paths into a clear end of the command.
 
     Raises:
-        WrongInputError: in place of the ValueError.
+        WrongInputError: in place of the ValueError, the ArithmeticError, or the OSError that names a path.
     """
     try:
         yield
     except ValueError as error:
         raise WrongInputError(str(error)) from error
+    except ArithmeticError as error:
+        raise WrongInputError(f"these numbers cannot be computed with ({error}): choose others") from error
+    except OSError as error:
+        if error.filename is None:  # not about a path
+            raise
+        raise WrongInputError(f"{error.filename}: {error.strerror}") from error

@@ -156,7 +156,8 @@ def noisy_step(points: int = 128, noise: float = 0.05, seed: int = 0) -> NDArray
     if points < 2:
         raise ValueError(f"a step needs at least 2 points, not {points}")
     step = (np.arange(points) >= points // 2).astype(np.float64)
-    return step + noise * np.random.RandomState(seed).randn(points)
+    with np.errstate(over="ignore"):  # what is infinite is refused, as any field is, where it is used
+        return np.asarray(step + noise * np.random.RandomState(seed).randn(points))
 
 
 def _difference_matrices(shape: tuple[int, ...], dx: float) -> list[scipy.sparse.csr_matrix]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+from altair.utils.schemapi import SchemaValidationError
 
 from lastbit.report.look import config
 
@@ -57,7 +58,10 @@ class Figure:
         return sized
 
     def _with_rows(self, chart: AnyChart) -> dict[str, Any]:
-        spec: dict[str, Any] = chart.to_dict()
+        try:
+            spec: dict[str, Any] = chart.to_dict()
+        except SchemaValidationError as error:
+            raise TypeError(f"no chart can be drawn of this: {str(error).splitlines()[0]}") from error
         # Altair's own configuration would fix the size and the colours.
         del spec["config"]
         return spec | {"datasets": {ROWS.name: list(self.rows), **spec.get("datasets", {})}}

@@ -9,7 +9,10 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Size = Annotated[int, Field(ge=0)]
+# A recipe may come from anywhere: what no machine of today could hold is refused before it is tried.
+Depth = Annotated[int, Field(ge=0, le=10_000)]
+Width = Annotated[int, Field(ge=0, le=1_000_000)]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 ModelName = Literal[
     "small-cnn",
     "resnet8",
@@ -66,8 +69,8 @@ class ModelSettings(Settings):
     name: ModelName
     activation: Literal["relu", "swish", "tanh"] = "relu"
     beta: Positive = 1.0  # of Swish, z · σ(βz); the others have none
-    depth: Size = _if_set(default=0)  # hidden layers of fully-connected, convolutions of one-channel-conv
-    width: Size = _if_set(default=0)  # units of each hidden layer of fully-connected
+    depth: Depth = _if_set(default=0)  # hidden layers of fully-connected, convolutions of one-channel-conv
+    width: Width = _if_set(default=0)  # units of each hidden layer of fully-connected
 
     @model_validator(mode="after")
     def _sized_where_free(self) -> Self:
@@ -130,10 +133,10 @@ class Recipe(Settings):
     optimizer: OptimizerSettings
     schedule: ScheduleSettings = ScheduleSettings()
     measure: MeasureSettings = MeasureSettings()
-    epochs: Count
+    epochs: Epochs
     batch_size: Count | None = None  # None for all the training images at every step: gradient descent
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
-    init_seed: Annotated[int, Field(ge=0)] = 0  # of the initial weights, the same in every trial
+    init_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the initial weights, the same in every trial
 
     @property
     def torch_dtype(self) -> torch.dtype:
