@@ -42,6 +42,16 @@ def test_bits_are_compared_and_not_values(value):
     assert not repeats(lambda: (torch.tensor([0.0 if next(signs) % 2 else -0.0]),))
 
 
+@pytest.fixture
+def _any_kernels():
+    """Torch's default, whatever a test before left."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+@pytest.mark.usefixtures("_any_kernels")
 def test_what_only_repeats_deterministically_is_a_note():
     calls = count()
 
