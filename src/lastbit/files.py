@@ -24,7 +24,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     `tempfile`, so that the file gets the permissions of the user's umask: a folder may be shared by a group.
 
     Raises:
-        OSError: the file cannot be written there.
+        IsADirectoryError: the path names no file, as `/` and the empty path do.
+        OSError: the file cannot be written there for another reason.
     """
     if not path.name:  # `/` or the empty path
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
