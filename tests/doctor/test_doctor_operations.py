@@ -42,17 +42,11 @@ def test_bits_are_compared_and_not_values(value):
     assert not repeats(lambda: (torch.tensor([0.0 if next(signs) % 2 else -0.0]),))
 
 
-@pytest.fixture
-def _any_kernels():
-    """Torch's default, whatever a test before left."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(False)
-    yield
+@pytest.mark.parametrize("before", [False, True])
+def test_what_only_repeats_deterministically_is_a_note(before, request):
+    """Whatever the process asked of torch before, which is put back."""
+    request.addfinalizer(lambda: torch.use_deterministic_algorithms(False))
     torch.use_deterministic_algorithms(before)
-
-
-@pytest.mark.usefixtures("_any_kernels")
-def test_what_only_repeats_deterministically_is_a_note():
     calls = count()
 
     def atomics():
@@ -61,6 +55,7 @@ def test_what_only_repeats_deterministically_is_a_note():
     check = check_operation("scatter-add", atomics)
     assert check.outcome is Outcome.NOTE
     assert "torch.use_deterministic_algorithms(True)" in check.said
+    assert torch.are_deterministic_algorithms_enabled() == before
 
 
 def test_an_operation_without_a_deterministic_kernel_fails_with_torchs_reason():

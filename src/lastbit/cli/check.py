@@ -1,6 +1,7 @@
 """`lastbit check`: is a stored study whole?"""
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
-from lastbit.cli.progress import step_progress
+from lastbit.cli.progress import progress_bar
 from lastbit.cli.wrong_input import FailedError, wrong_input
 from lastbit.study.check import Checked, check_study
 from lastbit.study.store import STUDY, TRIALS
@@ -62,13 +63,10 @@ def _named(checked: Checked, directory: Path, place: str) -> Checked:
 
 
 def _checked(place: Path) -> Checked:
-    with step_progress(f"check {place}", _count(place / TRIALS)) as on_step:
-        done = iter(range(1, 2**31))
-        return check_study(place, on_trial=lambda: on_step(next(done), ""))
-
-
-def _count(directory: Path) -> int:
-    return sum(1 for _ in directory.glob("*"))
+    total = sum(1 for _ in (place / TRIALS).glob("*"))
+    with progress_bar(f"check {place}", "trials", total) as show:
+        done = count(1)
+        return check_study(place, on_trial=lambda: show(done=next(done)))
 
 
 def _show(checked: Checked, terminal: Console) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.progress import progress_bar
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.doctor import Examination, Outcome, examine
 from lastbit.doctor.examine import steps
@@ -38,8 +36,9 @@ def doctor(
     """
     with wrong_input():
         chosen = choose_device(device)
-        with _progress(steps(chosen)) as on_step:
-            found = examine(chosen, root=root, on_step=on_step)
+        with progress_bar("examining this machine", "checks", steps(chosen)) as show:
+            done = count(1)
+            found = examine(chosen, root=root, on_step=lambda: show(done=next(done)))
     write_json(json, found.as_json())
     if json != "-":
         _show(found, console(json))
@@ -63,13 +62,3 @@ def _show(found: Examination, terminal: Console) -> None:
     failing = [check.name for check in found.checks if check.outcome is Outcome.FAILS]
     verdict = f"This machine is not fit for studies: {', '.join(failing)}." if failing else "This machine is fit."
     terminal.print(verdict, style="bold")
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error, on a terminal only."""
-    terminal = SafeConsole(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as bars:
-        task = bars.add_task("examining this machine", total=total)
-        yield lambda: bars.advance(task)

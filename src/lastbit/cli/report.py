@@ -10,10 +10,10 @@ import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
-from lastbit.cli.run_study import RESULTS
 from lastbit.cli.wrong_input import WrongInputError, stored_input, wrong_input
 from lastbit.files import read_json, read_sealed
 from lastbit.local_copy import is_url
+from lastbit.study.store import RESULTS
 
 if TYPE_CHECKING:
     from lastbit.report.figure import Figure

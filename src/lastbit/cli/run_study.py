@@ -15,9 +15,8 @@ from lastbit.files import DamagedError, read_sealed, write_sealed
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.lost import LostWorkersError
 from lastbit.study.results import FORMAT
+from lastbit.study.store import RESULTS
 from lastbit.study.watched import Watched
-
-RESULTS = "results.json"
 
 
 def run_study(study: Study, *, crew: Crew, title: str) -> dict[str, Any]:

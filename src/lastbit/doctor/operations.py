@@ -1,6 +1,7 @@
 """Operations that are known to differ from call to call, each repeated on the same numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -63,7 +64,9 @@ def check_operation(name: str, operation: Operation) -> Check:
     if not repeated:
         said = f"{_TIMES} calls on the same numbers gave different bits, with torch's deterministic algorithms on."
         return Check(name, Outcome.FAILS, f"{said} No study on this device can be trusted.")
-    if not repeats(operation):
+    with _any_kernels():
+        repeated = repeats(operation)
+    if not repeated:
         return Check(
             name,
             Outcome.NOTE,
@@ -71,6 +74,18 @@ def check_operation(name: str, operation: Operation) -> Check:
             "torch.use_deterministic_algorithms(True) in scripts that are to repeat.",
         )
     return Check(name, Outcome.OK, f"{_TIMES} calls on the same numbers give the same bits.")
+
+
+@contextmanager
+def _any_kernels() -> Iterator[None]:
+    """Let torch choose as it comes, whatever this process asked of it before."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
 def repeats(operation: Operation, times: int = _TIMES) -> bool:

@@ -15,6 +15,7 @@ from lastbit.files import to_json
 from lastbit.noise import Noise, Scale
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import Fingerprint, fingerprint
+from lastbit.tensors import bits
 from lastbit.training.run import Run
 
 Train = Callable[[Run], None]  # picklable: it travels to the processes
@@ -44,11 +45,11 @@ class Digest:
         """Take in weights."""
         for name, tensor in weights.items():
             self._hash.update(f"{step} {name}".encode())
-            self._take(tensor)
+            self._hash.update(bits(tensor))
 
     def save_predictions(self, labels: Tensor, targets: Tensor) -> None:
         """Take in predictions; the true labels are the data's."""
-        self._take(labels)
+        self._hash.update(bits(labels))
 
     def mark_diverged(self, step: int) -> None:
         """Take in where the loss stopped being finite."""
@@ -63,9 +64,6 @@ class Digest:
     def hexdigest(self) -> str:
         """The hash of all that came in."""
         return self._hash.hexdigest()
-
-    def _take(self, tensor: Tensor) -> None:
-        self._hash.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
 
 
 def train_once(train: Train, k: int, threads: int, device: str) -> Trained:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,16 +9,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import DamagedError, read_sealed, sha256, to_json
+from lastbit.files import DamagedError, read_sealed
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.lock import LOCK, OWNER, is_held
 from lastbit.study.reopen import reopen
-from lastbit.study.store import FAILED, FAILURE, RUNNING, STUDY, TRIALS, Store
-from lastbit.study.stored_trial import DONE, FOUND, TRIAL, StoredTrial, open_trial
+from lastbit.study.store import FAILED, FAILURE, RESULTS, RUNNING, STUDY, TRIALS, Store
+from lastbit.study.stored_trial import DONE, FOUND, StoredTrial, open_trial
+from lastbit.study.trial import trial_id
 
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # the temporary names of `lastbit.files`
-_RESULTS = "results.json"
 _AGAIN = "then give the study's command again"
 
 
@@ -100,9 +99,9 @@ def _check_description(root: Path) -> Iterator[Finding]:
 
 def _check_results(root: Path) -> Iterator[Finding]:
     cure = "give the study's command again: they are computed from the trials"
-    if not (root / _RESULTS).exists():
-        yield _finding(root, Kind.NOTE, root / _RESULTS, "there are no results yet", cure)
-    yield from _check_sealed(root, root / _RESULTS, cure)
+    if not (root / RESULTS).exists():
+        yield _finding(root, Kind.NOTE, root / RESULTS, "there are no results yet", cure)
+    yield from _check_sealed(root, root / RESULTS, cure)
 
 
 def _check_complete(root: Path) -> Iterator[Finding]:
@@ -161,10 +160,10 @@ def _check_files(root: Path, trial: StoredTrial, cure: str) -> Iterator[Finding]
 
 def _check_identity(root: Path, trial: StoredTrial, settings: Any) -> Iterator[Finding]:
     """That the trial is the one its directory is named for, and one of this study."""
-    content = json.loads(trial.read(TRIAL))
+    content = trial.description
     identity = {key: content.get(key) for key in ("settings", "seed", "noise", "replica")}
     name = trial.directory.name
-    if sha256(to_json(identity).encode())[:16] != name or content.get("id") != name:
+    if trial_id(identity) != name or content.get("id") != name:
         yield _finding(root, Kind.FOREIGN, trial.directory, "its name is not the id of the trial in it", _MOVE)
     elif settings is not None and identity["settings"] != settings:
         yield _finding(root, Kind.FOREIGN, trial.directory, "it is a trial of another study", _MOVE)
@@ -196,7 +195,7 @@ def _has_checkpoint(place: Path) -> bool:
 
 
 def _check_others(root: Path) -> Iterator[Finding]:
-    known = {STUDY, TRIALS, RUNNING, FAILED, _RESULTS, LOCK, OWNER}
+    known = {STUDY, TRIALS, RUNNING, FAILED, RESULTS, LOCK, OWNER}
     for path in sorted(root.iterdir()):
         if path.name not in known and path.suffix != ".html":
             yield _foreign(root, path)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, write_atomically, write_sealed
 from lastbit.limits import MOST_TENSORS, read_limited
+from lastbit.tensors import plain
 
 DIRECTORY = "checkpoint"
 _STATE = "state.json"
@@ -48,7 +49,7 @@ def write_checkpoint(place: Path, step: int, state: Any, *, extra: Mapping[str, 
     tensors: list[Tensor] = []
     nest = _pack(state, tensors)
     name = f"{step:09d}.safetensors"
-    content = save({str(number): _plain(tensor) for number, tensor in enumerate(tensors)})
+    content = save({str(number): plain(tensor) for number, tensor in enumerate(tensors)})
     write_atomically(place / name, content)
     checkpoint = {"step": step, "state": nest, "file": name, "sha256": sha256(content), "extra": dict(extra)}
     write_sealed(place / _STATE, checkpoint)
@@ -84,10 +85,6 @@ def sync_files(directory: Path) -> None:
                 os.fsync(handle.fileno())
         else:
             sync_directory(file)
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous().clone()
 
 
 def _pack(value: Any, tensors: list[Tensor]) -> Any:

@@ -26,6 +26,7 @@ from lastbit.files import to_json
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.recorder import Recorder
 from lastbit.study.trial import Trial
+from lastbit.tensors import bits
 
 SEED = 1  # of every proof, so that one of today can be compared with one of a study that had fewer seeds
 EVENTS = 8  # updates, snapshots and logged rows that are hashed: four steps of a built-in recipe
@@ -110,8 +111,7 @@ class _Witness(Recorder):
     def see(self, tensors: Iterable[Tensor]) -> None:
         """Hash tensors."""
         for tensor in tensors:
-            plain = tensor.detach().cpu().contiguous().reshape(-1)
-            self.tensors.update(plain.view(torch.uint8).numpy().tobytes())
+            self.tensors.update(bits(tensor))
         self._saw_tensors = True
         self._happened()
 

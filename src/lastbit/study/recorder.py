@@ -14,6 +14,7 @@ from lastbit.files import sha256, to_json
 from lastbit.noise import Noise
 from lastbit.study.checkpoint import DIRECTORY, Checkpoint, read_checkpoint, sync_files, write_checkpoint
 from lastbit.study.trial import Trial
+from lastbit.tensors import plain
 
 PREDICTIONS = "predictions.safetensors"
 METRICS = "metrics.jsonl"
@@ -126,8 +127,7 @@ class Recorder:
 
     def _store(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         self._begin()
-        plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
-        content = save(plain)
+        content = save({key: plain(tensor) for key, tensor in tensors.items()})
         (self.directory / name).write_bytes(content)
         self._sums[name] = sha256(content)
 

@@ -9,6 +9,7 @@ trials/ID/output/               what a script wrote, and metrics found in it; no
 trials/ID/done.json             sealed; how it ended and a checksum of every other file; written last
 running/seed-SEED.proof         on which arithmetic the trials of a seed run
 running/ID                      a trial in progress, with its checkpoint; running/ID.lock is held by whoever is at it
+results.json                    sealed; computed from the trials
 failed/ID/failure.json          sealed; how a trial failed when it was last tried; beside it, what a script wrote
 .lock                           held by whoever runs the study, who is named in .owner.json
 
@@ -34,7 +35,7 @@ from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, OUTPUT, TRIAL, StoredTrial, open_trial
 from lastbit.study.trial import Trial
 
-STUDY, TRIALS, RUNNING = "study.json", "trials", "running"
+STUDY, TRIALS, RUNNING, RESULTS = "study.json", "trials", "running", "results.json"
 FAILED = "failed"  # of a trial that is not stored, in the results
 FAILURE = "failure.json"
 _CLAIM = ".proof"
@@ -261,7 +262,7 @@ def _goes_on(place: Path, description: bytes) -> bool:
     try:
         described = (place / TRIAL).read_bytes() == description
         return described and read_checkpoint(place / CHECKPOINT) is not None
-    except (OSError, DamagedError):
+    except (OSError, ValueError):  # damaged, or larger than what is read
         return False
 
 

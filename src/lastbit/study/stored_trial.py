@@ -57,7 +57,7 @@ class StoredTrial:
         Raises:
             DamagedError: the trial has none: it was altered.
         """
-        found = self._described.get("fingerprint")
+        found = self.description.get("fingerprint")
         if not isinstance(found, dict):
             raise DamagedError(f"{self.directory / TRIAL} has no fingerprint: it was altered")
         return found
@@ -69,13 +69,18 @@ class StoredTrial:
         Raises:
             DamagedError: it is no text: it was altered.
         """
-        found = self._described.get("proof")
+        found = self.description.get("proof")
         if found is not None and not isinstance(found, str):
             raise DamagedError(f"{self.directory / TRIAL} has a proof that is no text: it was altered")
         return found
 
     @cached_property
-    def _described(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
+        """What the trial is and ran on, as its `trial.json` holds it.
+
+        Raises:
+            DamagedError: it is no JSON object: it was altered.
+        """
         found = self._parsed(TRIAL, self.read(TRIAL))
         if not isinstance(found, dict):
             raise DamagedError(f"{self.directory / TRIAL} does not describe a trial: it was altered")

@@ -29,9 +29,18 @@ class Trial:
     @property
     def id(self) -> str:
         """Sixteen hexadecimal digits of the SHA-256 of the trial's canonical JSON."""
-        return sha256(to_json(self.as_json()).encode())[:16]
+        return trial_id(self.as_json())
 
     @property
     def label(self) -> str:
         """For people: `seed 1, k=3`."""
         return f"seed {self.seed}, {self.noise.label}" + (f", repeat {self.replica}" if self.replica else "")
+
+
+def trial_id(description: Mapping[str, Any]) -> str:
+    """The id of the trial that `as_json` gave, or a file holds, this description of.
+
+    Args:
+        description: with the keys that `Trial.as_json` gives, and no other.
+    """
+    return sha256(to_json(dict(description)).encode())[:16]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lastbit.tensors import plain
 from lastbit.training.descent import Descent
 from lastbit.training.sharpness.measurement import Measurement
 
@@ -31,7 +32,7 @@ def checkpoint(descent: Descent, measurement: Measurement) -> Tensors:
     # Losses are float64 here as they are in the descent, and so come back as the same numbers.
     tensors["losses"] = torch.tensor(descent.losses, dtype=torch.float64)
     tensors["rate"] = torch.tensor(descent.optimizer.param_groups[0]["lr"], dtype=torch.float64)
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return {name: plain(tensor) for name, tensor in tensors.items()}
 
 
 def resume(tensors: Tensors, descent: Descent, measurement: Measurement) -> None:
