@@ -75,8 +75,7 @@ def local_cluster(folder: Path) -> Iterator[LocalCluster]:
 
 def start(out: Path, address: str) -> subprocess.Popen[bytes]:
     """Begin or go on with the study."""
-    command = [sys.executable, "-m", "lastbit", "study", *kills.STUDY, "--scheduler", address, "--out", str(out)]
-    return subprocess.Popen([*command, "--checkpoint-every", "1", "--json", "/dev/null"], **_QUIET)
+    return kills.begin(out, "--scheduler", address)
 
 
 def kill(client: subprocess.Popen[bytes], cluster: LocalCluster, chance: random.Random) -> str | None:
@@ -104,7 +103,7 @@ def disturbed(
                 left -= 1
                 counts.kills[name] += 1
                 yield name
-        code = client.wait(kills.LIMIT)
+        code = kills.ended(client, out)
         after = kills.stored(out)
         counts.rewritten += sum(after.get(path) != inode for path, inode in before.items())
         if code == 0:
@@ -116,7 +115,7 @@ def measure(number: int, seed: int) -> kills.Counts:
     chance, counts = random.Random(seed), kills.Counts()
     with tempfile.TemporaryDirectory() as folder, local_cluster(Path(folder)) as cluster:
         address, begun = cluster.mend(), time.monotonic()
-        start(Path(folder) / "whole", address).wait(kills.LIMIT)
+        kills.ended(start(Path(folder) / "whole", address), Path(folder) / "whole")
         longest = time.monotonic() - begun
         whole = kills.results(Path(folder) / "whole")
         while (left := number - counts.kills.total()) > 0:

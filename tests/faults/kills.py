@@ -36,7 +36,7 @@ STUDY = (
     "--seeds",
     "1-2",
 )
-LIMIT = 120.0  # seconds that one start may take
+LIMIT = 240.0  # seconds that one start may take
 
 
 @dataclass
@@ -54,9 +54,31 @@ class Counts:
 
 def start(out: Path) -> subprocess.Popen[bytes]:
     """Begin or go on with the study."""
-    command = [sys.executable, "-m", "lastbit", "study", *STUDY, "--workers", "2", "--out", str(out)]
+    return begin(out, "--workers", "2")
+
+
+def begin(out: Path, *workers: str) -> subprocess.Popen[bytes]:
+    """Start the study's command; what it says goes into a file beside its directory."""
+    command = [sys.executable, "-m", "lastbit", "study", *STUDY, *workers, "--out", str(out)]
     options = ["--checkpoint-every", "1", "--json", os.devnull]
-    return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+    with out.with_suffix(".said").open("wb") as said:
+        return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=said, env=environment)
+
+
+def ended(process: subprocess.Popen[bytes], out: Path) -> int:
+    """The exit status of a start, once it has ended; one that takes too long is made to say where it stands.
+
+    Raises:
+        TimeoutExpired: it took longer than the limit.
+    """
+    try:
+        return process.wait(LIMIT)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # Python's fault handler prints the stack of each thread
+        process.wait(LIMIT)
+        print(out.with_suffix(".said").read_text(), file=sys.stderr)  # noqa: T201
+        raise
 
 
 def children(process: int) -> list[int]:
@@ -102,7 +124,7 @@ def disturbed(out: Path, kills: int, longest: float, chance: random.Random, coun
                 left -= 1
                 counts.kills[name] += 1
                 yield name
-        code = process.wait(LIMIT)
+        code = ended(process, out)
         after = stored(out)
         counts.rewritten += sum(after.get(path) != inode for path, inode in before.items())
         if code == 0:
@@ -114,7 +136,7 @@ def measure(kills: int, seed: int) -> Counts:
     chance, counts = random.Random(seed), Counts()
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
-        start(Path(folder) / "whole").wait(LIMIT)
+        ended(start(Path(folder) / "whole"), Path(folder) / "whole")
         longest = time.monotonic() - begun
         whole = results(Path(folder) / "whole")
         while (left := kills - counts.kills.total()) > 0:

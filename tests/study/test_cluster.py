@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -128,10 +129,10 @@ def test_a_job_whose_worker_goes_away_is_given_to_another_once():
 
 
 SCHEDULER = """
-import time
+import sys, time
 from distributed import LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(n_workers=1, processes=False, protocol="tcp", dashboard_address=":0") as running:
+    with LocalCluster(n_workers=int(sys.argv[1]), processes=False, protocol="tcp", dashboard_address=":0") as running:
         print(running.scheduler_address, flush=True)
         time.sleep(600)
 """
@@ -139,7 +140,7 @@ if __name__ == "__main__":
 
 @pytest.mark.filterwarnings("ignore")  # of a connection that breaks
 def test_a_scheduler_that_is_killed_is_said_in_one_line(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", SCHEDULER], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", SCHEDULER, "1"], stdout=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().strip()
         with cluster(address) as executor:
             waiting = [executor.submit(time.sleep, 30) for _ in range(3)]
@@ -149,3 +150,19 @@ def test_a_scheduler_that_is_killed_is_said_in_one_line(tmp_path):
                     future.result(60)
             with pytest.raises(LostWorkersError):
                 make(tmp_path, toy_training.train).run(executor)
+
+
+@pytest.mark.filterwarnings("ignore")  # of a connection that breaks
+def test_a_scheduler_that_is_killed_while_a_study_waits_for_workers_ends_the_study(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "TIMEOUT", 1)  # which is also how long a client tries to come back
+    with subprocess.Popen([sys.executable, "-c", SCHEDULER, "0"], stdout=subprocess.PIPE, text=True) as process:
+        with cluster(process.stdout.readline().strip()) as executor:
+            remarks, looks = [], []
+            monkeypatch.setattr(executor, "workers", lambda find=executor.workers: looks.append(1) or find())
+            killed = threading.Timer(2.0, process.kill)
+            killed.start()
+            with pytest.raises(LostWorkersError, match="went away"):
+                make(tmp_path, toy_training.train).complete(executor, on_remark=remarks.append)
+            killed.join()
+        assert remarks == ["the scheduler has no workers yet: waiting for some, as `lastbit worker` starts them"]
+        assert len(looks) < 100  # it slept between them

@@ -133,7 +133,13 @@ class Cluster(Executor):
         threading.Thread(target=self._watch, daemon=True).start()
 
     def workers(self) -> list[Worker]:
-        """Who is there now."""
+        """Who is there now.
+
+        Raises:
+            LostWorkersError: the scheduler is gone.
+        """
+        if self._lost is not None:
+            raise self._lost
         return list(self._workers.values())
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -212,7 +218,10 @@ class Cluster(Executor):
     def _watch(self) -> None:
         while not self._over.wait(_LOOK):
             try:
-                self._look(_workers(self._client))
+                workers = _workers(self._client)
+                if self._client.status == "closed":  # then Dask goes on telling who was there last
+                    raise ConnectionError
+                self._look(workers)
             except Exception:  # whatever a connection that breaks raises, here or in Dask's own threads
                 self._give_up()
                 return
@@ -266,7 +275,7 @@ def _tell(future: Future[Any], dask: Any) -> None:
 
 
 def _workers(client: Any) -> dict[str, Worker]:
-    found = client.scheduler_info()["workers"]
+    found = client.scheduler_info(n_workers=-1)["workers"]  # some versions of Dask tell of five unless asked for all
     return {
         address: Worker(address, str(each["name"]), each["host"], int(each["resources"].get(GPU, 0)))
         for address, each in found.items()
@@ -275,7 +284,7 @@ def _workers(client: Any) -> dict[str, Worker]:
 
 def _with_nanny(client: Any) -> set[str]:
     """Addresses of the workers that are started again when they end."""
-    return {address for address, each in client.scheduler_info()["workers"].items() if each["nanny"]}
+    return {address for address, each in client.scheduler_info(n_workers=-1)["workers"].items() if each["nanny"]}
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Protocol
 
@@ -45,7 +46,7 @@ def outcomes(desk: Desk) -> Iterator[Outcome]:
         while running or not (stopped or desk.is_done):
             if not stopped:
                 running |= {future: trial for trial, future in desk.more()}
-            for future in wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done:
+            for future in _ended(running):
                 trial = running.pop(future)
                 stopped = stopped or future.cancelled()
                 if not future.cancelled():
@@ -120,6 +121,13 @@ def check_columns(columns: Columns, there: dict[Proof, str]) -> None:
         f"seed {seed}{more} was begun on arithmetic {wanted}, and no worker gives its bits (there is {present}): go on "
         "where it was begun, leave it out with --seeds, or choose another directory"
     )
+
+
+def _ended(running: Collection[Future[Outcome]]) -> set[Future[Outcome]]:
+    """Those that have ended, after waiting a little for one; with none running, workers are waited for."""
+    if not running:
+        time.sleep(LOOK)
+    return wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done
 
 
 def _outcome(future: Future[Outcome], trial: Trial) -> Outcome:

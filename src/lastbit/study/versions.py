@@ -16,7 +16,7 @@ def check_versions(client: Any) -> None:
         ValueError: some have others; the message names the versions and the workers.
     """
     found = client.get_versions(packages=list(_PACKAGES))
-    names = {address: str(each["name"]) for address, each in client.scheduler_info()["workers"].items()}
+    names = {address: str(each["name"]) for address, each in client.scheduler_info(n_workers=-1)["workers"].items()}
     ours = _versions(found["client"])
     theirs = {names.get(address, address): _versions(each) for address, each in found["workers"].items()}
     if differences := list(_differences(ours, theirs)):
