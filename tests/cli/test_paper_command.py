@@ -187,6 +187,7 @@ def test_the_page_is_drawn_again_from_what_is_stored(lastbit, items, tmp_path):
         (["nothing"], "there is no item 'nothing' in the paper: items are figure1, table2, and all"),
         (["figure1", "--scale", "tiny"], "--scale tiny: allowed are smoke, laptop, paper"),
         (["figure1", "--workers", "0"], "--workers 0: at least 1 is needed"),
+        (["figure1", "--device", "tpu"], "device 'tpu': allowed are auto, cpu, cuda, cuda:N"),
         (
             ["figure1", "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"],
             "--workers and --scheduler: give one, for processes here or for a cluster's workers",

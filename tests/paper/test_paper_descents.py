@@ -14,6 +14,7 @@ def descent(lr, *changes):
     return descent_of(
         "conv-mnist01",
         ["dtype=float64", f"optimizer.lr={lr}", f"optimizer.weight_decay={DECAY}", *changes],
+        device="cpu",
         every_image=EVERY,
     )
 
@@ -74,7 +75,7 @@ def test_a_goal_ends_a_descent():
 
 
 def test_a_slow_descent_keeps_its_share_of_the_edge():
-    start, batch = descent_of("conv-mnist01", ["dtype=float64", "optimizer.lr=1.0"], every_image=EVERY)
+    start, batch = descent_of("conv-mnist01", ["dtype=float64", "optimizer.lr=1.0"], device="cpu", every_image=EVERY)
     found = slow_descent(start, batch, share=0.5, steps=20, every=5, goal=0.0)
     assert found["step"] == [0, 5, 10, 15, 20]
     rates = [(b - a) / 5 for a, b in zip(found["time"], found["time"][1:], strict=False)]

@@ -51,6 +51,9 @@ def run_command(
     ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
+    device: Annotated[
+        str, typer.Option(help="Where networks are trained: `cpu`, `cuda`, `cuda:1`, ..., or `auto`.")
+    ] = "auto",
     json: JsonOption = None,
 ) -> None:
     """Run items, say which of their claims hold, and draw `paper.html`.
@@ -66,13 +69,20 @@ def run_command(
     with wrong_input():
         crew = chosen_crew(workers, scheduler)
         items, results = asked(names, scale, out)
+        where = crew.device(device)
         trainings = work or results.root / "work"
         pending = [item for item in items if results.load(item) is None]
         wanted = checked_needs(pending, results, work=trainings, crew=crew)
     say = console(json)
-    said = announcement(items, pending, wanted, scale, str(crew))
+    said = announcement(items, pending, wanted, scale, str(crew), where)
     failures = run_pending(
-        pending, results, work=trainings, crew=crew, wanted=wanted, begin=lambda: say.print(said, soft_wrap=True)
+        pending,
+        results,
+        work=trainings,
+        crew=crew,
+        device=where,
+        wanted=wanted,
+        begin=lambda: say.print(said, soft_wrap=True),
     )
     with wrong_input():
         claimed = claims_of(results)

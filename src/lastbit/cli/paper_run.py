@@ -61,19 +61,33 @@ def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, crew
     return wanted
 
 
-def announcement(items: Sequence[Item], pending: Sequence[Item], wanted: Needs, scale: str, crew: str) -> str:
+def announcement(
+    items: Sequence[Item], pending: Sequence[Item], wanted: Needs, scale: str, crew: str, device: str
+) -> str:
     """What is about to happen, in a sentence."""
     stored = len(items) - len(pending)
     kept = f"{stored} of {len(items)} items are stored already" if stored else ""
     if not pending:
         return f"scale {scale}: {kept}"
     number = f"{len(pending)} item{'s' if len(pending) > 1 else ''} to run"
-    begun = f"scale {scale}: {number}, about {duration(wanted.seconds)} on {crew}"
+    begun = f"scale {scale}: {number}, about {duration(wanted.seconds)} on {crew}{_without(device)}"
     return f"{begun}; {kept}" if kept else begun
 
 
+def _without(device: str) -> str:
+    """What an estimate, which is of CPUs, does not know."""
+    return "" if device == "cpu" else f" if all were on CPUs; networks are trained on {device}"
+
+
 def run_pending(
-    pending: Sequence[Item], results: Results, *, work: Path, crew: Crew, wanted: Needs, begin: Callable[[], None]
+    pending: Sequence[Item],
+    results: Results,
+    *,
+    work: Path,
+    crew: Crew,
+    device: str,
+    wanted: Needs,
+    begin: Callable[[], None],
 ) -> list[str]:
     """Run items with a progress bar, store each as it ends, and say in a line each which failed.
 
@@ -82,6 +96,7 @@ def run_pending(
         results: where their results go.
         work: where their trainings go.
         crew: runs them.
+        device: where networks are trained.
         wanted: what they take, for the time left.
         begin: called once the workers are there, or where there is nothing to run.
 
@@ -101,7 +116,7 @@ def run_pending(
         with gentle_interrupts(watched):
             results.write_index(claims_of(results))  # the directory is this scale's from here on
             waiting = list(pending)
-            for each in run_items(pending, results.scale, executor=watched, directory=work):
+            for each in run_items(pending, results.scale, executor=watched, directory=work, device=device):
                 waiting.remove(each.item)
                 remark = f"{len(pending) - len(waiting)} of {len(pending)} items, last {each.item.id}"
                 show(left=_left(pending, waiting, results.scale, time.monotonic() - begun), remark=remark)

@@ -25,16 +25,19 @@ _TOLERANCE = 1e-2
 _DIGITS = 8  # of a loss: float32 has seven
 
 
-def descent_of(recipe: str, changes: Sequence[str], *, every_image: int = 1) -> tuple[Descent, tuple[Tensor, Tensor]]:
+def descent_of(
+    recipe: str, changes: Sequence[str], *, device: str, every_image: int = 1
+) -> tuple[Descent, tuple[Tensor, Tensor]]:
     """The full-batch descent of a built-in recipe, and its images and labels.
 
     Args:
         recipe: its name.
         changes: such as `optimizer.lr=0.05`.
+        device: where it descends.
         every_image: keep the first of every so many images; the zeros and ones of `mnist01` come one class after the
             other, so that a prefix would hold zeros only.
     """
-    prepared = prepare_descent(load_recipe(recipe, changes=tuple(changes)))
+    prepared = prepare_descent(load_recipe(recipe, changes=tuple(changes)), device=torch.device(device))
     images, labels = (part[::every_image] for part in prepared.batch)
     whole = prepared.descent
     return Descent(whole.model, whole.loss, (images, labels), whole.optimizer), (images, labels)

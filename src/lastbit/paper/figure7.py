@@ -27,12 +27,12 @@ _LATE = 4  # the last quarter of a run shows whether an instability lasts
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Train the shallow and the deep network at each learning rate, without weight decay."""
     pairs = [(depth, lr) for depth in settings["depths"] for lr in settings["lrs"]]
-    return {"runs": [_train(settings, depth, lr) for depth, lr in pairs]}
+    return {"runs": [_train(settings, depth, lr, work.device) for depth, lr in pairs]}
 
 
-def _train(settings: Settings, depth: int, lr: float) -> dict[str, Any]:
+def _train(settings: Settings, depth: int, lr: float, device: str) -> dict[str, Any]:
     changes = [f"model.depth={depth}", f"init_seed={settings['seed']}", f"optimizer.lr={float(lr)}"]
-    descent, batch = descent_of("conv-mnist01", changes, every_image=settings["every_image"])
+    descent, batch = descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
     found = follow(descent, batch, steps=settings["steps"], every=settings["every"])
     at = rises(found["loss"])
     late = sum(step > len(found["loss"]) * (_LATE - 1) // _LATE for step in at)
@@ -136,4 +136,5 @@ FIGURE7 = Item(
     run=run,
     claims=claims,
     draw=draw,
+    descends=True,
 )

@@ -40,22 +40,23 @@ _SPIKE = 0.1  # how far, as a share, a spike rises above the lowest loss so far
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Search for the learning rate on the shallow network, then train both networks at it."""
     options = settings["search"]
-    search = slow_descent(*_descent(settings, settings["shallow"], 1.0), **options, goal=settings["goal"])
+    search = slow_descent(*_descent(settings, settings["shallow"], 1.0, work.device), **options, goal=settings["goal"])
     largest = max(search["sharpness"])
     lr = settings["margin"] * EDGE / largest
     depths = {"shallow": settings["shallow"], "deep": settings["deep"]}
     return {"search": {**search, "largest": largest}, "lr": lr} | {
-        name: _train(settings, depth, lr) for name, depth in depths.items()
+        name: _train(settings, depth, lr, work.device) for name, depth in depths.items()
     }
 
 
-def _descent(settings: Settings, depth: int, lr: float) -> Any:
-    return descent_of(settings["recipe"], [*settings["changes"], f"model.depth={depth}", f"optimizer.lr={lr}"])
+def _descent(settings: Settings, depth: int, lr: float, device: str) -> Any:
+    changes = [*settings["changes"], f"model.depth={depth}", f"optimizer.lr={lr}"]
+    return descent_of(settings["recipe"], changes, device=device)
 
 
-def _train(settings: Settings, depth: int, lr: float) -> dict[str, Any]:
+def _train(settings: Settings, depth: int, lr: float, device: str) -> dict[str, Any]:
     steps, every, goal = settings["steps"], settings["every"], settings["goal"]
-    found = follow(*_descent(settings, depth, lr), steps=steps, every=every, goal=goal)
+    found = follow(*_descent(settings, depth, lr, device), steps=steps, every=every, goal=goal)
     loss = found["loss"]
     return {
         "depth": depth,
@@ -145,4 +146,5 @@ FIGURE8 = Item(
     run=run,
     claims=claims,
     draw=draw,
+    descends=True,
 )

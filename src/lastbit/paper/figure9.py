@@ -36,14 +36,14 @@ _DECIDES = 0.1  # how near, in relative terms, the threshold must come to the ed
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """For each depth and initial kernel, train at some learning rates, then bisect for the largest stable one."""
     pairs = [(int(depth), seed) for depth in settings["sweeps"] for seed in settings["seeds"]]
-    return {"searches": [_search(settings, depth, seed) for depth, seed in pairs]}
+    return {"searches": [_search(settings, depth, seed, work.device) for depth, seed in pairs]}
 
 
-def _search(settings: Settings, depth: int, seed: int) -> dict[str, Any]:
-    runs = [_train(settings, depth, seed, lr) for lr in settings["sweeps"][str(depth)]]
+def _search(settings: Settings, depth: int, seed: int, device: str) -> dict[str, Any]:
+    runs = [_train(settings, depth, seed, lr, device) for lr in settings["sweeps"][str(depth)]]
     predicted = _edge(runs)
     while (bracket := _bracket(runs)) is not None and bracket[1] > settings["ratio"] * bracket[0]:
-        runs.append(_train(settings, depth, seed, (bracket[0] * bracket[1]) ** 0.5))
+        runs.append(_train(settings, depth, seed, (bracket[0] * bracket[1]) ** 0.5, device))
     return {
         "depth": depth,
         "seed": seed,
@@ -53,14 +53,14 @@ def _search(settings: Settings, depth: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _train(settings: Settings, depth: int, seed: int, lr: float) -> dict[str, Any]:
+def _train(settings: Settings, depth: int, seed: int, lr: float, device: str) -> dict[str, Any]:
     changes = [
         f"model.depth={depth}",
         f"init_seed={seed}",
         f"optimizer.lr={float(lr)}",
         f"optimizer.weight_decay={settings['weight_decay']}",
     ]
-    descent, batch = descent_of("conv-mnist01", changes, every_image=settings["every_image"])
+    descent, batch = descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
     found = follow(descent, batch, steps=settings["steps"], every=settings["every"])
     return {**found, "loss": found["loss"][:: settings["every"]]}  # at the steps where the sharpness is measured
 
@@ -196,4 +196,5 @@ FIGURE9 = Item(
     run=run,
     claims=claims,
     draw=draw,
+    descends=True,
 )

@@ -51,6 +51,7 @@ class Work:
     directory: Path  # studies in it go on where they stopped
     executor: Executor | None = None  # None: in this process, one after another
     shared: Path | None = None  # keeps trainings that several items use; None: each keeps its own in `directory`
+    device: str = "cpu"  # where networks are trained; all else is computed on the CPU
 
     @property
     def studies(self) -> Path:
@@ -75,6 +76,7 @@ class Item:
     claims: Callable[[Result], list[Claim]]
     draw: Callable[[Result], list[Drawing]]
     trains: bool = False  # whether `run` hands trainings to the executor; else it is itself a job for one
+    descends: bool = False  # whether `run` itself trains a network on the work's device
 
     def scale(self, name: str) -> Scale:
         """Return the scale of a name.

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -31,7 +31,9 @@ class Ended:
     error: BaseException | None
 
 
-def run_items(items: Sequence[Item], scale: str, *, executor: Executor, directory: Path) -> Iterator[Ended]:
+def run_items(
+    items: Sequence[Item], scale: str, *, executor: Executor, directory: Path, device: str = "cpu"
+) -> Iterator[Ended]:
     """Run items and give each as it ends; one that raises takes no other along.
 
     The longest begin first, so that none of them is left over for one worker at the end.
@@ -45,17 +47,18 @@ def run_items(items: Sequence[Item], scale: str, *, executor: Executor, director
         executor: of any number of workers.
         directory: keeps each item's trainings in a directory of the item's id, and those that several items use in one
             more; they go on if interrupted.
+        device: where networks are trained.
 
     Raises:
         StoppedError: the executor was stopped; raised once what was in progress has ended.
     """
-    waiting, shared = ThreadPoolExecutor(1), directory / SHARED
+    waiting, whole = ThreadPoolExecutor(1), Work(directory, executor, directory / SHARED, device)
     futures: dict[Future[Made], Item] = {}
     for item in sorted(items, key=lambda item: -item.scale(scale).cost.seconds):
         if item.trains:
-            futures[waiting.submit(make, item, scale, Work(directory / item.id, executor, shared))] = item
+            futures[waiting.submit(make, item, scale, replace(whole, directory=directory / item.id))] = item
         else:
-            futures[executor.submit(make, item, scale, Work(directory / item.id))] = item
+            futures[executor.submit(make, item, scale, Work(directory / item.id, device=device))] = item
     try:
         stopped = False
         for future in _as_they_end(futures):
@@ -85,7 +88,7 @@ def make(item: Item, scale: str, work: Work) -> Made:
     try:
         with repeatable_arithmetic(), threadpool_limits(limits=1):
             result = item.reproduce(scale, work)
-            made = Made(result, before + time.perf_counter() - begun, fingerprint())
+            made = Made(result, before + time.perf_counter() - begun, fingerprint(_device(item, work)))
         item.read(result)  # what this raises fails this item alone now, and not the page of all later
         return made
     except BaseException:
@@ -93,6 +96,11 @@ def make(item: Item, scale: str, work: Work) -> Made:
             seconds = before + time.perf_counter() - begun
             write_atomically(_spent_path(work), to_json({"seconds": seconds}).encode())
         raise
+
+
+def _device(item: Item, work: Work) -> str:
+    """Where it is computed: what trains no network stays on the CPU."""
+    return work.device if item.trains or item.descends else "cpu"
 
 
 def _spent(item: Item, work: Work) -> float:

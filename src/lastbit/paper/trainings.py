@@ -37,12 +37,13 @@ def complete_study(asked: Settings, work: Work, *, copy: int = 0, controlled: bo
 
     Args:
         asked: from `training`.
-        work: where studies are kept, and who runs their trials.
+        work: where studies are kept, who runs their trials, and on which device.
         copy: runs of another copy are made anew, to be compared bit by bit.
         controlled: run the study's controls first, and refuse to go on where they fail.
     """
     recipe = load_recipe(asked["recipe"], changes=tuple(asked["changes"]))
-    train = RecipeTraining(recipe, checkpoint_every=1)  # an epoch of the paper's trainings is minutes, and days of them
+    # An epoch of the paper's trainings is minutes, and a training days of them.
+    train = RecipeTraining(recipe, work.device, checkpoint_every=1)
     name = f"{asked['recipe']}-{sha256(to_json(train.settings).encode())[:8]}"
     study = Study(
         work.studies / (f"{name}-copy{copy}" if copy else name),
