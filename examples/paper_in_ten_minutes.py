@@ -116,7 +116,7 @@ def _(mo):
 
 @app.cell
 def _(copy, lb, load, nn, small, torch):
-    images_used, batch_size, epochs = 4000, 128, 1 if small else 5
+    images_used, batch_size, epochs = 4000, 128, 2 if small else 5
     fashion = load("fashion-mini")
     pixels = (fashion.train_images[:images_used].float() / 255 - 0.286) / 0.353
     labels = fashion.train_labels[:images_used]

@@ -81,9 +81,9 @@ def test_the_first_distance_of_the_twins_is_that_of_two_plain_steps(paper):
 def test_relu_twins_leap_and_swish_twins_do_not(paper):
     names, said = paper
     relu, swish = (names["histories"][name] for name in ("ReLU", "Swish"))
-    assert relu.rel_l1[-1] > 100 * swish.rel_l1[-1] > 0
-    assert f"from {relu.rel_l1[0]:.1e} to {relu.rel_l1[-1]:.1e} in 32 steps, with its largest leap at step" in said
-    assert f"to {swish.rel_l1[-1]:.1e} in 32 steps, without a leap" in said
+    assert relu.rel_l1[-1] > 10 * swish.rel_l1[-1] > 0
+    assert f"from {relu.rel_l1[0]:.1e} to {relu.rel_l1[-1]:.1e} in 64 steps, with its largest leap at step" in said
+    assert f"to {swish.rel_l1[-1]:.1e} in 64 steps, without a leap" in said
 
 
 def eigenvalues_of_one_kernel(image, side):
