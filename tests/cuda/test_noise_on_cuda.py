@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import lastbit as lb
+from lastbit.noise.kernels import divided
 
 DEVICES = ("cpu", "cuda")
 OPTIMIZERS = {
@@ -49,6 +50,14 @@ def test_powers_of_two_change_no_bit(name, options, dtype):
     plain = walk(kind, dtype=dtype, **own, **options)
     for k in (1, 2, 4, 1024):
         assert same(walk(kind, lb.Scale(k), dtype=dtype, **own, **options), plain), k
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("k", [3, 5, 7])
+def test_a_direction_is_divided_and_not_multiplied_by_a_reciprocal(k, dtype):
+    numbers = torch.randn(10_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+    (found,) = divided([numbers.cuda()], k, in_place=False)
+    assert torch.equal(found.cpu(), numbers / torch.full_like(numbers, k))
 
 
 @pytest.mark.parametrize("k", [3, 5, 7])

@@ -30,7 +30,7 @@ def for_loop(name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> lis
 def foreach(name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> list[Tensor]:
     """Run `torch._foreach_<name>`, as torch's multi-tensor optimizers do."""
     if isinstance(args[0] if args else None, float):
-        args = (_wrapped(args[0], tensors[0]), *args[1:])
+        args = (_given(name, args[0], tensors), *args[1:])
     results = getattr(torch, f"_foreach_{name}")(tensors, *args, **kwargs)
     return tensors if results is None else list(results)
 
@@ -38,8 +38,8 @@ def foreach(name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> list
 def divided(tensors: list[Tensor], k: int, *, in_place: bool) -> list[Tensor]:
     """`tensors / k`, every real number divided and rounded once, on every device.
 
-    Foreach because `Tensor.div` by a scalar multiplies by its reciprocal on accelerators; as real numbers because
-    complex division rounds more than once, and sparse tensors by their values.
+    By `foreach`, which divides on accelerators too; as real numbers because complex division rounds more than once, and
+    sparse tensors by their values.
     """
     if not in_place:
         if not (tensors[0].is_complex() or any(tensor.is_sparse for tensor in tensors)):
@@ -74,9 +74,16 @@ def _families_agree(tensor: Tensor) -> bool:
     return tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64)
 
 
-def _wrapped(scalar: float, like: Tensor) -> float | Tensor:
-    """The scalar as the tensor that the CPU fallback makes of it, but once instead of once for every tensor."""
-    return torch.tensor(scalar, dtype=like.dtype) if _families_agree(like) else scalar
+def _given(name: str, scalar: float, tensors: list[Tensor]) -> float | Tensor | list[float]:
+    """A scalar in the form in which a foreach kernel does with it what torch's optimizers do.
+
+    The CPU's fallback makes a tensor of it, here once instead of once for every tensor. On CUDA a scalar divisor becomes
+    a factor, its reciprocal, and a third of all float32 numbers are rounded otherwise than a division by 3 would round
+    them; a list of divisors, which torch's optimizers hand over, is divided by.
+    """
+    if _families_agree(tensors[0]):
+        return torch.tensor(scalar, dtype=tensors[0].dtype)
+    return [scalar] * len(tensors) if name.startswith("div") else scalar
 
 
 def _numbers(tensor: Tensor) -> Tensor:
