@@ -89,3 +89,21 @@ def test_bounds_of_a_layer_agree_with_the_cpu(kind):
     )
     one, other = getattr(here, kind), getattr(there, kind)
     assert other.highest == pytest.approx(one.highest, rel=1e-3)
+
+
+def test_products_of_wide_convolutions_are_those_of_float32():
+    """By default cuDNN's convolutions of float32 keep ten bits, of which no certificate of a curvature knows."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(8, 64, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(64, 64, 3, padding=1),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(4096, 3),
+    )
+    inputs, targets = torch.randn(32, 8, 8, 8), torch.randint(3, (32,))
+    vector = torch.randn(sum(p.numel() for p in model.parameters()))
+    exact = HessianOperator(copy.deepcopy(model).double(), CE, (inputs.double(), targets)) @ vector.double()
+    found = HessianOperator(model.cuda(), CE, (inputs.cuda(), targets.cuda())) @ vector.cuda()
+    assert float((found.cpu().double() - exact).norm() / exact.norm()) < 1e-5

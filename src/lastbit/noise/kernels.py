@@ -77,7 +77,7 @@ def _families_agree(tensor: Tensor) -> bool:
 def _given(name: str, scalar: float, tensors: list[Tensor]) -> float | Tensor | list[float]:
     """A scalar in the form in which a foreach kernel does with it what torch's optimizers do.
 
-    The CPU's fallback makes a tensor of it, here once instead of once for every tensor. On CUDA a scalar divisor becomes
+    The CPU's fallback makes a tensor of it, here once instead of once for every tensor. On CUDA a divisor becomes
     a factor, its reciprocal, and a third of all float32 numbers are rounded otherwise than a division by 3 would round
     them; a list of divisors, which torch's optimizers hand over, is divided by.
     """
