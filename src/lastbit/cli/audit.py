@@ -36,11 +36,12 @@ def audit(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep output, tensors and result there.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Run a script twice in step, compare the bits of every tensor operation, and name the first that differs.
+    """Find the first operation that differs between two runs.
 
-    Forward, backward and optimizer are compared as they happen; the first difference stops both runs. They share
-    everything but what must not matter: the time, the process number, the seed of Python's hashes, and what
-    uninitialised memory holds. Exit status 0 says that the audit ran, whatever it found.
+    The script is run twice in step, and the bits of every operation are compared. Forward, backward and optimizer are
+    compared as they happen; the first difference stops both runs. They share everything but what must not matter: the
+    time, the process number, the seed of Python's hashes, and what uninitialised memory holds. Exit status 0 says that
+    the audit ran, whatever it found.
 
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
     """

@@ -20,10 +20,10 @@ def check(
     place: Annotated[str, typer.Argument(metavar="DIR", help="Of a study, or one that holds studies, or its URL.")],
     json: JsonOption = None,
 ) -> None:
-    """Verify a stored study: every checksum, every trial's identity, nothing that does not belong; and say what to do.
+    """Verify a stored study: every checksum, nothing foreign.
 
-    Nothing is changed. The exit status is 1 where something is damaged or foreign: what is damaged is never used, and
-    the study's command says so too.
+    The identity of every trial is verified too, and the end says what to do. Nothing is changed. The exit status is 1
+    where something is damaged or foreign: what is damaged is never used, and the study's command says so too.
 
     Example: `lastbit check runs/demo`
     """

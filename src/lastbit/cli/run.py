@@ -59,10 +59,11 @@ def run(
     uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
     json: JsonOption = None,
 ) -> None:
-    """Run any PyTorch training script once for each pair of seed and noise, and say how far the last bit carries.
+    """Run any PyTorch script over seeds and noises, unchanged.
 
-    The script needs no change: the noise is put on every optimizer it makes, and its weights are kept along the way. A
-    study that was interrupted goes on with the same command. `{trial}` in the arguments is a directory of each run.
+    Each pair of seed and noise is run once, and the end is how far the last bit carries. The script needs no change:
+    the noise is put on every optimizer it makes, and its weights are kept along the way. A study that was interrupted
+    goes on with the same command. `{trial}` in the arguments is a directory of each run.
 
     Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
     """

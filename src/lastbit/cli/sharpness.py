@@ -42,11 +42,11 @@ def sharpness(
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Train a recipe and measure its sharpness, the Hessian's largest eigenvalue, against the edge of stability.
+    """Measure sharpness along a recipe, against the edge of stability.
 
-    Normalised sharpness is 2 at the edge of the optimizer in use: lr · sharpness for gradient descent. Every
-    measurement comes with a bound on its error. A series that was interrupted, or is to be longer, goes on with the
-    same command.
+    Sharpness is the largest eigenvalue of the loss's Hessian. Normalised sharpness is 2 at the edge of the optimizer in
+    use: lr · sharpness for gradient descent. Every measurement comes with a bound on its error. A series that was
+    interrupted, or is to be longer, goes on with the same command.
 
     Example: `lastbit sharpness fc-cifar10-5k --steps 300 --every 10`
     """

@@ -38,9 +38,10 @@ def study(
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Train a recipe once for each pair of seed and noise, and say how far the last bit carries.
+    """Train a recipe over seeds and noises, and compare the runs.
 
-    An interrupted study goes on where it stopped when the same command is given again.
+    Each pair of seed and noise is trained once, and the end is table, verdict and page. An interrupted study goes on
+    where it stopped when the same command is given again.
 
     Examples: `lastbit study demo --noise ulp --noise-seeds 1-5`,
     `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`

@@ -20,10 +20,11 @@ def worker(
     name: Annotated[str | None, typer.Option("--name", help="They are called so, with a number [this host].")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Start workers of a dask.distributed cluster on this machine, one process for each GPU or core.
+    """Start workers of a Dask cluster on this machine.
 
-    Each has one thread and runs one trial at a time; one with a GPU sees no other. `dask scheduler` starts the
-    scheduler, and `lastbit study`, `run`, `demo` and `paper run` use it with `--scheduler ADDR`. Ctrl-C ends them.
+    There is a process for each GPU or core. Each has one thread and runs one trial at a time; one with a GPU sees no
+    other. `dask scheduler` starts the scheduler, and `lastbit study`, `run`, `demo` and `paper run` use it with
+    `--scheduler ADDR`. Ctrl-C ends them.
 
     Example: `lastbit worker tcp://10.0.0.5:8786 --gpus 4`
     """
