@@ -14,6 +14,7 @@ from lastbit.cli import (
     data,
     demo,
     doctor,
+    explore,
     growth,
     paper,
     pde,
@@ -45,6 +46,7 @@ app.command("worker")(worker.worker)
 app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
+app.command("explore")(explore.explore)
 app.command("doctor")(doctor.doctor)
 app.add_typer(pde.app, name="pde")
 app.add_typer(paper.app, name="paper")

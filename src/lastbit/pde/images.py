@@ -39,13 +39,21 @@ def read_image(path: str | Path) -> NDArray[np.floating]:
     Raises:
         ValueError: the file cannot be read as an image, or the image is not square, finite and of at most `MOST_SIDE`.
     """
+    return checked_image(read_pixels(path))
+
+
+def read_pixels(path: str | Path) -> NDArray[np.generic]:
+    """Read ``.npy`` as it is, of any shape, and a picture as grey levels in [0, 1], of shape (height, width).
+
+    Raises:
+        ValueError: the file cannot be read as either, or has more than `MOST_SIDE` pixels on a side.
+    """
     try:
-        pixels = _read_pixels(Path(path))
+        return _read_pixels(Path(path))
     except Exception as error:
         # A broken or hostile file can fail in a dozen ways in Pillow and NumPy, from SyntaxError to MemoryError.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"cannot read an image from {path}: {reason}") from error
-    return checked_image(pixels)
 
 
 def _read_pixels(path: Path) -> NDArray[np.generic]:

@@ -56,6 +56,7 @@ def simulate(
     ks: Sequence[int] = (1,),
     dtype: DTypeLike | None = None,
     amplification_every: int = 0,
+    amplification_from: int = 0,
 ) -> Simulation:
     """Run gradient descent from a kernel and say what it did.
 
@@ -76,6 +77,7 @@ def simulate(
         amplification_every: measure the local amplification and the sharpness at every so many steps; 0 for never, as
             it costs as much as some fifty steps: the extreme eigenvalues of the Hessian give the spectral radius of
             the linear update, momentum included, at the current kernel.
+        amplification_from: the first step at which that is measured; the end of a run is cheap to look at so.
 
     Raises:
         ValueError: an argument is out of range.
@@ -90,10 +92,12 @@ def simulate(
         raise ValueError(
             f"the amplification is measured every 1 or more steps, or 0 for never, not {amplification_every}"
         )
+    if amplification_from < 0:
+        raise ValueError(f"the amplification is measured from step 0 or later, not {amplification_from}")
     model = in_precision(model, dtype)
     start = check_start(model, kernel)
     twins = [_Twin(model, scheme, lr, weight_decay, check_k(k), start) for k in ks]
-    record = _Record(model, scheme, lr, weight_decay, amplification_every)
+    record = _Record(model, scheme, lr, weight_decay, amplification_every, amplification_from)
     with np.errstate(over="ignore", invalid="ignore"):
         return record.follow(twins, steps)
 
@@ -158,6 +162,7 @@ class _Record:
     lr: float
     weight_decay: float
     amplification_every: int
+    amplification_from: int
     loss: list[float] = field(default_factory=list)
     norm: list[float] = field(default_factory=list)
     step_length: list[float] = field(default_factory=list)
@@ -192,7 +197,8 @@ class _Record:
         self.norm.append(norm)
         self.shares.append(self.model.shares(now.response))
         self.rel_l1.append([0.0, *(relative_l1(twins[0].kernel, twin.kernel) for twin in twins[1:])])
-        if self.amplification_every and step % self.amplification_every == 0:
+        since = step - self.amplification_from
+        if self.amplification_every and since >= 0 and since % self.amplification_every == 0:
             self.spectrum = self.model.hessian_extremes(twins[0].kernel, self.weight_decay, self.spectrum)
             ends = np.array([self.spectrum.lowest.value, self.spectrum.highest.value])
             self.amplification[step] = float(self.scheme.amplification(self.lr * ends).max())

@@ -1,0 +1,47 @@
+"""`lastbit explore`: theory and training of one layer, and stored studies, on a page with sliders."""
+
+from __future__ import annotations
+
+import importlib.util
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.wrong_input import wrong_input
+
+
+def explore(
+    port: Annotated[int, typer.Option("--port", help="Port of the page; 0 for any that is free.")] = 2718,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    json: JsonOption = None,
+) -> None:
+    """Open a page on this machine: one layer's amplification, stable band and training, and stored studies.
+
+    It is served to this machine only, behind a token in the address, and asks nothing of any other. Ctrl-C ends it. It
+    needs the extra `[explore]`.
+
+    Example: `lastbit explore`
+    """
+    with wrong_input():
+        _check_installed()
+        from lastbit.explore.serve import listen, serve  # only here: an extra that most do without
+
+        listening = listen(port)
+
+    def ready(address: str) -> None:
+        """Say where the page is, and open it."""
+        write_json(json, {"address": address})
+        if json != "-":
+            console(json).print(f"{address}\nThe address holds the key to the page. Ctrl-C ends it.", soft_wrap=True)
+        if not no_browser:
+            webbrowser.open(address)
+
+    serve(listening, ready)
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("marimo", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"{missing[0]} is not installed; pip install 'lastbit[explore]'")

@@ -1,0 +1,127 @@
+"""|A(ω)| of the linear PDE against 1: which frequencies a step amplifies, and which is the first (theorem 5.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import altair as alt
+import numpy as np
+from numpy.typing import NDArray
+
+from lastbit.explore.drawing import Drawing, filled, form, sized
+from lastbit.explore.layer import Descent, Layer
+from lastbit.pde import predicted_factor
+from lastbit.report.figure import ROWS
+from lastbit.report.log_axis import LogAxis, decades, power_axis
+from lastbit.report.look import MUTED
+
+Array = NDArray[np.floating]
+
+_HEIGHT = 250
+_FLOOR = 1e-2  # a factor below this dies out within a step or two, and how far below nobody asks
+_SIDES = {"amplified": "#D55E00", "damped": "#0072B2"}
+
+
+@dataclass(frozen=True, eq=False)
+class Amplification:
+    """The amplification factors of all frequencies, gathered in rings of equal |ω|."""
+
+    radius: Array  # (R,): |ω| in units of π
+    least: Array  # (R,): smallest |A| of the ring
+    most: Array  # (R,): largest
+    peak: float  # largest |A| of all
+    frequency: tuple[float, float]  # where it is, rows and columns, in units of π; its mirror image has the same
+    windowed: float  # largest |A| of the operator on the kernel's window
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether no frequency is amplified."""
+        return self.peak <= 1.0
+
+
+def amplification(layer: Layer, descent: Descent) -> Amplification:
+    """The factors |A(ω)| of the layer's linear PDE: with momentum, of the larger root of each frequency's polynomial.
+
+    The frequency of the largest |A| is at an end of the symbol's range, and so the first to become unstable.
+    """
+    factors = descent.scheme.amplification(descent.lr * (descent.weight_decay + layer.symbol))
+    size = len(factors)
+    index = np.fft.fftfreq(size, 1.0 / size)
+    ring = np.rint(np.hypot(index[:, None], index)).astype(int)
+    least, most = np.full(ring.max() + 1, np.inf), np.zeros(ring.max() + 1)
+    np.minimum.at(least, ring, factors)
+    np.maximum.at(most, ring, factors)
+    row, column = np.unravel_index(factors.argmax(), factors.shape)
+    return Amplification(
+        radius=2.0 * np.arange(len(most)) / size,
+        least=least,
+        most=most,
+        peak=float(factors.max()),
+        frequency=_upright(2.0 * float(index[row]) / size, 2.0 * float(index[column]) / size),
+        windowed=predicted_factor(
+            layer.linear, descent.scheme, window="exact", lr=descent.lr, weight_decay=descent.weight_decay
+        ),
+    )
+
+
+def amplification_drawing(found: Amplification, kernel: int) -> Drawing:
+    """|A| over |ω|, each ring from its smallest to its largest, with the level 1 and the kernel's window.
+
+    Args:
+        found: the factors.
+        kernel: the window's side.
+    """
+    rows = [
+        {"radius": float(radius), "least": max(float(least), _FLOOR), "most": max(float(most), _FLOOR)}
+        | {"side": "amplified" if most > 1.0 else "damped"}
+        for radius, least, most in zip(found.radius, found.least, found.most, strict=True)
+    ]
+    note = (
+        f"Each bar holds the frequencies of one |ω|. The theory has an infinite window; on the kernel’s {kernel} x "
+        f"{kernel} entries the largest factor is {_short(found.windowed)} (dashed)."
+    )
+    levels = [{"level": 1.0, "of": "edge"}, {"level": max(found.windowed, _FLOOR), "of": "window"}]
+    axis = decades([*(row[end] for row in rows for end in ("least", "most")), *(float(x["level"]) for x in levels)])
+    return Drawing("amplification", _title(found), note, filled(_form(axis), rows=rows, levels=levels))
+
+
+def _title(found: Amplification) -> str:
+    where = f"ω = ({_multiple(found.frequency[0])}, {_multiple(found.frequency[1])})"
+    if found.is_stable:
+        return f"Stable at every frequency: |A| is at most {_short(found.peak)}, at {where}"
+    return f"Unstable from {where}: |A| = {_short(found.peak)}"
+
+
+@cache
+def _form(axis: LogAxis) -> dict[str, Any]:
+    base = alt.Chart(ROWS).encode(x=alt.X("radius:Q", axis=alt.Axis(title="|ω| / π", grid=False)))
+    y = alt.Y("least:Q", scale=axis.scale(), axis=power_axis(axis, "|A|, growth in a step (log scale)"))
+    colour = alt.Color(
+        "side:N",
+        scale=alt.Scale(domain=list(_SIDES), range=list(_SIDES.values())),
+        legend=alt.Legend(title=None, orient="top"),
+    )
+    tooltip = [alt.Tooltip(f"{name}:Q", format=".3~g") for name in ("radius", "least", "most")]
+    bars = base.mark_rule(strokeWidth=5).encode(y=y, y2="most:Q", color=colour, tooltip=tooltip)
+    dots = base.mark_point(filled=True, size=34, opacity=1).encode(y="most:Q", color=colour, tooltip=tooltip)
+    dash = alt.StrokeDash("of:N", scale=alt.Scale(domain=["edge", "window"], range=[[1, 0], [5, 4]]), legend=None)
+    levels = alt.Chart(alt.NamedData("levels")).mark_rule(color=MUTED, strokeWidth=2)
+    return form(sized(alt.LayerChart(layer=[bars, dots, levels.encode(y="level:Q", strokeDash=dash)]), height=_HEIGHT))
+
+
+def _upright(row: float, column: float) -> tuple[float, float]:
+    """A frequency or its mirror image -ω, which has the same factor, whichever points up; -π is π."""
+    row, column = (1.0 if each == -1.0 else each for each in (row, column))
+    mirrored = row < 0.0 or (row == 0.0 and column < 0.0)
+    return (0.0 - row if row != 1.0 else row, 0.0 - column if column != 1.0 else column) if mirrored else (row, column)
+
+
+def _multiple(part: float) -> str:
+    """A multiple of π: `0`, `π`, `0.47π`."""
+    return "0" if part == 0.0 else "π" if part == 1.0 else f"{part:.2g}π"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"

@@ -1,0 +1,65 @@
+"""A chart ready for the page: words, and Vega-Lite whose form is made once and whose data change with every move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from lastbit.report.figure import AnyChart, Figure
+from lastbit.report.look import config
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart, its finding and how to read it; where there is nothing to draw, the reason in its place."""
+
+    name: str
+    title: str  # the finding, with its number
+    note: str
+    spec: Mapping[str, Any] | None = None  # Vega-Lite, with its data
+
+    def _mime_(self) -> tuple[str, str]:
+        """How marimo shows the chart itself."""
+        return "application/vnd.vegalite.v6+json", json.dumps(self.spec)
+
+
+def sized(chart: AnyChart, *, height: int) -> AnyChart:
+    """The chart as wide as its place on the page, in the look of the report.
+
+    Args:
+        chart: its data are named, and are not there yet.
+        height: pixels of the drawing area.
+    """
+    fitted: AnyChart = chart.properties(
+        width="container",
+        height=height,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        config=config("light"),
+    )
+    return fitted
+
+
+def form(chart: AnyChart) -> dict[str, Any]:
+    """Vega-Lite without data.
+
+    Making and checking it takes altair some 30 ms, which a slider's move should not wait for: callers keep it.
+    """
+    spec: dict[str, Any] = chart.to_dict()
+    return spec
+
+
+def filled(form: Mapping[str, Any], **data: Rows) -> dict[str, Any]:
+    """A form with the rows of each of its data sets, by name."""
+    return {**form, "datasets": {name: list(rows) for name, rows in data.items()}}
+
+
+def drawn(figure: Figure) -> Drawing:
+    """A figure of the report, for the page."""
+    spec = figure.spec() | {"config": config("light")} if figure.is_drawn else None
+    return Drawing(figure.name, figure.title, figure.note, spec)

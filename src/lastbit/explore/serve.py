@@ -1,0 +1,84 @@
+"""The explorer's server: on this machine only, behind a token in the address."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from importlib import resources
+
+import marimo
+import uvicorn
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
+
+HOST = "127.0.0.1"
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that listens on this machine's own address.
+
+    Args:
+        port: 0 for any that is free.
+
+    Raises:
+        ValueError: the port is in use, may not be used, or is none.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # A port that an explorer has just left is free again; one that is in use stays so.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = getattr(error, "strerror", None) or "a port is a number from 0 to 65535"
+        raise ValueError(f"--port {port}: {reason[0].lower()}{reason[1:]}; give another, or 0 for any that is free") from None
+    return listening
+
+
+def serve(listening: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        listening: as `listen` gives it; closed at the end.
+        ready: called with the page's address, token included, once it is there.
+    """
+    token = secrets.token_urlsafe(24)
+    address = f"http://{HOST}:{listening.getsockname()[1]}/?access_token={token}"
+    config = uvicorn.Config(
+        application(token),
+        log_level="error",
+        ws_ping_interval=1,  # as marimo's own server does, against connections that are lost unnoticed
+        ws_ping_timeout=60,
+        timeout_keep_alive=300,
+        timeout_graceful_shutdown=1,
+    )
+    with closing(listening):
+        asyncio.run(_serve(uvicorn.Server(config), listening, lambda: ready(address)))
+
+
+def application(token: str) -> ASGIApp:
+    """The page as an ASGI application that answers this machine's own names only, and with the token."""
+    page = resources.files("lastbit.explore") / "app.py"
+    built = marimo.create_asgi_app(quiet=True, token=token).with_app(path="", root=str(page)).build()
+    # Against a foreign page whose host name is made to point here.
+    return TrustedHostMiddleware(built, allowed_hosts=[HOST, "localhost"])
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket, ready: Callable[[], None]) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not (server.started or serving.done()):
+        await asyncio.sleep(0.02)
+
+    def stop() -> None:
+        """End the server; at a second Ctrl-C, at once."""
+        server.force_exit, server.should_exit = server.should_exit, True
+
+    # After the server's start, in which marimo sets a handler of its own that asks back.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+    ready()
+    await serving

@@ -1,0 +1,182 @@
+"""A stored study, and any two of its trials against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from lastbit.divergence import churn, rel_l1
+from lastbit.explore.drawing import Drawing, drawn, filled, form, sized
+from lastbit.files import read_sealed
+from lastbit.report.accuracy_chart import accuracy_figure
+from lastbit.report.figure import ROWS
+from lastbit.report.log_axis import LogAxis, decades, power_axis
+from lastbit.report.numbers import MISSING, scientific
+from lastbit.report.rel_l1_chart import rel_l1_figure
+from lastbit.report.stored import as_stored
+from lastbit.study.grid import Grid
+from lastbit.study.reopen import reopen
+from lastbit.study.store import RESULTS
+from lastbit.study.stored_trial import StoredTrial
+
+_HEIGHT = 200
+_MOST_POINTS = 4000  # of a chart of all trials
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study read from its directory."""
+
+    results: Mapping[str, Any]  # as `results.json` holds them
+    trials: Mapping[str, StoredTrial]  # the finished ones, by seed and noise in words
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading a directory gave."""
+
+    study: StoredStudy | None
+    complaint: str = ""  # why there is no study
+
+    @property
+    def trials(self) -> list[str]:
+        """The names of its finished trials."""
+        return [] if self.study is None else list(self.study.trials)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two trials against each other."""
+
+    names: tuple[str, str]
+    identical: bool  # every metric, weight and prediction, bit for bit
+    values: dict[str, tuple[float | None, float | None]]  # last value of each number that both logged
+    churn: float | None  # percent of predictions that differ; None where they were not stored
+    distance: list[tuple[int, float]]  # step, RelL1 of the weights then; empty where they cannot be compared
+
+
+def read(place: str) -> Reading:
+    """A study's directory, or one line on why it is none; nothing for an empty place."""
+    try:
+        return Reading(load_study(place) if place.strip() else None)
+    except ValueError as error:
+        return Reading(None, str(error))
+
+
+def load_study(place: str) -> StoredStudy:
+    """Read a study's directory.
+
+    Raises:
+        ValueError: it is none, or is damaged; the message names it.
+    """
+    directory = Path(place.strip()).expanduser()
+    if not directory.is_dir():
+        raise ValueError(f"there is no directory {directory}")
+    try:
+        study = reopen(directory)
+        grid = study.grid()
+        stored = directory / RESULTS
+        results = read_sealed(stored) if stored.is_file() else study.results().as_json()
+        return StoredStudy(as_stored([results])[0], _named(grid))
+    except OSError as error:
+        raise ValueError(f"{error.filename or directory}: {error.strerror}") from None
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{directory} does not hold what a study should ({error!r:.200}): it was altered") from None
+
+
+def _named(grid: Grid) -> dict[str, StoredTrial]:
+    places = sorted(grid.stored, key=lambda place: (place[1], place[0]))
+    return {f"seed {grid.seeds[j]}, {grid.noises[i].label}": grid.stored[i, j] for i, j in places}
+
+
+def study_drawings(study: StoredStudy) -> list[Drawing]:
+    """The report's charts of all trials: how far their weights part, and where they end."""
+    return [
+        drawn(rel_l1_figure(study.results, most_points=_MOST_POINTS)),
+        drawn(accuracy_figure(study.results)),
+    ]
+
+
+def compare_trials(study: StoredStudy, one: str, other: str) -> Pair:
+    """Hold two of a study's trials against each other.
+
+    Raises:
+        ValueError: a file of theirs is damaged; the message names it.
+    """
+    first, second = study.trials[one], study.trials[other]
+    return Pair(
+        (one, other),
+        first.digest == second.digest,
+        _values(first, second),
+        _churn(first, second),
+        _distance(first, second),
+    )
+
+
+def _values(first: StoredTrial, second: StoredTrial) -> dict[str, tuple[float | None, float | None]]:
+    names = [list(dict.fromkeys(name for row in trial.metrics for name in row)) for trial in (first, second)]
+    shared = [name for name in names[0] if name in names[1] and name not in ("step", "epoch")]
+    return {name: (first.final(name), second.final(name)) for name in shared}
+
+
+def _churn(first: StoredTrial, second: StoredTrial) -> float | None:
+    labels, others = first.predictions(), second.predictions()
+    if labels is None or others is None or labels.shape != others.shape:
+        return None
+    return 100.0 * churn(labels, others)
+
+
+def _distance(first: StoredTrial, second: StoredTrial) -> list[tuple[int, float]]:
+    steps = sorted(set(first.weight_steps()) & set(second.weight_steps()))
+    if not steps or first.weight_shapes(steps[0]) != second.weight_shapes(steps[0]):
+        return []
+    found = [(step, rel_l1(first.weights(step), second.weights(step)).value) for step in steps]
+    return [(step, value) for step, value in found if isfinite(value)]
+
+
+def pair_rows(pair: Pair) -> list[tuple[str, str, str, str]]:
+    """The last values of both trials and their difference, in words."""
+    rows = [
+        (name, _shown(a), _shown(b), MISSING if a is None or b is None else f"{b - a:+.4g}")
+        for name, (a, b) in pair.values.items()
+    ]
+    return rows if pair.churn is None else [*rows, ("churn in percent", "", "", f"{pair.churn:.3g}")]
+
+
+def pair_drawing(pair: Pair) -> Drawing:
+    """RelL1 between the weights of both trials over the steps that both kept."""
+    note = "RelL1 is 0 for equal and 2 for opposite weights; the foot of the axis is 0."
+    if pair.identical:
+        return Drawing("pair", "Both trials are bit for bit the same", note)
+    if not any(value > 0 for _, value in pair.distance):
+        reason = "the weights are the same, bit for bit" if pair.distance else "no weights of one step to compare"
+        return Drawing("pair", f"No distance to draw: {reason}", note)
+    rows = [{"step": step, "value": value} for step, value in pair.distance]
+    step, last = pair.distance[-1]
+    axis = decades(value for _, value in pair.distance)
+    return Drawing("pair", f"RelL1 is {scientific(last)} after step {step:,}", note, filled(_form(axis), rows=rows))
+
+
+@cache
+def _form(axis: LogAxis) -> dict[str, Any]:
+    line = (
+        alt.Chart(ROWS)
+        .transform_calculate(shown=axis.position("value"))
+        .mark_line(strokeWidth=2, point=True)
+        .encode(
+            x=alt.X("step:Q", axis=alt.Axis(title="update step", grid=False)),
+            y=alt.Y("shown:Q", scale=axis.scale(), axis=power_axis(axis, "RelL1 (log scale)")),
+            tooltip=["step:Q", alt.Tooltip("value:Q", format=".2~e")],
+        )
+    )
+    return form(sized(line, height=_HEIGHT))
+
+
+def _shown(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.6g}"
