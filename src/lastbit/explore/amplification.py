@@ -73,17 +73,18 @@ def amplification_drawing(found: Amplification, kernel: int) -> Drawing:
         found: the factors.
         kernel: the window's side.
     """
+    least, most = (np.maximum(each, _FLOOR) for each in (found.least, found.most))
+    # One row of lists for each side: a row for each ring would be five times as much to send and to parse.
     rows = [
-        {"radius": float(radius), "least": max(float(least), _FLOOR), "most": max(float(most), _FLOOR)}
-        | {"side": "amplified" if most > 1.0 else "damped"}
-        for radius, least, most in zip(found.radius, found.least, found.most, strict=True)
+        {"side": side, "radius": _list(found.radius[there]), "least": _list(least[there]), "most": _list(most[there])}
+        for side, there in (("amplified", found.most > 1.0), ("damped", found.most <= 1.0))
     ]
     note = (
         f"Each bar holds the frequencies of one |ω|. The theory has an infinite window; on the kernel’s {kernel} x "
         f"{kernel} entries the largest factor is {_short(found.windowed)} (dashed)."
     )
     levels = [{"level": 1.0, "of": "edge"}, {"level": max(found.windowed, _FLOOR), "of": "window"}]
-    axis = decades([*(row[end] for row in rows for end in ("least", "most")), *(float(x["level"]) for x in levels)])
+    axis = decades([*least, *most, 1.0, max(found.windowed, _FLOOR)])
     return Drawing("amplification", _title(found), note, filled(_form(axis), rows=rows, levels=levels))
 
 
@@ -96,7 +97,8 @@ def _title(found: Amplification) -> str:
 
 @cache
 def _form(axis: LogAxis) -> dict[str, Any]:
-    base = alt.Chart(ROWS).encode(x=alt.X("radius:Q", axis=alt.Axis(title="|ω| / π", grid=False)))
+    flat = alt.Chart(ROWS).transform_flatten(["radius", "least", "most"])
+    base = flat.encode(x=alt.X("radius:Q", axis=alt.Axis(title="|ω| / π", grid=False, tickCount=8)))
     y = alt.Y("least:Q", scale=axis.scale(), axis=power_axis(axis, "|A|, growth in a step (log scale)"))
     colour = alt.Color(
         "side:N",
@@ -109,6 +111,10 @@ def _form(axis: LogAxis) -> dict[str, Any]:
     dash = alt.StrokeDash("of:N", scale=alt.Scale(domain=["edge", "window"], range=[[1, 0], [5, 4]]), legend=None)
     levels = alt.Chart(alt.NamedData("levels")).mark_rule(color=MUTED, strokeWidth=2)
     return form(sized(alt.LayerChart(layer=[bars, dots, levels.encode(y="level:Q", strokeDash=dash)]), height=_HEIGHT))
+
+
+def _list(values: Array) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
 
 
 def _upright(row: float, column: float) -> tuple[float, float]:
@@ -124,4 +130,4 @@ def _multiple(part: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if 1e3 <= value < 1e6 else f"{value:.3g}"

@@ -10,10 +10,35 @@ def imports():
     """What all cells use."""
     import marimo as mo
 
-    from lastbit.explore import amplification, blocks, controls, edge, pictures, plane, study_blocks, study_view, training
+    from lastbit.explore import (
+        amplification,
+        blocks,
+        controls,
+        edge,
+        pictures,
+        plane,
+        study_blocks,
+        study_view,
+        training,
+    )
+    from lastbit.explore.drawing import ReadyChart
     from lastbit.explore.layer import Descent, Layer
 
-    return Descent, Layer, amplification, blocks, controls, edge, mo, pictures, plane, study_blocks, study_view, training
+    return (
+        Descent,
+        Layer,
+        ReadyChart,
+        amplification,
+        blocks,
+        controls,
+        edge,
+        mo,
+        pictures,
+        plane,
+        study_blocks,
+        study_view,
+        training,
+    )
 
 
 @app.cell
@@ -128,9 +153,7 @@ def descent_choice(Descent, lr, momentum, weight_decay):
 @app.cell
 def layer_amplification(amplification, blocks, descent, layer):
     """|A(ω)| against 1."""
-    blocks.chart_block(
-        amplification.amplification_drawing(amplification.amplification(layer, descent), layer.kernel)
-    )
+    blocks.chart_block(amplification.amplification_drawing(amplification.amplification(layer, descent), layer.kernel))
     return
 
 
@@ -142,7 +165,7 @@ def layer_band(layer, momentum, plane):
 
 
 @app.cell
-def layer_plane(band, blocks, descent, layer, mo, plane, set_point):
+def layer_plane(ReadyChart, band, blocks, descent, layer, mo, plane, set_point):
     """The plane and its point."""
     drawing = plane.plane_drawing(band, plane.bounds_here(layer, descent), descent)
 
@@ -152,32 +175,17 @@ def layer_plane(band, blocks, descent, layer, mo, plane, set_point):
         if point is not None:
             set_point(point)
 
-    clicks = mo.ui.altair_chart(
-        plane.clickable(drawing), chart_selection=False, legend_selection=False, on_change=move
-    )
+    clicks = mo.ui.altair_chart(ReadyChart(drawing), chart_selection=False, legend_selection=False, on_change=move)
     blocks.chart_block(drawing, clicks)
     return (clicks,)
 
 
 @app.cell
-def layer_run(descent, layer, training):
-    """The training, simulated."""
+def layer_training(blocks, descent, layer, mo, training):
+    """The training, simulated: its loss, and how far a twin gets."""
     run = training.train(layer, descent)
+    mo.Html("".join(blocks.chart_block(each).text for each in training.drawings(run)))
     return (run,)
-
-
-@app.cell
-def layer_loss(blocks, run, training):
-    """Its loss."""
-    blocks.chart_block(training.loss_drawing(run))
-    return
-
-
-@app.cell
-def layer_twins(blocks, run, training):
-    """How far a twin gets."""
-    blocks.chart_block(training.twins_drawing(run))
-    return
 
 
 @app.cell

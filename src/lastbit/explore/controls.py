@@ -12,7 +12,7 @@ from lastbit.explore.pictures import MADE, OWN
 
 VIEWS = {"One layer": "layer", "A study": "study"}
 # A layer whose instability is restrained and amplifies the last bit.
-START = (0.794, 2.0)  # learning rate and weight decay
+START = (0.501, 2.24)  # learning rate and weight decay
 START_PICTURE = "checkerboard"
 
 
@@ -28,7 +28,7 @@ def picture_choice(chosen: str) -> mo.ui.dropdown:
 
 def upload(on_change: Callable[[Any], None]) -> mo.ui.file:
     """One's own picture."""
-    return mo.ui.file(label="Your own picture", on_change=on_change, max_size=50_000_000)
+    return mo.ui.file(label="Choose a file", on_change=on_change, max_size=50_000_000)
 
 
 def slider(values: Sequence[float], value: float) -> mo.ui.slider:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import altair as alt
 from lastbit.report.figure import AnyChart, Figure
 from lastbit.report.look import config
 
+_EMBEDDED = {"embedOptions": {"actions": False}}  # without Vega's menu, which offers to open another host's editor
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -41,6 +42,7 @@ def sized(chart: AnyChart, *, height: int) -> AnyChart:
         height=height,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         config=config("light"),
+        usermeta=_EMBEDDED,
     )
     return fitted
 
@@ -61,5 +63,22 @@ def filled(form: Mapping[str, Any], **data: Rows) -> dict[str, Any]:
 
 def drawn(figure: Figure) -> Drawing:
     """A figure of the report, for the page."""
-    spec = figure.spec() | {"config": config("light")} if figure.is_drawn else None
+    spec = figure.spec() | {"config": config("light"), "usermeta": _EMBEDDED} if figure.is_drawn else None
     return Drawing(figure.name, figure.title, figure.note, spec)
+
+
+class ReadyChart(alt.LayerChart):
+    """A drawing as an altair chart, for what takes charts and asks them for their Vega-Lite: it is made already."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        super().__init__(layer=[])
+        object.__setattr__(self, "_ready", dict(drawing.spec or {}))
+
+    def copy(self, deep: bool | Iterable[Any] = True, ignore: list[str] | None = None) -> ReadyChart:
+        """Itself: nobody changes it."""
+        return self
+
+    def to_dict(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """The drawing's Vega-Lite."""
+        ready: dict[str, Any] = self._ready
+        return ready

@@ -31,7 +31,7 @@ _FLOOR = 1e-2
 class Crossing:
     """The local amplification at consecutive steps."""
 
-    step: NDArray[np.int64]  # (m,)
+    step: NDArray[np.generic]  # (m,)
     amplification: Array  # (m,): spectral radius of the linear update at the kernel before each step
 
     @property
@@ -78,7 +78,9 @@ def crossing_drawing(found: Crossing) -> Drawing:
         for step, factor in zip(found.step, found.amplification, strict=True)
     ]
     low, high = found.amplification.min(), found.amplification.max()
-    title = f"The local |A| crosses 1 {_times(found.crossings)} in the last {len(rows)} updates, {low:.2g} to {high:.2g}"
+    title = (
+        f"The local |A| crosses 1 {_times(found.crossings)} in the last {len(rows)} updates, {low:.2g} to {high:.2g}"
+    )
     note = "Largest factor of the update linearised at the current kernel, from the Hessian’s extreme eigenvalues."
     axis = decades([*(row["factor"] for row in rows), 1.0])
     return Drawing("edge", title, note, filled(_form(axis), rows=rows, levels=[{"level": 1.0}]))

@@ -92,5 +92,6 @@ def _middle(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _resized(image: Array) -> Array:
-    picture = Image.fromarray(np.asarray(image, np.float32))
+    with np.errstate(over="ignore"):  # what is then infinite is refused as such
+        picture = Image.fromarray(np.asarray(image, np.float32))
     return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float64)

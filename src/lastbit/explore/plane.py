@@ -22,7 +22,8 @@ Array = NDArray[np.floating]
 
 CHOSEN = "chosen"  # the selection that a click makes
 _HEIGHT = 250
-_EVERY = 2  # of the sliders' values that a curve has a point at, and a click can meet
+_EVERY = 2  # of the sliders' values that a curve has a point at
+_MET = 4  # of the sliders' values that a click can meet: a finger is no finer, and each cell costs time to draw
 _ZONES = {"stable": "linear PDE stable", "blow-up": "unstable in every regime"}
 
 
@@ -58,19 +59,11 @@ def plane_drawing(found: Band, here: Bounds, descent: Descent) -> Drawing:
         descent: the point.
     """
     note = (
-        "Bounds are those of the kernel’s own window. Between the two zones the linear PDE is unstable, and the network "
-        "may restrain it. Click or tap to move the point."
+        "Bounds are those of the kernel’s own window. Between the two zones the linear PDE is unstable, and the "
+        "network may restrain it. Click or tap to move the point."
     )
     point = [{"lr": descent.lr, "weight_decay": descent.weight_decay}]
     return Drawing("plane", _title(here, descent), note, filled(_form(), rows=_rows(found), point=point))
-
-
-def clickable(plane: Drawing) -> AnyChart:
-    """The plane as an altair chart, for marimo to listen to its clicks."""
-    chart: AnyChart = _chart().copy(deep=False)
-    assert plane.spec is not None
-    chart.datasets = plane.spec["datasets"]
-    return chart
 
 
 def clicked(selections: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -101,36 +94,33 @@ def _title(here: Bounds, descent: Descent) -> str:
 
 
 def _rows(found: Band) -> list[dict[str, Any]]:
-    """Both zones, a row for each learning rate, cut to the picture; without height where the zone is empty."""
+    """Both zones, each a row of lists over the learning rates, cut to the picture; of no height where one is empty."""
     foot, top = WEIGHT_DECAYS[0], WEIGHT_DECAYS[-1]
     ends = {"stable": (found.lower, found.upper), "blow-up": (found.limit, np.full_like(found.limit, np.inf))}
     rows = []
     for name, (lows, highs) in ends.items():
         low = np.clip(lows, foot, top)
         high = np.maximum(np.clip(highs, foot, top), low)
-        rows += [
-            {"zone": _ZONES[name], "at": float(at), "low": float(f"{start:.4g}"), "high": float(f"{end:.4g}")}
-            for at, start, end in zip(found.lr, low, high, strict=True)
-        ]
+        rows.append({"zone": _ZONES[name], "at": _short(found.lr), "low": _short(low), "high": _short(high)})
     return rows
+
+
+def _short(values: Array) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
 
 
 @cache
 def _form() -> dict[str, Any]:
-    return form(_chart())
-
-
-@cache
-def _chart() -> AnyChart:
     x = alt.X("at:Q", scale=_scale(LEARNING_RATES), axis=_axis("learning rate (log scale)"))
     y = alt.Y("low:Q", scale=_scale(WEIGHT_DECAYS), axis=_axis("weight decay (log scale)"))
     zones = alt.Color(
         "zone:N",
         scale=alt.Scale(domain=list(_ZONES.values()), range=[COLOURS[name] for name in _ZONES]),
-        legend=alt.Legend(title=None, orient="top", columns=2),
+        legend=alt.Legend(title=None, orient="top", columns=1),
     )
-    areas = alt.Chart(ROWS).mark_area(opacity=0.45, clip=True).encode(x=x, y=y, y2="high:Q", color=zones)
-    return sized(alt.LayerChart(layer=[areas, *_point(), _cells()]), height=_HEIGHT)
+    base = alt.Chart(ROWS).transform_flatten(["at", "low", "high"])
+    areas = base.mark_area(opacity=0.45, clip=True).encode(x=x, y=y, y2="high:Q", color=zones)
+    return form(sized(alt.LayerChart(layer=[areas, *_point(), _cells()]), height=_HEIGHT))
 
 
 def _point() -> list[AnyChart]:
@@ -143,8 +133,8 @@ def _point() -> list[AnyChart]:
 
 
 def _cells() -> AnyChart:
-    """Unseen cells around every second of the sliders' values, for a click to choose one."""
-    rates, decays = len(LEARNING_RATES[::_EVERY]), len(WEIGHT_DECAYS[::_EVERY])
+    """Unseen cells around some of the sliders' values, for a click to choose one."""
+    rates, decays = len(LEARNING_RATES[::_MET]), len(WEIGHT_DECAYS[::_MET])
     click = alt.selection_point(name=CHOSEN, fields=["lr", "weight_decay"], on="click", toggle=False)
     x, y = (f"{values[0]!r} * pow({_ratio(values)!r}, " for values in (LEARNING_RATES, WEIGHT_DECAYS))
     i, j = f"(datum.cell % {rates})", f"floor(datum.cell / {rates})"
@@ -161,7 +151,7 @@ def _cells() -> AnyChart:
 
 
 def _ratio(values: Sequence[float]) -> float:
-    return float((values[-1] / values[0]) ** (_EVERY / (len(values) - 1)))
+    return float((values[-1] / values[0]) ** (_MET / (len(values) - 1)))
 
 
 def _scale(values: Sequence[float]) -> alt.Scale:

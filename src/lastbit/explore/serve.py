@@ -12,8 +12,9 @@ from importlib import resources
 
 import marimo
 import uvicorn
+from starlette.applications import Starlette
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp
+from starlette.routing import Mount
 
 HOST = "127.0.0.1"
 
@@ -36,7 +37,9 @@ def listen(port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         reason = getattr(error, "strerror", None) or "a port is a number from 0 to 65535"
-        raise ValueError(f"--port {port}: {reason[0].lower()}{reason[1:]}; give another, or 0 for any that is free") from None
+        raise ValueError(
+            f"--port {port}: {reason[0].lower()}{reason[1:]}; give another, or 0 for any that is free"
+        ) from None
     return listening
 
 
@@ -49,36 +52,42 @@ def serve(listening: socket.socket, ready: Callable[[str], None]) -> None:
     """
     token = secrets.token_urlsafe(24)
     address = f"http://{HOST}:{listening.getsockname()[1]}/?access_token={token}"
+    with closing(listening):
+        asyncio.run(_serve(_page(token), listening, lambda: ready(address)))
+
+
+def _page(token: str) -> Starlette:
+    """The page as an ASGI application that asks for the token."""
+    place = resources.files("lastbit.explore") / "app.py"
+    built = marimo.create_asgi_app(quiet=True, token=token).with_app(path="", root=str(place)).build()
+    assert isinstance(built, Starlette)
+    return built
+
+
+async def _serve(page: Starlette, listening: socket.socket, ready: Callable[[], None]) -> None:
     config = uvicorn.Config(
-        application(token),
+        # Only for this machine's own names: against a foreign page whose host name is made to point here.
+        TrustedHostMiddleware(page, allowed_hosts=[HOST, "localhost"]),
         log_level="error",
         ws_ping_interval=1,  # as marimo's own server does, against connections that are lost unnoticed
         ws_ping_timeout=60,
         timeout_keep_alive=300,
         timeout_graceful_shutdown=1,
     )
-    with closing(listening):
-        asyncio.run(_serve(uvicorn.Server(config), listening, lambda: ready(address)))
-
-
-def application(token: str) -> ASGIApp:
-    """The page as an ASGI application that answers this machine's own names only, and with the token."""
-    page = resources.files("lastbit.explore") / "app.py"
-    built = marimo.create_asgi_app(quiet=True, token=token).with_app(path="", root=str(page)).build()
-    # Against a foreign page whose host name is made to point here.
-    return TrustedHostMiddleware(built, allowed_hosts=[HOST, "localhost"])
-
-
-async def _serve(server: uvicorn.Server, listening: socket.socket, ready: Callable[[], None]) -> None:
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not (server.started or serving.done()):
         await asyncio.sleep(0.02)
-
-    def stop() -> None:
-        """End the server; at a second Ctrl-C, at once."""
-        server.force_exit, server.should_exit = server.should_exit, True
-
-    # After the server's start, in which marimo sets a handler of its own that asks back.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+    # In place of uvicorn's own, which would raise KeyboardInterrupt at the end: Ctrl-C is how one leaves.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _stop, server)
     ready()
     await serving
+    # A mounted application is not told that the server ends, and its threads would keep the process.
+    for mounted in page.routes:
+        if isinstance(mounted, Mount) and isinstance(mounted.app, Starlette):
+            await mounted.app.state.session_manager.shutdown()
+
+
+def _stop(server: uvicorn.Server) -> None:
+    """End the server; when asked again, at once."""
+    server.force_exit, server.should_exit = server.should_exit, True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 from itertools import takewhile
 from math import isfinite
@@ -16,7 +16,7 @@ from lastbit.explore.regime_look import WORDS, regime_colour
 from lastbit.pde import Simulation, simulate
 from lastbit.report.figure import ROWS
 from lastbit.report.log_axis import LogAxis, decades, power_axis
-from lastbit.report.numbers import scientific
+from lastbit.report.pde.significant import significant
 
 STEPS = 200
 TWIN = 3  # its k; the run's own is 1
@@ -37,27 +37,31 @@ def train(layer: Layer, descent: Descent) -> Simulation:
     )
 
 
+def drawings(run: Simulation) -> list[Drawing]:
+    """The loss, and how far the twin gets."""
+    return [loss_drawing(run), twins_drawing(run)]
+
+
 def loss_drawing(run: Simulation) -> Drawing:
     """The loss before each update, in the colour of the run's regime."""
-    rows = _rows(run, run.loss, cap=_CAP * float(run.loss[0]) if len(run.loss) else 0.0)
+    shown = _shown(run.loss, cap=_CAP * float(run.loss[0]) if len(run.loss) else 0.0)
     note = f"The loss includes weight decay. {STEPS} updates; the regime is that of the whole run."
-    if not rows:
+    if not shown:
         return Drawing("loss", "Training blows up before its first update", "The loss is not finite at the start.")
-    return Drawing("loss", _loss_title(run), note, _line(rows, "loss (log scale)"))
+    return Drawing("loss", _loss_title(run), note, _line(run.regime, shown, "loss (log scale)"))
 
 
 def twins_drawing(run: Simulation) -> Drawing:
     """RelL1 between the kernels of the run and its twin, in the colour of the run's regime."""
-    rows = _rows(run, run.rel_l1[1], cap=2.0)
+    shown = _shown(run.rel_l1[1], cap=2.0)
     note = (
-        f"The twin steps (lr·{TWIN})·(d/{TWIN}) for lr·d: it differs in rounding only. RelL1 is 0 for equal kernels and "
-        "2 for opposite ones; the foot of the axis is 0."
+        f"The twin steps (lr·{TWIN})·(d/{TWIN}) for lr·d: it differs in rounding only. RelL1 is 0 for equal kernels "
+        "and 2 for opposite ones; the foot of the axis is 0."
     )
-    if not any(row["value"] > 0 for row in rows):
+    if not any(shown):
         return Drawing("twins", "The twins’ kernels are bit for bit the same", note)
-    largest = max(row["value"] for row in rows)
-    title = f"The last bit makes twins differ by a RelL1 of at most {scientific(largest)}"
-    return Drawing("twins", title, note, _line(rows, "RelL1 (log scale)"))
+    title = f"The last bit makes twins differ by a RelL1 of at most {significant(max(shown), 2)}"
+    return Drawing("twins", title, note, _line(run.regime, shown, "RelL1 (log scale)"))
 
 
 def _loss_title(run: Simulation) -> str:
@@ -66,29 +70,25 @@ def _loss_title(run: Simulation) -> str:
     return f"{WORDS[run.regime]}: loss {run.loss[0]:.3g} at first, {run.loss[-1]:.3g} after {len(run.loss) - 1} updates"
 
 
-def _rows(run: Simulation, values: Sequence[float], *, cap: float) -> list[dict[str, Any]]:
-    """A row for each step up to the first value that is not finite or beyond the cap."""
+def _shown(values: Iterable[float], *, cap: float) -> list[float]:
+    """The values of steps 0, 1, ... up to the first that is not finite or beyond the cap, in four digits."""
     shown = takewhile(lambda value: isfinite(value) and value <= cap, map(float, values))
-    return [
-        {"step": step, "value": float(f"{value:.4g}"), "regime": run.regime}
-        for step, value in enumerate(shown)
-    ]
+    return [float(f"{value:.4g}") for value in shown]
 
 
-def _line(rows: Sequence[dict[str, Any]], title: str) -> dict[str, Any]:
-    return filled(_form(decades(row["value"] for row in rows), title), rows=rows)
+def _line(regime: str, values: list[float], title: str) -> dict[str, Any]:
+    # One row of lists: a row for each step would be five times as much to send and to parse.
+    row = {"step": list(range(len(values))), "value": values, "regime": regime}
+    return filled(_form(decades(values), title, len(values) == 1), rows=[row])
 
 
 @cache
-def _form(axis: LogAxis, title: str) -> dict[str, Any]:
-    line = (
-        alt.Chart(ROWS)
-        .transform_calculate(shown=axis.position("value"))
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=12))
-        .encode(
-            x=alt.X("step:Q", scale=alt.Scale(domain=[0, STEPS]), axis=alt.Axis(title="update step", grid=False)),
-            y=alt.Y("shown:Q", scale=axis.scale(), axis=power_axis(axis, title)),
-            color=regime_colour("regime"),
-        )
+def _form(axis: LogAxis, title: str, lone: bool) -> dict[str, Any]:
+    base = alt.Chart(ROWS).transform_flatten(["step", "value"]).transform_calculate(shown=axis.position("value"))
+    marked = base.mark_point(filled=True, size=60) if lone else base.mark_line(strokeWidth=2)
+    chart = marked.encode(
+        x=alt.X("step:Q", scale=alt.Scale(domain=[0, STEPS]), axis=alt.Axis(title="update step", grid=False)),
+        y=alt.Y("shown:Q", scale=axis.scale(), axis=power_axis(axis, title)),
+        color=regime_colour("regime"),
     )
-    return form(sized(line, height=_HEIGHT))
+    return form(sized(chart, height=_HEIGHT))

@@ -1,0 +1,29 @@
+import importlib.util
+import socket
+
+import pytest
+
+
+def test_a_port_in_use_is_said_in_one_line(lastbit):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, out, said = lastbit("explore", "--no-browser", "--port", port)
+    assert (code, out) == (2, "")
+    assert said == f"lastbit: --port {port}: address already in use; give another, or 0 for any that is free\n"
+
+
+@pytest.mark.parametrize("port", ["70000", "-1"])
+def test_what_is_no_port_is_said_in_one_line(lastbit, port):
+    code, _, said = lastbit("explore", "--no-browser", "--port", port)
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "0 to 65535" in said
+
+
+def test_without_the_extra_it_says_what_to_install(lastbit, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "marimo" else found(name))
+    code, _, said = lastbit("explore", "--no-browser")
+    assert (code, said) == (2, "lastbit: marimo is not installed; pip install 'lastbit[explore]'\n")

@@ -1,0 +1,86 @@
+import json
+import shutil
+
+import pytest
+from tests.study.toy_training import train
+
+import lastbit as lb
+from lastbit.divergence import rel_l1
+from lastbit.explore import study_blocks, study_view
+from lastbit.files import write_sealed
+from lastbit.study.store import RESULTS
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("studies") / "toy"
+    study = lb.Study(directory, train, noises=[lb.Scale(k) for k in (1, 3)], seeds=(1, 2))
+    study.run()
+    return directory
+
+
+def test_a_directory_is_read_with_its_trials_and_charts(toy):
+    reading = study_view.read(f"  {toy} ")
+    assert reading.complaint == ""
+    assert reading.trials == ["seed 1, k=1", "seed 1, k=3", "seed 2, k=1", "seed 2, k=3"]
+    drawn = study_view.study_drawings(reading.study)
+    assert [each.name for each in drawn] == ["rel-l1", "accuracy"]
+    assert all(each.spec for each in drawn)
+    assert "Last-bit noise" in study_blocks.charts(reading).text
+
+
+def test_two_trials_are_held_against_each_other(toy):
+    study = study_view.load_study(str(toy))
+    pair = study_view.compare_trials(study, "seed 1, k=1", "seed 2, k=3")
+    one, other = study.trials["seed 1, k=1"], study.trials["seed 2, k=3"]
+    assert pair.values["test_accuracy"] == (one.final("test_accuracy"), other.final("test_accuracy"))
+    assert pair.distance == [(step, rel_l1(one.weights(step), other.weights(step)).value) for step in (4, 8, 12)]
+    assert pair.churn == pytest.approx(100 * float((one.predictions() != other.predictions()).double().mean()))
+    assert not pair.identical
+    drawn = study_view.pair_drawing(pair)
+    assert drawn.title.endswith("after step 12")
+    assert [row["step"] for row in drawn.spec["datasets"]["rows"]] == [4, 8, 12]
+
+
+def test_a_trial_against_itself_is_the_same_bit_for_bit(toy):
+    study = study_view.load_study(str(toy))
+    pair = study_view.compare_trials(study, "seed 1, k=1", "seed 1, k=1")
+    assert pair.identical
+    assert study_view.pair_drawing(pair).title == "Both trials are bit for bit the same"
+
+
+def test_results_that_are_stored_are_read_and_not_computed_again(toy, tmp_path, monkeypatch):
+    copy = tmp_path / "toy"
+    shutil.copytree(toy, copy)
+    results = study_view.load_study(str(copy)).results
+    write_sealed(copy / RESULTS, {**results, "verdict": "As it was stored."})
+    monkeypatch.setattr(lb.Study, "results", lambda study: pytest.fail("computed again"))
+    assert study_view.load_study(str(copy)).results["verdict"] == "As it was stored."
+
+
+def test_what_is_no_study_is_said_in_one_line(tmp_path, toy):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("no directory")
+    altered = tmp_path / "altered"
+    altered.mkdir()
+    (altered / "study.json").write_text(json.dumps({"name": 3}))
+    for place in ("empty", "file", "altered", "absent", "\x00"):
+        reading = study_view.read(str(tmp_path / place))
+        assert reading.study is None
+        assert reading.complaint
+        assert "\n" not in reading.complaint
+        assert reading.trials == []
+    assert study_view.read("  ") == study_view.Reading(None)
+
+
+def test_damaged_weights_are_said_and_not_drawn(tmp_path):
+    directory = tmp_path / "damaged"
+    study = lb.Study(directory, train, noises=[lb.Scale(k) for k in (1, 3)], seeds=(1,))
+    study.run()
+    reading = study_view.read(str(directory))
+    weights = sorted(directory.rglob("*.safetensors"))
+    for path in weights:
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    said = study_blocks.compared(reading, *reading.trials[:2]).text
+    assert "does not match its checksum" in said
+    assert "role" in said
