@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lastbit.pde.images import checked_image, checkerboard, noise, random_kernel, read_image
+from lastbit.pde.images import checked_image, checkerboard, noise, random_kernel, read_image, read_pixels
 
 
 def test_checkerboard_is_minus_one_where_row_plus_column_is_even():
@@ -28,6 +28,14 @@ def test_pictures_are_read_as_grey_levels(tmp_path):
     path = tmp_path / "picture.png"
     Image.fromarray(np.array([[0, 255], [51, 102]], np.uint8)).save(path)
     np.testing.assert_array_equal(read_image(path), [[0.0, 1.0], [0.2, 0.4]])
+
+
+def test_pixels_of_any_shape_are_read_where_a_square_is_not_asked_for(tmp_path):
+    path = tmp_path / "wide.png"
+    Image.fromarray(np.array([[0, 255, 51]], np.uint8)).save(path)
+    np.testing.assert_array_equal(read_pixels(path), [[0.0, 1.0, 0.2]])
+    with pytest.raises(ValueError, match="square"):
+        read_image(path)
 
 
 def test_arrays_are_read_as_they_are(tmp_path):

@@ -202,6 +202,15 @@ def test_amplification_of_a_linear_model_is_constant():
     assert run.crossings == 0
 
 
+def test_the_end_of_a_run_can_be_measured_alone():
+    given = {"lr": 1.6, "weight_decay": 1.25, "steps": 20}
+    whole = simulate(SMALL, random_kernel(8, 7), **given, amplification_every=1)
+    end = simulate(SMALL, random_kernel(8, 7), **given, amplification_every=3, amplification_from=12)
+    assert end.amplification_steps.tolist() == [12, 15, 18]
+    np.testing.assert_allclose(end.amplification, whole.amplification[[12, 15, 18]], rtol=1e-9)
+    np.testing.assert_array_equal(end.kernel, whole.kernel)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_overflow_is_reported_with_its_step(dtype):
@@ -234,6 +243,7 @@ def test_a_start_that_overflows_at_once_is_a_blow_up():
         ({"momentum": 1.0}, r"momentum must lie in \[0, 1\), not 1.0"),
         ({"nesterov": True}, "Nesterov needs a momentum above 0"),
         ({"amplification_every": -1}, "not -1"),
+        ({"amplification_from": -2}, "not -2"),
         ({"kernel": np.zeros((3, 3))}, r"initial kernel must be 8 x 8, not of shape \(3, 3\)"),
         ({"kernel": np.full((8, 8), np.nan)}, "initial kernel must be finite in float64"),
         ({"kernel": np.full((8, 8), 1e300), "dtype": "float32"}, "initial kernel must be finite in float32"),

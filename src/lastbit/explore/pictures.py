@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,14 @@ _BUNDLED = {"sneaker": ("fashion-mini", 6), "shirt": ("fashion-mini", 0), "digit
 OWN = "your own"
 
 
-def _bundled(data: str, place: int) -> Callable[[], Array]:
-    def image() -> Array:
-        return _resized(load(data).train_images[place, 0].numpy() / 255.0)
-
-    return image
+def _bundled(data: str, place: int) -> Array:
+    return _resized(load(data).train_images[place, 0].numpy() / 255.0)
 
 
 MADE: dict[str, Callable[[], Array]] = {
     "checkerboard": lambda: checkerboard(SIDE),
     "noise": lambda: noise(SIDE, 0),
-    **{name: _bundled(*place) for name, place in _BUNDLED.items()},
+    **{name: partial(_bundled, *place) for name, place in _BUNDLED.items()},
 }
 
 
