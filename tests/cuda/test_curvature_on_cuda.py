@@ -104,6 +104,7 @@ def test_products_of_wide_convolutions_are_those_of_float32():
     )
     inputs, targets = torch.randn(32, 8, 8, 8), torch.randint(3, (32,))
     vector = torch.randn(sum(p.numel() for p in model.parameters()))
+    assert torch.backends.cudnn.allow_tf32  # torch's default, for training
     exact = HessianOperator(copy.deepcopy(model).double(), CE, (inputs.double(), targets)) @ vector.double()
     found = HessianOperator(model.cuda(), CE, (inputs.cuda(), targets.cuda())) @ vector.cuda()
     assert float((found.cpu().double() - exact).norm() / exact.norm()) < 1e-5

@@ -14,10 +14,10 @@ from lastbit.curvature.differentiable import twice_differentiable
 from lastbit.curvature.parameters import chosen, flat_dtype, flatten
 from lastbit.curvature.untouched import (
     random_states,
-    random_states_kept,
     refuse_batch_statistics,
     refuse_different,
     refuse_random,
+    undisturbed,
 )
 
 Loss = Callable[[Any, Any], Tensor]
@@ -61,7 +61,7 @@ class Objective:
         """
         refuse_batch_statistics(self.model)
         point = self.point()
-        with random_states_kept(self.model) as devices:
+        with undisturbed(self.model) as devices:
             for piece in self.batches.pieces():
                 before = random_states(devices)
                 with torch.no_grad():
@@ -104,7 +104,7 @@ class Point:
     def mean(self, of_piece: Callable[[Piece], Tensor]) -> Tensor:
         """Mean over samples of a flat vector that each piece yields; torch's random states stay as they are."""
         total, samples = None, 0
-        with random_states_kept(self.objective.model), twice_differentiable():
+        with undisturbed(self.objective.model), twice_differentiable():
             # A loader that shuffles then yields the same batches at every pass, whatever was drawn in between.
             torch.default_generator.manual_seed(0)
             for piece in self.objective.batches.pieces():

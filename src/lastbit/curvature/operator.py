@@ -17,7 +17,7 @@ from lastbit.curvature.batches import Piece
 from lastbit.curvature.differentiable import twice_differentiable
 from lastbit.curvature.objective import Loss, Objective, Point
 from lastbit.curvature.parameters import flatten, refuse_nan
-from lastbit.curvature.untouched import random_states_kept
+from lastbit.curvature.untouched import undisturbed
 
 Product = Callable[[Tensor], Tensor]
 T = TypeVar("T")
@@ -156,8 +156,8 @@ class CurvatureOperator(ABC):
         return curved if self._half is None else curved * self._half
 
     def _quietly(self, work: Callable[[], T]) -> T:
-        """Do work with torch's random states kept and errors of differentiation put plainly."""
-        with random_states_kept(self._point.objective.model), twice_differentiable():
+        """Do work with torch's random states kept, exact products and errors of differentiation put plainly."""
+        with undisturbed(self._point.objective.model), twice_differentiable():
             return work()
 
     @abstractmethod

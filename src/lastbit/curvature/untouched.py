@@ -8,17 +8,19 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lastbit.precision import exact_products
+
 # Every batch normalisation, instance normalisation aside: that one couples no samples.
 _BatchNorm = torch.nn.modules.batchnorm._BatchNorm
 _InstanceNorm = torch.nn.modules.instancenorm._InstanceNorm
 
 
 @contextmanager
-def random_states_kept(model: nn.Module) -> Iterator[list[torch.device]]:
-    """Put torch's random states back at the end, and turn gradients on in between."""
+def undisturbed(model: nn.Module) -> Iterator[list[torch.device]]:
+    """Put torch's random states back at the end; in between gradients are on, and products exact and repeatable."""
     devices = sorted({p.device for p in model.parameters() if p.device.type not in ("cpu", "meta")}, key=str)
     kind = devices[0].type if devices else "cuda"
-    with torch.random.fork_rng(devices, device_type=kind), torch.enable_grad():
+    with torch.random.fork_rng(devices, device_type=kind), torch.enable_grad(), exact_products():
         yield devices
 
 

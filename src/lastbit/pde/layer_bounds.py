@@ -19,6 +19,7 @@ from lastbit.pde.layer_operator import Evaluation, LayerBlock, Loss
 from lastbit.pde.layer_spectrum import BlockSpectrum, Extremes, block_spectrum
 from lastbit.pde.layer_symbol import ClosedForm, closed_form, windowed_product
 from lastbit.pde.layer_training import LayerTraining, plan_layers
+from lastbit.precision import exact_products
 
 Kind = Literal["infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessian"]
 
@@ -105,6 +106,7 @@ class LayerBounds:
         return self.extremes(kind).weight_decay_range(lr, self.edge)
 
 
+@exact_products()
 def layer_bounds(
     model: nn.Module,
     loss: Loss,
