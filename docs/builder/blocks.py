@@ -7,6 +7,7 @@ What is to be done with a block stands behind its language:
     ```python file=train.py    is written to that directory
     ```sh skip="needs SLURM"   is not run, and the page says why
 
+`hide` beside one of them leaves the block itself out of the page, such as one that makes a model for the next to use.
 After `run`, `says="a pattern"` must be found in the output, or the build fails; `picture=FILE alt="..."` shows a file
 that the block has drawn, and `page=FILE` links to one.
 """
@@ -26,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _FENCE = re.compile(r"^```(?P<language>\w+)(?P<orders>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-_ORDERS = frozenset({"run", "file", "skip", "fails", "says", "picture", "alt", "page"})
+_ORDERS = frozenset({"run", "file", "skip", "hide", "fails", "says", "picture", "alt", "page"})
 
 
 class BlockError(Exception):
@@ -134,6 +135,8 @@ def run_page(text: str, session: Session, attached: Path) -> str:
 
 
 def _shown(block: Block) -> str:
+    if "hide" in block.orders:
+        return ""
     title = block.orders.get("file", "")
     shown = f"```{block.language}" + (f' title="{title}"' if title else "") + f"\n{block.code}```\n"
     if "skip" in block.orders:
