@@ -28,7 +28,7 @@ def picture_choice(chosen: str) -> mo.ui.dropdown:
 
 def upload(on_change: Callable[[Any], None]) -> mo.ui.file:
     """One's own picture."""
-    return mo.ui.file(label="Choose a file", on_change=on_change, max_size=50_000_000)
+    return mo.ui.file(label="File", on_change=on_change, max_size=50_000_000)
 
 
 def slider(values: Sequence[float], value: float) -> mo.ui.slider:
