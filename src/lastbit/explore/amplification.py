@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.explore.drawing import Drawing, filled, form, sized
+from lastbit.explore.drawing import Drawing, filled, form, in_words, sized
 from lastbit.explore.layer import Descent, Layer
 from lastbit.pde import predicted_factor
 from lastbit.report.figure import ROWS
@@ -81,7 +81,7 @@ def amplification_drawing(found: Amplification, kernel: int) -> Drawing:
     ]
     note = (
         f"Each bar holds the frequencies of one |ω|. The theory has an infinite window; on the kernel’s {kernel} x "
-        f"{kernel} entries the largest factor is {_short(found.windowed)} (dashed)."
+        f"{kernel} entries the largest factor is {in_words(found.windowed)} (dashed)."
     )
     levels = [{"level": 1.0, "of": "edge"}, {"level": max(found.windowed, _FLOOR), "of": "window"}]
     axis = decades([*least, *most, 1.0, max(found.windowed, _FLOOR)])
@@ -91,8 +91,8 @@ def amplification_drawing(found: Amplification, kernel: int) -> Drawing:
 def _title(found: Amplification) -> str:
     where = f"ω = ({_multiple(found.frequency[0])}, {_multiple(found.frequency[1])})"
     if found.is_stable:
-        return f"Stable at every frequency: |A| is at most {_short(found.peak)}, at {where}"
-    return f"Unstable from {where}: |A| = {_short(found.peak)}"
+        return f"Stable at every frequency: |A| is at most {in_words(found.peak)}, at {where}"
+    return f"Unstable from {where}: |A| = {in_words(found.peak)}"
 
 
 @cache
@@ -119,15 +119,11 @@ def _list(values: Array) -> list[float]:
 
 def _upright(row: float, column: float) -> tuple[float, float]:
     """A frequency or its mirror image -ω, which has the same factor, whichever points up; -π is π."""
-    row, column = (1.0 if each == -1.0 else each for each in (row, column))
-    mirrored = row < 0.0 or (row == 0.0 and column < 0.0)
-    return (0.0 - row if row != 1.0 else row, 0.0 - column if column != 1.0 else column) if mirrored else (row, column)
+    if row < 0.0 or (row == 0.0 and column < 0.0):
+        row, column = -row, -column
+    return row, 1.0 if column == -1.0 else column
 
 
 def _multiple(part: float) -> str:
     """A multiple of π: `0`, `π`, `0.47π`."""
     return "0" if part == 0.0 else "π" if part == 1.0 else f"{part:.2g}π"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if 1e3 <= value < 1e6 else f"{value:.3g}"

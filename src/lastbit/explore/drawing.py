@@ -11,6 +11,7 @@ import altair as alt
 
 from lastbit.report.figure import AnyChart, Figure
 from lastbit.report.look import config
+from lastbit.report.pde.significant import significant
 
 _EMBEDDED = {"embedOptions": {"actions": False}}  # without Vega's menu, which offers to open another host's editor
 Rows = Sequence[Mapping[str, Any]]
@@ -28,6 +29,11 @@ class Drawing:
     def _mime_(self) -> tuple[str, str]:
         """How marimo shows the chart itself."""
         return "application/vnd.vegalite.v6+json", json.dumps(self.spec)
+
+
+def in_words(value: float) -> str:
+    """A number in three digits, in full where it is of a size that people read: `0.907`, `1,024`, `2e7`."""
+    return f"{value:,.0f}" if 1e3 <= value < 1e6 else significant(value, 3)
 
 
 def sized(chart: AnyChart, *, height: int) -> AnyChart:

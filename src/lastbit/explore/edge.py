@@ -22,7 +22,7 @@ Array = NDArray[np.floating]
 
 _HEIGHT = 200
 # Steps that are measured at the end of a run, by the kernel's side: a Hessian of 256 rows takes 20 ms.
-_MEASURED = {4: 30, 8: 30, 12: 16, 16: 8}
+_MEASURED = {4: 30, 8: 24, 12: 10, 16: 6}
 _SIDES = {"amplifies": "#D55E00", "damps": "#0072B2"}
 _FLOOR = 1e-2
 

@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.explore.drawing import Drawing, filled, form, sized
+from lastbit.explore.drawing import Drawing, filled, form, in_words, sized
 from lastbit.explore.layer import LEARNING_RATES, WEIGHT_DECAYS, Descent, Layer
 from lastbit.explore.regime_look import COLOURS
 from lastbit.pde import Bounds, Momentum, bound_curve, stability_bounds
@@ -88,7 +88,8 @@ def _title(here: Bounds, descent: Descent) -> str:
         return f"At lr {descent.lr:g} the linear PDE is stable at no weight decay"
     side = "inside" if descent.weight_decay in here else "below" if descent.weight_decay <= here.lower else "above"
     return (
-        f"At lr {descent.lr:g} the linear PDE is stable for weight decay {here.lower:.3g} to {here.upper:.3g}; "
+        f"At lr {descent.lr:g} the linear PDE is stable for weight decay {in_words(here.lower)} to "
+        f"{in_words(here.upper)}; "
         f"{descent.weight_decay:g} is {side}"
     )
 
