@@ -121,6 +121,10 @@ def test_a_constant_image_is_bounded_at_frequency_zero_alone(lastbit, tmp_path):
         (["heat", "--dt", "nan"], "the time step must be positive and finite, not nan"),
         (["beltrami", "--factor", "-1"], "the time step must be positive"),
         (["beltrami", "--epsilon", "0"], "epsilon"),
+        (
+            ["beltrami", "--epsilon", "1e-9"],
+            "updates to settle: choose a larger --epsilon or --factor, or give --steps",
+        ),
         (["cnn"], "Missing option '--lr'"),
         (["cnn", "--lr", "0"], "the learning rate must be positive"),
         (["cnn", "--lr", "1", "--weight-decay", "-1"], "weight decay"),

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from lastbit.cli.main import app
-from lastbit.files import read_sealed
+from lastbit.files import read_sealed, write_sealed
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", 1)
 
@@ -67,6 +67,16 @@ def test_the_report_is_drawn_again_from_what_is_stored(lastbit, study_directory,
     assert paths[0] == str(tmp_path / "page.html")
     assert {path.rsplit(".", 1)[1] for path in paths[1:]} == {"png", "svg"}
     assert all(file.stat().st_size > 500 for file in (tmp_path / "charts").iterdir())
+
+
+def test_altered_results_that_kept_their_seal_are_said_in_one_line(lastbit, study_directory, tmp_path):
+    altered = shutil.copytree(study_directory, tmp_path / "altered")
+    results = read_sealed(altered / "results.json")
+    write_sealed(altered / "results.json", {**results, "std": {"noise": 3}})
+    code, out, err = lastbit("study", *TINY, "--k", "1,3", "--seeds", "1-2", "--out", altered)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"lastbit: {altered / 'results.json'} does not hold what it should (")
+    assert len(err.splitlines()) == 1
 
 
 def test_a_diverged_run_is_a_row(lastbit, tmp_path):

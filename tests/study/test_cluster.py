@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from test_study import contents, make
 
 from lastbit.study import cluster as module
 from lastbit.study.cluster import cluster
+from lastbit.study.cluster_workers import Place, serve
 from lastbit.study.hand_out import StoppedError
 from lastbit.study.lost import LostWorkersError, WorkerDiedError
 from lastbit.study.watched import Watched
@@ -166,3 +168,37 @@ def test_a_scheduler_that_is_killed_while_a_study_waits_for_workers_ends_the_stu
             killed.join()
         assert remarks == ["the scheduler has no workers yet: waiting for some, as `lastbit worker` starts them"]
         assert len(looks) < 100  # it slept between them
+
+
+def _wait_and_tell(path):
+    path.write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def _stop_now(address, told, waiting):
+    with cluster(address) as executor:
+        waiting += [executor.submit(_wait_and_tell, told) for _ in range(2)]
+        wait_until(told.exists)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.filterwarnings("ignore")  # of a worker that is stopped
+def test_stopping_now_ends_what_a_nannys_worker_does_and_leaves_a_fresh_one(tmp_path):
+    told = tmp_path / "pid"
+    with local_cluster(workers=0) as running:
+        ours = [running.scheduler_address, [Place("box-0", None)], told.with_suffix(".begun").touch]
+        process = multiprocessing.get_context("spawn").Process(target=serve, args=ours)
+        process.start()
+        try:
+            wait_until(told.with_suffix(".begun").exists)
+            waiting = []
+            with pytest.raises(KeyboardInterrupt):
+                _stop_now(running.scheduler_address, told, waiting)
+            with pytest.raises(WorkerDiedError, match="was told to stop"):
+                waiting[0].result(0)
+            assert waiting[1].cancelled()
+            with cluster(running.scheduler_address) as executor:
+                assert executor.submit(os.getpid).result(60) != int(told.read_text())
+        finally:
+            process.terminate()
+            process.join(30)

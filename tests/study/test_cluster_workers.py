@@ -2,9 +2,11 @@ import asyncio
 
 import dask
 import pytest
+import torch
 
 from lastbit.study.cluster_workers import _nanny, places, visible_gpus
-from lastbit.study.versions import check_versions
+from lastbit.study.introduction import introduce
+from lastbit.study.versions import check_versions, versions
 
 
 def test_each_gpu_has_a_worker_that_sees_no_other():
@@ -109,3 +111,14 @@ def test_other_versions_are_named_with_their_workers(other, said):
 def test_many_workers_are_counted():
     with pytest.raises(ValueError, match=r"box-0, box-1, box-2 and 4 more have 2\.12"):
         check_versions(Told(*[("3.11.7.final.0", "1.0", "2.12")] * 7))
+
+
+def test_a_worker_that_comes_later_says_what_it_has_other_versions_of():
+    here = versions()
+    assert here["torch"] == torch.__version__
+    wanted = {**here, "torch": "1.0", "lastbit": None}
+    complaint = introduce(None, "", wanted).complaint
+    assert complaint == (
+        f"has lastbit {here['lastbit']} for None, torch {here['torch']} for 1.0: install one version of each on all "
+        "machines"
+    )

@@ -23,6 +23,8 @@ SnapshotsOption = Annotated[
     str | None, typer.Option("--snapshots", metavar="LIST", help="Steps after which to keep the state [ten, evenly].")
 ]
 
+_PATIENCE = 1_000_000  # updates that are run without being asked for, a minute or two
+
 
 @app.command("heat")
 def run_heat(
@@ -105,8 +107,18 @@ def run_beltrami(
 
 
 def _settling_steps(dt: float, fidelity: float) -> int:
-    """Updates in which the slowest pull, of rate λ, shrinks a deviation to e⁻¹⁰; at least 1000 to see a jitter."""
-    return max(1000, math.ceil(10 / (fidelity * dt))) if dt > 0 else 1000
+    """Updates in which the slowest pull, of rate λ, shrinks a deviation to e⁻¹⁰; at least 1000 to see a jitter.
+
+    Raises:
+        ValueError: that takes more updates than anybody would wait for without having asked.
+    """
+    steps = max(1000, math.ceil(10 / (fidelity * dt))) if dt > 0 else 1000
+    if steps > _PATIENCE:
+        raise ValueError(
+            f"at Δt = {dt:.3g} it takes {steps:.3g} updates to settle: choose a larger --epsilon or --factor, or give "
+            "--steps"
+        )
+    return steps
 
 
 def _snapshot_steps(text: str | None, steps: int) -> list[int]:

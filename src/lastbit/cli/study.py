@@ -9,10 +9,10 @@ from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityO
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import update_page
-from lastbit.cli.run_study import run_study
+from lastbit.cli.run_study import results_path, run_study
 from lastbit.cli.show import show
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
-from lastbit.cli.wrong_input import wrong_input
+from lastbit.cli.wrong_input import stored_input, wrong_input
 from lastbit.study import Study
 from lastbit.training.catalogue import FULL, load_recipe
 from lastbit.training.loop import RecipeTraining
@@ -61,10 +61,12 @@ def study(
         )
     results = run_study(whole, crew=crew, title=chosen.name)
     page = whole.store.root / "report.html"
-    update_page({whole.store.root: results}, page)
-    write_json(json, results)
+    with stored_input(results_path(whole.store.root)):
+        update_page({whole.store.root: results}, page)
+        write_json(json, results)
+        if json != "-":
+            show(results, console(json))
     if json != "-":
-        show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
 
 

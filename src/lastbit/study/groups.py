@@ -12,6 +12,7 @@ from lastbit.study.execute import Job, Outcome
 from lastbit.study.hand_out import LOOK, check_columns
 from lastbit.study.introduction import Introduction, checksum, introduce
 from lastbit.study.trial import Trial
+from lastbit.study.versions import versions
 from lastbit.study.watched import Watched
 
 _AHEAD = 1  # trials that wait for a group besides those its workers are at, so that none of them is idle for long
@@ -127,7 +128,9 @@ class ProvenWorkers:
         for worker in self._able():
             if worker.address not in self._introductions:
                 only = partial(_is, worker.address)
-                self._introductions[worker.address] = self._cluster.submit_to(only, introduce, self._job, self._study)
+                self._introductions[worker.address] = self._cluster.submit_to(
+                    only, introduce, self._job, self._study, versions()
+                )
 
     def _meet(self) -> None:
         """Take in those that came lately; one that cannot take part is left aside, and said to be."""

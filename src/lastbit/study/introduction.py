@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lastbit.files import sha256
 from lastbit.study.execute import Job
 from lastbit.study.store import STUDY
+from lastbit.study.versions import differing_versions
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,15 @@ class Introduction:
     complaint: str | None = None  # why it can take no part
 
 
-def introduce(job: Job, study: str) -> Introduction:
+def introduce(job: Job, study: str, versions: Mapping[str, str | None]) -> Introduction:
     """Look whether this process can take part in a study, and prove its arithmetic.
 
     Args:
         job: runs the study's trials.
         study: checksum of the study's description, as the client sees it.
+        versions: the client's, which those that were there when it came were held against already.
     """
-    complaint = _directory(job, study) or _training(job)
+    complaint = differing_versions(versions) or _directory(job, study) or _training(job)
     return Introduction(complaint=complaint) if complaint else Introduction(proof=job.proof())
 
 

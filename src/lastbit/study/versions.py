@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 _PACKAGES = ("lastbit", "torch")  # and Python, which Dask tells anyway
 _NAMED = 3  # workers that a message names
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python, torch and lastbit in this process; None for what is not installed."""
+    return {"python": platform.python_version(), **{name: _installed(name) for name in _PACKAGES}}
+
+
+def differing_versions(wanted: Mapping[str, str | None]) -> str | None:
+    """What this process has other versions of than another one, in words; None where there is nothing.
+
+    Args:
+        wanted: the other's `versions`.
+    """
+    here = versions()
+    others = [
+        f"{name} {here.get(name) or 'none'} for {each}" for name, each in wanted.items() if here.get(name) != each
+    ]
+    return f"has {', '.join(others)}: install one version of each on all machines" if others else None
 
 
 def check_versions(client: Any) -> None:
@@ -23,6 +43,13 @@ def check_versions(client: Any) -> None:
         raise ValueError(f"{'; '.join(differences)}: install one version of each on all machines")
 
 
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def _versions(told: Mapping[str, Any]) -> dict[str, str | None]:
     packages = told["packages"]
     python = ".".join(str(told["host"]["python"]).split(".")[:3])
@@ -30,10 +57,10 @@ def _versions(told: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _differences(ours: Mapping[str, str | None], theirs: Mapping[str, Mapping[str, str | None]]) -> Iterator[str]:
-    for package, version in ours.items():
-        for other in sorted({each[package] for each in theirs.values()} - {version}, key=str):
+    for package, own in ours.items():
+        for other in sorted({each[package] for each in theirs.values()} - {own}, key=str):
             names = [name for name, each in theirs.items() if each[package] == other]
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             has = "has" if len(names) == 1 else "have"
             number = "none" if other is None else other
-            yield f"{package} is {version} here, and {', '.join(names[:_NAMED])}{more} {has} {number}"
+            yield f"{package} is {own} here, and {', '.join(names[:_NAMED])}{more} {has} {number}"
