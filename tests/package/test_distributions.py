@@ -1,5 +1,6 @@
 """The wheel and the sdist: the same bytes from any place, whole, and enough to run the demo."""
 
+import json
 import os
 import re
 import subprocess
@@ -148,7 +149,9 @@ def test_the_wheel_alone_runs_the_demo_in_an_empty_home(built, tmp_path):
 
     where = run(sys.executable, "-c", "import lastbit; print(lastbit.__file__)")
     assert Path(where.strip()) == place / "lastbit" / "__init__.py"
-    said = run(sys.executable, place / "bin" / "lastbit", "demo", "--scale", "smoke", "--workers", "1")
+    said = run(place / "bin" / "lastbit", "demo", "--scale", "smoke", "--workers", "2", "--json", "demo.json")
     assert said.count("controls: repeat bit-identical, power of two bit-identical") == 2
     assert "page: demo/report.html" in said
+    studies = json.loads((home / "demo.json").read_text())
+    assert {name: len(study["trials"]) for name, study in studies.items()} == {"demo": 12, "demo-swish": 12}
     assert "</html>" in (home / "demo" / "report.html").read_text()
