@@ -40,14 +40,20 @@ class LocalCluster:
             arguments = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(self._file)]
             self.scheduler = subprocess.Popen([*_DASK, "scheduler", *arguments], **_QUIET)
             self._end_workers()  # they belong to the old one
-            while not self._file.is_file():
-                time.sleep(0.05)
-        address: str = read_json(self._file)["address"]
+        while (address := self._address()) is None:
+            time.sleep(0.05)
         alive = [worker for worker in self.workers if worker.poll() is None]
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
         missing = range(_WORKERS - len(alive))
         self.workers = [*alive, *(subprocess.Popen([*_DASK, "worker", address, *options], **_QUIET) for _ in missing)]
         return address
+
+    def _address(self) -> str | None:
+        """What the scheduler wrote down; None until it has, which it does not do in one step."""
+        try:
+            return str(read_json(self._file)["address"])
+        except (OSError, ValueError):
+            return None
 
     def end(self) -> None:
         """Kill all of it."""
@@ -110,9 +116,9 @@ def disturbed(
             return
 
 
-def measure(number: int, seed: int) -> kills.Counts:
+def measure(number: int, seed: int, counts: kills.Counts) -> None:
     """Do rounds of about five kills until there were so many."""
-    chance, counts = random.Random(seed), kills.Counts()
+    chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, local_cluster(Path(folder)) as cluster:
         address, begun = cluster.mend(), time.monotonic()
         kills.ended(start(Path(folder) / "whole", address), Path(folder) / "whole")
@@ -123,7 +129,6 @@ def measure(number: int, seed: int) -> kills.Counts:
             for name in disturbed(out, cluster, min(5, left), longest, chance, counts):
                 print(f"{counts.kills.total()} of {number}: {name}", file=sys.stderr, flush=True)  # noqa: T201
             kills.take(out, whole, counts)
-    return counts
 
 
 if __name__ == "__main__":
@@ -131,4 +136,8 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    print(measure(options.kills, options.seed))  # noqa: T201
+    found = kills.Counts()
+    try:
+        measure(options.kills, options.seed, found)
+    finally:
+        print(found)  # noqa: T201

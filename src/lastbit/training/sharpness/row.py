@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeGuard
 
 from lastbit.curvature import Edge, Sharpness
 
@@ -53,6 +53,39 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """Plain JSON; what was not asked for is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def is_row(stored: object) -> bool:
+    """Whether JSON from elsewhere is what `Row.as_json` gives, with null for numbers that are not finite."""
+    if not _has_fields(stored, Row, without=("layers", "flow")):
+        return False
+    layers, flow = stored.get("layers", {}), stored.get("flow")
+    whole = isinstance(layers, dict) and all(_has_fields(layer, LayerSharpness) for layer in layers.values())
+    return whole and (flow is None or _has_fields(flow, FlowRow))
+
+
+def _has_fields(stored: object, kind: type, *, without: Sequence[str] = ()) -> TypeGuard[dict[str, Any]]:
+    """Whether a dict holds what a dataclass's fields of numbers say."""
+    if not isinstance(stored, dict):
+        return False
+    wanted = [field for field in fields(kind) if field.name not in without]
+    return all(field.name in stored and _STORED[str(field.type)](stored[field.name]) for field in wanted)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, float) or _is_int(value)
+
+
+_STORED: Mapping[str, Callable[[object], bool]] = {
+    "int": _is_int,
+    "float": _is_number,
+    "bool": lambda value: isinstance(value, bool),
+    "tuple[float, ...]": lambda value: isinstance(value, list) and all(map(_is_number, value)),
+}
 
 
 def row_of(step: int, loss: float, found: Sharpness, edge: Edge, **more: Any) -> Row:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lastbit.files import read_json, to_json, write_atomically
 from lastbit.limits import MOST_JSON, MOST_TENSORS, parse_json, read_limited
+from lastbit.training.sharpness.row import is_row
 
 _SERIES, _ROWS, _STATE, RESULTS = "series.json", "rows.jsonl", "state.safetensors", "sharpness.json"
 
@@ -59,7 +60,7 @@ class SeriesStore:
         if whole != text:
             write_atomically(path, whole)
         rows = [parse_json(line, path) for line in whole.splitlines()]
-        if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
+        if not all(map(is_row, rows)):
             raise ValueError(f"{path} holds something else than measurements with their step: it was altered")
         return {row["step"]: row for row in sorted(rows, key=lambda row: int(row["step"]))}
 
