@@ -5,7 +5,7 @@ painted: every canvas is a new one with something on it, and the next frame has 
 of learning rate, weight decay and momentum in turns, each after the one before has ended. Server and browser share the
 machine, as they do for a person.
 
-    python benchmarks/explorer.py [--moves 50] [--kernel 8] [--json FILE]
+    python benchmarks/explorer.py [--moves 50] [--kernel 8] [--picture noise] [--json FILE]
 
 Prints median and worst over all moves, and over those after which the edge's crossing is shown, which costs most.
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, sync_playwright
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-KERNELS = (4, 8, 12, 16)
+KERNELS = (4, 6, 8, 10, 12)  # the slider's, which starts at 8
 SLIDERS = ("layer_lr", "layer_weight_decay", "layer_momentum")
 GOAL = 500.0  # milliseconds
 
@@ -128,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--moves", type=int, default=50)
     parser.add_argument("--kernel", type=int, choices=KERNELS, default=8)
+    parser.add_argument("--picture", default="checkerboard", help="as the page names it")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     with explorer() as address, sync_playwright() as playwright:
@@ -137,11 +138,13 @@ def main() -> None:
         page.goto(address)
         page.locator("figure[data-chart=edge]").wait_for()
         page.wait_for_timeout(2000)
-        for _ in range(abs(KERNELS.index(chosen.kernel) - 1)):
+        for _ in range(abs(KERNELS.index(chosen.kernel) - KERNELS.index(8))):
             move(page, "layer_kernel", "ArrowRight" if chosen.kernel > 8 else "ArrowLeft")
+        page.locator("[data-cell-name=layer_picture] select").select_option(chosen.picture)
+        page.wait_for_timeout(2000)
         found = measure(page, chosen.moves)
         browser.close()
-    print(f"Redraw after a slider's move, 64 x 64 picture, kernel {chosen.kernel}, load {os.getloadavg()[0]:.1f}")
+    print(f"Redraw after a slider's move, {chosen.picture}, kernel {chosen.kernel}, load {os.getloadavg()[0]:.1f}")
     content = {"all": summary("all moves", [time for time, _ in found])}
     if shown := [time for time, edge in found if edge]:
         content["edge shown"] = summary("edge shown", shown)

@@ -72,7 +72,7 @@ def test_the_local_factor_is_that_of_the_dense_hessian(descent):
     layer = Layer(MADE["checkerboard"](), 4, 1.0, 1)
     found = edge.crossing(layer, descent)
     kernels, _ = torch_kernels(layer, descent, training.STEPS)
-    assert found.step.tolist() == list(range(training.STEPS - 30, training.STEPS))
+    assert found.step.tolist() == list(range(training.STEPS - 24, training.STEPS))
     for step, factor in list(zip(found.step, found.amplification, strict=True))[:3]:
         hessian = torch.autograd.functional.hessian(
             lambda kernel: torch_loss(layer, kernel, descent.weight_decay), kernels[step]

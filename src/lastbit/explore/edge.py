@@ -21,8 +21,8 @@ from lastbit.report.look import MUTED
 Array = NDArray[np.floating]
 
 _HEIGHT = 200
-# Steps that are measured at the end of a run, by the kernel's side: a Hessian of 256 rows takes 20 ms.
-_MEASURED = {4: 30, 8: 24, 12: 10, 16: 6}
+# Steps that are measured at the end of a run, by the kernel's side: a Hessian of 144 rows takes 10 ms.
+_MEASURED = {4: 24, 6: 24, 8: 16, 10: 8, 12: 6}
 _SIDES = {"amplifies": "#D55E00", "damps": "#0072B2"}
 _FLOOR = 1e-2
 
