@@ -3,7 +3,7 @@
 import errno
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,6 +68,13 @@ class Job:
             return Outcome(trial, other_arithmetic(trial.seed, columns, mine))
         outcome = self.execute(self.train, trial, self.root, self.device, mine)
         return replace(outcome, seconds=time.monotonic() - begun)
+
+
+def own_settings(train: TrainFunction) -> Mapping[str, Any]:
+    """What identifies a training besides seed and noise: its `settings`, else the function's qualified name."""
+    function = f"{getattr(train, '__module__', '')}.{getattr(train, '__qualname__', type(train).__qualname__)}"
+    settings: Mapping[str, Any] = getattr(train, "settings", {"name": function})
+    return settings
 
 
 def other_arithmetic(seed: int, column: str | None, worker: str | None) -> str:

@@ -1,8 +1,13 @@
 """A trial that failed: how it ended, for the study's results; it is run again with the next call."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lastbit.study.execute import Outcome
 
 _LINES = 10
 
@@ -31,3 +36,12 @@ class Failure:
 def failure(error: str, exit_code: int | None) -> Failure:
     """Keep of an error's text what says most, its end."""
     return Failure(exit_code, tuple(error.rstrip().splitlines()[-_LINES:]))
+
+
+class TrialFailedError(RuntimeError):
+    """Trials whose training function raised or whose worker died; the others of the study are stored."""
+
+    def __init__(self, failures: Sequence[Outcome]) -> None:
+        self.failures = tuple(failures)
+        first = failures[0]
+        super().__init__(f"{len(failures)} trial(s) failed, first {first.trial.label}: {first.error}")

@@ -24,6 +24,7 @@ class ProvenWorkers:
 
     Args:
         executor: the cluster, perhaps watched.
+        cluster: the one behind it.
         job: runs trials.
         columns: of the study.
         on_remark: told in words what a person should know.
@@ -33,12 +34,15 @@ class ProvenWorkers:
     """
 
     def __init__(
-        self, executor: Cluster | Watched, job: Job, columns: Columns, on_remark: Callable[[str], None]
+        self,
+        executor: Cluster | Watched,
+        cluster: Cluster,
+        job: Job,
+        columns: Columns,
+        on_remark: Callable[[str], None],
     ) -> None:
-        self._executor, self._job, self._columns, self._say = executor, job, columns, on_remark
-        cluster = executor.cluster if isinstance(executor, Watched) else executor
-        assert cluster is not None
-        self._cluster = cluster
+        self._executor, self._cluster = executor, cluster
+        self._job, self._columns, self._say = job, columns, on_remark
         self._study = checksum(job)
         self._introductions: dict[str, Future[Introduction]] = {}  # by address
         self._proofs: dict[str, Proof] = {}  # by address, of those that may take part

@@ -9,21 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastbit.noise import Noise
-from lastbit.study.cluster import Cluster
 from lastbit.study.columns import Columns, Proof
 from lastbit.study.controls import Controls, ControlsFailedError
-from lastbit.study.execute import Execute, Job, Outcome, TrainFunction, run_trial
-from lastbit.study.failure import failure
+from lastbit.study.desks import outcomes_of
+from lastbit.study.execute import Execute, Job, Outcome, TrainFunction, own_settings, run_trial
+from lastbit.study.failure import TrialFailedError, failure
 from lastbit.study.grid import Grid
-from lastbit.study.groups import ProvenWorkers
-from lastbit.study.hand_out import AnyExecutor, in_this_process, outcomes
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.proof import SEED as PROOF_SEED
 from lastbit.study.proof import Prove, prove_by_first_steps
 from lastbit.study.results import Results, collect
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
-from lastbit.study.watched import Watched
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,15 +30,6 @@ FORMAT = 2
 
 def _ignore(said: object) -> None:
     """Hear and do nothing."""
-
-
-class TrialFailedError(RuntimeError):
-    """Trials whose training function raised or whose worker died; the others of the study are stored."""
-
-    def __init__(self, failures: Sequence[Outcome]) -> None:
-        self.failures = tuple(failures)
-        first = failures[0]
-        super().__init__(f"{len(failures)} trial(s) failed, first {first.trial.label}: {first.error}")
 
 
 class Study:
@@ -86,7 +74,7 @@ class Study:
         _check_distinct("noise", [noise.label for noise in self.noises])
         _check_distinct("seed", self.seeds)
         self.train = train
-        self.settings = dict(settings if settings is not None else _own_settings(train))
+        self.settings = dict(settings if settings is not None else own_settings(train))
         self.name = name or str(self.settings.get("name", "study"))
         self.metric, self.seed_decides = metric, seed_decides
         self.execute, self.prove = execute, prove
@@ -284,12 +272,7 @@ class Study:
         control = Trial(self.settings, PROOF_SEED, self.noises[0].baseline())
         device = getattr(self.train, "device", "cpu")
         job = Job(self.execute, self.prove, self.train, self.store.root, device, control)
-        if executor is None:
-            return in_this_process(job, columns)
-        if isinstance(executor, Cluster) or (isinstance(executor, Watched) and executor.cluster is not None):
-            there = replace(job, root=self.store.root.absolute())  # whatever directory its workers were started in
-            return outcomes(ProvenWorkers(executor, there, columns, on_remark))
-        return outcomes(AnyExecutor(executor, job, columns))
+        return outcomes_of(job, columns, executor, on_remark)
 
     def _checked_controls(self, columns: Columns, checked: set[int]) -> set[int]:
         """Check the controls that are complete by now, and give the seeds whose controls need not be looked at again.
@@ -317,12 +300,6 @@ class Study:
             "metric": asdict(self.metric),
             "seed_decides": self.seed_decides,
         }
-
-
-def _own_settings(train: TrainFunction) -> Mapping[str, Any]:
-    function = f"{getattr(train, '__module__', '')}.{getattr(train, '__qualname__', type(train).__qualname__)}"
-    settings: Mapping[str, Any] = getattr(train, "settings", {"name": function})
-    return settings
 
 
 def _check_distinct(what: str, values: Sequence[object]) -> None:

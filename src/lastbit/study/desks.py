@@ -1,0 +1,38 @@
+"""Which desk hands out a study's trials: none, that of a cluster's proven workers, or that of any executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from lastbit.study.cluster import Cluster
+from lastbit.study.columns import Columns
+from lastbit.study.execute import Job, Outcome
+from lastbit.study.groups import ProvenWorkers
+from lastbit.study.hand_out import AnyExecutor, in_this_process, outcomes
+from lastbit.study.watched import Watched, cluster_behind
+
+
+def outcomes_of(
+    job: Job, columns: Columns, executor: Executor | None, on_remark: Callable[[str], None]
+) -> Iterator[Outcome]:
+    """Run a study's trials and give the outcome of each as it ends.
+
+    Args:
+        job: runs a trial.
+        columns: the trials that are wanted.
+        executor: runs jobs; without one, trials run in this process one after another.
+        on_remark: told what a person should know of a cluster's workers, in words.
+
+    Raises:
+        ValueError: a seed was begun on an arithmetic that nobody gives, or a cluster's worker cannot take part.
+        StoppedError: the executor was stopped; raised once those in progress have ended.
+        LostWorkersError: all workers are out of reach.
+    """
+    if executor is None:
+        return in_this_process(job, columns)
+    if isinstance(executor, Cluster | Watched) and (cluster := cluster_behind(executor)) is not None:
+        there = replace(job, root=job.root.absolute())  # whatever directory its workers were started in
+        return outcomes(ProvenWorkers(executor, cluster, there, columns, on_remark))
+    return outcomes(AnyExecutor(executor, job, columns))
