@@ -88,7 +88,7 @@ def test_crossings_are_counted_and_said():
     found = edge.Crossing(np.arange(5), np.array([0.5, 1.5, 0.9, 0.8, 3.0]))
     assert found.crossings == 3
     drawn = edge.crossing_drawing(found)
-    assert drawn.title == "The local |A| crosses 1 3 times in the last 5 updates, 0.5 to 3"
+    assert drawn.title == "The local |A| crosses the edge, 1, 3 times in the last 5 updates: 0.5 to 3"
     rows = drawn.spec["datasets"]["rows"]
     assert [row["side"] for row in rows] == ["damps", "amplifies", "damps", "damps", "amplifies"]
 

@@ -45,7 +45,10 @@ def drawings(run: Simulation) -> list[Drawing]:
 def loss_drawing(run: Simulation) -> Drawing:
     """The loss before each update, in the colour of the run's regime."""
     shown = _shown(run.loss, cap=_CAP * float(run.loss[0]) if len(run.loss) else 0.0)
-    note = f"The loss includes weight decay. {STEPS} updates; the regime is that of the whole run."
+    note = (
+        f"The loss includes weight decay. {STEPS} updates; the regime is that of the whole run. A line that ends "
+        "early has left the picture."
+    )
     if not shown:
         return Drawing("loss", "Training blows up before its first update", "The loss is not finite at the start.")
     return Drawing("loss", _loss_title(run), note, _line(run.regime, shown, "loss (log scale)"))
