@@ -78,9 +78,8 @@ def crossing_drawing(found: Crossing) -> Drawing:
         for step, factor in zip(found.step, found.amplification, strict=True)
     ]
     low, high = found.amplification.min(), found.amplification.max()
-    title = (
-        f"The local |A| crosses 1 {_times(found.crossings)} in the last {len(rows)} updates, {low:.2g} to {high:.2g}"
-    )
+    times = _times(found.crossings)
+    title = f"The local |A| crosses the edge, 1, {times} in the last {len(rows)} updates: {low:.2g} to {high:.2g}"
     note = "Largest factor of the update linearised at the current kernel, from the Hessian’s extreme eigenvalues."
     axis = decades([*(row["factor"] for row in rows), 1.0])
     return Drawing("edge", title, note, filled(_form(axis), rows=rows, levels=[{"level": 1.0}]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from itertools import takewhile
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import altair as alt
@@ -56,7 +56,7 @@ def loss_drawing(run: Simulation) -> Drawing:
 
 def twins_drawing(run: Simulation) -> Drawing:
     """RelL1 between the kernels of the run and its twin, in the colour of the run's regime."""
-    shown = _shown(run.rel_l1[1], cap=2.0)
+    shown = _shown(run.rel_l1[1], cap=inf)
     note = (
         f"The twin steps (lr·{TWIN})·(d/{TWIN}) for lr·d: it differs in rounding only. RelL1 is 0 for equal kernels "
         "and 2 for opposite ones; the foot of the axis is 0."
