@@ -426,7 +426,7 @@ scale = torch.ones(4) * runs  # here
 """,
         "aten::mul",
         DATA,
-        "other is 1.0 in one run and 2.0 in the other",
+        "it is given another number: other is ",  # which of the two runs is first is for the machine to say
     ),
     "a tensor changed through its NumPy array": Fault(
         """
