@@ -149,7 +149,7 @@ def test_the_wheel_alone_runs_the_demo_in_an_empty_home(built, tmp_path):
 
     where = run(sys.executable, "-c", "import lastbit; print(lastbit.__file__)")
     assert Path(where.strip()) == place / "lastbit" / "__init__.py"
-    said = run(place / "bin" / "lastbit", "demo", "--scale", "smoke", "--workers", "2", "--json", "demo.json")
+    said = run(place / "bin" / "lastbit", "demo", "--scale", "smoke", "--workers", "1", "--json", "demo.json")
     assert said.count("controls: repeat bit-identical, power of two bit-identical") == 2
     assert "page: demo/report.html" in said
     studies = json.loads((home / "demo.json").read_text())
