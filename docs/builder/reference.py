@@ -35,7 +35,10 @@ def write_reference(directory: Path) -> None:
         f"# Reference\n\n`import lastbit as lb` has the most used names of these at hand.\n\n{listed}\n"
         "What is typed into a terminal is under [commands](commands.md).\n"
     )
-    (directory / "commands.md").write_text("# Commands\n\n" + "".join(_described(get_command(app), "lastbit")))
+    (directory / "commands.md").write_text(
+        "# Commands\n\n`lastbit --install-completion` lets Tab complete them in bash, zsh, fish and PowerShell.\n\n"
+        + "".join(_described(get_command(app), "lastbit"))
+    )
 
 
 def _described(command: object, name: str) -> list[str]:
