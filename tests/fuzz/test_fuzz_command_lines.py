@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import socket
 
 import pytest
 import typer
@@ -16,7 +17,7 @@ WORK = [
     *("lastbit.cli.study.run_study", "lastbit.cli.demo.run_study", "lastbit.cli.run.run_trials"),
     *("lastbit.cli.audit.audit_target", "lastbit.cli.growth.run_twins", "lastbit.cli.doctor.examine"),
     *("lastbit.cli.paper_run.run_pending", "lastbit.cli.data.fetch"),
-    "lastbit.training.sharpness.series.OpenSeries.run",
+    *("lastbit.training.sharpness.series.OpenSeries.run", "lastbit.explore.serve.serve"),
 ]
 WORDS = ["demo", "fc-fashion-5k", "nowhere", "train.py", "fig5", "all", "cifar10", "cpu", "cuda", "smoke", "memory://x"]
 NUMBERS = [
@@ -45,6 +46,9 @@ def place(tmp_path_factory):
     """A directory with a script, and no work."""
 
     def begin(*arguments, **options):
+        for each in arguments:
+            if isinstance(each, socket.socket):
+                each.close()
         raise BegunError
 
     directory = tmp_path_factory.mktemp("place")
