@@ -1,6 +1,7 @@
 """The notebooks run from beginning to end at their small size, and the numbers that they state are right."""
 
 import copy
+import importlib
 import json
 import sys
 
@@ -12,28 +13,31 @@ from PIL import Image
 from scipy import optimize, stats
 from torch import nn
 
-from examples import compare_two_recipes, layer_bounds, paper_in_ten_minutes
+
+def notebook(name):
+    """A notebook's app; imported late, for transformers takes a process in which marimo is for a notebook."""
+    return importlib.import_module(f"examples.{name}").app
 
 
-def run(notebook, **settings):
+def run(name, **settings):
     """What a notebook defines and says, run at its small size."""
-    outputs, names = notebook.app.run(defs={"small": True, **settings})
+    outputs, names = notebook(name).run(defs={"small": True, **settings})
     return names, " ".join(" ".join(part.text.split()) for part in outputs if hasattr(part, "text"))
 
 
 @pytest.fixture(scope="module")
 def paper():
-    return run(paper_in_ten_minutes)
+    return run("paper_in_ten_minutes")
 
 
 @pytest.fixture(scope="module")
 def layers():
-    return run(layer_bounds)
+    return run("layer_bounds")
 
 
 @pytest.fixture(scope="module")
 def recipes(tmp_path_factory):
-    return run(compare_two_recipes, out=tmp_path_factory.mktemp("studies"))
+    return run("compare_two_recipes", out=tmp_path_factory.mktemp("studies"))
 
 
 def test_the_weights_that_differ_are_those_of_numpys_float32(paper):
@@ -173,7 +177,7 @@ def test_a_picture_can_be_given_on_the_command_line(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mine.png")
     monkeypatch.setattr(sys, "argv", ["layer_bounds.py", "--small", "--picture", str(tmp_path / "mine.png")])
-    _, names = layer_bounds.app.run()
+    _, names = notebook("layer_bounds").run()
     assert names["small"]
     np.testing.assert_allclose(names["image"], pixels / 255)
     assert names["at_any_rate"].lower == pytest.approx(-eigenvalues_of_one_kernel(pixels / 255, 5)[0])

@@ -1,3 +1,4 @@
+import importlib
 import json
 import shutil
 
@@ -6,9 +7,15 @@ from tests.study.toy_training import train
 
 import lastbit as lb
 from lastbit.divergence import rel_l1
-from lastbit.explore import study_blocks, study_view
+from lastbit.explore import study_view
 from lastbit.files import write_sealed
 from lastbit.study.store import RESULTS
+
+
+@pytest.fixture
+def study_blocks():
+    """Imported late, with marimo: transformers takes a process in which that is for a notebook."""
+    return importlib.import_module("lastbit.explore.study_blocks")
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +26,7 @@ def toy(tmp_path_factory):
     return directory
 
 
-def test_a_directory_is_read_with_its_trials_and_charts(toy):
+def test_a_directory_is_read_with_its_trials_and_charts(toy, study_blocks):
     reading = study_view.read(f"  {toy} ")
     assert reading.complaint == ""
     assert reading.trials == ["seed 1, k=1", "seed 1, k=3", "seed 2, k=1", "seed 2, k=3"]
@@ -73,7 +80,7 @@ def test_what_is_no_study_is_said_in_one_line(tmp_path, toy):
     assert study_view.read("  ") == study_view.Reading(None)
 
 
-def test_damaged_weights_are_said_and_not_drawn(tmp_path):
+def test_damaged_weights_are_said_and_not_drawn(tmp_path, study_blocks):
     directory = tmp_path / "damaged"
     study = lb.Study(directory, train, noises=[lb.Scale(k) for k in (1, 3)], seeds=(1,))
     study.run()

@@ -1,4 +1,5 @@
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import dask
 import pytest
@@ -34,7 +35,8 @@ def test_workers_keep_memory_as_their_c_library_does():
     async def started_with():
         return _nanny("tcp://127.0.0.1:1", place).env
 
-    environment = asyncio.run(started_with())
+    with ThreadPoolExecutor(1) as thread:  # for a browser may have left a loop running in this one
+        environment = thread.submit(lambda: asyncio.run(started_with())).result()
     assert "MALLOC_TRIM_THRESHOLD_" not in environment
     assert environment["OMP_NUM_THREADS"] == "1"
     assert "MALLOC_TRIM_THRESHOLD_" in dask.config.get("distributed.nanny.pre-spawn-environ")  # of others, as it was
