@@ -18,6 +18,8 @@ MOST_TENSORS = 4096 * _MIB  # weights of a billion parameters
 MOST_LINES = 2_000_000  # of metrics, of one trial
 MOST_DEPTH = 64  # of JSON and TOML; ours nest 8 deep. Python itself fails near 1,000, less in functions that recurse
 MOST_DIGITS = 300  # of a whole number: one of more is infinite as a floating-point number
+# What code raises that meets content of another shape than it was written for, which no checksum or limit refused.
+OTHER_SHAPE = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 

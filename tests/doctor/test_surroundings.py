@@ -55,7 +55,7 @@ def test_without_cuda_it_is_said_and_with_it_it_is_named(monkeypatch):
 
 def test_extras_and_kinds_of_urls_are_those_installed(monkeypatch):
     there = {"distributed": "1.0", "fsspec": "2.0", "aiohttp": "3.0"}
-    monkeypatch.setattr(surroundings, "_version", there.get)
+    monkeypatch.setattr(surroundings, "installed_version", there.get)
     assert check_extras().said == (
         "Here: cluster (1.0). Not here: lightning, transformers, tensorboard, wandb; "
         "pip install 'lastbit[lightning]' brings one."
@@ -64,6 +64,6 @@ def test_extras_and_kinds_of_urls_are_those_installed(monkeypatch):
         "Studies can be read from file://, https://. Packages that others need: s3:// (s3fs), gs:// (gcsfs), "
         "abfs:// (adlfs)."
     )
-    monkeypatch.setattr(surroundings, "_version", lambda package: None)
+    monkeypatch.setattr(surroundings, "installed_version", lambda package: None)
     assert check_extras().said.startswith("Here: none.")
     assert check_remote().outcome is Outcome.NOTE

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import typer
 
+from lastbit.limits import OTHER_SHAPE
+
 
 class WrongInputError(typer.TyperException):
     """Ends the command with one line on standard error and exit status 2."""
@@ -36,7 +38,7 @@ def stored_input(place: object) -> Iterator[None]:
     """
     try:
         yield
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+    except OTHER_SHAPE as error:
         raise WrongInputError(f"{place} does not hold what it should ({error!r:.200}): it was altered") from error
 
 

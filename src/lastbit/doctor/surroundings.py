@@ -1,13 +1,13 @@
 """What a study needs besides arithmetic: data, memory, disk, a device, optional packages."""
 
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
 from lastbit.doctor.check import Check, Outcome
 from lastbit.memory import available_memory_mib
+from lastbit.study.versions import installed_version
 from lastbit.training.data import inventory
 
 _GIB = 1024  # MiB
@@ -63,7 +63,7 @@ def check_cuda() -> Check:
 
 def check_extras() -> Check:
     """Which optional packages are here."""
-    found = {extra: _version(package) for extra, package in _EXTRAS.items()}
+    found = {extra: installed_version(package) for extra, package in _EXTRAS.items()}
     here = ", ".join(f"{extra} ({number})" for extra, number in found.items() if number) or "none"
     missing = [extra for extra, number in found.items() if not number]
     more = f" Not here: {', '.join(missing)}; pip install 'lastbit[{missing[0]}]' brings one." if missing else ""
@@ -72,16 +72,9 @@ def check_extras() -> Check:
 
 def check_remote() -> Check:
     """Which kinds of URL studies can be read from."""
-    if _version("fsspec") is None:
+    if installed_version("fsspec") is None:
         return Check("URLs", Outcome.NOTE, "Studies cannot be read from URLs: pip install fsspec.")
-    kinds = [kind for kind, package in _REMOTE.items() if _version(package)]
+    kinds = [kind for kind, package in _REMOTE.items() if installed_version(package)]
     more = ", ".join(f"{kind} ({package})" for kind, package in _REMOTE.items() if kind not in kinds)
     readable = f"Studies can be read from {', '.join(['file://', *kinds])}."
     return Check("URLs", Outcome.OK, f"{readable} Packages that others need: {more}." if more else readable)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

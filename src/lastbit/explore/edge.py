@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from lastbit.explore.drawing import Drawing, filled, form, sized
 from lastbit.explore.layer import Descent, Layer
-from lastbit.explore.training import STEPS
-from lastbit.pde import simulate
+from lastbit.explore.training import STEPS, simulated
 from lastbit.report.figure import ROWS
 from lastbit.report.log_axis import LogAxis, decades, power_axis
 from lastbit.report.look import MUTED
@@ -42,16 +41,8 @@ class Crossing:
 
 def crossing(layer: Layer, descent: Descent) -> Crossing:
     """The local amplification, from the extreme eigenvalues of the loss's Hessian, over the end of the training."""
-    run = simulate(
-        layer.net,
-        layer.start,
-        lr=descent.lr,
-        weight_decay=descent.weight_decay,
-        momentum=descent.momentum,
-        steps=STEPS,
-        amplification_every=1,
-        amplification_from=STEPS - _MEASURED[layer.kernel],
-    )
+    measured = {"amplification_every": 1, "amplification_from": STEPS - _MEASURED[layer.kernel]}
+    run = simulated(layer, descent, **measured)
     return Crossing(run.amplification_steps, run.amplification)
 
 

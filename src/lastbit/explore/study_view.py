@@ -14,6 +14,7 @@ import altair as alt
 from lastbit.divergence import churn, rel_l1
 from lastbit.explore.drawing import Drawing, drawn, filled, form, sized
 from lastbit.files import read_sealed
+from lastbit.limits import OTHER_SHAPE
 from lastbit.report.accuracy_chart import accuracy_figure
 from lastbit.report.figure import ROWS
 from lastbit.report.log_axis import LogAxis, decades, power_axis
@@ -86,7 +87,7 @@ def load_study(place: str) -> StoredStudy:
         return StoredStudy(as_stored([results])[0], _named(grid))
     except OSError as error:
         raise ValueError(f"{error.filename or directory}: {error.strerror}") from None
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+    except OTHER_SHAPE as error:
         raise ValueError(f"{directory} does not hold what a study should ({error!r:.200}): it was altered") from None
 
 

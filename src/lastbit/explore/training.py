@@ -26,6 +26,11 @@ _CAP = 1e12  # times the initial loss: beyond, a curve shows nothing but its hei
 
 def train(layer: Layer, descent: Descent) -> Simulation:
     """Train for `STEPS` updates, with a twin; a run that overflows ends there."""
+    return simulated(layer, descent, ks=(1, TWIN))
+
+
+def simulated(layer: Layer, descent: Descent, **options: Any) -> Simulation:
+    """`STEPS` updates of the layer from its initial kernel, with further options of `simulate`."""
     return simulate(
         layer.net,
         layer.start,
@@ -33,7 +38,7 @@ def train(layer: Layer, descent: Descent) -> Simulation:
         weight_decay=descent.weight_decay,
         momentum=descent.momentum,
         steps=STEPS,
-        ks=(1, TWIN),
+        **options,
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.files import read_json, to_json, write_atomically
+from lastbit.limits import OTHER_SHAPE
 from lastbit.paper.item import SCALES, Claim, Item, Result
 
 FORMAT = 1
@@ -127,7 +128,7 @@ def _is_readable(item: Item, result: Result) -> bool:
     """Whether a stored result has all that the item asks of it; one that an earlier version stored may not."""
     try:
         item.read(result)
-    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, RecursionError):
+    except (*OTHER_SHAPE, ValueError):
         return False
     return True
 

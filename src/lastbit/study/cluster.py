@@ -132,6 +132,11 @@ class Cluster(Executor):
         self._workers: Mapping[str, Worker] = _workers(client)
         threading.Thread(target=self._watch, daemon=True).start()
 
+    @property
+    def cluster(self) -> Cluster:
+        """Itself, as what watches it has it."""
+        return self
+
     def workers(self) -> list[Worker]:
         """Who is there now.
 

@@ -11,7 +11,7 @@ from lastbit.study.columns import Columns
 from lastbit.study.execute import Job, Outcome
 from lastbit.study.groups import ProvenWorkers
 from lastbit.study.hand_out import AnyExecutor, in_this_process, outcomes
-from lastbit.study.watched import Watched, cluster_behind
+from lastbit.study.watched import Watched
 
 
 def outcomes_of(
@@ -32,7 +32,7 @@ def outcomes_of(
     """
     if executor is None:
         return in_this_process(job, columns)
-    if isinstance(executor, Cluster | Watched) and (cluster := cluster_behind(executor)) is not None:
+    if isinstance(executor, Cluster | Watched) and (cluster := executor.cluster) is not None:
         there = replace(job, root=job.root.absolute())  # whatever directory its workers were started in
         return outcomes(ProvenWorkers(executor, cluster, there, columns, on_remark))
     return outcomes(AnyExecutor(executor, job, columns))

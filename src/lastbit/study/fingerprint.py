@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from threadpoolctl import threadpool_info
 
 from lastbit.study.processor import instruction_sets, processor
+from lastbit.study.versions import installed_version
 
 Fingerprint = dict[str, str | int | bool | None]
 
@@ -64,7 +64,7 @@ def _versions() -> Fingerprint:
     built = torch.__config__.show()
     onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled  # type: ignore[no-untyped-call]
     return {
-        "lastbit": _own_version(),
+        "lastbit": installed_version("lastbit"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
@@ -72,13 +72,6 @@ def _versions() -> Fingerprint:
         "mkl": _search(r"Math Kernel Library Version (\S+)", built),
         "onednn": _search(r"MKL-DNN v(\S+)", built) if onednn else None,
     }
-
-
-def _own_version() -> str | None:
-    try:
-        return version("lastbit")
-    except PackageNotFoundError:
-        return None  # used from a folder of sources
 
 
 def _threads() -> Fingerprint:

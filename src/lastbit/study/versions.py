@@ -11,9 +11,17 @@ _PACKAGES = ("lastbit", "torch")  # and Python, which Dask tells anyway
 _NAMED = 3  # workers that a message names
 
 
+def installed_version(package: str) -> str | None:
+    """A package's version in this process; None where it is not installed, as lastbit used from its sources."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def versions() -> dict[str, str | None]:
     """Of Python, torch and lastbit in this process; None for what is not installed."""
-    return {"python": platform.python_version(), **{name: _installed(name) for name in _PACKAGES}}
+    return {"python": platform.python_version(), **{name: installed_version(name) for name in _PACKAGES}}
 
 
 def differing_versions(wanted: Mapping[str, str | None]) -> str | None:
@@ -41,13 +49,6 @@ def check_versions(client: Any) -> None:
     theirs = {names.get(address, address): _versions(each) for address, each in found["workers"].items()}
     if differences := list(_differences(ours, theirs)):
         raise ValueError(f"{'; '.join(differences)}: install one version of each on all machines")
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _versions(told: Mapping[str, Any]) -> dict[str, str | None]:

@@ -42,7 +42,7 @@ class Watched(Executor):
     @property
     def cluster(self) -> Cluster | None:
         """The executor behind, where it is a cluster and so knows its workers."""
-        return cluster_behind(self)
+        return self._inner if isinstance(self._inner, Cluster) else None
 
     def stop(self) -> list[str]:
         """Drop the jobs that wait, take no more, and tell which are running; those end in their own time."""
@@ -70,12 +70,6 @@ class Watched(Executor):
 
     def _tell(self) -> None:
         self._on_change(self._given - len(self._open), self._given)
-
-
-def cluster_behind(executor: Executor) -> Cluster | None:
-    """The cluster that an executor is or watches, which tells its workers apart; None where there is none."""
-    inner = executor._inner if isinstance(executor, Watched) else executor
-    return inner if isinstance(inner, Cluster) else None
 
 
 def _cancelled() -> Future[Any]:
