@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lastbit import curvature, divergence, noise, pde
     from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker, edge
+    from lastbit.errors import LastbitError
     from lastbit.noise import Order, Rounding, Scale, Ulp, perturb
     from lastbit.schedules import every, log_spaced
     from lastbit.script.log import log, log_predictions
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HessianOperator",
+    "LastbitError",
     "Order",
     "Rounding",
     "Scale",
@@ -39,6 +41,7 @@ __all__ = [
 # that the script may still want to set.
 _HOMES = {
     "HessianOperator": "lastbit.curvature",
+    "LastbitError": "lastbit.errors",
     "Order": "lastbit.noise",
     "Rounding": "lastbit.noise",
     "Scale": "lastbit.noise",

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lastbit.errors import LastbitError
 from lastbit.limits import MOST_JSON, parse_json, read_limited
 
 _CHECKSUM = "checksum"
@@ -66,12 +67,12 @@ def read_json(path: Path) -> Any:
     """Parse a JSON file, within `lastbit.limits`.
 
     Raises:
-        ValueError: the file cannot be read, is not JSON or out of proportion; the message names it.
+        LastbitError: the file cannot be read, is not JSON or out of proportion; the message names it.
     """
     return parse_json(read_limited(path, MOST_JSON), path)
 
 
-class DamagedError(ValueError):
+class DamagedError(LastbitError):
     """A file is not what was written: it was altered, cut short or lost. The message names it."""
 
 

@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError
+
 _MIB = 2**20
 MOST_RECIPE = _MIB  # bytes; the built-in ones have 1,000
 MOST_JSON = 128 * _MIB  # results of 1,000 trials with 100 snapshots of 200 layers have 10; parsed, ten times as much
@@ -27,19 +29,19 @@ def read_limited(path: Path, most: int) -> bytes:
     """The bytes of an ordinary file of at most so many.
 
     Raises:
-        ValueError: it is larger, a pipe or a device, or cannot be read.
+        LastbitError: it is larger, a pipe or a device, or cannot be read.
     """
     try:
         # Asked before it is opened: a pipe would block, and a device may never end.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError(f"{path} cannot be read: it is no ordinary file")
+            raise LastbitError(f"{path} cannot be read: it is no ordinary file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             content = file.read(most + 1) if size <= most else b""
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        raise LastbitError(f"{path} cannot be read: {error.strerror}") from None
     if max(size, len(content)) > most:
-        raise ValueError(f"{path} has {_size(max(size, len(content)))}, and at most {_size(most)} are read")
+        raise LastbitError(f"{path} has {_size(max(size, len(content)))}, and at most {_size(most)} are read")
     return content
 
 
@@ -51,7 +53,7 @@ def parse_json(content: bytes, where: object) -> Any:
         where: its file, for the message.
 
     Raises:
-        ValueError: it is no JSON, nests too deep, or holds half a surrogate pair or a number of too many digits.
+        LastbitError: it is no JSON, nests too deep, or holds half a surrogate pair or a number of too many digits.
     """
     try:
         text = content.decode("utf-8")
@@ -59,9 +61,9 @@ def parse_json(content: bytes, where: object) -> Any:
         if _SURROGATE.search(text):
             json.dumps(parsed, ensure_ascii=False).encode()
     except RecursionError:
-        raise ValueError(_too_deep(where)) from None
+        raise LastbitError(_too_deep(where)) from None
     except ValueError as error:
-        raise ValueError(f"{where} is not valid JSON ({_reason(error)}): it was altered or cut short") from None
+        raise LastbitError(f"{where} is not valid JSON ({_reason(error)}): it was altered or cut short") from None
     check_depth(parsed, where)
     return parsed
 
@@ -70,13 +72,13 @@ def check_depth(value: object, where: object) -> None:
     """Check that nothing nests deeper than is read.
 
     Raises:
-        ValueError: it does.
+        LastbitError: it does.
     """
     level, depth = [value], 0
     while level := [each for parent in level for each in _children(parent) if isinstance(each, dict | list)]:
         depth += 1
         if depth >= MOST_DEPTH:
-            raise ValueError(_too_deep(where))
+            raise LastbitError(_too_deep(where))
 
 
 def _children(value: object) -> list[Any]:
@@ -87,7 +89,7 @@ def _children(value: object) -> list[Any]:
 
 def _whole(digits: str) -> int:
     if len(digits) > MOST_DIGITS:
-        raise ValueError(f"a whole number of {len(digits):,} digits")
+        raise LastbitError(f"a whole number of {len(digits):,} digits")
     return int(digits)
 
 

@@ -17,6 +17,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from lastbit.errors import LastbitError
+
 MOST_FILES = 200_000  # a study of 10,000 trials with ten snapshots each has 160,000
 MOST_BYTES_OF_A_FILE = 4 * 2**30  # weights of a billion parameters
 MOST_BYTES = 64 * 2**30
@@ -53,7 +55,7 @@ def local_copy(
         on_file: called after each file with how many are copied and how many there are.
 
     Raises:
-        ValueError: nothing is there, it does not answer, its kind is unknown or needs a package, or it holds what is
+        LastbitError: nothing is there, it does not answer, its kind is unknown or needs a package, or it holds what is
             refused: too many or too large files, links, names that lead out of the directory.
     """
     if not is_url(place):
@@ -90,9 +92,9 @@ def _listed(system: Any, root: str, place: str) -> list[_Remote]:
     """Every file below a directory, sorted; hidden ones are left out."""
     found = _asked(place, lambda: list(_local_files(root) if _is_local(system) else _remote_files(system, root)))
     if not found:
-        raise ValueError(f"there is nothing at {place}")
+        raise LastbitError(f"there is nothing at {place}")
     if len(found) > MOST_FILES:
-        raise ValueError(f"{place} holds more than {MOST_FILES:,} files, the most that are read from elsewhere")
+        raise LastbitError(f"{place} holds more than {MOST_FILES:,} files, the most that are read from elsewhere")
     for file in found:
         _check_name(file.name, place)
     return sorted((file for file in found if not _is_hidden(file.name)), key=lambda file: file.name)
@@ -110,7 +112,7 @@ def _local_files(root: str) -> Iterator[_Remote]:
         for name in [*names, *below]:
             path = Path(directory, name)
             if path.is_symlink() or (name in names and not stat.S_ISREG(path.lstat().st_mode)):
-                raise ValueError(f"{path} is a link or no ordinary file, and is not followed: copy the study without")
+                raise LastbitError(f"{path} is a link or no ordinary file, and is not followed: copy the study without")
             if name in names:
                 yield _Remote(path.relative_to(root).as_posix(), str(path), path.stat().st_size)
 
@@ -118,7 +120,7 @@ def _local_files(root: str) -> Iterator[_Remote]:
 def _remote_files(system: Any, root: str) -> Iterator[_Remote]:
     for number, (path, about) in enumerate(system.find(root, detail=True).items()):
         if about.get("type") == "link" or about.get("islink"):
-            raise ValueError(f"{path} is a link, and is not followed: copy the study without")
+            raise LastbitError(f"{path} is a link, and is not followed: copy the study without")
         if number > MOST_FILES:
             return
         if path.rstrip("/") != root:
@@ -127,7 +129,7 @@ def _remote_files(system: Any, root: str) -> Iterator[_Remote]:
 
 def _below(path: str, root: str) -> str:
     if not path.startswith(f"{root}/") and root:
-        raise ValueError(f"{path!r} is not below {root!r}")
+        raise LastbitError(f"{path!r} is not below {root!r}")
     return path[len(root) :].lstrip("/")
 
 
@@ -135,7 +137,7 @@ def _check_name(name: str, place: str) -> None:
     parts = PurePosixPath(name).parts
     leads_out = ".." in parts or name.startswith("/") or "\\" in name or PureWindowsPath(name).drive
     if not parts or leads_out or not name.isprintable():
-        raise ValueError(f"{place} holds a file named {name!r}, which is refused: it may lead out of the directory")
+        raise LastbitError(f"{place} holds a file named {name!r}, which is refused: it may lead out of the directory")
 
 
 def _is_hidden(name: str) -> bool:
@@ -145,7 +147,7 @@ def _is_hidden(name: str) -> bool:
 def _check_sizes(files: Sequence[_Remote], place: str) -> None:
     sizes = [file.size or 0 for file in files]
     if sum(sizes) > MOST_BYTES:
-        raise ValueError(f"{place} holds {_gib(sum(sizes))}; at most {_gib(MOST_BYTES)} are read from elsewhere")
+        raise LastbitError(f"{place} holds {_gib(sum(sizes))}; at most {_gib(MOST_BYTES)} are read from elsewhere")
 
 
 def _copy(system: Any, file: _Remote, target: Path, place: str, left: int) -> int:
@@ -156,7 +158,7 @@ def _copy(system: Any, file: _Remote, target: Path, place: str, left: int) -> in
         while chunk := _asked(place, lambda: source.read(_CHUNK)):
             copied += len(chunk)
             if copied > most:
-                raise ValueError(f"{place}: {file.name} is too large: at most {_gib(most)} of it are read")
+                raise LastbitError(f"{place}: {file.name} is too large: at most {_gib(most)} of it are read")
             kept.write(chunk)
     return copied
 
@@ -175,11 +177,11 @@ def _asked(place: str, call: Callable[[], T]) -> T:
     try:
         answer = answers.get(timeout=_PATIENCE)
     except Empty:
-        raise ValueError(
+        raise LastbitError(
             f"{place} did not answer within {_PATIENCE:g} s: is the address right, and reachable?"
         ) from None
     if isinstance(answer, BaseException):
-        raise ValueError(f"{place}: {_reason(answer)}") from answer
+        raise LastbitError(f"{place}: {_reason(answer)}") from answer
     return answer
 
 

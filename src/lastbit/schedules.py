@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lastbit.errors import LastbitError, LastbitTypeError
+
 Schedule = Callable[[int], bool]
 
 
@@ -68,10 +70,10 @@ def every(n: int) -> Combinable:
     """Steps 0, n, 2n, ...
 
     Raises:
-        ValueError: n is not a positive integer.
+        LastbitError: n is not a positive integer.
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"every({n!r}) is not allowed; give a positive integer, the steps from one to the next")
+        raise LastbitError(f"every({n!r}) is not allowed; give a positive integer, the steps from one to the next")
     return _Every(n)
 
 
@@ -84,10 +86,10 @@ def log_spaced(per_decade: float = 10) -> Combinable:
         per_decade: steps from n to 10n, where they are far enough apart to differ once rounded.
 
     Raises:
-        ValueError: `per_decade` is not a positive number.
+        LastbitError: `per_decade` is not a positive number.
     """
     if isinstance(per_decade, bool) or not isinstance(per_decade, int | float) or not 0 < per_decade < math.inf:
-        raise ValueError(f"log_spaced({per_decade!r}) is not allowed; give a positive number of steps a decade")
+        raise LastbitError(f"log_spaced({per_decade!r}) is not allowed; give a positive number of steps a decade")
     return _LogSpaced(per_decade)
 
 
@@ -95,13 +97,13 @@ def refuse_no_schedule(schedule: object) -> None:
     """Refuse what cannot be asked about a step.
 
     Raises:
-        TypeError: it is no callable; the message says what to write for a plain number.
+        LastbitTypeError: it is no callable; the message says what to write for a plain number.
     """
     if callable(schedule):
         return
     if isinstance(schedule, int):
-        raise TypeError(f"{schedule} is no schedule; write lb.every({schedule})")
-    raise TypeError(
+        raise LastbitTypeError(f"{schedule} is no schedule; write lb.every({schedule})")
+    raise LastbitTypeError(
         f"a {type(schedule).__name__} is no schedule; give a callable from a step to True or False, such as "
         "lb.every(100) or lb.log_spaced()"
     )

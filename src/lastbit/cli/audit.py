@@ -16,6 +16,7 @@ from rich.text import Text
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.printable import SafeConsole
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
+from lastbit.errors import LastbitError
 from lastbit.files import to_json, write_atomically
 from lastbit.script import Target, parse_target
 from lastbit.script.audit.audit import Audit, ScriptFailedError
@@ -71,13 +72,13 @@ def _threads(text: str | None) -> tuple[int | None, int | None]:
         return None, None
     parts = text.split(",")
     if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError(f"--threads {text}: give two numbers of threads, one for each run, as in 1,2")
+        raise LastbitError(f"--threads {text}: give two numbers of threads, one for each run, as in 1,2")
     return int(parts[0]), int(parts[1])
 
 
 def _check_empty(folder: Path | None) -> None:
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"--out {folder} is there already and not an empty folder: name a new one")
+        raise LastbitError(f"--out {folder} is there already and not an empty folder: name a new one")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
 from lastbit.cli.progress import progress_bar
 from lastbit.cli.wrong_input import FailedError, wrong_input
+from lastbit.errors import LastbitError
 from lastbit.study.check import Checked, check_study
 from lastbit.study.store import STUDY, TRIALS
 
@@ -42,10 +43,10 @@ def _studies(directory: Path) -> list[Path]:
     """The directory itself, or the studies directly below it.
 
     Raises:
-        ValueError: there is none.
+        LastbitError: there is none.
     """
     if not directory.is_dir():
-        raise ValueError(f"there is no directory {directory}")
+        raise LastbitError(f"there is no directory {directory}")
     below = sorted(path.parent for path in directory.glob(f"*/{STUDY}"))
     here = any((directory / name).exists() for name in (STUDY, TRIALS))
     return [directory] if here or not below else below

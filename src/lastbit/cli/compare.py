@@ -10,6 +10,7 @@ from rich.table import Table
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
 from lastbit.cli.wrong_input import WrongInputError, stored_input, wrong_input
+from lastbit.errors import LastbitError
 from lastbit.files import to_json, write_atomically
 from lastbit.study.comparison import Comparison
 from lastbit.study.comparison import compare as compare_runs
@@ -48,7 +49,7 @@ def compare(
 
 def _check_gain(gain: float | None) -> None:
     if gain is not None and not 0 < abs(gain) < float("inf"):
-        raise ValueError(f"--gain {gain}: a gain is a number other than 0, in the unit of the metric")
+        raise LastbitError(f"--gain {gain}: a gain is a number other than 0, in the unit of the metric")
 
 
 def _gain(found: Comparison, gain: float | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.wrong_input import wrong_input
+from lastbit.errors import LastbitError
 
 
 def explore(
@@ -44,4 +45,4 @@ def explore(
 def _check_installed() -> None:
     missing = [name for name in ("marimo", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ValueError(f"{missing[0]} is not installed; pip install 'lastbit[explore]'")
+        raise LastbitError(f"{missing[0]} is not installed; pip install 'lastbit[explore]'")

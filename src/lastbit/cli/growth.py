@@ -11,6 +11,7 @@ from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
+from lastbit.errors import LastbitError
 from lastbit.files import to_json, write_atomically
 from lastbit.noise import Scale
 from lastbit.study.arithmetic import repeatable_arithmetic
@@ -47,9 +48,9 @@ def growth(
     with wrong_input():
         numbers = parse_numbers(k, "--k")
         if len(numbers) < 2 or len(set(numbers)) < len(numbers):
-            raise ValueError(f"--k {k}: give at least two different values, such as 1,3")
+            raise LastbitError(f"--k {k}: give at least two different values, such as 1,3")
         if not jump > 1:
-            raise ValueError(f"--jump {jump:g}: the least factor of a jump is above 1")
+            raise LastbitError(f"--jump {jump:g}: the least factor of a jump is above 1")
         noises = [Scale(number) for number in numbers]
         chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
         task = prepare(chosen, device=torch.device(choose_device(device)), root=root)

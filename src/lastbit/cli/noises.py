@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lastbit.cli.numbers import parse_numbers
+from lastbit.errors import LastbitError
 from lastbit.noise import Noise, Order, Rounding, Scale, Ulp
 
 SCALES = "1,3,5,7,9,11"
@@ -54,7 +55,7 @@ def parse_noises(kind: Kind, *, k: str | None, noise_seeds: str | None, p: float
         p: probability for `Kind.ROUNDING`; None for 0.03.
 
     Raises:
-        ValueError: an option that does not belong to the kind, or a value that is not allowed.
+        LastbitError: an option that does not belong to the kind, or a value that is not allowed.
     """
     _refuse_foreign(kind, {"--k": k, "--noise-seeds": noise_seeds, "--p": p})
     if kind is Kind.SCALE:
@@ -68,7 +69,7 @@ def _refuse_foreign(kind: Kind, given: dict[str, object]) -> None:
     for option, value in given.items():
         if value is not None and kind not in _OWNERS[option]:
             owners = " or ".join(_OWNERS[option])
-            raise ValueError(f"{option} {value} is for --noise {owners}, and the noise here is {kind}")
+            raise LastbitError(f"{option} {value} is for --noise {owners}, and the noise here is {kind}")
 
 
 def _member(kind: Kind, seed: int, p: float | None) -> Noise:
@@ -79,5 +80,5 @@ def _member(kind: Kind, seed: int, p: float | None) -> Noise:
 
 def _rounding(seed: int, p: float) -> Rounding:
     if p == 0:
-        raise ValueError("--p 0.0 moves no weight, as the run that all others are compared with; give more than 0")
+        raise LastbitError("--p 0.0 moves no weight, as the run that all others are compared with; give more than 0")
     return Rounding(p, seed)

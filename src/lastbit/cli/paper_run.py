@@ -11,6 +11,7 @@ from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import progress_bar
 from lastbit.cli.workers import Crew
 from lastbit.cli.wrong_input import wrong_input
+from lastbit.errors import LastbitError
 from lastbit.paper.catalogue import find_items
 from lastbit.paper.item import SCALES, Item
 from lastbit.paper.needs import Needs, check_data, check_room, needs
@@ -26,10 +27,10 @@ def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item
     """The items of these names, and the directory of results.
 
     Raises:
-        ValueError: there is no such item or scale, or the directory is another scale's or something else's.
+        LastbitError: there is no such item or scale, or the directory is another scale's or something else's.
     """
     if scale not in SCALES:
-        raise ValueError(f"--scale {scale}: allowed are {', '.join(SCALES)}")
+        raise LastbitError(f"--scale {scale}: allowed are {', '.join(SCALES)}")
     results = Results(out or default_directory(scale), scale)
     items = find_items(names)
     results.check()
@@ -51,7 +52,7 @@ def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, crew
         crew: runs them; of a cluster, only the disk can be known here.
 
     Raises:
-        ValueError: data sets, memory or disk space are missing.
+        LastbitError: data sets, memory or disk space are missing.
     """
     wanted = needs(pending, results.scale, workers=crew.workers)
     here = crew.scheduler is None

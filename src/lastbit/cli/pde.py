@@ -12,6 +12,7 @@ from lastbit.cli.pde_bounds import bounds
 from lastbit.cli.pde_cnn import cnn
 from lastbit.cli.pde_phase import phase
 from lastbit.cli.wrong_input import wrong_input
+from lastbit.errors import LastbitError
 from lastbit.pde import Beltrami, GridRun, heat, noisy_step
 
 app = typer.Typer(no_args_is_help=True, help="Von Neumann and CFL analysis: which steps are stable.")
@@ -110,11 +111,11 @@ def _settling_steps(dt: float, fidelity: float) -> int:
     """Updates in which the slowest pull, of rate λ, shrinks a deviation to e⁻¹⁰; at least 1000 to see a jitter.
 
     Raises:
-        ValueError: that takes more updates than anybody would wait for without having asked.
+        LastbitError: that takes more updates than anybody would wait for without having asked.
     """
     steps = max(1000, math.ceil(10 / (fidelity * dt))) if dt > 0 else 1000
     if steps > _PATIENCE:
-        raise ValueError(
+        raise LastbitError(
             f"at Δt = {dt:.3g} it takes {steps:.3g} updates to settle: choose a larger --epsilon or --factor, or give "
             "--steps"
         )

@@ -17,6 +17,7 @@ from lastbit.cli.pde_options import (
     make_net,
 )
 from lastbit.cli.wrong_input import wrong_input
+from lastbit.errors import LastbitError
 from lastbit.pde import Bounds, Mode
 
 
@@ -85,13 +86,13 @@ def bounds_as_json(found: Bounds) -> dict[str, Any]:
 
 def _window(kernel: str, kind: str | None) -> str:
     if kernel == "inf" and kind not in (None, "infinite"):
-        raise ValueError(f"--kind {kind}: without a window (--kernel inf) only the kind infinite is defined")
+        raise LastbitError(f"--kind {kind}: without a window (--kernel inf) only the kind infinite is defined")
     return "infinite" if kernel == "inf" else kind or "exact"
 
 
 def _whole(kernel: str) -> int:
     if not kernel.isdecimal():
-        raise ValueError(f"--kernel {kernel}: a whole number of pixels, or inf")
+        raise LastbitError(f"--kernel {kernel}: a whole number of pixels, or inf")
     return int(kernel)
 
 

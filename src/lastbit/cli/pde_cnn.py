@@ -22,6 +22,7 @@ from lastbit.cli.pde_options import (
     make_net,
 )
 from lastbit.cli.wrong_input import wrong_input
+from lastbit.errors import LastbitError
 from lastbit.pde import Simulation, random_kernel, simulate
 
 
@@ -54,7 +55,7 @@ def cnn(
     with wrong_input():
         net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
         if model not in ("linear", "nonlinear"):
-            raise ValueError(f"--model {model}: allowed are nonlinear and linear")
+            raise LastbitError(f"--model {model}: allowed are nonlinear and linear")
         run = simulate(
             net.transitioning() if model == "linear" else net,
             random_kernel(kernel, seed),

@@ -7,6 +7,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde import OneLayerCNN, checkerboard, noise, read_image
 
 ImageOption = Annotated[
@@ -29,24 +30,24 @@ def make_image(image: str, size: int) -> NDArray[np.floating]:
     """Return the image that `--image` and `--size` name, (N, N).
 
     Raises:
-        ValueError: an unknown image, a file that is none, or a size below 1.
+        LastbitError: an unknown image, a file that is none, or a size below 1.
     """
     kind, colon, seed = image.partition(":")
     if image == "checkerboard":
         return checkerboard(size)
     if kind == "noise" and colon:
         if not seed.isdecimal():
-            raise ValueError(f"--image {image}: the seed of noise is a whole number, as in noise:0")
+            raise LastbitError(f"--image {image}: the seed of noise is a whole number, as in noise:0")
         return noise(size, int(seed))
     if Path(image).suffix.lower() in (".png", ".npy"):
         return read_image(image)
-    raise ValueError(f"--image {image}: allowed are checkerboard, noise:SEED, FILE.png and FILE.npy")
+    raise LastbitError(f"--image {image}: allowed are checkerboard, noise:SEED, FILE.png and FILE.npy")
 
 
 def make_net(image: str, size: int, *, kernel: int, label: int, beta: float, pool: str, boundary: str) -> OneLayerCNN:
     """Return the one-layer network that the options describe.
 
     Raises:
-        ValueError: an option is out of range.
+        LastbitError: an option is out of range.
     """
     return OneLayerCNN(make_image(image, size), kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)

@@ -23,6 +23,7 @@ from lastbit.cli.pde_options import (
     make_net,
 )
 from lastbit.cli.wrong_input import wrong_input
+from lastbit.errors import LastbitError
 from lastbit.pde import REGIMES, Phase, random_kernel
 from lastbit.pde import phase as map_phase
 
@@ -75,16 +76,18 @@ def parse_grid(text: str, option: str) -> NDArray[np.float64]:
     """Parse `LO:HI:N` into N evenly spaced numbers, `LO:HI:N:log` into N with equal ratios.
 
     Raises:
-        ValueError: the text is something else, or the grid is empty.
+        LastbitError: the text is something else, or the grid is empty.
     """
     try:
         low, high, count, *spacing = text.split(":")
         first, last, number = float(low), float(high), int(count)
     except ValueError:
-        raise ValueError(f"{option} {text!r}: write {_GRID}") from None
+        raise LastbitError(f"{option} {text!r}: write {_GRID}") from None
     logarithmic = spacing == ["log"]
     if (spacing and not logarithmic) or number < 1 or not first <= last or (logarithmic and first <= 0):
-        raise ValueError(f"{option} {text!r}: write {_GRID}, with N at least 1, LO at most HI, and LO above 0 for log")
+        raise LastbitError(
+            f"{option} {text!r}: write {_GRID}, with N at least 1, LO at most HI, and LO above 0 for log"
+        )
     return np.geomspace(first, last, number) if logarithmic else np.linspace(first, last, number)
 
 

@@ -20,6 +20,7 @@ from lastbit.cli.run_study import run_trials, store_results
 from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
 from lastbit.cli.wrong_input import FailedError, WrongInputError, wrong_input
+from lastbit.errors import LastbitError
 from lastbit.script import parse_target
 from lastbit.script.metrics import FileMetric, PatternMetric, Source, parse_file_metric
 from lastbit.script.processes import thread_pool
@@ -89,7 +90,7 @@ def run(
 
 def _shown(crew: Crew) -> Callable[[str], None]:
     if crew.scheduler is not None:
-        raise ValueError(
+        raise LastbitError(
             "--show follows runs on this machine: with --scheduler, leave it out; what they wrote is in output/ of each"
         )
     # Through sys.stderr, which the progress bar stands in for while it is drawn.
@@ -140,7 +141,7 @@ def _sources(patterns: list[str], files: list[str], crew: Crew) -> tuple[Source,
     found = [parse_file_metric(text) for text in files]
     for file in found:
         if crew.side_by_side and DIRECTORY not in file.path:
-            raise ValueError(
+            raise LastbitError(
                 f"--metric-file {file.path}:{file.key}: runs side by side would all write {file.path}; let the script "
                 f"write below {DIRECTORY}, which is another directory in each run, or give --workers 1"
             )
@@ -152,21 +153,21 @@ def _check_distinct(patterns: list[PatternMetric], files: list[FileMetric]) -> N
     names = [name for pattern in patterns for name in pattern.names] + [name for file in files for name in file.names]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise ValueError(f"two metrics are called {twice[0]}: name a group, as in '(?P<other>[0-9.]+)'")
+        raise LastbitError(f"two metrics are called {twice[0]}: name a group, as in '(?P<other>[0-9.]+)'")
 
 
 def _checked_seed_arg(seed_arg: str | None, seeds: list[int]) -> str | None:
     if seed_arg is None and len(seeds) > 1:
-        raise ValueError(
+        raise LastbitError(
             f'{len(seeds)} seeds were given and no --seed-arg to hand them to the script, such as "--seed {{seed}}"'
         )
     if seed_arg is not None:
         if "{seed}" not in seed_arg:
-            raise ValueError(f"--seed-arg {seed_arg!r} has no {{seed}} in it, so every run would have the same seed")
+            raise LastbitError(f"--seed-arg {seed_arg!r} has no {{seed}} in it, so every run would have the same seed")
         try:
             shlex.split(seed_arg.format(seed=1))
         except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(
+            raise LastbitError(
                 f'--seed-arg {seed_arg!r} cannot be filled in ({error!r}): write "--seed {{seed}}"'
             ) from None
     return seed_arg
@@ -174,7 +175,7 @@ def _checked_seed_arg(seed_arg: str | None, seeds: list[int]) -> str | None:
 
 def _checked_snapshots(per_decade: float) -> float:
     if not 0 < per_decade < float("inf"):
-        raise ValueError(
+        raise LastbitError(
             f"--snapshots {per_decade}: give a positive number, such as 10, of snapshots a decade of steps"
         )
     return per_decade

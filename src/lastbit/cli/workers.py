@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lastbit.cli.wrong_input import wrong_input
+from lastbit.errors import LastbitError
 from lastbit.study import local_pool
 from lastbit.study.cluster import cluster, has_gpus
 from lastbit.training.device import choose_device
@@ -44,12 +45,12 @@ class Crew:
         """The device of a name; `auto` is CUDA where this machine, or a worker of the cluster, has a GPU.
 
         Raises:
-            ValueError: there is none of this name, or the scheduler does not answer.
+            LastbitError: there is none of this name, or the scheduler does not answer.
         """
         if self.scheduler is None:
             return choose_device(name)
         if name not in ("auto", "cpu", "cuda"):
-            raise ValueError(
+            raise LastbitError(
                 f"--device {name}: with --scheduler, allowed are auto, cpu and cuda, of each worker its own"
             )
         return name if name != "auto" else "cuda" if has_gpus(self.scheduler) else "cpu"
@@ -78,10 +79,10 @@ def chosen_crew(workers: int | None, scheduler: str | None) -> Crew:
     """What --workers and --scheduler ask for.
 
     Raises:
-        ValueError: both were given, or fewer than one worker.
+        LastbitError: both were given, or fewer than one worker.
     """
     if workers is not None and workers < 1:
-        raise ValueError(f"--workers {workers}: at least 1 is needed")
+        raise LastbitError(f"--workers {workers}: at least 1 is needed")
     if workers is not None and scheduler is not None:
-        raise ValueError("--workers and --scheduler: give one, for processes here or for a cluster's workers")
+        raise LastbitError("--workers and --scheduler: give one, for processes here or for a cluster's workers")
     return Crew(workers or (1 if scheduler else os.cpu_count()) or 1, scheduler)

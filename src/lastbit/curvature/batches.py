@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lastbit.errors import LastbitError, LastbitTypeError
+
 
 @dataclass(frozen=True, eq=False)
 class Piece:
@@ -29,13 +31,13 @@ class Batches:
         micro_batch: most samples in one forward pass; None leaves the batches as they are.
 
     Raises:
-        TypeError: `data` can be read only once, or is neither a batch nor an iterable.
-        ValueError: `micro_batch` is not a positive integer, or a batch is no pair.
+        LastbitTypeError: `data` can be read only once, or is neither a batch nor an iterable.
+        LastbitError: `micro_batch` is not a positive integer, or a batch is no pair.
     """
 
     def __init__(self, data: Any, *, micro_batch: int | None = None) -> None:
         if micro_batch is not None and (not isinstance(micro_batch, int) or micro_batch < 1):
-            raise ValueError(
+            raise LastbitError(
                 f"micro_batch={micro_batch!r} is not allowed; give a positive integer, or None for no limit"
             )
         self._batches = [_pair(data)] if _is_batch(data) else _readable_again(data)
@@ -45,7 +47,7 @@ class Batches:
         """The pieces of one pass over the data, in order.
 
         Raises:
-            ValueError: there are no samples, a batch is no pair, or its tensors disagree on the number of samples.
+            LastbitError: there are no samples, a batch is no pair, or its tensors disagree on the number of samples.
         """
         total = 0
         for batch in self._batches:
@@ -53,7 +55,7 @@ class Batches:
                 total += piece.samples
                 yield piece
         if not total:
-            raise ValueError("the data hold no samples: the loader is empty, or every batch in it is")
+            raise LastbitError("the data hold no samples: the loader is empty, or every batch in it is")
 
     def single(self) -> Piece | None:
         """The only piece of data that are held in memory, or None where there are several or a loader makes them."""
@@ -74,9 +76,13 @@ def _is_batch(data: Any) -> bool:
 def _readable_again(data: Any) -> Iterable[Any]:
     """An iterable that starts over at every pass; a tensor is refused, for it holds no targets."""
     if isinstance(data, Tensor) or not isinstance(data, Iterable):
-        raise TypeError(f"data is a {type(data).__name__}; give one (inputs, targets) batch or an iterable of them")
+        raise LastbitTypeError(
+            f"data is a {type(data).__name__}; give one (inputs, targets) batch or an iterable of them"
+        )
     if isinstance(data, Iterator):
-        raise TypeError(f"data is a {type(data).__name__}, which can be read only once; give a list or a DataLoader")
+        raise LastbitTypeError(
+            f"data is a {type(data).__name__}, which can be read only once; give a list or a DataLoader"
+        )
     return data
 
 
@@ -84,7 +90,7 @@ def _pair(batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, tuple | list) and len(batch) == 2:
         return batch[0], batch[1]
     shape = f"{len(batch)} entries" if isinstance(batch, tuple | list) else f"type {type(batch).__name__}"
-    raise ValueError(f"a batch has {shape}; it must be an (inputs, targets) pair")
+    raise LastbitError(f"a batch has {shape}; it must be an (inputs, targets) pair")
 
 
 def _cut(inputs: Any, targets: Any, micro_batch: int | None) -> Iterator[Piece]:
@@ -110,8 +116,8 @@ def _samples(inputs: Any, targets: Any) -> int:
     if len(counts) == 1:
         return counts.pop()
     if not counts:
-        raise ValueError("a batch holds no tensors, so its samples cannot be counted")
-    raise ValueError(f"the tensors of a batch have {sorted(counts)} samples; their first dimensions must agree")
+        raise LastbitError("a batch holds no tensors, so its samples cannot be counted")
+    raise LastbitError(f"the tensors of a batch have {sorted(counts)} samples; their first dimensions must agree")
 
 
 def _tensors(tree: Any) -> Iterator[Tensor]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lastbit.errors import LastbitError
+
 SIGNS = ("inplace operation", "in-place operation", "not implemented", "once_differentiable")
 
 
@@ -18,7 +20,7 @@ def twice_differentiable() -> Iterator[None]:
     Of the kernels of scaled dot-product attention the plain one alone has a second derivative.
 
     Raises:
-        ValueError: an in-place operation broke the graph, or an operation has no second derivative.
+        LastbitError: an in-place operation broke the graph, or an operation has no second derivative.
     """
     try:
         with sdpa_kernel(SDPBackend.MATH):
@@ -26,7 +28,7 @@ def twice_differentiable() -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         if any(sign in reason for sign in SIGNS):
-            raise ValueError(f"the loss cannot be differentiated twice: {reason}") from error
+            raise LastbitError(f"the loss cannot be differentiated twice: {reason}") from error
         raise
 
 
@@ -37,7 +39,7 @@ def refuse_once_differentiable(slopes: Sequence[Tensor]) -> None:
     and would silently lack its part of the curvature.
 
     Raises:
-        ValueError: there is such a node.
+        LastbitError: there is such a node.
     """
     seen, waiting = set(), [slope.grad_fn for slope in slopes]
     while waiting:
@@ -45,6 +47,8 @@ def refuse_once_differentiable(slopes: Sequence[Tensor]) -> None:
         if node is None or node in seen:
             continue
         if node.name() == "torch::autograd::Error":
-            raise ValueError("the loss cannot be differentiated twice: it calls a function marked @once_differentiable")
+            raise LastbitError(
+                "the loss cannot be differentiated twice: it calls a function marked @once_differentiable"
+            )
         seen.add(node)
         waiting.extend(following for following, _ in node.next_functions)

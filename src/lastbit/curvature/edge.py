@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lastbit.curvature.preconditioner import Optimizer, is_decoupled, unsupported
+from lastbit.errors import LastbitError
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,18 @@ def edge(optimizer: Optimizer) -> tuple[Edge, ...]:
     coupling of groups can make the whole unstable before.
 
     Raises:
-        TypeError: the optimizer is of no supported class.
-        ValueError: a group maximises, or its lr is negative or not finite.
+        LastbitTypeError: the optimizer is of no supported class.
+        LastbitError: a group maximises, or its lr is negative or not finite.
     """
     return tuple(_edge(optimizer, group) for group in optimizer.param_groups)
 
 
 def _edge(optimizer: Optimizer, group: dict[str, Any]) -> Edge:
     if group.get("maximize"):
-        raise ValueError("a parameter group has maximize=True; an ascent has no edge in sharpness, so minimise -loss")
+        raise LastbitError("a parameter group has maximize=True; an ascent has no edge in sharpness, so minimise -loss")
     lr = float(group["lr"])
     if not 0 <= lr < float("inf"):
-        raise ValueError(f"a parameter group has lr={lr}; the edge needs a finite lr of 0 or more")
+        raise LastbitError(f"a parameter group has lr={lr}; the edge needs a finite lr of 0 or more")
     units, source = _in_units_of_rate(optimizer, group)
     decay = float(group["weight_decay"])
     decoupled = is_decoupled(optimizer, group)

@@ -7,6 +7,7 @@ from lastbit.curvature.batches import Piece
 from lastbit.curvature.objective import grad_of
 from lastbit.curvature.operator import CurvatureOperator, Product
 from lastbit.curvature.parameters import flatten_slopes, unflatten
+from lastbit.errors import LastbitTypeError
 
 
 class GaussNewtonOperator(CurvatureOperator):
@@ -45,6 +46,6 @@ def _one_tensor(outputs: object) -> Tensor:
     """The model's outputs, in which the loss is differentiated twice."""
     if isinstance(outputs, Tensor):
         return outputs
-    raise TypeError(
+    raise LastbitTypeError(
         f"the model returns a {type(outputs).__name__}, not one tensor; wrap it in a module that returns one"
     )

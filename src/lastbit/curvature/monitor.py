@@ -18,6 +18,7 @@ from lastbit.curvature.parameters import refuse_nan
 from lastbit.curvature.sharpness_row import SharpnessRow, row
 from lastbit.curvature.stepped import edges_of, exact_patterns, innermost, stepped
 from lastbit.curvature.tracker import SharpnessTracker
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
 
 Sink = Callable[[SharpnessRow], object]
@@ -62,8 +63,8 @@ class SharpnessMonitor:
         start: updates already made, where a training is resumed.
 
     Raises:
-        TypeError: an argument is of the wrong kind, or the optimizer of no supported class.
-        ValueError: an option is out of range, or the optimizer steps none of the chosen parameters.
+        LastbitTypeError: an argument is of the wrong kind, or the optimizer of no supported class.
+        LastbitError: an option is out of range, or the optimizer steps none of the chosen parameters.
     """
 
     def __init__(
@@ -110,8 +111,8 @@ class SharpnessMonitor:
         """Check that the loss can be measured, and watch the optimizer from here on.
 
         Raises:
-            ValueError: the weights hold NaN, the data are empty, or the loss is random, does not depend on the weights
-                or cannot be differentiated twice.
+            LastbitError: the weights hold NaN, the data are empty, or the loss is random, depends on no weight or
+                cannot be differentiated twice.
             RuntimeError: the optimizer is being watched already.
         """
         if self._hook is not None:
@@ -136,7 +137,7 @@ class SharpnessMonitor:
         """Measure now, whatever the schedule says.
 
         Raises:
-            ValueError: an adaptive optimizer has taken no step yet, so that it has no preconditioner.
+            LastbitError: an adaptive optimizer has taken no step yet, so that it has no preconditioner.
         """
         started = time.perf_counter()
         with self._measuring():
@@ -174,16 +175,16 @@ def _refuse(loss: object, every: object, sinks: object, mode: str) -> None:
     """Check what the tracker does not.
 
     Raises:
-        TypeError: the loss, the schedule or a sink cannot be called.
-        ValueError: the mode is another.
+        LastbitTypeError: the loss, the schedule or a sink cannot be called.
+        LastbitError: the mode is another.
     """
     refuse_no_schedule(every)
     if not callable(loss):
-        raise TypeError(
+        raise LastbitTypeError(
             f"loss is a {type(loss).__name__}; give a callable loss(model(inputs), targets), such as "
             "torch.nn.functional.cross_entropy"
         )
     if not isinstance(sinks, Sequence) or not all(map(callable, sinks)):
-        raise TypeError(f"sinks={sinks!r} is not allowed; give a list of callables that take a row")
+        raise LastbitTypeError(f"sinks={sinks!r} is not allowed; give a list of callables that take a row")
     if mode not in MODES:
-        raise ValueError(f"mode={mode!r} is not allowed; give {' or '.join(map(repr, MODES))}")
+        raise LastbitError(f"mode={mode!r} is not allowed; give {' or '.join(map(repr, MODES))}")

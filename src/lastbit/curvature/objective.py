@@ -19,6 +19,7 @@ from lastbit.curvature.untouched import (
     refuse_random,
     undisturbed,
 )
+from lastbit.errors import LastbitError, LastbitTypeError
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -57,7 +58,7 @@ class Objective:
         """Refuse an objective that is random, or couples samples through batch statistics.
 
         Raises:
-            ValueError: see `lastbit.curvature.untouched`.
+            LastbitError: see `lastbit.curvature.untouched`.
         """
         refuse_batch_statistics(self.model)
         point = self.point()
@@ -122,11 +123,11 @@ class Point:
         """Gradient of a loss in the chosen parameters; zero in those it does not depend on.
 
         Raises:
-            ValueError: it depends on none of them.
+            LastbitError: it depends on none of them.
         """
         slopes = grad_of(loss, self.weights, create_graph=create_graph) if loss.requires_grad else [None]
         if all(slope is None for slope in slopes):
-            raise ValueError(
+            raise LastbitError(
                 f"the loss does not depend on the parameters {', '.join(list(self.objective.parameters)[:4])}...: "
                 "look for detach(), torch.no_grad(), argmax or numpy on its way"
             )
@@ -163,4 +164,6 @@ def _scalar(value: object) -> Tensor:
     if isinstance(value, Tensor) and value.numel() == 1:
         return value.reshape(())
     shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-    raise TypeError(f"loss(outputs, targets) returns {shape}, not one number; reduce it, for instance by its mean")
+    raise LastbitTypeError(
+        f"loss(outputs, targets) returns {shape}, not one number; reduce it, for instance by its mean"
+    )

@@ -18,6 +18,7 @@ from lastbit.curvature.differentiable import twice_differentiable
 from lastbit.curvature.objective import Loss, Objective, Point
 from lastbit.curvature.parameters import flatten, refuse_nan
 from lastbit.curvature.untouched import undisturbed
+from lastbit.errors import LastbitError
 
 Product = Callable[[Tensor], Tensor]
 T = TypeVar("T")
@@ -46,8 +47,8 @@ class CurvatureOperator(ABC):
         dtype: floating-point type to evaluate the model in (float64 for a reference); None for its own.
 
     Raises:
-        TypeError: an argument is of the wrong kind.
-        ValueError: the weights hold NaN, the loss is random or does not depend on them, the data are empty.
+        LastbitTypeError: an argument is of the wrong kind.
+        LastbitError: the weights hold NaN, the loss is random or does not depend on them, the data are empty.
     """
 
     def __init__(
@@ -121,10 +122,10 @@ class CurvatureOperator(ABC):
         """Product with one flat vector of shape (size,), or with the columns of a matrix (size, count).
 
         Raises:
-            ValueError: the shape is another.
+            LastbitError: the shape is another.
         """
         if vectors.dim() not in (1, 2) or vectors.shape[0] != self.size:
-            raise ValueError(
+            raise LastbitError(
                 f"the operand has shape {tuple(vectors.shape)}; give ({self.size},) or ({self.size}, count)"
             )
         columns = vectors.reshape(self.size, -1).T.to(self.device, self.dtype)
@@ -174,7 +175,7 @@ def _decay(weight_decay: float | Mapping[nn.Parameter, float], point: Point) -> 
     """The weight decay's diagonal: one number, or a flat vector where it differs by parameter."""
     if not isinstance(weight_decay, Mapping):
         if not math.isfinite(weight_decay):
-            raise ValueError(f"weight_decay={weight_decay} is not allowed; give a finite number")
+            raise LastbitError(f"weight_decay={weight_decay} is not allowed; give a finite number")
         return weight_decay
     pairs = zip(point.objective.parameters.values(), point.weights, strict=True)
     parts = [torch.full_like(weight, weight_decay.get(parameter, 0.0)) for parameter, weight in pairs]
@@ -185,9 +186,9 @@ def _inverse_root(preconditioner: Mapping[nn.Parameter, Tensor], point: Point) -
     """P^(-1/2), flat."""
     for name, parameter in point.objective.parameters.items():
         if parameter not in preconditioner:
-            raise ValueError(f"the preconditioner lacks parameter {name}; give one entry for every chosen parameter")
+            raise LastbitError(f"the preconditioner lacks parameter {name}; give one entry for every chosen parameter")
         if not bool(((preconditioner[parameter] > 0) & preconditioner[parameter].isfinite()).all()):
-            raise ValueError(f"the preconditioner of {name} has entries that are not positive and finite")
+            raise LastbitError(f"the preconditioner of {name} has entries that are not positive and finite")
     diagonal: Tensor = flatten(
         [preconditioner[parameter] for parameter in point.objective.parameters.values()], point.dtype
     )

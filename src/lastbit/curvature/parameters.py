@@ -9,23 +9,27 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
+from lastbit.errors import LastbitError, LastbitTypeError
+
 
 def chosen(model: nn.Module, patterns: str | Sequence[str]) -> dict[str, nn.Parameter]:
     """The parameters that require a gradient and whose name matches one of the glob patterns, in the model's order.
 
     Raises:
-        TypeError: the model is no `nn.Module`.
-        ValueError: a pattern matches none.
+        LastbitTypeError: the model is no `nn.Module`.
+        LastbitError: a pattern matches none.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model is a {type(model).__name__}; give a torch.nn.Module")
+        raise LastbitTypeError(f"model is a {type(model).__name__}; give a torch.nn.Module")
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if not trainable:
-        raise ValueError("the model has no parameter that requires a gradient, so its loss has no Hessian")
+        raise LastbitError("the model has no parameter that requires a gradient, so its loss has no Hessian")
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in trainable):
-            raise ValueError(f"parameters={pattern!r} matches no trainable parameter; there are {_listing(trainable)}")
+            raise LastbitError(
+                f"parameters={pattern!r} matches no trainable parameter; there are {_listing(trainable)}"
+            )
     return {name: p for name, p in trainable.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
 
 
@@ -40,12 +44,12 @@ def refuse_nan(parameters: Mapping[str, Tensor]) -> None:
     """Refuse weights that are no numbers, whose loss has no curvature.
 
     Raises:
-        ValueError: a parameter holds NaN or infinities.
+        LastbitError: a parameter holds NaN or infinities.
     """
     for name, parameter in parameters.items():
         bad = parameter.numel() - int(parameter.isfinite().sum())
         if bad:
-            raise ValueError(f"parameter {name} holds NaN or infinity in {bad} of {parameter.numel()} entries")
+            raise LastbitError(f"parameter {name} holds NaN or infinity in {bad} of {parameter.numel()} entries")
 
 
 def flat_dtype(parameters: Iterable[Tensor]) -> torch.dtype:

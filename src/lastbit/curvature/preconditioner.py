@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lastbit.errors import LastbitError
+
 Optimizer = torch.optim.Optimizer
 UNMOVED = 1e30  # finite, for its root divides; products come out 1e-15 of theirs, under float32's rounding
 
@@ -40,14 +42,14 @@ def preconditioner(optimizer: Optimizer) -> dict[nn.Parameter, Tensor] | None:
     `UNMOVED`, which takes its rows out of the preconditioned matrix.
 
     Raises:
-        TypeError: the optimizer is of no supported class.
-        ValueError: it has not taken a step with any parameter yet, so there is no preconditioner.
+        LastbitTypeError: the optimizer is of no supported class.
+        LastbitError: it has not taken a step with any parameter yet, so there is no preconditioner.
     """
     diagonal = _diagonal(optimizer)
     if diagonal is None:
         return None
     if not any("step" in state for state in optimizer.state.values()):
-        raise ValueError(
+        raise LastbitError(
             f"{type(optimizer).__name__} has taken no step yet, so it has no preconditioner; step it first"
         )
     return {

@@ -11,6 +11,7 @@ from torch import Tensor
 from lastbit.curvature.counted import Counted
 from lastbit.curvature.operator import CurvatureOperator
 from lastbit.curvature.probe import lanczos
+from lastbit.errors import LastbitError
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,10 @@ class Spectrum:
         """The density of eigenvalues at each point, blurred by a Gaussian of that standard deviation.
 
         Raises:
-            ValueError: the width is not positive.
+            LastbitError: the width is not positive.
         """
         if not width > 0:
-            raise ValueError(f"width={width} is not allowed; give the positive standard deviation of the blur")
+            raise LastbitError(f"width={width} is not allowed; give the positive standard deviation of the blur")
         distances = (self.nodes[:, :, None] - points.double()) / width
         return self._averaged(torch.exp(-(distances**2) / 2) / (width * math.sqrt(2 * math.pi)))
 
@@ -70,10 +71,12 @@ def spectrum(operator: CurvatureOperator | Tensor, *, probes: int = 10, steps: i
         seed: of the random directions, drawn from a generator of their own.
 
     Raises:
-        ValueError: too few probes or steps.
+        LastbitError: too few probes or steps.
     """
     if probes < 2 or steps < 1:
-        raise ValueError(f"probes={probes}, steps={steps} is not allowed; error bars need 2 probes, of 1 step or more")
+        raise LastbitError(
+            f"probes={probes}, steps={steps} is not allowed; error bars need 2 probes, of 1 step or more"
+        )
     counted, generator = Counted(operator), torch.Generator().manual_seed(seed)
     rules = [_rule(counted, steps, generator) for _ in range(probes)]
     nodes, weights = (torch.stack(part) for part in zip(*rules, strict=True))

@@ -10,6 +10,7 @@ from torch import nn
 
 from lastbit.curvature.edge import Edge, edge
 from lastbit.curvature.parameters import chosen
+from lastbit.errors import LastbitError, LastbitTypeError
 
 Optimizer = torch.optim.Optimizer
 
@@ -18,21 +19,21 @@ def innermost(optimizer: object) -> Optimizer:
     """The optimizer itself, out of the wrappers that Accelerate and Lightning put around one.
 
     Raises:
-        TypeError: it is no optimizer.
+        LastbitTypeError: it is no optimizer.
     """
     while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
         optimizer = inner
     if isinstance(optimizer, Optimizer):
         return optimizer
-    raise TypeError(f"optimizer is a {type(optimizer).__name__}; give a torch.optim.Optimizer")
+    raise LastbitTypeError(f"optimizer is a {type(optimizer).__name__}; give a torch.optim.Optimizer")
 
 
 def stepped(model: nn.Module, optimizer: Optimizer, patterns: str | Sequence[str]) -> dict[str, nn.Parameter]:
     """The parameters that require a gradient, match one of the patterns, and are the optimizer's to step.
 
     Raises:
-        TypeError: the model is no `nn.Module`.
-        ValueError: there are none.
+        LastbitTypeError: the model is no `nn.Module`.
+        LastbitError: there are none.
     """
     owned = {parameter for group in optimizer.param_groups for parameter in group["params"]}
     matching = chosen(model, patterns)
@@ -40,11 +41,11 @@ def stepped(model: nn.Module, optimizer: Optimizer, patterns: str | Sequence[str
     if found:
         return found
     if owned.isdisjoint(model.parameters()):
-        raise ValueError(
+        raise LastbitError(
             f"none of the optimizer's {len(owned)} parameters is the model's; give the model it was built for, and "
             "build the optimizer after the model has been copied, replaced or cast"
         )
-    raise ValueError(f"the optimizer steps none of the parameters that parameters={patterns!r} matches")
+    raise LastbitError(f"the optimizer steps none of the parameters that parameters={patterns!r} matches")
 
 
 def exact_patterns(model: nn.Module, names: Iterable[str]) -> str | list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from lastbit.curvature.counted import Counted
 from lastbit.curvature.operator import CurvatureOperator
 from lastbit.curvature.subspace import Subspace
+from lastbit.errors import LastbitError
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ def trace(operator: CurvatureOperator | Tensor, *, products: int = 60, seed: int
         seed: of the random directions, drawn from a generator of their own.
 
     Raises:
-        ValueError: fewer than 6 products.
+        LastbitError: fewer than 6 products.
     """
     if products < 6:
-        raise ValueError(f"products={products} is not allowed; the standard error needs 6 or more")
+        raise LastbitError(f"products={products} is not allowed; the standard error needs 6 or more")
     counted, generator = Counted(operator), torch.Generator().manual_seed(seed)
     third = products // 3
     space = Subspace(counted)

@@ -18,6 +18,7 @@ from lastbit.curvature.preconditioner import coupled_weight_decay, preconditione
 from lastbit.curvature.probe import miss_probability, steps_needed
 from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, Found, WarmSearch
 from lastbit.curvature.sharpness import Sharpness, diverged
+from lastbit.errors import LastbitError
 
 MOVED = 0.1  # of the weights' norm since the last probe: another place, to be probed again
 
@@ -53,8 +54,8 @@ class SharpnessTracker:
         seed: of the random directions, drawn from a generator of the tracker's own.
 
     Raises:
-        TypeError: an argument is of the wrong kind.
-        ValueError: k or another option is out of range, the loss is random, the data are empty.
+        LastbitTypeError: an argument is of the wrong kind.
+        LastbitError: k or another option is out of range, the loss is random, the data are empty.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class SharpnessTracker:
         self.size = sum(parameter.numel() for parameter in self._objective.parameters.values())
         _refuse(k, tol, max_matvecs, probe_every, self.size)
         if optimizer is not None and weight_decay:
-            raise ValueError(
+            raise LastbitError(
                 f"weight_decay={weight_decay} beside an optimizer, which brings its own; give one of the two"
             )
         self.k, self.tol, self.max_matvecs, self.probe_every = k, tol, max_matvecs, probe_every
@@ -92,10 +93,10 @@ class SharpnessTracker:
         """Unit eigenvectors of the last measurement, shape (k, size); of P^(-1/2) H P^(-1/2) under a preconditioner P.
 
         Raises:
-            ValueError: nothing has been measured, or the last measurement diverged.
+            LastbitError: nothing has been measured, or the last measurement diverged.
         """
         if self._vectors is None:
-            raise ValueError("there are no eigenvectors: nothing has been measured, or the last measurement diverged")
+            raise LastbitError("there are no eigenvectors: nothing has been measured, or the last measurement diverged")
         return self._vectors
 
     def measure(self) -> Sharpness:
@@ -105,7 +106,7 @@ class SharpnessTracker:
         afresh.
 
         Raises:
-            ValueError: at the first measurement, what `HessianOperator` raises.
+            LastbitError: at the first measurement, what `HessianOperator` raises.
         """
         started = time.perf_counter()
         weights = [parameter.detach() for parameter in self._objective.parameters.values()]
@@ -198,13 +199,13 @@ def _refuse(k: int, tol: float, max_matvecs: int, probe_every: int, size: int) -
     """Check the options.
 
     Raises:
-        ValueError: one is out of range.
+        LastbitError: one is out of range.
     """
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= size:
-        raise ValueError(f"k={k} is not allowed; the chosen parameters have {size} entries, so give 1 to {size}")
+        raise LastbitError(f"k={k} is not allowed; the chosen parameters have {size} entries, so give 1 to {size}")
     if not 0 < tol < 1:
-        raise ValueError(f"tol={tol} is not allowed; give a relative error between 0 and 1, such as 1e-3")
+        raise LastbitError(f"tol={tol} is not allowed; give a relative error between 0 and 1, such as 1e-3")
     if max_matvecs < 1:
-        raise ValueError(f"max_matvecs={max_matvecs} is not allowed; give a positive integer")
+        raise LastbitError(f"max_matvecs={max_matvecs} is not allowed; give a positive integer")
     if probe_every < 0:
-        raise ValueError(f"probe_every={probe_every} is not allowed; give 1 or more, or 0 for suspect starts only")
+        raise LastbitError(f"probe_every={probe_every} is not allowed; give 1 or more, or 0 for suspect starts only")

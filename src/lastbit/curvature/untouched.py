@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lastbit.errors import LastbitError
 from lastbit.precision import exact_products
 
 # Every batch normalisation, instance normalisation aside: that one couples no samples.
@@ -33,19 +34,19 @@ def refuse_batch_statistics(model: nn.Module) -> None:
     """Refuse batch normalisation that uses the batch's own statistics: the loss is then no mean over samples.
 
     Raises:
-        ValueError: a module normalises by batch statistics.
+        LastbitError: a module normalises by batch statistics.
     """
     for name, module in model.named_modules():
         if not isinstance(module, _BatchNorm) or isinstance(module, _InstanceNorm):
             continue
         where = f"{name or 'the model'} ({type(module).__name__})"
         if module.training:
-            raise ValueError(
+            raise LastbitError(
                 f"{where} is in training mode and normalises by each batch's statistics, so the loss is no mean over "
                 "samples; call model.eval() first, or freeze that module with its .eval()"
             )
         if module.running_mean is None:
-            raise ValueError(
+            raise LastbitError(
                 f"{where} keeps no running statistics and normalises by each batch's, so the loss is no mean over "
                 "samples; build it with track_running_stats=True, or use GroupNorm or LayerNorm"
             )
@@ -55,11 +56,11 @@ def refuse_random(model: nn.Module, before: Sequence[Tensor], after: Sequence[Te
     """Refuse a forward pass that moved the random states.
 
     Raises:
-        ValueError: the states differ.
+        LastbitError: the states differ.
     """
     if all(map(torch.equal, before, after)):
         return
-    raise ValueError(
+    raise LastbitError(
         f"the loss draws random numbers ({_random_layers(model)}), so its curvature is not one number; call "
         "model.eval() first, or freeze those modules alone with their .eval()"
     )
@@ -69,12 +70,12 @@ def refuse_different(first: Tensor, second: Tensor) -> None:
     """Refuse a gradient that is not the same bit for bit when computed twice.
 
     Raises:
-        ValueError: the gradients differ in some bit.
+        LastbitError: the gradients differ in some bit.
     """
     if torch.equal(first.view(torch.uint8), second.view(torch.uint8)):
         return
     distance = float((first - second).norm() / first.norm())
-    raise ValueError(
+    raise LastbitError(
         f"the gradient computed twice differs (relative distance {distance:.1e}), so products would not be those of "
         "one matrix; give data without random augmentation, and see torch.use_deterministic_algorithms(True)"
     )

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from lastbit.errors import LastbitError
+
 Sides = dict[str, list[Tensor]]  # name of the module -> sides of each activation function it called, in order
 
 _ONE_KINK = frozenset(
@@ -51,11 +53,11 @@ def differing_sides(sides: Mapping[str, list[Tensor]], others: Mapping[str, list
     """How many activations of each module are on different sides in two networks.
 
     Raises:
-        ValueError: the two did not run the same activations on batches of the same shape.
+        LastbitError: the two did not run the same activations on batches of the same shape.
     """
     shapes, others_shapes = ({name: [t.shape for t in seen] for name, seen in part.items()} for part in (sides, others))
     if shapes != others_shapes:
-        raise ValueError(
+        raise LastbitError(
             "the twins did not run the same activations on batches of the same shape: give both the same batches, in "
             f"the same order; got {_first_difference(shapes, others_shapes)}"
         )

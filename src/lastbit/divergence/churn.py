@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from lastbit.errors import LastbitError
+
 
 def churn(predictions: Tensor, others: Tensor) -> float:
     """Share of examples, in [0, 1], to which two networks give different labels.
@@ -14,10 +16,10 @@ def churn(predictions: Tensor, others: Tensor) -> float:
         others: the other network's labels on the same examples, shape (examples,).
 
     Raises:
-        ValueError: the shapes differ or there are no predictions.
+        LastbitError: the shapes differ or there are no predictions.
     """
     if predictions.shape != others.shape or predictions.numel() == 0:
-        raise ValueError(
+        raise LastbitError(
             f"churn compares two non-empty predictions of the same examples: got shapes {tuple(predictions.shape)} "
             f"and {tuple(others.shape)}"
         )

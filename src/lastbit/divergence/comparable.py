@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from lastbit.errors import LastbitError
+
 Shape = tuple[int, ...]
 
 
@@ -11,7 +13,7 @@ def check_comparable(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]
     """Check that two sets of weights have the same names and shapes and hold a weight.
 
     Raises:
-        ValueError: they do not; the message names the first difference.
+        LastbitError: they do not; the message names the first difference.
     """
     check_shapes(*({name: tuple(tensor.shape) for name, tensor in each.items()} for each in (weights, others)))
 
@@ -20,12 +22,12 @@ def check_shapes(shapes: Mapping[str, Shape], others: Mapping[str, Shape]) -> No
     """The same of the shapes alone, by the tensors' names.
 
     Raises:
-        ValueError: they do not; the message names the first difference.
+        LastbitError: they do not; the message names the first difference.
     """
     for name in sorted(shapes.keys() ^ others.keys()):
-        raise ValueError(f"weights that differ in their tensors cannot be compared: {name!r} is only in one of them")
+        raise LastbitError(f"weights that differ in their tensors cannot be compared: {name!r} is only in one of them")
     for name, shape in others.items():
         if shape != shapes[name]:
-            raise ValueError(f"tensor {name!r} has shape {shapes[name]} in one network and {shape} in the other")
+            raise LastbitError(f"tensor {name!r} has shape {shapes[name]} in one network and {shape} in the other")
     if not any(0 not in shape for shape in shapes.values()):
-        raise ValueError("there is no weight to compare: every tensor is empty")
+        raise LastbitError("there is no weight to compare: every tensor is empty")

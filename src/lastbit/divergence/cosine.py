@@ -30,7 +30,7 @@ def cosine(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> Cosin
         others: the same names and shapes.
 
     Raises:
-        ValueError: the two differ in their names or shapes, or hold no weight at all.
+        LastbitError: the two differ in their names or shapes, or hold no weight at all.
     """
     check_comparable(weights, others)
     one, other = (total(norm(tensor) for tensor in network.values()) for network in (weights, others))

@@ -12,6 +12,7 @@ from lastbit.divergence.jumps import Jump, find_jumps
 from lastbit.divergence.segmentation import pieces
 from lastbit.divergence.thinning import stride
 from lastbit.divergence.trend import Series, fit_trend
+from lastbit.errors import LastbitError
 
 _LARGEST = math.log(sys.float_info.max)
 _FEWEST = 3  # values from which a rate has an interval
@@ -77,7 +78,7 @@ def growth(distances: Sequence[float], steps: Sequence[int] | None = None, *, ju
         jump: least factor of a jump, above 1.
 
     Raises:
-        ValueError: lengths that differ, steps that do not increase, a negative distance, or a `jump` of at most 1.
+        LastbitError: lengths that differ, steps that do not increase, a negative distance, or a `jump` of at most 1.
     """
     found = np.asarray(distances, dtype=np.float64)
     places = np.arange(len(found)) if steps is None else np.asarray(steps, dtype=np.int64)
@@ -134,10 +135,10 @@ def _change(values: Series) -> float:
 
 def _check(distances: Series, steps: np.ndarray, jump: float) -> None:
     if distances.ndim != 1 or distances.shape != steps.shape:
-        raise ValueError(f"there are {distances.shape} distances for {steps.shape} steps: give one for each step")
+        raise LastbitError(f"there are {distances.shape} distances for {steps.shape} steps: give one for each step")
     if (np.diff(steps) <= 0).any():
-        raise ValueError("steps must increase")
+        raise LastbitError("steps must increase")
     if (distances < 0).any():
-        raise ValueError(f"a distance is not negative, got {float(distances[distances < 0][0])}")
+        raise LastbitError(f"a distance is not negative, got {float(distances[distances < 0][0])}")
     if not jump > 1:
-        raise ValueError(f"jump = {jump}: the least factor of a jump is above 1")
+        raise LastbitError(f"jump = {jump}: the least factor of a jump is above 1")

@@ -14,7 +14,7 @@ def horizon(distances: Sequence[float], steps: Sequence[int], *, level: float) -
         level: such as a RelL1 of 1e-2.
 
     Raises:
-        ValueError: there are not as many distances as steps.
+        LastbitError: there are not as many distances as steps.
     """
     pairs = zip(steps, distances, strict=True)
     return next((step for step, distance in pairs if not distance <= level), None)

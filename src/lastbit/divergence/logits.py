@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lastbit.divergence.norm import norm, relative
+from lastbit.errors import LastbitError
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ def logit_distance(logits: Tensor, reference: Tensor) -> LogitDistance:
         reference: the logits z′ of the network that is compared with; the same shape.
 
     Raises:
-        ValueError: the shapes differ, are not (examples, classes), or hold nothing.
+        LastbitError: the shapes differ, are not (examples, classes), or hold nothing.
     """
     if logits.shape != reference.shape or logits.dim() != 2 or logits.numel() == 0:
-        raise ValueError(
+        raise LastbitError(
             "logits have the shape (examples, classes), the same for both networks and not empty: got "
             f"{tuple(logits.shape)} and {tuple(reference.shape)}"
         )

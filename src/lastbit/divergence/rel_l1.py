@@ -27,7 +27,7 @@ def rel_l1(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> RelL1
         others: the same names and shapes.
 
     Raises:
-        ValueError: the two differ in their names or shapes, or hold no weight at all.
+        LastbitError: the two differ in their names or shapes, or hold no weight at all.
     """
     check_comparable(weights, others)
     sums = {name: _sum_of_ratios(tensor, others[name]) for name, tensor in weights.items()}

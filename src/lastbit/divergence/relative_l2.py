@@ -28,7 +28,7 @@ def relative_l2(weights: Mapping[str, Tensor], reference: Mapping[str, Tensor]) 
         reference: the weights w′ that the distance is relative to; the same names and shapes.
 
     Raises:
-        ValueError: the two differ in their names or shapes, or hold no weight at all.
+        LastbitError: the two differ in their names or shapes, or hold no weight at all.
     """
     check_comparable(weights, reference)
     norms = {name: norm(tensor.detach().double() - reference[name].double()) for name, tensor in weights.items()}

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from lastbit.errors import LastbitError
+
 Series = NDArray[np.float64]
 
 LEVEL = 0.95
@@ -43,10 +45,10 @@ def fit_trend(steps: Series, values: Series) -> Trend:
         values: finite, shape (n,).
 
     Raises:
-        ValueError: fewer than three values.
+        LastbitError: fewer than three values.
     """
     if len(steps) < 3:
-        raise ValueError(f"a slope with an interval needs at least 3 values, got {len(steps)}")
+        raise LastbitError(f"a slope with an interval needs at least 3 values, got {len(steps)}")
     gaps, increments = np.diff(steps), np.diff(values)
     count = len(gaps)
     cosines = min(max(_FEWEST_COSINES, round(0.4 * count ** (2 / 3))), count - 1)

@@ -79,7 +79,7 @@ class Twins:
         other: of the same architecture.
 
     Raises:
-        ValueError: their parameters differ in names or shapes.
+        LastbitError: their parameters differ in names or shapes.
     """
 
     def __init__(self, model: nn.Module, other: nn.Module) -> None:
@@ -96,7 +96,7 @@ class Twins:
         """One step of both: their forward passes in the block are watched, and afterwards their weights compared.
 
         Raises:
-            ValueError: they did not run the same activations.
+            LastbitError: they did not run the same activations.
         """
         with activation_sides(self.model) as sides, activation_sides(self.other) as others:
             yield

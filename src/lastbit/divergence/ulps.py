@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lastbit.divergence.comparable import check_comparable
+from lastbit.errors import LastbitTypeError
 
 _BITS = {
     torch.float64: (torch.int64, 63),
@@ -49,8 +50,8 @@ def ulp_histogram(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -
         others: the same names, shapes and dtypes.
 
     Raises:
-        ValueError: the two differ in their names or shapes, or hold no weight at all.
-        TypeError: a dtype is none of these, or differs between the two.
+        LastbitError: the two differ in their names or shapes, or hold no weight at all.
+        LastbitTypeError: a dtype is none of these, or differs between the two.
     """
     check_comparable(weights, others)
     counts, largest, not_finite = np.zeros(65, dtype=np.int64), 0, 0
@@ -77,10 +78,10 @@ def ulp_distance(one: Tensor, other: Tensor) -> NDArray[np.uint64]:
         Whole numbers of the shape of `one`; up to 2**64 − 2**53, so unsigned.
 
     Raises:
-        TypeError: the dtype is none of these, or differs between the two.
+        LastbitTypeError: the dtype is none of these, or differs between the two.
     """
     if one.dtype != other.dtype or one.dtype not in _BITS:
-        raise TypeError(
+        raise LastbitTypeError(
             f"ulps are of one dtype, float64, float32, float16 or bfloat16: got {one.dtype} and {other.dtype}"
         )
     (size, below), (others_size, others_below) = _magnitude_and_sign(one), _magnitude_and_sign(other)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lastbit.errors import LastbitError
 from lastbit.explore.layer import SIDE
 from lastbit.pde import checkerboard, noise
 from lastbit.pde.images import checked_image, read_pixels
@@ -68,7 +69,7 @@ def own_picture(name: str, content: bytes) -> Array:
         content: its bytes.
 
     Raises:
-        ValueError: it is no picture, or holds what is no finite grey level; the message names it.
+        LastbitError: it is no picture, or holds what is no finite grey level; the message names it.
     """
     with tempfile.TemporaryDirectory(prefix="lastbit-picture-") as directory:
         path = Path(directory) / f"given{Path(name).suffix.lower()}"
@@ -77,7 +78,7 @@ def own_picture(name: str, content: bytes) -> Array:
             pixels = read_pixels(path)
             return checked_image(_resized(checked_image(_middle(pixels))))
         except ValueError as error:
-            raise ValueError(str(error).replace(str(path), name)) from None
+            raise LastbitError(str(error).replace(str(path), name)) from None
 
 
 def _middle(pixels: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -16,6 +16,8 @@ from starlette.applications import Starlette
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount
 
+from lastbit.errors import LastbitError
+
 HOST = "127.0.0.1"
 
 
@@ -26,7 +28,7 @@ def listen(port: int) -> socket.socket:
         port: 0 for any that is free.
 
     Raises:
-        ValueError: the port is in use, may not be used, or is none.
+        LastbitError: the port is in use, may not be used, or is none.
     """
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # A port that an explorer has just left is free again; one that is in use stays so.
@@ -37,7 +39,7 @@ def listen(port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         reason = getattr(error, "strerror", None) or "a port is a number from 0 to 65535"
-        raise ValueError(
+        raise LastbitError(
             f"--port {port}: {reason[0].lower()}{reason[1:]}; give another, or 0 for any that is free"
         ) from None
     return listening

@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 
 from lastbit.divergence import churn, rel_l1
+from lastbit.errors import LastbitError
 from lastbit.explore.drawing import Drawing, drawn, filled, form, sized
 from lastbit.files import read_sealed
 from lastbit.limits import OTHER_SHAPE
@@ -74,11 +75,11 @@ def load_study(place: str) -> StoredStudy:
     """Read a study's directory.
 
     Raises:
-        ValueError: it is none, or is damaged; the message names it.
+        LastbitError: it is none, or is damaged; the message names it.
     """
     directory = Path(place.strip()).expanduser()
     if not directory.is_dir():
-        raise ValueError(f"there is no directory {directory}")
+        raise LastbitError(f"there is no directory {directory}")
     try:
         study = reopen(directory)
         grid = study.grid()
@@ -86,9 +87,9 @@ def load_study(place: str) -> StoredStudy:
         results = read_sealed(stored) if stored.is_file() else study.results().as_json()
         return StoredStudy(as_stored([results])[0], _named(grid))
     except OSError as error:
-        raise ValueError(f"{error.filename or directory}: {error.strerror}") from None
+        raise LastbitError(f"{error.filename or directory}: {error.strerror}") from None
     except OTHER_SHAPE as error:
-        raise ValueError(f"{directory} does not hold what a study should ({error!r:.200}): it was altered") from None
+        raise LastbitError(f"{directory} does not hold what a study should ({error!r:.200}): it was altered") from None
 
 
 def _named(grid: Grid) -> dict[str, StoredTrial]:
@@ -108,7 +109,7 @@ def compare_trials(study: StoredStudy, one: str, other: str) -> Pair:
     """Hold two of a study's trials against each other.
 
     Raises:
-        ValueError: a file of theirs is damaged; the message names it.
+        LastbitError: a file of theirs is damaged; the message names it.
     """
     first, second = study.trials[one], study.trials[other]
     return Pair(

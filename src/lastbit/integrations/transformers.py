@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lastbit.curvature import SharpnessMonitor, SharpnessRow
 from lastbit.curvature.monitor import Sink
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.integrations.missing import missing
 from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
 
@@ -22,11 +23,11 @@ def model_loss(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """The loss that the model itself returns for a batch with labels.
 
     Raises:
-        ValueError: the model returns no loss for this batch.
+        LastbitError: the model returns no loss for this batch.
     """
     loss: Tensor | None = getattr(outputs, "loss", None)
     if loss is None:
-        raise ValueError(f"the model returns no loss for a batch of {', '.join(batch)}; give labels, or loss=...")
+        raise LastbitError(f"the model returns no loss for a batch of {', '.join(batch)}; give labels, or loss=...")
     return loss
 
 
@@ -46,7 +47,7 @@ class SharpnessCallback(TrainerCallback):
         options: further options of `SharpnessMonitor`.
 
     Raises:
-        TypeError: the data are no batches, or `every` is no schedule.
+        LastbitTypeError: the data are no batches, or `every` is no schedule.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class SharpnessCallback(TrainerCallback):
         batches = [data] if isinstance(data, Mapping) else list(data)
         for batch in batches:
             if not isinstance(batch, Mapping):
-                raise TypeError(f"a batch is a {type(batch).__name__}; give mappings of tensors, as a collator makes")
+                raise LastbitTypeError(
+                    f"a batch is a {type(batch).__name__}; give mappings of tensors, as a collator makes"
+                )
         self._data = [(dict(batch), dict(batch)) for batch in batches]
         self._every, self._loss, self._sinks, self._options = every, loss, tuple(sinks), options
         self._monitor: SharpnessMonitor | None = None

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lastbit.curvature import SharpnessRow
+from lastbit.errors import LastbitError
 from lastbit.integrations.missing import missing
 
 
@@ -16,7 +17,7 @@ class WandB:
 
     Raises:
         ModuleNotFoundError: wandb is not installed.
-        ValueError: no run is given and none is active.
+        LastbitError: no run is given and none is active.
     """
 
     def __init__(self, run: Any = None) -> None:
@@ -35,5 +36,5 @@ def _active() -> Any:
     except ModuleNotFoundError as error:
         raise missing(error, "wandb") from None
     if wandb.run is None:
-        raise ValueError("no W&B run is active; call wandb.init() first, or give WandB(run) what it returned")
+        raise LastbitError("no W&B run is active; call wandb.init() first, or give WandB(run) what it returned")
     return wandb.run

@@ -23,7 +23,7 @@ def order_batches(batches: Iterable[Any], noise: Noise, *, start: int = 0) -> It
         start: batches before the first of these, for instance those of earlier epochs, so that epochs differ.
 
     Raises:
-        ValueError: a batch that cannot be permuted (`Order.arrange`).
+        LastbitError: a batch that cannot be permuted (`Order.arrange`).
     """
     for step, batch in enumerate(batches, start):
         yield noise.arrange(batch, step)

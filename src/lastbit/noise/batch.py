@@ -13,19 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lastbit.errors import LastbitError
+
 
 def batch_size(batch: Any) -> int:
     """The number of samples in which all tensors and arrays of a batch agree.
 
     Raises:
-        ValueError: they do not agree, or there are none.
+        LastbitError: they do not agree, or there are none.
     """
     shapes = [tuple(column.shape) for column in _columns(batch)]
     sizes = {shape[0] for shape in shapes}
     if len(sizes) == 1:
         return int(sizes.pop())
     found = f"its tensors have the shapes {', '.join(map(str, shapes))}" if shapes else "it holds no tensor"
-    raise ValueError(
+    raise LastbitError(
         "the samples of a batch can be permuted where the first dimension of all its tensors counts samples;"
         f" this is a {type(batch).__name__}, and {found}"
     )

@@ -32,7 +32,7 @@ class Following(OptimizerNoise, ABC):
         """Let every step of the optimizer, whatever its class, be followed by the noise, in place.
 
         Raises:
-            ValueError: a parameter is no plain dense tensor.
+            LastbitError: a parameter is no plain dense tensor.
         """
         disturbable(optimizer.param_groups)
         become(optimizer, _twin(cast(Any, type(optimizer))), self)

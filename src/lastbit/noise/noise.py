@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from lastbit.errors import LastbitError
 from lastbit.noise.order import Order
 from lastbit.noise.rounding import Rounding
 from lastbit.noise.scale import Scale
@@ -60,13 +61,13 @@ def noise_from_json(data: Mapping[str, Any]) -> Noise:
     """Read back what a noise's `as_json` gave.
 
     Raises:
-        ValueError: the kind is unknown, or its settings are missing, superfluous or out of range.
+        LastbitError: the kind is unknown, or its settings are missing, superfluous or out of range.
     """
     settings = dict(data)
     kind = settings.pop("kind", None)
     if kind not in _KINDS:
-        raise ValueError(f"a noise has a kind, one of {', '.join(sorted(_KINDS))}; got {kind!r} in {dict(data)}")
+        raise LastbitError(f"a noise has a kind, one of {', '.join(sorted(_KINDS))}; got {kind!r} in {dict(data)}")
     try:
         return _KINDS[kind](**settings)
     except TypeError as error:
-        raise ValueError(f"these are not the settings of the noise {kind!r}: {settings} ({error})") from None
+        raise LastbitError(f"these are not the settings of the noise {kind!r}: {settings} ({error})") from None

@@ -25,7 +25,7 @@ class Order(Seeded):
         seed: of the permutations; None leaves every batch as it is.
 
     Raises:
-        ValueError: the seed is no whole number from 0 to 2**63 - 1.
+        LastbitError: the seed is no whole number from 0 to 2**63 - 1.
     """
 
     kind = "order"
@@ -43,7 +43,7 @@ class Order(Seeded):
         """The batch with its samples permuted; see `lastbit.noise.batch` for what a batch may be.
 
         Raises:
-            ValueError: the batch's parts do not have one number of samples, or it has no tensor or array.
+            LastbitError: the batch's parts do not have one number of samples, or it has no tensor or array.
         """
         if self.seed is None:
             return batch

@@ -2,6 +2,7 @@
 
 import torch
 
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise.noise import Noise
 from lastbit.noise.perturbed import Perturbed
 
@@ -29,8 +30,8 @@ def perturb(optimizer: torch.optim.Optimizer, noise: Noise) -> torch.optim.Optim
         noise: for instance `Scale(k=3)`.
 
     Raises:
-        TypeError: the noise does not take such an optimizer, or one of the two is something else.
-        ValueError: the optimizer is perturbed already, has an lr scheduler, only wraps another, or has an option or a
+        LastbitTypeError: the noise does not take such an optimizer, or one of the two is something else.
+        LastbitError: the optimizer is perturbed already, has an lr scheduler, only wraps another, or has an option or a
             parameter that is not supported.
     """
     _check(optimizer, noise)
@@ -60,15 +61,15 @@ def install(optimizer: torch.optim.Optimizer, noise: Noise) -> None:
 
 def _check(optimizer: object, noise: object) -> None:
     if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(f"a noise is put on a torch.optim.Optimizer, got {type(optimizer).__name__}")
+        raise LastbitTypeError(f"a noise is put on a torch.optim.Optimizer, got {type(optimizer).__name__}")
     if not isinstance(noise, Noise):
-        raise TypeError(f"what is put on an optimizer is a noise such as Scale(k=3), got {noise!r}")
+        raise LastbitTypeError(f"what is put on an optimizer is a noise such as Scale(k=3), got {noise!r}")
     if not hasattr(optimizer, "_optimizer_step_post_hooks"):
-        raise ValueError(f"{type(optimizer).__name__} wraps an optimizer: put the noise on the optimizer inside")
+        raise LastbitError(f"{type(optimizer).__name__} wraps an optimizer: put the noise on the optimizer inside")
     if isinstance(optimizer, Perturbed):
-        raise ValueError(f"the optimizer is perturbed already, by {optimizer.noise.label}; perturb torch's own once")
+        raise LastbitError(f"the optimizer is perturbed already, by {optimizer.noise.label}; perturb torch's own once")
     if "step" in vars(optimizer):
-        raise ValueError(
+        raise LastbitError(
             "the optimizer's step is wrapped already, as an lr scheduler does, and would pass the noise by;"
             " perturb the optimizer before making its lr scheduler"
         )

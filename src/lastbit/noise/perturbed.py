@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from lastbit.errors import LastbitError
+
 Closure = Callable[[], Any]
 
 
@@ -56,22 +58,22 @@ def refuse_unsupported(group: dict[str, Any]) -> None:
     in a tenth of the weights after five steps), and no fused kernel takes a divided direction.
 
     Raises:
-        ValueError: `fused`, `capturable` or `differentiable` is on, an option other than lr is a tensor, or lr requires
-            a gradient. Checked at each step too, for a loaded state dictionary brings its own options.
+        LastbitError: `fused`, `capturable` or `differentiable` is on, an option other than lr is a tensor, or lr
+            requires a gradient. Checked at each step too, for a loaded state dictionary brings its own options.
     """
     if group.get("fused"):
-        raise ValueError(
+        raise LastbitError(
             "fused=True cannot be perturbed: torch's fused kernels round differently from all its others, so k=1 would"
             " not equal torch's optimizer; build the optimizer with fused=False"
         )
     for option in ("capturable", "differentiable"):
         if group.get(option):
-            raise ValueError(f"{option}=True cannot be perturbed; build the optimizer with {option}=False")
+            raise LastbitError(f"{option}=True cannot be perturbed; build the optimizer with {option}=False")
     for option, value in group.items():
         if option not in ("params", "lr") and _holds_tensor(value):
-            raise ValueError(f"{option}={value} cannot be perturbed; give {option} as plain numbers, not tensors")
+            raise LastbitError(f"{option}={value} cannot be perturbed; give {option} as plain numbers, not tensors")
     if isinstance(group["lr"], Tensor) and group["lr"].requires_grad:
-        raise ValueError("an lr tensor that requires grad cannot be perturbed; detach it or give lr as a number")
+        raise LastbitError("an lr tensor that requires grad cannot be perturbed; detach it or give lr as a number")
 
 
 def evaluate(closure: Closure | None) -> Any:

@@ -7,6 +7,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from lastbit.errors import LastbitError
 from lastbit.noise.bernoulli import successes_by_part
 from lastbit.noise.followed import Following, nothing
 from lastbit.noise.last_place import neighbour
@@ -30,7 +31,7 @@ class Rounding(Following):
         seed: of the draws, which the number of steps taken decides with it.
 
     Raises:
-        ValueError: p is no number from 0 to 1, or the seed no whole number from 0 to 2**63 - 1.
+        LastbitError: p is no number from 0 to 1, or the seed no whole number from 0 to 2**63 - 1.
     """
 
     p: float
@@ -38,7 +39,7 @@ class Rounding(Following):
 
     def __post_init__(self) -> None:
         if not isinstance(self.p, Real) or isinstance(self.p, bool) or not 0 <= self.p <= 1:
-            raise ValueError(f"p is the probability of moving a weight, a number from 0 to 1; got {self.p!r}")
+            raise LastbitError(f"p is the probability of moving a weight, a number from 0 to 1; got {self.p!r}")
         object.__setattr__(self, "p", float(self.p))
         object.__setattr__(self, "seed", whole_seed(self.seed))
 

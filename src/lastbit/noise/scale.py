@@ -5,6 +5,7 @@ from numbers import Integral
 
 import torch
 
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise.adam import PerturbedAdam, PerturbedAdamW
 from lastbit.noise.of_optimizers import OptimizerNoise
 from lastbit.noise.perturbed import Perturbed, become, refuse_unsupported
@@ -28,7 +29,7 @@ class Scale(OptimizerNoise):
         k: the divisor, a whole number from 1 to 2**24. 1 changes nothing; the paper uses 1, 3, 5, 7, 9 and 11.
 
     Raises:
-        ValueError: k is anything else.
+        LastbitError: k is anything else.
     """
 
     k: int
@@ -36,7 +37,7 @@ class Scale(OptimizerNoise):
     def __post_init__(self) -> None:
         whole = isinstance(self.k, Integral) and not isinstance(self.k, bool)
         if not whole or not 1 <= self.k <= LARGEST_K:
-            raise ValueError(
+            raise LastbitError(
                 "k divides the optimizer's direction and multiplies its learning rate, so it must be a whole number"
                 f" from 1 (no noise) to {LARGEST_K}; got {self.k!r}"
             )
@@ -68,13 +69,13 @@ class Scale(OptimizerNoise):
         """Turn torch's SGD, Adam or AdamW into its perturbed twin, in place.
 
         Raises:
-            TypeError: it is another optimizer, or a subclass of these, whose step may be another.
-            ValueError: one of its options is not supported (`fused`, `capturable`, `differentiable`, tensor betas).
+            LastbitTypeError: it is another optimizer, or a subclass of these, whose step may be another.
+            LastbitError: one of its options is not supported (`fused`, `capturable`, `differentiable`, tensor betas).
         """
         twin = _TWINS.get(type(optimizer))
         if twin is None:
             name = f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
-            raise TypeError(
+            raise LastbitTypeError(
                 f"k perturbs torch.optim.SGD, Adam and AdamW themselves, not {name}; Ulp and Rounding take any"
             )
         for group in optimizer.param_groups:

@@ -15,7 +15,7 @@ class Seeded:
         seed: of the draws; None for none.
 
     Raises:
-        ValueError: the seed is no whole number from 0 to 2**63 - 1.
+        LastbitError: the seed is no whole number from 0 to 2**63 - 1.
     """
 
     seed: int | None

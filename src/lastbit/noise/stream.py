@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from lastbit.errors import LastbitError
+
 LARGEST_SEED = 2**63 - 1
 
 
@@ -29,9 +31,9 @@ def whole_seed(seed: Any) -> int:
     """Check a noise's seed.
 
     Raises:
-        ValueError: it is no whole number from 0 to 2**63 - 1.
+        LastbitError: it is no whole number from 0 to 2**63 - 1.
     """
     whole = isinstance(seed, Integral) and not isinstance(seed, bool)
     if not whole or not 0 <= seed <= LARGEST_SEED:
-        raise ValueError(f"the seed of a noise is a whole number from 0 to 2**63 - 1; got {seed!r}")
+        raise LastbitError(f"the seed of a noise is a whole number from 0 to 2**63 - 1; got {seed!r}")
     return int(seed)

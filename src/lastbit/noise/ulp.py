@@ -27,7 +27,7 @@ class Ulp(Seeded, Following):
         seed: decides which weight and which way; None moves none.
 
     Raises:
-        ValueError: the seed is no whole number from 0 to 2**63 - 1.
+        LastbitError: the seed is no whole number from 0 to 2**63 - 1.
     """
 
     kind = "ulp"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from lastbit.errors import LastbitError
 from lastbit.noise.last_place import DTYPES
 
 Groups = Iterable[Mapping[str, Any]]  # an optimizer's `param_groups`
@@ -16,13 +17,13 @@ def disturbable(groups: Groups) -> list[Tensor]:
     """The parameters of an optimizer's groups whose numbers have a last place.
 
     Raises:
-        ValueError: a parameter is no plain tensor (sparse, or distributed over processes).
+        LastbitError: a parameter is no plain tensor (sparse, or distributed over processes).
         RuntimeError: a CUDA graph is being captured, in which nothing can be decided from numbers.
     """
     weights = [weight for group in groups for weight in group["params"]]
     for weight in weights:
         if weight.layout is not torch.strided or is_traceable_wrapper_subclass(weight):
-            raise ValueError(
+            raise LastbitError(
                 f"a parameter of type {type(weight).__name__} and layout {weight.layout} cannot be disturbed: "
                 "only plain dense tensors have a last bit to move"
             )

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 
+from lastbit.errors import LastbitError
 from lastbit.paper.beta import BETA
 from lastbit.paper.figure1 import FIGURE1
 from lastbit.paper.figure2 import FIGURE2
@@ -83,7 +84,7 @@ def find_item(name: str) -> Item:
     """Return the item of a name, however people spell it: `figure5`, `Figure 5`, `fig5`; `theorem5.4`, `thm54`.
 
     Raises:
-        ValueError: there is none of that name; the message has the nearest ids, or all.
+        LastbitError: there is none of that name; the message has the nearest ids, or all.
     """
     found = {_plain(id): item for id, item in ITEMS.items()}
     if (plain := _plain(name)) in found:
@@ -94,14 +95,14 @@ def find_item(name: str) -> Item:
         if near
         else f"items are {', '.join(ITEMS)}, and {ALL}"
     )
-    raise ValueError(f"there is no item {name!r} in the paper: {guess}")
+    raise LastbitError(f"there is no item {name!r} in the paper: {guess}")
 
 
 def find_items(names: Sequence[str]) -> list[Item]:
     """Return the items of these names in the paper's order, each once; `all` stands for every item.
 
     Raises:
-        ValueError: a name is of no item.
+        LastbitError: a name is of no item.
     """
     wanted = {item.id for name in names for item in ([*ITEMS.values()] if _plain(name) == ALL else [find_item(name)])}
     return [item for id, item in ITEMS.items() if id in wanted]

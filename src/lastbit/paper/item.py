@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import to_json
 from lastbit.report.figure import Figure
 from lastbit.report.pde import Table
@@ -82,10 +83,10 @@ class Item:
         """Return the scale of a name.
 
         Raises:
-            ValueError: there is no such scale.
+            LastbitError: there is no such scale.
         """
         if name not in self.scales:
-            raise ValueError(f"scale {name!r}: allowed are {', '.join(self.scales)}")
+            raise LastbitError(f"scale {name!r}: allowed are {', '.join(self.scales)}")
         return self.scales[name]
 
     def read(self, result: Result) -> tuple[list[Claim], list[Drawing]]:
@@ -100,7 +101,7 @@ class Item:
             work: where trainings are kept and who runs them; by default nowhere, in this process.
 
         Raises:
-            ValueError: there is no such scale.
+            LastbitError: there is no such scale.
         """
         settings = self.scale(scale).settings
         with TemporaryDirectory(prefix="lastbit-") as directory:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lastbit.errors import LastbitError
 from lastbit.memory import available_memory_mib
 from lastbit.paper.item import Cost, Item
 from lastbit.training.data import DamagedDataError, MissingDataError, load
@@ -49,10 +50,10 @@ def check_data(names: Sequence[str]) -> None:
     """Check that data sets are on this machine.
 
     Raises:
-        ValueError: some are not, or are damaged; the message has the command for each.
+        LastbitError: some are not, or are damaged; the message has the command for each.
     """
     if wrong := [reason for name in names if (reason := _what_is_wrong(name))]:
-        raise ValueError("; ".join(wrong))
+        raise LastbitError("; ".join(wrong))
 
 
 def check_room(wanted: Needs, *, directory: Path, scale: str, memory: bool = True) -> None:
@@ -65,16 +66,16 @@ def check_room(wanted: Needs, *, directory: Path, scale: str, memory: bool = Tru
         memory: whether the workers are on this machine.
 
     Raises:
-        ValueError: it has not; the message has the estimate and what there is.
+        LastbitError: it has not; the message has the estimate and what there is.
     """
     free = shutil.disk_usage(_existing(directory)).free // _MIB
     if wanted.disk_mib > free:
-        raise ValueError(
+        raise LastbitError(
             f"scale {scale!r} needs about {_size(wanted.disk_mib)} of disk space, {_size(free)} are free at {directory}"
         )
     available = available_memory_mib() if memory else None
     if available is not None and wanted.memory_mib > available:
-        raise ValueError(
+        raise LastbitError(
             f"scale {scale!r} needs about {_size(wanted.memory_mib)} of memory on these workers, {_size(available)} "
             "are available: choose fewer --workers or another scale"
         )

@@ -37,7 +37,7 @@ def claims_of(results: Results) -> dict[str, tuple[Made, list[Claim]]]:
     """The stored results with their claims, by the item's id in the paper's order.
 
     Raises:
-        ValueError: a stored result is damaged.
+        LastbitError: a stored result is damaged.
     """
     stored = [(item, results.load(item)) for item in ITEMS.values()]
     return {item.id: (made, item.claims(made.result)) for item, made in stored if made is not None}

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import read_json, to_json, write_atomically
 from lastbit.limits import OTHER_SHAPE
 from lastbit.paper.item import SCALES, Claim, Item, Result
@@ -46,26 +47,26 @@ class Results:
         """Results that are there.
 
         Raises:
-            ValueError: the directory holds none.
+            LastbitError: the directory holds none.
         """
         index = _read_index(Path(root))
         if index is None:
-            raise ValueError(f"{root} holds no results of the paper: there is no {INDEX} in it")
+            raise LastbitError(f"{root} holds no results of the paper: there is no {INDEX} in it")
         return cls(root, index["scale"])
 
     def check(self) -> None:
         """Check that the directory is new, empty or holds results of this scale.
 
         Raises:
-            ValueError: it holds another scale's results, or other files.
+            LastbitError: it holds another scale's results, or other files.
         """
         index = _read_index(self.root)
         if index is not None and index["scale"] != self.scale:
-            raise ValueError(
+            raise LastbitError(
                 f"{self.root} holds results at scale {index['scale']!r}, not {self.scale!r}: choose another directory"
             )
         if index is None and self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
-            raise ValueError(
+            raise LastbitError(
                 f"{self.root} holds other files and no results of the paper: choose an empty or new directory"
             )
 
@@ -73,7 +74,7 @@ class Results:
         """Return an item's result; None where there is none of the same settings and format that the item can read.
 
         Raises:
-            ValueError: its file is not JSON.
+            LastbitError: its file is not JSON.
         """
         path = self.path(item)
         if not path.is_file():
@@ -139,5 +140,5 @@ def _read_index(root: Path) -> Mapping[str, Any] | None:
         return None
     index = read_json(path)
     if not isinstance(index, dict) or index.get("scale") not in SCALES:
-        raise ValueError(f"{path} is no index of the paper's results")
+        raise LastbitError(f"{path} is no index of the paper's results")
     return index

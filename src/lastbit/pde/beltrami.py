@@ -18,6 +18,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import spsolve
 
+from lastbit.errors import LastbitError
 from lastbit.pde.grid import GridRun, backward_divergence, check_field, check_positive, forward_differences, run_scheme
 
 Array = NDArray[np.floating]
@@ -34,7 +35,7 @@ class Beltrami:
         dx: the grid spacing.
 
     Raises:
-        ValueError: f is not finite, or a number is not positive.
+        LastbitError: f is not finite, or a number is not positive.
     """
 
     f: Array
@@ -135,11 +136,11 @@ class Beltrami:
             reference: measure the largest difference of each state from this one, such as `stable_solution`.
 
         Raises:
-            ValueError: an argument is out of range.
+            LastbitError: an argument is out of range.
         """
         state = self.f if start is None else check_field("the initial state", start, self.f.dtype)
         if state.shape != self.f.shape:
-            raise ValueError(f"the initial state must be of the input's shape {self.f.shape}, not {state.shape}")
+            raise LastbitError(f"the initial state must be of the input's shape {self.f.shape}, not {state.shape}")
         measures: dict[str, Callable[[Array], float]] = {"energy": self.energy}
         if reference is not None:
             target: Array = np.asarray(reference)
@@ -151,10 +152,10 @@ def noisy_step(points: int = 128, noise: float = 0.05, seed: int = 0) -> NDArray
     """Return a noisy step from 0 to 1 like figure 2's, of shape (points,); the noise is Gaussian, given by its STD.
 
     Raises:
-        ValueError: fewer than 2 points.
+        LastbitError: fewer than 2 points.
     """
     if points < 2:
-        raise ValueError(f"a step needs at least 2 points, not {points}")
+        raise LastbitError(f"a step needs at least 2 points, not {points}")
     step = (np.arange(points) >= points // 2).astype(np.float64)
     with np.errstate(over="ignore"):  # what is infinite is refused, as any field is, where it is used
         return np.asarray(step + noise * np.random.RandomState(seed).randn(points))

@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.bounds import check_lr
 from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.momentum import Momentum
@@ -60,15 +61,15 @@ def empirical_bounds(
         tolerance: relative width to which to bracket each bound.
 
     Raises:
-        ValueError: an argument is out of range, or the kernel is zero.
+        LastbitError: an argument is out of range, or the kernel is zero.
     """
     check_lr(lr)
     check_steps(steps)
     if not 0.0 < tolerance < 1.0:
-        raise ValueError(f"the tolerance must lie between 0 and 1, not {tolerance}")
+        raise LastbitError(f"the tolerance must lie between 0 and 1, not {tolerance}")
     start = check_start(linear, kernel)
     if not start.any():
-        raise ValueError("the initial kernel must not be zero: nothing would grow")
+        raise LastbitError("the initial kernel must not be zero: nothing would grow")
     probe = _Probe(linear, start, lr, Momentum(momentum, nesterov), steps)
     inside = _find_stable(probe, tolerance)
     if inside is None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, isfinite
 
+from lastbit.errors import LastbitError
 from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.spectrum import Mode, Spectrum
 
@@ -58,10 +59,10 @@ def stability_bounds(
         weight_decay: the weight decay.
 
     Raises:
-        ValueError: not exactly one of the two is given, or it is out of range.
+        LastbitError: not exactly one of the two is given, or it is out of range.
     """
     if (lr is None) == (weight_decay is None):
-        raise ValueError("give exactly one of lr and weight_decay; the bounds are on the other")
+        raise LastbitError("give exactly one of lr and weight_decay; the bounds are on the other")
     if lr is not None:
         check_lr(lr)
         return weight_decay_bounds(linear.spectrum(window), lr, edge, regime=linear.regime, window=window)
@@ -74,7 +75,7 @@ def weight_decay_bounds(spectrum: Spectrum, lr: float, edge: float, *, regime: s
     """Return the bounds on weight decay at a learning rate; a negative weight decay is never called for.
 
     Raises:
-        ValueError: the learning rate is not positive and finite.
+        LastbitError: the learning rate is not positive and finite.
     """
     check_lr(lr)
     lower = max(0.0, -spectrum.lowest.value)
@@ -89,7 +90,7 @@ def lr_bounds(spectrum: Spectrum, weight_decay: float, edge: float, *, regime: s
     interval is (0, 0). A mode of gain exactly 0 neither grows nor decays, and counts as stable.
 
     Raises:
-        ValueError: the weight decay is negative or not finite.
+        LastbitError: the weight decay is negative or not finite.
     """
     check_weight_decay(weight_decay)
     lowest, highest = weight_decay + spectrum.lowest.value, weight_decay + spectrum.highest.value
@@ -100,14 +101,14 @@ def lr_bounds(spectrum: Spectrum, weight_decay: float, edge: float, *, regime: s
 
 
 def check_lr(lr: float) -> float:
-    """Return ``lr``; raise ValueError unless it is positive and finite."""
+    """Return ``lr``; raise LastbitError unless it is positive and finite."""
     if not (isfinite(lr) and lr > 0.0):
-        raise ValueError(f"the learning rate must be positive and finite, not {lr}")
+        raise LastbitError(f"the learning rate must be positive and finite, not {lr}")
     return lr
 
 
 def check_weight_decay(weight_decay: float) -> float:
-    """Return ``weight_decay``; raise ValueError unless it is finite and not negative."""
+    """Return ``weight_decay``; raise LastbitError unless it is finite and not negative."""
     if not (isfinite(weight_decay) and weight_decay >= 0.0):
-        raise ValueError(f"weight decay must be finite and at least 0, not {weight_decay}")
+        raise LastbitError(f"weight decay must be finite and at least 0, not {weight_decay}")
     return weight_decay

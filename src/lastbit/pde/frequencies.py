@@ -12,6 +12,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.linearisation import Linearisation
 
 Array = NDArray[np.floating]
@@ -48,10 +49,10 @@ def frequency_step(linear: Linearisation, kernel: ArrayLike, *, lr: float, weigh
         weight_decay: alpha.
 
     Raises:
-        ValueError: the correlation is not circular: it then has no symbol.
+        LastbitError: the correlation is not circular: it then has no symbol.
     """
     if linear.correlation.boundary != "circular":
-        raise ValueError(f"only a circular correlation has a symbol, not a {linear.correlation.boundary} one")
+        raise LastbitError(f"only a circular correlation has a symbol, not a {linear.correlation.boundary} one")
     k = np.asarray(kernel, np.float64)
     size = len(linear.correlation.image)
     before = _transform(k, size)

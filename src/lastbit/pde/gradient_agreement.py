@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.automatic import as_layers, automatic_gradients
 from lastbit.pde.one_layer import OneLayerCNN
 
@@ -40,10 +41,10 @@ def window_error(net: OneLayerCNN, kernel: Array) -> float:
     Eq. 8 is the gradient of a kernel as large as the image, here the same one with zeros around it.
 
     Raises:
-        ValueError: the correlation is not circular: others change their positions with the kernel's size.
+        LastbitError: the correlation is not circular: others change their positions with the kernel's size.
     """
     if net.boundary != "circular":
-        raise ValueError(f"the window is that of a circular correlation, not of a {net.boundary} one")
+        raise LastbitError(f"the window is that of a circular correlation, not of a {net.boundary} one")
     size = len(net.image)
     unlimited = np.zeros((size, size), net.dtype)
     unlimited[: net.kernel, : net.kernel] = kernel

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.perturbation import check_k, perturbed_update
 
 Array = NDArray[np.floating]
@@ -66,14 +67,14 @@ def run_scheme(
         measures: what to measure of every state, by name.
 
     Raises:
-        ValueError: dt is not positive and finite, steps is negative, k or a snapshot is out of range.
+        LastbitError: dt is not positive and finite, steps is negative, k or a snapshot is out of range.
     """
     check_positive("the time step", dt)
     if steps < 0:
-        raise ValueError(f"the number of steps must be at least 0, not {steps}")
+        raise LastbitError(f"the number of steps must be at least 0, not {steps}")
     wrong = [step for step in snapshots if not 0 <= step <= steps]
     if wrong:
-        raise ValueError(f"snapshots must be taken after 0 ... {steps} steps, not {wrong[0]}")
+        raise LastbitError(f"snapshots must be taken after 0 ... {steps} steps, not {wrong[0]}")
     check_k(k)
     columns = {"max_abs": lambda u: np.abs(u).max(), **measures}
     u, kept, rows = start, {}, []
@@ -98,7 +99,7 @@ def run_scheme(
 
 
 def check_field(name: str, field: ArrayLike, dtype: DTypeLike | None = None) -> Array:
-    """Return a finite field of at least 1 dimension, in float32 or float64; raise ValueError if it is not one.
+    """Return a finite field of at least 1 dimension, in float32 or float64; raise LastbitError if it is not one.
 
     Args:
         name: what to call it in a message.
@@ -107,17 +108,19 @@ def check_field(name: str, field: ArrayLike, dtype: DTypeLike | None = None) -> 
     """
     array = np.array(field)
     if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
-        raise ValueError(f"{name} must be a non-empty array of real numbers, not {array.dtype} of shape {array.shape}")
+        raise LastbitError(
+            f"{name} must be a non-empty array of real numbers, not {array.dtype} of shape {array.shape}"
+        )
     single = np.dtype(array.dtype if dtype is None else dtype) == np.float32
     if dtype is not None and not single and np.dtype(dtype) != np.float64:
-        raise ValueError(f"the precision must be float32 or float64, not {dtype}")
+        raise LastbitError(f"the precision must be float32 or float64, not {dtype}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite; it holds NaN or infinity")
+        raise LastbitError(f"{name} must be finite; it holds NaN or infinity")
     return array.astype(np.float32 if single else np.float64)
 
 
 def check_positive(name: str, value: float) -> float:
-    """Return ``value``; raise ValueError unless it is positive and finite."""
+    """Return ``value``; raise LastbitError unless it is positive and finite."""
     if not (np.isfinite(value) and value > 0.0):
-        raise ValueError(f"{name} must be positive and finite, not {value}")
+        raise LastbitError(f"{name} must be positive and finite, not {value}")
     return value

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.grid import GridRun, check_field, check_positive, run_scheme
 
 Array = NDArray[np.floating]
@@ -35,10 +36,10 @@ def max_stable_dt(dimensions: int = 1, *, dx: float = 1.0, diffusivity: float = 
     """Return the CFL step dx^2 / (2 d kappa) in d dimensions; a larger one amplifies the highest frequency.
 
     Raises:
-        ValueError: an argument is not positive.
+        LastbitError: an argument is not positive.
     """
     if dimensions < 1:
-        raise ValueError(f"space has at least 1 dimension, not {dimensions}")
+        raise LastbitError(f"space has at least 1 dimension, not {dimensions}")
     return check_positive("dx", dx) ** 2 / (2.0 * dimensions * check_positive("the diffusivity", diffusivity))
 
 
@@ -46,10 +47,10 @@ def tent(points: int = 31) -> NDArray[np.float64]:
     """Return the initial state of figure 1: rising by 0.1 a point from 0 to the middle, falling back to 0.
 
     Raises:
-        ValueError: fewer than 3 points.
+        LastbitError: fewer than 3 points.
     """
     if points < 3:
-        raise ValueError(f"a tent needs at least 3 points, not {points}")
+        raise LastbitError(f"a tent needs at least 3 points, not {points}")
     return np.minimum(np.arange(points), np.arange(points)[::-1]) / 10.0
 
 
@@ -89,7 +90,7 @@ def simulate(
         snapshots: the numbers of updates after which to keep the state.
 
     Raises:
-        ValueError: an argument is out of range, or the initial state is not finite.
+        LastbitError: an argument is out of range, or the initial state is not finite.
     """
     check_positive("dx", dx)
     check_positive("the diffusivity", diffusivity)

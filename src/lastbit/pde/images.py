@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from lastbit.errors import LastbitError
+
 MOST_SIDE = 8192  # pixels: 512 MiB as float64
 # Decoded by Pillow itself: for EPS, which any suffix may hide, it would start Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -37,7 +39,7 @@ def read_image(path: str | Path) -> NDArray[np.floating]:
     """Read a square image, of shape (N, N): ``.npy`` as it is, a picture as grey levels in [0, 1].
 
     Raises:
-        ValueError: the file cannot be read as an image, or the image is not square, finite and of at most `MOST_SIDE`.
+        LastbitError: the file cannot be read as an image, or it is not square, finite and of at most `MOST_SIDE`.
     """
     return checked_image(read_pixels(path))
 
@@ -46,19 +48,19 @@ def read_pixels(path: str | Path) -> NDArray[np.generic]:
     """Read ``.npy`` as it is, of any shape, and a picture as grey levels in [0, 1], of shape (height, width).
 
     Raises:
-        ValueError: the file cannot be read as either, or has more than `MOST_SIDE` pixels on a side.
+        LastbitError: the file cannot be read as either, or has more than `MOST_SIDE` pixels on a side.
     """
     try:
         return _read_pixels(Path(path))
     except Exception as error:
         # A broken or hostile file can fail in a dozen ways in Pillow and NumPy, from SyntaxError to MemoryError.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"cannot read an image from {path}: {reason}") from error
+        raise LastbitError(f"cannot read an image from {path}: {reason}") from error
 
 
 def _read_pixels(path: Path) -> NDArray[np.generic]:
     if not path.is_file():
-        raise ValueError("there is no such file, or it is a directory, a pipe or a device")
+        raise LastbitError("there is no such file, or it is a directory, a pipe or a device")
     if path.suffix == ".npy":
         # Mapped, so that a header that promises more than the file holds costs nothing.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -73,24 +75,24 @@ def _read_pixels(path: Path) -> NDArray[np.generic]:
 
 def _check_side(shape: tuple[int, ...]) -> None:
     if max(shape, default=0) > MOST_SIDE:
-        raise ValueError(f"it is {' x '.join(map(str, shape))}, and at most {MOST_SIDE:,} pixels on a side are read")
+        raise LastbitError(f"it is {' x '.join(map(str, shape))}, and at most {MOST_SIDE:,} pixels on a side are read")
 
 
 def checked_image(image: ArrayLike) -> NDArray[np.floating]:
     """Return the image as a read-only float32 or float64 copy.
 
     Raises:
-        ValueError: the image is not a square matrix of finite real numbers.
+        LastbitError: the image is not a square matrix of finite real numbers.
     """
     array = np.array(image)
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"the image must hold real numbers, not {array.dtype}")
+        raise LastbitError(f"the image must hold real numbers, not {array.dtype}")
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
-        raise ValueError(f"the image must be a square matrix (N x N, N >= 1), not of shape {array.shape}")
+        raise LastbitError(f"the image must be a square matrix (N x N, N >= 1), not of shape {array.shape}")
     if array.dtype != np.float32:
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise ValueError("the image must be finite; it holds NaN or infinity")
+        raise LastbitError("the image must be finite; it holds NaN or infinity")
     array.setflags(write=False)
     return array
 
@@ -98,10 +100,10 @@ def checked_image(image: ArrayLike) -> NDArray[np.floating]:
 def _legacy_normal(size: int, seed: int) -> NDArray[np.float64]:
     # The legacy generator, because the published figures start from its numbers.
     if not 0 <= seed < 2**32:
-        raise ValueError(f"a seed must lie in 0 ... 2**32 - 1, not {seed}")
+        raise LastbitError(f"a seed must lie in 0 ... 2**32 - 1, not {seed}")
     return np.random.RandomState(seed).randn(size, size)
 
 
 def _check_size(size: int) -> None:
     if size < 1:
-        raise ValueError(f"a size must be at least 1 pixel, not {size}")
+        raise LastbitError(f"a size must be at least 1 pixel, not {size}")

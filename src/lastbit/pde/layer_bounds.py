@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lastbit.errors import LastbitError
 from lastbit.pde.layer_operator import Evaluation, LayerBlock, Loss
 from lastbit.pde.layer_spectrum import BlockSpectrum, Extremes, block_spectrum
 from lastbit.pde.layer_symbol import ClosedForm, closed_form, windowed_product
@@ -69,7 +70,7 @@ class LayerBounds:
         """Lowest and highest curvature of the layer by one of the descriptions.
 
         Raises:
-            ValueError: an unknown kind.
+            LastbitError: an unknown kind.
         """
         described: dict[Kind, Extremes] = {
             "infinite": self.closed_form,
@@ -80,7 +81,7 @@ class LayerBounds:
             "hessian": self.hessian,
         }
         if kind not in described:
-            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(described)}")
+            raise LastbitError(f"kind is {kind!r}; it must be one of {', '.join(described)}")
         return described[kind]
 
     def max_lr(self, kind: Kind = "hessian") -> float:
@@ -99,10 +100,10 @@ class LayerBounds:
         """Interval of stable weight decay at a learning rate; empty unless its lower end is below its upper end.
 
         Raises:
-            ValueError: lr is not finite and positive, or an unknown kind.
+            LastbitError: lr is not finite and positive, or an unknown kind.
         """
         if not (math.isfinite(lr) and lr > 0):
-            raise ValueError(f"lr is {lr}; it must be finite and greater than 0")
+            raise LastbitError(f"lr is {lr}; it must be finite and greater than 0")
         return self.extremes(kind).weight_decay_range(lr, self.edge)
 
 
@@ -149,8 +150,8 @@ def layer_bounds(
         The bounds in the order of `model.named_modules()`.
 
     Raises:
-        TypeError: the model or the loss does not return what it should.
-        ValueError: an option is out of range, a name is unknown, there is no convolution to measure, or the
+        LastbitTypeError: the model or the loss does not return what it should.
+        LastbitError: an option is out of range, a name is unknown, there is no convolution to measure, or the
             network draws random numbers.
     """
     # A compiled network cannot be differentiated twice; what it was compiled from can.
@@ -224,9 +225,9 @@ def _curvature_weights(block: LayerBlock, probes: int) -> tuple[list[Tensor], fl
 
 def _check_options(batch: object, tolerance: float, max_products: int, probes: int) -> None:
     if not (isinstance(batch, tuple | list) and len(batch) == 2):
-        raise ValueError(f"batch is {type(batch).__name__}; it must be a pair (inputs, targets)")
+        raise LastbitError(f"batch is {type(batch).__name__}; it must be a pair (inputs, targets)")
     if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance is {tolerance}; it must lie between 0 and 1")
+        raise LastbitError(f"tolerance is {tolerance}; it must lie between 0 and 1")
     for option, value, least in (("max_products", max_products, 1), ("probes", probes, 2)):
         if value < least:
-            raise ValueError(f"{option} is {value}; it must be at least {least}")
+            raise LastbitError(f"{option} is {value}; it must be at least {least}")

@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lastbit.errors import LastbitError, LastbitTypeError
+
 Loss = Callable[[Any, Any], Tensor]
 
 
@@ -86,8 +88,8 @@ class Evaluation:
         layers: the convolutions to differentiate, by name.
 
     Raises:
-        TypeError: the network does not return one tensor, or the loss not one number.
-        ValueError: the forward pass draws random numbers.
+        LastbitTypeError: the network does not return one tensor, or the loss not one number.
+        LastbitError: the forward pass draws random numbers.
     """
 
     def __init__(self, model: nn.Module, loss: Loss, batch: tuple[Any, Any], layers: Mapping[str, nn.Conv2d]) -> None:
@@ -148,7 +150,7 @@ def _deterministic(model: nn.Module) -> Iterator[None]:
         yield
         moved = not all(map(torch.equal, before, _random_states(devices)))
     if moved:
-        raise ValueError(
+        raise LastbitError(
             f"the network draws random numbers in its forward pass ({_random_layers(model)}), so its curvature is not "
             "one number; call model.eval(), or put those layers alone in evaluation mode"
         )
@@ -190,7 +192,9 @@ def _one_tensor(outputs: object) -> Tensor:
     """The network's outputs, which must be one tensor for a residual to be taken."""
     if isinstance(outputs, Tensor):
         return outputs
-    raise TypeError(f"the model returns {type(outputs).__name__}, not one tensor; wrap it in a module that returns one")
+    raise LastbitTypeError(
+        f"the model returns {type(outputs).__name__}, not one tensor; wrap it in a module that returns one"
+    )
 
 
 def _scalar(value: object) -> Tensor:
@@ -198,4 +202,6 @@ def _scalar(value: object) -> Tensor:
     if isinstance(value, Tensor) and value.numel() == 1:
         return value.reshape(())
     shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-    raise TypeError(f"loss(outputs, targets) returns {shape}, not one number; reduce it, for instance by its mean")
+    raise LastbitTypeError(
+        f"loss(outputs, targets) returns {shape}, not one number; reduce it, for instance by its mean"
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from lastbit.errors import LastbitError
 from lastbit.pde.momentum import Momentum
 
 
@@ -33,7 +34,7 @@ def plan_layers(
     """Settings of each convolution to be measured, by name, in the network's order; see `layer_bounds`.
 
     Raises:
-        ValueError: a setting is out of range or given twice, a name is unknown, a layer cannot be measured, or
+        LastbitError: a setting is out of range or given twice, a name is unknown, a layer cannot be measured, or
             none is left.
     """
     convolutions = _convolutions(model, layers)
@@ -42,10 +43,10 @@ def plan_layers(
         plans = {name: LayerTraining(conv, *settings) for name, conv in convolutions.items()}
     else:
         if weight_decay is not None or momentum != 0 or nesterov:
-            raise ValueError("weight_decay, momentum and nesterov come from the optimizer; give them or it, not both")
+            raise LastbitError("weight_decay, momentum and nesterov come from the optimizer; give them or it, not both")
         plans = _plans_of(optimizer, convolutions, chosen=layers is not None)
     if not plans:
-        raise ValueError("no convolution to measure: the model holds no nn.Conv2d that is trained")
+        raise LastbitError("no convolution to measure: the model holds no nn.Conv2d that is trained")
     for name, plan in plans.items():
         _check_measurable(name, plan.conv)
     return plans
@@ -57,7 +58,7 @@ def _convolutions(model: nn.Module, layers: Sequence[str] | None) -> dict[str, n
         return found
     unknown = sorted(set(layers) - set(found))
     if unknown:
-        raise ValueError(f"no nn.Conv2d is named {', '.join(unknown)}; there are {', '.join(found) or 'none'}")
+        raise LastbitError(f"no nn.Conv2d is named {', '.join(unknown)}; there are {', '.join(found) or 'none'}")
     return {name: conv for name, conv in found.items() if name in layers}
 
 
@@ -66,18 +67,18 @@ def _plans_of(
 ) -> dict[str, LayerTraining]:
     """Settings of the layers that the optimizer steps."""
     if not isinstance(optimizer, torch.optim.SGD):
-        raise ValueError(f"optimizer is {type(optimizer).__name__}; these bounds are those of torch.optim.SGD")
+        raise LastbitError(f"optimizer is {type(optimizer).__name__}; these bounds are those of torch.optim.SGD")
     groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     missing = [name for name, conv in convolutions.items() if id(conv.weight) not in groups]
     if chosen and missing:
-        raise ValueError(f"the optimizer does not step {', '.join(missing)}; name layers that it steps")
+        raise LastbitError(f"the optimizer does not step {', '.join(missing)}; name layers that it steps")
     plans = {}
     for name, conv in convolutions.items():
         if name in missing:
             continue
         group = groups[id(conv.weight)]
         if group["dampening"] or group["maximize"]:
-            raise ValueError("the optimizer uses dampening or maximize; these bounds are for SGD without either")
+            raise LastbitError("the optimizer uses dampening or maximize; these bounds are for SGD without either")
         plans[name] = LayerTraining(conv, *_checked(group["weight_decay"], group["momentum"], group["nesterov"]))
     return plans
 
@@ -85,16 +86,16 @@ def _plans_of(
 def _checked(weight_decay: float, momentum: float, nesterov: bool) -> tuple[float, float]:
     """Weight decay and edge of a scheme (exact Jury bounds)."""
     if not (math.isfinite(weight_decay) and weight_decay >= 0):
-        raise ValueError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
+        raise LastbitError(f"weight_decay is {weight_decay}; it must be finite and at least 0")
     return weight_decay, Momentum(momentum, nesterov).edge
 
 
 def _check_measurable(name: str, conv: nn.Conv2d) -> None:
     """Refuse layers whose output is not a plain linear function of a plain weight."""
     if not isinstance(conv.weight, nn.Parameter) or isinstance(conv.weight, nn.UninitializedParameter):
-        raise ValueError(f"the weight of {name} is parametrized or not initialised; bounds are for plain weights")
+        raise LastbitError(f"the weight of {name} is parametrized or not initialised; bounds are for plain weights")
     if conv.weight.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"the weight of {name} is {conv.weight.dtype}; curvature needs float32 or float64")
+        raise LastbitError(f"the weight of {name} is {conv.weight.dtype}; curvature needs float32 or float64")
     own = type(conv)
     if own.forward is not nn.Conv2d.forward or own._conv_forward is not nn.Conv2d._conv_forward:
-        raise ValueError(f"{name} is a {own.__name__} with a forward pass of its own; bounds are for plain nn.Conv2d")
+        raise LastbitError(f"{name} is a {own.__name__} with a forward pass of its own; bounds are for plain nn.Conv2d")

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.correlation import Correlation
 from lastbit.pde.model import Evaluation
 from lastbit.pde.regimes import regime_shares
@@ -135,10 +136,10 @@ class Linearisation:
         symbol |I^|^2 is replaced by its mean over the frequencies.
 
         Raises:
-            ValueError: an unknown window.
+            LastbitError: an unknown window.
         """
         if window not in WINDOWS:
-            raise ValueError(f"window must be one of {', '.join(WINDOWS)}, not {window!r}")
+            raise LastbitError(f"window must be one of {', '.join(WINDOWS)}, not {window!r}")
         if window == "infinite":
             return symbol_extremes(self.symbol())
         return self._on_side(1)._exact_spectrum if window == "pixel" else self._exact_spectrum

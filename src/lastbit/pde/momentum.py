@@ -18,6 +18,8 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lastbit.errors import LastbitError
+
 Array = NDArray[np.floating]
 
 
@@ -29,7 +31,7 @@ class Momentum:
     That is the convention of deep-learning libraries.
 
     Raises:
-        ValueError: ``mu`` is not in [0, 1), or Nesterov is asked for without momentum.
+        LastbitError: ``mu`` is not in [0, 1), or Nesterov is asked for without momentum.
     """
 
     mu: float = 0.0
@@ -37,9 +39,9 @@ class Momentum:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.mu < 1.0:
-            raise ValueError(f"momentum must lie in [0, 1), not {self.mu}")
+            raise LastbitError(f"momentum must lie in [0, 1), not {self.mu}")
         if self.nesterov and self.mu == 0.0:
-            raise ValueError("Nesterov needs a momentum above 0")
+            raise LastbitError("Nesterov needs a momentum above 0")
 
     @property
     def edge(self) -> float:
@@ -55,10 +57,10 @@ class Momentum:
         It is the limit of no damping (mu -> 1) of the exact edge in dt^2 z, hence the strictest.
 
         Raises:
-            ValueError: the scheme is not Nesterov's; the paper gives the bound for no other.
+            LastbitError: the scheme is not Nesterov's; the paper gives the bound for no other.
         """
         if not self.nesterov:
-            raise ValueError("the damping-free bound is for Nesterov momentum only")
+            raise LastbitError("the damping-free bound is for Nesterov momentum only")
         return 4.0 / 3.0 * (1.0 + self.mu) / 2.0
 
     def characteristic_polynomial(self, gain: float) -> Array:
@@ -90,12 +92,12 @@ def from_damping(dt: float, damping: float) -> tuple[float, float]:
     lr = 2 dt^2 / (2 + damping dt) and momentum = (2 - damping dt) / (2 + damping dt).
 
     Raises:
-        ValueError: dt is not positive, or damping dt is not in [0, 2], where the momentum would be negative.
+        LastbitError: dt is not positive, or damping dt is not in [0, 2], where the momentum would be negative.
     """
     if not dt > 0.0:
-        raise ValueError(f"the time step must be positive, not {dt}")
+        raise LastbitError(f"the time step must be positive, not {dt}")
     if not 0.0 <= damping * dt <= 2.0:
-        raise ValueError(f"damping * dt must lie in [0, 2], not {damping * dt}")
+        raise LastbitError(f"damping * dt must lie in [0, 2], not {damping * dt}")
     return 2.0 * dt**2 / (2.0 + damping * dt), (2.0 - damping * dt) / (2.0 + damping * dt)
 
 
@@ -103,11 +105,11 @@ def to_damping(lr: float, momentum: float) -> tuple[float, float]:
     """Return (dt, damping), the inverse of `from_damping`: dt = sqrt(2 lr / (1 + momentum)).
 
     Raises:
-        ValueError: lr is not positive, or the momentum is not in [0, 1].
+        LastbitError: lr is not positive, or the momentum is not in [0, 1].
     """
     if not lr > 0.0:
-        raise ValueError(f"the learning rate must be positive, not {lr}")
+        raise LastbitError(f"the learning rate must be positive, not {lr}")
     if not 0.0 <= momentum <= 1.0:
-        raise ValueError(f"momentum must lie in [0, 1], not {momentum}")
+        raise LastbitError(f"momentum must lie in [0, 1], not {momentum}")
     dt = sqrt(2.0 * lr / (1.0 + momentum))
     return dt, 2.0 * (1.0 - momentum) / (1.0 + momentum) / dt

@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.activation import swish_and_slope
 from lastbit.pde.bounds import Bounds, lr_bounds, weight_decay_bounds
 from lastbit.pde.correlation import BOUNDARIES, FourierCorrelation
@@ -68,7 +69,7 @@ class MultiLayerCNN:
         objective: l, "cross-entropy" or "squared", (f - y)^2.
 
     Raises:
-        ValueError: an argument is not one of those.
+        LastbitError: an argument is not one of those.
     """
 
     image: Array  # (N, N), read-only
@@ -94,15 +95,15 @@ class MultiLayerCNN:
             ("objective", self.objective, tuple(LOSSES)),
         ):
             if value not in allowed:
-                raise ValueError(f"{option} is {value!r}; it must be one of {', '.join(map(str, allowed))}")
+                raise LastbitError(f"{option} is {value!r}; it must be one of {', '.join(map(str, allowed))}")
         if not (np.isfinite(self.beta) and self.beta >= 0):
-            raise ValueError(f"beta is {self.beta}; it must be finite and at least 0")
+            raise LastbitError(f"beta is {self.beta}; it must be finite and at least 0")
         if not self.kernels:
-            raise ValueError("there are no kernels; a network has at least one layer")
+            raise LastbitError("there are no kernels; a network has at least one layer")
         side = self.image.shape[0]
         for number, kernel in enumerate(self.kernels, 1):
             if len(kernel) > side:
-                raise ValueError(f"kernel {number} is {len(kernel)} wide, wider than its layer's {side}-pixel input")
+                raise LastbitError(f"kernel {number} is {len(kernel)} wide, wider than its layer's {side}-pixel input")
             side -= len(kernel) - 1 if self.boundary == "valid" else 0
 
     @cached_property
@@ -200,13 +201,13 @@ class MultiLayerCNN:
             nesterov: whether the momentum is Nesterov's.
 
         Raises:
-            ValueError: an argument is out of range, the layer's input is not finite, or not exactly one of lr and
+            LastbitError: an argument is out of range, the layer's input is not finite, or not exactly one of lr and
                 weight_decay is given.
         """
         if (lr is None) == (weight_decay is None):
-            raise ValueError(f"give exactly one of lr ({lr}) and weight_decay ({weight_decay})")
+            raise LastbitError(f"give exactly one of lr ({lr}) and weight_decay ({weight_decay})")
         if window not in WINDOWS:
-            raise ValueError(f"window is {window!r}; it must be one of {', '.join(WINDOWS)}")
+            raise LastbitError(f"window is {window!r}; it must be one of {', '.join(WINDOWS)}")
         edge = Momentum(momentum, nesterov).edge
         spectrum = self._linearisation(layer, signal, residual).spectrum(window)
         if lr is not None:
@@ -219,7 +220,7 @@ class MultiLayerCNN:
         constant = self.mean_signal(layer) if signal is None else signal
         slope = self.residual if residual is None else residual
         if not (np.isfinite(correlation.image).all() and np.isfinite(constant * slope)):
-            raise ValueError(f"the input or the signal of layer {layer} is not finite: the network has blown up")
+            raise LastbitError(f"the input or the signal of layer {layer} is not finite: the network has blown up")
         return Linearisation("transitioning", correlation, 1.0, slope * constant * self.beta / 2, 0.0, 0.0, 0.0)
 
     @property
@@ -229,7 +230,7 @@ class MultiLayerCNN:
 
     def _index(self, layer: int) -> int:
         if not 1 <= layer <= len(self.kernels):
-            raise ValueError(f"layer is {layer}; layers are numbered 1 to {len(self.kernels)}")
+            raise LastbitError(f"layer is {layer}; layers are numbered 1 to {len(self.kernels)}")
         return layer - 1
 
 
@@ -254,7 +255,7 @@ def _convolved(signal: Array, kernel: Array, boundary: str) -> Array:
 
 def _regime_slope(regime: str) -> float:
     if regime not in REGIME_SLOPES:
-        raise ValueError(f"regime is {regime!r}; it must be one of {', '.join(REGIME_SLOPES)}")
+        raise LastbitError(f"regime is {regime!r}; it must be one of {', '.join(REGIME_SLOPES)}")
     return REGIME_SLOPES[regime]
 
 
@@ -262,6 +263,6 @@ def _checked_kernel(number: int, kernel: ArrayLike, dtype: np.dtype[np.floating]
     """A kernel in the image's precision; NaN and infinities are let through, for divergence is data."""
     array: Array = np.array(kernel, dtype=dtype)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
-        raise ValueError(f"kernel {number} has shape {array.shape}; it must be a square matrix")
+        raise LastbitError(f"kernel {number} has shape {array.shape}; it must be a square matrix")
     array.setflags(write=False)
     return array

@@ -9,6 +9,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.activation import swish, swish_and_slope, swish_curvature
 from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.correlation import BOUNDARIES, METHODS, Correlation, choose_correlation
@@ -46,7 +47,7 @@ class OneLayerCNN:
             "auto", the one expected to be faster. They agree to rounding.
 
     Raises:
-        ValueError: an argument is not one of those.
+        LastbitError: an argument is not one of those.
     """
 
     image: NDArray[np.floating]  # (N, N), read-only
@@ -62,11 +63,11 @@ class OneLayerCNN:
         object.__setattr__(self, "image", checked_image(self.image))
         size = self.image.shape[0]
         if not 1 <= self.kernel <= size:
-            raise ValueError(f"the kernel must be 1 ... {size} pixels wide (the image's size), not {self.kernel}")
+            raise LastbitError(f"the kernel must be 1 ... {size} pixels wide (the image's size), not {self.kernel}")
         if self.label not in (0, 1):
-            raise ValueError(f"the label must be 0 or 1, not {self.label}")
+            raise LastbitError(f"the label must be 0 or 1, not {self.label}")
         if not (isfinite(self.beta) and self.beta >= 0.0):
-            raise ValueError(f"beta must be finite and at least 0, not {self.beta}")
+            raise LastbitError(f"beta must be finite and at least 0, not {self.beta}")
         _check_choice("pool", self.pool, POOLS)
         _check_choice("boundary", self.boundary, BOUNDARIES)
         _check_choice("objective", self.objective, tuple(LOSSES))
@@ -176,11 +177,11 @@ class OneLayerCNN:
             residual: a; by default its value at an untrained network's P = 0, which is 1/2 - y for cross-entropy.
 
         Raises:
-            ValueError: the residual is not finite.
+            LastbitError: the residual is not finite.
         """
         a = float(self.residual()) if residual is None else float(residual)
         if not isfinite(a):
-            raise ValueError(f"the residual must be finite, not {residual}")
+            raise LastbitError(f"the residual must be finite, not {residual}")
         offset = float(self._loss.value(np.zeros(()), self.label))
         return self._linear("transitioning", gram=a * self.beta / 2.0, source=a / 2.0, offset=offset)
 
@@ -235,7 +236,7 @@ class OneLayerCNN:
             damping_free: take the paper's bound that holds for every damping, dt^2 z <= 4/3, for Nesterov's edge.
 
         Raises:
-            ValueError: an argument is out of range.
+            LastbitError: an argument is out of range.
         """
         scheme = Momentum(momentum, nesterov)
         edge = scheme.damping_free_edge if damping_free else scheme.edge
@@ -269,10 +270,10 @@ class OneLayerCNN:
     def _checked_kernels(self, kernels: ArrayLike) -> Array:
         k: Array = np.asarray(kernels, self.image.dtype)
         if k.shape[-2:] != (self.kernel, self.kernel):
-            raise ValueError(f"kernels must be of shape (..., {self.kernel}, {self.kernel}), not {k.shape}")
+            raise LastbitError(f"kernels must be of shape (..., {self.kernel}, {self.kernel}), not {k.shape}")
         return k
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+        raise LastbitError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lastbit.errors import LastbitError
+
 Array = NDArray[np.floating]
 
 
@@ -25,9 +27,9 @@ def perturbed_update(state: Array, velocity: Array, rate: float, k: int = 1) -> 
 
 
 def check_k(k: int) -> int:
-    """Return ``k``; raise ValueError unless it is an integer of at least 1."""
+    """Return ``k``; raise LastbitError unless it is an integer of at least 1."""
     if k != int(k) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, not {k}")
+        raise LastbitError(f"k must be an integer of at least 1, not {k}")
     return int(k)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.bounds import check_lr, check_weight_decay, weight_decay_bounds
 from lastbit.pde.cells import run_cells
 from lastbit.pde.linearisation import Linearisation
@@ -68,7 +69,7 @@ def phase(
         dtype: "float32" or "float64"; by default the model's precision.
 
     Raises:
-        ValueError: the grid is empty, or an argument is out of range.
+        LastbitError: the grid is empty, or an argument is out of range.
     """
     scheme = Momentum(momentum, nesterov)
     check_steps(steps)
@@ -105,5 +106,5 @@ def _curves(model: Model, lr: Array, edge: float) -> tuple[BoundCurve, ...]:
 def _axis(name: str, values: ArrayLike) -> Array:
     axis = np.atleast_1d(np.asarray(values, np.float64))
     if axis.ndim != 1 or axis.size == 0:
-        raise ValueError(f"the grid needs a list of at least one of its {name}, not an array of shape {axis.shape}")
+        raise LastbitError(f"the grid needs a list of at least one of its {name}, not an array of shape {axis.shape}")
     return axis

@@ -34,7 +34,7 @@ def regime_bounds(
         nesterov: whether the momentum is Nesterov's.
 
     Raises:
-        ValueError: an argument is out of range.
+        LastbitError: an argument is out of range.
     """
     edge = Momentum(momentum, nesterov).edge
     transitioning, activated, not_activated = (

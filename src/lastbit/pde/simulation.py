@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from lastbit.errors import LastbitError
 from lastbit.pde.bounds import check_lr, check_weight_decay
 from lastbit.pde.classification import REGIMES, Path, classify
 from lastbit.pde.model import Evaluation, Model
@@ -80,20 +81,20 @@ def simulate(
         amplification_from: the first step at which that is measured; the end of a run is cheap to look at so.
 
     Raises:
-        ValueError: an argument is out of range.
+        LastbitError: an argument is out of range.
     """
     scheme = Momentum(momentum, nesterov)
     check_lr(lr)
     check_weight_decay(weight_decay)
     check_steps(steps)
     if not ks:
-        raise ValueError("a simulation needs at least one k")
+        raise LastbitError("a simulation needs at least one k")
     if amplification_every < 0:
-        raise ValueError(
+        raise LastbitError(
             f"the amplification is measured every 1 or more steps, or 0 for never, not {amplification_every}"
         )
     if amplification_from < 0:
-        raise ValueError(f"the amplification is measured from step 0 or later, not {amplification_from}")
+        raise LastbitError(f"the amplification is measured from step 0 or later, not {amplification_from}")
     model = in_precision(model, dtype)
     start = check_start(model, kernel)
     twins = [_Twin(model, scheme, lr, weight_decay, check_k(k), start) for k in ks]
@@ -103,31 +104,31 @@ def simulate(
 
 
 def in_precision(model: M, dtype: DTypeLike | None) -> M:
-    """Return the model in "float32" or "float64", or as it is for None; raise ValueError for anything else."""
+    """Return the model in "float32" or "float64", or as it is for None; raise LastbitError for anything else."""
     try:
         wanted = model.dtype if dtype is None else np.dtype(dtype)
     except TypeError:
         wanted = None
     if wanted not in (np.float32, np.float64):
-        raise ValueError(f"the precision must be float32 or float64, not {dtype}")
+        raise LastbitError(f"the precision must be float32 or float64, not {dtype}")
     return model.astype(wanted)
 
 
 def check_steps(steps: int) -> int:
-    """Return ``steps``; raise ValueError unless it is at least 1."""
+    """Return ``steps``; raise LastbitError unless it is at least 1."""
     if steps < 1:
-        raise ValueError(f"a simulation needs at least 1 step, not {steps}")
+        raise LastbitError(f"a simulation needs at least 1 step, not {steps}")
     return steps
 
 
 def check_start(model: Model, kernel: ArrayLike) -> Array:
-    """Return the initial kernel in the model's precision; raise ValueError unless it is finite and W x W."""
+    """Return the initial kernel in the model's precision; raise LastbitError unless it is finite and W x W."""
     with np.errstate(over="ignore"):
         start: Array = np.array(kernel, model.dtype)
     if start.shape != (model.kernel, model.kernel):
-        raise ValueError(f"the initial kernel must be {model.kernel} x {model.kernel}, not of shape {start.shape}")
+        raise LastbitError(f"the initial kernel must be {model.kernel} x {model.kernel}, not of shape {start.shape}")
     if not np.isfinite(start).all():
-        raise ValueError(f"the initial kernel must be finite in {model.dtype}")
+        raise LastbitError(f"the initial kernel must be finite in {model.dtype}")
     return start
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import to_json
 from lastbit.report.numbers import MISSING, number
 
@@ -25,11 +26,11 @@ def as_compared(content: Comparison) -> Comparison:
     """A comparison as it is once stored: plain JSON, with None for what is not finite.
 
     Raises:
-        ValueError: it is not one.
+        LastbitError: it is not one.
     """
     missing = sorted(_KEYS - content.keys())
     if missing:
-        raise ValueError(f"this is not the comparison of two recipes: it lacks {', '.join(missing)}")
+        raise LastbitError(f"this is not the comparison of two recipes: it lacks {', '.join(missing)}")
     stored: Comparison = json.loads(to_json(dict(content)))
     return stored
 

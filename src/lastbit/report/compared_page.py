@@ -18,7 +18,7 @@ def write_comparison(content: Comparison, path: Path) -> None:
         path: of the page; it is replaced in one step, and its directory made where it is missing.
 
     Raises:
-        ValueError: it is no comparison.
+        LastbitError: it is no comparison.
     """
     page = render_comparison(as_compared(content), libraries=javascript())
     write_atomically(Path(path), page.encode("utf-8", "replace"))

@@ -20,7 +20,7 @@ def write_charts(studies: Sequence[Study], directory: Path) -> list[Path]:
         The files, in the order of the page. What a study has no data for is left out.
 
     Raises:
-        ValueError: these are not the results of studies.
+        LastbitError: these are not the results of studies.
     """
     return [
         path for stem, figure in _figures(as_stored(studies)) for path in write_picture(figure, Path(directory) / stem)

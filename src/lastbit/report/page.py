@@ -23,7 +23,7 @@ def write_report(studies: Sequence[Study], path: Path) -> None:
         path: of the page; it is replaced in one step, and its directory made where it is missing.
 
     Raises:
-        ValueError: these are not the results of studies.
+        LastbitError: these are not the results of studies.
     """
     page = render(as_stored(studies), libraries=javascript())
     # A name read from JSON may hold half a surrogate pair, which no file can.

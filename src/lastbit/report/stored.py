@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import to_json
 
 Study = Mapping[str, Any]  # one study's results, as `results.json` holds them
@@ -24,14 +25,14 @@ def as_stored(studies: Sequence[Study]) -> list[Study]:
     """Results as they are once stored: plain JSON, sorted, with None for what is not finite.
 
     Raises:
-        ValueError: there is no study, or one lacks a part that results have.
+        LastbitError: there is no study, or one lacks a part that results have.
     """
     if not studies:
-        raise ValueError("a report needs the results of at least one study; got none")
+        raise LastbitError("a report needs the results of at least one study; got none")
     for study in studies:
         if not isinstance(study, Mapping) or not study.keys() >= _KEYS:
             missing = sorted(_KEYS - study.keys()) if isinstance(study, Mapping) else sorted(_KEYS)
-            raise ValueError(f"these are not the results of a study: they lack {', '.join(missing)}")
+            raise LastbitError(f"these are not the results of a study: they lack {', '.join(missing)}")
     stored: list[Study] = json.loads(to_json([dict(study) for study in studies]))
     return stored
 

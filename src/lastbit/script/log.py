@@ -34,7 +34,7 @@ def log(step: int | None = None, **metrics: float) -> None:
         metrics: numbers by name. The last one of each name is the trial's final value.
 
     Raises:
-        TypeError: under `lastbit run`, a metric that is not a number.
+        LastbitTypeError: under `lastbit run`, a metric that is not a number.
     """
     for listener in _listeners:
         listener.log(step, **metrics)
@@ -48,7 +48,7 @@ def log_predictions(labels: Tensor, targets: Tensor | None = None) -> None:
         targets: the true labels, shape (examples,).
 
     Raises:
-        ValueError: under `lastbit run`, the shapes differ.
+        LastbitError: under `lastbit run`, the shapes differ.
     """
     for listener in _listeners:
         listener.save_predictions(labels, targets)

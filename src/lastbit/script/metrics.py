@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed, to_json, write_sealed
 
 # Columns of a trial's row in the results, which a metric of this name would overwrite.
@@ -34,7 +35,7 @@ class PatternMetric:
     A group without a name is called as the word before it: `acc` in `acc=([0-9.]+)`.
 
     Raises:
-        ValueError: not a regular expression, no group, several groups without a name, or a name that is taken.
+        LastbitError: not a regular expression, no group, several groups without a name, or a name that is taken.
     """
 
     pattern: str
@@ -46,11 +47,11 @@ class PatternMetric:
         try:
             compiled = re.compile(self.pattern)
         except re.error as error:
-            raise ValueError(f"{self} is no regular expression: {error}") from None
+            raise LastbitError(f"{self} is no regular expression: {error}") from None
         if compiled.groups == 0:
-            raise ValueError(f"{self} has no group: put the number in parentheses, as in 'acc=([0-9.]+)'")
+            raise LastbitError(f"{self} has no group: put the number in parentheses, as in 'acc=([0-9.]+)'")
         if compiled.groups > max(1, len(compiled.groupindex)):
-            raise ValueError(f"{self} has several groups: name them, as in '(?P<acc>[0-9.]+)'")
+            raise LastbitError(f"{self} has several groups: name them, as in '(?P<acc>[0-9.]+)'")
         _refuse_taken(str(self), self.names)
 
     @property
@@ -86,7 +87,7 @@ class FileMetric:
             the column.
 
     Raises:
-        ValueError: the name is taken.
+        LastbitError: the name is taken.
     """
 
     path: str
@@ -129,11 +130,11 @@ def parse_file_metric(text: str) -> FileMetric:
     """Read `PATH:KEY`.
 
     Raises:
-        ValueError: one of the two is missing.
+        LastbitError: one of the two is missing.
     """
     path, colon, key = text.rpartition(":")
     if not colon or not path or not key:
-        raise ValueError(f"--metric-file {text!r}: write PATH:KEY, as in results.json:test.accuracy")
+        raise LastbitError(f"--metric-file {text!r}: write PATH:KEY, as in results.json:test.accuracy")
     return FileMetric(path, key)
 
 
@@ -203,6 +204,6 @@ def _word_before_group(pattern: str) -> str:
 def _refuse_taken(option: str, names: Sequence[str]) -> None:
     for name in names:
         if name in _TAKEN:
-            raise ValueError(
+            raise LastbitError(
                 f"{option}: a metric cannot be called {name}, which every trial has already; name its group"
             )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from lastbit.errors import LastbitError
 from lastbit.noise import Noise
 from lastbit.script.execute import run_script
 from lastbit.script.metrics import write_found
@@ -23,7 +24,7 @@ def script_study(
     """The study of a script; its metric is the first that its sources name.
 
     Raises:
-        ValueError: no noise, no seed, or one twice.
+        LastbitError: no noise, no seed, or one twice.
     """
     return Study(
         out,
@@ -42,14 +43,14 @@ def find_again(study: Study, training: ScriptTraining) -> None:
     """Look for the metrics of stored trials once more, since the patterns may be others now.
 
     Raises:
-        ValueError: code that a stored trial imported is not what it was.
+        LastbitError: code that a stored trial imported is not what it was.
         DamagedError: what a stored trial wrote is not what it was.
     """
     for trial in stored_trials(study):
         study.store.load(trial).verify(OUTPUT)
         changed = changed_sources(notes_of(study, trial).sources)
         if changed:
-            raise ValueError(
+            raise LastbitError(
                 f"{changed[0]} has changed since trials in {study.store.root} ran it: old and new runs cannot be "
                 "compared, choose another directory"
             )

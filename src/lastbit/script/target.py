@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.script.lookup import find_command, find_entry_point, find_module
 
 FILE, MODULE, COMMAND = "file", "module", "command"
@@ -64,17 +65,17 @@ def parse_target(words: Sequence[str], directory: Path | None = None) -> Target:
         directory: where the target is to run; the present directory by default.
 
     Raises:
-        ValueError: there is no such script, module or command, or it is no Python program.
+        LastbitError: there is no such script, module or command, or it is no Python program.
     """
     rest = list(words[1:] if words and _is_python(words[0]) else words)
     while rest and rest[0] == "-u":  # output is collected whole, so buffering makes no difference
         rest = rest[1:]
     if not rest:
-        raise ValueError("no script was given: name it after `--`, as in `-- train.py --lr 0.1`")
+        raise LastbitError("no script was given: name it after `--`, as in `-- train.py --lr 0.1`")
     if rest[0] == "-m":
         return _module(rest[1:], directory)
     if rest[0].startswith("-"):
-        raise ValueError(
+        raise LastbitError(
             f"{rest[0]!r} comes where the script belongs: after `--`, give a script, `-m` and a module, or a command"
         )
     name, arguments = rest[0], tuple(rest[1:])
@@ -82,9 +83,9 @@ def parse_target(words: Sequence[str], directory: Path | None = None) -> Target:
     if path.is_file():
         return Target(FILE, name, arguments)
     if path.is_dir():
-        raise ValueError(f"{name} is a directory: name the script in it")
+        raise LastbitError(f"{name} is a directory: name the script in it")
     if os.sep in name or name.endswith(".py"):
-        raise ValueError(f"there is no script {name} in {path.parent}{_near(path)}")
+        raise LastbitError(f"there is no script {name} in {path.parent}{_near(path)}")
     return _command(name, arguments)
 
 
@@ -94,9 +95,9 @@ def _is_python(word: str) -> bool:
 
 def _module(words: Sequence[str], directory: Path | None) -> Target:
     if not words:
-        raise ValueError("-m needs the name of a module, as in `-- -m package.train`")
+        raise LastbitError("-m needs the name of a module, as in `-- -m package.train`")
     if find_module(words[0], directory) is None:
-        raise ValueError(
+        raise LastbitError(
             f"there is no module {words[0]} to run: neither in {directory or Path.cwd()} nor among what is installed"
         )
     return Target(MODULE, words[0], tuple(words[1:]))
@@ -104,7 +105,7 @@ def _module(words: Sequence[str], directory: Path | None) -> Target:
 
 def _command(name: str, arguments: tuple[str, ...]) -> Target:
     if find_command(name) is None and find_entry_point(name) is None:
-        raise ValueError(
+        raise LastbitError(
             f"{name} is neither a script here nor a console script of this Python ({sys.executable}); a console script"
             " is a Python program that a package installs"
         )

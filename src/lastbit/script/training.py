@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import sha256
 from lastbit.script.child import child_command
 from lastbit.script.follow import followed
@@ -97,15 +98,15 @@ class ScriptTraining:
         """Check that the script is on this machine as it is where the study was begun.
 
         Raises:
-            ValueError: it is not.
+            LastbitError: it is not.
         """
         if not self.directory.is_dir():
-            raise ValueError(f"there is no directory {self.directory}, where the script runs")
+            raise LastbitError(f"there is no directory {self.directory}, where the script runs")
         path = self.target.path(self.directory)
         if self.script is not None and (path is None or not path.is_file()):
-            raise ValueError(f"there is no {self.target.name} in {self.directory}")
+            raise LastbitError(f"there is no {self.target.name} in {self.directory}")
         if self.script != self._script():
-            raise ValueError(f"{self.target.name} in {self.directory} is another one than where the study was begun")
+            raise LastbitError(f"{self.target.name} in {self.directory} is another one than where the study was begun")
 
     def __call__(self, run: Recorder) -> None:
         """Run the script for a trial, as `train` does."""

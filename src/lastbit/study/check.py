@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
@@ -74,10 +75,10 @@ def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> C
         on_trial: called after each trial.
 
     Raises:
-        ValueError: the directory holds no study.
+        LastbitError: the directory holds no study.
     """
     if not any((root / name).exists() for name in (STUDY, TRIALS)):
-        raise ValueError(f"{root} is no study: it has no {STUDY}")
+        raise LastbitError(f"{root} is no study: it has no {STUDY}")
     findings = [*_check_description(root), *_check_results(root), *_check_complete(root)]
     settings = _settings(root)
     places = _directories(root / TRIALS)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lastbit.errors import LastbitTypeError
 from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, write_atomically, write_sealed
 from lastbit.limits import MOST_TENSORS, read_limited
 from lastbit.tensors import plain
@@ -44,7 +45,7 @@ def write_checkpoint(place: Path, step: int, state: Any, *, extra: Mapping[str, 
         extra: plain JSON to be given back beside it.
 
     Raises:
-        TypeError: something else is in the nest.
+        LastbitTypeError: something else is in the nest.
     """
     tensors: list[Tensor] = []
     nest = _pack(state, tensors)
@@ -101,7 +102,7 @@ def _pack(value: Any, tensors: list[Tensor]) -> Any:
         return {"float": value.hex()}  # exact, and JSON has no infinity
     if value is None or isinstance(value, bool | int | str):
         return value
-    raise TypeError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")
+    raise LastbitTypeError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")
 
 
 def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:

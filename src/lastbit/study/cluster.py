@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.study.lost import LostWorkersError, WorkerDiedError
 from lastbit.study.versions import check_versions
 
@@ -36,7 +37,7 @@ def cluster(address: str) -> Iterator[Cluster]:
         address: of a running scheduler, such as `tcp://10.0.0.5:8786`.
 
     Raises:
-        ValueError: dask.distributed is not installed, this is no address, nothing answers there within 10 seconds, or
+        LastbitError: dask.distributed is not installed, this is no address, nothing answers there within 10 seconds, or
             the workers have other versions of lastbit, torch or Python.
     """
     with connected(address) as client:
@@ -56,18 +57,18 @@ def connected(address: str) -> Iterator[Any]:
     """Give a client of the scheduler at an address.
 
     Raises:
-        ValueError: dask.distributed is not installed, this is no address, or nothing answers there within 10 seconds.
+        LastbitError: dask.distributed is not installed, this is no address, or nothing answers there within 10 seconds.
     """
     try:
         from distributed import Client  # only here: an extra that most do without
         from distributed.comm.addressing import get_address_host_port
     except ModuleNotFoundError:
-        raise ValueError("a scheduler needs dask.distributed: pip install 'lastbit[cluster]'") from None
+        raise LastbitError("a scheduler needs dask.distributed: pip install 'lastbit[cluster]'") from None
     try:
         get_address_host_port(address)  # a client that finds this out itself leaves threads behind
         client = Client(address, timeout=TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:  # a time-out is an OSError
-        raise ValueError(
+        raise LastbitError(
             f"no scheduler answers at {address!r} within {TIMEOUT} s ({_reason(error)}): check that `dask scheduler` "
             "runs there, that the address is the one it prints, and that no firewall is between"
         ) from None
@@ -79,7 +80,7 @@ def has_gpus(address: str) -> bool:
     """Whether any worker behind a scheduler has a GPU to give.
 
     Raises:
-        ValueError: as `cluster` does.
+        LastbitError: as `cluster` does.
     """
     with connected(address) as client:
         return any(worker.gpus for worker in _workers(client).values())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.study.cluster import GPU
 
 # Libraries that would each start a thread for every core in every worker.
@@ -49,15 +50,15 @@ def places(name: str, *, cpus: int | None, gpus: int | None, visible: Sequence[s
             number is given, each of them has a worker, or without any each core.
 
     Raises:
-        ValueError: both were given, one below 1, or more GPUs than there are.
+        LastbitError: both were given, one below 1, or more GPUs than there are.
     """
     if cpus is not None and gpus is not None:
-        raise ValueError("--cpus and --gpus: give one; start the command twice for workers of both kinds")
+        raise LastbitError("--cpus and --gpus: give one; start the command twice for workers of both kinds")
     for option, number in (("--cpus", cpus), ("--gpus", gpus)):
         if number is not None and number < 1:
-            raise ValueError(f"{option} {number}: at least 1 is needed")
+            raise LastbitError(f"{option} {number}: at least 1 is needed")
     if gpus is not None and gpus > len(visible):
-        raise ValueError(f"--gpus {gpus}: this machine has {len(visible)} CUDA device(s) that may be used")
+        raise LastbitError(f"--gpus {gpus}: this machine has {len(visible)} CUDA device(s) that may be used")
     chosen: Sequence[str | None] = visible[:gpus] if cpus is None else [None] * cpus
     return [Place(f"{name}-{i}", gpu) for i, gpu in enumerate(chosen or [None] * (os.cpu_count() or 1))]
 

@@ -26,7 +26,7 @@ def outcomes_of(
         on_remark: told what a person should know of a cluster's workers, in words.
 
     Raises:
-        ValueError: a seed was begun on an arithmetic that nobody gives, or a cluster's worker cannot take part.
+        LastbitError: a seed was begun on an arithmetic that nobody gives, or a cluster's worker cannot take part.
         StoppedError: the executor was stopped; raised once those in progress have ended.
         LostWorkersError: all workers are out of reach.
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from functools import partial
 
+from lastbit.errors import LastbitError
 from lastbit.study.cluster import Cluster, Worker
 from lastbit.study.columns import Columns, Proof
 from lastbit.study.execute import Job, Outcome
@@ -30,7 +31,7 @@ class ProvenWorkers:
         on_remark: told in words what a person should know.
 
     Raises:
-        ValueError: a worker that is there cannot take part, or a seed was begun on an arithmetic that none gives.
+        LastbitError: a worker that is there cannot take part, or a seed was begun on an arithmetic that none gives.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class ProvenWorkers:
         if not self._cluster.workers():
             self._say("the scheduler has no workers yet: waiting for some, as `lastbit worker` starts them")
         elif not self._able():
-            raise ValueError(
+            raise LastbitError(
                 "no worker has a GPU to give, Dask's resource GPU=1: start them with `lastbit worker ADDR --gpus N`, "
                 "or give --device cpu"
             )
@@ -115,7 +116,7 @@ class ProvenWorkers:
         }
         wrong = {found.complaint: workers[address] for address, found in said.items() if found.complaint}
         if wrong:
-            raise ValueError("; ".join(f"worker {worker}: {complaint}" for complaint, worker in wrong.items()))
+            raise LastbitError("; ".join(f"worker {worker}: {complaint}" for complaint, worker in wrong.items()))
         self._proofs |= {address: found.proof for address, found in said.items()}
         if self._proofs:
             check_columns(self._columns, self._in_words())

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Protocol
 
+from lastbit.errors import LastbitError
 from lastbit.study.columns import Columns, Proof
 from lastbit.study.execute import Job, Outcome
 from lastbit.study.lost import LostWorkersError
@@ -64,7 +65,7 @@ class AnyExecutor:
     One that is not like the others refuses its trial, as `Job` does.
 
     Raises:
-        ValueError: a seed was begun on another arithmetic than a worker's.
+        LastbitError: a seed was begun on another arithmetic than a worker's.
     """
 
     def __init__(self, executor: Executor, job: Job, columns: Columns) -> None:
@@ -93,7 +94,7 @@ def in_this_process(job: Job, columns: Columns) -> Iterator[Outcome]:
     """Run trials one after another.
 
     Raises:
-        ValueError: a seed was begun on another arithmetic than this process's.
+        LastbitError: a seed was begun on another arithmetic than this process's.
     """
     proof = job.proof()
     check_columns(columns, {proof: "here"})
@@ -109,7 +110,7 @@ def check_columns(columns: Columns, there: dict[Proof, str]) -> None:
         there: the workers of each proof, in words.
 
     Raises:
-        ValueError: none of them has the proof of such a seed.
+        LastbitError: none of them has the proof of such a seed.
     """
     stranded = columns.stranded(there)
     if not stranded:
@@ -117,7 +118,7 @@ def check_columns(columns: Columns, there: dict[Proof, str]) -> None:
     seed, wanted = next(iter(stranded.items()))
     more = f" (and {len(stranded) - 1} more)" if len(stranded) > 1 else ""
     present = "; ".join(f"{proof}: {workers}" for proof, workers in there.items())
-    raise ValueError(
+    raise LastbitError(
         f"seed {seed}{more} was begun on arithmetic {wanted}, and no worker gives its bits (there is {present}): go on "
         "where it was begun, leave it out with --seeds, or choose another directory"
     )

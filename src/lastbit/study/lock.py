@@ -9,13 +9,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lastbit.errors import LastbitError
 from lastbit.files import read_json, to_json, write_atomically
 
 LOCK, OWNER = ".lock", ".owner.json"
 _POLL = 0.2  # seconds between two looks at a lock that another process holds
 
 
-class InUseError(ValueError):
+class InUseError(LastbitError):
     """Another process is at the directory."""
 
 

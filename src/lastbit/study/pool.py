@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.study.lost import WorkerDiedError
 
 # Fresh processes: a forked one would inherit torch's thread pools in an undefined state.
@@ -28,10 +29,10 @@ def local_pool(workers: int) -> Iterator["LocalPool"]:
     """Give a pool of `workers` processes; leaving by an exception, Ctrl-C included, kills what they are doing.
 
     Raises:
-        ValueError: fewer than one worker.
+        LastbitError: fewer than one worker.
     """
     if workers < 1:
-        raise ValueError(f"workers = {workers}: at least 1 is needed")
+        raise LastbitError(f"workers = {workers}: at least 1 is needed")
     pool = LocalPool(workers)
     try:
         yield pool

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special
 
+from lastbit.errors import LastbitError
 from lastbit.study.spread import Spread
 
 LEVEL, POWER = 0.05, 0.80
@@ -38,10 +39,10 @@ class Design:
         """The gain that `runs` runs of each recipe show in 80 % of such comparisons.
 
         Raises:
-            ValueError: fewer than two runs, which tell nothing about spread.
+            LastbitError: fewer than two runs, which tell nothing about spread.
         """
         if runs < 2:
-            raise ValueError(f"runs = {runs}: at least 2 of each recipe are needed to tell a gain from noise")
+            raise LastbitError(f"runs = {runs}: at least 2 of each recipe are needed to tell a gain from noise")
         return self.std / sqrt(runs) * self._least_noncentrality(runs)
 
     def power(self, gain: float, runs: int) -> float:

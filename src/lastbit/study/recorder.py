@@ -10,6 +10,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.files import sha256, to_json
 from lastbit.noise import Noise
 from lastbit.study.checkpoint import DIRECTORY, Checkpoint, read_checkpoint, sync_files, write_checkpoint
@@ -42,7 +43,7 @@ class Recorder:
         """Record numbers that belong to the state after `step` updates; what is not finite is stored as null.
 
         Raises:
-            TypeError: a metric that is not a number.
+            LastbitTypeError: a metric that is not a number.
         """
         self._begin()
         row = {name: _number(name, value) for name, value in metrics.items()}
@@ -63,10 +64,10 @@ class Recorder:
                 and knows that two studies share a test set.
 
         Raises:
-            ValueError: the shapes differ.
+            LastbitError: the shapes differ.
         """
         if targets is not None and targets.shape != labels.shape:
-            raise ValueError(
+            raise LastbitError(
                 f"save_predictions: labels have shape {tuple(labels.shape)} and targets {tuple(targets.shape)}; "
                 "each example has one of each"
             )
@@ -86,7 +87,7 @@ class Recorder:
             state: a nest of dict, list, tuple, tensors, numbers, texts and None, such as state dictionaries.
 
         Raises:
-            TypeError: something else is in the nest.
+            LastbitTypeError: something else is in the nest.
         """
         sync_files(self.directory)
         logged = sha256((self.directory / METRICS).read_bytes())
@@ -145,6 +146,6 @@ def _number(name: str, value: float) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"log({name}={value!r}): a metric is a number") from None
+        raise LastbitTypeError(f"log({name}={value!r}): a metric is a number") from None
     # An integral count such as the epoch reads better as 3 than as 3.0.
     return int(number) if isinstance(value, int) and math.isfinite(number) else number

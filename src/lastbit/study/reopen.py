@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import noise_from_json
 from lastbit.study.metric import Metric
 from lastbit.study.recorder import Recorder
@@ -17,7 +18,7 @@ def reopen(directory: Path) -> Study:
     """Open a stored study to look at its trials and results.
 
     Raises:
-        ValueError: the directory holds no study, or its study.json was altered.
+        LastbitError: the directory holds no study, or its study.json was altered.
         RuntimeError: only when it is told to run: its training is not here.
     """
     description = Store(directory).study()
@@ -35,15 +36,17 @@ def reopen(directory: Path) -> Study:
             seed_decides=description["seed_decides"],
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{directory / 'study.json'} does not describe a study ({error!r}): it was altered") from None
+        raise LastbitError(
+            f"{directory / 'study.json'} does not describe a study ({error!r}): it was altered"
+        ) from None
 
 
 def _check(description: Mapping[str, Any]) -> None:
     """Check the types that nothing else checks, and that the table is of a size that can be held.
 
     Raises:
-        TypeError: a field is of another type.
-        ValueError: the table is too large.
+        LastbitTypeError: a field is of another type.
+        LastbitError: the table is too large.
     """
     seeds, metric = description["seeds"], description["metric"]
     strings = [description["name"], description["seed_decides"], metric["name"], metric["label"]]
@@ -56,9 +59,9 @@ def _check(description: Mapping[str, Any]) -> None:
         *(("a noise", noise, dict) for noise in description["noises"]),
     ):
         if not isinstance(value, kind):
-            raise TypeError(f"{field} is {value!r:.100}")
+            raise LastbitTypeError(f"{field} is {value!r:.100}")
     if len(seeds) * len(description["noises"]) > _MOST_TRIALS:
-        raise ValueError(f"study.json has {len(seeds):,} seeds: at most {_MOST_TRIALS:,} trials are read")
+        raise LastbitError(f"study.json has {len(seeds):,} seeds: at most {_MOST_TRIALS:,} trials are read")
 
 
 def _train_nothing(run: Recorder) -> None:

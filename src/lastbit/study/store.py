@@ -25,6 +25,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
@@ -51,21 +52,21 @@ class Store:
         """Check that the directory is this study's, or free for it; nothing is touched.
 
         Raises:
-            ValueError: it holds another study, or other files.
+            LastbitError: it holds another study, or other files.
             DamagedError: its `study.json` is not what was written.
         """
         path = self.root / STUDY
         if path.exists():
             self._check_same(read_sealed(path), study)
         elif self.root.exists() and (not self.root.is_dir() or self._foreign()):
-            raise ValueError(f"{self.root} holds other files and no study: choose an empty or new directory")
+            raise LastbitError(f"{self.root} holds other files and no study: choose an empty or new directory")
 
     @contextmanager
     def claimed(self, study: Mapping[str, Any]) -> Iterator[None]:
         """Make the directory this study's, or go on with it, and keep every other process out while the block runs.
 
         Raises:
-            ValueError: as `check` does; or it cannot be written.
+            LastbitError: as `check` does; or it cannot be written.
             InUseError: another process is at it.
         """
         self.check(study)
@@ -81,7 +82,7 @@ class Store:
         """Write down what the study is.
 
         Raises:
-            ValueError: the directory cannot be written.
+            LastbitError: the directory cannot be written.
         """
         with self._writing():
             (self.root / TRIALS).mkdir(parents=True, exist_ok=True)
@@ -91,10 +92,10 @@ class Store:
         """The stored description of the study.
 
         Raises:
-            ValueError: the directory holds no study.
+            LastbitError: the directory holds no study.
         """
         if not (self.root / STUDY).is_file():
-            raise ValueError(f"{self.root} is no study: it has no {STUDY}")
+            raise LastbitError(f"{self.root} is no study: it has no {STUDY}")
         return read_sealed(self.root / STUDY)
 
     def has(self, trial: Trial) -> bool:
@@ -245,7 +246,7 @@ class Store:
 
     def _check_same(self, there: Mapping[str, Any], study: Mapping[str, Any]) -> None:
         if json.loads(to_json(study["settings"])) != there.get("settings"):
-            raise ValueError(
+            raise LastbitError(
                 f"{self.root} holds another study ({there.get('name')}, with other settings): choose another directory"
             )
 
@@ -254,7 +255,7 @@ class Store:
         try:
             yield
         except OSError as error:
-            raise ValueError(f"{self.root}: cannot write there: {error.strerror}") from None
+            raise LastbitError(f"{self.root}: cannot write there: {error.strerror}") from None
 
 
 def _goes_on(place: Path, description: bytes) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lastbit.errors import LastbitError
 from lastbit.noise import Noise
 from lastbit.study.columns import Columns, Proof
 from lastbit.study.controls import Controls, ControlsFailedError
@@ -52,7 +53,7 @@ class Study:
         prove: gives a hash of the bits that a process computes, by custom those of the training's first steps.
 
     Raises:
-        ValueError: no noise, no seed, or one twice.
+        LastbitError: no noise, no seed, or one twice.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class Study:
             on_remark: called with what a person should know of a cluster's workers, in words.
 
         Raises:
-            ValueError: the directory holds something else; a worker of a cluster cannot take part; or a seed that was
+            LastbitError: the directory holds something else; a worker of a cluster cannot take part; or a seed that was
                 begun cannot be gone on with, since no worker gives its bits.
             InUseError: another process runs this study.
             DamagedError: a stored control is not what was written.
@@ -304,7 +305,7 @@ class Study:
 
 def _check_distinct(what: str, values: Sequence[object]) -> None:
     if not values:
-        raise ValueError(f"a study needs at least one {what}")
+        raise LastbitError(f"a study needs at least one {what}")
     twice = sorted({str(value) for value in values if values.count(value) > 1})
     if twice:
-        raise ValueError(f"{what} {', '.join(twice)} is given twice: each counts once")
+        raise LastbitError(f"{what} {', '.join(twice)} is given twice: each counts once")

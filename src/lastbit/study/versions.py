@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from lastbit.errors import LastbitError
+
 _PACKAGES = ("lastbit", "torch")  # and Python, which Dask tells anyway
 _NAMED = 3  # workers that a message names
 
@@ -41,14 +43,14 @@ def check_versions(client: Any) -> None:
     """Check that the workers of a Dask client have its own versions of Python, torch and lastbit.
 
     Raises:
-        ValueError: some have others; the message names the versions and the workers.
+        LastbitError: some have others; the message names the versions and the workers.
     """
     found = client.get_versions(packages=list(_PACKAGES))
     names = {address: str(each["name"]) for address, each in client.scheduler_info(n_workers=-1)["workers"].items()}
     ours = _versions(found["client"])
     theirs = {names.get(address, address): _versions(each) for address, each in found["workers"].items()}
     if differences := list(_differences(ours, theirs)):
-        raise ValueError(f"{'; '.join(differences)}: install one version of each on all machines")
+        raise LastbitError(f"{'; '.join(differences)}: install one version of each on all machines")
 
 
 def _versions(told: Mapping[str, Any]) -> dict[str, str | None]:

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from lastbit.divergence import rel_l1, relative_l2
+from lastbit.errors import LastbitError
 from lastbit.training.descent import Batch, Loss
 
 METHODS: Mapping[str, type[OdeSolver]] = {"RK23": RK23, "RK45": RK45, "DOP853": DOP853}
 RTOL = 1e-5
 
 
-class FlowStoppedError(ValueError):
+class FlowStoppedError(LastbitError):
     """The flow cannot be followed further: its step shrank to nothing, or its gradient is not finite."""
 
 
@@ -54,7 +55,7 @@ class GradientFlow:
         atol: absolute tolerance of a step, in the unit of the weights.
 
     Raises:
-        ValueError: an unknown method.
+        LastbitError: an unknown method.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class GradientFlow:
         atol: float = 1e-8,
     ) -> None:
         if method not in METHODS:
-            raise ValueError(f"method {method!r}: allowed are {', '.join(METHODS)}")
+            raise LastbitError(f"method {method!r}: allowed are {', '.join(METHODS)}")
         self._model = copy.deepcopy(model).double()
         self._loss, self._weight_decay = loss, weight_decay
         self._data = _in_float64(data[0]), _in_float64(data[1])
@@ -93,11 +94,11 @@ class GradientFlow:
 
         Raises:
             FlowStoppedError: it cannot be followed so far.
-            ValueError: the time lies before the solver's last step.
+            LastbitError: the time lies before the solver's last step.
         """
         earliest = self._solver.t if self._solver.t_old is None else self._solver.t_old
         if time < earliest:
-            raise ValueError(f"time {time:g}: the flow has passed {earliest:g} and does not run backwards")
+            raise LastbitError(f"time {time:g}: the flow has passed {earliest:g} and does not run backwards")
         while self._solver.t < time:
             message = self._solver.step()
             if self._solver.status == "failed":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lastbit.errors import LastbitError
 from lastbit.noise import perturb
 from lastbit.training.epochs import Epochs
 from lastbit.training.evaluate import evaluate
@@ -27,7 +28,7 @@ class RecipeTraining:
     """A recipe as something to call: trains once for the run it is given. Plain data, so that it travels to workers.
 
     Raises:
-        ValueError: `checkpoint_every` is below 1.
+        LastbitError: `checkpoint_every` is below 1.
     """
 
     recipe: Recipe
@@ -37,7 +38,7 @@ class RecipeTraining:
 
     def __post_init__(self) -> None:
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
-            raise ValueError(f"checkpoint_every = {self.checkpoint_every}: at least 1 epoch is needed")
+            raise LastbitError(f"checkpoint_every = {self.checkpoint_every}: at least 1 epoch is needed")
 
     @property
     def settings(self) -> dict[str, object]:

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lastbit.errors import LastbitError
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -59,7 +61,7 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _still_pixels(self) -> Self:
         if self.per_pixel and (self.pad or self.augment):
-            raise ValueError("per_pixel = true needs pad = 0 and augment = false: moved images have other pixels")
+            raise LastbitError("per_pixel = true needs pad = 0 and augment = false: moved images have other pixels")
         return self
 
 
@@ -77,7 +79,7 @@ class ModelSettings(Settings):
         needed = _SIZES.get(self.name, ())
         for field in ("depth", "width"):
             if (getattr(self, field) > 0) != (field in needed):
-                raise ValueError(f"{self.name} {'needs a' if field in needed else 'has no'} {field}")
+                raise LastbitError(f"{self.name} {'needs a' if field in needed else 'has no'} {field}")
         return self
 
 
@@ -96,7 +98,7 @@ class OptimizerSettings(Settings):
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            raise ValueError("nesterov = true needs momentum > 0 and dampening = 0")
+            raise LastbitError("nesterov = true needs momentum > 0 and dampening = 0")
         return self
 
 
@@ -109,7 +111,7 @@ class ScheduleSettings(Settings):
     @model_validator(mode="after")
     def _increasing(self) -> Self:
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones must increase, got {list(self.milestones)}")
+            raise LastbitError(f"milestones must increase, got {list(self.milestones)}")
         return self
 
 

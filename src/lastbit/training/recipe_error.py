@@ -7,8 +7,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lastbit.errors import LastbitError
 
-class RecipeError(ValueError):
+
+class RecipeError(LastbitError):
     """A recipe, or a change to one, that cannot be used."""
 
 

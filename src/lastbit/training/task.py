@@ -76,7 +76,7 @@ def prepare(recipe: Recipe, *, device: torch.device | None = None, root: Path | 
     Raises:
         RecipeError: the recipe asks for more images than there are, a batch larger than the training set, a mean or
             std whose length is not the number of channels, or a network that cannot take these images.
-        ValueError: an unknown data set, or one that has not been fetched.
+        LastbitError: an unknown data set, or one that has not been fetched.
     """
     dataset = load(recipe.data.name, root=root)
     _check(recipe, dataset)

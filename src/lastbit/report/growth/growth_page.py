@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import to_json, write_atomically
 from lastbit.report.document import document
 from lastbit.report.figure import Figure
@@ -23,10 +24,10 @@ def write_growth_page(content: Mapping[str, Any], path: Path) -> None:
         path: of the page; it is replaced in one step, and its directory made where it is missing.
 
     Raises:
-        ValueError: it holds no pair.
+        LastbitError: it holds no pair.
     """
     if not content["pairs"]:
-        raise ValueError("these are not the results of growth: they hold no pair of runs")
+        raise LastbitError("these are not the results of growth: they hold no pair of runs")
     stored = json.loads(to_json(dict(content)))
     write_atomically(path, render_growth(stored, libraries=javascript()).encode("utf-8", "replace"))
 

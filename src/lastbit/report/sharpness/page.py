@@ -29,7 +29,7 @@ def write_sharpness(series: Series, path: Path) -> None:
         path: of the page; it is replaced in one step, and its directory made where it is missing.
 
     Raises:
-        ValueError: this is no series.
+        LastbitError: this is no series.
     """
     page = render(as_stored(series), libraries=javascript())
     write_atomically(Path(path), page.encode("utf-8", "replace"))

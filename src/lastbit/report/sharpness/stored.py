@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.files import to_json
 
 Series = Mapping[str, Any]  # as `sharpness.json` holds it
@@ -35,10 +36,10 @@ def as_stored(series: Series) -> Series:
     """A series as it is once stored: plain JSON, with None for what is not finite.
 
     Raises:
-        ValueError: a part that a series has is missing.
+        LastbitError: a part that a series has is missing.
     """
     if missing := sorted(_KEYS - series.keys()):
-        raise ValueError(f"this is no sharpness series: it lacks {', '.join(missing)}")
+        raise LastbitError(f"this is no sharpness series: it lacks {', '.join(missing)}")
     stored: Series = json.loads(to_json(dict(series)))
     return stored
 

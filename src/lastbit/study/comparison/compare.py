@@ -29,7 +29,7 @@ def compare(a: Runs, b: Runs, *, metric: str | None = None, paired: bool | None 
             order; False never forms pairs.
 
     Raises:
-        ValueError: one is no study, the same study twice, another test set, no such metric, one run only.
+        LastbitError: one is no study, the same study twice, another test set, no such metric, one run only.
     """
     one, other = sides(a, b, metric)
     check_comparable(one, other)

@@ -71,7 +71,7 @@ class Comparison:
         """The gain that so many runs of each recipe, each with its own batch order, show in 80 % of cases.
 
         Raises:
-            ValueError: fewer than two runs.
+            LastbitError: fewer than two runs.
         """
         return self.design.least_gain(runs)
 

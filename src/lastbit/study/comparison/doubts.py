@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lastbit.differing import differing_fields
+from lastbit.errors import LastbitError
 from lastbit.files import to_json
 from lastbit.study.comparison.side import Origin, Side
 from lastbit.study.correctness import correctness
@@ -12,15 +13,15 @@ def check_comparable(a: Side, b: Side) -> None:
     """Refuse a study beside itself, and different test sets as far as they are known.
 
     Raises:
-        ValueError: says which.
+        LastbitError: says which.
     """
     if a.study is None or b.study is None:
         return
     if set(a.study.grid.ids.values()) == set(b.study.grid.ids.values()):
-        raise ValueError(f"{a.name} and {b.name} are the same study: every trial of one is the other's")
+        raise LastbitError(f"{a.name} and {b.name} are the same study: every trial of one is the other's")
     told = _different_tests(a.study, b.study)
     if told:
-        raise ValueError(f"{a.name} and {b.name} cannot be compared: {told}")
+        raise LastbitError(f"{a.name} and {b.name} cannot be compared: {told}")
 
 
 def doubts(a: Side, b: Side) -> list[str]:

@@ -10,6 +10,7 @@ from math import sqrt
 
 import numpy as np
 
+from lastbit.errors import LastbitError
 from lastbit.study.comparison.means import (
     MeanTest,
     PermutationTest,
@@ -57,14 +58,14 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
         paired: None for pairs where two studies have the same seeds; True and False insist.
 
     Raises:
-        ValueError: too few runs, or pairs are asked for where the seeds are not the same.
+        LastbitError: too few runs, or pairs are asked for where the seeds are not the same.
     """
     means = a.seed_means(), b.seed_means()
     for side, found in zip((a, b), means, strict=True):
         if not found:
-            raise ValueError(f"{side.name} has no finished run to compare: {'; '.join(side.lost) or 'it has none'}")
+            raise LastbitError(f"{side.name} has no finished run to compare: {'; '.join(side.lost) or 'it has none'}")
     if paired and set(a.seeds) != set(b.seeds):
-        raise ValueError(
+        raise LastbitError(
             f"pairs need the same seeds on both sides: {a.name} has {_listed(a.seeds)}, {b.name} has {_listed(b.seeds)}"
         )
     if min(map(len, means)) < 2:
@@ -74,7 +75,7 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
         return Replicates(_values(means[0]), _values(means[1]), tuple(means[0]), tuple(means[1]), paired=False)
     common = tuple(seed for seed in means[0] if seed in means[1])
     if len(common) < 2:
-        raise ValueError(f"only {len(common)} pair of seeds has a finished run on both sides: at least 2 are needed")
+        raise LastbitError(f"only {len(common)} pair of seeds has a finished run on both sides: at least 2 are needed")
     one, other = (np.array([found[seed] for seed in common]) for found in means)
     return Replicates(one, other, common, common, paired=True)
 
@@ -101,7 +102,7 @@ def _at_one_seed(a: Side, b: Side) -> Replicates:
     enough = [seed for seed, (one, other) in runs.items() if min(len(one), len(other)) >= 2]
     if not enough:
         short = a if len(a.seed_means()) < 2 else b
-        raise ValueError(
+        raise LastbitError(
             f"{short.name} has one finished {'run' if np.sum(~np.isnan(short.values)) == 1 else 'seed'} only, which "
             "tells nothing about how far its runs spread: at least 2 seeds are needed on each side"
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lastbit.errors import LastbitError
 from lastbit.study.controls import Controls
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
@@ -66,12 +67,12 @@ def sides(a: Runs, b: Runs, metric: str | None) -> tuple[Side, Side]:
         metric: a name given to `log`; None for the studies' own.
 
     Raises:
-        ValueError: one is no study, has no such metric, is about another, or is neither a study nor numbers.
+        LastbitError: one is no study, has no such metric, is about another, or is neither a study nor numbers.
     """
     one, other = _read(a, metric, "a"), _read(b, metric, "b")
     if one.study is not None and other.study is not None and one.study.metric.name != other.study.metric.name:
         both = sorted(metrics_of(one.study.grid) & metrics_of(other.study.grid))
-        raise ValueError(
+        raise LastbitError(
             f"{one.name} is about {one.study.metric.name!r} and {other.name} about {other.study.metric.name!r}: name a "
             f"metric that both logged ({', '.join(both) or 'there is none'})"
         )
@@ -107,7 +108,7 @@ def _of_study(name: str, origin: Origin) -> Side:
     if metric not in metrics_of(grid):
         logged = ", ".join(sorted(metrics_of(grid)))
         known = f"it has {logged}" if logged else "no finished run of it logged one"
-        raise ValueError(f"the study {name} has no metric {metric!r}: {known}")
+        raise LastbitError(f"the study {name} has no metric {metric!r}: {known}")
     values = grid.values(metric)
     values[~np.isfinite(values)] = np.nan
     noises = tuple(noise.label for noise in grid.noises)
@@ -135,12 +136,12 @@ def _of_numbers(numbers: ArrayLike, name: str) -> Side:
     try:
         table = np.atleast_2d(np.array(numbers, dtype=float))
     except (TypeError, ValueError):
-        raise ValueError(
+        raise LastbitError(
             f"{name} is neither a study nor numbers: give a study's directory, its results, the final metrics of its "
             f"runs, or a table of them (noises, seeds); got {type(numbers).__name__}"
         ) from None
     if table.ndim > 2 or table.size == 0:
-        raise ValueError(f"{name} has shape {np.shape(numbers)}: give at least two runs, (seeds,) or (noises, seeds)")
+        raise LastbitError(f"{name} has shape {np.shape(numbers)}: give at least two runs, (seeds,) or (noises, seeds)")
     lost = [
         f"run {j + 1}" + (f" of noise {i + 1}" if len(table) > 1 else "") + f" ({table[i, j]})"
         for i, j in np.argwhere(~np.isfinite(table))

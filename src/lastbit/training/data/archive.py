@@ -6,6 +6,8 @@ import tarfile
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from lastbit.errors import LastbitError
+
 
 def read_members(path: Path, names: Collection[str], *, limit: int) -> dict[str, bytes]:
     """Return regular files of a tar archive, by their base names, in one pass.
@@ -16,7 +18,7 @@ def read_members(path: Path, names: Collection[str], *, limit: int) -> dict[str,
         limit: most bytes a member may have.
 
     Raises:
-        ValueError: if a member is missing, is no regular file, or is larger than `limit`.
+        LastbitError: if a member is missing, is no regular file, or is larger than `limit`.
         tarfile.TarError, OSError, EOFError: if this is no tar archive, or a damaged one.
     """
     found: dict[str, bytes] = {}
@@ -25,14 +27,14 @@ def read_members(path: Path, names: Collection[str], *, limit: int) -> dict[str,
             if member.name in names:
                 found[PurePosixPath(member.name).name] = _read(archive, member, limit)
     if missing := [name for name in names if PurePosixPath(name).name not in found]:
-        raise ValueError(f"{path.name} lacks {', '.join(missing)}")
+        raise LastbitError(f"{path.name} lacks {', '.join(missing)}")
     return found
 
 
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
     if member.size > limit:
-        raise ValueError(f"{member.name} has {member.size} bytes, more than the {limit} allowed")
+        raise LastbitError(f"{member.name} has {member.size} bytes, more than the {limit} allowed")
     handle = archive.extractfile(member) if member.isreg() else None
     if handle is None:
-        raise ValueError(f"{member.name} is not a regular file")
+        raise LastbitError(f"{member.name} is not a regular file")
     return handle.read()

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
+from lastbit.errors import LastbitError
 from lastbit.training.data import origins
 from lastbit.training.data.entry import Entry, Home
 
@@ -186,10 +187,10 @@ def find(name: str) -> Entry:
     """Return what is known of a data set.
 
     Raises:
-        ValueError: if there is none of that name; the message has the nearest names, and all.
+        LastbitError: if there is none of that name; the message has the nearest names, and all.
     """
     if name in ENTRIES:
         return ENTRIES[name]
     near = difflib.get_close_matches(str(name), ENTRIES, cutoff=0.5)
     guess = f": did you mean {' or '.join(near)}?" if near else ";"
-    raise ValueError(f"there is no data set {name!r}{guess} data sets are {', '.join(ENTRIES)}")
+    raise LastbitError(f"there is no data set {name!r}{guess} data sets are {', '.join(ENTRIES)}")

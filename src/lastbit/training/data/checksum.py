@@ -18,7 +18,7 @@ def digest(array: Bytes) -> str:
     """Return the SHA-256 of an array's IDX form, as hexadecimal digits.
 
     Raises:
-        ValueError: if the array is not of uint8.
+        LastbitError: if the array is not of uint8.
     """
     sha = hashlib.sha256(header(array))
     sha.update(np.ascontiguousarray(array).data)

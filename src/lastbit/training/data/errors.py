@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lastbit.errors import LastbitError
 
-class MissingDataError(ValueError):
+
+class MissingDataError(LastbitError):
     """A data set is not on this machine yet; the message says which command brings it."""
 
     def __init__(self, name: str, path: Path, command: str) -> None:
         super().__init__(f"data set {name!r} is not at {path}: run `{command}`")
 
 
-class DamagedDataError(ValueError):
+class DamagedDataError(LastbitError):
     """A file holds something else than the data set it is named for, so it is not used."""
 
     def __init__(self, path: Path, reason: str, remedy: str = "") -> None:

@@ -42,7 +42,7 @@ def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Pr
         progress: called along the way.
 
     Raises:
-        ValueError: if no data set has that name, or `root` is a file.
+        LastbitError: if no data set has that name, or `root` is a file.
         DamagedDataError: if a set that comes with this package or scikit-learn is not what it should be.
         FetchError: if no source delivers it; the message names each and why.
     """

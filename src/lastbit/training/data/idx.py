@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from lastbit.errors import LastbitError
+
 Bytes = NDArray[np.uint8]
 
 UINT8 = 0x08
@@ -26,10 +28,10 @@ def header(array: Bytes) -> bytes:
     """Return the IDX header of an array: two zeros, type code, rank, then each size as a big-endian uint32.
 
     Raises:
-        ValueError: if the array is not of uint8.
+        LastbitError: if the array is not of uint8.
     """
     if array.dtype != np.uint8:
-        raise ValueError(f"arrays of data sets are uint8, got {array.dtype}")
+        raise LastbitError(f"arrays of data sets are uint8, got {array.dtype}")
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return bytes([0, 0, UINT8, array.ndim]) + sizes
 
@@ -38,10 +40,10 @@ def parse(raw: bytes) -> Bytes:
     """Return the array that IDX bytes describe.
 
     Raises:
-        ValueError: if they are not IDX bytes of uint8, or fewer or more than their header says.
+        LastbitError: if they are not IDX bytes of uint8, or fewer or more than their header says.
     """
     if len(raw) < 4 or raw[:3] != bytes([0, 0, UINT8]):
-        raise ValueError(f"not an IDX file of uint8: it begins with {raw[:4].hex()}")
+        raise LastbitError(f"not an IDX file of uint8: it begins with {raw[:4].hex()}")
     start = 4 + 4 * raw[3]
     shape = [int.from_bytes(raw[i : i + 4], "big") for i in range(4, start, 4)]
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
@@ -51,12 +53,12 @@ def gunzip(raw: bytes) -> bytes:
     """Return decompressed bytes.
 
     Raises:
-        ValueError: if they are more than `LARGEST`.
+        LastbitError: if they are more than `LARGEST`.
     """
     with gzip.open(io.BytesIO(raw)) as handle:
         plain = handle.read(LARGEST + 1)
     if len(plain) > LARGEST:
-        raise ValueError(f"decompresses to more than {LARGEST} bytes")
+        raise LastbitError(f"decompresses to more than {LARGEST} bytes")
     return plain
 
 

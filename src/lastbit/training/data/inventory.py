@@ -38,7 +38,7 @@ def inventory(*, root: str | os.PathLike[str] | None = None) -> list[Item]:
         root: folder of fetched sets; $LASTBIT_DATA, or else the user's cache folder, by default.
 
     Raises:
-        ValueError: if `root` is a file.
+        LastbitError: if `root` is a file.
     """
     states: dict[Path, State] = {}
     items = []

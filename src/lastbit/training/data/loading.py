@@ -31,7 +31,7 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None) -> Dataset:
         root: folder of fetched sets; $LASTBIT_DATA, or else the user's cache folder, by default.
 
     Raises:
-        ValueError: if no data set has that name, or `root` is a file.
+        LastbitError: if no data set has that name, or `root` is a file.
         MissingDataError: if it was not fetched yet.
         DamagedDataError: if what is stored is not that data set.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from lastbit.errors import LastbitError
 from lastbit.files import replacing
 from lastbit.training.data.checksum import mismatch
 from lastbit.training.data.errors import DamagedDataError, first_line
@@ -21,12 +22,12 @@ def data_folder(root: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of fetched sets: `root`, else $LASTBIT_DATA, else the user's cache folder.
 
     Raises:
-        ValueError: if that is there and is not a folder.
+        LastbitError: if that is there and is not a folder.
     """
     chosen = root or os.environ.get(VARIABLE) or platformdirs.user_cache_path("lastbit") / "data"
     folder = Path(chosen).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"data folder {folder} is a file; give a folder, or a name that is free")
+        raise LastbitError(f"data folder {folder} is a file; give a folder, or a name that is free")
     return folder
 
 

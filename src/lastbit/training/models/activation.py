@@ -3,18 +3,20 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lastbit.errors import LastbitError
+
 
 class Swish(nn.Module):
     """Swish, r(z) = z · σ(βz) (paper, section 5.1): a ReLU with a continuous slope, which it tends to as β → ∞.
 
     Raises:
-        ValueError: beta is not positive.
+        LastbitError: beta is not positive.
     """
 
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()
         if not beta > 0:
-            raise ValueError(f"Swish needs beta > 0, got {beta}")
+            raise LastbitError(f"Swish needs beta > 0, got {beta}")
         self.beta = beta
 
     def forward(self, z: Tensor) -> Tensor:
@@ -32,7 +34,7 @@ def make_activation(name: str, *, beta: float = 1.0) -> nn.Module:
     """Return a new activation module by its name, `relu`, `swish` or `tanh`; β is Swish's.
 
     Raises:
-        ValueError: an unknown name.
+        LastbitError: an unknown name.
     """
     if name == "relu":
         return nn.ReLU()
@@ -40,4 +42,4 @@ def make_activation(name: str, *, beta: float = 1.0) -> nn.Module:
         return Swish(beta)
     if name == "tanh":
         return nn.Tanh()
-    raise ValueError(f"unknown activation {name!r}: allowed are 'relu', 'swish' and 'tanh'")
+    raise LastbitError(f"unknown activation {name!r}: allowed are 'relu', 'swish' and 'tanh'")

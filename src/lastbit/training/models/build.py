@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from lastbit.errors import LastbitError
 from lastbit.training.models.activation import make_activation
 from lastbit.training.models.fully_connected import FullyConnected
 from lastbit.training.models.one_channel_conv import OneChannelConv
@@ -31,7 +32,7 @@ def build_model(settings: ModelSettings, *, shape: Shape, classes: int, seed: in
         dtype: of the weights and buffers returned.
 
     Raises:
-        ValueError: the network cannot take such images or labels.
+        LastbitError: the network cannot take such images or labels.
     """
     check_fit(settings, shape=shape, classes=classes)
     activation = partial(make_activation, settings.activation, beta=settings.beta)
@@ -65,15 +66,17 @@ def check_fit(settings: ModelSettings, *, shape: Shape, classes: int) -> None:
         classes: number of labels.
 
     Raises:
-        ValueError: it cannot.
+        LastbitError: it cannot.
     """
     channels, *sides = shape
     if settings.name != "one-channel-conv":
         return
     if (channels, classes) != (1, 2):
-        raise ValueError(
+        raise LastbitError(
             f"model.name = one-channel-conv tells 2 classes apart in images of 1 channel; these are {classes} classes "
             f"and {channels} channel(s)"
         )
     if settings.depth > (most := (min(sides) - 1) // 2):
-        raise ValueError(f"model.depth = {settings.depth}: images of {min(sides)} pixels leave room for {most} at most")
+        raise LastbitError(
+            f"model.depth = {settings.depth}: images of {min(sides)} pixels leave room for {most} at most"
+        )

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from lastbit.errors import LastbitError
+
 
 class _Block(nn.Module):
     """Two 3x3 convolutions with BatchNorm and a shortcut, a 1x1 convolution with BatchNorm where shapes change."""
@@ -44,14 +46,14 @@ class ResNet(nn.Module):
         activation: makes a fresh activation module for each use.
 
     Raises:
-        ValueError: a depth that is not 6n + 2 with n ≥ 1.
+        LastbitError: a depth that is not 6n + 2 with n ≥ 1.
     """
 
     def __init__(self, depth: int, channels: int, classes: int, activation: Callable[[], nn.Module]) -> None:
         super().__init__()
         blocks, remainder = divmod(depth - 2, 6)
         if remainder or blocks < 1:
-            raise ValueError(f"a CIFAR ResNet has depth 6n + 2 (8, 20, 32, 44, 56, 110, ...), got {depth}")
+            raise LastbitError(f"a CIFAR ResNet has depth 6n + 2 (8, 20, 32, 44, 56, 110, ...), got {depth}")
         self.stem = nn.Sequential(nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), activation())
         self.stage1 = _stage(16, 16, 1, blocks, activation)
         self.stage2 = _stage(16, 32, 2, blocks, activation)

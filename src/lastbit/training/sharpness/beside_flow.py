@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from lastbit.errors import LastbitError
 from lastbit.training.gradient_flow import FlowStoppedError, GradientFlow
 from lastbit.training.recipe_descent import RecipeDescent
 from lastbit.training.sharpness.row import FlowRow
@@ -21,7 +22,7 @@ class BesideFlow:
         prepared: gradient descent at a constant learning rate, before its first step.
 
     Raises:
-        ValueError: it is something else, and so discretises no gradient flow.
+        LastbitError: it is something else, and so discretises no gradient flow.
     """
 
     def __init__(self, prepared: RecipeDescent) -> None:
@@ -74,4 +75,4 @@ def _refuse_others(prepared: RecipeDescent) -> None:
         reason = "this recipe changes its learning rate"
     else:
         return
-    raise ValueError(f"the gradient flow is what full-batch gradient descent without momentum discretises; {reason}")
+    raise LastbitError(f"the gradient flow is what full-batch gradient descent without momentum discretises; {reason}")

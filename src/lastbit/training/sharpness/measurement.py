@@ -28,7 +28,7 @@ class Measurement:
         flow: follow the gradient flow from the present weights too.
 
     Raises:
-        ValueError: k is out of range, or the training is no gradient descent, so that it has no flow.
+        LastbitError: k is out of range, or the training is no gradient descent, so that it has no flow.
     """
 
     def __init__(self, prepared: RecipeDescent, *, k: int = 1, layers: bool = False, flow: bool = False) -> None:

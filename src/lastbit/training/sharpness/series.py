@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from lastbit.curvature import edge
+from lastbit.errors import LastbitError
 from lastbit.files import to_json
 from lastbit.schedules import Schedule, every, log_spaced
 from lastbit.training.data.errors import first_line
@@ -67,13 +68,13 @@ class Series:
             steps: updates in all.
 
         Raises:
-            ValueError: the directory is something else's, the data are not here, or a setting is out of range.
+            LastbitError: the directory is something else's, the data are not here, or a setting is out of range.
         """
         schedule = parse_every(self.every)
         if steps < 1:
-            raise ValueError(f"steps = {steps}: write a number of updates from 1")
+            raise LastbitError(f"steps = {steps}: write a number of updates from 1")
         if self.images < 1:
-            raise ValueError(f"images = {self.images}: write a number of training images from 1")
+            raise LastbitError(f"images = {self.images}: write a number of training images from 1")
         device = torch.device(self.device)
         prepared = prepare_descent(self.recipe, seed=self.seed, measured=self.images, device=device, root=self.root)
         measurement = Measurement(prepared, k=self.k, layers=self.layers, flow=self.flow)
@@ -89,7 +90,7 @@ def _resume(state: Tensors, descent: Descent, measurement: Measurement, director
     try:
         resume(state, descent, measurement)
     except (LookupError, RuntimeError, ValueError, TypeError) as error:
-        raise ValueError(
+        raise LastbitError(
             f"{directory} holds the state of another training ({first_line(error)}): it was altered; delete it and "
             "give the command again"
         ) from error
@@ -162,11 +163,13 @@ def parse_every(text: str) -> Schedule:
     """The schedule that a text names: `10` for every tenth step, `log` or `log:5` for ten or five steps a decade.
 
     Raises:
-        ValueError: it names none.
+        LastbitError: it names none.
     """
     kind, colon, number = text.partition(":")
     if kind.isdecimal() and not colon and int(kind) > 0:
         return every(int(kind))
     if kind == "log" and (not colon or (number.isdecimal() and int(number) > 0)):
         return log_spaced(int(number)) if colon else log_spaced()
-    raise ValueError(f"every = {text!r}: write a number of steps such as 10, or log, or log:5 for five steps a decade")
+    raise LastbitError(
+        f"every = {text!r}: write a number of steps such as 10, or log, or log:5 for five steps a decade"
+    )

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lastbit.errors import LastbitError
 from lastbit.files import read_json, to_json, write_atomically
 from lastbit.limits import MOST_JSON, MOST_TENSORS, parse_json, read_limited
 from lastbit.training.sharpness.row import is_row
@@ -35,22 +36,22 @@ class SeriesStore:
         """Make the directory this series', or go on with it.
 
         Raises:
-            ValueError: it holds another series, or other files; nothing is touched.
+            LastbitError: it holds another series, or other files; nothing is touched.
         """
         path = self.root / _SERIES
         if path.exists():
             if read_json(path) != json.loads(to_json(description)):
-                raise ValueError(f"{self.root} holds another series, of other settings: choose another directory")
+                raise LastbitError(f"{self.root} holds another series, of other settings: choose another directory")
             return
         if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
-            raise ValueError(f"{self.root} holds other files and no series: choose an empty or new directory")
+            raise LastbitError(f"{self.root} holds other files and no series: choose an empty or new directory")
         write_atomically(path, (to_json(description, indent=1) + "\n").encode())
 
     def rows(self) -> dict[int, dict[str, Any]]:
         """The stored rows by their step, ascending; a line that a crash cut short is cut off.
 
         Raises:
-            ValueError: a line is no measurement with its step.
+            LastbitError: a line is no measurement with its step.
         """
         path = self.root / _ROWS
         if not path.exists():
@@ -61,7 +62,7 @@ class SeriesStore:
             write_atomically(path, whole)
         rows = [parse_json(line, path) for line in whole.splitlines()]
         if not all(map(is_row, rows)):
-            raise ValueError(f"{path} holds something else than measurements with their step: it was altered")
+            raise LastbitError(f"{path} holds something else than measurements with their step: it was altered")
         return {row["step"]: row for row in sorted(rows, key=lambda row: int(row["step"]))}
 
     def append(self, row: Mapping[str, Any]) -> None:
@@ -79,7 +80,7 @@ class SeriesStore:
         """Where the training was when it was last kept; None before that.
 
         Raises:
-            ValueError: the file holds something else.
+            LastbitError: the file holds something else.
         """
         path = self.root / _STATE
         if not path.exists():
@@ -87,7 +88,7 @@ class SeriesStore:
         try:
             return load(read_limited(path, MOST_TENSORS))
         except (SafetensorError, KeyError, RuntimeError) as error:
-            raise ValueError(f"{path} holds no tensors ({error}): it was altered or cut short") from None
+            raise LastbitError(f"{path} holds no tensors ({error}): it was altered or cut short") from None
 
     def finish(self, content: Mapping[str, Any]) -> None:
         """Store the whole series for reports."""
