@@ -65,6 +65,14 @@ def test_results_that_are_stored_are_read_and_not_computed_again(toy, tmp_path, 
     assert study_view.load_study(str(copy)).results["verdict"] == "As it was stored."
 
 
+def test_results_of_an_older_format_are_computed_again(toy, tmp_path):
+    copy = tmp_path / "toy"
+    shutil.copytree(toy, copy)
+    results = study_view.load_study(str(copy)).results
+    write_sealed(copy / RESULTS, {**results, "format": 2, "verdict": "As it was stored."})
+    assert study_view.load_study(str(copy)).results == results
+
+
 def test_what_is_no_study_is_said_in_one_line(tmp_path, toy):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("no directory")

@@ -83,12 +83,23 @@ def test_found_metrics_are_written_and_found_again(tmp_path):
         ("acc=([0-9.]+", "is no regular expression"),
         ("a=(.*) b=(.*)", "has several groups: name them"),
         ("(?P<a>.) (.)", "has several groups: name them"),
-        ("seed=([0-9]+)", "cannot be called seed"),
+        ("step=([0-9]+)", "cannot be called step"),
+        ("at (?P<step>[0-9]+)", "cannot be called step"),
     ],
 )
 def test_a_pattern_that_cannot_be_meant_is_said(pattern, complaint):
     with pytest.raises(ValueError, match=complaint):
         PatternMetric(pattern)
+
+
+def test_a_file_metric_cannot_take_the_name_of_the_updates():
+    with pytest.raises(ValueError, match=r"--metric-file r.json:last.step: a metric cannot be called step"):
+        parse_file_metric("r.json:last.step")
+
+
+@pytest.mark.parametrize("name", ["seed", "noise", "noise_seed", "kind", "k", "p", "id", "status", "failure"])
+def test_metrics_may_be_called_as_the_columns_of_a_trial_are(name):
+    assert PatternMetric(f"{name}=([0-9]+)").names == (name,)
 
 
 @pytest.mark.parametrize("text", ["results.json", ":acc", "results.json:"])

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import lastbit as lb
 from lastbit.divergence import rel_l1
+from lastbit.study.metric import Metric
 from lastbit.study.results import collect
 
 NOISES = [lb.Scale(k) for k in (1, 3, 5)]
@@ -46,6 +47,46 @@ def test_trials_carry_their_final_metrics(study, found):
         assert row["test_accuracy"] == last["test_accuracy"]
         assert row["status"] == "finished"
         assert row["noise"] == f"k={row['k']}"
+
+
+COLUMNS = ("id", "seed", "noise", "noise_seed", "kind", "k", "p", "status", "diverged_at", "failure", "metrics")
+
+
+def test_metrics_called_as_the_columns_of_a_trial_leave_them_alone(tmp_path):
+    def train(run):
+        run.log(1, test_accuracy=51.0, epoch=1, **dict.fromkeys(COLUMNS, 99.0))
+
+    noises = [lb.Ulp(None), lb.Ulp(1)]
+    rows = lb.Study(tmp_path, train, noises=noises, seeds=(4,), controlled=False).run().as_json()["trials"]
+    for row, noise in zip(rows, noises, strict=True):
+        assert row["metrics"] == {"test_accuracy": 51.0, "epoch": 1, **dict.fromkeys(COLUMNS, 99.0)}
+        assert (row["seed"], row["noise"], row["status"]) == (4, noise.label, "finished")
+        assert (row["kind"], row["diverged_at"], row["failure"]) == ("ulp", None, None)
+        assert row["noise_seed"] == noise.as_json()["seed"]
+        assert len(row["id"]) == 16
+        assert row["test_accuracy"] == 51.0  # no column has the name
+
+
+def test_a_metric_called_as_a_column_can_be_the_studys_own(tmp_path):
+    def train(run):
+        run.log(1, seed=run.seed + 0.1 * run.noise.k)
+
+    metric = Metric("seed", "the seed")
+    study = lb.Study(tmp_path, train, noises=NOISES, seeds=SEEDS, controlled=False, metric=metric)
+    content = study.run().as_json()
+    assert [row["seed"] for row in content["trials"]] == [s for s in SEEDS for _ in NOISES]
+    assert [row["metrics"]["seed"] for row in content["trials"]] == [s + 0.1 * n.k for s in SEEDS for n in NOISES]
+    assert content["std"]["noise"]["pooled"]["std"] == pytest.approx(0.2)
+    study.report(tmp_path / "page.html")
+    assert "3.5" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_metric_cannot_take_the_place_of_the_step(tmp_path):
+    def train(run):
+        run.log(1, step=7, test_accuracy=51.0)
+
+    with pytest.raises(lb.study.TrialFailedError, match="multiple values for argument 'step'"):
+        lb.Study(tmp_path, train, noises=NOISES[:1], seeds=(1,), controlled=False).run()
 
 
 def test_distances_are_those_of_the_stored_weights(study, found):

@@ -14,7 +14,7 @@ ResultsJson = Mapping[str, Any]  # as `results.json` holds them
 def show(results: ResultsJson, console: Console) -> None:
     """Print the paper's Table 1 for a study, what its controls said, and the verdict."""
     metric, trials = results["metric"], results["trials"]
-    if not trials or any(trial[metric["name"]] is not None or trial["diverged_at"] is not None for trial in trials):
+    if not trials or any(_final(trial, metric) is not None or trial["diverged_at"] is not None for trial in trials):
         unit = " in percent" if metric["unit"] == "percent" else ""
         console.print(f"{results['name']}: {metric['label']}{unit}, STD with ddof 1")
         console.print(_table(results))
@@ -45,9 +45,15 @@ def _table(results: ResultsJson) -> Table:
 
 
 def _value(trial: Mapping[str, Any] | None, metric: Mapping[str, Any]) -> str:
-    if trial is None or trial[metric["name"]] is None:
+    value = None if trial is None else _final(trial, metric)
+    if value is None:
         return "–" if trial is None or trial["status"] == "finished" else str(trial["status"])
-    return f"{trial[metric['name']]:.{metric['decimals']}f}"
+    return f"{value:.{metric['decimals']}f}"
+
+
+def _final(trial: Mapping[str, Any], metric: Mapping[str, Any]) -> float | None:
+    value: float | None = trial["metrics"].get(metric["name"])
+    return value
 
 
 def _std(spread: Mapping[str, float] | None, metric: Mapping[str, Any]) -> str:

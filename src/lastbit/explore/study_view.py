@@ -24,6 +24,7 @@ from lastbit.report.rel_l1_chart import rel_l1_figure
 from lastbit.report.stored import as_stored
 from lastbit.study.grid import Grid
 from lastbit.study.reopen import reopen
+from lastbit.study.results import FORMAT
 from lastbit.study.store import RESULTS
 from lastbit.study.stored_trial import StoredTrial
 
@@ -83,13 +84,18 @@ def load_study(place: str) -> StoredStudy:
     try:
         study = reopen(directory)
         grid = study.grid()
-        stored = directory / RESULTS
-        results = read_sealed(stored) if stored.is_file() else study.results().as_json()
+        results = _stored_results(directory) or study.results().as_json()
         return StoredStudy(as_stored([results])[0], _named(grid))
     except OSError as error:
         raise LastbitError(f"{error.filename or directory}: {error.strerror}") from None
     except OTHER_SHAPE as error:
         raise LastbitError(f"{directory} does not hold what a study should ({error!r:.200}): it was altered") from None
+
+
+def _stored_results(directory: Path) -> dict[str, Any] | None:
+    """Those of a finished study; None where there are none, or they are of an older format."""
+    stored = read_sealed(directory / RESULTS) if (directory / RESULTS).is_file() else {}
+    return stored if stored.get("format") == FORMAT else None
 
 
 def _named(grid: Grid) -> dict[str, StoredTrial]:

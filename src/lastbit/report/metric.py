@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lastbit.report.numbers import MISSING, number, spread
-from lastbit.report.stored import Row, Study
+from lastbit.report.stored import Row, Study, metrics_of
 
 _OF_A_SCRIPT = "the script's "
 
@@ -13,7 +13,7 @@ _OF_A_SCRIPT = "the script's "
 class Metric:
     """The number whose spread a study tells, and what another seed changes."""
 
-    name: str  # in a trial's row
+    name: str  # among a trial's metrics
     label: str  # as in the middle of a sentence
     is_percentage: bool
     decimals: int
@@ -56,7 +56,7 @@ class Metric:
 
     def of(self, trial: Row) -> float | None:
         """A trial's final value; None where it has none."""
-        value: float | None = trial.get(self.name)
+        value: float | None = metrics_of(trial).get(self.name)
         return value
 
     def value(self, value: float | None) -> str:

@@ -25,7 +25,7 @@ def as_stored(studies: Sequence[Study]) -> list[Study]:
     """Results as they are once stored: plain JSON, sorted, with None for what is not finite.
 
     Raises:
-        LastbitError: there is no study, or one lacks a part that results have.
+        LastbitError: there is no study, one lacks a part that results have, or a metric took the place of a column.
     """
     if not studies:
         raise LastbitError("a report needs the results of at least one study; got none")
@@ -33,8 +33,22 @@ def as_stored(studies: Sequence[Study]) -> list[Study]:
         if not isinstance(study, Mapping) or not study.keys() >= _KEYS:
             missing = sorted(_KEYS - study.keys()) if isinstance(study, Mapping) else sorted(_KEYS)
             raise LastbitError(f"these are not the results of a study: they lack {', '.join(missing)}")
+        _check_columns(study)
     stored: list[Study] = json.loads(to_json([dict(study) for study in studies]))
     return stored
+
+
+def _check_columns(study: Study) -> None:
+    """Refuse results of format 2 in which a metric called `seed` or `noise` overwrote the trial's own."""
+    if study.get("format") != 2:  # before there was no choice of metrics, and since they are apart
+        return
+    for trial in study["trials"]:
+        columns = {"seed": trial["seed"] in study["seeds"], "noise": noise_label(trial) in study["noises"]}
+        if taken := [name for name, sound in columns.items() if not sound]:
+            raise LastbitError(
+                f"the results of {study['name']} are of format 2, in which a metric called {taken[0]} overwrote the "
+                "trials' own: the command that made the study computes them again"
+            )
 
 
 def noise_label(row: Row) -> str:
@@ -47,6 +61,12 @@ def noise_label(row: Row) -> str:
 def trials_by_place(study: Study) -> dict[tuple[str, Any], Row]:
     """Trials by noise and seed; one that is not finished is absent."""
     return {(noise_label(trial), trial["seed"]): trial for trial in study["trials"]}
+
+
+def metrics_of(trial: Row) -> Row:
+    """The final metrics of a trial by name, which results before format 3 have among its columns."""
+    found = trial.get("metrics")
+    return found if isinstance(found, Mapping) else trial
 
 
 def roundoff_exponent(study: Study) -> int | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lastbit.report.metric import Metric, metric_of
 from lastbit.report.numbers import MISSING
-from lastbit.report.stored import Row, Study, noise_label
+from lastbit.report.stored import Row, Study, metrics_of, noise_label
 
 FINISHED = "finished"
 
@@ -44,8 +44,8 @@ def _row(trial: Row, metric: Metric) -> TrialRow:
         noise=noise_label(trial),
         outcome=outcome(trial),
         value=metric.value(metric.of(trial)),
-        train_loss=_loss(trial.get("train_loss")),
-        test_loss=_loss(trial.get("test_loss")),
+        train_loss=_loss(metrics_of(trial).get("train_loss")),
+        test_loss=_loss(metrics_of(trial).get("test_loss")),
         identity=str(trial["id"]),
         last_lines="\n".join((trial.get("failure") or {}).get("last_lines", ())),
         stands_out=outcome(trial) != FINISHED,

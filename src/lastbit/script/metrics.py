@@ -13,8 +13,7 @@ from typing import Any, Protocol
 from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed, to_json, write_sealed
 
-# Columns of a trial's row in the results, which a metric of this name would overwrite.
-_TAKEN = frozenset({"id", "seed", "noise", "kind", "k", "p", "status", "diverged_at", "failure", "step"})
+_TAKEN = frozenset({"step"})  # what a line of metrics has besides them: after how many updates it was logged
 
 
 class Source(Protocol):
@@ -205,5 +204,5 @@ def _refuse_taken(option: str, names: Sequence[str]) -> None:
     for name in names:
         if name in _TAKEN:
             raise LastbitError(
-                f"{option}: a metric cannot be called {name}, which every trial has already; name its group"
+                f"{option}: a metric cannot be called {name}, as the updates so far are; name its group"
             )

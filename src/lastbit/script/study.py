@@ -16,6 +16,7 @@ from lastbit.study.metric import Metric
 from lastbit.study.stored_trial import OUTPUT
 
 UNKNOWN = Metric("", "any metric")
+_PROGRESS = ("step", "epoch")  # how far a training is, and no result of it
 
 
 def script_study(
@@ -61,7 +62,7 @@ def choose_metric(study: Study, training: ScriptTraining) -> None:
     """Where no source names a metric, let it be the first one that the script logged."""
     if _named(training) is None:
         rows = [row for trial in stored_trials(study) for row in study.store.load(trial).metrics]
-        names = [name for row in rows for name in row if name != "step"]
+        names = [name for row in rows for name in row if name not in _PROGRESS]
         study.metric = Metric(names[0], names[0]) if names else UNKNOWN
         study.store.describe_study(study.description())
 

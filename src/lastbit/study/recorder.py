@@ -19,6 +19,7 @@ from lastbit.tensors import plain
 
 PREDICTIONS = "predictions.safetensors"
 METRICS = "metrics.jsonl"
+STEP = "step"  # in each line of them: after how many updates, and so no name for a metric
 
 
 def weights_file(step: int) -> str:
@@ -48,7 +49,7 @@ class Recorder:
         self._begin()
         row = {name: _number(name, value) for name, value in metrics.items()}
         with (self.directory / METRICS).open("a", encoding="utf-8") as file:
-            file.write(to_json({"step": int(step), **row}) + "\n")
+            file.write(to_json({STEP: int(step), **row}) + "\n")
 
     def snapshot(self, step: int, weights: Mapping[str, Tensor] | nn.Module) -> None:
         """Keep the weights after `step` updates, for comparing runs: a network, or name -> tensor."""

@@ -26,6 +26,7 @@ from lastbit.study.grid import Grid
 from lastbit.study.growths import pair_growths
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.power import between_recipes
+from lastbit.study.recorder import STEP
 from lastbit.study.spread import (
     Share,
     Spread,
@@ -38,10 +39,11 @@ from lastbit.study.spread import (
     spread,
 )
 from lastbit.study.store import FAILED
+from lastbit.study.stored_trial import StoredTrial
 from lastbit.study.variance_split import VarianceSplit, variance_split
 from lastbit.study.verdict import Evidence, verdict
 
-FORMAT = 2  # of the JSON, raised when its meaning changes
+FORMAT = 3  # of the JSON, raised when its meaning changes
 
 
 @dataclass(frozen=True)
@@ -226,16 +228,25 @@ def _distinct(fingerprints: list[Fingerprint]) -> list[Fingerprint]:
 def _trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:
     for i, j in sorted({**grid.stored, **grid.failed}, key=lambda place: (place[1], place[0])):
         trial, failed = grid.stored.get((i, j)), grid.failed.get((i, j))
+        metrics = _final_metrics(trial, metric)
         yield {
+            **metrics,  # as before format 3, where no column has the name
             "id": grid.ids[i, j],
             "seed": grid.seeds[j],
             **_noise_columns(grid.noises[i]),
             "status": FAILED if trial is None else trial.status,
             "diverged_at": None if trial is None else trial.diverged_at,
             "failure": None if failed is None else failed.as_json(),
-            **({} if trial is None else {name: value for row in trial.metrics for name, value in row.items()}),
-            metric: None if trial is None else trial.final(metric),
+            "metrics": metrics,
         }
+
+
+def _final_metrics(trial: StoredTrial | None, metric: str) -> dict[str, Any]:
+    """The last value of each metric by name; the study's own is there even without a value."""
+    rows = [] if trial is None else trial.metrics
+    last = {name: value for row in rows for name, value in row.items() if name != STEP}
+    own = {metric: None if trial is None else trial.final(metric)} if metric else {}
+    return {**last, **own}
 
 
 def _distance_rows(grid: Grid, distances: list[Distance]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,45 @@
+"""Stored results of format 2, whose metrics are among a trial's columns, are still read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lastbit.errors import LastbitError
+from lastbit.report.accuracy_chart import accuracy_figure
+from lastbit.report.stored import as_stored
+from lastbit.report.trials_table import trial_rows
+
+STORED = Path(__file__).parents[2] / "results" / "resnet20-gpu" / "results.json"
+
+
+@pytest.fixture
+def old():
+    content = json.loads(STORED.read_text(encoding="utf-8"))
+    assert content["format"] == 2
+    return content
+
+
+def nested(study):
+    """The same results as format 3 has them."""
+    names = ("epoch", "lr", "gradient_fluctuation", "test_accuracy", "test_loss", "train_loss")
+    trials = [
+        {**{name: row[name] for name in row.keys() - set(names)}, "metrics": {name: row[name] for name in names}}
+        for row in study["trials"]
+    ]
+    return {**study, "format": 3, "trials": trials}
+
+
+def test_both_formats_draw_the_same(old):
+    before, after = as_stored([old, nested(old)])
+    assert accuracy_figure(before).rows == accuracy_figure(after).rows
+    assert [row["value"] for row in accuracy_figure(before).rows] == [row["test_accuracy"] for row in old["trials"]]
+    assert trial_rows(before) == trial_rows(after)
+    assert trial_rows(before)[0].train_loss == f"{old['trials'][0]['train_loss']:.4g}"
+
+
+@pytest.mark.parametrize("name", ["seed", "noise"])
+def test_results_in_which_a_metric_overwrote_a_column_are_refused(old, name):
+    old["trials"][1][name] = 99.0
+    with pytest.raises(LastbitError, match=f"a metric called {name} overwrote the trials' own: the command that made"):
+        as_stored([old])
