@@ -203,6 +203,4 @@ def _word_before_group(pattern: str) -> str:
 def _refuse_taken(option: str, names: Sequence[str]) -> None:
     for name in names:
         if name in _TAKEN:
-            raise LastbitError(
-                f"{option}: a metric cannot be called {name}, as the updates so far are; name its group"
-            )
+            raise LastbitError(f"{option}: a metric cannot be called {name}, as the updates so far are; name its group")
