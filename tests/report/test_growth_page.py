@@ -112,3 +112,23 @@ def test_a_study_says_between_which_snapshots_a_pair_leaps():
     assert table.rows[1][1:] == ("2", "0.69 per step (0.6 to 0.8), steps 1 to 5", "none", "–")
     assert growth_table({"growth": [calm]}).title.startswith("No pair of runs leaps apart")
     assert growth_table({}).rows == []
+
+
+def test_a_pair_that_comes_back_does_not_leap_apart():
+    jump = {"before": 11, "step": 16, "factor": 63.4, "layer": "first.weight"}
+    still = {"first": 16, "last": 32, "rate": -0.2, "lower": -0.4, "upper": 0.1, "factor": 0.04}
+    pair = {"noise": "k=3", "seed": 2, "segments": [still], "jumps": [jump], "saturation": None}
+
+    def ending(last):
+        rows = [
+            {"noise": "k=3", "seed": 2, "step": step, "value": v} for step, v in ((11, 1e-7), (16, 6e-6), (32, last))
+        ]
+        return growth_table({"growth": [pair], "rel_l1": rows})
+
+    assert ending(9.9e-7).title == "No pair of runs leaps apart for good: 1 of 1 jump and come back"
+    assert ending(9.9e-7).folded
+    assert ending(9.9e-7).rows[0][2] == "–"
+    assert ending(1.1e-6).title.startswith("1 of 1 pairs of runs leap apart; the largest jump is ×63")
+    assert not ending(1.1e-6).folded
+    growing = pair | {"segments": [still | {"rate": 0.2, "lower": 0.1, "upper": 0.3}]}
+    assert not growth_table({"growth": [growing], "rel_l1": []}).folded

@@ -111,6 +111,36 @@ def test_wide_tables_scroll_in_their_own_box_on_a_telephone(visit):
     assert page.locator("table.accuracies tbody th").first.bounding_box()["x"] == box.bounding_box()["x"]
 
 
+def clipped(page: Page) -> list[str]:
+    """Tables of which something is out of sight, with the hint that each shows."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth > box.clientWidth)
+             .map((box) => getComputedStyle(box, "::before").content)"""
+    )
+    return found
+
+
+def test_a_wide_table_takes_the_room_beside_the_text_and_says_what_is_still_out_of_sight(visit):
+    assert clipped(visit("wide", {"width": 1280, "height": 900}).page) == []
+    phone = visit("wide", PHONE).page
+    assert clipped(phone)
+    assert all("Scroll sideways" in hint for hint in clipped(phone))
+    # Where everything is in sight, nothing is said.
+    assert all(
+        "Scroll" not in hint
+        for hint in phone.evaluate(
+            """() => [...document.querySelectorAll(".scroll")].filter((box) => box.scrollWidth <= box.clientWidth)
+             .map((box) => getComputedStyle(box, "::before").content)"""
+        )
+    )
+
+
+def test_accuracy_comes_first_then_predictions_then_weights(visit):
+    heads = visit("two").page.locator("#study-1 h3").all_inner_texts()
+    order = ["Test accuracy: what it comes to", "Predictions: how many change", "Weights: how far the runs part"]
+    assert heads[:3] == order
+
+
 def test_the_choice_of_a_layer_changes_the_chart(visit):
     visited = visit("two")
     before = visited.picture("study-1-rel-l1-layers")

@@ -100,7 +100,7 @@ def test_many_layers_at_many_steps_are_thinned_and_it_is_said():
 def test_accuracy_says_both_spreads_and_draws_each_finished_run():
     figure = accuracy_figure(make_study())
     assert figure.title == "The last bit moves test accuracy by 0.14 points; batch order moves it by 0.37 points"
-    assert "± one sampling error (0.85 points) around the k=1 run" in figure.note
+    assert "± one standard error of the test set (0.85 points) around the k=1 run" in figure.note
     drawn = {(row["noise"], row["seed"]): row["value"] for row in figure.rows}
     assert drawn == {(f"k={k}", seed): 80 + seed + k / 100 for k in (1, 3, 5) for seed in (1, 2)}
 
@@ -135,7 +135,7 @@ def test_accuracy_with_one_seed_says_nothing_of_batch_order():
     study["sampling_error"] = None
     figure = accuracy_figure(study)
     assert figure.title == "The last bit moves test accuracy by 0.14 points"
-    assert "sampling" not in figure.note
+    assert "test set" not in figure.note
 
 
 def test_spread_says_the_share_and_its_interval():

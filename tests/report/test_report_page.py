@@ -141,7 +141,7 @@ def test_doubts_stand_before_the_verdict():
 def test_each_figure_has_its_place_and_its_title():
     page = read(make_study(), make_study("other"))
     places = [attributes["id"] for tag, attributes in page.tags if attributes.get("class") == "chart"]
-    names = ("rel-l1", "rel-l1-layers", "accuracy", "spread", "variance", "gain")
+    names = ("accuracy", "spread", "variance", "gain", "rel-l1", "rel-l1-layers")
     assert places == ["all-comparison", *(f"study-{i}-{name}" for i in (1, 2) for name in names)]
     assert sorted(page.charts) == sorted(places)
     assert "RelL1 is between 3.0e-3 and 5.0e-3 after step 100" in page.text

@@ -135,8 +135,9 @@ def test_spreads_are_those_of_the_table(study, found):
     assert per_seed == pytest.approx(list(table.std(0, ddof=1)))
     per_noise = [found["std"]["seed"]["per_noise"][noise.label]["std"] for noise in NOISES]
     assert per_noise == pytest.approx(list(table.std(1, ddof=1)))
-    p = table.mean() / 100
-    assert found["sampling_error"] == pytest.approx(100 * np.sqrt(p * (1 - p) / 64))
+    # The page has one error of the test set: the part that other examples would change.
+    assert found["variance"]["test_set_by"] == "examples"
+    assert found["sampling_error"] == found["variance"]["test_set"]["std"]
 
 
 def test_a_study_without_snapshots_or_predictions_still_has_results(tmp_path):

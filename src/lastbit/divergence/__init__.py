@@ -11,7 +11,7 @@ from lastbit.divergence.comparable import check_shapes
 from lastbit.divergence.cosine import Cosine, cosine
 from lastbit.divergence.growth import Growth, Saturation, Segment, growth
 from lastbit.divergence.horizon import horizon
-from lastbit.divergence.jumps import Jump
+from lastbit.divergence.jumps import Jump, stays_apart
 from lastbit.divergence.logits import LogitDistance, logit_distance
 from lastbit.divergence.rel_l1 import RelL1, rel_l1
 from lastbit.divergence.relative_l2 import RelativeL2, relative_l2
@@ -45,6 +45,7 @@ __all__ = [
     "logit_distance",
     "rel_l1",
     "relative_l2",
+    "stays_apart",
     "ulp_distance",
     "ulp_histogram",
 ]

@@ -7,6 +7,7 @@ import numpy as np
 from lastbit.divergence.trend import Series
 
 _NEIGHBOURS = 3  # on each side, whose median growth a step must exceed
+_APART = 10.0  # the least factor of a jump, by default
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,13 @@ def find_jumps(steps: Series, values: Series, *, factor: float) -> list[int]:
 def _usual(rates: Series, place: int) -> float:
     around = np.concatenate([rates[max(0, place - _NEIGHBOURS) : place], rates[place + 1 : place + 1 + _NEIGHBOURS]])
     return max(0.0, float(np.median(around))) if len(around) else 0.0
+
+
+def stays_apart(before: float, last: float) -> bool:
+    """Whether two runs that jumped are still apart at the end, rather than back where they were.
+
+    Args:
+        before: their distance before the jump.
+        last: their distance at the end; at least ten times the former where they stay apart.
+    """
+    return last >= _APART * before

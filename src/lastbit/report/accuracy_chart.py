@@ -38,9 +38,9 @@ def _title(study: Study, metric: Metric) -> str:
 def _note(study: Study, metric: Metric) -> str:
     error = study["sampling_error"]
     bar = (
-        f" The bars are ± one sampling error ({metric.spread(error)}{metric.points}) around the "
-        f"{study['noises'][0]} run: what another test set of the same size "
-        "would do to any of these numbers. All runs share one test set, so it does not blur their differences."
+        f" The bars are ± one standard error of the test set ({metric.spread(error)}{metric.points}) around the "
+        f"{study['noises'][0]} run: another test set of the same size would move all of these numbers together by so "
+        "much. It does not blur their differences."
         if error is not None
         else ""
     )

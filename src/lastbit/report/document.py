@@ -38,7 +38,7 @@ def _rendered(template: Template, specs: Mapping[str, Any], libraries: str, cont
     return template.render(
         charts={"looks": {ground: config(ground) for ground in ("light", "dark")}, "specs": specs},
         style=_asset("style.css"),
-        drawing=_asset("charts.js"),
+        drawing=_asset("charts.js") + _asset("tables.js"),
         libraries=libraries,
         **content,
     )

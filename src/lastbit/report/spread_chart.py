@@ -56,7 +56,7 @@ def _note(study: Study) -> str:
     std = study["std"]
     return (
         f"Points are standard deviations (ddof {std['ddof']}) over the whole table, lines their {std['interval']} "
-        "intervals. Test-set sampling is what another test set of the same size would do to one accuracy."
+        "intervals. Test-set sampling is how far another test set of the same size would move all accuracies together."
     )
 
 

@@ -30,11 +30,9 @@ from lastbit.study.recorder import STEP
 from lastbit.study.spread import (
     Share,
     Spread,
-    Table,
     least_difference,
     noise_share,
     noise_spread,
-    sampling_error,
     seed_spread,
     spread,
 )
@@ -61,7 +59,6 @@ class Results:
     noise: Spread | None  # pooled over seeds
     seed: Spread | None  # pooled over noises
     share: Share | None  # noise.std / seed.std
-    sampling_error: float | None  # of one accuracy, by the finite test set; None for other metrics
     variance: VarianceSplit  # of one accuracy, into test set, batch order and last bit
     noise_churn: Churn | None
     seed_churn: Churn | None
@@ -76,6 +73,11 @@ class Results:
         """What the runs of a seed differ in: `last-bit noise`, `summation order`."""
         disturbing = [noise for noise in self.grid.noises if not noise.is_exact] or self.grid.noises[:1]
         return " and ".join(dict.fromkeys(noise.source for noise in disturbing))
+
+    @property
+    def sampling_error(self) -> float | None:
+        """Standard deviation that another test set gives one accuracy, in points; None for other metrics."""
+        return None if self.variance.test_set is None else self.variance.test_set.std
 
     @property
     def verdict(self) -> str:
@@ -189,7 +191,6 @@ def collect(
         noise=noise_spread(table),
         seed=seed_spread(table),
         share=noise_share(table),
-        sampling_error=_sampling_error(table, examples),
         variance=variance_split(table, correctness(grid) if metric.is_percentage else None, examples=examples),
         noise_churn=noise_churn(grid),
         seed_churn=seed_churn(grid),
@@ -205,13 +206,6 @@ def _examples(grid: Grid) -> int | None:
     """Size of the test set, by any stored predictions."""
     sizes = (labels.numel() for trial in grid.stored.values() if (labels := trial.predictions()) is not None)
     return next(sizes, None)
-
-
-def _sampling_error(table: Table, examples: int | None) -> float | None:
-    """Of the mean accuracy; None where it or the test set's size is missing."""
-    if not examples or np.isnan(table).all():
-        return None
-    return sampling_error(float(np.nanmean(table)), examples)
 
 
 def _gradient_fluctuation(grid: Grid) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lastbit.divergence import Jump, stays_apart
 from lastbit.training.twin_run import TwinRun
 
 
@@ -31,10 +32,21 @@ def _jumps(run: TwinRun) -> str:
     origin = run.history.origin(largest)
     flips = sum(origin.flips.values())
     others = f" ({len(run.growth.jumps) - 1} more jumps)" if len(run.growth.jumps) > 1 else ""
+    back = (
+        " It comes back: the distance at the end is less than ten times that before the leap."
+        if _comes_back(run, largest)
+        else ""
+    )
     return (
         f"It leaps {largest.factor:.0f}-fold at step {largest.step:,}, most in {origin.tensor}, where {flips:,} of "
-        f"{run.history.activations:,} activations lie on different sides of their kink{others}."
+        f"{run.history.activations:,} activations lie on different sides of their kink{others}.{back}"
     )
+
+
+def _comes_back(run: TwinRun, jump: Jump) -> bool:
+    """Whether the twins are no longer apart at the end, as far as the jump took them."""
+    distances = dict(zip(run.history.steps, run.history.relative_l2, strict=True))
+    return not stays_apart(distances.get(jump.before, 0.0), run.history.relative_l2[-1])
 
 
 def _end(run: TwinRun) -> str:
