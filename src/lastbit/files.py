@@ -5,9 +5,12 @@ import hashlib
 import json
 import math
 import os
+import re
+import stat
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,14 +18,20 @@ from lastbit.errors import LastbitError
 from lastbit.limits import MOST_JSON, parse_json, read_limited
 
 _CHECKSUM = "checksum"
+_DESCRIPTORS = re.compile(r"/dev/fd|/proc/(self|thread-self|[0-9]+)(/task/[0-9]+)?/fd")
+_MOST_LINKS = 40  # that are followed, as Linux has it
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, like: os.stat_result | None = None) -> Iterator[BinaryIO]:
     """Write `path` under a temporary name beside it, and rename once every byte is on disk.
 
     A crash or an exception leaves whatever was at `path` before. The temporary name is opened plainly, not by
     `tempfile`, so that the file gets the permissions of the user's umask: a folder may be shared by a group.
+
+    Args:
+        path: of the file.
+        like: a file whose owner, as far as the system allows, and permissions the new one gets.
 
     Raises:
         IsADirectoryError: the path names no file, as `/` and the empty path do.
@@ -34,6 +43,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as handle:
+            if like is not None:
+                _make_like(handle.fileno(), like)
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
@@ -49,6 +60,68 @@ def write_atomically(path: Path, content: bytes) -> None:
         handle.write(content)
 
 
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that a person named, wherever the name leads.
+
+    A regular file is replaced in one step and keeps its permissions. Symbolic links are followed and stay. What is no
+    regular file (a device, a FIFO, `/dev/stdout`, the descriptor of a process substitution) is written through.
+
+    Raises:
+        OSError: as `check_output` does; or the file cannot be written for another reason.
+    """
+    check_output(path)
+    if is_written_through(path):
+        with open_through(path) as handle:
+            handle.write(content)
+        return
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    with replacing(target, like=target.stat() if target.exists() else None) as handle:
+        handle.write(content)
+
+
+def check_output(path: Path) -> None:
+    """Check, as far as it can be known, that a file can be written where a person wants it; nothing is touched.
+
+    A missing directory is no obstacle, since it is made, except behind a symbolic link.
+
+    Raises:
+        IsADirectoryError: the path is a directory.
+        PermissionError: the file, or the directory that it is or would be in, may not be written.
+        OSError: links lead in a circle or to a missing directory, or what should be a directory is none.
+    """
+    if _own_descriptor(path) is not None:
+        return
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        _check_new(path)
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    needed = [path] if is_written_through(path) else [path, Path(os.path.realpath(path)).parent]
+    _check_writable(*needed)
+
+
+def is_written_through(path: Path) -> bool:
+    """Whether writing to this path must not replace what is there: a descriptor, a device, a FIFO, a socket."""
+    return _own_descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def open_through(path: Path) -> BinaryIO:
+    """Open what `is_written_through` for writing; a descriptor of this process goes on where it stands.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    number = _own_descriptor(path)
+    if number is None:
+        return path.open("wb")
+    for stream in (sys.stdout, sys.stderr):  # what was printed before comes before
+        stream.flush()
+    # Opened by its name, a file behind the descriptor would be cut to nothing.
+    return os.fdopen(os.dup(number), "wb")
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable: a rename is not before its directory is synced."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -56,6 +129,44 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _make_like(descriptor: int, like: os.stat_result) -> None:
+    for owner, group in ((-1, like.st_gid), (like.st_uid, -1)):
+        with suppress(PermissionError):  # only root may give a file away
+            os.fchown(descriptor, owner, group)
+    os.fchmod(descriptor, stat.S_IMODE(like.st_mode) & 0o777)
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """The number of the descriptor of this process that a path names, as `/dev/stdout` does; None for others."""
+    for _ in range(_MOST_LINKS):
+        parent = os.path.realpath(path.parent)
+        found = _DESCRIPTORS.fullmatch(parent)
+        if found and path.name.isdecimal():
+            return int(path.name) if found[1] in (None, "self", "thread-self", str(os.getpid())) else None
+        if not path.is_symlink():
+            return None
+        path = Path(parent, path.readlink())
+    return None
+
+
+def _check_new(path: Path) -> None:
+    """Check that a file can be made."""
+    if path.is_symlink():
+        target = Path(os.path.realpath(path))
+        target.parent.stat()
+        return _check_writable(target.parent)
+    above = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
+    return _check_writable(above)
+
+
+def _check_writable(*paths: Path) -> None:
+    for path in paths:
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def to_json(value: object, *, indent: int | None = None) -> str:

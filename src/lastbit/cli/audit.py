@@ -17,7 +17,7 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.printable import SafeConsole
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_atomically
+from lastbit.files import to_json, write_output
 from lastbit.script import Target, parse_target
 from lastbit.script.audit.audit import Audit, ScriptFailedError
 from lastbit.script.audit.audit import audit as audit_target
@@ -52,7 +52,7 @@ def audit(
         _check_empty(out)
     with _folder(out) as folder:
         found = _run(target, folder, steps, counts)
-        write_atomically(folder / RECORD, to_json(found.as_json(), indent=1).encode())
+        write_output(folder / RECORD, to_json(found.as_json(), indent=1).encode())
     write_json(json, found.as_json())
     if json != "-":
         _show(target, found, console(json))

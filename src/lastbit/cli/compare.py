@@ -11,7 +11,7 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
 from lastbit.cli.wrong_input import WrongInputError, stored_input, wrong_input
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_atomically
+from lastbit.files import to_json, write_output
 from lastbit.study.comparison import Comparison
 from lastbit.study.comparison import compare as compare_runs
 
@@ -64,7 +64,7 @@ def _store(content: dict[str, Any], out: Path) -> Path:
 
     page = out / "compare.html"
     try:
-        write_atomically(out / "compare.json", to_json(content).encode())
+        write_output(out / "compare.json", to_json(content).encode())
         write_comparison(content, page)
     except OSError as error:
         raise WrongInputError(f"--out {out}: cannot write there: {error.strerror}") from None

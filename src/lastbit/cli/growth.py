@@ -12,7 +12,7 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
 from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_atomically
+from lastbit.files import to_json, write_output
 from lastbit.noise import Scale
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import FULL, load_recipe
@@ -96,7 +96,7 @@ def _store(content: dict[str, Any], out: Path) -> Path:
 
     page = out / "growth.html"
     try:
-        write_atomically(out / "growth.json", (to_json(content) + "\n").encode())
+        write_output(out / "growth.json", (to_json(content) + "\n").encode())
         write_growth_page(content, page)
     except OSError as error:
         raise WrongInputError(f"--out {out}: cannot write there: {error.strerror}") from None

@@ -1,6 +1,8 @@
 """Results for people on the terminal, or as JSON for programs."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +11,47 @@ from rich.console import Console
 
 from lastbit.cli.printable import SafeConsole
 from lastbit.cli.wrong_input import WrongInputError
-from lastbit.files import to_json, write_atomically
+from lastbit.files import check_output, to_json, write_output
+
+
+@contextmanager
+def writing(option: str, target: object) -> Iterator[None]:
+    """End the command with one line where what the block writes, or checks, for an option cannot be written.
+
+    Raises:
+        WrongInputError: in place of the OSError.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # the reader went away, which is no mistake
+        raise
+    except OSError as error:
+        raise WrongInputError(f"{option} {target}: cannot write it: {error.strerror}") from None
+
+
+def checked_output(option: str) -> Callable[[Path | None], Path | None]:
+    """A callback that sees, before anything is computed, whether the file that an option names can be written."""
+
+    def check(path: Path | None) -> Path | None:
+        """Pass the path on."""
+        if path is not None:
+            with writing(option, path):
+                check_output(path)
+        return path
+
+    return check
+
+
+def _checked_json(target: str | None) -> str | None:
+    checked_output("--json")(None if target in (None, "-") else Path(str(target)))
+    return target
+
 
 JsonOption = Annotated[
-    str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; `-` for standard output.")
+    str | None,
+    typer.Option(
+        "--json", metavar="FILE", callback=_checked_json, help="Write the result as JSON; `-` for standard output."
+    ),
 ]
 
 
@@ -34,7 +73,5 @@ def write_json(target: str | None, content: object) -> None:
     if target == "-":
         sys.stdout.write(text)
         return
-    try:
-        write_atomically(Path(target), text.encode())
-    except OSError as error:
-        raise WrongInputError(f"--json {target}: cannot write it: {error.strerror}") from None
+    with writing("--json", target):
+        write_output(Path(target), text.encode())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.output import JsonOption, checked_output, console, write_json
 from lastbit.cli.place import opened
 from lastbit.cli.wrong_input import WrongInputError, stored_input, wrong_input
 from lastbit.files import read_json, read_sealed
@@ -23,7 +23,10 @@ def report(
     place: Annotated[
         str, typer.Argument(metavar="DIR", help="Of one command, or one that holds studies; or its fsspec URL.")
     ],
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page [the one that is there].")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", callback=checked_output("--out"), help="The page [beside the results]."),
+    ] = None,
     charts: Annotated[Path | None, typer.Option(metavar="DIR", help="Write each chart as PNG and SVG there.")] = None,
     json: JsonOption = None,
 ) -> None:

@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 
 from lastbit.curvature import SharpnessRow
-from lastbit.files import sync_directory, to_json
+from lastbit.files import is_written_through, open_through, sync_directory, to_json
 
 
 class JsonLines:
     """A sink that appends each row to a file, on disk before training goes on; what is not finite is null.
 
-    A file that is there already is continued. A last line that a crash cut short is dropped.
+    A file that is there already is continued. A last line that a crash cut short is dropped. What is no regular file,
+    such as `/dev/stdout` or a FIFO, is opened once and written through.
 
     Args:
         path: the file; its folder is made if need be.
@@ -18,6 +19,11 @@ class JsonLines:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
+        self._through = open_through(self._path) if is_written_through(self._path) else None
+        if self._through is None:
+            self._continue()
+
+    def _continue(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.touch()
         sync_directory(self._path.parent)
@@ -26,7 +32,12 @@ class JsonLines:
 
     def __call__(self, row: SharpnessRow) -> None:
         """Append a row."""
+        line = to_json(row.as_dict()).encode() + b"\n"
+        if self._through is not None:
+            self._through.write(line)
+            self._through.flush()
+            return
         with self._path.open("ab") as file:
-            file.write(to_json(row.as_dict()).encode() + b"\n")
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lastbit.files import write_atomically
+from lastbit.files import write_output
 from lastbit.report.compared import Comparison, as_compared, mcnemar_sentence, rows_of_tests, side_rows
 from lastbit.report.compared_figures import compared_figures
 from lastbit.report.document import document
@@ -21,7 +21,7 @@ def write_comparison(content: Comparison, path: Path) -> None:
         LastbitError: it is no comparison.
     """
     page = render_comparison(as_compared(content), libraries=javascript())
-    write_atomically(Path(path), page.encode("utf-8", "replace"))
+    write_output(Path(path), page.encode("utf-8", "replace"))
 
 
 def render_comparison(content: Comparison, *, libraries: str) -> str:

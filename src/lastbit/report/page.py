@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import write_atomically
+from lastbit.files import write_output
 from lastbit.report.document import document
 from lastbit.report.figure import Figure
 from lastbit.report.figures import comparison_figures
@@ -27,7 +27,7 @@ def write_report(studies: Sequence[Study], path: Path) -> None:
     """
     page = render(as_stored(studies), libraries=javascript())
     # A name read from JSON may hold half a surrogate pair, which no file can.
-    write_atomically(Path(path), page.encode("utf-8", "replace"))
+    write_output(Path(path), page.encode("utf-8", "replace"))
 
 
 def render(studies: Sequence[Study], *, libraries: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import vl_convert
 
-from lastbit.files import write_atomically
+from lastbit.files import write_output
 from lastbit.report.figure import Figure
 from lastbit.report.libraries import vega_lite_version
 
@@ -20,5 +20,5 @@ def write_picture(figure: Figure, stem: Path) -> Iterator[Path]:
     svg = vl_convert.vegalite_to_svg(json.dumps(figure.picture()), vl_version=vega_lite_version())
     for suffix, content in ((".png", vl_convert.svg_to_png(svg, scale=_SCALE)), (".svg", svg.encode())):
         path = stem.with_name(stem.name + suffix)
-        write_atomically(path, content)
+        write_output(path, content)
         yield path

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_atomically
+from lastbit.files import to_json, write_output
 from lastbit.report.document import document
 from lastbit.report.figure import Figure
 from lastbit.report.growth.amplification_figure import amplification_figure
@@ -29,7 +29,7 @@ def write_growth_page(content: Mapping[str, Any], path: Path) -> None:
     if not content["pairs"]:
         raise LastbitError("these are not the results of growth: they hold no pair of runs")
     stored = json.loads(to_json(dict(content)))
-    write_atomically(path, render_growth(stored, libraries=javascript()).encode("utf-8", "replace"))
+    write_output(path, render_growth(stored, libraries=javascript()).encode("utf-8", "replace"))
 
 
 def render_growth(content: Mapping[str, Any], *, libraries: str) -> str:

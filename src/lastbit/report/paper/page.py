@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import write_atomically
+from lastbit.files import write_output
 from lastbit.report.document import document
 from lastbit.report.libraries import javascript
 from lastbit.report.paper.entry import Entry, ShownClaim
@@ -22,7 +22,7 @@ def write_paper_page(entries: Sequence[Entry], path: Path, *, missing: Sequence[
         missing: ids of the items that have no result.
     """
     page = render(entries, libraries=javascript(), missing=missing)
-    write_atomically(Path(path), page.encode("utf-8", "replace"))
+    write_output(Path(path), page.encode("utf-8", "replace"))
 
 
 def render(entries: Sequence[Entry], *, libraries: str, missing: Sequence[str] = ()) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import write_atomically
+from lastbit.files import write_output
 from lastbit.report.account import cuts
 from lastbit.report.document import document
 from lastbit.report.libraries import javascript
@@ -32,7 +32,7 @@ def write_sharpness(series: Series, path: Path) -> None:
         LastbitError: this is no series.
     """
     page = render(as_stored(series), libraries=javascript())
-    write_atomically(Path(path), page.encode("utf-8", "replace"))
+    write_output(Path(path), page.encode("utf-8", "replace"))
 
 
 def render(series: Series, *, libraries: str) -> str:
