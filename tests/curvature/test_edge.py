@@ -1,6 +1,8 @@
 """Edges against the roots of characteristic polynomials and against torch's own optimizers on a quadratic."""
 
+import functools
 import math
+import types
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lastbit as lb
 from lastbit.curvature import coupled_weight_decay, edge, preconditioner
 
 RATE, MOMENTUM = st.floats(1e-3, 10), st.floats(0.01, 0.99)
@@ -165,3 +168,125 @@ def test_wrong_optimizers_are_named() -> None:
     optimizer.param_groups[0]["lr"] = math.nan
     with pytest.raises(ValueError, match="lr=nan"):
         edge(optimizer)
+
+
+class Normalised(torch.optim.SGD):
+    """Divides each gradient by its norm."""
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for weight in group["params"]:
+                weight.grad.div_(weight.grad.norm())
+        return super().step(closure)
+
+
+class Centred(torch.optim.AdamW):
+    """Changes the gradients where torch collects them."""
+
+    def _init_group(self, group: Any, grads: Any, *rest: Any) -> Any:
+        return super()._init_group(group, grads, *rest)  # type: ignore[misc]
+
+
+class Disguised(torch.optim.SGD):
+    """Says of its step that it is torch's."""
+
+    @functools.wraps(torch.optim.SGD.step)
+    def step(self, closure: Any = None) -> Any:
+        return None
+
+
+class Renamed(torch.optim.SGD):
+    """A subclass with torch's own step."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, lr=0.1)
+
+
+class Lookahead:
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+
+def replaced_on_the_object() -> torch.optim.Optimizer:
+    optimizer = torch.optim.SGD([parameter()], lr=0.1)
+    optimizer.step = lambda closure=None: None  # type: ignore[method-assign, assignment]
+    return optimizer
+
+
+def replaced_before_the_scheduler() -> torch.optim.Optimizer:
+    optimizer = torch.optim.SGD([parameter()], lr=0.1)
+    optimizer.step = types.MethodType(lambda self, closure=None: None, optimizer)  # type: ignore[method-assign]
+    torch.optim.lr_scheduler.StepLR(optimizer, 5)
+    return optimizer
+
+
+@pytest.mark.parametrize("build", [replaced_on_the_object, replaced_before_the_scheduler])
+def test_a_replaced_step_is_not_its_classs(build: Any) -> None:
+    with pytest.raises(TypeError, match=r"SGD whose step has been replaced by .*lambda"):
+        edge(build())
+
+
+@pytest.mark.parametrize("kind", [Normalised, Centred, Disguised])
+def test_an_overridden_step_is_not_its_parents(kind: Any) -> None:
+    optimizer = kind([parameter()], lr=0.1)
+    for judge in (edge, preconditioner, coupled_weight_decay):
+        with pytest.raises(TypeError, match=rf"{kind.__name__}, which has a \w+ of its own and is not torch\.optim"):
+            judge(optimizer)
+    with pytest.raises(TypeError, match="k perturbs"):
+        lb.perturb(optimizer, lb.Scale(k=3))
+
+
+def test_a_step_replaced_for_the_whole_class_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self, closure=None: None)
+    with pytest.raises(TypeError, match="whose step a program has replaced"):
+        edge(torch.optim.SGD([parameter()], lr=0.1))
+
+
+def test_optimizers_that_step_as_torchs_keep_their_edge() -> None:
+    """Subclasses that leave the step alone, lr schedulers, Accelerate's and Lightning's wrappers, lastbit's noises."""
+    from accelerate import Accelerator
+    from lightning.pytorch.core.optimizer import LightningOptimizer
+
+    scheduled = torch.optim.SGD([parameter()], lr=0.1)
+    torch.optim.lr_scheduler.SequentialLR(
+        scheduled, [torch.optim.lr_scheduler.ConstantLR(scheduled, factor=1.0) for _ in range(2)], milestones=[3]
+    )
+    averaged = torch.optim.SGD([parameter()], lr=0.1)
+    averaged.step = averaged.step  # type: ignore[method-assign]  # as Accelerate leaves it after a scaled step
+    plain = [torch.optim.SGD([parameter()], lr=0.1) for _ in range(4)]
+    adam = lb.perturb(torch.optim.Adam([parameter()], lr=0.1), lb.Scale(k=3))
+    optimizers = [
+        Renamed([parameter()]),
+        scheduled,
+        averaged,
+        Accelerator(cpu=True).prepare_optimizer(plain[0]),
+        LightningOptimizer(plain[1]),
+        lb.perturb(plain[2], lb.Scale(k=3)),
+        lb.perturb(plain[3], lb.Ulp(seed=1)),
+    ]
+    assert [edge(optimizer)[0].value for optimizer in optimizers] == [20] * 7
+    assert edge(adam)[0].value == pytest.approx(380)
+    with pytest.raises(TypeError, match="Normalised"):
+        edge(lb.perturb(Normalised([parameter()], lr=0.1), lb.Ulp(seed=1)))
+
+
+def test_a_wrapper_that_may_step_otherwise_is_refused() -> None:
+    with pytest.raises(TypeError, match="Lookahead, which wraps another"):
+        edge(Lookahead(torch.optim.SGD([parameter()], lr=0.1)))  # type: ignore[arg-type]
+
+
+def test_what_is_known_of_optimizers_without_an_edge_is_said() -> None:
+    weight = torch.nn.Parameter(torch.ones(2, 2))
+    for name in ("Adadelta", "Adagrad", "LBFGS", "Muon", "NAdam", "RAdam", "Rprop"):
+        with pytest.raises(TypeError, match=rf"optimizer is a {name}; allowed are .* \({name}: ") as caught:
+            edge(getattr(torch.optim, name)([weight]))
+        assert "\n" not in str(caught.value)
+
+
+def test_decoupled_decay_as_an_option_and_options_without_a_formula() -> None:
+    """Torch's Adam takes AdamW's decay as an option; foreach, amsgrad and the like leave the edge where it is."""
+    for options in ({"decoupled_weight_decay": True}, {"amsgrad": True}, {"foreach": True}, {"fused": True}):
+        adam = torch.optim.Adam([parameter()], lr=0.1, weight_decay=0.5, **options)  # type: ignore[arg-type]
+        decoupled = "decoupled_weight_decay" in options
+        assert edge(adam)[0].value == pytest.approx((1.95 if decoupled else 2) * 1.9 / 0.1 / 0.1)
+        assert list(coupled_weight_decay(adam).values()) == [0.0 if decoupled else 0.5]

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 
-from lastbit.curvature.preconditioner import Optimizer, is_decoupled, unsupported
+from lastbit.curvature.preconditioner import is_decoupled
+from lastbit.curvature.supported import supported
 from lastbit.errors import LastbitError
+from lastbit.steps import Optimizer
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def edge(optimizer: Optimizer) -> tuple[Edge, ...]:
         LastbitTypeError: the optimizer is of no supported class.
         LastbitError: a group maximises, or its lr is negative or not finite.
     """
+    optimizer, _ = supported(optimizer)
     return tuple(_edge(optimizer, group) for group in optimizer.param_groups)
 
 
@@ -74,9 +77,7 @@ def _in_units_of_rate(optimizer: Optimizer, group: dict[str, Any]) -> tuple[floa
         beta = float(group["betas"][0])
         source = "(2 - lr w)(1+b1)/((1-b1) lr)" if is_decoupled(optimizer, group) else "2(1+b1)/((1-b1) lr)"
         return 2 * (1 + beta) / (1 - beta), f"{source}: Cohen et al. 2022, of P^-1 H"
-    if isinstance(optimizer, torch.optim.RMSprop):
-        return 2 * (1 + float(group["momentum"])), "2(1+m)/lr: heavy ball on P^-1 H"
-    raise unsupported(optimizer)
+    return 2 * (1 + float(group["momentum"])), "2(1+m)/lr: heavy ball on P^-1 H"
 
 
 def _sgd(group: dict[str, Any]) -> tuple[float, str]:

@@ -16,7 +16,8 @@ from lastbit.curvature.modes import evaluation_mode, plain_arithmetic
 from lastbit.curvature.objective import Loss, Objective
 from lastbit.curvature.parameters import refuse_nan
 from lastbit.curvature.sharpness_row import SharpnessRow, row
-from lastbit.curvature.stepped import edges_of, exact_patterns, innermost, stepped
+from lastbit.curvature.stepped import edges_of, exact_patterns, stepped
+from lastbit.curvature.supported import innermost
 from lastbit.curvature.tracker import SharpnessTracker
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule

@@ -9,14 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lastbit.curvature.supported import supported
 from lastbit.errors import LastbitError
+from lastbit.steps import Optimizer
 
-Optimizer = torch.optim.Optimizer
 UNMOVED = 1e30  # finite, for its root divides; products come out 1e-15 of theirs, under float32's rounding
 
 
 def coupled_weight_decay(optimizer: Optimizer) -> dict[nn.Parameter, float]:
-    """Weight decay that enters the gradient, and so the Hessian, by parameter; 0 where it is decoupled (AdamW)."""
+    """Weight decay that enters the gradient, and so the Hessian, by parameter; 0 where it is decoupled (AdamW).
+
+    Raises:
+        LastbitTypeError: the optimizer is of no supported class.
+    """
+    optimizer, _ = supported(optimizer)
     decay = dict[nn.Parameter, float]()
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -45,7 +51,8 @@ def preconditioner(optimizer: Optimizer) -> dict[nn.Parameter, Tensor] | None:
         LastbitTypeError: the optimizer is of no supported class.
         LastbitError: it has not taken a step with any parameter yet, so there is no preconditioner.
     """
-    diagonal = _diagonal(optimizer)
+    optimizer, kind = supported(optimizer)
+    diagonal = _DIAGONALS[kind]
     if diagonal is None:
         return None
     if not any("step" in state for state in optimizer.state.values()):
@@ -59,26 +66,8 @@ def preconditioner(optimizer: Optimizer) -> dict[nn.Parameter, Tensor] | None:
     }
 
 
-def _diagonal(optimizer: Optimizer) -> Callable[[dict[str, Any], dict[str, Any]], Tensor] | None:
-    """The preconditioner of one parameter, from its state and its group's options."""
-    if isinstance(optimizer, torch.optim.SGD):
-        return None
-    if isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
-        return _adam
-    if isinstance(optimizer, torch.optim.RMSprop):
-        return _rmsprop
-    raise unsupported(optimizer)
-
-
 def _unmoved(parameter: nn.Parameter) -> Tensor:
     return torch.full_like(parameter, UNMOVED, dtype=torch.float32)
-
-
-def unsupported(optimizer: object) -> TypeError:
-    """The error for an optimizer whose edge is not known."""
-    return TypeError(
-        f"optimizer is a {type(optimizer).__name__}; allowed are torch.optim's SGD, Adam, AdamW and RMSprop"
-    )
 
 
 def _adam(state: dict[str, Any], group: dict[str, Any]) -> Tensor:
@@ -97,3 +86,11 @@ def _rmsprop(state: dict[str, Any], group: dict[str, Any]) -> Tensor:
         squares = squares.addcmul(state["grad_avg"], state["grad_avg"], value=-1)
     root: Tensor = squares.sqrt() + group["eps"]
     return root
+
+
+_DIAGONALS: dict[type[Optimizer], Callable[[dict[str, Any], dict[str, Any]], Tensor] | None] = {
+    torch.optim.SGD: None,
+    torch.optim.Adam: _adam,
+    torch.optim.AdamW: _adam,
+    torch.optim.RMSprop: _rmsprop,
+}

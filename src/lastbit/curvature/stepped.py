@@ -5,27 +5,12 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterable, Sequence
 
-import torch
 from torch import nn
 
 from lastbit.curvature.edge import Edge, edge
 from lastbit.curvature.parameters import chosen
-from lastbit.errors import LastbitError, LastbitTypeError
-
-Optimizer = torch.optim.Optimizer
-
-
-def innermost(optimizer: object) -> Optimizer:
-    """The optimizer itself, out of the wrappers that Accelerate and Lightning put around one.
-
-    Raises:
-        LastbitTypeError: it is no optimizer.
-    """
-    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
-        optimizer = inner
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    raise LastbitTypeError(f"optimizer is a {type(optimizer).__name__}; give a torch.optim.Optimizer")
+from lastbit.errors import LastbitError
+from lastbit.steps import Optimizer
 
 
 def stepped(model: nn.Module, optimizer: Optimizer, patterns: str | Sequence[str]) -> dict[str, nn.Parameter]:

@@ -11,9 +11,7 @@ from torch._compile import _disable_dynamo
 from lastbit.noise.of_optimizers import OptimizerNoise
 from lastbit.noise.perturbed import Perturbed, become
 from lastbit.noise.weights import Groups, disturbable
-
-# Optimizer's wrapper around `step`, in which it calls the hooks; recognised by its code.
-_HOOKED_CODE = torch.optim.Optimizer.profile_hook_step(lambda _: None).__code__
+from lastbit.steps import HOOKED_CODE
 
 
 class Following(OptimizerNoise, ABC):
@@ -97,7 +95,7 @@ class Followed(Perturbed):
 def _twin(own: type[Any]) -> type[Followed]:
     # The hooks are the twin's to call, once, so its optimizer's step is taken out of the wrapper that calls them.
     step: Any = own.step
-    bare = step.__wrapped__ if getattr(step, "__code__", None) is _HOOKED_CODE else step
+    bare = step.__wrapped__ if getattr(step, "__code__", None) is HOOKED_CODE else step
     names = {"__module__": own.__module__, "__doc__": own.__doc__, "_own_step": bare}
     return type(f"Perturbed{own.__name__}", (Followed, own), names)
 

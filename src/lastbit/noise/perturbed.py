@@ -35,6 +35,7 @@ class Perturbed(torch.optim.Optimizer):
     """
 
     noise: Labelled
+    only_adds_noise = True  # for `lastbit.steps`
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "noise": self.noise}
