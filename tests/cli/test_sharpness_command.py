@@ -11,6 +11,7 @@ def test_prints_rows_and_the_finding_and_draws_a_page(lastbit, tmp_path):
     code, said, err = lastbit("sharpness", *TINY, "--steps", 6, "--every", 3, "--lr", 0.2, "--out", out)
     assert (code, err) == (0, "")
     assert [line.split()[1] for line in said.splitlines() if line.startswith("│")] == ["0", "3", "6"]
+    assert "(2: edge)" in said
     assert "2/lr: gradient descent" in said
     results = json.loads((out / "sharpness.json").read_text())
     assert results["recipe"]["optimizer"]["lr"] == 0.2
@@ -36,6 +37,25 @@ def test_json_is_the_rows_and_nothing_beside_and_the_series_goes_on(lastbit, tmp
     longer = json.loads(lastbit(*command, "--steps", 10, "--json", "-")[1])
     assert longer[:3] == rows
     assert [row["step"] for row in longer] == [0, 1, 3, 10]
+
+
+def test_what_layers_and_flow_cost_time_for_is_printed(lastbit, tmp_path):
+    out = tmp_path / "s"
+    code, said, _ = lastbit("sharpness", *TINY, "--layers", "--flow", "--steps", 4, "--every", 4, "--out", out)
+    assert code == 0
+    last = json.loads((out / "sharpness.json").read_text())["rows"][-1]
+    assert said.startswith("Sharpness stays below the edge")
+    cells = [line.split("│")[1:-1] for line in said.splitlines() if line.startswith("│")]
+    rows = [[cell.strip() for cell in row] for row in cells]
+    assert [row[-1] for row in rows[:2]] == ["0", f"{last['flow']['relative_l2']:.4g}"]
+    by_layer = {row[0]: row[1:] for row in rows[2:]}
+    assert by_layer.keys() == last["layers"].keys()
+    for name, layer in last["layers"].items():
+        value = layer["sharpness"]
+        share = f"{100 * value / last['sharpness']:.0f} %"
+        assert by_layer[name] == [f"{value:.4g}", f"{value * 0.05:.4g}", share]
+    distance = f"{100 * last['flow']['relative_l2']:.3g} % of the weights' norm"
+    assert f"At step 4 the descent is {distance} away from its gradient flow." in " ".join(said.split())
 
 
 def test_divergence_is_data(lastbit, tmp_path):

@@ -104,8 +104,11 @@ def _store(content: dict[str, Any], out: Path) -> Path:
 
 
 def _show(content: dict[str, Any], page: Path | None, terminal: Console) -> None:
+    terminal.print(content["verdict"], style="bold", soft_wrap=True)
     for pair in content["pairs"]:
-        terminal.print(f"{pair['noise']} against {pair['baseline']}: relative L2 distance of the weights", style="bold")
+        terminal.print(
+            f"{pair['noise']} against {pair['baseline']}: relative L2 distance of the weights, ‖w − w′‖ / ‖w′‖"
+        )
         for segment in pair["growth"]["segments"]:
             terminal.print(
                 f"  steps {segment['first']:>5} to {segment['last']:>5}  rate {segment['rate']:+.4f} per step "
@@ -120,6 +123,5 @@ def _show(content: dict[str, Any], page: Path | None, terminal: Console) -> None
             )
         if level := pair["growth"]["saturation"]:
             terminal.print(f"  since step {level['since']} level at {level['level']:.2g}")
-    terminal.print(content["verdict"], style="bold", soft_wrap=True)
     if page is not None:
         terminal.print(f"page: {page}", soft_wrap=True)

@@ -17,6 +17,7 @@ from lastbit.training.sharpness import Series
 PAGE = "sharpness.html"
 _NAMES = ("loss", "sharpness", "residual", "edge", "normalised")
 _SHOWN = 12  # rows of the table on the terminal
+_EDGE = 2.0  # in units of the normalised sharpness
 
 
 def sharpness(
@@ -84,16 +85,62 @@ def _draw(content: dict[str, Any], page: Path) -> None:
 
 def _show(content: dict[str, Any], terminal: Console) -> None:
     rows = content["rows"]
-    table = Table("step", "loss", "sharpness", "residual", "edge", "normalised", "matvecs")
+    terminal.print(f"{content['finding']}.", style="bold")
+    terminal.print(f"{content['recipe']['name']}: sharpness against the edge, {content['edge']}")
+    terminal.print(_table(rows))
+    if len(rows) > _SHOWN:
+        terminal.print(f"{_SHOWN} of {len(rows)} measurements; all are in the page's directory, in rows.jsonl")
+    _show_layers(rows, terminal)
+    if (last := _last(rows, "flow")) is not None:
+        terminal.print(_distance(rows, last))
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    """One row for each measurement; the gradient flow has a column where it was followed."""
+    heads = ["step", "loss", "sharpness", "residual", "edge", "normalised\n(2: edge)", "products"]
+    followed = any("flow" in row for row in rows)
+    table = Table(*heads, *(["from the flow"] if followed else []))
     for column in table.columns:
         column.justify = "right"
     for row in _some(rows):
-        table.add_row(f"{row['step']:,}", *(_number(row[name]) for name in _NAMES), str(row["matvecs"]))
-    terminal.print(f"{content['recipe']['name']}: sharpness against the edge, {content['edge']}")
+        away = [_number(row["flow"]["relative_l2"] if "flow" in row else None)] if followed else []
+        table.add_row(f"{row['step']:,}", *(_number(row[name]) for name in _NAMES), str(row["matvecs"]), *away)
+    return table
+
+
+def _show_layers(rows: list[dict[str, Any]], terminal: Console) -> None:
+    """The sharpness of each layer at the last measurement, the sharpest first."""
+    last = _last(rows, "layers")
+    if last is None:
+        return
+    table = Table("layer", "sharpness", "normalised\n(2: edge)", "of the network's")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, layer in sorted(last["layers"].items(), key=lambda item: -(item[1]["sharpness"] or 0.0)):
+        value = layer["sharpness"]
+        known = value is not None and last["edge"] and last["sharpness"]
+        normalised = _number(_EDGE * value / last["edge"]) if known else "–"
+        table.add_row(name, _number(value), normalised, f"{100 * value / last['sharpness']:.0f} %" if known else "–")
+    terminal.print(f"layers at step {last['step']:,}, all other weights held fixed")
     terminal.print(table)
-    if len(rows) > _SHOWN:
-        terminal.print(f"{_SHOWN} of {len(rows)} measurements; all are in the page's directory, in rows.jsonl")
-    terminal.print(f"{content['finding']}.", style="bold")
+
+
+def _last(rows: list[dict[str, Any]], part: str) -> dict[str, Any] | None:
+    """The last row that has a part; None where it was not asked for."""
+    return next((row for row in reversed(rows) if row.get(part)), None)
+
+
+def _distance(rows: list[dict[str, Any]], last: dict[str, Any]) -> str:
+    """How far the descent is from its gradient flow."""
+    known = [row for row in rows if row.get("flow") and row["flow"]["relative_l2"] is not None]
+    if not known:
+        return "The gradient flow could not be followed."
+    end = known[-1]
+    lost = "" if end is last else f"; from step {last['step']:,} on, the flow could not be followed"
+    return (
+        f"At step {end['step']:,} the descent is {100 * end['flow']['relative_l2']:.3g} % of the weights' norm away "
+        f"from its gradient flow{lost}."
+    )
 
 
 def _some(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

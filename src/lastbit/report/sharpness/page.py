@@ -56,7 +56,7 @@ def render(series: Series, *, libraries: str) -> str:
         facts=_facts(series),
         figures=figures,
         method=method(series),
-        columns=("step", *_COLUMNS, "products"),
+        columns=("step", *_COLUMNS[:-1], "normalised (2: edge)", "products"),
         rows=[_cells(row) for row in series["rows"]],
         settings=[*flat_settings(recipe), *flat_settings(_asked(series))],
     )
