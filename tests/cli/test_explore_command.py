@@ -27,3 +27,10 @@ def test_without_the_extra_it_says_what_to_install(lastbit, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "marimo" else found(name))
     code, _, said = lastbit("explore", "--no-browser")
     assert (code, said) == (2, "lastbit: marimo is not installed; pip install 'lastbit[explore]'\n")
+
+
+def test_a_directory_without_studies_is_said_in_one_line(lastbit, tmp_path):
+    for place, reason in (("absent", "there is no directory"), ("", "holds no study")):
+        code, out, said = lastbit("explore", "--no-browser", "--port", 0, tmp_path / place)
+        assert (code, out, said.count("\n")) == (2, "", 1)
+        assert reason in said

@@ -88,6 +88,16 @@ def test_what_is_no_study_is_said_in_one_line(tmp_path, toy):
     assert study_view.read("  ") == study_view.Reading(None)
 
 
+def test_a_folder_lists_its_studies(tmp_path, toy):
+    shutil.copytree(toy, tmp_path / "b" / "deep" / "er")
+    shutil.copytree(toy, tmp_path / "a")
+    shutil.copytree(toy, tmp_path / "b" / "too" / "deep" / "by one" / "level")
+    (tmp_path / "circle").symlink_to(tmp_path)
+    assert study_view.studies_in(f" {tmp_path} ") == ["a", "b/deep/er"]
+    assert study_view.studies_in(str(tmp_path / "a")) == []  # it is a study itself
+    assert study_view.studies_in(" ") == study_view.studies_in("\0") == study_view.studies_in("absent") == []
+
+
 def test_damaged_weights_are_said_and_not_drawn(tmp_path, study_blocks):
     directory = tmp_path / "damaged"
     study = lb.Study(directory, train, noises=[lb.Scale(k) for k in (1, 3)], seeds=(1,))

@@ -123,11 +123,17 @@ def test_a_study_is_loaded_and_its_trials_compared(desktop, tmp_path):
     place.fill(str(tmp_path / "nothing"))
     desktop.changed_by(lambda: place.press("Enter"))
     assert desktop.cell("study_loaded").inner_text() == f"there is no directory {tmp_path / 'nothing'}"
-    place.fill(str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    place.fill(str(tmp_path / "empty"))
     desktop.changed_by(lambda: place.press("Enter"))
-    assert "study.json" in desktop.cell("study_loaded").inner_text()
-    place.fill(str(tmp_path / "toy"))
+    assert "holds no study" in desktop.cell("study_loaded").inner_text()
+    # A folder lists its studies.
+    place.fill(str(tmp_path))
     assert desktop.changed_by(lambda: place.press("Enter")) == {"rel-l1", "accuracy", "pair"}
+    assert desktop.cell("study_choice").locator("option").all_inner_texts() == ["toy"]
+    place.fill(str(tmp_path / "toy"))
+    desktop.changed_by(lambda: place.press("Enter"))
+    assert not desktop.cell("study_choice").locator("select").is_visible()
     other = desktop.cell("study_pair").locator("select").nth(1)
     assert desktop.changed_by(lambda: other.select_option("seed 1, k=3")) == {"pair"}
     assert title(desktop, "pair").startswith("RelL1 is ")
@@ -158,6 +164,25 @@ def assert_silent(visited: ExplorerPage) -> None:
     hosts = {urlsplit(request).hostname for request in visited.requests if not request.startswith(("data:", "blob:"))}
     assert hosts == {"127.0.0.1"}
     assert visited.complaints == []
+
+
+def test_the_directory_that_the_command_is_given_is_open_at_first(browser, tmp_path):
+    lb.Study(tmp_path / "some where" / "toy", train, noises=[lb.Scale(k) for k in (1, 3)], seeds=(1,)).run()
+    with explorer(str(tmp_path)) as found:
+        page = browser.new_context(viewport=DESKTOP).new_page()
+        page.goto(found)
+        page.locator("figure[data-chart=pair] canvas").wait_for(timeout=30_000)
+        assert page.locator("[data-cell-name=study_choice] option").all_inner_texts() == ["some where/toy"]
+        assert page.locator("[data-cell-name=study_place] input").input_value() == str(tmp_path)
+        page.context.close()
+
+
+def test_every_symbol_of_the_page_is_explained_on_it(desktop):
+    desktop.page.get_by_text("What the symbols mean").click()
+    said = desktop.cell("symbols").locator("dt").all_inner_texts()
+    assert {"W", "β", "y", "ω", "|A(ω)|", "RelL1", "twin", "edge", "restrained"} <= set(said)
+    assert all(desktop.cell("symbols").locator("dd").all_inner_texts())
+    desktop.page.get_by_text("What the symbols mean").click()
 
 
 def test_without_the_token_or_by_another_name_the_page_is_not_given(address):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import webbrowser
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,9 @@ from lastbit.errors import LastbitError
 
 
 def explore(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A study, or a folder of studies, to open at first.")
+    ] = None,
     port: Annotated[int, typer.Option("--port", help="Port of the page; 0 for any that is free.")] = 2718,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
     json: JsonOption = None,
@@ -23,12 +27,13 @@ def explore(
     It is served to this machine only, behind a token in the address, and asks nothing of any other. Ctrl-C ends it. It
     needs the extra `[explore]`.
 
-    Example: `lastbit explore`
+    Example: `lastbit explore runs`
     """
     with wrong_input():
         _check_installed()
         from lastbit.explore.serve import listen, serve  # only here: an extra that most do without
 
+        place = _checked(directory)
         listening = listen(port)
 
     def ready(address: str) -> None:
@@ -39,7 +44,19 @@ def explore(
         if not no_browser:
             webbrowser.open(address)
 
-    serve(listening, ready)
+    serve(listening, ready, study=place)
+
+
+def _checked(directory: Path | None) -> str:
+    """The whole path of a directory that holds a study, or studies; empty for None."""
+    from lastbit.explore.study_view import read, studies_in
+
+    if directory is None:
+        return ""
+    place = str(directory.expanduser().resolve())
+    if not studies_in(place) and (complaint := read(place).complaint):
+        raise LastbitError(complaint)
+    return place
 
 
 def _check_installed() -> None:

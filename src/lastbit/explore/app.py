@@ -42,9 +42,16 @@ def imports():
 
 
 @app.cell
-def heading(controls, mo):
+def given_place(mo):
+    """The directory that the command was given; empty where it was given none."""
+    given = mo.query_params().get("study") or ""
+    return (given,)
+
+
+@app.cell
+def heading(controls, given, mo):
     """The title, and which view is shown."""
-    view = controls.view_switch()
+    view = controls.view_switch(given)
     mo.Html(f"<header><h1>lastbit explorer</h1>{view.text}</header>")
     return (view,)
 
@@ -196,17 +203,26 @@ def layer_edge(blocks, descent, edge, layer, run):
 
 
 @app.cell
-def study_place(blocks, mo):
-    """The directory of a study."""
-    place = mo.ui.text(placeholder="runs/demo", full_width=True)
-    blocks.labelled("directory of a study", place)
+def study_place(blocks, given, mo):
+    """The directory of a study, or a folder of studies."""
+    place = mo.ui.text(value=given, placeholder="runs", full_width=True)
+    blocks.labelled("directory of a study, or a folder of studies", place)
     return (place,)
 
 
 @app.cell
-def study_loaded(blocks, place, study_view):
+def study_choice(blocks, controls, place, study_view):
+    """Which of a folder's studies."""
+    listed = study_view.studies_in(place.value)
+    chosen_study = controls.study_choice(listed)
+    blocks.labelled("study", chosen_study) if listed else None
+    return chosen_study, listed
+
+
+@app.cell
+def study_loaded(blocks, chosen_study, listed, place, study_view):
     """The study, or why there is none."""
-    reading = study_view.read(place.value)
+    reading = study_view.read(f"{place.value.strip()}/{chosen_study.value}" if listed else place.value)
     blocks.message(reading.complaint) if reading.complaint else None
     return (reading,)
 
@@ -230,6 +246,13 @@ def study_pair(blocks, controls, mo, reading):
 def study_compared(one, other, reading, study_blocks):
     """The two against each other."""
     study_blocks.compared(reading, one.value, other.value)
+    return
+
+
+@app.cell
+def symbols(blocks):
+    """What every symbol and word of the page means."""
+    blocks.glossary()
     return
 
 

@@ -9,6 +9,30 @@ import marimo as mo
 
 from lastbit.explore.drawing import Drawing
 
+# Every symbol and term of the page, in the order in which a reader meets them.
+_SYMBOLS = (
+    ("W", "side of the convolution kernel, in pixels"),
+    ("β", "sharpness of the Swish activation z / (1 + e^(−βz)); large β approaches ReLU"),
+    ("y", "label of the picture, 0 or 1"),
+    ("learning rate, lr", "size of a step of gradient descent: the time step of the discretised PDE"),
+    ("weight decay, α", "strength of the L2 penalty α/2 · ‖kernel‖² on the kernel"),
+    ("momentum, μ", "share of the last update that the next one repeats (heavy ball)"),
+    ("ω", "spatial frequency of an error in the kernel, from −π to π radians a pixel"),
+    ("|A(ω)|", "amplification factor: by how much one step multiplies an error of frequency ω; above 1 it grows"),
+    ("CFL condition", "the bound on lr and α under which |A(ω)| stays at most 1 for every ω"),
+    ("stable", "every error decays"),
+    ("restrained", "the linear theory is unstable, and the activation keeps the loss bounded"),
+    ("blow-up", "the loss grows without bound"),
+    ("twin", "the same training with k = 3: each step divides by 3 and multiplies by 3, another rounding"),
+    (
+        "RelL1",
+        "mean relative difference of two networks' weights, 2 · mean |w − w′| / (|w| + |w′|): 0 equal, 2 opposite",
+    ),
+    ("edge", "where the local amplification factor of the present kernel passes 1"),
+    ("k", "factor of the last-bit noise in a study; k = 1 is ordinary training"),
+    ("churn", "share of test examples to which two trained networks give different labels"),
+)
+
 
 def chart_block(drawing: Drawing, chart: object = None) -> mo.Html:
     """A chart with its finding above and its note below; the note alone where there is no chart.
@@ -42,3 +66,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> mo.Html:
     )
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     return mo.Html(f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table></div>')
+
+
+def glossary() -> mo.Html:
+    """What every symbol and term of the page means, folded until it is asked for."""
+    rows = "".join(f"<div><dt>{escape(symbol)}</dt><dd>{escape(meaning)}</dd></div>" for symbol, meaning in _SYMBOLS)
+    return mo.Html(f'<details class="symbols"><summary>What the symbols mean</summary><dl>{rows}</dl></details>')

@@ -16,9 +16,14 @@ START = (0.501, 2.24)  # learning rate and weight decay
 START_PICTURE = "checkerboard"
 
 
-def view_switch() -> mo.ui.radio:
-    """Which of the two views is shown."""
-    return mo.ui.radio(VIEWS, value="One layer", inline=True)
+def view_switch(given: str) -> mo.ui.radio:
+    """Which of the two views is shown: at first a study, where the command was given the directory of one."""
+    return mo.ui.radio(VIEWS, value="A study" if given else "One layer", inline=True)
+
+
+def study_choice(names: Sequence[str]) -> mo.ui.dropdown:
+    """A study of a folder, at first the first one."""
+    return mo.ui.dropdown(list(names), value=names[0] if names else None, full_width=True)
 
 
 def picture_choice(chosen: str) -> mo.ui.dropdown:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 from importlib import resources
+from urllib.parse import urlencode
 
 import marimo
 import uvicorn
@@ -45,15 +46,17 @@ def listen(port: int) -> socket.socket:
     return listening
 
 
-def serve(listening: socket.socket, ready: Callable[[str], None]) -> None:
+def serve(listening: socket.socket, ready: Callable[[str], None], *, study: str = "") -> None:
     """Serve the page until Ctrl-C.
 
     Args:
         listening: as `listen` gives it; closed at the end.
         ready: called with the page's address, token included, once it is there.
+        study: directory of a study, or a folder of studies, that the page opens; empty for none.
     """
     token = secrets.token_urlsafe(24)
-    address = f"http://{HOST}:{listening.getsockname()[1]}/?access_token={token}"
+    asked = {"access_token": token} | ({"study": study} if study else {})
+    address = f"http://{HOST}:{listening.getsockname()[1]}/?{urlencode(asked)}"
     with closing(listening):
         asyncio.run(_serve(_page(token), listening, lambda: ready(address)))
 

@@ -25,11 +25,13 @@ from lastbit.report.stored import as_stored
 from lastbit.study.grid import Grid
 from lastbit.study.reopen import reopen
 from lastbit.study.results import FORMAT
-from lastbit.study.store import RESULTS
+from lastbit.study.store import RESULTS, STUDY
 from lastbit.study.stored_trial import StoredTrial
 
 _HEIGHT = 200
 _MOST_POINTS = 4000  # of a chart of all trials
+_DEPTH = 3  # directories below a folder in which studies are looked for
+_MOST_STUDIES = 200  # listed of a folder
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,34 @@ class Pair:
     distance: list[tuple[int, float]]  # step, RelL1 of the weights then; empty where they cannot be compared
 
 
+def studies_in(place: str) -> list[str]:
+    """The studies in a folder and up to three levels below it, by their path from it; none where it is a study.
+
+    Args:
+        place: the folder.
+    """
+    folder = Path(place.strip()).expanduser()
+    if not place.strip() or "\0" in place or not folder.is_dir() or (folder / STUDY).exists():
+        return []
+    found: list[str] = []
+    waiting = [(folder, 0)]
+    while waiting and len(found) < _MOST_STUDIES:
+        directory, depth = waiting.pop()
+        if (directory / STUDY).is_file():
+            found.append(directory.relative_to(folder).as_posix())
+        elif depth < _DEPTH:
+            waiting += [(below, depth + 1) for below in _directories(directory)]
+    return sorted(found)
+
+
+def _directories(parent: Path) -> list[Path]:
+    """Those that can be looked into; links are left out, for they may lead in a circle."""
+    try:
+        return [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
+    except OSError:
+        return []
+
+
 def read(place: str) -> Reading:
     """A study's directory, or one line on why it is none; nothing for an empty place."""
     try:
@@ -81,6 +111,8 @@ def load_study(place: str) -> StoredStudy:
     directory = Path(place.strip()).expanduser()
     if not directory.is_dir():
         raise LastbitError(f"there is no directory {directory}")
+    if not (directory / STUDY).exists():
+        raise LastbitError(f"{directory} holds no study: give a study's directory, or a folder of studies")
     try:
         study = reopen(directory)
         grid = study.grid()
