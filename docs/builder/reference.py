@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from lastbit.cli.main import app
+from lastbit.cli.commands import app
 
 _ROOMS = {
     "noise": "disturb an optimizer's last bit",

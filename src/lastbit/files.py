@@ -122,6 +122,24 @@ def open_through(path: Path) -> BinaryIO:
     return os.fdopen(os.dup(number), "wb")
 
 
+@contextmanager
+def writing(place: object) -> Iterator[None]:
+    """Say in one line of a place that a person chose that nothing can be written there.
+
+    Args:
+        place: with its option where it has one: `--out runs/demo`.
+
+    Raises:
+        LastbitError: in place of the OSError of the block.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # the reader went away, which is no mistake
+        raise
+    except OSError as error:
+        raise LastbitError(f"{place}: cannot write there: {error.strerror or error}") from None
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable: a rename is not before its directory is synced."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -207,7 +225,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     """
     try:
         content = read_json(path)
-    except ValueError as error:
+    except LastbitError as error:
         raise DamagedError(str(error)) from None
     if not isinstance(content, dict) or _CHECKSUM not in content:
         raise DamagedError(f"{path} has no checksum: it was altered, or made by an earlier version of lastbit")

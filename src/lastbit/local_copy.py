@@ -55,11 +55,12 @@ def local_copy(
         on_file: called after each file with how many are copied and how many there are.
 
     Raises:
-        LastbitError: nothing is there, it does not answer, its kind is unknown or needs a package, or it holds what is
-            refused: too many or too large files, links, names that lead out of the directory.
+        LastbitError: a local path cannot be read; or nothing is at a URL, it does not answer, its kind is unknown or
+            needs a package, or it holds what is refused: too many or too large files, links, names that lead out of
+            the directory.
     """
     if not is_url(place):
-        yield Path(place)
+        yield _readable(Path(place))
         return
     with tempfile.TemporaryDirectory(prefix="lastbit-copy-") as folder:
         # The directory's own name is the study's in a comparison.
@@ -73,6 +74,17 @@ def local_copy(
             left -= _copy(system, file, directory / file.name, place, left)
             on_file(done, len(files))
         yield directory
+
+
+def _readable(place: Path) -> Path:
+    """A local path that the system takes for one: not too long, no loop of links, nothing forbidden on the way."""
+    try:
+        place.stat()
+    except FileNotFoundError:
+        pass  # whoever wants something of it says what is missing
+    except OSError as error:
+        raise LastbitError(f"{place} cannot be read: {error.strerror}") from None
+    return place
 
 
 def _last_part(place: str) -> str:

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from lastbit.cli.main import app
+from lastbit.cli.commands import app
 from lastbit.files import read_sealed
 from lastbit.study.lock import directory_lock
 

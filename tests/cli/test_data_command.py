@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from lastbit.cli.data import app
 from lastbit.cli.printable import SafeConsole
+from lastbit.errors import LastbitError
 from lastbit.training.data import Fetched, FetchError, inventory
 from lastbit.training.data.catalogue import ENTRIES
 
@@ -22,9 +23,9 @@ def refusal(*args):
     """Return the exit status and the one line that a command ends with."""
     result = run(*args)
     assert result.stdout == ""
-    message = result.exception.format_message()
+    message = str(result.exception)
     assert "\n" not in message
-    return result.exception.exit_code, message
+    return 2 if isinstance(result.exception, LastbitError) else result.exception.exit_code, message
 
 
 def rows(text):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lastbit.cli import demo
-from lastbit.cli.main import app
+from lastbit.cli.commands import app
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from lastbit.cli.main import app
+from lastbit.cli.commands import app
 
 SCREEN = 36  # lines; of 80 columns
 

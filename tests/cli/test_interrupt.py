@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lastbit.cli.endings import StoppedCommandError
 from lastbit.cli.interrupt import gentle_interrupts
-from lastbit.cli.wrong_input import StoppedCommandError
 from lastbit.study import StoppedError
 from lastbit.study.watched import Watched
 

@@ -86,7 +86,7 @@ def test_json_that_cannot_be_written_is_said_before_anything_is_computed(lastbit
     # Of this many steps the first would not be over.
     code, out, err = lastbit("pde", "heat", "--dt", "0.8", "--steps", 10**12, "--json", target)
     assert (code, out) == (2, "")
-    assert err.startswith(f"lastbit: --json {target}: cannot write it: ")
+    assert err.startswith(f"lastbit: --json {target}: cannot write there: ")
     assert err.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
 
@@ -125,7 +125,7 @@ def test_a_page_goes_through_a_fifo(lastbit, study, tmp_path):
 
 def test_a_page_that_is_a_directory_is_said(lastbit, study, tmp_path):
     code, _, err = lastbit("report", study, "--out", tmp_path)
-    assert (code, err) == (2, f"lastbit: --out {tmp_path}: cannot write it: Is a directory\n")
+    assert (code, err) == (2, f"lastbit: --out {tmp_path}: cannot write there: Is a directory\n")
 
 
 def test_a_studys_own_page_may_be_a_link(lastbit, study, tmp_path):

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from lastbit.cli.main import app
+from lastbit.cli.commands import app
 from lastbit.files import read_sealed, write_sealed
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", 1)
@@ -135,7 +135,7 @@ def test_json_that_cannot_be_written_is_said(lastbit, study_directory, tmp_path)
     (tmp_path / "file").touch()
     code, _, err = lastbit("report", study_directory, "--json", tmp_path / "file" / "below.json")
     assert code == 2
-    assert "cannot write it" in err
+    assert "below.json: cannot write there: Not a directory" in err
 
 
 def test_recipes_are_listed_and_shown(lastbit):

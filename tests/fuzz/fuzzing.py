@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import typer
 from hypothesis import HealthCheck, Phase, settings
 
-from lastbit.cli import main as program
+from lastbit.cli import commands as program
+from lastbit.cli.main import main
 
 SECONDS = 10  # that an input may take; the slowest draws a page in one
 _COMMAND = typer.main.get_command(program.app)  # built once: building it takes longer than most inputs
@@ -28,11 +29,11 @@ CONTAINERS = [[], {}, [[]], [None], [1, "a"], {"": None}, {"a": {"b": []}}, [0] 
 HOSTILE = [*SCALARS, *CONTAINERS]
 
 
-class HangError(Exception):
+class HangError(BaseException):  # which no command may take for an error of its own
     """An input took too long."""
 
 
-class BegunError(Exception):
+class BegunError(BaseException):
     """Every check was passed and real work would have begun."""
 
 
@@ -85,7 +86,7 @@ def run(*arguments: object) -> Ended:
     sys.argv, program.app = ["lastbit", *map(str, arguments)], _COMMAND
     try:
         with deadline(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            program.main()
+            main()
     except SystemExit as ended:
         return _checked(Ended(int(ended.code or 0), out.getvalue(), err.getvalue()))
     finally:

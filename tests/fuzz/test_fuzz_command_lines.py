@@ -10,7 +10,7 @@ from fuzzing import SCALARS, BegunError, inputs, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.cli import main as program
+from lastbit.cli import commands as program
 
 # Where real work begins, after all that is parsed and checked.
 WORK = [
@@ -90,7 +90,7 @@ def command_line(chance):
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(2700)
+@inputs(int(__import__("os").environ.get("FZ", "2700")))
 def test_command_lines(seed):
     line = command_line(random.Random(seed))
     try:

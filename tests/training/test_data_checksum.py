@@ -43,5 +43,5 @@ def test_names_and_element_types_count():
 
 
 def test_only_bytes_have_a_digest():
-    with pytest.raises(ValueError, match="uint8, got float32"):
+    with pytest.raises(TypeError, match="uint8, got float32"):
         digest(np.zeros(3, np.float32))

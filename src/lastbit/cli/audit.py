@@ -15,9 +15,8 @@ from rich.text import Text
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.printable import SafeConsole
-from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_output
+from lastbit.files import to_json, write_output, writing
 from lastbit.script import Target, parse_target
 from lastbit.script.audit.audit import Audit, ScriptFailedError
 from lastbit.script.audit.audit import audit as audit_target
@@ -46,13 +45,13 @@ def audit(
 
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
     """
-    with wrong_input():
-        target = parse_target(command or [])
-        counts = _threads(threads)
-        _check_empty(out)
+    target = parse_target(command or [])
+    counts = _threads(threads)
+    _check_empty(out)
     with _folder(out) as folder:
         found = _run(target, folder, steps, counts)
-        write_output(folder / RECORD, to_json(found.as_json(), indent=1).encode())
+        with writing(f"--out {folder}"):
+            write_output(folder / RECORD, to_json(found.as_json(), indent=1).encode())
     write_json(json, found.as_json())
     if json != "-":
         _show(target, found, console(json))
@@ -64,7 +63,7 @@ def _run(target: Target, folder: Path, steps: int | None, threads: tuple[int | N
             return audit_target(target, folder, steps=steps, threads=threads, on_progress=on_progress)
     except ScriptFailedError as error:
         sys.stderr.write(error.output)
-        raise WrongInputError(str(error)) from None
+        raise
 
 
 def _threads(text: str | None) -> tuple[int | None, int | None]:
@@ -84,7 +83,8 @@ def _check_empty(folder: Path | None) -> None:
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        with writing(f"--out {out}"):
+            out.mkdir(parents=True, exist_ok=True)
         yield out
         return
     with tempfile.TemporaryDirectory(prefix="lastbit-audit-") as folder:

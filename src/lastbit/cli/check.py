@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
 from lastbit.cli.progress import progress_bar
-from lastbit.cli.wrong_input import FailedError, wrong_input
 from lastbit.errors import LastbitError
 from lastbit.study.check import Checked, check_study
 from lastbit.study.store import STUDY, TRIALS
@@ -28,7 +28,7 @@ def check(
 
     Example: `lastbit check runs/demo`
     """
-    with wrong_input(), opened(place) as directory:
+    with opened(place) as directory:
         found = [_named(_checked(study), directory, place) for study in _studies(directory)]
     write_json(json, [each.as_json() for each in found])
     if json != "-":

@@ -9,9 +9,8 @@ from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
-from lastbit.cli.wrong_input import WrongInputError, stored_input, wrong_input
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_output
+from lastbit.files import to_json, write_output, writing
 from lastbit.study.comparison import Comparison
 from lastbit.study.comparison import compare as compare_runs
 
@@ -35,11 +34,10 @@ def compare(
     Examples: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`,
     `lastbit compare s3://bucket/new runs/old`
     """
-    with wrong_input():
-        _check_gain(gain)
-        with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other, stored_input(f"{a} or {b}"):
-            found = compare_runs(one, other, metric=metric)
-            content = found.as_json() | {"gain": _gain(found, gain)}
+    _check_gain(gain)
+    with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other:
+        found = compare_runs(one, other, metric=metric)
+        content = found.as_json() | {"gain": _gain(found, gain)}
     page = _store(content, out)
     write_json(json, content)
     if json != "-":
@@ -63,11 +61,9 @@ def _store(content: dict[str, Any], out: Path) -> Path:
     from lastbit.report import write_comparison  # only here: the charts' library takes a third of a second to import
 
     page = out / "compare.html"
-    try:
+    with writing(f"--out {out}"):
         write_output(out / "compare.json", to_json(content).encode())
         write_comparison(content, page)
-    except OSError as error:
-        raise WrongInputError(f"--out {out}: cannot write there: {error.strerror}") from None
     return page
 
 

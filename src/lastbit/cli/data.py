@@ -15,10 +15,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, write_json
 from lastbit.cli.printable import SafeConsole
-from lastbit.cli.wrong_input import FailedError, wrong_input
 from lastbit.training.data import Fetched, Item, fetch, inventory
+from lastbit.training.data.errors import FetchError
 
 app = typer.Typer(no_args_is_help=True, help="List the data sets, and fetch those that are not bundled.")
 
@@ -46,8 +47,7 @@ def list_command(root: Root = None, json: JsonOption = None) -> None:
 
     Example: `lastbit data list`
     """
-    with _one_line_errors():
-        items = inventory(root=root)
+    items = inventory(root=root)
     write_json(json, [_plain(item) for item in items])
     if json != "-":
         console = SafeConsole()
@@ -68,21 +68,14 @@ def fetch_command(
 
     Example: `lastbit data fetch cifar10`
     """
-    with _one_line_errors(), _progress_bar() as progress:
-        fetched = fetch(name, root=root, progress=progress)
+    try:
+        with _progress_bar() as progress:
+            fetched = fetch(name, root=root, progress=progress)
+    except FetchError as error:
+        raise FailedError(str(error)) from error
     write_json(json, _plain(fetched))
     if json != "-":
         typer.echo(_sentence(fetched))
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """End the command with one line: exit status 2 for what cannot be asked, 1 for what could not be done."""
-    try:
-        with wrong_input():
-            yield
-    except OSError as error:
-        raise FailedError(str(error)) from error
 
 
 def _table(items: list[Item]) -> Table:

@@ -10,7 +10,6 @@ from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.noise import Scale
 from lastbit.study import Study
 from lastbit.training.catalogue import load_recipe
@@ -35,8 +34,7 @@ def demo(
 
     Example: `lastbit demo`
     """
-    with wrong_input():
-        crew = chosen_crew(workers, scheduler)
+    crew = chosen_crew(workers, scheduler)
     studies = {out / recipe: _run(recipe, out / recipe, crew, scale) for recipe in _RECIPES}
     page = out / "report.html"
     update_page(studies, page)
@@ -48,7 +46,6 @@ def demo(
 
 
 def _run(recipe: str, out: Path, crew: Crew, scale: str) -> dict[str, Any]:
-    with wrong_input():
-        chosen = load_recipe(recipe, scale=scale)
+    chosen = load_recipe(recipe, scale=scale)
     study = Study(out, RecipeTraining(chosen), noises=[Scale(k) for k in _NOISES], seeds=_SEEDS)
     return run_study(study, crew=crew, title=recipe)

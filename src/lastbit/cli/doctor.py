@@ -13,7 +13,6 @@ from rich.text import Text
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import progress_bar
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.doctor import Examination, Outcome, examine
 from lastbit.doctor.examine import steps
 from lastbit.training.device import choose_device
@@ -34,11 +33,10 @@ def doctor(
 
     Example: `lastbit doctor`
     """
-    with wrong_input():
-        chosen = choose_device(device)
-        with progress_bar("examining this machine", "checks", steps(chosen)) as show:
-            done = count(1)
-            found = examine(chosen, root=root, on_step=lambda: show(done=next(done)))
+    chosen = choose_device(device)
+    with progress_bar("examining this machine", "checks", steps(chosen)) as show:
+        done = count(1)
+        found = examine(chosen, root=root, on_step=lambda: show(done=next(done)))
     write_json(json, found.as_json())
     if json != "-":
         _show(found, console(json))

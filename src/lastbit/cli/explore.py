@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.errors import LastbitError
 
 
@@ -29,12 +28,11 @@ def explore(
 
     Example: `lastbit explore runs`
     """
-    with wrong_input():
-        _check_installed()
-        from lastbit.explore.serve import listen, serve  # only here: an extra that most do without
+    _check_installed()
+    from lastbit.explore.serve import listen, serve  # only here: an extra that most do without
 
-        place = _checked(directory)
-        listening = listen(port)
+    place = _checked(directory)
+    listening = listen(port)
 
     def ready(address: str) -> None:
         """Say where the page is, and open it."""

@@ -10,9 +10,8 @@ from rich.console import Console
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
-from lastbit.cli.wrong_input import WrongInputError, wrong_input
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_output
+from lastbit.files import to_json, write_output, writing
 from lastbit.noise import Scale
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import FULL, load_recipe
@@ -45,15 +44,14 @@ def growth(
 
     Example: `lastbit growth demo --steps 100 --set model.activation=swish --out runs/growth`
     """
-    with wrong_input():
-        numbers = parse_numbers(k, "--k")
-        if len(numbers) < 2 or len(set(numbers)) < len(numbers):
-            raise LastbitError(f"--k {k}: give at least two different values, such as 1,3")
-        if not jump > 1:
-            raise LastbitError(f"--jump {jump:g}: the least factor of a jump is above 1")
-        noises = [Scale(number) for number in numbers]
-        chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
-        task = prepare(chosen, device=torch.device(choose_device(device)), root=root)
+    numbers = parse_numbers(k, "--k")
+    if len(numbers) < 2 or len(set(numbers)) < len(numbers):
+        raise LastbitError(f"--k {k}: give at least two different values, such as 1,3")
+    if not jump > 1:
+        raise LastbitError(f"--jump {jump:g}: the least factor of a jump is above 1")
+    noises = [Scale(number) for number in numbers]
+    chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
+    task = prepare(chosen, device=torch.device(choose_device(device)), root=root)
     taken = steps or 3 * task.steps_per_epoch
     runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump)
     content = {
@@ -95,11 +93,9 @@ def _store(content: dict[str, Any], out: Path) -> Path:
     from lastbit.report.growth import write_growth_page  # only here: charts take a third of a second to import
 
     page = out / "growth.html"
-    try:
+    with writing(f"--out {out}"):
         write_output(out / "growth.json", (to_json(content) + "\n").encode())
         write_growth_page(content, page)
-    except OSError as error:
-        raise WrongInputError(f"--out {out}: cannot write there: {error.strerror}") from None
     return page
 
 

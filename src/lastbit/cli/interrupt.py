@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lastbit.cli.wrong_input import StoppedCommandError
+from lastbit.cli.endings import StoppedCommandError
 from lastbit.study import StoppedError
 from lastbit.study.watched import Watched
 

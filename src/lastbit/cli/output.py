@@ -1,8 +1,7 @@
 """Results for people on the terminal, or as JSON for programs."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,23 +9,7 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.printable import SafeConsole
-from lastbit.cli.wrong_input import WrongInputError
-from lastbit.files import check_output, to_json, write_output
-
-
-@contextmanager
-def writing(option: str, target: object) -> Iterator[None]:
-    """End the command with one line where what the block writes, or checks, for an option cannot be written.
-
-    Raises:
-        WrongInputError: in place of the OSError.
-    """
-    try:
-        yield
-    except BrokenPipeError:  # the reader went away, which is no mistake
-        raise
-    except OSError as error:
-        raise WrongInputError(f"{option} {target}: cannot write it: {error.strerror}") from None
+from lastbit.files import check_output, to_json, write_output, writing
 
 
 def checked_output(option: str) -> Callable[[Path | None], Path | None]:
@@ -35,7 +18,7 @@ def checked_output(option: str) -> Callable[[Path | None], Path | None]:
     def check(path: Path | None) -> Path | None:
         """Pass the path on."""
         if path is not None:
-            with writing(option, path):
+            with writing(f"{option} {path}"):
                 check_output(path)
         return path
 
@@ -64,7 +47,7 @@ def write_json(target: str | None, content: object) -> None:
     """Write JSON to a file, or to standard output for `-`; nothing for None.
 
     Raises:
-        WrongInputError: the file cannot be written.
+        LastbitError: the file cannot be written.
     """
     if target is None:
         return
@@ -73,5 +56,5 @@ def write_json(target: str | None, content: object) -> None:
     if target == "-":
         sys.stdout.write(text)
         return
-    with writing("--json", target):
+    with writing(f"--json {target}"):
         write_output(Path(target), text.encode())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.cli.run_study import results_path
+from lastbit.files import writing
 
 
 def update_page(studies: Mapping[Path, Mapping[str, Any]], page: Path) -> None:
@@ -15,10 +16,15 @@ def update_page(studies: Mapping[Path, Mapping[str, Any]], page: Path) -> None:
 
 
 def write_page(studies: Sequence[Mapping[str, Any]], page: Path) -> None:
-    """Draw `page`."""
+    """Draw `page`.
+
+    Raises:
+        LastbitError: it cannot be written.
+    """
     from lastbit.report import write_report  # only here: the charts' library takes a third of a second to import
 
-    write_report(studies, page)
+    with writing(page.parent):
+        write_report(studies, page)
 
 
 def _is_older(file: Path, page: Path) -> bool:

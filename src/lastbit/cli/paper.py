@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
-from lastbit.cli.wrong_input import FailedError, wrong_input
 
 if TYPE_CHECKING:  # at run time only where they are used: all items with their charts take seconds to import
     from lastbit.paper.item import Item
@@ -33,9 +33,8 @@ def list_command(out: OutOption = None, json: JsonOption = None) -> None:
     from lastbit.cli.paper_show import show_list
     from lastbit.paper.catalogue import ITEMS
 
-    with wrong_input():
-        kept = _kept(out)
-        rows = [_row(item, kept) for item in ITEMS.values()]
+    kept = _kept(out)
+    rows = [_row(item, kept) for item in ITEMS.values()]
     write_json(json, rows)
     if json != "-":
         show_list(rows, console(json))
@@ -66,13 +65,12 @@ def run_command(
     from lastbit.cli.paper_show import show_claims
     from lastbit.paper.page import claims_of, write_page
 
-    with wrong_input():
-        crew = chosen_crew(workers, scheduler)
-        items, results = asked(names, scale, out)
-        where = crew.device(device)
-        trainings = work or results.root / "work"
-        pending = [item for item in items if results.load(item) is None]
-        wanted = checked_needs(pending, results, work=trainings, crew=crew)
+    crew = chosen_crew(workers, scheduler)
+    items, results = asked(names, scale, out)
+    where = crew.device(device)
+    trainings = work or results.root / "work"
+    pending = [item for item in items if results.load(item) is None]
+    wanted = checked_needs(pending, results, work=trainings, crew=crew)
     say = console(json)
     said = announcement(items, pending, wanted, scale, str(crew), where)
     failures = run_pending(
@@ -84,9 +82,8 @@ def run_command(
         wanted=wanted,
         begin=lambda: say.print(said, soft_wrap=True),
     )
-    with wrong_input():
-        claimed = claims_of(results)
-        page = write_page(results, claimed)
+    claimed = claims_of(results)
+    page = write_page(results, claimed)
     content = results.as_json({item.id: claimed[item.id] for item in items if item.id in claimed})
     write_json(json, content)
     if json != "-":
@@ -108,9 +105,8 @@ def page_command(
     from lastbit.paper.page import claims_of, write_page
     from lastbit.paper.results import Results
 
-    with wrong_input():
-        results = Results.reopen(directory)
-        page = write_page(results, claims_of(results))
+    results = Results.reopen(directory)
+    page = write_page(results, claims_of(results))
     write_json(json, {"page": str(page)})
     if json != "-":
         console(json).print(str(page), soft_wrap=True)

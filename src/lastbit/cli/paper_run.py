@@ -10,8 +10,8 @@ from pathlib import Path
 from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import progress_bar
 from lastbit.cli.workers import Crew
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.errors import LastbitError
+from lastbit.files import writing
 from lastbit.paper.catalogue import find_items
 from lastbit.paper.item import SCALES, Item
 from lastbit.paper.needs import Needs, check_data, check_room, needs
@@ -102,7 +102,7 @@ def run_pending(
         begin: called once the workers are there, or where there is nothing to run.
 
     Raises:
-        WrongInputError: the scheduler does not answer, or another run is at these trainings.
+        LastbitError: the scheduler does not answer, or another run is at these trainings.
         StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
     if not pending:
@@ -129,7 +129,7 @@ def run_pending(
 def _held(work: Path) -> Iterator[None]:
     """Keep other runs out of a directory of trainings; one that is in use ends the command."""
     with ExitStack() as stack:
-        with wrong_input():
+        with writing(work):
             work.mkdir(parents=True, exist_ok=True)
             stack.enter_context(directory_lock(work))
         yield

@@ -11,7 +11,6 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.pde_bounds import bounds
 from lastbit.cli.pde_cnn import cnn
 from lastbit.cli.pde_phase import phase
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.errors import LastbitError
 from lastbit.pde import Beltrami, GridRun, heat, noisy_step
 
@@ -42,11 +41,10 @@ def run_heat(
 
     Example: `lastbit pde heat --dt 0.8 --steps 1000`
     """
-    with wrong_input():
-        largest_stable = heat.max_stable_dt(dx=dx, diffusivity=diffusivity)
-        kept = _snapshot_steps(snapshots, steps)
-        start = heat.tent(points)
-        run = heat.simulate(start, dt=dt, steps=steps, dx=dx, diffusivity=diffusivity, k=k, snapshots=kept)
+    largest_stable = heat.max_stable_dt(dx=dx, diffusivity=diffusivity)
+    kept = _snapshot_steps(snapshots, steps)
+    start = heat.tent(points)
+    run = heat.simulate(start, dt=dt, steps=steps, dx=dx, diffusivity=diffusivity, k=k, snapshots=kept)
     content = {
         "max_stable_dt": largest_stable,
         "amplification_max": heat.amplification_max(dt=dt, dx=dx, diffusivity=diffusivity),
@@ -82,12 +80,11 @@ def run_beltrami(
 
     Example: `lastbit pde beltrami --factor 10`
     """
-    with wrong_input():
-        equation = Beltrami(noisy_step(points, noise, seed), epsilon, fidelity)
-        dt = factor * equation.strict_dt
-        steps = steps if steps is not None else _settling_steps(dt, fidelity)
-        kept = _snapshot_steps(snapshots, steps)
-        run = equation.simulate(dt=dt, steps=steps, k=k, snapshots=kept, reference=equation.stable_solution())
+    equation = Beltrami(noisy_step(points, noise, seed), epsilon, fidelity)
+    dt = factor * equation.strict_dt
+    steps = steps if steps is not None else _settling_steps(dt, fidelity)
+    kept = _snapshot_steps(snapshots, steps)
+    run = equation.simulate(dt=dt, steps=steps, k=k, snapshots=kept, reference=equation.stable_solution())
     deviation = run.measured["deviation"]
     content = {
         "strict_dt": equation.strict_dt,

@@ -16,7 +16,6 @@ from lastbit.cli.pde_options import (
     SizeOption,
     make_net,
 )
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.errors import LastbitError
 from lastbit.pde import Bounds, Mode
 
@@ -48,26 +47,25 @@ def bounds(
 
     Example: `lastbit pde bounds --lr 1e-8 --kernel 32 --kind exact`
     """
-    with wrong_input():
-        window = _window(kernel, kind)
-        net = make_net(
-            image,
-            size,
-            kernel=1 if kernel == "inf" else _whole(kernel),
-            label=label,
-            beta=beta,
-            pool=pool,
-            boundary=boundary,
-        )
-        found = net.bounds(
-            lr=lr,
-            weight_decay=weight_decay,
-            window=window,
-            residual=residual,
-            momentum=momentum,
-            nesterov=nesterov,
-            damping_free=damping_free,
-        )
+    window = _window(kernel, kind)
+    net = make_net(
+        image,
+        size,
+        kernel=1 if kernel == "inf" else _whole(kernel),
+        label=label,
+        beta=beta,
+        pool=pool,
+        boundary=boundary,
+    )
+    found = net.bounds(
+        lr=lr,
+        weight_decay=weight_decay,
+        window=window,
+        residual=residual,
+        momentum=momentum,
+        nesterov=nesterov,
+        damping_free=damping_free,
+    )
     write_json(json, bounds_as_json(found))
     if json != "-":
         _show(found, console(json).print)

@@ -21,7 +21,6 @@ from lastbit.cli.pde_options import (
     StepsOption,
     make_net,
 )
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.errors import LastbitError
 from lastbit.pde import Simulation, random_kernel, simulate
 
@@ -52,21 +51,20 @@ def cnn(
 
     Example: `lastbit pde cnn --lr 0.07 --weight-decay 20`
     """
-    with wrong_input():
-        net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
-        if model not in ("linear", "nonlinear"):
-            raise LastbitError(f"--model {model}: allowed are nonlinear and linear")
-        run = simulate(
-            net.transitioning() if model == "linear" else net,
-            random_kernel(kernel, seed),
-            lr=lr,
-            weight_decay=weight_decay,
-            steps=steps,
-            momentum=momentum,
-            nesterov=nesterov,
-            ks=parse_numbers(k, "--k"),
-            dtype=dtype,
-        )
+    net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
+    if model not in ("linear", "nonlinear"):
+        raise LastbitError(f"--model {model}: allowed are nonlinear and linear")
+    run = simulate(
+        net.transitioning() if model == "linear" else net,
+        random_kernel(kernel, seed),
+        lr=lr,
+        weight_decay=weight_decay,
+        steps=steps,
+        momentum=momentum,
+        nesterov=nesterov,
+        ks=parse_numbers(k, "--k"),
+        dtype=dtype,
+    )
     write_json(json, run_as_json(run))
     if json != "-":
         _show(run, console(json).print)

@@ -22,8 +22,8 @@ from lastbit.cli.pde_options import (
     StepsOption,
     make_net,
 )
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.errors import LastbitError
+from lastbit.files import writing
 from lastbit.pde import REGIMES, Phase, random_kernel
 from lastbit.pde import phase as map_phase
 
@@ -53,18 +53,17 @@ def phase(
 
     Example: `lastbit pde phase --lr 0.01:0.12:24 --weight-decay 2:60:24 --out phase`
     """
-    with wrong_input():
-        net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
-        rates, decays = parse_grid(lr, "--lr"), parse_grid(weight_decay, "--weight-decay")
-        found = map_phase(
-            net,
-            random_kernel(kernel, seed),
-            lr=rates,
-            weight_decay=decays,
-            steps=steps,
-            momentum=momentum,
-            nesterov=nesterov,
-        )
+    net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
+    rates, decays = parse_grid(lr, "--lr"), parse_grid(weight_decay, "--weight-decay")
+    found = map_phase(
+        net,
+        random_kernel(kernel, seed),
+        lr=rates,
+        weight_decay=decays,
+        steps=steps,
+        momentum=momentum,
+        nesterov=nesterov,
+    )
     content = phase_as_json(found)
     written = _draw(content, out) if out is not None else []
     write_json(json, content)
@@ -108,7 +107,8 @@ def phase_as_json(found: Phase) -> dict[str, Any]:
 def _draw(content: dict[str, Any], directory: Path) -> list[Path]:
     from lastbit.report.pde import write_phase  # only here: the charts' library takes a third of a second to import
 
-    return write_phase(content, directory)
+    with writing(f"--out {directory}"):
+        return write_phase(content, directory)
 
 
 def _show(content: dict[str, Any], written: list[Path], say: Any) -> None:

@@ -1,8 +1,10 @@
 """Text from elsewhere on a terminal: what it shows, and nothing that moves the cursor or recolours the screen."""
 
+import codecs
+import io
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -21,6 +23,28 @@ def _sign(code: int) -> str:
     if code < 0x20:
         return chr(_PICTURES + code)
     return "␡" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
+
+
+# Plain signs for what the terminal's encoding may lack; the rest is written as `\\u03b8`. One for one, so that the
+# columns of a table stay where they are.
+_PLAIN = str.maketrans("–—‑−×·•…’‘“”✓✗␡\N{NO-BREAK SPACE}\N{REPLACEMENT CHARACTER}", "----x**.''\"\"+x? ?")
+_HANDLER = "lastbit.plain"
+
+
+def always_encodable(*streams: TextIO | None) -> None:
+    """Let each stream write any text, whatever its encoding: signs that it lacks become plain ones, or escapes."""
+    codecs.register_error(_HANDLER, _plain)
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):  # what stands in for one has no encoding that could lack anything
+            stream.reconfigure(errors=_HANDLER)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Give what stands for the signs that could not be encoded, as the handler of such errors."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end].translate(_PLAIN)
+    return signs.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
 class SafeConsole(Console):

@@ -6,7 +6,6 @@ import typer
 from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.training.catalogue import FULL, load_recipe, recipe_names, scale_names
 
 app = typer.Typer(no_args_is_help=True, help="The recipes a study can use.")
@@ -39,8 +38,7 @@ def show_recipe(
 
     Example: `lastbit recipe show demo --set optimizer.lr=0.05`
     """
-    with wrong_input():
-        recipe = load_recipe(name, scale=scale, changes=tuple(changes or ()))
+    recipe = load_recipe(name, scale=scale, changes=tuple(changes or ()))
     fields = recipe.model_dump(mode="json")
     write_json(json, fields)
     if json != "-":

@@ -10,8 +10,8 @@ import typer
 
 from lastbit.cli.output import JsonOption, checked_output, console, write_json
 from lastbit.cli.place import opened
-from lastbit.cli.wrong_input import WrongInputError, stored_input, wrong_input
-from lastbit.files import read_json, read_sealed
+from lastbit.errors import LastbitError
+from lastbit.files import read_json, read_sealed, writing
 from lastbit.local_copy import is_url
 from lastbit.study.store import RESULTS
 
@@ -37,7 +37,7 @@ def report(
 
     Examples: `lastbit report runs/demo --charts runs/demo/charts`, `lastbit report s3://bucket/demo --out demo.html`
     """
-    with wrong_input(), opened(place, wanted=_wanted()) as directory:
+    with opened(place, wanted=_wanted()) as directory:
         page, written = _draw(directory, Path() if is_url(place) else directory, out, charts)
     content: dict[str, Any] = {"page": str(page), "charts": [str(path) for path in written]}
     write_json(json, content)
@@ -57,23 +57,20 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
     name = found[0].name
     page = out or beside / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
     contents = [read_sealed(path) if name == RESULTS else read_json(path) for path in found]
-    try:
-        with stored_input(found[0] if len(found) == 1 else directory):
-            return page, _DRAWN[name](contents, page, charts)
-    except OSError as error:
-        raise WrongInputError(f"cannot write {error.filename or page}: {error.strerror}") from None
+    with writing(page if charts is None else f"{page} or {charts}"):
+        return page, _DRAWN[name](contents, page, charts)
 
 
 def find_results(directory: Path) -> list[Path]:
     """The file of results in a directory, or those of the studies directly below it.
 
     Raises:
-        WrongInputError: there is none.
+        LastbitError: there is none.
     """
     here = [path for name in _DRAWN if (path := directory / name).is_file()]
     found = here[:1] or sorted(directory.glob(f"*/{RESULTS}"))
     if not found:
-        raise WrongInputError(_nothing(directory))
+        raise LastbitError(_nothing(directory))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lastbit.cli.endings import FailedError
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
@@ -19,7 +20,6 @@ from lastbit.cli.printable import SafeConsole
 from lastbit.cli.run_study import run_trials, store_results
 from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
-from lastbit.cli.wrong_input import FailedError, WrongInputError, wrong_input
 from lastbit.errors import LastbitError
 from lastbit.script import parse_target
 from lastbit.script.metrics import FileMetric, PatternMetric, Source, parse_file_metric
@@ -68,20 +68,19 @@ def run(
 
     Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
     """
-    with wrong_input():
-        crew = chosen_crew(workers, scheduler)
-        numbers = parse_numbers(seeds, "--seeds")
-        training = ScriptTraining(
-            parse_target(command or []),
-            seed_arg=_checked_seed_arg(seed_arg, numbers),
-            threads=threads or None,
-            snapshots=_checked_snapshots(snapshots),
-            sources=_sources(metric or [], metric_file or [], crew),
-            on_line=_shown(crew) if show_output else None,
-        )
-        noises = parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p)
-        place = out or Path("runs") / str(training.settings["name"])
-        study = script_study(place, training, noises=noises, seeds=numbers, controlled=not uncontrolled)
+    crew = chosen_crew(workers, scheduler)
+    numbers = parse_numbers(seeds, "--seeds")
+    training = ScriptTraining(
+        parse_target(command or []),
+        seed_arg=_checked_seed_arg(seed_arg, numbers),
+        threads=threads or None,
+        snapshots=_checked_snapshots(snapshots),
+        sources=_sources(metric or [], metric_file or [], crew),
+        on_line=_shown(crew) if show_output else None,
+    )
+    noises = parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p)
+    place = out or Path("runs") / str(training.settings["name"])
+    study = script_study(place, training, noises=noises, seeds=numbers, controlled=not uncontrolled)
     failed = _run(study, training, crew)
     _tell(study, training, json)
     if failed is not None:
@@ -114,15 +113,14 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
 
 def _run(study: Study, training: ScriptTraining, crew: Crew) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
-    with wrong_input():
-        study.store.check(study.description())
-        find_again(study, training)
+    study.store.check(study.description())
+    find_again(study, training)
     try:
         run_trials(study, executor=lambda: _executor(study, training, crew), workers=crew.workers, title=study.name)
     except FailedError as error:
         cause = error.__cause__
         if isinstance(cause, TrialFailedError) and cause.failures[-1].hopeless:
-            raise WrongInputError(str(cause.failures[-1].error)) from error
+            raise LastbitError(str(cause.failures[-1].error)) from error
         if isinstance(cause, ControlsFailedError):
             command = shlex.join(training.target.words)
             raise FailedError(f"{cause}. To see where: lastbit audit -- {command}") from error

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from lastbit.cli.endings import FailedError
 from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import trial_progress
 from lastbit.cli.workers import Crew
-from lastbit.cli.wrong_input import FailedError, WrongInputError, wrong_input
-from lastbit.files import DamagedError, read_sealed, write_sealed
+from lastbit.files import DamagedError, read_sealed, write_sealed, writing
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.lost import LostWorkersError
 from lastbit.study.results import FORMAT
@@ -28,12 +28,11 @@ def run_study(study: Study, *, crew: Crew, title: str) -> dict[str, Any]:
         title: for the progress bar.
 
     Raises:
-        WrongInputError: the directory belongs to something else, or the crew's scheduler does not answer.
+        LastbitError: the directory belongs to something else, or the crew's scheduler does not answer.
         FailedError: controls or trials failed, or all workers went away.
         StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
-    with wrong_input():
-        study.store.check(study.description())
+    study.store.check(study.description())
     pending = study.pending()
     if not pending and (stored := _stored_results(study)) is not None:
         return stored
@@ -53,7 +52,7 @@ def run_trials(
         title: for the progress bar.
 
     Raises:
-        WrongInputError: the directory is in use, damaged or something else's, or the crew cannot run these trials.
+        LastbitError: the directory is in use, damaged or something else's, or the crew cannot run these trials.
         FailedError: controls or trials failed, or all workers went away.
         StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
@@ -65,8 +64,6 @@ def run_trials(
             progress = trial_progress(title, len(pending), lambda: _count(jobs) or workers)
             with progress as on_trial, gentle_interrupts(jobs):
                 study.complete(jobs, on_trial=on_trial, on_remark=_remark)
-    except ValueError as error:
-        raise WrongInputError(str(error)) from error
     except LostWorkersError as error:
         raise FailedError(f"{error}; the same command goes on") from error
     except ControlsFailedError as error:
@@ -89,11 +86,11 @@ def store_results(study: Study) -> dict[str, Any]:
     """Compute a study's results, store them beside its trials and return them as JSON.
 
     Raises:
-        WrongInputError: a stored trial is damaged.
+        LastbitError: a stored trial is damaged, or the results cannot be written.
     """
-    with wrong_input():  # a stored trial may be damaged
-        content: dict[str, Any] = study.results().as_json()
-    write_sealed(results_path(study.store.root), content)
+    content: dict[str, Any] = study.results().as_json()
+    with writing(study.store.root):
+        write_sealed(results_path(study.store.root), content)
     return content
 
 

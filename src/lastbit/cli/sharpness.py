@@ -9,7 +9,7 @@ from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
-from lastbit.cli.wrong_input import wrong_input
+from lastbit.files import writing
 from lastbit.training.catalogue import FULL, load_recipe
 from lastbit.training.device import choose_device
 from lastbit.training.sharpness import Series
@@ -52,21 +52,20 @@ def sharpness(
     Example: `lastbit sharpness fc-cifar10-5k --steps 300 --every 10`
     """
     changed = (*(changes or ()), *([f"optimizer.lr={lr}"] if lr is not None else ()))
-    with wrong_input():
-        chosen = load_recipe(recipe, scale=scale, changes=changed)
-        series = Series(
-            chosen,
-            every=every,
-            k=k,
-            layers=layers,
-            flow=flow,
-            seed=seed,
-            images=images,
-            device=choose_device(device),
-            root=root,
-        )
-        directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
-        opened = series.open(directory, steps=steps)
+    chosen = load_recipe(recipe, scale=scale, changes=changed)
+    series = Series(
+        chosen,
+        every=every,
+        k=k,
+        layers=layers,
+        flow=flow,
+        seed=seed,
+        images=images,
+        device=choose_device(device),
+        root=root,
+    )
+    directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
+    opened = series.open(directory, steps=steps)
     with step_progress(chosen.name, steps) as progress:
         content = opened.run(on_point=lambda point: progress(point.step, f"loss {point.loss:.4g}"))
     page = directory / PAGE
@@ -80,7 +79,8 @@ def sharpness(
 def _draw(content: dict[str, Any], page: Path) -> None:
     from lastbit.report.sharpness import write_sharpness  # the charts' library takes a third of a second to import
 
-    write_sharpness(content, page)
+    with writing(page.parent):
+        write_sharpness(content, page)
 
 
 def _show(content: dict[str, Any], terminal: Console) -> None:

@@ -9,10 +9,9 @@ from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityO
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import update_page
-from lastbit.cli.run_study import results_path, run_study
+from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
-from lastbit.cli.wrong_input import stored_input, wrong_input
 from lastbit.study import Study
 from lastbit.training.catalogue import FULL, load_recipe
 from lastbit.training.loop import RecipeTraining
@@ -46,27 +45,24 @@ def study(
     Examples: `lastbit study demo --noise ulp --noise-seeds 1-5`,
     `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
     """
-    with wrong_input():
-        crew = chosen_crew(workers, scheduler)
-        chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
-        training = RecipeTraining(chosen, crew.device(device), root, checkpoint_every)
-        if crew.scheduler is None:  # else each worker looks for itself
-            training.check()
-        whole = Study(
-            out or Path("runs") / _directory(chosen.name, scale, noise),
-            training,
-            noises=parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p),
-            seeds=parse_numbers(seeds, "--seeds"),
-            controlled=not uncontrolled,
-        )
+    crew = chosen_crew(workers, scheduler)
+    chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
+    training = RecipeTraining(chosen, crew.device(device), root, checkpoint_every)
+    if crew.scheduler is None:  # else each worker looks for itself
+        training.check()
+    whole = Study(
+        out or Path("runs") / _directory(chosen.name, scale, noise),
+        training,
+        noises=parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p),
+        seeds=parse_numbers(seeds, "--seeds"),
+        controlled=not uncontrolled,
+    )
     results = run_study(whole, crew=crew, title=chosen.name)
     page = whole.store.root / "report.html"
-    with stored_input(results_path(whole.store.root)):
-        update_page({whole.store.root: results}, page)
-        write_json(json, results)
-        if json != "-":
-            show(results, console(json))
+    update_page({whole.store.root: results}, page)
+    write_json(json, results)
     if json != "-":
+        show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
 
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.study.cluster import connected
 from lastbit.study.cluster_workers import Place, places, serve, visible_gpus
 
@@ -30,11 +29,10 @@ def worker(
     """
     import torch  # only here: the command line starts without it
 
-    with wrong_input():
-        visible = visible_gpus(torch.cuda.device_count()) if cpus is None else []
-        chosen = places(name or socket.gethostname(), cpus=cpus, gpus=gpus, visible=visible)
-        with connected(address):  # else each worker would try for itself, and long
-            pass
+    visible = visible_gpus(torch.cuda.device_count()) if cpus is None else []
+    chosen = places(name or socket.gethostname(), cpus=cpus, gpus=gpus, visible=visible)
+    with connected(address):  # else each worker would try for itself, and long
+        pass
     serve(address, chosen, lambda: _tell(address, chosen, json))
 
 

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from lastbit.cli.wrong_input import wrong_input
 from lastbit.errors import LastbitError
 from lastbit.study import local_pool
 from lastbit.study.cluster import cluster, has_gpus
@@ -60,14 +59,13 @@ class Crew:
         """A pool of processes here, no more than there are jobs, or a cluster's workers.
 
         Raises:
-            WrongInputError: the scheduler does not answer.
+            LastbitError: the scheduler does not answer.
         """
         with ExitStack() as stack:
             if self.scheduler is None:
                 yield stack.enter_context(local_pool(self.limited(jobs)))
                 return
-            with wrong_input():  # while connecting only: what is done with the workers may raise as it likes
-                workers = stack.enter_context(cluster(self.scheduler))
+            workers = stack.enter_context(cluster(self.scheduler))
             yield workers
 
     def limited(self, jobs: int | None) -> int:

@@ -57,7 +57,7 @@ def choose(name: str, given: Sequence[tuple[str, bytes]]) -> Chosen:
         return Chosen(checkerboard(SIDE), "No file was given yet: this is the checkerboard.")
     try:
         return Chosen(own_picture(*given[-1]))
-    except ValueError as error:
+    except LastbitError as error:
         return Chosen(checkerboard(SIDE), f"{error}. This is the checkerboard.")
 
 
@@ -77,7 +77,7 @@ def own_picture(name: str, content: bytes) -> Array:
         try:
             pixels = read_pixels(path)
             return checked_image(_resized(checked_image(_middle(pixels))))
-        except ValueError as error:
+        except LastbitError as error:
             raise LastbitError(str(error).replace(str(path), name)) from None
 
 

@@ -6,6 +6,7 @@ from html import escape
 
 import marimo as mo
 
+from lastbit.errors import LastbitError
 from lastbit.explore.blocks import chart_block, message, table
 from lastbit.explore.study_view import Reading, compare_trials, pair_drawing, pair_rows, study_drawings
 
@@ -24,7 +25,7 @@ def compared(reading: Reading, one: str | None, other: str | None) -> mo.Html | 
         return None
     try:
         pair = compare_trials(reading.study, one, other)
-    except ValueError as error:
+    except LastbitError as error:
         return message(str(error))
     values = table(["last value", one, other, "difference"], pair_rows(pair))
     return mo.Html(chart_block(pair_drawing(pair)).text + values.text)

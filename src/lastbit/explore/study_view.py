@@ -98,7 +98,7 @@ def read(place: str) -> Reading:
     """A study's directory, or one line on why it is none; nothing for an empty place."""
     try:
         return Reading(load_study(place) if place.strip() else None)
-    except ValueError as error:
+    except LastbitError as error:
         return Reading(None, str(error))
 
 

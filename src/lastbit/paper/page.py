@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from lastbit.files import writing
 from lastbit.paper.catalogue import ITEMS
 from lastbit.paper.item import Claim
 from lastbit.paper.results import Made, Results
@@ -22,14 +23,15 @@ def write_page(results: Results, claimed: Mapping[str, tuple[Made, list[Claim]]]
 
     Returns:
         Where the page is.
+
+    Raises:
+        LastbitError: they cannot be written.
     """
     results.write_index(claimed)
     path = results.root / PAGE
-    write_paper_page(
-        [_entry(id, results.scale, made, claims) for id, (made, claims) in claimed.items()],
-        path,
-        missing=[id for id in ITEMS if id not in claimed],
-    )
+    entries = [_entry(id, results.scale, made, claims) for id, (made, claims) in claimed.items()]
+    with writing(results.root):
+        write_paper_page(entries, path, missing=[id for id in ITEMS if id not in claimed])
     return path
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lastbit.errors import LastbitError
 from lastbit.study.spread import Share, Spread, Table, noise_share, noise_spread, seed_spread
 
 
@@ -47,11 +46,11 @@ class PublishedTable:
         """STD over k as a share of the STD over seeds.
 
         Raises:
-            LastbitError: the table has no spread over seeds.
+            AssertionError: the table has no spread over seeds.
         """
         found: Share | None = noise_share(self.values)
         if found is None:
-            raise LastbitError("a published table has a spread")
+            raise AssertionError("a published table has a spread")
         return found.value
 
     def as_json(self) -> Mapping[str, object]:
@@ -65,7 +64,7 @@ class PublishedTable:
 
 def _known(found: Spread | None) -> Spread:
     if found is None:
-        raise LastbitError("a published table has at least two rows and two columns")
+        raise AssertionError("a published table has at least two rows and two columns")
     return found
 
 

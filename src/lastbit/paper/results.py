@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.files import read_json, to_json, write_atomically
+from lastbit.files import read_json, to_json, write_atomically, writing
 from lastbit.limits import OTHER_SHAPE
 from lastbit.paper.item import SCALES, Claim, Item, Result
 
@@ -105,9 +105,13 @@ class Results:
 
         Args:
             claimed: by the item's id, its result and its claims.
+
+        Raises:
+            LastbitError: it cannot be written.
         """
         index = {"format": FORMAT, "scale": self.scale, "items": self.as_json(claimed)}
-        write_atomically(self.root / INDEX, (to_json(index, indent=1) + "\n").encode())
+        with writing(self.root):
+            write_atomically(self.root / INDEX, (to_json(index, indent=1) + "\n").encode())
 
     def as_json(self, claimed: Mapping[str, tuple[Made, list[Claim]]]) -> list[dict[str, Any]]:
         """For each item its claims and what it took, as the index has them."""

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 from altair.utils.schemapi import SchemaValidationError
 
-from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.errors import LastbitError
 from lastbit.report.look import config
 
 AnyChart = alt.Chart | alt.LayerChart
@@ -62,7 +62,7 @@ class Figure:
         try:
             spec: dict[str, Any] = chart.to_dict()
         except SchemaValidationError as error:
-            raise LastbitTypeError(f"no chart can be drawn of this: {str(error).splitlines()[0]}") from error
+            raise TypeError(f"no chart can be drawn of this: {str(error).splitlines()[0]}") from error
         # Altair's own configuration would fix the size and the colours.
         del spec["config"]
         return spec | {"datasets": {ROWS.name: list(self.rows), **spec.get("datasets", {})}}

@@ -2,12 +2,13 @@
 
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import Noise, Scale, install
 
 _OTHERS = "use --noise ulp or --noise rounding, which any optimizer takes"
 
 
-class RefusedError(Exception):
+class RefusedError(LastbitError):
     """A noise cannot be put on an optimizer; the message is for the person who chose both."""
 
 
@@ -23,12 +24,12 @@ def attach(optimizer: Optimizer, noise: Noise) -> bool:
     unfused = isinstance(noise, Scale) and _unfuse(optimizer)
     try:
         install(optimizer, noise)
-    except TypeError:
+    except LastbitTypeError:
         name = f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
         raise RefusedError(
             f"--noise scale: k is defined for torch.optim.SGD, Adam and AdamW, and the script makes a {name}; {_OTHERS}"
         ) from None
-    except ValueError as error:
+    except LastbitError as error:
         raise RefusedError(f"the script's {type(optimizer).__name__}: {error}") from None
     return unfused
 

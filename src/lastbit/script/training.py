@@ -46,7 +46,7 @@ class ScriptError(Exception):
         self.exit_code, self.said = exit_code, said
 
 
-class UnfitError(ScriptError):
+class UnfitError(ScriptError, LastbitError):
     """A script that no trial can use: it makes no optimizer, or one that the noise is not for."""
 
 

@@ -109,7 +109,7 @@ def _check_complete(root: Path) -> Iterator[Finding]:
     """That the trials are there of which study.json speaks, where it can be read."""
     try:
         missing = len(reopen(root).pending())
-    except ValueError:
+    except LastbitError:
         return
     if missing:
         what = f"{missing} trial{'s are' if missing > 1 else ' is'} not stored"
@@ -130,7 +130,7 @@ def _settings(root: Path) -> Any:
     """Those of the study; None where they cannot be known."""
     try:
         return Store(root).study().get("settings")
-    except ValueError:
+    except LastbitError:
         return None
 
 

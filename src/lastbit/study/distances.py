@@ -6,6 +6,7 @@ from itertools import combinations
 from statistics import fmean, median
 
 from lastbit.divergence import RelL1, check_shapes, churn, rel_l1
+from lastbit.errors import LastbitError
 from lastbit.study.grid import Grid
 
 
@@ -63,7 +64,7 @@ def _complaint(grid: Grid, place: tuple[int, int]) -> str | None:
         shapes = trial.weight_shapes(step), other.weight_shapes(step)  # a damaged file is no matter of shapes
         try:
             check_shapes(*shapes)
-        except ValueError as error:
+        except LastbitError as error:
             return str(error)
     return None
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lastbit.errors import LastbitError
 from lastbit.files import sha256
 from lastbit.study.execute import Job
 from lastbit.study.store import STUDY
@@ -57,6 +58,6 @@ def _training(job: Job) -> str | None:
         return None
     try:
         check()
-    except ValueError as error:
+    except LastbitError as error:
         return str(error)
     return None

@@ -69,5 +69,5 @@ def _owner(root: Path) -> str:
     try:
         owner = read_json(root / OWNER)
         return f"process {owner['process']} on {owner['host']}, since {owner['since']}"
-    except (OSError, ValueError, KeyError, TypeError):  # it is being written, or was just removed
+    except (OSError, LastbitError, KeyError, TypeError):  # it is being written, or was just removed
         return "its process is not known"

@@ -24,21 +24,23 @@ def reopen(directory: Path) -> Study:
     description = Store(directory).study()
     try:
         _check(description)
-        return Study(
-            directory,
-            _train_nothing,
-            noises=[noise_from_json(noise) for noise in description["noises"]],
-            seeds=description["seeds"],
-            name=description["name"],
-            settings=description["settings"],
-            controlled=description["controlled"],
-            metric=Metric(**description["metric"]),
-            seed_decides=description["seed_decides"],
-        )
+        noises = [noise_from_json(noise) for noise in description["noises"]]
+        metric = Metric(**description["metric"])
     except (KeyError, TypeError, AttributeError) as error:
         raise LastbitError(
             f"{directory / 'study.json'} does not describe a study ({error!r}): it was altered"
         ) from None
+    return Study(
+        directory,
+        _train_nothing,
+        noises=noises,
+        seeds=description["seeds"],
+        name=description["name"],
+        settings=description["settings"],
+        controlled=description["controlled"],
+        metric=metric,
+        seed_decides=description["seed_decides"],
+    )
 
 
 def _check(description: Mapping[str, Any]) -> None:
@@ -53,6 +55,7 @@ def _check(description: Mapping[str, Any]) -> None:
     for field, value, kind in (
         *(("a name", value, str) for value in strings),
         ("settings", description["settings"], dict),
+        ("controlled", description["controlled"], bool),
         ("noises", description["noises"], list),
         ("seeds", seeds, list),
         *(("a seed", seed, int) for seed in seeds),

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed
+from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed, writing
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.failure import Failure
@@ -71,7 +71,7 @@ class Store:
         """
         self.check(study)
         with ExitStack() as stack:
-            with self._writing():
+            with writing(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(directory_lock(self.root))
                 self.check(study)  # once more: somebody may have been faster
@@ -84,7 +84,7 @@ class Store:
         Raises:
             LastbitError: the directory cannot be written.
         """
-        with self._writing():
+        with writing(self.root):
             (self.root / TRIALS).mkdir(parents=True, exist_ok=True)
             write_sealed(self.root / STUDY, study, indent=1)
 
@@ -250,20 +250,13 @@ class Store:
                 f"{self.root} holds another study ({there.get('name')}, with other settings): choose another directory"
             )
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise LastbitError(f"{self.root}: cannot write there: {error.strerror}") from None
-
 
 def _goes_on(place: Path, description: bytes) -> bool:
     """Whether an interrupted attempt has a sound checkpoint, of this trial and on this arithmetic."""
     try:
         described = (place / TRIAL).read_bytes() == description
         return described and read_checkpoint(place / CHECKPOINT) is not None
-    except (OSError, ValueError):  # damaged, or larger than what is read
+    except (OSError, LastbitError):  # damaged, or larger than what is read
         return False
 
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
+from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed, sha256
 from lastbit.limits import MOST_JSON, MOST_LINES, MOST_TENSORS, parse_json, read_limited
 from lastbit.study.fingerprint import Fingerprint
@@ -122,7 +123,7 @@ class StoredTrial:
             raise DamagedError(f"{path} is not below {self.directory}: {DONE} was altered")
         try:
             content = read_limited(path, MOST_TENSORS if path.suffix == ".safetensors" else MOST_JSON)
-        except ValueError as error:
+        except LastbitError as error:
             raise DamagedError(f"{error}; {_ADVICE}") from None
         if sha256(content) != self.files.get(name):
             raise DamagedError(f"{path} does not match its checksum: it was altered or cut short; {_ADVICE}")
@@ -158,7 +159,7 @@ class StoredTrial:
     def _parsed(self, name: str, content: bytes) -> Any:
         try:
             return parse_json(content, self.directory / name)
-        except ValueError as error:
+        except LastbitError as error:
             raise DamagedError(str(error)) from None
 
 

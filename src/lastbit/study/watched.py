@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from lastbit.errors import LastbitTypeError
 from lastbit.study.cluster import Cluster, Fits
 
 
@@ -33,11 +32,11 @@ class Watched(Executor):
         """Hand a job on to workers that fit, where the executor is a cluster; once stopped, as `submit`.
 
         Raises:
-            LastbitTypeError: the executor is no cluster.
+            TypeError: the executor is no cluster.
         """
         cluster = self.cluster
         if cluster is None:
-            raise LastbitTypeError(f"{type(self._inner).__name__} does not tell its workers apart")
+            raise TypeError(f"{type(self._inner).__name__} does not tell its workers apart")
         return self._handed_on(lambda: cluster.submit_to(fits, fn, *args, **kwargs), _name(fn, args))
 
     @property

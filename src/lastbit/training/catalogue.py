@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lastbit.errors import LastbitError
 from lastbit.limits import MOST_RECIPE, check_depth, read_limited
 from lastbit.training.recipe import Recipe
 from lastbit.training.recipe_error import RecipeError, explain
@@ -92,7 +93,7 @@ def _check_scales(scales: object, source: str) -> None:
 def _user_text(path: Path) -> str:
     try:
         return read_limited(path, MOST_RECIPE).decode("utf-8")
-    except ValueError as error:
+    except (LastbitError, UnicodeDecodeError) as error:
         reason = str(error).removeprefix(f"{path} cannot be read: ")
         raise RecipeError(f"cannot read the recipe {path}: {reason}") from None
 

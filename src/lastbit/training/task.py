@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lastbit.errors import LastbitError
 from lastbit.training.data import Dataset, load
 from lastbit.training.epochs import Epochs
 from lastbit.training.models import check_fit
@@ -133,5 +134,5 @@ def _check(recipe: Recipe, dataset: Dataset) -> None:
     height, width = (side + 2 * settings.pad for side in sides)
     try:
         check_fit(recipe.model, shape=(channels, height, width), classes=len(dataset.classes))
-    except ValueError as error:
+    except LastbitError as error:
         raise RecipeError(f"{recipe.name}: {error}") from None

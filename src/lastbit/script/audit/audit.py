@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from lastbit.errors import LastbitError
 from lastbit.files import read_json
 from lastbit.script.audit.difference import Difference, first_difference
 from lastbit.script.audit.instruments import UNSEEN
@@ -23,7 +24,7 @@ _PAUSE = 0.05  # seconds between two looks at the runs
 _CONDITIONS: tuple[Mapping[str, str], ...] = ({"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2"})
 
 
-class ScriptFailedError(RuntimeError):
+class ScriptFailedError(LastbitError):
     """The program ended by itself with an error; holds all it printed."""
 
     def __init__(self, message: str, output: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from lastbit.files import writing
 from lastbit.training.data.catalogue import find
 from lastbit.training.data.checksum import mismatch
 from lastbit.training.data.entry import Entry, Home
@@ -42,7 +43,7 @@ def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Pr
         progress: called along the way.
 
     Raises:
-        LastbitError: if no data set has that name, or `root` is a file.
+        LastbitError: if no data set has that name, `root` is a file or cannot be written.
         DamagedDataError: if a set that comes with this package or scikit-learn is not what it should be.
         FetchError: if no source delivers it; the message names each and why.
     """
@@ -57,7 +58,8 @@ def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Pr
 def fetch_entry(entry: Entry, path: Path, progress: Progress) -> Fetched:
     """Bring the arrays that an entry describes to `path`, unless they are there."""
     downloads = path.parent / "downloads" / entry.stored
-    downloads.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path.parent):
+        downloads.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(downloads.with_suffix(".lock")):
         if _is_sound(entry, path):
             return Fetched(entry.name, path, Home.CACHE.value)

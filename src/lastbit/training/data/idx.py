@@ -28,10 +28,10 @@ def header(array: Bytes) -> bytes:
     """Return the IDX header of an array: two zeros, type code, rank, then each size as a big-endian uint32.
 
     Raises:
-        LastbitError: if the array is not of uint8.
+        TypeError: if the array is not of uint8.
     """
     if array.dtype != np.uint8:
-        raise LastbitError(f"arrays of data sets are uint8, got {array.dtype}")
+        raise TypeError(f"arrays of data sets are uint8, got {array.dtype}")
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return bytes([0, 0, UINT8, array.ndim]) + sizes
 

@@ -22,11 +22,15 @@ def data_folder(root: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of fetched sets: `root`, else $LASTBIT_DATA, else the user's cache folder.
 
     Raises:
-        LastbitError: if that is there and is not a folder.
+        LastbitError: if that is there and is not a folder, or can be none.
     """
     chosen = root or os.environ.get(VARIABLE) or platformdirs.user_cache_path("lastbit") / "data"
-    folder = Path(chosen).expanduser().absolute()
-    if folder.exists() and not folder.is_dir():
+    try:
+        folder = Path(chosen).expanduser().absolute()
+        taken = folder.exists() and not folder.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a user that is not known
+        raise LastbitError(f"data folder {chosen} cannot be used: {getattr(error, 'strerror', error)}") from None
+    if taken:
         raise LastbitError(f"data folder {folder} is a file; give a folder, or a name that is free")
     return folder
 

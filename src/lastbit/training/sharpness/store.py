@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lastbit.errors import LastbitError
-from lastbit.files import read_json, to_json, write_atomically
+from lastbit.files import read_json, to_json, write_atomically, writing
 from lastbit.limits import MOST_JSON, MOST_TENSORS, parse_json, read_limited
 from lastbit.training.sharpness.row import is_row
 
@@ -36,7 +36,7 @@ class SeriesStore:
         """Make the directory this series', or go on with it.
 
         Raises:
-            LastbitError: it holds another series, or other files; nothing is touched.
+            LastbitError: it holds another series, or other files, and nothing is touched; or it cannot be written.
         """
         path = self.root / _SERIES
         if path.exists():
@@ -45,7 +45,8 @@ class SeriesStore:
             return
         if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise LastbitError(f"{self.root} holds other files and no series: choose an empty or new directory")
-        write_atomically(path, (to_json(description, indent=1) + "\n").encode())
+        with writing(self.root):
+            write_atomically(path, (to_json(description, indent=1) + "\n").encode())
 
     def rows(self) -> dict[int, dict[str, Any]]:
         """The stored rows by their step, ascending; a line that a crash cut short is cut off.
