@@ -9,7 +9,7 @@ import threading
 import pytest
 import typer
 
-from lastbit.cli.main import app
+from lastbit.cli.commands import app
 from lastbit.files import read_sealed
 
 HEAT = ("pde", "heat", "--dt", "0.8", "--steps", "10")

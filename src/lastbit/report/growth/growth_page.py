@@ -26,7 +26,7 @@ def write_growth_page(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         LastbitError: it holds no pair.
     """
-    if not content["pairs"]:
+    if not content.get("pairs"):
         raise LastbitError("these are not the results of growth: they hold no pair of runs")
     stored = json.loads(to_json(dict(content)))
     write_output(path, render_growth(stored, libraries=javascript()).encode("utf-8", "replace"))
