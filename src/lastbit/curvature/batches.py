@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
+from lastbit.curvature.nests import columns, described, parts, refilled
+from lastbit.curvature.reading import Held
 from lastbit.errors import LastbitError, LastbitTypeError
 
 
@@ -22,12 +25,14 @@ class Piece:
 
 
 class Batches:
-    """The batches of a data set, read anew at every pass.
+    """The batches of a data set, the same at every pass.
+
+    A loader is read when the first piece is asked for, and once; see `lastbit.curvature.reading`.
 
     Args:
-        data: one (inputs, targets) batch, or an iterable of such batches. A tuple is one batch; so is a list of two
-            that does not hold batches itself, which is what a `DataLoader` yields. Inputs and targets are tensors or
-            tuples, lists and mappings of tensors, whose first dimension counts samples.
+        data: one batch, or an iterable of batches. A batch is a pair (inputs, targets), or a mapping, which is both. A
+            tuple or a mapping is one batch; so is a list of two that does not hold batches itself, which is what a
+            `DataLoader` yields. Inputs and targets are tensors, or nests of them, whose first dimension counts samples.
         micro_batch: most samples in one forward pass; None leaves the batches as they are.
 
     Raises:
@@ -40,8 +45,12 @@ class Batches:
             raise LastbitError(
                 f"micro_batch={micro_batch!r} is not allowed; give a positive integer, or None for no limit"
             )
-        self._batches = [_pair(data)] if _is_batch(data) else _readable_again(data)
+        self._source: Iterable[Any] = [_pair(data)] if _is_batch(data) else _readable_again(data)
         self._micro_batch = micro_batch
+
+    @cached_property
+    def _batches(self) -> Iterable[Any]:
+        return self._source if isinstance(self._source, list | tuple) else Held(self._source)
 
     def pieces(self) -> Iterator[Piece]:
         """The pieces of one pass over the data, in order.
@@ -59,7 +68,8 @@ class Batches:
 
     def single(self) -> Piece | None:
         """The only piece of data that are held in memory, or None where there are several or a loader makes them."""
-        if not isinstance(self._batches, list) or len(self._batches) != 1:
+        held = self._batches.held if isinstance(self._batches, Held) else self._batches
+        if not isinstance(held, list) or len(held) != 1:
             return None
         pieces = list(self.pieces())
         return pieces[0] if len(pieces) == 1 else None
@@ -67,30 +77,49 @@ class Batches:
 
 def _is_batch(data: Any) -> bool:
     """Whether the data are one batch rather than several."""
-    if isinstance(data, tuple):
+    if isinstance(data, tuple | Mapping):
         return True
-    pair = isinstance(data, list) and len(data) == 2
-    return pair and not all(isinstance(item, tuple | list) and len(item) == 2 for item in data)
+    if not isinstance(data, list) or len(data) != 2:
+        return False
+    if all(isinstance(item, Mapping) for item in data):
+        return list(data[0]) != list(data[1])  # inputs and targets, or two batches of the same make
+    return not all(isinstance(item, tuple | list) and len(item) == 2 for item in data)
 
 
 def _readable_again(data: Any) -> Iterable[Any]:
     """An iterable that starts over at every pass; a tensor is refused, for it holds no targets."""
-    if isinstance(data, Tensor) or not isinstance(data, Iterable):
-        raise LastbitTypeError(
-            f"data is a {type(data).__name__}; give one (inputs, targets) batch or an iterable of them"
-        )
+    name = type(data).__name__
     if isinstance(data, Iterator):
-        raise LastbitTypeError(
-            f"data is a {type(data).__name__}, which can be read only once; give a list or a DataLoader"
-        )
-    return data
+        raise LastbitTypeError(f"data is a {name}, which can be read only once; give a list or a DataLoader")
+    if isinstance(data, Tensor | np.ndarray | str) or not isinstance(data, Iterable):
+        indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Tensor | str)
+        loader = f"; a data set goes into a loader: DataLoader({name.lower()}, batch_size=256)" if indexed else ""
+        raise LastbitTypeError(f"data is a {name}; give one (inputs, targets) batch or an iterable of them{loader}")
+    if isinstance(data, list) and data and all(isinstance(item, Tensor) for item in data):
+        _pair(data)  # which says what is wrong with a single batch
+    batches: Iterable[Any] = data
+    return batches
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:
+    """Inputs and targets of a batch; a mapping is both.
+
+    Raises:
+        LastbitError: it is neither a pair nor a mapping.
+    """
+    if isinstance(batch, Mapping):
+        return batch, batch
     if isinstance(batch, tuple | list) and len(batch) == 2:
         return batch[0], batch[1]
-    shape = f"{len(batch)} entries" if isinstance(batch, tuple | list) else f"type {type(batch).__name__}"
-    raise LastbitError(f"a batch has {shape}; it must be an (inputs, targets) pair")
+    if isinstance(batch, tuple | list) and len(batch) > 2:
+        raise LastbitError(
+            f"a batch has {len(batch)} entries; it must be an (inputs, targets) pair, so put what the model and what "
+            "the loss takes into a tuple each: (x, (y, weights)) for loss(outputs, (y, weights)), or ((a, b), y)"
+        )
+    raise LastbitError(
+        f"a batch is {described(batch)}; it must be an (inputs, targets) pair, as in "
+        "[(batch.x, batch.y) for batch in loader], or a mapping that model and loss take whole"
+    )
 
 
 def _cut(inputs: Any, targets: Any, micro_batch: int | None) -> Iterator[Piece]:
@@ -103,51 +132,49 @@ def _cut(inputs: Any, targets: Any, micro_batch: int | None) -> Iterator[Piece]:
         return
     for start in range(0, samples, size):
         part = slice(start, min(start + size, samples))
-        yield Piece(_mapped(inputs, _taker(part)), _mapped(targets, _taker(part)), part.stop - start)
+        cut_inputs = _taken(inputs, part, samples)
+        cut_targets = cut_inputs if targets is inputs else _taken(targets, part, samples)
+        yield Piece(cut_inputs, cut_targets, part.stop - start)
 
 
-def _taker(part: slice) -> Callable[[Tensor], Tensor]:
-    return lambda tensor: tensor[part]
+def _taken(tree: Any, part: slice, samples: int) -> Any:
+    """Some samples of a nest: of its tensors and arrays, and of lists of one plain thing for each sample.
+
+    Raises:
+        LastbitError: it holds an object whose samples are not known.
+    """
+    held = parts(tree)
+    if (
+        held is not None
+        and isinstance(tree, list | tuple)
+        and len(held) == samples
+        and not any(True for _ in columns(tree))
+    ):
+        return tree[part]
+    if held is None:
+        return _taken_leaf(tree, part)
+    return refilled(tree, [_taken(item, part, samples) for item in held])
 
 
 def _samples(inputs: Any, targets: Any) -> int:
     """Number of samples: the common first dimension of all tensors of a batch."""
-    counts = {len(tensor) if tensor.dim() else 1 for tensor in (*_tensors(inputs), *_tensors(targets))}
+    counts = {len(column) if column.ndim else 1 for tree in (inputs, targets) for column in columns(tree)}
     if len(counts) == 1:
         return counts.pop()
     if not counts:
-        raise LastbitError("a batch holds no tensors, so its samples cannot be counted")
+        raise LastbitError(
+            f"a batch holds no tensors ({described(inputs)}, {described(targets)}), so its samples cannot be counted; "
+            "give tensors, or tuples, lists, mappings and dataclasses of them"
+        )
     raise LastbitError(f"the tensors of a batch have {sorted(counts)} samples; their first dimensions must agree")
 
 
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples, lists and mappings."""
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, Mapping):
-        for item in tree.values():
-            yield from _tensors(item)
-    elif isinstance(tree, tuple | list):
-        for item in tree:
-            yield from _tensors(item)
-
-
-def _mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The same nest with every tensor changed; anything else stays."""
-    if isinstance(tree, Tensor):
-        return change(tree)
-    if isinstance(tree, Mapping):
-        return {key: _mapped(item, change) for key, item in tree.items()}
-    if isinstance(tree, tuple | list):
-        return type(tree)(_mapped(item, change) for item in tree)
-    return tree
-
-
-def placed(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
-    """Inputs or targets on a device; floating-point tensors in `dtype` where one is given."""
-
-    def place(tensor: Tensor) -> Tensor:
-        """Return the tensor on the device, in the dtype where it is floating-point."""
-        return tensor.to(device, dtype if tensor.is_floating_point() else None)
-
-    return _mapped(tree, place)
+def _taken_leaf(leaf: Any, part: slice) -> Any:
+    if isinstance(leaf, Tensor | np.ndarray):
+        return leaf[part]
+    if leaf is None or isinstance(leaf, str | bytes | int | float):
+        return leaf
+    raise LastbitError(
+        f"micro_batch cuts batches, and a batch holds {described(leaf)}, whose samples cannot be told apart; give "
+        "tensors, or tuples, lists, mappings and dataclasses of them"
+    )

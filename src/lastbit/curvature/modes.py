@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import nn
+
+from lastbit.curvature.state import State
 
 
 @contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, and back in its own at the end.
+def evaluation_mode(*roots: object) -> Iterator[None]:
+    """Every module that a model or a loss reaches in evaluation mode, and back in its own at the end.
 
     The flags are set one by one: `train()` and `eval()` may be overridden, as by models that keep their batch
     normalisation frozen.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    modes = [(module, module.training) for module in State(*roots).modules]
     try:
         for module, _ in modes:
             module.training = False

@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from lastbit.curvature.calls import CallError
 from lastbit.curvature.hessian import HessianOperator
 from lastbit.curvature.modes import evaluation_mode, plain_arithmetic
 from lastbit.curvature.objective import Loss, Objective
@@ -19,6 +20,7 @@ from lastbit.curvature.sharpness_row import SharpnessRow, row
 from lastbit.curvature.stepped import edges_of, exact_patterns, stepped
 from lastbit.curvature.supported import innermost
 from lastbit.curvature.tracker import SharpnessTracker
+from lastbit.curvature.untouched import undisturbed
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
 
@@ -85,13 +87,13 @@ class SharpnessMonitor:
         start: int = 0,
     ) -> None:
         _refuse(loss, every, sinks, mode)
-        self._model, self._optimizer = model, innermost(optimizer)
+        self._model, self._loss, self._optimizer = model, loss, innermost(optimizer)
         self._parameters = stepped(model, self._optimizer, parameters)
         edges_of(self._optimizer, self._parameters.values())  # refuses an optimizer that has none
         patterns = exact_patterns(model, self._parameters)
         self._objective = Objective(model, loss, data, parameters=patterns, micro_batch=micro_batch)
         self._tracker = SharpnessTracker(
-            model, loss, data, k, tol, optimizer=self._optimizer, parameters=patterns, micro_batch=micro_batch
+            model, loss, self._objective.batches, k, tol, optimizer=self._optimizer, parameters=patterns
         )
         self._every, self._sinks, self._mode = every, tuple(sinks), mode
         self._step = start
@@ -119,10 +121,16 @@ class SharpnessMonitor:
         if self._hook is not None:
             raise RuntimeError("this monitor is watching already; make another for a second training")
         refuse_nan(self._parameters)
-        with self._measuring():
-            self._objective.check()
-            hessian = HessianOperator.at(self._objective.point())
-            hessian.matvec(torch.zeros(hessian.size))  # raises where there is no second derivative
+        try:
+            with self._measuring():
+                self._objective.check()
+                hessian = HessianOperator.at(self._objective.point())
+                hessian.matvec(torch.zeros(hessian.size))  # raises where there is no second derivative
+        except CallError as error:
+            if self._mode != "eval" or not self._model.training:
+                raise
+            modes = "mode='eval' measures in evaluation mode; if the model returns something else in training, choose"
+            raise CallError(f"{modes} mode='as is': {error}") from error.__cause__
         self._hook = self._optimizer.register_step_post_hook(self._after_step)
         return self
 
@@ -143,7 +151,7 @@ class SharpnessMonitor:
         started = time.perf_counter()
         with self._measuring():
             sharpness = self._tracker.measure()
-            loss = self._loss()
+            loss = self._mean_loss()
         seconds = time.perf_counter() - started
         edges = edges_of(self._optimizer, self._parameters.values())
         measured = row(self._step, loss, sharpness, edges, mode=self._mode, seconds=seconds)
@@ -164,10 +172,11 @@ class SharpnessMonitor:
         with ExitStack() as stack:
             stack.enter_context(plain_arithmetic(device))
             if self._mode == "eval":
-                stack.enter_context(evaluation_mode(self._model))
+                stack.enter_context(evaluation_mode(self._model, self._loss))
+            stack.enter_context(undisturbed(self._model, self._loss))
             yield
 
-    def _loss(self) -> float:
+    def _mean_loss(self) -> float:
         point = self._objective.point()
         return float(point.mean(lambda piece: point.piece_loss(piece).detach()))
 

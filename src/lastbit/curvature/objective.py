@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lastbit.curvature.batches import Batches, Piece, placed
+from lastbit.curvature.batches import Batches, Piece
+from lastbit.curvature.calls import arguments, bare, loss_called, model_called
 from lastbit.curvature.differentiable import twice_differentiable
+from lastbit.curvature.nests import placed
 from lastbit.curvature.parameters import chosen, flat_dtype, flatten
 from lastbit.curvature.untouched import (
+    calls_noted,
     random_states,
     refuse_batch_statistics,
     refuse_different,
@@ -30,7 +33,7 @@ class Objective:
     Args:
         model: the network, in the modes it is to be measured in.
         loss: `loss(model(inputs), targets)`, a mean over samples.
-        data: one (inputs, targets) batch or an iterable of them.
+        data: one (inputs, targets) batch, an iterable of them, or another objective's batches.
         parameters: glob patterns of parameter names.
         micro_batch: samples whose training step fills the memory that a product may take.
         dtype: floating-point type to evaluate in; None for the model's own.
@@ -48,7 +51,7 @@ class Objective:
     ) -> None:
         self.model, self.loss, self.dtype = model, loss, dtype
         self.parameters = chosen(model, parameters)
-        self.batches = Batches(data, micro_batch=_one_pass(micro_batch))
+        self.batches = data if isinstance(data, Batches) else Batches(data, micro_batch=_one_pass(micro_batch))
 
     def point(self) -> Point:
         """The objective at the parameters as they are now."""
@@ -62,13 +65,14 @@ class Objective:
         """
         refuse_batch_statistics(self.model)
         point = self.point()
-        with undisturbed(self.model) as devices:
+        with undisturbed(self.model, self.loss, *point.buffers) as state, calls_noted(state.modules) as called:
             for piece in self.batches.pieces():
-                before = random_states(devices)
+                before = random_states(state)
                 with torch.no_grad():
                     point.piece_loss(piece)
-                refuse_random(self.model, before, random_states(devices))
+                refuse_random(called, self.model, before, random_states(state))
                 break
+        refuse_batch_statistics(self.model, called)
         refuse_different(point.gradient(), point.gradient())
 
 
@@ -80,6 +84,7 @@ class Point:
         model, dtype = objective.model, objective.dtype
         state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         self._state = {name: _copy(tensor, dtype) for name, tensor in state.items()}
+        self.buffers = [self._state[name] for name, _ in model.named_buffers()]
         self.weights = [self._state[name].requires_grad_() for name in objective.parameters]
         self.dtype = flat_dtype(self.weights)
 
@@ -91,12 +96,18 @@ class Point:
     def outputs(self, piece: Piece) -> Any:
         """The model's outputs at a piece of the data."""
         inputs = placed(piece.inputs, self.weights[0].device, self.objective.dtype)
-        return functional_call(self.objective.model, self._state, (inputs,))
+        model, prefix = bare(self.objective.model)
+        positional, named = arguments(model, inputs)
+        state = {name.removeprefix(prefix): tensor for name, tensor in self._state.items()}
+        with model_called(piece.inputs):
+            return functional_call(model, state, positional, named)
 
     def loss_of(self, outputs: Any, piece: Piece) -> Tensor:
         """The loss of outputs at the targets of a piece."""
         targets = placed(piece.targets, self.weights[0].device, self.objective.dtype)
-        return _scalar(self.objective.loss(outputs, targets))
+        with loss_called(self.objective.model, outputs, piece.targets):
+            value = self.objective.loss(outputs, targets)
+        return _scalar(value)
 
     def piece_loss(self, piece: Piece) -> Tensor:
         """The mean loss of a piece."""
@@ -105,7 +116,7 @@ class Point:
     def mean(self, of_piece: Callable[[Piece], Tensor]) -> Tensor:
         """Mean over samples of a flat vector that each piece yields; torch's random states stay as they are."""
         total, samples = None, 0
-        with undisturbed(self.objective.model), twice_differentiable():
+        with undisturbed(self.objective.model, self.objective.loss, *self.buffers), twice_differentiable():
             # A loader that shuffles then yields the same batches at every pass, whatever was drawn in between.
             torch.default_generator.manual_seed(0)
             for piece in self.objective.batches.pieces():

@@ -158,7 +158,8 @@ class CurvatureOperator(ABC):
 
     def _quietly(self, work: Callable[[], T]) -> T:
         """Do work with torch's random states kept, exact products and errors of differentiation put plainly."""
-        with undisturbed(self._point.objective.model), twice_differentiable():
+        point = self._point
+        with undisturbed(point.objective.model, point.objective.loss, *point.buffers), twice_differentiable():
             return work()
 
     @abstractmethod

@@ -17,7 +17,7 @@ def chosen(model: nn.Module, patterns: str | Sequence[str]) -> dict[str, nn.Para
 
     Raises:
         LastbitTypeError: the model is no `nn.Module`.
-        LastbitError: a pattern matches none.
+        LastbitError: a pattern matches none, or a complex parameter.
     """
     if not isinstance(model, nn.Module):
         raise LastbitTypeError(f"model is a {type(model).__name__}; give a torch.nn.Module")
@@ -30,7 +30,14 @@ def chosen(model: nn.Module, patterns: str | Sequence[str]) -> dict[str, nn.Para
             raise LastbitError(
                 f"parameters={pattern!r} matches no trainable parameter; there are {_listing(trainable)}"
             )
-    return {name: p for name, p in trainable.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    found = {name: p for name, p in trainable.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    for name, parameter in found.items():
+        if parameter.is_complex():
+            raise LastbitError(
+                f"parameter {name} is complex, and curvature is that of real parameters; keep it as a real tensor "
+                "whose last dimension is 2, and make it complex in the forward by torch.view_as_complex"
+            )
+    return found
 
 
 def _listing(names: Iterable[str]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as _modules
 
+from lastbit.curvature.state import State
 from lastbit.errors import LastbitError
 from lastbit.precision import exact_products
 
@@ -15,31 +19,97 @@ from lastbit.precision import exact_products
 _BatchNorm = torch.nn.modules.batchnorm._BatchNorm
 _InstanceNorm = torch.nn.modules.instancenorm._InstanceNorm
 
+# What the blocks that are open remember, outermost first.
+_OUTER: list[State] = []
+
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[list[torch.device]]:
-    """Put torch's random states back at the end; in between gradients are on, and products exact and repeatable."""
-    devices = sorted({p.device for p in model.parameters() if p.device.type not in ("cpu", "meta")}, key=str)
+def undisturbed(*roots: object, whole: bool = False) -> Iterator[State]:
+    """Put back at the end what the roots reach and every random state; in between gradients are on.
+
+    Products are exact and repeatable meanwhile. Blocks may be nested: what an outer one remembers already is put back
+    at the end of the inner one too, so that evaluations follow each other from the same state.
+
+    Args:
+        roots: a model, a loss, tensors, a data set: what is about to be evaluated or read.
+        whole: see `State`.
+
+    Raises:
+        LastbitError: something has changed that cannot be put back.
+    """
+    state = next((outer for outer in _OUTER if outer.covers(roots)), None) or State(
+        *roots, *_global_hooks(), whole=whole
+    )
+    devices = sorted((device for device in state.devices if device.type not in ("cpu", "meta")), key=str)
     kind = devices[0].type if devices else "cuda"
-    with torch.random.fork_rng(devices, device_type=kind), torch.enable_grad(), exact_products():
-        yield devices
+    with torch.random.fork_rng(devices, device_type=kind), _other_random_states(), torch.enable_grad():
+        _OUTER.append(state)
+        try:
+            with exact_products():
+                yield state
+        except BaseException:
+            with suppress(LastbitError):
+                state.restore()
+            raise
+        else:
+            state.restore()
+        finally:
+            _OUTER.remove(state)
 
 
-def random_states(devices: Sequence[torch.device]) -> list[Tensor]:
-    """States of torch's default generators, on the processor and on the devices."""
-    return [torch.get_rng_state(), *(torch.get_device_module(device).get_rng_state(device) for device in devices)]
+def _global_hooks() -> list[object]:
+    """The hooks that are called with every module."""
+    return [value for name, value in vars(_modules).items() if name.startswith("_global_") and isinstance(value, dict)]
 
 
-def refuse_batch_statistics(model: nn.Module) -> None:
+@contextmanager
+def _other_random_states() -> Iterator[None]:
+    """Put back the random states of Python and numpy."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+def random_states(state: State) -> list[object]:
+    """States of all generators that an evaluation may draw from: torch's, Python's, numpy's, and those it reaches."""
+    devices = [device for device in state.devices if device.type not in ("cpu", "meta")]
+    torch_states = [
+        torch.get_rng_state(),
+        *(torch.get_device_module(device).get_rng_state(device) for device in devices),
+    ]
+    others = repr((random.getstate(), np.random.get_state()))  # noqa: NPY002
+    return [*(one.numpy().tobytes() for one in torch_states), others, *state.generators()]
+
+
+@contextmanager
+def calls_noted(modules: Iterable[nn.Module]) -> Iterator[list[nn.Module]]:
+    """Which of the modules are called within the block."""
+    called: list[nn.Module] = []
+    with ExitStack() as hooks:
+        for module in modules:
+            handle = module.register_forward_pre_hook(lambda module, _: called.append(module))
+            hooks.callback(handle.remove)
+        yield called
+
+
+def refuse_batch_statistics(model: nn.Module, called: Iterable[nn.Module] = ()) -> None:
     """Refuse batch normalisation that uses the batch's own statistics: the loss is then no mean over samples.
+
+    Args:
+        model: the network.
+        called: modules that an evaluation called, among them those of other networks that the loss goes through.
 
     Raises:
         LastbitError: a module normalises by batch statistics.
     """
-    for name, module in model.named_modules():
+    own = {module: name or "the model" for name, module in model.named_modules()}
+    for module in (*own, *called):
         if not isinstance(module, _BatchNorm) or isinstance(module, _InstanceNorm):
             continue
-        where = f"{name or 'the model'} ({type(module).__name__})"
+        where = f"{own.get(module, 'in another network that the loss goes through')} ({type(module).__name__})"
         if module.training:
             raise LastbitError(
                 f"{where} is in training mode and normalises by each batch's statistics, so the loss is no mean over "
@@ -52,16 +122,18 @@ def refuse_batch_statistics(model: nn.Module) -> None:
             )
 
 
-def refuse_random(model: nn.Module, before: Sequence[Tensor], after: Sequence[Tensor]) -> None:
+def refuse_random(
+    called: Iterable[nn.Module], model: nn.Module, before: Sequence[object], after: Sequence[object]
+) -> None:
     """Refuse a forward pass that moved the random states.
 
     Raises:
         LastbitError: the states differ.
     """
-    if all(map(torch.equal, before, after)):
+    if before == after:
         return
     raise LastbitError(
-        f"the loss draws random numbers ({_random_layers(model)}), so its curvature is not one number; call "
+        f"the loss draws random numbers ({_random_layers(model, called)}), so its curvature is not one number; call "
         "model.eval() first, or freeze those modules alone with their .eval()"
     )
 
@@ -76,16 +148,18 @@ def refuse_different(first: Tensor, second: Tensor) -> None:
         return
     distance = float((first - second).norm() / first.norm())
     raise LastbitError(
-        f"the gradient computed twice differs (relative distance {distance:.1e}), so products would not be those of "
-        "one matrix; give data without random augmentation, and see torch.use_deterministic_algorithms(True)"
+        f"the gradient computed twice on the same data differs (relative distance {distance:.1e}), so products would "
+        "not be those of one matrix; see torch.use_deterministic_algorithms(True)"
     )
 
 
-def _random_layers(model: nn.Module) -> str:
+def _random_layers(model: nn.Module, called: Iterable[nn.Module]) -> str:
     """Names of the modules in training mode that look responsible, or where to look."""
+    own = {module: name or "the model" for name, module in model.named_modules()}
+    others = {module: "in another network" for module in called if module not in own}
     names = [
-        f"{name or 'the model'}: {type(module).__name__}"
-        for name, module in model.named_modules()
+        f"{name}: {type(module).__name__}"
+        for module, name in {**own, **others}.items()
         if module.training and ("drop" in type(module).__name__.lower() or isinstance(module, nn.RReLU))
     ]
     return ", ".join(names) or "no module of the model is a dropout in training mode: look for functional calls"

@@ -1,0 +1,188 @@
+"""Single things as they are now, and how each is put back: tensors, containers, generators, variables, files."""
+
+from __future__ import annotations
+
+import random
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """One thing as it was."""
+
+    name: str
+    changed: Callable[[], bool]
+    put_back: Callable[[], object] | None  # None: a change can only be noticed
+
+
+def of_dict(name: str, thing: dict[Any, Any]) -> Memory:
+    """The items of a dictionary, and their order."""
+    saved = list(thing.items())
+
+    def changed() -> bool:
+        """Whether a key or a value is another object."""
+        return len(thing) != len(saved) or any(
+            key is not old_key or value is not old
+            for (key, value), (old_key, old) in zip(thing.items(), saved, strict=True)
+        )
+
+    def put_back() -> None:
+        """Make the items those that were."""
+        thing.clear()
+        thing.update(saved)
+
+    return Memory(name, changed, put_back)
+
+
+def of_items(name: str, thing: Any) -> Memory:
+    """The items of a list, a deque, a set or an array of bytes."""
+    saved = list(thing)
+
+    def changed() -> bool:
+        """Whether an item is another object."""
+        return len(thing) != len(saved) or any(new is not old for new, old in zip(thing, saved, strict=True))
+
+    def put_back() -> None:
+        """Make the items those that were."""
+        thing.clear()
+        (thing.update if isinstance(thing, set) else thing.extend)(saved)
+
+    return Memory(name, changed, put_back)
+
+
+def of_variable(name: str, read: Callable[[], object], write: Callable[[Any], object]) -> Memory:
+    """A variable or an attribute: which object it is bound to."""
+    saved = read()
+    return Memory(name, lambda: read() is not saved, lambda: write(saved))
+
+
+def of_array(name: str, thing: np.ndarray[Any, Any]) -> Memory:
+    """The elements of an array of numbers."""
+    saved = thing.copy()
+    content = saved.tobytes()
+    return Memory(name, lambda: thing.tobytes() != content, lambda: np.copyto(thing, saved))
+
+
+def of_generator(name: str, thing: Any) -> tuple[Memory, Callable[[], str]]:
+    """The state of a random generator; and what tells it as text."""
+    read, write = _access(thing)
+    saved = read()
+    text = partial(_text, read)
+    before = text()
+    return Memory(name, lambda: text() != before, lambda: write(saved)), text
+
+
+def _access(thing: Any) -> tuple[Callable[[], Any], Callable[[Any], object]]:
+    """What reads and what writes a generator's state."""
+    if isinstance(thing, torch.Generator):
+        return thing.get_state, thing.set_state
+    if isinstance(thing, np.random.Generator):
+        bits = thing.bit_generator
+        return lambda: bits.state, lambda state: setattr(bits, "state", state)
+    if isinstance(thing, np.random.RandomState):
+        return lambda: thing.get_state(legacy=False), thing.set_state
+    return thing.getstate, thing.setstate
+
+
+def _text(read: Callable[[], Any]) -> str:
+    state = read()
+    return repr(state.tolist() if isinstance(state, Tensor) else state)
+
+
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+
+
+def of_file(name: str, file: Any) -> list[Memory]:
+    """Where an open file is read; nothing in the middle of a loop over its lines, where it does not tell."""
+    where = _position(file)
+    return [] if where is None else [Memory(name, lambda: _position(file) != where, lambda: file.seek(where))]
+
+
+def _position(file: Any) -> int | None:
+    try:
+        return int(file.tell())
+    except (OSError, ValueError):
+        return None
+
+
+def of_iterator(name: str, iterator: Any) -> Memory:
+    """How far an iterator is, as far as can be told without reading it. That cannot be undone."""
+    before = _progress(iterator)
+    return Memory(name, lambda: _progress(iterator) != before, None)
+
+
+def _progress(iterator: Any) -> object:
+    if isinstance(iterator, types.GeneratorType):
+        frame = iterator.gi_frame
+        return frame and (frame.f_lasti, {key: id(value) for key, value in frame.f_locals.items()})
+    yielded = getattr(iterator, "_num_yielded", None)  # a DataLoader's
+    hint = getattr(iterator, "__length_hint__", None)
+    return hint() if yielded is None and callable(hint) else yielded
+
+
+def of_tensor(name: str, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
+    """A tensor's elements, where they may be copied, else their checksum; its flag and gradient. And the bytes copied.
+
+    Parameters are not copied, for there may be too many: no evaluation should write to one, and the checksum tells.
+
+    Args:
+        name: in messages.
+        tensor: any; of one without elements at hand the flag and the gradient alone.
+        most: bytes that may be copied.
+    """
+    found = [_flag(name, tensor), *_gradient(name, tensor)] if tensor.is_leaf else []
+    if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.is_quantized or not tensor.numel():
+        return found, 0
+    if isinstance(tensor, nn.Parameter) or tensor.nbytes > most:
+        checksum = _checksum(tensor)
+        return [*found, Memory(name, lambda: _checksum(tensor) != checksum, None)], 0
+    saved = tensor.detach().clone()
+    return [*found, Memory(name, lambda: not _equal(tensor, saved), lambda: _write(tensor, saved))], tensor.nbytes
+
+
+def _flag(name: str, tensor: Tensor) -> Memory:
+    return of_variable(
+        f"{name}.requires_grad",
+        lambda: tensor.requires_grad,
+        lambda value: setattr(tensor, "requires_grad", value),
+    )
+
+
+def _gradient(name: str, tensor: Tensor) -> list[Memory]:
+    """The gradient, which can be another object, or one that was added to; the latter cannot be undone."""
+    if tensor.grad is None:
+        back = partial(setattr, tensor, "grad", None)
+        return [Memory(f"{name}.grad", lambda: tensor.grad is not None, back)]
+    saved, version = tensor.grad, tensor.grad._version
+    kept = of_variable(f"{name}.grad", lambda: tensor.grad, lambda value: setattr(tensor, "grad", value))
+    return [kept, Memory(f"{name}.grad", lambda: saved._version != version, None)]
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    return tensor.detach().reshape(-1).view(torch.uint8)
+
+
+def _equal(tensor: Tensor, saved: Tensor) -> bool:
+    """Whether two tensors have the same bits, so that NaN is itself."""
+    return tensor.shape == saved.shape and torch.equal(_bits(tensor), _bits(saved))
+
+
+def _write(tensor: Tensor, saved: Tensor) -> None:
+    # Through .data, which leaves the version alone: a training's graph may hold the tensor.
+    if tensor.shape != saved.shape:
+        tensor.data = torch.empty_like(saved)
+    tensor.data.copy_(saved)
+
+
+def _checksum(tensor: Tensor) -> int:
+    bits = _bits(tensor)
+    whole = len(bits) // 4 * 4
+    return int(bits[:whole].view(torch.int32).sum(dtype=torch.int64)) + int(bits[whole:].sum(dtype=torch.int64))

@@ -1,0 +1,93 @@
+"""Nested containers of tensors, as batches are: tuples, lists, named tuples, mappings and dataclasses."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Column = Tensor | np.ndarray[Any, Any]
+
+
+def columns(tree: Any) -> Iterator[Column]:
+    """The tensors and arrays in a nest."""
+    if isinstance(tree, Tensor | np.ndarray):
+        yield tree
+        return
+    for item in parts(tree) or ():
+        yield from columns(item)
+
+
+def parts(tree: Any) -> list[Any] | None:
+    """What a container of a nest holds, None for anything else."""
+    if isinstance(tree, Mapping):
+        return list(tree.values())
+    if isinstance(tree, tuple | list):
+        return list(tree)
+    if _is_dataclass(tree):
+        return [getattr(tree, field.name) for field in dataclasses.fields(tree)]
+    return None
+
+
+def refilled(tree: Any, held: list[Any]) -> Any:
+    """A container of the same type that holds other parts, in the order of `parts`."""
+    if isinstance(tree, Mapping):
+        return _filled(tree, dict(zip(tree, held, strict=True)))
+    if isinstance(tree, tuple | list):
+        return type(tree)(*held) if hasattr(tree, "_fields") else type(tree)(held)
+    copied = copy.copy(tree)
+    for field, value in zip(dataclasses.fields(tree), held, strict=True):
+        object.__setattr__(copied, field.name, value)  # a frozen one too
+    return copied
+
+
+def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """The same nest with everything in it that is no container changed; each container keeps its type."""
+    held = parts(tree)
+    return change(tree) if held is None else refilled(tree, [mapped(item, change) for item in held])
+
+
+def placed(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+    """A copy of inputs or targets on a device; floating-point tensors in `dtype` where one is given.
+
+    It is a copy in any case, since a model may write to what it is given.
+    """
+
+    def place(leaf: Any) -> Any:
+        """Return a tensor's copy on the device, in the dtype where it is floating-point."""
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.to(device, dtype if leaf.is_floating_point() else None, copy=True)
+
+    return mapped(tree, place)
+
+
+def described(tree: Any) -> str:
+    """What a nest is, in a few words."""
+    if isinstance(tree, Tensor):
+        return f"a tensor of shape {tuple(tree.shape)}"
+    kind = type(tree).__name__
+    if isinstance(tree, Mapping):
+        return f"a {kind} of {', '.join(map(str, list(tree)[:6]))}"
+    if isinstance(tree, tuple | list) and not hasattr(tree, "_fields"):
+        return f"a {kind} of {len(tree)}"
+    return f"a {kind}"
+
+
+def _is_dataclass(tree: Any) -> bool:
+    return dataclasses.is_dataclass(tree) and not isinstance(tree, type)
+
+
+def _filled(like: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
+    """A mapping of the type of `like`, which may need more than its items to be made."""
+    if type(like) is dict:
+        return values
+    filled: Any = copy.copy(like)
+    for key, value in values.items():
+        filled[key] = value
+    return filled

@@ -1,0 +1,180 @@
+"""Batches read from somebody's loader once, so that the loader goes on as if nobody had looked.
+
+A `DataLoader` itself is not iterated: it may be in the middle of an epoch, and one with persistent workers would start
+over. It is read through one of our own, without workers, whose batches are those that its sampler names now. What
+reading changes, in samplers, generators and data sets, is put back.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data.dataloader import _BaseDataLoaderIter
+
+from lastbit.curvature.nests import Column, columns, mapped
+from lastbit.curvature.state import State
+from lastbit.curvature.untouched import undisturbed
+from lastbit.errors import LastbitError
+from lastbit.tensors import bits
+
+HELD = 2**30  # bytes of batches that are held in memory
+_ENDLESS = 1000  # batches for each sample of the data set, after which a sampler is said not to end
+
+
+class Held:
+    """The batches of a loader, in memory; where they are too many, read anew at every pass.
+
+    Args:
+        source: an iterable of batches that starts over when it is iterated again.
+
+    Raises:
+        LastbitError: two passes yield different samples, reading changes what cannot be put back, or there is more
+            than can be held and no index to read it by.
+    """
+
+    def __init__(self, source: Iterable[Any]) -> None:
+        source = _innermost(source)
+        with undisturbed(source, whole=True) as state:
+            self._own = _own(source) if isinstance(source, DataLoader) else source
+            if self._own is source:
+                for loader in state.loaders:  # of a wrapper; `undisturbed` puts them back
+                    vars(loader).update(vars(_own(loader)))
+            self.held, first = _read(self._own)
+            second = Counter(itertools.chain.from_iterable(map(_samples, self._own)))
+        if first != second:
+            raise LastbitError(
+                "the data yield other samples each time they are read, so the loss is not one function of the weights; "
+                "give data without random augmentation, or fixed batches, such as list(loader)"
+            )
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.held is not None:
+            yield from self.held
+            return
+        state = State(self._own, whole=True)
+        try:
+            yield from self._own
+        finally:
+            state.restore()
+
+
+def _innermost(source: Any) -> Any:
+    """The loader that Accelerate has wrapped: its wrapper tells gradient accumulation of every pass."""
+    while isinstance(inner := getattr(source, "base_dataloader", None), DataLoader):
+        source = inner
+    return source
+
+
+def _own(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """A loader of the same batches that shares no iterator, worker or generator with the one given.
+
+    Their order is fixed, where the data set has an index. A subclass with an `__iter__` of its own keeps it, unless it
+    holds a running iterator, as those do that never let their workers go.
+    """
+    workers = min(1, loader.num_workers) if loader.worker_init_fn else 0  # it prepares the data set in a worker
+    indices = None if isinstance(loader.dataset, IterableDataset) else _indices(loader)
+    running = any(isinstance(value, _BaseDataLoaderIter) for key, value in vars(loader).items() if key != "_iterator")
+    if type(loader).__iter__ is not DataLoader.__iter__ and not _of_torch(type(loader)) and not running:
+        own = copy.copy(loader)
+        quiet = {"num_workers": workers, "persistent_workers": False, "pin_memory": False, "timeout": 0}
+        vars(own).update(quiet, prefetch_factor=2 if workers else None, _iterator=None, generator=torch.Generator())
+        if indices is not None:
+            vars(own)["sampler" if loader.batch_sampler is None else "batch_sampler"] = indices
+        return own
+    order: dict[str, Any] = {"batch_size": loader.batch_size, "drop_last": loader.drop_last}
+    if indices is not None:
+        order = (
+            {"batch_sampler": indices} if loader.batch_sampler is not None else {"batch_size": None, "sampler": indices}
+        )
+    return DataLoader(
+        loader.dataset,
+        **order,
+        collate_fn=loader.collate_fn,
+        num_workers=workers,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context if workers else None,
+        generator=torch.Generator(),
+    )
+
+
+def _of_torch(kind: type) -> bool:
+    """Whether a class of loaders reads batches as torch's own does, stateful ones among them."""
+    return kind.__module__.partition(".")[0] in ("torch", "torchdata")
+
+
+def _indices(loader: DataLoader[Any]) -> list[Any]:
+    """What the sampler names in one pass: batches of indices, or single ones where the data set makes batches.
+
+    Raises:
+        LastbitError: it does not end.
+    """
+    sampler = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    try:
+        return list(itertools.islice(sampler, len(loader)))
+    except (TypeError, NotImplementedError):  # the sampler does not tell
+        most = _ENDLESS * (1 + len(loader.dataset))  # type: ignore[arg-type]
+    named = list(itertools.islice(sampler, most))
+    if len(named) == most:
+        raise LastbitError(
+            f"the loader's sampler ({type(sampler).__name__}) named {most} batches and does not end; give fewer "
+            "batches, such as list(itertools.islice(loader, 8))"
+        )
+    return named
+
+
+def _read(source: Iterable[Any]) -> tuple[list[Any] | None, Counter[bytes]]:
+    """The batches, None where they are too many to be held, and how often each sample is among them.
+
+    Raises:
+        LastbitError: they are too many, and the source is no loader with an index.
+    """
+    indexed = isinstance(source, DataLoader) and not isinstance(source.dataset, IterableDataset)
+    held: list[Any] = []
+    size, counts = 0, Counter[bytes]()
+    for batch in source:
+        counts.update(_samples(batch))
+        size += sum(column.nbytes for column in columns(batch))
+        if size <= HELD:
+            held.append(mapped(batch, _copied))
+        elif not indexed:
+            raise LastbitError(
+                f"the data hold more than {HELD / 2**30:g} GiB, the most that is kept in memory; give fewer batches, "
+                "such as list(itertools.islice(loader, 8))"
+            )
+        else:
+            held.clear()
+    return (held if size <= HELD else None), counts
+
+
+def _copied(leaf: Any) -> Any:
+    """A copy, for a loader may write its next batch into the same memory."""
+    return leaf.detach().clone() if isinstance(leaf, Tensor) else copy.copy(leaf)
+
+
+def _samples(batch: Any) -> Iterator[bytes]:
+    """A digest of each sample of a batch; one of all of it where its tensors do not agree on how many there are."""
+    rows = [_rows(column) for column in columns(batch)]
+    if len({len(of_column) for of_column in rows}) != 1:
+        rows = [[b"".join(of_column)] for of_column in rows]
+    for sample in zip(*rows, strict=False):
+        yield hashlib.blake2b(b"|".join(sample), digest_size=16).digest()
+
+
+def _rows(column: Column) -> list[bytes]:
+    """The bytes of each sample."""
+    array = column if not isinstance(column, Tensor) else column.detach().cpu().contiguous()
+    if array.ndim == 0:
+        return [_bytes(array)]
+    return [_bytes(row) for row in array]
+
+
+def _bytes(row: Column) -> bytes:
+    return bits(row) if isinstance(row, Tensor) else row.tobytes()
