@@ -9,6 +9,7 @@ import toy_training
 import lastbit as lb
 from lastbit.noise import Unperturbed
 from lastbit.study import ControlsFailedError
+from lastbit.study.agreement import Agreement
 from lastbit.study.controls import Controls
 from lastbit.study.spread import spread
 from lastbit.study.verdict import Evidence, verdict
@@ -77,7 +78,7 @@ def test_the_verdict_of_noise_that_moves_weights_and_no_accuracy():
     said = verdict(
         Evidence(
             source="summation order",
-            controls=Controls({"repeat": True}),
+            controls=Controls({"repeat": Agreement()}),
             noise=still,
             seed=None,
             share=None,

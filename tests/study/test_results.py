@@ -153,7 +153,7 @@ def test_a_study_without_snapshots_or_predictions_still_has_results(tmp_path):
 def accuracies(tmp_path, value, controlled=True):
     def train(run):
         run.log(1, test_accuracy=value(run.seed, run.noise.k if run.noise.k != 2 else 1))
-        run.snapshot(1, {"w": torch.ones(1)})
+        run.snapshot(1, {"w": torch.full((1,), float(run.seed))})
 
     return lb.Study(tmp_path, train, noises=NOISES, seeds=SEEDS, controlled=controlled).run()
 

@@ -122,8 +122,8 @@ def _run(study: Study, training: ScriptTraining, crew: Crew) -> FailedError | No
         if isinstance(cause, TrialFailedError) and cause.failures[-1].hopeless:
             raise LastbitError(str(cause.failures[-1].error)) from error
         if isinstance(cause, ControlsFailedError):
-            command = shlex.join(training.target.words)
-            raise FailedError(f"{cause}. To see where: lastbit audit -- {command}") from error
+            where = f". To see where: lastbit audit -- {shlex.join(training.target.words)}"
+            raise FailedError(f"{cause}{'' if cause.controls.trained_alike else where}") from error
         return error
     return None
 

@@ -92,7 +92,9 @@ def _controls(study: Study) -> Standing:
     known = [name for name in _CONTROLS if name in found]
     names = [*known, *(name for name in found if name not in _CONTROLS)]
     failed = [_CONTROLS.get(name, ("", f"“{name}” differs"))[1] for name in names if not found[name]]
-    if failed:
+    if complaint := study.get("controls_complaint"):
+        return Standing("failed", f"{complaint[0].upper()}{complaint[1:]}.")
+    if failed:  # of results that an earlier version stored
         return Standing(
             "failed",
             f"The controls failed: {joined(failed)}. Something else than the study’s noise changes the bits, so its "

@@ -37,6 +37,6 @@ def _attempt(train: ScriptTraining, trial: Trial, store: Store, proof: str | Non
         keep_output(recorder.directory, kept)
         return Outcome(trial, f"{error} (all it wrote is in {kept})\n{error.said}", exit_code=error.exit_code)
     store.describe(trial, dict(notes.fingerprint), proof)
+    write_found(train.sources, recorder.directory / OUTPUT)  # before it is stored: the controls look at it then
     store.finish(trial, recorder)
-    write_found(train.sources, store.load(trial).directory / OUTPUT)
     return Outcome(trial, None)

@@ -29,7 +29,8 @@ class Metric:
         if self.is_percentage:
             return 2
         present = table[np.isfinite(table)]
-        std = float(np.std(present, ddof=1)) if len(present) > 1 else 0.0
+        # The mean of equal values may round to another value: they vary by nothing all the same.
+        std = float(np.std(present - present[0], ddof=1)) if len(present) > 1 else 0.0
         scale, digits = (std, 2) if std > 0 else (float(np.abs(present).max(initial=0)), 4)
         return min(_MOST_DECIMALS, max(0, digits - 1 - floor(log10(scale)))) if scale > 0 else 1
 

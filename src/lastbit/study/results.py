@@ -27,6 +27,7 @@ from lastbit.study.growths import pair_growths
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.power import between_recipes
 from lastbit.study.recorder import STEP
+from lastbit.study.repetitions import Repetitions, counted, repetitions
 from lastbit.study.spread import (
     Share,
     Spread,
@@ -54,6 +55,7 @@ class Results:
     seed_decides: str  # what another seed changes, such as `batch order`
     grid: Grid
     controls: Controls | None  # None where they were not run
+    repetitions: Repetitions  # seeds that repeat another one's runs count in no spread
     per_noise: list[Spread | None]  # over seeds, one for each noise
     per_seed: list[Spread | None]  # over noises, one for each seed
     noise: Spread | None  # pooled over seeds
@@ -103,8 +105,17 @@ class Results:
                 decimals=self.metric.decimals(values),
                 seed_decides=self.seed_decides,
                 measured=bool(np.isfinite(values).any()) or not self.grid.stored,
+                constant=self._constant(),
+                repetitions=self.repetitions,
             )
         )
+
+    def _constant(self) -> float | None:
+        """The metric's value, where it is the same in all runs of several seeds that differ."""
+        values = self.grid.values(self.metric.name)
+        finite = values[np.isfinite(values)]
+        several = self.repetitions.distinct > 1 and np.isfinite(values).any(0).sum() > 1
+        return float(finite[0]) if several and (finite == finite[0]).all() else None
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON, as `lastbit study --json` prints and the report draws it."""
@@ -118,6 +129,9 @@ class Results:
             "source": self.source,
             "seeds": list(self.grid.seeds),
             "controls": None if self.controls is None else dict(self.controls.agree),
+            "controls_differ": {} if self.controls is None else self.controls.as_json(),
+            "same_seeds": [list(group) for group in self.repetitions.groups()],
+            "controls_complaint": "" if self.controls is None else self.controls.complaint,
             "trials": list(_trial_rows(self.grid, self.metric.name)),
             "std": self._std_json(),
             "sampling_error": self.sampling_error,
@@ -178,7 +192,9 @@ def collect(
         metric: the number of each run that is compared.
         seed_decides: what another seed changes.
     """
-    table, examples = grid.values(metric.name), _examples(grid) if metric.is_percentage else None
+    repeated = repetitions(grid, metric.name)
+    distinct = counted(grid, repeated)
+    table, examples = distinct.values(metric.name), _examples(grid) if metric.is_percentage else None
     return Results(
         name=name,
         settings=settings,
@@ -186,14 +202,15 @@ def collect(
         seed_decides=seed_decides,
         grid=grid,
         controls=controls,
+        repetitions=repeated,
         per_noise=[spread(row) for row in table],
-        per_seed=[spread(column) for column in table.T],
+        per_seed=[spread(column) for column in grid.values(metric.name).T],
         noise=noise_spread(table),
         seed=seed_spread(table),
         share=noise_share(table),
-        variance=variance_split(table, correctness(grid) if metric.is_percentage else None, examples=examples),
-        noise_churn=noise_churn(grid),
-        seed_churn=seed_churn(grid),
+        variance=variance_split(table, correctness(distinct) if metric.is_percentage else None, examples=examples),
+        noise_churn=noise_churn(distinct),
+        seed_churn=seed_churn(distinct),
         distances=weight_distances(grid),
         incomparable=incomparable(grid),
         gradient_fluctuation=_gradient_fluctuation(grid),

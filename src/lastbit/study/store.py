@@ -33,7 +33,7 @@ from lastbit.study.failure import Failure
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.lock import LOCK, OWNER, directory_lock, is_held, trial_lock
 from lastbit.study.recorder import Recorder
-from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, OUTPUT, TRIAL, StoredTrial, open_trial
+from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial
 from lastbit.study.trial import Trial
 
 STUDY, TRIALS, RUNNING, RESULTS = "study.json", "trials", "running", "results.json"
@@ -164,7 +164,8 @@ class Store:
         """Checksum and sync every file of a trial, then move it among the finished ones in one rename."""
         place = self._running(trial)
         shutil.rmtree(place / CHECKPOINT, ignore_errors=True)
-        files = {file.relative_to(place).as_posix(): _sync_and_hash(file) for file in _files(place)}
+        found = {file.relative_to(place).as_posix(): file for file in _files(place)}
+        files = {name: _sync_and_hash(file) for name, file in found.items() if name != FOUND}  # has its own checksum
         # What a script prints holds times and paths, which no two runs share.
         results = {name: sum_ for name, sum_ in files.items() if name != TRIAL and not name.startswith(OUTPUT)}
         done = {

@@ -104,6 +104,11 @@ class StoredTrial:
         """Steps whose weights were kept, ascending."""
         return sorted(int(found[1]) for name in self.files if (found := _WEIGHTS.fullmatch(name)))
 
+    @cached_property
+    def weight_sums(self) -> dict[str, str]:
+        """The checksum of each file of weights: equal ones are the same weights, bit for bit."""
+        return {name: sum_ for name, sum_ in self.files.items() if _WEIGHTS.fullmatch(name)}
+
     def predictions(self) -> Tensor | None:
         """Final predicted labels (examples,), or None where none were saved."""
         return self._classes("labels")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError
 from lastbit.noise import Noise
+from lastbit.study.agreement import agreement, series
 from lastbit.study.columns import Columns, Proof
-from lastbit.study.controls import Controls, ControlsFailedError
+from lastbit.study.controls import Controls, ControlsFailedError, together
 from lastbit.study.desks import outcomes_of
 from lastbit.study.execute import Execute, Job, Outcome, TrainFunction, own_settings, run_trial
 from lastbit.study.failure import TrialFailedError, failure
@@ -218,17 +219,16 @@ class Study:
         Of a study on several kinds of arithmetic, those of each must agree.
         """
         found = [self._controls_at(seed) for seed in self._firsts().values()]
-        if any(each is None for each in found):
-            return None
-        agree = [each.agree for each in found if each is not None]
-        return Controls({name: all(each[name] for each in agree) for name in agree[0]})
+        complete = [each for each in found if each is not None]
+        return together(complete) if len(complete) == len(found) else None
 
     def _controls_at(self, seed: int) -> Controls | None:
         pairs = self.control_trials(seed)
         if not pairs or not all(self.store.has(trial) for pair in pairs.values() for trial in pair):
             return None
-        digests = {name: [self.store.load(trial).digest for trial in pair] for name, pair in pairs.items()}
-        return Controls({name: one == other for name, (one, other) in digests.items()})
+        found = {name: [self.store.load(trial) for trial in pair] for name, pair in pairs.items()}
+        metric = self.metric.name or next(iter(series(next(iter(found.values()))[0])), "")
+        return Controls({name: agreement(*pair) for name, pair in found.items()}, metric)
 
     def grid(self) -> Grid:
         """The stored trials in their table."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lastbit.study.controls import Controls
+from lastbit.study.controls import Controls, random_evaluation
+from lastbit.study.repetitions import Repetitions
 from lastbit.study.spread import Share, Spread, least_difference
 
 
@@ -28,6 +29,8 @@ class Evidence:
     seed_decides: str = "batch order"
     incomparable: tuple[str, ...] = ()  # pairs of runs whose weights have other shapes, and in what
     measured: bool = True  # whether any run has a value of the metric
+    constant: float | None = None  # its value, where it is the same in all runs of several seeds
+    repetitions: Repetitions | None = None  # what the runs of different seeds share; None where it was not looked at
 
     def number(self, value: float) -> str:
         """A value or a difference of the metric, without its unit."""
@@ -37,10 +40,47 @@ class Evidence:
 def verdict(evidence: Evidence) -> str:
     """Say how much the noise moves the metric, and what that makes of small differences.
 
-    Doubts come first: controls that failed or were not run, trials on different arithmetic. Those that diverged
-    or failed are counted.
+    Doubts come first: controls that failed or were not run, a random evaluation, trials on different arithmetic, seeds
+    that change nothing, a metric that never varies. Where runs that must agree do not, no number is given. Runs that
+    diverged or failed are counted.
     """
-    return "".join((_doubt(evidence), _finding(evidence), _left_out(evidence), _incomparable(evidence)))
+    doubts = [_doubt(evidence), _random(evidence), _repeated(evidence), _constant(evidence)]
+    said = [*doubts, "" if _is_refuted(evidence) else _finding(evidence)]
+    return "".join((*said, _left_out(evidence), _incomparable(evidence), _note(evidence))).strip()
+
+
+def _is_refuted(evidence: Evidence) -> bool:
+    """Whether runs that must be the same are not, so that no number is the last bit's."""
+    return bool(_random(evidence)) if evidence.controls is None else not evidence.controls.passed
+
+
+def _random(evidence: Evidence) -> str:
+    found = evidence.repetitions
+    # Where controls passed, such weights are more likely a part of the network that the noise does not reach.
+    if found is None or not found.random or evidence.controls is not None:
+        return ""
+    return (
+        f"Not to be trusted: two runs ({found.random_runs}) have the same weights bit for bit. "
+        f"{random_evaluation(found.random)}. "
+    )
+
+
+def _repeated(evidence: Evidence) -> str:
+    return f"{evidence.repetitions.doubt} " if evidence.repetitions is not None and evidence.repetitions.doubt else ""
+
+
+def _constant(evidence: Evidence) -> str:
+    if evidence.constant is None:
+        return ""
+    return (
+        f"{_capitalised(evidence.metric)} is {evidence.number(evidence.constant)} in every run of every seed: it is at "
+        "a limit, or not the number you mean, and shows nothing of what moves it. "
+    )
+
+
+def _note(evidence: Evidence) -> str:
+    note = "" if evidence.controls is None else evidence.controls.note
+    return f" {note}" if note else ""
 
 
 def _doubt(evidence: Evidence) -> str:
