@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 demo: .venv/run.ok  ## a two-minute study on bundled images: table, verdict, HTML page
 	@$(BIN)/lastbit demo
+	@echo "to use lastbit in this shell: . $(BIN)/activate"
 
 test: .venv/test.ok  ## every test, with coverage
 	$(BIN)/pytest --cov --cov-report=term:skip-covered

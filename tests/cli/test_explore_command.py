@@ -3,6 +3,8 @@ import socket
 
 import pytest
 
+from lastbit.extras import how_to_install
+
 
 def test_a_port_in_use_is_said_in_one_line(lastbit):
     with socket.socket() as taken:
@@ -26,7 +28,7 @@ def test_without_the_extra_it_says_what_to_install(lastbit, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "marimo" else found(name))
     code, _, said = lastbit("explore", "--no-browser")
-    assert (code, said) == (2, "lastbit: marimo is not installed; pip install 'lastbit[explore]'\n")
+    assert (code, said) == (2, f"lastbit: marimo is not installed; {how_to_install('explore')}\n")
 
 
 def test_a_directory_without_studies_is_said_in_one_line(lastbit, tmp_path):

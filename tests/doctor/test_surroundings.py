@@ -13,6 +13,7 @@ from lastbit.doctor.surroundings import (
     check_memory,
     check_remote,
 )
+from lastbit.extras import how_to_install
 
 
 def test_bundled_data_are_sound_and_others_named_with_the_command(tmp_path):
@@ -58,7 +59,7 @@ def test_extras_and_kinds_of_urls_are_those_installed(monkeypatch):
     monkeypatch.setattr(surroundings, "installed_version", there.get)
     assert check_extras().said == (
         "Here: cluster (1.0). Not here: lightning, transformers, tensorboard, wandb; "
-        "pip install 'lastbit[lightning]' brings one."
+        f"{how_to_install('lightning')} brings one."
     )
     assert check_remote().said == (
         "Studies can be read from file://, https://. Packages that others need: s3:// (s3fs), gs:// (gcsfs), "

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lastbit as lb
 import lastbit.integrations.lightning as integration
+from lastbit.extras import how_to_install
 from lastbit.integrations.lightning import SharpnessCallback
 
 INPUTS = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
@@ -123,5 +125,5 @@ def test_a_number_for_a_schedule_is_refused_at_once():
 def test_a_missing_lightning_is_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     monkeypatch.delitem(sys.modules, integration.__name__)
-    with pytest.raises(ModuleNotFoundError, match=r"lightning.* is not installed; pip install 'lastbit\[lightning\]'"):
+    with pytest.raises(ModuleNotFoundError, match="is not installed; " + re.escape(how_to_install("lightning"))):
         importlib.import_module(integration.__name__)

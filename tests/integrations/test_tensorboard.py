@@ -1,4 +1,5 @@
 import math
+import re
 import sys
 
 import pytest
@@ -6,6 +7,7 @@ from monitored import train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from lastbit.extras import how_to_install
 from lastbit.integrations import TensorBoard
 
 
@@ -51,5 +53,7 @@ def test_a_missing_tensorboard_is_one_clear_line(tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(ModuleNotFoundError, match=r"tensorboard is not installed; pip install 'lastbit\[tensorboard\]"):
+    with pytest.raises(
+        ModuleNotFoundError, match="tensorboard is not installed; " + re.escape(how_to_install("tensorboard"))
+    ):
         TensorBoard(tmp_path)

@@ -1,6 +1,7 @@
 """The callback in a small training by the real trainer, of a transformer with random weights."""
 
 import importlib
+import re
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
 import lastbit as lb
 import lastbit.integrations.transformers as integration
+from lastbit.extras import how_to_install
 from lastbit.integrations.transformers import SharpnessCallback
 
 TOKENS = torch.randint(11, (24, 5), generator=torch.Generator().manual_seed(0))
@@ -111,5 +113,5 @@ def test_what_is_no_batch_or_no_schedule_is_refused_at_once():
 def test_missing_transformers_are_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.delitem(sys.modules, integration.__name__)
-    with pytest.raises(ModuleNotFoundError, match=r"is not installed; pip install 'lastbit\[transformers\]'"):
+    with pytest.raises(ModuleNotFoundError, match="is not installed; " + re.escape(how_to_install("transformers"))):
         importlib.import_module(integration.__name__)

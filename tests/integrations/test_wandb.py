@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import struct
 import sys
 
@@ -8,6 +9,7 @@ import wandb
 from monitored import train
 from wandb.proto.wandb_internal_pb2 import Record
 
+from lastbit.extras import how_to_install
 from lastbit.integrations import WandB
 
 BLOCK = 32768  # the run file is a LevelDB log
@@ -67,5 +69,5 @@ def test_without_a_run_there_is_one_clear_line(monkeypatch):
     with pytest.raises(ValueError, match=r"no W&B run is active; call wandb\.init\(\) first"):
         WandB()
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ModuleNotFoundError, match=r"wandb is not installed; pip install 'lastbit\[wandb\]'"):
+    with pytest.raises(ModuleNotFoundError, match="wandb is not installed; " + re.escape(how_to_install("wandb"))):
         WandB()

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import toy_training
 from test_killed_study import wait_until
 from test_study import contents, make
 
+from lastbit.extras import how_to_install
 from lastbit.study import cluster as module
 from lastbit.study.cluster import cluster
 from lastbit.study.cluster_workers import Place, serve
@@ -23,7 +25,7 @@ from lastbit.study.watched import Watched
 
 def test_without_dask_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ValueError, match=r"a scheduler needs dask\.distributed: pip install 'lastbit\[cluster\]'"):
+    with pytest.raises(ValueError, match=re.escape(f"a scheduler needs dask.distributed: {how_to_install('cluster')}")):
         cluster("tcp://127.0.0.1:8786").__enter__()
 
 

@@ -11,6 +11,7 @@ import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
+from lastbit.extras import how_to_install
 
 
 def explore(
@@ -60,4 +61,4 @@ def _checked(directory: Path | None) -> str:
 def _check_installed() -> None:
     missing = [name for name in ("marimo", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        raise LastbitError(f"{missing[0]} is not installed; pip install 'lastbit[explore]'")
+        raise LastbitError(f"{missing[0]} is not installed; {how_to_install('explore')}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from lastbit.doctor.check import Check, Outcome
+from lastbit.extras import how_to_install
 from lastbit.memory import available_memory_mib
 from lastbit.study.versions import installed_version
 from lastbit.training.data import inventory
@@ -66,7 +67,7 @@ def check_extras() -> Check:
     found = {extra: installed_version(package) for extra, package in _EXTRAS.items()}
     here = ", ".join(f"{extra} ({number})" for extra, number in found.items() if number) or "none"
     missing = [extra for extra, number in found.items() if not number]
-    more = f" Not here: {', '.join(missing)}; pip install 'lastbit[{missing[0]}]' brings one." if missing else ""
+    more = f" Not here: {', '.join(missing)}; {how_to_install(missing[0])} brings one." if missing else ""
     return Check("extras", Outcome.OK, f"Here: {here}.{more}")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from lastbit.curvature import SharpnessMonitor, SharpnessRow
 from lastbit.curvature.monitor import Sink
-from lastbit.integrations.missing import missing
+from lastbit.extras import missing
 from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
 
 try:

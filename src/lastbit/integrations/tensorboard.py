@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lastbit.curvature import SharpnessRow
-from lastbit.integrations.missing import missing
+from lastbit.extras import missing
 
 
 class TensorBoard:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lastbit.curvature import SharpnessMonitor, SharpnessRow
 from lastbit.curvature.monitor import Sink
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.integrations.missing import missing
+from lastbit.extras import missing
 from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
 
 try:

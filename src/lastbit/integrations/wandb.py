@@ -4,7 +4,7 @@ from typing import Any
 
 from lastbit.curvature import SharpnessRow
 from lastbit.errors import LastbitError
-from lastbit.integrations.missing import missing
+from lastbit.extras import missing
 
 
 class WandB:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.extras import how_to_install
 from lastbit.study.lost import LostWorkersError, WorkerDiedError
 from lastbit.study.versions import check_versions
 
@@ -63,7 +64,7 @@ def connected(address: str) -> Iterator[Any]:
         from distributed import Client  # only here: an extra that most do without
         from distributed.comm.addressing import get_address_host_port
     except ModuleNotFoundError:
-        raise LastbitError("a scheduler needs dask.distributed: pip install 'lastbit[cluster]'") from None
+        raise LastbitError(f"a scheduler needs dask.distributed: {how_to_install('cluster')}") from None
     try:
         get_address_host_port(address)  # a client that finds this out itself leaves threads behind
         client = Client(address, timeout=TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
