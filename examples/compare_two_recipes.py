@@ -133,15 +133,15 @@ def _(alt, comparison, first, mo, pl, second):
             width=560, height=200, title="Every run; one height is one seed, and only the last bit differs on it"
         )
     )
-    lower, upper = comparison.interval
+    interval = "none" if comparison.interval is None else "{:.2f} to {:.2f}".format(*comparison.interval)
     answer = "yes, at 5 %" if comparison.is_distinguishable else "not shown"
     mo.vstack(
         [
             mo.md("## Do they differ?"),
             shown,
             mo.md(
-                f"**{answer}**: {first} − {second} is {comparison.difference:+.2f} points, 95 % interval {lower:.2f} to"
-                f" {upper:.2f}, p = {comparison.p:.3g}."
+                f"**{answer}**: {first} − {second} is {comparison.difference:+.2f} points, 95 % interval"
+                f" {interval}, p = {comparison.p:.3g}."
             ),
             mo.md(comparison.verdict),
         ]

@@ -54,7 +54,8 @@ def _gain(found: Comparison, gain: float | None) -> dict[str, Any] | None:
     if gain is None:
         return None
     runs = min(len(found.replicates.a), len(found.replicates.b))
-    return {"gain": gain, "runs_needed": found.runs_needed(gain), "power": found.design.power(gain, runs), "runs": runs}
+    power = found.design.power(gain, runs) if found.design.std > 0 else None
+    return {"gain": gain, "runs_needed": found.runs_needed(gain), "power": power, "runs": runs}
 
 
 def _store(content: dict[str, Any], out: Path) -> Path:
@@ -90,6 +91,8 @@ def _table(heads: tuple[str, ...], rows: list[Any]) -> Table:
 
 
 def _gain_line(gain: dict[str, Any], unit: str) -> str:
+    if gain["power"] is None:
+        return "How many runs a gain takes is not known: these runs do not vary."
     runs = "more than a million" if gain["runs_needed"] is None else gain["runs_needed"]
     size = f"{gain['gain']:g} {unit}".rstrip()
     return (

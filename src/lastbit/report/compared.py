@@ -89,8 +89,10 @@ _T_NAMES = {"paired t": "pairs of seeds (t)", "Welch t": "two samples (Welch’s
 
 def _t_row(label: str, test: Mapping[str, Any], content: Comparison) -> Row:
     places = decimals(content)
-    interval = f"{number(test['lower'], places)} to {number(test['upper'], places)}"
-    return Row(label, (interval, _p(test["p"]), f"{test['dof']:.1f}".removesuffix(".0") + " degrees of freedom"))
+    varies = test["lower"] is not None
+    interval = f"{number(test['lower'], places)} to {number(test['upper'], places)}" if varies else MISSING
+    p = _p(test["p"]) if varies else MISSING  # where nothing varies, any difference at all would be certain
+    return Row(label, (interval, p, f"{test['dof']:.1f}".removesuffix(".0") + " degrees of freedom"))
 
 
 def _lost(side: Mapping[str, Any]) -> str:

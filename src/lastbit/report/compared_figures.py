@@ -112,6 +112,8 @@ def _dot(names: list[str], content: Comparison) -> dict[str, Any]:
 
 
 def _difference(content: Comparison) -> Figure:
+    if content["interval"] is None:
+        return Figure("difference", "The difference has no interval", "It takes runs that do not all agree.")
     rows = _intervals(content)
     low, high = content["interval"]
     places, floor = decimals(content), content["noise_floor"]

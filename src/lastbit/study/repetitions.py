@@ -1,6 +1,6 @@
 """Which runs of a study are repetitions: a seed that gives the bits of another is none, and adds no information."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lastbit.study.agreement import Differing, agreement, same_weights
@@ -30,13 +30,13 @@ class Repetitions:
         """What a person should know of the seeds before any number; empty where each changes something."""
         if self.same_training:
             return (
-                f"The seeds {_listed(self.seeds)} trained the same weights, bit for bit: the seed changes nothing but "
+                f"The seeds {listed(self.seeds)} trained the same weights, bit for bit: the seed changes nothing but "
                 "the evaluation."
             )
         if not self.twins:
             return ""
         alike = "bit-identical runs" if self.weights_kept else "the same predictions and numbers"
-        groups = "; ".join(f"seeds {_listed(group)}" for group in self.groups())
+        groups = "; ".join(f"seeds {listed(group)}" for group in self.groups())
         if self.distinct == 1:
             counted = f"they count as one repetition (seed {self.seeds[0]}): the seed does not reach the training"
         else:
@@ -139,7 +139,10 @@ def _random(grid: Grid, columns: Mapping[int, _Column], metric: str) -> tuple[tu
     return (), ""
 
 
-def _listed(seeds: tuple[int, ...]) -> str:
-    if len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
+def listed(seeds: Sequence[int]) -> str:
+    """Seeds in words: `1 to 6`, `2 and 4`."""
+    if len(seeds) == 1:
+        return str(seeds[0])
+    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]} to {seeds[-1]}"
     return f"{', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"

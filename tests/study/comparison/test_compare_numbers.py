@@ -12,7 +12,7 @@ from scipy import stats
 import lastbit as lb
 from lastbit.study.comparison.means import exchanged, flipped_signs
 from lastbit.study.comparison.replicates import replicates, single_run_design
-from lastbit.study.comparison.side import sides
+from lastbit.study.comparison.sides import sides
 
 A = [93.36, 93.40, 93.10, 93.14, 93.34, 93.33]
 B = [92.99, 93.31, 93.49, 92.90, 93.14, 93.06]
@@ -135,7 +135,7 @@ tables = hnp.arrays(float, (2, 4), elements=st.floats(-100, 100, width=32))
 def test_exchanging_the_recipes_changes_the_sign_alone(a, b, paired):
     one, other = lb.compare(a, b, paired=paired), lb.compare(b, a, paired=paired)
     assert one.difference == -other.difference
-    assert one.interval == (-other.interval[1], -other.interval[0])
+    assert one.interval == (None if other.interval is None else (-other.interval[1], -other.interval[0]))
     assert (one.p, one.permutation, one.runs_needed()) == (other.p, other.permutation, other.runs_needed())
     assert one.noise_floor == pytest.approx(other.noise_floor)
 
@@ -167,7 +167,9 @@ def test_two_runs_that_do_not_vary_are_left_to_the_permutation_test(paired):
     assert (found.standard_error, found.test.p) == (0, 0)
     assert found.p == found.permutation.p >= 1 / 3
     assert not found.is_distinguishable
-    assert found.verdict.startswith("The difference does not vary at all")
+    assert found.interval is None
+    assert found.verdict.startswith("All 2 runs of a gave 0.3: they look like one run counted 2 times")
+    assert "+0.20, without an interval: not distinguishable from noise" in found.verdict
     assert "the smallest p that so few runs can give" in found.verdict
 
 
@@ -176,6 +178,8 @@ def test_a_difference_that_varies_only_by_rounding_does_not_vary():
     assert np.std(np.subtract([93.1, 93.4, 92.9], [92.8, 93.1, 92.6])) > 0
     assert found.standard_error == 0
     assert found.difference == pytest.approx(0.3)
+    assert found.interval is None
+    assert found.verdict.startswith("The difference does not vary at all, so it has no interval")
 
 
 def test_diverged_runs_count_nowhere_and_are_named():

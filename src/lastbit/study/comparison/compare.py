@@ -2,35 +2,47 @@
 
 import numpy as np
 
+from lastbit.errors import LastbitTypeError
 from lastbit.study.comparison.comparison import Comparison
 from lastbit.study.comparison.doubts import check_comparable, doubts
 from lastbit.study.comparison.examples import ExampleTest, McNemar, example_test, mcnemar
 from lastbit.study.comparison.means import MeanTest
 from lastbit.study.comparison.replicates import Replicates, replicates, single_run_design
-from lastbit.study.comparison.side import Runs, Side, sides
+from lastbit.study.comparison.side import Side
+from lastbit.study.comparison.sides import Runs, sides
 from lastbit.study.correctness import Correctness, Right, correctness
 from lastbit.study.spread import least_difference, noise_spread, pooled
 
 _AGREES = 0.01  # points: a training may compute its accuracy in single precision
 
 
-def compare(a: Runs, b: Runs, *, metric: str | None = None, paired: bool | None = None) -> Comparison:
+def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: bool | None = None) -> Comparison:
     """Compare the final metric of two recipes' runs, and say what the difference is worth.
 
     Runs that share a batch order are not independent: the noises of each seed are averaged, and seeds are what is
-    counted. Two studies with the same seeds are compared pair by pair, everything else by Welch's test. Diverged and
-    unfinished runs (NaN and inf among plain numbers) count in no average and are named.
+    counted; a seed whose runs are another one's bit for bit counts once with it. Two studies (or two dictionaries) with
+    the same seeds are compared pair by pair, everything else by Welch's test. Diverged and unfinished runs (NaN, inf
+    and None among plain numbers) count in no average and are named.
 
     Args:
-        a: a study, its directory, its `Results`; or final metrics as numbers, of shape (seeds,) or (noises, seeds).
+        a: a study, its directory, its `Results`; or final metrics as numbers, of shape (seeds,) or (noises, seeds), or
+            by seed, as in {1: 0.93, 2: 0.94}.
         b: the other recipe's, likewise; the difference is a minus b.
+        others: none: two recipes are compared.
         metric: a name given to `log`, by default the one that the studies are about; plain numbers have none.
         paired: plain numbers carry no seeds, so pairs are only formed where True says that they belong together, in
             order; False never forms pairs.
 
     Raises:
-        LastbitError: one is no study, the same study twice, another test set, no such metric, one run only.
+        LastbitError: one is no study, the same study twice, another test set, no such metric, one run only, percent
+            against fractions.
+        LastbitTypeError: more than two recipes.
     """
+    if others:
+        raise LastbitTypeError(
+            f"compare takes two recipes and was given {2 + len(others)}: compare them two by two, and ask of each pair "
+            "for p below 0.05 divided by the number of pairs"
+        )
     one, other = sides(a, b, metric)
     check_comparable(one, other)
     found = replicates(one, other, paired=paired)
@@ -61,12 +73,14 @@ def _limits(found: Replicates, test: MeanTest) -> list[str]:
             f"All runs compared share one batch order (seed {found.only_seed}); what another would do is not in the "
             "interval."
         )
-    if test.standard_error == 0 and test.difference != 0:
-        said.append("The difference does not vary at all, so its interval has no width; p is the permutation test's.")
+    if test.standard_error == 0 and test.difference != 0 and not found.is_constant:
+        said.append("The difference does not vary at all, so it has no interval; p is the permutation test's.")
     return said
 
 
 def _noise_floor(a: Side, b: Side) -> float | None:
+    if any(side.study is not None and side.study.controls and not side.study.controls.passed for side in (a, b)):
+        return None  # something else than the last bit is in it
     spread = pooled(found for side in (a, b) if (found := noise_spread(side.values)) is not None)
     return None if spread is None else least_difference(spread)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import nan
 from typing import Any
 
 from lastbit.study.comparison.examples import ExampleTest
@@ -48,9 +49,9 @@ class Comparison:
         return self.test.standard_error
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the difference, for this test set."""
-        return self.test.lower, self.test.upper
+    def interval(self) -> tuple[float, float] | None:
+        """95 % confidence interval of the difference, for this test set; None where no value varies."""
+        return (self.test.lower, self.test.upper) if self.standard_error > 0 else None
 
     @property
     def p(self) -> float:
@@ -59,8 +60,8 @@ class Comparison:
 
     @property
     def is_distinguishable(self) -> bool:
-        """Whether the runs tell the recipes apart at 5 %."""
-        return self.p <= LEVEL
+        """Whether the runs tell the recipes apart at 5 %; never where each side's runs look like one."""
+        return self.p <= LEVEL and not self.replicates.is_constant
 
     @property
     def detectable(self) -> float:
@@ -70,17 +71,23 @@ class Comparison:
     def least_detectable_gain(self, runs: int) -> float:
         """The gain that so many runs of each recipe, each with its own batch order, show in 80 % of cases.
 
+        NaN where no value varies, so that the spread of runs is not known.
+
         Raises:
             LastbitError: fewer than two runs.
         """
-        return self.design.least_gain(runs)
+        least = self.design.least_gain(runs)
+        return least if self.design.std > 0 else nan
 
     def runs_needed(self, gain: float | None = None) -> int | None:
         """Runs of each recipe, each with its own batch order, that show a gain in 80 % of cases.
 
         Args:
-            gain: by default the difference found. None is returned for no gain, and where a million is too few.
+            gain: by default the difference found. None is returned for no gain, where a million is too few, and where
+                no value varies, so that the spread of runs is not known.
         """
+        if self.design.std == 0:
+            return None
         return self.design.runs_needed(self.difference if gain is None else gain)
 
     @property
@@ -100,12 +107,12 @@ class Comparison:
             "b": self._side_json(self.b),
             "difference": self.difference,
             "standard_error": self.standard_error,
-            "interval": list(self.interval),
+            "interval": None if self.interval is None else list(self.interval),
             "p": self.p,
             "is_distinguishable": self.is_distinguishable,
             "one_seed": self.replicates.only_seed,
-            "paired": None if self.paired is None else asdict(self.paired),
-            "unpaired": asdict(self.unpaired),
+            "paired": None if self.paired is None else _test_json(self.paired),
+            "unpaired": _test_json(self.unpaired),
             "permutation": asdict(self.permutation),
             "examples": self._examples_json(),
             "noise_floor": self.noise_floor,
@@ -142,3 +149,8 @@ class Comparison:
             "values": rows,
             "seed_means": [{"seed": seed, "value": value} for seed, value in means.items()],
         }
+
+
+def _test_json(test: MeanTest) -> dict[str, Any]:
+    """A test as plain data, without bounds where it has none."""
+    return {name: None if value != value else value for name, value in asdict(test).items()}

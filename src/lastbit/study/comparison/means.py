@@ -25,7 +25,7 @@ class MeanTest:
     dof: float
     t: float  # infinite where nothing varies and the means differ
     p: float
-    lower: float  # 95 % interval
+    lower: float  # 95 % interval; NaN where nothing varies, so that there is none
     upper: float
 
 
@@ -87,11 +87,11 @@ def _scale(a: Table, b: Table) -> float:
 def t_test(kind: str, difference: float, error: float, dof: float) -> MeanTest:
     """The test from a difference, its standard error and degrees of freedom.
 
-    Where nothing varies the interval has no width, and p is 1 for no difference and 0 for any.
+    Where nothing varies there is no interval, and p is 1 for no difference and 0 for any.
     """
     t = difference / error if error > 0 else np.inf * np.sign(difference) if difference else 0.0
     p = float(2 * special.stdtr(dof, -abs(t)))
-    reach = critical(dof) * error
+    reach = critical(dof) * error if error > 0 else np.nan
     return MeanTest(kind, difference, error, dof, float(t), p, difference - reach, difference + reach)
 
 

@@ -17,6 +17,7 @@ from lastbit.study.comparison.means import (
     exchanged,
     flipped_signs,
     paired_t,
+    t_test,
     variance,
     welch_t,
 )
@@ -35,6 +36,11 @@ class Replicates:
     seeds_b: tuple[int, ...]
     paired: bool  # whether a[i] and b[i] share their batch order
     only_seed: int | None = None  # where all is at one batch order: its seed
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the values of neither side vary, which runs of their own hardly do."""
+        return bool(np.ptp(self.a) == 0 and np.ptp(self.b) == 0)
 
     def unpaired_test(self) -> MeanTest:
         """Welch's t test."""
@@ -55,7 +61,7 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
     Args:
         a: one recipe's runs.
         b: the other's.
-        paired: None for pairs where two studies have the same seeds; True and False insist.
+        paired: None for pairs where two studies, or two dictionaries, have the same seeds; True and False insist.
 
     Raises:
         LastbitError: too few runs, or pairs are asked for where the seeds are not the same.
@@ -70,7 +76,7 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
         )
     if min(map(len, means)) < 2:
         return _at_one_seed(a, b)
-    known = a.study is not None and b.study is not None and set(a.seeds) == set(b.seeds)
+    known = a.has_seeds and b.has_seeds and set(a.seeds) == set(b.seeds)
     if not (known if paired is None else paired):
         return Replicates(_values(means[0]), _values(means[1]), tuple(means[0]), tuple(means[1]), paired=False)
     common = tuple(seed for seed in means[0] if seed in means[1])
@@ -105,9 +111,22 @@ def _at_one_seed(a: Side, b: Side) -> Replicates:
         raise LastbitError(
             f"{short.name} has one finished {'run' if np.sum(~np.isnan(short.values)) == 1 else 'seed'} only, which "
             "tells nothing about how far its runs spread: at least 2 seeds are needed on each side"
+            f"{_of_the_other(b if short is a else a)}{f'. {short.name}: {short.doubt}' if short.doubt else ''}"
         )
     seed = enough[0]
     return Replicates(runs[seed][0], runs[seed][1], (seed,), (seed,), paired=False, only_seed=seed)
+
+
+def _of_the_other(side: Side) -> str:
+    """What the other side says by itself, as of one published number it is all that can be said."""
+    means = _values(side.seed_means())
+    if len(means) < 2 or np.ptp(means) == 0:
+        return ""
+    found = t_test("t", float(np.mean(means)), float(np.std(means, ddof=1) / sqrt(len(means))), len(means) - 1)
+    return (
+        f". By itself, the mean of {side.name} is {found.difference:.5g} (95 % interval {found.lower:.5g} to "
+        f"{found.upper:.5g}, {len(means)} seeds)"
+    )
 
 
 def _averaged_away(side: Side) -> float:

@@ -31,16 +31,29 @@ class Words:
 
     def _difference(self) -> str:
         said = f"{self.found.a.name} − {self.found.b.name}: {self._signed(self.found.difference)}{self._unit()}"
+        if self.found.interval is None:
+            return f"{said}, without an interval: {self._unvaried()}."
         interval = f"95 % interval {self._interval(self.found.interval)}"
         if self.found.is_distinguishable:
             return f"{said}, {interval}: more than noise with {self._runs()} ({_p(self.found.p)})."
         return f"{said}, {interval}: not distinguishable from noise with {self._runs()}; {self._needed()}."
 
+    def _unvaried(self) -> str:
+        """What is left to say where no value varies."""
+        if self.found.is_distinguishable:
+            return f"it is the same in all {self._runs()} (permutations: {_p(self.found.p)})"
+        said = f"not distinguishable from noise with {self._runs()}"
+        if self.found.replicates.is_constant:
+            said += ", whose spread is not known since they do not vary"
+        if self.found.difference == 0:
+            return said
+        if self.found.p > LEVEL:
+            return f"{said}; the smallest p that so few runs can give is {self.found.permutation.least_p:.2g}"
+        return f"{said}; were each a run of its own, permutations would give {_p(self.found.p)}"
+
     def _needed(self) -> str:
         if self.found.difference == 0:
             return f"such a comparison shows gains of {self._plain(self.found.detectable)}{self._unit()} and more"
-        if self.found.standard_error == 0:
-            return f"the smallest p that so few runs can give is {self.found.permutation.least_p:.2g}"
         runs = self.found.runs_needed()
         if runs is None:
             return "a million runs of each would not show a difference this small"
@@ -61,7 +74,7 @@ class Words:
 
     def _test_set(self) -> str:
         examples = self.found.examples
-        if examples is None:
+        if examples is None or self.found.interval is None:
             return ""
         wide = examples.any_test_set
         only = self.found.is_distinguishable and wide.p > LEVEL

@@ -1,0 +1,127 @@
+"""Reads both sides of a comparison: studies, their directories or results, or plain numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lastbit.errors import LastbitError
+from lastbit.study.comparison.numbers import side_of_numbers
+from lastbit.study.comparison.side import Origin, Side
+from lastbit.study.controls import Controls
+from lastbit.study.fingerprint import Fingerprint
+from lastbit.study.grid import Grid
+from lastbit.study.metric import TEST_ACCURACY, Metric
+from lastbit.study.reopen import reopen
+from lastbit.study.repetitions import listed, repetitions
+from lastbit.study.results import Results
+from lastbit.study.spread import Table
+from lastbit.study.study import Study
+
+Runs = str | Path | Study | Results | ArrayLike  # what can be compared
+
+
+def sides(a: Runs, b: Runs, metric: str | None) -> tuple[Side, Side]:
+    """Read both sides.
+
+    Args:
+        a: runs.
+        b: the other runs.
+        metric: a name given to `log`; None for the studies' own.
+
+    Raises:
+        LastbitError: one is no study, has no such metric, is about another, or is neither a study nor numbers.
+    """
+    one, other = _read(a, metric, "a"), _read(b, metric, "b")
+    if one.study is not None and other.study is not None and one.study.metric.name != other.study.metric.name:
+        both = sorted(metrics_of(one.study.grid) & metrics_of(other.study.grid))
+        raise LastbitError(
+            f"{one.name} is about {one.study.metric.name!r} and {other.name} about {other.study.metric.name!r}: name a "
+            f"metric that both logged ({', '.join(both) or 'there is none'})"
+        )
+    if one.name != other.name:
+        return one, other
+    by_place = [_place(runs) for runs in (a, b)]
+    names = by_place if len(set(by_place)) == 2 else [f"{one.name} (a)", f"{other.name} (b)"]
+    return replace(one, name=names[0]), replace(other, name=names[1])
+
+
+def _read(runs: Runs, metric: str | None, name: str) -> Side:
+    if isinstance(runs, str | Path):
+        runs = _reopened(Path(runs))
+    if isinstance(runs, Study):
+        grid = runs.grid()
+        return _of_study(runs.name, _origin(runs, grid, runs.controls(), _kinds(grid), metric))
+    if isinstance(runs, Results):
+        return _of_study(runs.name, _origin(runs, runs.grid, runs.controls, runs.fingerprints, metric))
+    return side_of_numbers(runs, name)
+
+
+def _reopened(path: Path) -> Study:
+    """The study in a directory; a file, such as a table of runs, is none."""
+    if path.is_file():
+        kind = "a table of runs" if path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".xlsx") else "a file"
+        raise LastbitError(
+            f"{path} is {kind}, and only a study's directory can be named so far (columns of a CSV file will be, in a "
+            "later version): pass the numbers in Python, one list for each recipe, as in lastbit.compare([0.934, "
+            "0.931], [0.930, 0.929]), or {seed: number} for pairs"
+        )
+    return reopen(path)
+
+
+def _origin(
+    runs: Study | Results, grid: Grid, controls: Controls | None, kinds: list[Fingerprint], metric: str | None
+) -> Origin:
+    asked = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
+    # Test accuracy is a percentage by custom, also in a study that is about something else.
+    known = TEST_ACCURACY if asked.name == TEST_ACCURACY.name else asked
+    return Origin(grid, None if controls is None else controls.about(known.name), runs.settings, kinds, known)
+
+
+def _of_study(name: str, origin: Origin) -> Side:
+    grid, metric = origin.grid, origin.metric.name
+    if metric not in metrics_of(grid):
+        logged = ", ".join(sorted(metrics_of(grid)))
+        known = f"it has {logged}" if logged else "no finished run of it logged one"
+        raise LastbitError(f"the study {name} has no metric {metric!r}: {known}")
+    values = grid.values(metric)
+    values[~np.isfinite(values)] = np.nan
+    lost = _lost(grid, values, metric)
+    repeated = repetitions(grid, metric)
+    for first, *twins in repeated.groups():
+        values[:, [grid.seeds.index(seed) for seed in twins]] = np.nan
+        lost.append(f"seed{'s' if len(twins) > 1 else ''} {listed(twins)} (bit-identical to seed {first})")
+    noises = tuple(noise.label for noise in grid.noises)
+    return Side(name, values, noises, grid.seeds, tuple(lost), origin, has_seeds=True, doubt=repeated.doubt)
+
+
+def metrics_of(grid: Grid) -> set[str]:
+    """Names of everything logged by any trial."""
+    return {name for trial in grid.stored.values() for row in trial.metrics for name in row} - {"step"}
+
+
+def _lost(grid: Grid, values: Table, metric: str) -> list[str]:
+    places = [(i, j) for j in range(len(grid.seeds)) for i in range(len(grid.noises)) if np.isnan(values[i, j])]
+    return [f"seed {grid.seeds[j]}, {grid.noises[i].label} ({_fate(grid, (i, j), metric)})" for i, j in places]
+
+
+def _fate(grid: Grid, place: tuple[int, int], metric: str) -> str:
+    trial = grid.stored.get(place)
+    if trial is None:
+        return "not finished" if place not in grid.failed else grid.failed[place].outcome
+    return f"no finite {metric}" if trial.diverged_at is None else f"diverged at step {trial.diverged_at}"
+
+
+def _kinds(grid: Grid) -> list[Fingerprint]:
+    found: list[Fingerprint] = []
+    for trial in grid.stored.values():
+        if trial.fingerprint not in found:
+            found.append(trial.fingerprint)
+    return found
+
+
+def _place(runs: Runs) -> str:
+    if isinstance(runs, Study):
+        return runs.store.root.name
+    return Path(runs).resolve().name if isinstance(runs, str | Path) else ""
