@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,9 +129,7 @@ def _progress(iterator: Any) -> object:
 
 
 def of_tensor(name: str, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
-    """A tensor's elements, where they may be copied, else their checksum; its flag and gradient. And the bytes copied.
-
-    Parameters are not copied, for there may be too many: no evaluation should write to one, and the checksum tells.
+    """A tensor's elements, where they may be copied, else its version; its flag and gradient. And the bytes copied.
 
     Args:
         name: in messages.
@@ -141,9 +139,9 @@ def of_tensor(name: str, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
     found = [_flag(name, tensor), *_gradient(name, tensor)] if tensor.is_leaf else []
     if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.is_quantized or not tensor.numel():
         return found, 0
-    if isinstance(tensor, nn.Parameter) or tensor.nbytes > most:
-        checksum = _checksum(tensor)
-        return [*found, Memory(name, lambda: _checksum(tensor) != checksum, None)], 0
+    if tensor.nbytes > most:
+        version = tensor._version
+        return [*found, Memory(name, lambda: tensor._version != version, None)], 0
     saved = tensor.detach().clone()
     return [*found, Memory(name, lambda: not _equal(tensor, saved), lambda: _write(tensor, saved))], tensor.nbytes
 
@@ -180,9 +178,3 @@ def _write(tensor: Tensor, saved: Tensor) -> None:
     if tensor.shape != saved.shape:
         tensor.data = torch.empty_like(saved)
     tensor.data.copy_(saved)
-
-
-def _checksum(tensor: Tensor) -> int:
-    bits = _bits(tensor)
-    whole = len(bits) // 4 * 4
-    return int(bits[:whole].view(torch.int32).sum(dtype=torch.int64)) + int(bits[whole:].sum(dtype=torch.int64))

@@ -38,7 +38,8 @@ Held = Iterator[tuple[str, Any]]  # what a thing holds, by the names that messag
 
 _ATOMS = (str, bytes, int, float, complex, type(None), types.ModuleType, types.BuiltinFunctionType, torch.dtype)
 _PLAIN_STDLIB = ("collections", "types", "argparse", "functools", "dataclasses")
-_COPIED = 2**28  # bytes of tensors and arrays that are copied; what is beyond is held to its checksum
+_COPIED = 2**28  # bytes of tensors and arrays that are copied; of what is beyond, writes by torch alone are noticed
+_MANY = 2000  # items of a container that is data rather than state: which they are is remembered, not what they hold
 
 
 class State:
@@ -106,7 +107,7 @@ class State:
             self._memories.append(memory)
             self._generators.append(text)
         elif isinstance(thing, tuple | frozenset):
-            yield from ((f"{name}[{index}]", item) for index, item in enumerate(thing))
+            yield from ((f"{name}[{index}]", item) for index, item in enumerate(thing) if len(thing) <= _MANY)
         elif isinstance(thing, types.FunctionType):
             yield from self._function(name, thing)
         elif isinstance(thing, types.MethodType):
@@ -124,10 +125,10 @@ class State:
         """A container, a file, an iterator, or an object with attributes; a subclass of a container is both."""
         if isinstance(thing, dict):
             self._memories.append(of_dict(name, thing))
-            yield from ((f"{name}[{key!r}]", value) for key, value in list(thing.items()))
+            yield from ((f"{name}[{key!r}]", value) for key, value in list(thing.items()) if len(thing) <= _MANY)
         elif isinstance(thing, list | deque | bytearray | set):
             self._memories.append(of_items(name, thing))
-            yield from ((f"{name}[{index}]", item) for index, item in enumerate(list(thing)))
+            yield from ((f"{name}[{index}]", item) for index, item in enumerate(list(thing)) if len(thing) <= _MANY)
         elif isinstance(thing, io.IOBase):
             self._memories.extend(of_file(name, thing))
         elif isinstance(thing, Iterator):

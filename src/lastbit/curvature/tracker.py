@@ -18,6 +18,7 @@ from lastbit.curvature.preconditioner import coupled_weight_decay, preconditione
 from lastbit.curvature.probe import miss_probability, steps_needed
 from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, Found, WarmSearch
 from lastbit.curvature.sharpness import Sharpness, diverged
+from lastbit.curvature.untouched import undisturbed
 from lastbit.errors import LastbitError
 
 MOVED = 0.1  # of the weights' norm since the last probe: another place, to be probed again
@@ -108,7 +109,10 @@ class SharpnessTracker:
         Raises:
             LastbitError: at the first measurement, what `HessianOperator` raises.
         """
-        started = time.perf_counter()
+        with undisturbed(self._objective.model, self._objective.loss):  # once for all products
+            return self._measured(time.perf_counter())
+
+    def _measured(self, started: float) -> Sharpness:
         weights = [parameter.detach() for parameter in self._objective.parameters.values()]
         if not all(bool(weight.isfinite().all()) for weight in weights):
             return self._lost(0, started)
