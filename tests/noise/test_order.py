@@ -1,4 +1,5 @@
 from collections import Counter, OrderedDict, UserDict, namedtuple
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_gradients_flow_through():
         ((torch.ones(3, 2), torch.ones(4)), r"a tuple, and its tensors have the shapes \(3, 2\), \(4,\)"),
         ([1, "two"], "a list, and it holds no tensor"),
         (torch.tensor(3.0), "a Tensor, and it holds no tensor"),
-        (object(), "a object, and it holds no tensor"),
+        (7, "a int, and it holds no tensor"),
     ],
 )
 def test_batches_that_cannot_be_permuted(batch, complaint):
@@ -143,3 +144,34 @@ def test_no_noise_at_all():
     assert (noise.label, noise.source, noise.is_exact) == ("unperturbed", "nothing", True)
     assert noise.baseline() is noise
     assert noise.controls() == {"repeat": (noise, noise)}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A batch as an object of a class."""
+
+    inputs: torch.Tensor
+    names: list[str]
+    extra: dict[str, torch.Tensor]
+    rate: float = 0.5
+
+
+def test_the_fields_of_a_dataclass_are_parts_of_a_batch():
+    numbers = torch.arange(4)
+    found = Order(1).arrange(Rows(numbers.reshape(4, 1), ["0", "1", "2", "3"], {"x": numbers}), 0)
+    order = Order(1).arrange(numbers, 0)
+    assert type(found) is Rows
+    assert torch.equal(found.inputs[:, 0], order)
+    assert torch.equal(found.extra["x"], order)
+    assert found.names == [str(each) for each in order.tolist()]
+    assert found.rate == 0.5
+
+
+def test_an_object_whose_samples_cannot_be_told_is_refused_with_what_can():
+    class Graph:
+        x = torch.ones(4)
+
+    with pytest.raises(ValueError, match=r"Graph, whose samples cannot be told: batches may be .* dataclasses of them"):
+        Order(1).arrange(Graph(), 0)
+    with pytest.raises(ValueError, match="this is a list, and it holds no tensor"):
+        Order(1).arrange(["a", "b"], 0)

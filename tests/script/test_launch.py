@@ -206,10 +206,24 @@ def test_a_shell_script_on_the_path_does_not_hide_the_command(place, monkeypatch
         (["--k", "3"], "'--k' comes where the script belongs"),
         (["no-such-command"], "neither a script here nor a console script"),
         (["ls", "-l"], "ls is neither a script here nor a console script"),
+        (["train.ipynb"], "train.ipynb is a notebook: make a script of it with `jupyter nbconvert --to script train.i"),
+        (["train.sh"], "train.sh is a shell script: give the Python script that it starts"),
+        (["launch", "x"], "launch is a shell script: give the Python script that it starts"),
+        (["model.pt"], "model.pt is no text"),
+        (["config.yaml"], "config.yaml is no Python script"),
+        (["package"], r"package is a directory: name the script in it \(train.py\)"),
+        (["package.train"], "package.train is a module: write -m before it, as in `-- -m package.train`"),
     ],
 )
 def test_what_is_no_program_is_said(place, words, complaint):
     (place / "train.py").touch()
     (place / "below").mkdir()
+    (place / "package").mkdir()
+    (place / "package" / "train.py").touch()
+    (place / "train.ipynb").write_text('{"cells": []}')
+    (place / "train.sh").write_text("python train.py\n")
+    (place / "launch").write_text("#!/usr/bin/env bash\nexec torchrun train.py\n")
+    (place / "model.pt").write_bytes(b"PK\3\4\0\0")
+    (place / "config.yaml").write_text("lr: 0.1\nname: some text\n")
     with pytest.raises(ValueError, match=complaint):
         parse_target(words)

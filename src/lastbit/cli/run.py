@@ -22,15 +22,20 @@ from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
 from lastbit.errors import LastbitError
 from lastbit.script import parse_target
-from lastbit.script.metrics import FileMetric, PatternMetric, Source, parse_file_metric
+from lastbit.script.ended import last_lines
+from lastbit.script.file_metric import FileMetric, parse_file_metric
+from lastbit.script.metrics import Source
+from lastbit.script.pattern_metric import PatternMetric
 from lastbit.script.processes import thread_pool
+from lastbit.script.remarks import remarks, shared_files
 from lastbit.script.study import choose_metric, find_again, notes_of, script_study, stored_trials
-from lastbit.script.training import DIRECTORY, ScriptTraining, last_lines
+from lastbit.script.training import DIRECTORY, FIXED_VARIABLES, ScriptTraining
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.stored_trial import OUTPUT
 
-SeedsOption = Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg.")]
+SeedsOption = Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg or --seed-env.")]
 SeedArgOption = Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')]
+SeedEnvOption = Annotated[str | None, typer.Option(metavar="NAME", help="An environment variable, such as SEED.")]
 MetricOption = Annotated[
     list[str] | None, typer.Option(metavar="REGEX", help="Of the output, such as 'acc=([0-9.]+)'; the last counts.")
 ]
@@ -49,6 +54,7 @@ def run(
     p: ProbabilityOption = None,
     seeds: SeedsOption = "1",
     seed_arg: SeedArgOption = None,
+    seed_env: SeedEnvOption = None,
     metric: MetricOption = None,
     metric_file: MetricFileOption = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")] = None,
@@ -72,7 +78,8 @@ def run(
     numbers = parse_numbers(seeds, "--seeds")
     training = ScriptTraining(
         parse_target(command or []),
-        seed_arg=_checked_seed_arg(seed_arg, numbers),
+        seed_arg=_checked_seed_arg(seed_arg, numbers, seed_env),
+        seed_env=_checked_seed_env(seed_env),
         threads=threads or None,
         snapshots=_checked_snapshots(snapshots),
         sources=_sources(metric or [], metric_file or [], crew),
@@ -122,8 +129,9 @@ def _run(study: Study, training: ScriptTraining, crew: Crew) -> FailedError | No
         if isinstance(cause, TrialFailedError) and cause.failures[-1].hopeless:
             raise LastbitError(str(cause.failures[-1].error)) from error
         if isinstance(cause, ControlsFailedError):
+            shared = f". {found}" if (found := shared_files(study, training)) else ""
             where = f". To see where: lastbit audit -- {shlex.join(training.target.words)}"
-            raise FailedError(f"{cause}{'' if cause.controls.trained_alike else where}") from error
+            raise FailedError(f"{cause}{shared}{'' if cause.controls.trained_alike else where}") from error
         return error
     return None
 
@@ -154,10 +162,18 @@ def _check_distinct(patterns: list[PatternMetric], files: list[FileMetric]) -> N
         raise LastbitError(f"two metrics are called {twice[0]}: name a group, as in '(?P<other>[0-9.]+)'")
 
 
-def _checked_seed_arg(seed_arg: str | None, seeds: list[int]) -> str | None:
-    if seed_arg is None and len(seeds) > 1:
+def _checked_seed_env(seed_env: str | None) -> str | None:
+    if seed_env is not None and (not seed_env.isidentifier() or not seed_env.isascii() or seed_env in FIXED_VARIABLES):
+        fixed = ", and not one that lastbit sets itself" if seed_env in FIXED_VARIABLES else ""
+        raise LastbitError(f"--seed-env {seed_env!r}: give the name of an environment variable, such as SEED{fixed}")
+    return seed_env
+
+
+def _checked_seed_arg(seed_arg: str | None, seeds: list[int], seed_env: str | None) -> str | None:
+    if seed_arg is None and seed_env is None and len(seeds) > 1:
         raise LastbitError(
-            f'{len(seeds)} seeds were given and no --seed-arg to hand them to the script, such as "--seed {{seed}}"'
+            f'{len(seeds)} seeds were given and no --seed-arg to hand them to the script, such as "--seed {{seed}}";'
+            " a script that reads its seed from its environment takes it by --seed-env, such as --seed-env SEED"
         )
     if seed_arg is not None:
         if "{seed}" not in seed_arg:
@@ -189,6 +205,8 @@ def _remarks(study: Study, training: ScriptTraining, terminal: Console) -> None:
             f"{unfused} optimizer(s) were made with fused=True, which was turned off in every run, the baseline's "
             "included: fused kernels round otherwise and cannot be matched"
         )
+    for line in remarks(study, training):
+        terminal.print(line, markup=False, soft_wrap=True)
     rows = [row for trial in trials for row in study.store.load(trial).metrics]
     missing = [source for source in training.sources if not any(name in row for name in source.names for row in rows)]
     for source in missing:

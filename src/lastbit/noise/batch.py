@@ -1,11 +1,12 @@
 """Batches of any nesting, and their samples by number.
 
-A batch is a tensor, an array, or any nesting of tuples, lists and dictionaries of those. The first dimension of each
-counts samples; numbers and tensors without dimensions belong to the whole batch. A list or tuple that holds plain
-things, such as strings, one for each sample, is a column of the batch too.
+A batch is a tensor, an array, or any nesting of tuples, lists, dictionaries and dataclasses of those. The first
+dimension of each counts samples; numbers and tensors without dimensions belong to the whole batch. A list or tuple that
+holds plain things, such as strings, one for each sample, is a column of the batch too.
 """
 
 import copy
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,13 @@ def batch_size(batch: Any) -> int:
     sizes = {shape[0] for shape in shapes}
     if len(sizes) == 1:
         return int(sizes.pop())
+    if not shapes and _is_opaque(batch):
+        raise LastbitError(
+            f"the batch is a {type(batch).__module__}.{type(batch).__qualname__}, whose samples cannot be told: batches"
+            " may be tensors, arrays, and tuples, lists, dictionaries, named tuples and dataclasses of them. Let the"
+            " loader's collate_fn return one of these, or make the class a dataclass of tensors with a row for each"
+            " sample"
+        )
     found = f"its tensors have the shapes {', '.join(map(str, shapes))}" if shapes else "it holds no tensor"
     raise LastbitError(
         "the samples of a batch can be permuted where the first dimension of all its tensors counts samples;"
@@ -46,6 +54,8 @@ def taken(batch: Any, order: Tensor) -> Any:
         return batch[order.numpy()] if batch.ndim else batch
     if isinstance(batch, Mapping):
         return _refilled(batch, {key: taken(value, order) for key, value in batch.items()})
+    if _is_dataclass(batch):
+        return _with_fields(batch, {name: taken(value, order) for name, value in _fields(batch).items()})
     if _is_plain_column(batch, len(order)):
         return _rebuilt(batch, [batch[i] for i in order.tolist()])
     if _is_sequence(batch):
@@ -59,6 +69,8 @@ def _columns(batch: Any) -> Iterator[Tensor | np.ndarray[Any, Any]]:
     elif isinstance(batch, Mapping):
         for value in batch.values():
             yield from _columns(value)
+    elif _is_dataclass(batch):
+        yield from _columns(_fields(batch))
     elif _is_sequence(batch):
         for part in batch:
             yield from _columns(part)
@@ -74,6 +86,28 @@ def _rows(tensor: Tensor, order: Tensor) -> Tensor:
 
 def _is_sequence(batch: Any) -> bool:
     return isinstance(batch, Sequence) and not isinstance(batch, str | bytes)
+
+
+def _is_dataclass(batch: Any) -> bool:
+    return dataclasses.is_dataclass(batch) and not isinstance(batch, type)
+
+
+def _is_opaque(batch: Any) -> bool:
+    """Whether it is an object of which nobody knows where its samples are."""
+    known = isinstance(batch, Tensor | np.ndarray | Mapping | str | bytes | int | float) or batch is None
+    return not (known or _is_sequence(batch) or _is_dataclass(batch))
+
+
+def _fields(batch: Any) -> dict[str, Any]:
+    return {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch) if hasattr(batch, field.name)}
+
+
+def _with_fields(like: Any, values: dict[str, Any]) -> Any:
+    """A copy with other values in its fields; its constructor, which may compute, is not called."""
+    filled = copy.copy(like)
+    for name, value in values.items():
+        object.__setattr__(filled, name, value)  # frozen ones too
+    return filled
 
 
 def _is_plain_column(batch: Any, samples: int) -> bool:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from lastbit.script.ended import ScriptError, UnfitError, UntrainedError
+from lastbit.script.left_over import ADVICE, left_over, notes_of_study, told
 from lastbit.script.metrics import write_found
-from lastbit.script.training import ScriptError, ScriptTraining, UnfitError, keep_output
+from lastbit.script.notes import Notes, read_notes
+from lastbit.script.training import ScriptTraining, keep_output
 from lastbit.study import Outcome, Trial
 from lastbit.study.store import Store
 from lastbit.study.stored_trial import OUTPUT
@@ -28,6 +31,8 @@ def _attempt(train: ScriptTraining, trial: Trial, store: Store, proof: str | Non
     recorder = store.begin(trial, {})
     try:
         notes = train.train(recorder)
+    except UntrainedError as error:
+        return Outcome(trial, f"{error}{_resumed(train, recorder.directory / OUTPUT, store)}", hopeless=True)
     except UnfitError as error:
         return Outcome(trial, str(error), hopeless=True)
     except ScriptError as error:
@@ -36,7 +41,25 @@ def _attempt(train: ScriptTraining, trial: Trial, store: Store, proof: str | Non
         kept = store.failed(trial)
         keep_output(recorder.directory, kept)
         return Outcome(trial, f"{error} (all it wrote is in {kept})\n{error.said}", exit_code=error.exit_code)
+    if train.children.stopped:
+        return Outcome(trial, "it was stopped")  # though it ended well: a script may catch the interrupt and save
+    _note_doubts(train, notes, recorder.directory / OUTPUT, store)
     store.describe(trial, dict(notes.fingerprint), proof)
     write_found(train.sources, recorder.directory / OUTPUT)  # before it is stored: the controls look at it then
     store.finish(trial, recorder)
     return Outcome(trial, None)
+
+
+def _resumed(train: ScriptTraining, output: Path, store: Store) -> str:
+    """What to add where a script that took no step had read what another run left."""
+    notes = read_notes(output) or Notes()
+    found = left_over(notes, notes_of_study(store.root))
+    return f". It read {told(found, train.directory)}: if it went on from there, {ADVICE}" if found else ""
+
+
+def _note_doubts(train: ScriptTraining, notes: Notes, output: Path, store: Store) -> None:
+    """Note that a run may have gone on from what another left."""
+    found = [each for each in left_over(notes, notes_of_study(store.root)) if each.is_state]
+    if found:
+        notes.doubts.append(f"read {told(found, train.directory)}; {ADVICE}")
+        notes.write(output)

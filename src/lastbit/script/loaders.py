@@ -1,15 +1,16 @@
 """The noise of sample order, in the data loaders of somebody's program."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from torch.utils.data import SequentialSampler
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from lastbit.errors import LastbitError
 from lastbit.noise import Noise
 
 
-def arrange_batches(noise: Noise, on_batch: Callable[[], None]) -> None:
+def arrange_batches(noise: Noise, on_batch: Callable[[], None], refuse: Callable[[str], NoReturn]) -> None:
     """Let every data loader made by the program hand out its batches as `noise` arranges them.
 
     Loaders that go through their data in order are left alone: these are for evaluation, where the order of predictions
@@ -18,6 +19,7 @@ def arrange_batches(noise: Noise, on_batch: Callable[[], None]) -> None:
     Args:
         noise: of which `arrange` is used.
         on_batch: called for each batch that it arranges.
+        refuse: called with the reason where a batch cannot be arranged; it ends the program.
     """
     hand_out = _BaseDataLoaderIter.__next__
     handed = 0
@@ -30,7 +32,10 @@ def arrange_batches(noise: Noise, on_batch: Callable[[], None]) -> None:
             return batch
         handed += 1
         on_batch()
-        return noise.arrange(batch, handed - 1)
+        try:
+            return noise.arrange(batch, handed - 1)
+        except LastbitError as error:
+            refuse(f"--noise order: {error}")
 
     _BaseDataLoaderIter.__next__ = arranged  # type: ignore[method-assign,assignment]
 

@@ -54,10 +54,15 @@ def log_predictions(labels: Tensor, targets: Tensor | None = None) -> None:
         listener.save_predictions(labels, targets)
 
 
+def hear(listener: Listener) -> None:
+    """Let `listener` hear what the script logs as long as this process lives."""
+    _listeners.append(listener)
+
+
 @contextmanager
 def heard_by(listener: Listener) -> Iterator[None]:
     """Let `listener` hear what the script logs during the block."""
-    _listeners.append(listener)
+    hear(listener)
     try:
         yield
     finally:

@@ -17,9 +17,20 @@ class Notes:
     optimizers: list[str] = field(default_factory=list)  # class name of each one made, in order
     unfused: int = 0  # optimizers whose fused kernels were turned off
     steps: int = 0  # calls of an optimizer's step, over all of them
+    in_turn: int = 0  # optimizers that stepped one after another, each only after the last step of the one before
     arranged: int = 0  # batches whose samples the noise put in order
-    refused: str | None = None  # why the noise could not be put on an optimizer
+    refused: str | None = None  # why the noise could not be put on an optimizer, or on a batch
     diverged_at: int | None = None  # step of the first snapshot with a weight that is not finite
+    replaced: str | None = None  # the command that the process became, by os.exec*
+    fault: str | None = None  # why the last weights could not be kept: a traceback
+    children: list[str] = field(default_factory=list)  # processes that it started and that may have trained
+    directory: str = ""  # where it was in the end
+    began: int = 0  # in nanoseconds since 1970, as all times here
+    ended: int = 0
+    read: dict[str, int] = field(default_factory=dict)  # file that it had not written -> its last change then
+    read_back: list[str] = field(default_factory=list)  # files that it had written itself
+    wrote: dict[str, int] = field(default_factory=dict)  # file -> its last change
+    doubts: list[str] = field(default_factory=list)  # why the trial may not have begun as others did, in words
     sources: dict[str, str] = field(default_factory=dict)  # file of the script's own code -> its hash
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 import weakref
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from lastbit.schedules import Schedule
 from lastbit.script.names import parameter_names, parameters_of
 from lastbit.study import Recorder
 
+_ENDS = 20  # networks trained one after another of which each one's end is kept; of more, those that are due
+
 
 @dataclass
 class _Known:
@@ -19,6 +22,8 @@ class _Known:
     optimizer: weakref.ref[Optimizer]  # a program may drop it, and its weights with it
     number: int  # of the optimizer among all that the program made, from 1
     names: list[str]  # of its parameters, as it had them when last looked at
+    first: int  # step of the program
+    last: int = 0
 
     def weights(self, several: bool) -> dict[str, Tensor]:
         """Its parameters by name; with its number before them where the program made several optimizers."""
@@ -59,10 +64,12 @@ class Snapshots:
 
     def stepped(self, optimizer: Optimizer) -> None:
         """Count a step of an optimizer that the program made, and keep the weights where it is due."""
-        if not any(known.optimizer() is optimizer for known in self._known) and not self._meet(optimizer):
+        known = self._find(optimizer) or self._meet(optimizer)
+        if known is None:
             return  # one that wraps another, whose own step was counted
         self._held.add(optimizer)
         self.step += 1
+        known.last = self.step
         if self._due(self.step):
             self.keep()
 
@@ -78,13 +85,32 @@ class Snapshots:
         if self.diverged_at is None and not all(_is_finite(tensor) for tensor in weights.values()):
             self.diverged_at = self.step
 
-    def _meet(self, optimizer: Optimizer) -> bool:
+    @property
+    def in_turn(self) -> int:
+        """How many optimizers stepped one after another; 0 where two took turns."""
+        apart = all(one.last < other.first for one, other in pairwise(self._known))
+        return len(self._known) if apart else 0
+
+    def _find(self, optimizer: Optimizer) -> _Known | None:
+        return next((known for known in reversed(self._known) if known.optimizer() is optimizer), None)
+
+    def _meet(self, optimizer: Optimizer) -> _Known | None:
         number = next((number for number, made in self._made.items() if made() is optimizer), None)
         if number is None:
-            return False
+            return None
+        parameters = parameters_of(optimizer)
+        # Here another network may have come to its end, as in cross-validation: its last weights count too.
+        if (len(self._known) < _ENDS or self._due(len(self._known))) and not self._are_known(parameters):
+            self.keep()
         self._held.clear()
-        self._known.append(_Known(weakref.ref(optimizer), number, parameter_names(parameters_of(optimizer))))
-        return True
+        names = parameter_names(parameters)
+        self._known.append(_Known(weakref.ref(optimizer), number, names, self.step + 1))
+        return self._known[-1]
+
+    def _are_known(self, parameters: list[Tensor]) -> bool:
+        """Whether another optimizer steps one of them too; then they have moved on since its last step."""
+        known = {id(each) for one in self._known if (other := one.optimizer()) for each in parameters_of(other)}
+        return any(id(parameter) in known for parameter in parameters)
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.script.is_python import check_python
 from lastbit.script.lookup import find_command, find_entry_point, find_module
 
 FILE, MODULE, COMMAND = "file", "module", "command"
 
+_FEW = 5  # names in a message
 _PYTHON = re.compile(r"python(\d(\.\d+)?)?")
 
 
@@ -81,12 +83,13 @@ def parse_target(words: Sequence[str], directory: Path | None = None) -> Target:
     name, arguments = rest[0], tuple(rest[1:])
     path = Path(directory or Path.cwd()) / name
     if path.is_file():
+        check_python(path, name)
         return Target(FILE, name, arguments)
     if path.is_dir():
-        raise LastbitError(f"{name} is a directory: name the script in it")
-    if os.sep in name or name.endswith(".py"):
+        raise LastbitError(f"{name} is a directory: name the script in it{_runnable(path)}")
+    if os.sep in name or name.endswith((".py", ".ipynb")):
         raise LastbitError(f"there is no script {name} in {path.parent}{_near(path)}")
-    return _command(name, arguments)
+    return _command(name, arguments, directory)
 
 
 def _is_python(word: str) -> bool:
@@ -103,13 +106,21 @@ def _module(words: Sequence[str], directory: Path | None) -> Target:
     return Target(MODULE, words[0], tuple(words[1:]))
 
 
-def _command(name: str, arguments: tuple[str, ...]) -> Target:
+def _command(name: str, arguments: tuple[str, ...], directory: Path | None) -> Target:
     if find_command(name) is None and find_entry_point(name) is None:
+        if "." in name and find_module(name, directory) is not None:
+            raise LastbitError(f"{name} is a module: write -m before it, as in `-- -m {name}`")
         raise LastbitError(
             f"{name} is neither a script here nor a console script of this Python ({sys.executable}); a console script"
             " is a Python program that a package installs"
         )
     return Target(COMMAND, name, arguments)
+
+
+def _runnable(directory: Path) -> str:
+    """The scripts in a directory, where they are few."""
+    scripts = sorted(file.name for file in directory.glob("*.py") if file.name != "__init__.py")
+    return f" ({', '.join(scripts)})" if 0 < len(scripts) <= _FEW else ""
 
 
 def _near(path: Path) -> str:

@@ -14,14 +14,15 @@ from typing import Any
 from lastbit.errors import LastbitError
 from lastbit.files import sha256
 from lastbit.script.child import child_command
+from lastbit.script.ended import STDERR, STDOUT, UnfitError, checked
+from lastbit.script.file_metric import FileMetric
 from lastbit.script.follow import followed
-from lastbit.script.metrics import FileMetric, Source
+from lastbit.script.metrics import Source
 from lastbit.script.notes import Notes, read_notes
 from lastbit.script.processes import Children
 from lastbit.script.target import Target
 from lastbit.study import Recorder
 
-STDOUT, STDERR = "stdout.txt", "stderr.txt"
 DIRECTORY = "{trial}"  # in the script's arguments: a directory of the trial's own
 
 _THREAD_VARIABLES = (
@@ -31,23 +32,7 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-
-
-class ScriptError(Exception):
-    """A script did not do its part.
-
-    Attributes:
-        exit_code: of its process; None where it ended well.
-        said: what it wrote of its own about that, its traceback.
-    """
-
-    def __init__(self, message: str, *, exit_code: int | None = None, said: str = "") -> None:
-        super().__init__(message)
-        self.exit_code, self.said = exit_code, said
-
-
-class UnfitError(ScriptError, LastbitError):
-    """A script that no trial can use: it makes no optimizer, or one that the noise is not for."""
+FIXED_VARIABLES = frozenset({*_THREAD_VARIABLES, "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "PYTHONUNBUFFERED"})
 
 
 @dataclass(frozen=True)
@@ -59,6 +44,7 @@ class ScriptTraining:
 
     target: Target
     seed_arg: str | None = None  # appended to the arguments, with `{seed}` filled in
+    seed_env: str | None = None  # an environment variable that holds the seed
     threads: int | None = 1  # of the process; None leaves them as they are
     snapshots: float = 10  # of the weights, for each decade of steps
     sources: tuple[Source, ...] = ()  # of metrics beside those the script logs; they may change between calls
@@ -85,7 +71,8 @@ class ScriptTraining:
     def settings(self) -> dict[str, Any]:
         """What identifies the training besides seed and noise: the command, and a hash of the script's code."""
         path = self.target.path(self.directory)
-        return {
+        seed_env = {} if self.seed_env is None else {"seed_env": self.seed_env}
+        return seed_env | {
             "name": path.stem if path is not None else self.target.name,
             "command": shlex.join(self.target.words),
             "seed_arg": self.seed_arg,
@@ -117,12 +104,14 @@ class ScriptTraining:
 
         Raises:
             ScriptError: it failed, or made no optimizer, or the noise is not for the one it made.
-            UnfitError: batches are to be put in another order and no shuffling loader handed out any.
+            UnfitError: the same, where no other trial would do better; or batches are to be put in another order and
+                no shuffling loader handed out any.
         """
         output = run.directory / "output"
         output.mkdir()
+        before = {source: source.state(output) for source in self.sources if isinstance(source, FileMetric)}
         code = self._run(run, output)
-        notes = self._checked(code, read_notes(output), output)
+        notes = checked(self.target, code, read_notes(output), output)
         if run.noise.as_json()["kind"] == "order" and not notes.arranged:
             raise UnfitError(
                 f"--noise order: no shuffling DataLoader of {self.target.name} handed out a batch, so there is nothing"
@@ -131,7 +120,7 @@ class ScriptTraining:
         run.diverged_at = notes.diverged_at
         for source in self.sources:
             if isinstance(source, FileMetric):
-                source.keep(output)
+                source.keep(output, before=before[source], wrote=notes.wrote)
         return notes
 
     def command(self, run: Recorder) -> list[str]:
@@ -154,7 +143,7 @@ class ScriptTraining:
             return self.children.run(
                 self.command(run),
                 cwd=self.directory,
-                env=self.environment(),
+                env={**self.environment(), **self._seed_variable(run.seed)},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -167,6 +156,9 @@ class ScriptTraining:
         name = f"seed {run.seed}, {run.noise.label} | "
         return followed(files, lambda line: on_line(name + line))
 
+    def _seed_variable(self, seed: int) -> Mapping[str, str]:
+        return {} if self.seed_env is None else {self.seed_env: str(seed)}
+
     def environment(self) -> Mapping[str, str]:
         """Variables of a trial's process."""
         threads = {} if self.threads is None else dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
@@ -175,20 +167,6 @@ class ScriptTraining:
         # To a file Python writes in blocks, which nobody could watch.
         watched = {} if self.on_line is None else {"PYTHONUNBUFFERED": "1"}
         return {**os.environ, **threads, **fixed, **watched}
-
-    def _checked(self, code: int, notes: Notes | None, output: Path) -> Notes:
-        if notes is not None and notes.refused is not None:
-            raise UnfitError(notes.refused)
-        if code != 0:
-            raise ScriptError(f"{shlex.join(self.target.words)} {_ending(code)}", exit_code=code, said=_said(output))
-        if notes is None or not notes.optimizers:
-            raise UnfitError(
-                f"{self.target.name} made no torch optimizer, so there is nothing to put a noise on. One made in"
-                " another process, as by a launcher such as torchrun, is not seen: give the training script itself"
-            )
-        if not notes.steps:
-            raise UnfitError(f"{self.target.name} made an optimizer ({notes.optimizers[0]}) and never called its step")
-        return notes
 
 
 def keep_output(directory: Path, kept: Path) -> None:
@@ -200,18 +178,3 @@ def keep_output(directory: Path, kept: Path) -> None:
 
 def _workspace() -> str:
     return os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-
-
-def _ending(code: int) -> str:
-    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-
-
-def _said(output: Path) -> str:
-    """What it wrote to standard error, where Python puts its traceback; else the end of its output."""
-    error = (output / STDERR).read_text(encoding="utf-8", errors="replace").strip()
-    return error or "\n".join(last_lines(output))
-
-
-def last_lines(output: Path, count: int = 10) -> list[str]:
-    """The last lines of a trial's standard output."""
-    return (output / STDOUT).read_text(encoding="utf-8", errors="replace").splitlines()[-count:]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from lastbit.script.log import heard_by
+from lastbit.script.children import on_every_child
+from lastbit.script.endings import at_every_end
+from lastbit.script.files_used import FilesUsed
+from lastbit.script.log import hear
 from lastbit.script.notes import Notes
 from lastbit.script.on_import import after_import
 from lastbit.script.sources import imported_sources
@@ -26,20 +32,19 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def instruments(settings: Mapping[str, Any]) -> Iterator[None]:
     """Instrument this process for one trial, as soon as its script imports torch.
 
+    What belongs to the trial's end is done at the end of the process: a program may train after its last line.
+
     Args:
         settings: `directory` of the running trial, its `seed` and `noise`, `snapshots` a decade of steps.
     """
     _die_with_parent()
     trial = _Trial(settings)
+    at_every_end(trial.end, trial.replaced)
+    on_every_child(trial.notes.children.append)
+    trial.files.watch(trial.directory)
     after_import("torch", trial.install)
-    try:
-        with heard_by(trial):
-            yield
-        trial.finish()
-    finally:
-        # Where the script itself came from is first in its search path.
-        trial.notes.sources = imported_sources(Path(sys.path[0]).resolve())
-        trial.notes.write(trial.directory / "output")
+    hear(trial)
+    yield
 
 
 class _Trial:
@@ -47,7 +52,14 @@ class _Trial:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings, self.directory, self.notes = settings, Path(settings["directory"]), Notes()
-        self._installed = False
+        self.files = FilesUsed()
+        self._process, self._installed = os.getpid(), False
+        self._own_code = Path(sys.path[0]).resolve()  # where the script itself came from is first in its search path
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether this is the trial's process and no fork of it, whose weights would be mixed with its own."""
+        return self._installed and os.getpid() == self._process
 
     def install(self) -> None:
         """Watch for optimizers and their steps."""
@@ -64,8 +76,9 @@ class _Trial:
         self.noise = noise_from_json(self.settings["noise"])
         self.recorder = Recorder(Trial({}, self.settings["seed"], self.noise), self.directory)
         self.snapshots = Snapshots(self.recorder, log_spaced(self.settings["snapshots"]))
+        self.files.watch_torch()
         if self.settings["noise"]["kind"] == "order":
-            arrange_batches(self.noise, self._arranged)
+            arrange_batches(self.noise, self._arranged, self._refuse)
         on_every_optimizer(self._made)
         # A program may compile its update, and the hooks with it; what is done here is no part of a graph.
         register_optimizer_step_post_hook(_disable_dynamo(lambda optimizer, *_: self._stepped(optimizer)))
@@ -73,35 +86,61 @@ class _Trial:
 
     def log(self, step: int | None, **metrics: float) -> None:
         """Record what the script logs."""
-        if self._installed:
+        if self._is_here:
             self.recorder.log(self.snapshots.step if step is None else step, **metrics)
 
     def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
         """Keep the script's predictions."""
-        if self._installed:
+        if self._is_here:
             self.recorder.save_predictions(labels, targets)
 
-    def finish(self) -> None:
-        """Keep the last weights."""
-        if self._installed:
-            self.snapshots.keep()
-            self._note_steps()
+    def replaced(self, command: str) -> None:
+        """Note that the process becomes another program."""
+        self.notes.replaced = command
+
+    def end(self) -> None:
+        """Keep the last weights, and write the notes whatever becomes of that."""
+        try:
+            if self._installed:
+                self.snapshots.keep()
+                self._note_steps()
+                self.notes.in_turn = self.snapshots.in_turn
+        except Exception:
+            self.notes.fault = traceback.format_exc()
+        self._note_files()
+        self.notes.sources = imported_sources(self._own_code)
+        self.notes.write(self.directory / "output")
+
+    def _note_files(self) -> None:
+        self.files.close()
+        self.notes.read, self.notes.wrote = self.files.read, self.files.wrote
+        self.notes.read_back = list(self.files.read_back)
+        self.notes.began, self.notes.ended = self.files.began, time.time_ns()
+        with suppress(OSError):  # it was removed
+            self.notes.directory = str(Path.cwd())
 
     def _arranged(self) -> None:
         self.notes.arranged += 1
 
+    def _refuse(self, reason: str) -> NoReturn:
+        self.notes.refused = reason
+        sys.exit(f"lastbit: {reason}")
+
     def _made(self, optimizer: Optimizer) -> None:
         from lastbit.script.attach import RefusedError, attach
 
+        if not self._is_here:
+            return
         self.notes.optimizers.append(type(optimizer).__name__)
         try:
             self.notes.unfused += attach(optimizer, self.noise)
         except RefusedError as error:
-            self.notes.refused = str(error)
-            sys.exit(f"lastbit: {error}")
+            self._refuse(str(error))
         self.snapshots.made(optimizer)
 
     def _stepped(self, optimizer: Optimizer) -> None:
+        if not self._is_here:
+            return
         self.snapshots.stepped(optimizer)
         if self.snapshots.step == 1:
             # The arithmetic of training as it is at the first step: threads and precision modes are set by then.

@@ -104,6 +104,7 @@ class Results:
                 unit=" points" if self.metric.is_percentage else "",
                 decimals=self.metric.decimals(values),
                 seed_decides=self.seed_decides,
+                doubts=tuple(_doubts(self.grid)),
                 measured=bool(np.isfinite(values).any()) or not self.grid.stored,
                 constant=self._constant(),
                 repetitions=self.repetitions,
@@ -234,6 +235,12 @@ def _gradient_fluctuation(grid: Grid) -> float | None:
 
 def _distinct(fingerprints: list[Fingerprint]) -> list[Fingerprint]:
     return [found for i, found in enumerate(fingerprints) if found not in fingerprints[:i]]
+
+
+def _doubts(grid: Grid) -> Iterator[str]:
+    """Why trials may not have begun alike, each with the trial's label."""
+    for (noise, seed), trial in sorted(grid.stored.items()):
+        yield from (f"seed {grid.seeds[seed]}, {grid.noises[noise].label} {doubt}" for doubt in trial.doubts)
 
 
 def _trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:

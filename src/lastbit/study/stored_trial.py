@@ -22,6 +22,7 @@ from lastbit.study.recorder import METRICS, PREDICTIONS, weights_file
 DIVERGED, FINISHED = "diverged", "finished"
 DONE, TRIAL, OUTPUT = "done.json", "trial.json", "output"
 _WEIGHTS = re.compile(r"weights/([0-9]{1,15})\.safetensors")
+NOTES = f"{OUTPUT}/notes.json"  # of a script's process
 FOUND = f"{OUTPUT}/found.json"  # metrics found in a script's output; may be found again, so it has its own checksum
 
 
@@ -74,6 +75,17 @@ class StoredTrial:
         if found is not None and not isinstance(found, str):
             raise DamagedError(f"{self.directory / TRIAL} has a proof that is no text: it was altered")
         return found
+
+    @cached_property
+    def doubts(self) -> tuple[str, ...]:
+        """Why a script's run may not have begun as the others did, in words that follow its label; mostly none.
+
+        Raises:
+            DamagedError: what its process noted was altered.
+        """
+        noted = self._parsed(NOTES, self.read(NOTES)) if NOTES in self.files else {}
+        found = noted.get("doubts", []) if isinstance(noted, dict) else []
+        return tuple(str(doubt) for doubt in found) if isinstance(found, list) else ()
 
     @cached_property
     def description(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Evidence:
     decimals: int = 2  # of such a number
     seed_decides: str = "batch order"
     incomparable: tuple[str, ...] = ()  # pairs of runs whose weights have other shapes, and in what
+    doubts: tuple[str, ...] = ()  # why runs may not have begun alike, each with the run's label
     measured: bool = True  # whether any run has a value of the metric
     constant: float | None = None  # its value, where it is the same in all runs of several seeds
     repetitions: Repetitions | None = None  # what the runs of different seeds share; None where it was not looked at
@@ -44,7 +45,7 @@ def verdict(evidence: Evidence) -> str:
     that change nothing, a metric that never varies. Where runs that must agree do not, no number is given. Runs that
     diverged or failed are counted.
     """
-    doubts = [_doubt(evidence), _random(evidence), _repeated(evidence), _constant(evidence)]
+    doubts = [_unlike(evidence), _doubt(evidence), _random(evidence), _repeated(evidence), _constant(evidence)]
     said = [*doubts, "" if _is_refuted(evidence) else _finding(evidence)]
     return "".join((*said, _left_out(evidence), _incomparable(evidence), _note(evidence))).strip()
 
@@ -81,6 +82,13 @@ def _constant(evidence: Evidence) -> str:
 def _note(evidence: Evidence) -> str:
     note = "" if evidence.controls is None else evidence.controls.note
     return f" {note}" if note else ""
+
+
+def _unlike(evidence: Evidence) -> str:
+    if not evidence.doubts:
+        return ""
+    more = f" ({len(evidence.doubts) - 1} more such runs)" if len(evidence.doubts) > 1 else ""
+    return f"Runs may not have begun alike: {evidence.doubts[0]}{more}. "
 
 
 def _doubt(evidence: Evidence) -> str:

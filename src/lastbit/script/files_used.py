@@ -1,0 +1,89 @@
+"""Files of a program's own that it reads although it did not write them, and those that it writes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_MOST = 1000  # files of each kind that are noted; a data set may have millions
+_CODE = (".py", ".pyc", ".so", ".ipynb")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_SYSTEM = ("/proc", "/sys", "/dev", "/usr", "/etc", "/lib", "/lib64")
+
+
+@dataclass
+class FilesUsed:
+    """What a process opened; paths are absolute, times are those of the last change in nanoseconds."""
+
+    began: int = field(default_factory=time.time_ns)
+    read: dict[str, int] = field(default_factory=dict)  # as it was when it was first read
+    read_back: dict[str, int] = field(default_factory=dict)  # after it had written it
+    wrote: dict[str, int] = field(default_factory=dict)  # by `close` as it was left
+
+    def watch(self, *outside: Path) -> None:
+        """Note what this process opens from now on.
+
+        Args:
+            outside: directories of which nothing is noted, beside Python's own and the user's cache.
+        """
+        here, passed_over = os.getpid(), tuple(f"{path}{os.sep}" for path in (*outside, *_python()))
+
+        def opened(event: str, args: tuple[Any, ...]) -> None:
+            """Note a file that is opened; whatever is odd about it is left to the program."""
+            if event == "open" and isinstance(args[0], str | bytes | os.PathLike) and os.getpid() == here:
+                try:
+                    self._note(os.path.abspath(os.fsdecode(args[0])), args[1], args[2], passed_over)  # noqa: PTH100
+                except (OSError, ValueError):
+                    return
+
+        sys.addaudithook(opened)
+
+    def watch_torch(self) -> None:
+        """Note what `torch.save` writes too, which opens its file beyond Python's sight."""
+        from torch import serialization
+
+        if (writer := getattr(serialization, "_open_zipfile_writer_file", None)) is None:
+            return
+        opening = writer.__init__
+
+        def opened(this: Any, name: Any, *args: Any, **options: Any) -> None:
+            """Open the archive, and note it."""
+            opening(this, name, *args, **options)
+            self._add(self.wrote, os.path.abspath(os.fsdecode(name)), 0)  # noqa: PTH100
+
+        writer.__init__ = opened
+
+    def close(self) -> None:
+        """Note how what was written is left."""
+        self.wrote = {path: changed for path in self.wrote if (changed := _changed(path)) is not None}
+
+    def _note(self, path: str, mode: str | None, flags: int, passed_over: tuple[str, ...]) -> None:
+        if path.startswith(passed_over) or path.endswith(_CODE):
+            return
+        writes = bool(flags & _WRITING) if mode is None else any(letter in mode for letter in "wax+")
+        reads = not writes if mode is None else "r" in mode
+        if reads and (changed := _changed(path)) is not None:
+            self._add(self.read_back if path in self.wrote else self.read, path, changed)
+        if writes:
+            self._add(self.wrote, path, 0)
+
+    def _add(self, files: dict[str, int], path: str, changed: int) -> None:
+        if len(files) < _MOST:
+            files.setdefault(path, changed)
+
+
+def _python() -> Iterator[str]:
+    """Where Python and the system keep what belongs to them, and libraries what they may make again."""
+    yield from (*_SYSTEM, sys.prefix, sys.base_prefix, str(Path(os.__file__).parent))
+    yield os.path.expanduser("~/.cache")  # noqa: PTH111 - there may be no home
+
+
+def _changed(path: str) -> int | None:
+    """When it was changed last; None where it is no file."""
+    found = os.stat(path) if os.path.isfile(path) else None  # noqa: PTH113, PTH116 - called very often
+    return None if found is None else found.st_mtime_ns

@@ -1,0 +1,113 @@
+"""Files that a trial read although another trial, or somebody before it, wrote them: it may not have begun alike."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lastbit.files import read_json, read_sealed
+from lastbit.noise import noise_from_json
+from lastbit.script.notes import NOTES, Notes, read_notes
+from lastbit.study.store import FAILED, FAILURE, TRIALS
+from lastbit.study.stored_trial import OUTPUT, TRIAL
+from lastbit.study.trial import Trial
+
+# Of files with these endings a training goes on; of others, such as tables, it may only take notice.
+_STATE = (".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl", ".pickle", ".npy", ".npz", ".safetensors", ".h5", ".msgpack")
+_NAMED = 3  # files of many, in a sentence
+
+ADVICE = "let each run write below {trial}, which in the script's arguments is a directory of its own"
+
+
+@dataclass(frozen=True)
+class LeftOver:
+    """A file that a run read and did not make."""
+
+    path: str
+    writer: str | None  # the run that wrote it, or while which it was written; None for one that was there before
+
+    @property
+    def is_state(self) -> bool:
+        """Whether it looks like weights or other state of a training, by its name."""
+        return self.path.endswith(_STATE)
+
+    def told(self, directory: Path) -> str:
+        """In words: `last.pt, written by the run of seed 1, k=1`."""
+        path = Path(self.path)
+        name = path.relative_to(directory) if path.is_relative_to(directory) else path
+        return (
+            f"{name}, {f'written by the run of {self.writer}' if self.writer else 'which was there before the study'}"
+        )
+
+
+def left_over(notes: Notes, others: Mapping[str, Notes]) -> list[LeftOver]:
+    """The files that a run read and that another run wrote, or that were there before and belong to the training.
+
+    What no run of the study changed, and this one only read, is its data.
+
+    Args:
+        notes: of the run.
+        others: of the other runs of its study, by their label.
+    """
+    written = {path: writer for path in notes.read if (writer := _writer(path, notes, others))}
+    mixed = {path: writer for path in notes.read_back if (writer := _beside(path, notes, others))}
+    before = [LeftOver(path, None) for path in notes.read if path not in written]
+    return [
+        *(LeftOver(*item) for item in (written | mixed).items()),
+        *(each for each in before if _goes_on(each, notes)),
+    ]
+
+
+def told(found: list[LeftOver], directory: Path) -> str:
+    """The files in words, at most three of them."""
+    words = "; ".join(each.told(directory) for each in found[:_NAMED])
+    return f"{words} and {len(found) - _NAMED} more" if len(found) > _NAMED else words
+
+
+def notes_of_study(root: Path) -> dict[str, Notes]:
+    """What the processes of all trials of a study noted, stored and failed, by the trial's label."""
+    return dict(_every(root))
+
+
+def _goes_on(found: LeftOver, notes: Notes) -> bool:
+    """Whether a file from before is the training's: written again, or state where nothing was trained."""
+    return notes.read[found.path] < notes.began and (found.path in notes.wrote or (found.is_state and not notes.steps))
+
+
+def _writer(path: str, notes: Notes, others: Mapping[str, Notes]) -> str | None:
+    """The run that had changed a file when this one first read it."""
+    changed = notes.read[path]
+    if changed >= notes.began:
+        return _beside(path, notes, others)
+    return next((label for label, other in others.items() if other.began <= changed <= other.ended), None)
+
+
+def _beside(path: str, notes: Notes, others: Mapping[str, Notes]) -> str | None:
+    """A run at the same time that wrote the same file."""
+    return next(
+        (
+            label
+            for label, other in others.items()
+            if path in other.wrote and other.began < notes.ended and notes.began < other.ended
+        ),
+        None,
+    )
+
+
+def _every(root: Path) -> Iterator[tuple[str, Notes]]:
+    for place in sorted((root / TRIALS).glob("*")):
+        yield from _noted(place / OUTPUT, place / TRIAL)
+    for place in sorted((root / FAILED).glob("*")):
+        yield from _noted(place, place / FAILURE)
+
+
+def _noted(output: Path, description: Path) -> Iterator[tuple[str, Notes]]:
+    if not (output / NOTES).is_file() or not description.is_file():
+        return
+    try:
+        trial = read_sealed(description) if description.name == FAILURE else read_json(description)
+        label = Trial({}, trial["seed"], noise_from_json(trial["noise"]), trial["replica"]).label
+        notes = read_notes(output)
+    except (KeyError, TypeError, ValueError):  # damaged: whoever reads the trial itself will say so
+        return
+    if notes is not None:
+        yield label, notes

@@ -1,0 +1,135 @@
+"""Metrics found in what a script printed, by a regular expression."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+
+from lastbit.errors import LastbitError
+from lastbit.script.metrics import refuse_taken
+from lastbit.script.numbers import SIGN, WORD, CutError, number, number_at
+from lastbit.script.pattern_groups import Group, groups, widened
+
+_COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\].*?(?:\x07|\x1b\\))")
+_NONE = r"(?i:none|null|n/a)(?!\w)"  # in the place of a number there is none
+_PARTS = rf"{SIGN}\.?\d[\d.]*(?:[eE]{SIGN}?\d+)?|\.\d+|\d[\d.]*[eE]{SIGN}?\d+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?"
+# What a group may hold too: words for a number, and numbers with parts that people forget in a pattern.
+_INSTEAD = rf"(?<!\w){SIGN}?{WORD}|(?<!\w){_NONE}|(?<![\w.)\]%])(?:{_PARTS})"
+_NOTHING = re.compile(_NONE)
+_WORD = re.compile(rf"(?<!\w){SIGN}?{WORD}")
+_NO_NUMBER = re.compile(rf"{SIGN}?{WORD}|{_NONE}")
+
+_Found = tuple[dict[str, float], str | None]  # values of a match, and where one of them stops inside a number
+
+
+@dataclass(frozen=True)
+class PatternMetric:
+    """Numbers in a script's output by a regular expression: its named groups, or its only group.
+
+    A group without a name is called as the word before it: `acc` in `acc=([0-9.]+)`.
+
+    Raises:
+        LastbitError: not a regular expression, no group, several groups without a name, or a name that is taken.
+    """
+
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"--metric {self.pattern!r}"
+
+    def __post_init__(self) -> None:
+        try:
+            compiled = re.compile(self.pattern)
+        except re.error as error:
+            raise LastbitError(f"{self} is no regular expression: {error}") from None
+        if compiled.groups == 0:
+            raise LastbitError(f"{self} has no group: put the number in parentheses, as in 'acc=([0-9.]+)'")
+        if compiled.groups > max(1, len(compiled.groupindex)):
+            raise LastbitError(f"{self} has several groups: name them, as in '(?P<acc>[0-9.]+)'")
+        refuse_taken(str(self), self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the groups, or of the word before the only one."""
+        groups = re.compile(self.pattern).groupindex
+        return tuple(groups) or (_word_before_group(self.pattern),)
+
+    def find(self, output: Path) -> Iterator[dict[str, float]]:
+        """All matches in standard output; where it has none, those in standard error, to which loggers write.
+
+        A number is read whole where a match stops inside it, and `nan` where it stands in a number's place. What may be
+        one number or two is NaN: then no earlier value may stand for it.
+        """
+        yield from (values for values, _ in self._found(output))
+
+    def doubt(self, output: Path) -> str:
+        """Where a match stops inside something of which nobody can say what number it is."""
+        cut = next((cut for _, cut in self._found(output) if cut), None)
+        if cut is None:
+            return ""
+        return (
+            f"{self} stops inside {cut!r}, so that no number was read there: let the group take all of the number, or "
+            "put the character that ends it right after the group, as in '([0-9]+),'"
+        )
+
+    def _found(self, output: Path) -> Iterator[_Found]:
+        for stream in ("stdout.txt", "stderr.txt"):
+            text = (output / stream).read_text(encoding="utf-8", errors="replace")
+            # Colours stand between a name and its number, and after it; a pattern may be written with them too.
+            plain = _COLOURS.sub("", text)
+            found = list(self._matches(plain)) or (list(self._matches(text)) if plain != text else [])
+            if found:
+                yield from found
+                return
+
+    def _matches(self, text: str) -> Iterator[_Found]:
+        given = re.compile(self.pattern, re.MULTILINE)
+        places = dict(zip(given.groupindex or self.names, groups(self.pattern), strict=False))
+        for match in (widened(self.pattern, _INSTEAD) or given).finditer(text):
+            values, cut = {}, None
+            for name, place in places.items():
+                try:
+                    value = self._value(_preferred(match, given, name), place, name)
+                except CutError as error:
+                    value, cut = nan, error.found
+                if value is not None:
+                    values[name] = value
+            if values:
+                yield values, cut
+
+    def _value(self, match: re.Match[str], place: Group, name: str) -> float | None:
+        start, end = match.span(name if name in match.re.groupindex else 1)
+        if start < 0 or _NOTHING.fullmatch(match.string, start, end):
+            return nan if start >= 0 else None
+        if (skipped := _skipped(match, place, self.pattern, start)) is not None:
+            return skipped
+        return number_at(match.string, start, end, before=place.before(self.pattern), after=place.after(self.pattern))
+
+
+def _preferred(match: re.Match[str], given: re.Pattern[str], name: str) -> re.Match[str]:
+    """The match of the pattern as given, where a word that stands for no number was found later, or is no number's."""
+    group = name if name in given.groupindex else 1
+    if not _NO_NUMBER.fullmatch(match[group] or ""):
+        return match
+    plain = given.match(match.string, match.start())
+    if plain is None:
+        return match
+    return plain if plain.start(group) < match.start(group) or _NOTHING.fullmatch(match[group]) else match
+
+
+def _skipped(match: re.Match[str], place: Group, pattern: str, start: int) -> float | None:
+    """The NaN between the word before a group and the number it found, which the pattern passed over."""
+    word = _last_word(pattern[: place.opening])
+    _, found, between = match.string[match.start() : start].rpartition(word) if word else ("", "", "")
+    skipped = _WORD.search(between) if found else None
+    return None if skipped is None else number(skipped.group())
+
+
+def _word_before_group(pattern: str) -> str:
+    return _last_word(pattern[: groups(pattern)[0].opening]).rstrip("./-") or "metric"
+
+
+def _last_word(pattern: str) -> str:
+    words: list[str] = re.findall(r"[A-Za-z_][\w./-]*", re.sub(r"\\.|\(\?\w*[:>]?|\[[^\]]*\]", " ", pattern))
+    return words[-1] if words else ""

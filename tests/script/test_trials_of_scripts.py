@@ -1,0 +1,120 @@
+"""Trials of scripts that end in their own ways: the last weights are known by hand, w = 1 - 0.5 for each step."""
+
+import os
+import sys
+
+import pytest
+from safetensors.torch import load_file
+
+from lastbit.noise import Order, Scale
+from lastbit.script import Target, parse_target
+from lastbit.script.ended import ScriptError, UnfitError, UntrainedError, checked
+from lastbit.script.notes import Notes
+from lastbit.script.training import ScriptTraining
+from lastbit.study import Recorder, Trial
+
+BEGIN = """
+import atexit, os, sys, torch
+w = torch.nn.Parameter(torch.ones(1)); optimizer = torch.optim.SGD([w], lr=0.5)
+def step(count):
+    for _ in range(count):
+        optimizer.zero_grad(); w.sum().backward(); optimizer.step()
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    return tmp_path
+
+
+def trained(place, body, noise=None, **options):
+    (place / "train.py").write_text(body)
+    training = ScriptTraining(parse_target(["train.py"]), directory=place, **options)
+    recorder = Recorder(Trial({}, 7, noise or Scale(1)), place / "trial")
+    return training.train(recorder), recorder.directory
+
+
+def last_weight(directory):
+    file = max((directory / "weights").iterdir())
+    return int(file.stem), load_file(file).popitem()[1].item()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def main(): step(7)\nsys.exit(main())",
+        "step(7); os._exit(0)",
+        "atexit.register(step, 4); step(3); sys.exit(0)",
+    ],
+)
+def test_the_last_weights_are_kept_however_a_script_ends(place, body):
+    notes, directory = trained(place, BEGIN + body)
+    assert notes.steps == 7
+    assert last_weight(directory) == (7, -2.5)
+
+
+def test_networks_trained_in_turn_are_each_kept_at_their_end(place):
+    body = (
+        "import torch\nfor fold in range(3):\n"
+        "    w = torch.nn.Parameter(torch.ones(1)); o = torch.optim.SGD([w], lr=0.5)\n"
+        "    for _ in range(7): o.zero_grad(); w.sum().backward(); o.step()\n"
+        "torch.save(w, 'last.pt'); torch.load('last.pt', weights_only=False)\n"
+        "print('seed', __import__('os').environ['SEED'])\n"
+    )
+    notes, directory = trained(place, body, seed_env="SEED")
+    assert notes.in_turn == 3
+    kept = {int(file.stem): load_file(file).popitem()[1].item() for file in (directory / "weights").iterdir()}
+    assert [kept[7], kept[14], kept[21]] == [-2.5, -2.5, -2.5]
+    assert (directory / "output" / "stdout.txt").read_text() == "seed 7\n"
+    assert str(place / "last.pt") in notes.wrote
+    assert notes.read_back == [str(place / "last.pt")]
+    assert notes.read == {}
+
+
+def test_training_in_a_fork_is_not_taken_for_the_scripts_own(place):
+    body = (
+        "import torch.multiprocessing as mp\ndef worker(rank): step(3)\n"
+        "if __name__ == '__main__': mp.start_processes(worker, nprocs=1, start_method='fork')\n"
+    )
+    with pytest.raises(UntrainedError, match=r"it started another \(multiprocessing, fork: worker\)"):
+        trained(place, BEGIN + body)
+    assert list((place / "trial" / "weights").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "notes", "kind", "complaint"),
+    [
+        (3, Notes(steps=3), ScriptError, "train.py x ended with exit code 3"),
+        (-15, None, ScriptError, r"train.py x was killed by signal 15 \(SIGTERM\)"),
+        (-11, Notes(steps=3), ScriptError, r"train.py x was killed by signal 11 \(SIGSEGV\)"),
+        (0, None, UnfitError, "train.py ended with status 0 before it could report"),
+        (0, Notes(steps=3, replaced="true x"), UnfitError, r"another program after 3 steps \(os.exec: true x\)"),
+        (0, Notes(steps=3, fault="OSError: full"), ScriptError, "train.py: the last weights could not be kept"),
+        (0, Notes(steps=3, refused="no k here"), UnfitError, "no k here"),
+        (1, Notes(refused="no k here"), UnfitError, "no k here"),
+        (0, Notes(), UntrainedError, "train.py made no torch optimizer, so there is nothing"),
+        (0, Notes(optimizers=["SGD"]), UntrainedError, r"made an optimizer \(SGD\) and never called its step$"),
+        (0, Notes(children=["torchrun a.py", "b"]), UntrainedError, r"another \(torchrun a.py, and 1 more\)"),
+    ],
+)
+def test_an_end_that_cannot_count_is_said(tmp_path, code, notes, kind, complaint):
+    (tmp_path / "stdout.txt").write_text("the last line\n")
+    (tmp_path / "stderr.txt").touch()
+    with pytest.raises(kind, match=complaint) as found:
+        checked(Target("file", "train.py", ("x",)), code, notes, tmp_path)
+    assert found.type is kind
+    assert found.value.exit_code == (code if kind is ScriptError and code else None)
+    assert found.value.said == (
+        "the last line" if found.value.exit_code else "OSError: full" if notes and notes.fault else ""
+    )
+
+
+def test_a_batch_that_cannot_be_permuted_is_a_line(place):
+    body = (
+        "class Batch:\n    def __init__(self, rows): self.x = torch.stack(rows)\n"
+        "for b in torch.utils.data.DataLoader(torch.ones(4, 1), 2, shuffle=True, collate_fn=Batch): step(1)\n"
+    )
+    with pytest.raises(UnfitError, match=r"--noise order: the batch is a __main__.Batch, whose samples cannot be told"):
+        trained(place, BEGIN + body, Order(1))
