@@ -65,7 +65,7 @@ def test_a_directory_of_another_scale_or_of_other_things_is_refused(results, tmp
     with pytest.raises(ValueError, match="holds results at scale 'smoke', not 'laptop': choose another directory"):
         Results(results.root, "laptop").check()
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds other files and no results of the paper"):
+    with pytest.raises(ValueError, match=r"holds other files \(kept, mine.txt\) and no results of the paper"):
         Results(tmp_path, "smoke").check()
     with pytest.raises(ValueError, match=r"holds no results of the paper: there is no index\.json in it"):
         Results.reopen(tmp_path)

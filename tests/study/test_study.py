@@ -153,7 +153,7 @@ def test_refuses_a_directory_of_another_study_and_touches_nothing(tmp_path):
 
 def test_refuses_a_directory_of_other_files(tmp_path):
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ValueError, match="holds other files and no study"):
+    with pytest.raises(ValueError, match=r"holds other files \(thesis.tex\) and no study"):
         make(tmp_path).run()
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -185,7 +185,7 @@ def test_what_discretises_no_gradient_flow_is_said(tmp_path, recipe, changes, co
 def test_a_directory_of_something_else_is_refused(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
-    with pytest.raises(ValueError, match="holds other files and no series"):
+    with pytest.raises(ValueError, match=r"holds other files \(file\) and no sharpness series"):
         Series(small()).open(tmp_path / "other", steps=1)
     Series(small()).open(tmp_path / "mine", steps=1)
     with pytest.raises(ValueError, match="holds another series, of other settings"):

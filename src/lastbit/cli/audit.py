@@ -15,6 +15,7 @@ from rich.text import Text
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.printable import SafeConsole
+from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import to_json, write_output, writing
 from lastbit.script import Target, parse_target
@@ -47,7 +48,8 @@ def audit(
     """
     target = parse_target(command or [])
     counts = _threads(threads)
-    _check_empty(out)
+    if out is not None:
+        check_free(out, Kind.AUDIT, known=())
     with _folder(out) as folder:
         found = _run(target, folder, steps, counts)
         with writing(f"--out {folder}"):
@@ -73,11 +75,6 @@ def _threads(text: str | None) -> tuple[int | None, int | None]:
     if len(parts) != 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise LastbitError(f"--threads {text}: give two numbers of threads, one for each run, as in 1,2")
     return int(parts[0]), int(parts[1])
-
-
-def _check_empty(folder: Path | None) -> None:
-    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LastbitError(f"--out {folder} is there already and not an empty folder: name a new one")
 
 
 @contextmanager

@@ -77,3 +77,6 @@ def _show(checked: Checked, terminal: Console) -> None:
     terminal.print(f"{checked.directory}: {verdict} ({trials}, {held})", soft_wrap=True)
     for each in checked.findings:
         terminal.print(f"  {each.kind}: {each.path}: {each.what}; {each.cure}", soft_wrap=True)
+    if checked.drawings:
+        drawn = ", ".join(f"{path}" for path in checked.drawings)
+        terminal.print(f"  drawn from the results, without checksums: {drawn}", soft_wrap=True)

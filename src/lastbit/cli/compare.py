@@ -9,6 +9,7 @@ from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
+from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import to_json, write_output, writing
 from lastbit.study.comparison import Comparison
@@ -35,6 +36,7 @@ def compare(
     `lastbit compare s3://bucket/new runs/old`
     """
     _check_gain(gain)
+    check_free(out, Kind.COMPARISON)
     with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other:
         found = compare_runs(one, other, metric=metric)
         content = found.as_json() | {"gain": _gain(found, gain)}

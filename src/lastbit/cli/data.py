@@ -18,6 +18,7 @@ from rich.text import Text
 from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, write_json
 from lastbit.cli.printable import SafeConsole
+from lastbit.directories import Kind, check_free
 from lastbit.training.data import Fetched, Item, fetch, inventory
 from lastbit.training.data.errors import FetchError
 
@@ -68,6 +69,8 @@ def fetch_command(
 
     Example: `lastbit data fetch cifar10`
     """
+    if root is not None:
+        check_free(root, Kind.DATA)
     try:
         with _progress_bar() as progress:
             fetched = fetch(name, root=root, progress=progress)

@@ -10,6 +10,7 @@ from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
+from lastbit.directories import Kind, check_free
 from lastbit.noise import Scale
 from lastbit.study import Study
 from lastbit.training.catalogue import load_recipe
@@ -35,6 +36,7 @@ def demo(
     Example: `lastbit demo`
     """
     crew = chosen_crew(workers, scheduler)
+    check_free(out, Kind.STUDIES)
     studies = {out / recipe: _run(recipe, out / recipe, crew, scale) for recipe in _RECIPES}
     page = out / "report.html"
     update_page(studies, page)

@@ -10,6 +10,7 @@ from rich.console import Console
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
+from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import to_json, write_output, writing
 from lastbit.noise import Scale
@@ -44,6 +45,8 @@ def growth(
 
     Example: `lastbit growth demo --steps 100 --set model.activation=swish --out runs/growth`
     """
+    if out is not None:
+        check_free(out, Kind.GROWTH)
     numbers = parse_numbers(k, "--k")
     if len(numbers) < 2 or len(set(numbers)) < len(numbers):
         raise LastbitError(f"--k {k}: give at least two different values, such as 1,3")

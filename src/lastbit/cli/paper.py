@@ -11,6 +11,7 @@ import typer
 from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
+from lastbit.directories import Kind, check_free
 
 if TYPE_CHECKING:  # at run time only where they are used: all items with their charts take seconds to import
     from lastbit.paper.item import Item
@@ -69,6 +70,7 @@ def run_command(
     items, results = asked(names, scale, out)
     where = crew.device(device)
     trainings = work or results.root / "work"
+    check_free(trainings, Kind.STUDIES)
     pending = [item for item in items if results.load(item) is None]
     wanted = checked_needs(pending, results, work=trainings, crew=crew)
     say = console(json)

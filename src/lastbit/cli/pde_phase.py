@@ -22,6 +22,7 @@ from lastbit.cli.pde_options import (
     StepsOption,
     make_net,
 )
+from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import writing
 from lastbit.pde import REGIMES, Phase, random_kernel
@@ -53,6 +54,8 @@ def phase(
 
     Example: `lastbit pde phase --lr 0.01:0.12:24 --weight-decay 2:60:24 --out phase`
     """
+    if out is not None:
+        check_free(out, Kind.PHASE)
     net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
     rates, decays = parse_grid(lr, "--lr"), parse_grid(weight_decay, "--weight-decay")
     found = map_phase(

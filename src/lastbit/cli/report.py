@@ -10,6 +10,7 @@ import typer
 
 from lastbit.cli.output import JsonOption, checked_output, console, write_json
 from lastbit.cli.place import opened
+from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import read_json, read_sealed, writing
 from lastbit.local_copy import is_url
@@ -38,12 +39,20 @@ def report(
     Examples: `lastbit report runs/demo --charts runs/demo/charts`, `lastbit report s3://bucket/demo --out demo.html`
     """
     with opened(place, wanted=_wanted()) as directory:
+        _check_charts(charts, directory)
         page, written = _draw(directory, Path() if is_url(place) else directory, out, charts)
     content: dict[str, Any] = {"page": str(page), "charts": [str(path) for path in written]}
     write_json(json, content)
     if json != "-":
         for path in (page, *written):
             console(json).print(str(path), soft_wrap=True)
+
+
+def _check_charts(charts: Path | None, directory: Path) -> None:
+    """See that charts go into no other directory of ours; in a folder of the one that is drawn they are at home."""
+    if charts is None or charts.resolve() == directory.resolve():
+        return
+    check_free(charts, Kind.CHARTS, within=directory)
 
 
 def _wanted() -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import read_json, to_json, write_atomically, writing
 from lastbit.limits import OTHER_SHAPE
@@ -65,10 +66,8 @@ class Results:
             raise LastbitError(
                 f"{self.root} holds results at scale {index['scale']!r}, not {self.scale!r}: choose another directory"
             )
-        if index is None and self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
-            raise LastbitError(
-                f"{self.root} holds other files and no results of the paper: choose an empty or new directory"
-            )
+        if index is None:
+            check_free(self.root, Kind.PAPER, known=())
 
     def load(self, item: Item) -> Made | None:
         """Return an item's result; None where there is none of the same settings and format that the item can read.

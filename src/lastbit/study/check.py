@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from lastbit.directories import held_in_words, is_drawing
 from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
@@ -20,6 +21,7 @@ from lastbit.study.stored_trial import DONE, FOUND, StoredTrial, open_trial
 from lastbit.study.trial import trial_id
 
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # the temporary names of `lastbit.files`
+_OWN = {STUDY, TRIALS, RUNNING, FAILED, RESULTS, LOCK, OWNER}
 _AGAIN = "then give the study's command again"
 
 
@@ -49,6 +51,7 @@ class Checked:
     trials: int  # finished ones, sound or not
     files: int  # that were held against a checksum
     findings: tuple[Finding, ...]
+    drawings: tuple[Path, ...] = ()  # pages and charts below the directory, which have no checksums
 
     @property
     def is_sound(self) -> bool:
@@ -62,7 +65,14 @@ class Checked:
             for each in self.findings
         ]
         counts = {"trials": self.trials, "files": self.files}
-        return {"directory": self.directory, "sound": self.is_sound, **counts, "findings": findings}
+        drawings = [path.as_posix() for path in self.drawings]
+        return {
+            "directory": self.directory,
+            "sound": self.is_sound,
+            **counts,
+            "findings": findings,
+            "drawings": drawings,
+        }
 
 
 def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> Checked:
@@ -78,7 +88,8 @@ def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> C
         LastbitError: the directory holds no study.
     """
     if not any((root / name).exists() for name in (STUDY, TRIALS)):
-        raise LastbitError(f"{root} is no study: it has no {STUDY}")
+        there = held_in_words(root)
+        raise LastbitError(f"{root} is no study: {f'it holds {there}' if there else f'it has no {STUDY}'}")
     findings = [*_check_description(root), *_check_results(root), *_check_complete(root)]
     settings = _settings(root)
     places = _directories(root / TRIALS)
@@ -89,7 +100,9 @@ def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> C
         files += held
         on_trial()
     findings += [*_check_failed(root), *_check_running(root), *_check_others(root)]
-    return Checked(str(root), len(places), files, tuple(findings))
+    return Checked(
+        str(root), len(places), files, tuple(findings), tuple(path.relative_to(root) for path in _drawn(root))
+    )
 
 
 def _check_description(root: Path) -> Iterator[Finding]:
@@ -196,13 +209,25 @@ def _has_checkpoint(place: Path) -> bool:
 
 
 def _check_others(root: Path) -> Iterator[Finding]:
-    known = {STUDY, TRIALS, RUNNING, FAILED, RESULTS, LOCK, OWNER}
     for path in sorted(root.iterdir()):
-        if path.name not in known and path.suffix != ".html":
-            yield _foreign(root, path)
+        if path.name not in _OWN:
+            yield from (_foreign(root, each) for each in _not_drawn(path))
     for path in sorted((root / TRIALS).iterdir() if (root / TRIALS).is_dir() else []):
         if not path.is_dir():
             yield _foreign(root, path)
+
+
+def _drawn(root: Path) -> list[Path]:
+    """The pages and charts, and folders of them, that commands have drawn into a study's directory."""
+    return [path for path in sorted(root.iterdir()) if path.name not in _OWN and is_drawing(path)]
+
+
+def _not_drawn(path: Path) -> list[Path]:
+    """A file or folder that no command draws, or what else there is in a folder of drawings."""
+    if not is_drawing(path):
+        return [path]
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    return [each for each in inside if each.is_dir() or not is_drawing(each)]
 
 
 def _foreign(root: Path, path: Path) -> Finding:

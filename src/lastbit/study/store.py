@@ -25,6 +25,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lastbit.directories import Kind, check_free, is_drawing
 from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed, writing
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
@@ -58,8 +59,8 @@ class Store:
         path = self.root / STUDY
         if path.exists():
             self._check_same(read_sealed(path), study)
-        elif self.root.exists() and (not self.root.is_dir() or self._foreign()):
-            raise LastbitError(f"{self.root} holds other files and no study: choose an empty or new directory")
+        else:
+            check_free(self.root, Kind.STUDY, known=self._known())
 
     @contextmanager
     def claimed(self, study: Mapping[str, Any]) -> Iterator[None]:
@@ -241,9 +242,13 @@ class Store:
     def _lock(self, trial: Trial) -> Path:
         return self.root / RUNNING / f"{trial.id}.lock"
 
-    def _foreign(self) -> bool:
-        """Whether other files are there than those of a study that was killed before it could say what it is."""
-        return any(path.name not in (LOCK, OWNER, TRIALS) for path in self.root.iterdir())
+    def _known(self) -> set[str]:
+        """What may be there without study.json: all of a study that lost it, or was killed before it was written."""
+        own = {LOCK, OWNER, TRIALS}
+        if not any((self.root / TRIALS).glob("*")):
+            return own
+        drawn = {path.name for path in self.root.iterdir() if is_drawing(path)}
+        return own | drawn | {RUNNING, FAILED, RESULTS}
 
     def _check_same(self, there: Mapping[str, Any], study: Mapping[str, Any]) -> None:
         if json.loads(to_json(study["settings"])) != there.get("settings"):

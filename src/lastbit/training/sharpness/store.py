@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import read_json, to_json, write_atomically, writing
 from lastbit.limits import MOST_JSON, MOST_TENSORS, parse_json, read_limited
@@ -43,8 +44,7 @@ class SeriesStore:
             if read_json(path) != json.loads(to_json(description)):
                 raise LastbitError(f"{self.root} holds another series, of other settings: choose another directory")
             return
-        if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
-            raise LastbitError(f"{self.root} holds other files and no series: choose an empty or new directory")
+        check_free(self.root, Kind.SHARPNESS, known=())
         with writing(self.root):
             write_atomically(path, (to_json(description, indent=1) + "\n").encode())
 

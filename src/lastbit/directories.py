@@ -1,0 +1,124 @@
+"""What a directory holds that a command of lastbit wrote, so that no command writes into what another keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from lastbit.errors import LastbitError
+from lastbit.files import read_json
+
+_NAMED = 3  # files or studies that a message names; of more, their number
+_PICTURES = (".png", ".svg")  # every chart is written as both
+
+
+class Kind(StrEnum):
+    """What a command keeps in a directory, in words."""
+
+    STUDY = "a study"
+    STUDIES = "studies"
+    GROWTH = "results of growth"
+    COMPARISON = "a comparison"
+    SHARPNESS = "a sharpness series"
+    PAPER = "results of the paper"
+    AUDIT = "an audit"
+    PHASE = "a phase diagram"
+    CHARTS = "charts"
+    DATA = "data sets"
+
+
+_MARKS = {
+    Kind.STUDY: ("study.json",),
+    Kind.GROWTH: ("growth.json",),
+    Kind.COMPARISON: ("compare.json",),
+    Kind.SHARPNESS: ("series.json", "sharpness.json"),
+    Kind.AUDIT: ("audit.json",),
+    Kind.PHASE: ("phase.png", "phase.svg"),
+}
+_DRAWINGS = {Kind.PHASE, Kind.CHARTS}  # which may lie beside each other, and beside anybody's pictures
+
+
+def held(directory: Path) -> dict[Kind, str]:
+    """What a directory holds of lastbit's, each with the names that tell; empty where it holds none or is missing."""
+    if not directory.is_dir():
+        return {}
+    return {kind: _joined(names) for kind, names in _found(directory) if names}
+
+
+def held_in_words(directory: Path) -> str:
+    """The same in words, as `results of growth (growth.json)`; empty where a directory holds nothing of lastbit's."""
+    return " and ".join(f"{kind} ({names})" for kind, names in held(directory).items())
+
+
+def check_free(
+    directory: Path, kind: Kind, *, known: Collection[str] | None = None, within: Path | None = None
+) -> None:
+    """Check that a command may write what it keeps into a directory; nothing is touched.
+
+    Args:
+        directory: new, empty, or of this kind.
+        kind: of what is to be kept there.
+        known: the only names that may be there; None where other people's files do not matter.
+        within: a study in which this directory may lie; by custom it lies in none.
+
+    Raises:
+        LastbitError: it is a file, holds something of another kind or other files, or lies in a study.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise LastbitError(f"{directory} is a file: name a directory, a new or an empty one")
+    for other, names in held(directory).items():
+        if other is kind or {other, kind} <= _DRAWINGS:
+            continue
+        raise LastbitError(f"{directory} holds {other} ({names}) and cannot take {kind}: choose another directory")
+    around = next((place for place in directory.resolve().parents if _is_study(place)), None)
+    if around is not None and (within is None or around != within.resolve() or _is_kept(directory, around)):
+        raise LastbitError(f"{directory} lies in a study, {around}, and cannot take {kind}: choose another directory")
+    if known is not None and (names := _joined(_others(directory, known))):
+        missing = kind.removeprefix("a ").removeprefix("an ")
+        raise LastbitError(
+            f"{directory} holds other files ({names}) and no {missing}: choose an empty or new directory"
+        )
+
+
+def is_drawing(path: Path) -> bool:
+    """Whether a file is what commands draw: a page, or a chart, which is there as PNG and as SVG; a folder has some."""
+    if path.is_dir():
+        return any(not each.is_dir() and is_drawing(each) for each in path.iterdir())
+    if path.suffix in _PICTURES:
+        return all(path.with_suffix(suffix).is_file() for suffix in _PICTURES)
+    return path.suffix == ".html"
+
+
+def _found(directory: Path) -> Iterator[tuple[Kind, Sequence[str]]]:
+    for kind, marks in _MARKS.items():
+        yield kind, [name for name in marks if (directory / name).is_file()][:1]
+    yield Kind.PAPER, ["index.json"] if _is_index(directory / "index.json") else []
+    yield Kind.STUDIES, sorted(path.parent.name for path in directory.glob("*/study.json"))
+
+
+def _is_study(place: Path) -> bool:
+    return (place / "study.json").is_file() and (place / "trials").is_dir()
+
+
+def _is_kept(directory: Path, study: Path) -> bool:
+    """Whether a directory is or lies in one that a study keeps."""
+    return directory.resolve().relative_to(study).parts[0] in ("trials", "running", "failed")
+
+
+def _is_index(path: Path) -> bool:
+    """Whether a file of this common name is the paper's."""
+    try:
+        content = read_json(path) if path.is_file() else None
+    except ValueError:
+        return False
+    return isinstance(content, dict) and {"scale", "items"} <= content.keys()
+
+
+def _others(directory: Path, known: Collection[str]) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if path.name not in known) if directory.is_dir() else []
+
+
+def _joined(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
