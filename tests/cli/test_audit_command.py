@@ -96,7 +96,7 @@ def test_a_script_without_tensors_cannot_be_audited(lastbit, place):
         (["--threads", "2", "--", "train.py"], "--threads 2: give two numbers of threads"),
         (["--threads", "1,0", "--", "train.py"], "--threads 1,0"),
         (["--steps", "0", "--", "train.py"], "'--steps'"),
-        (["--out", ".", "--", "train.py"], "--out . is there already"),
+        (["--out", ".", "--", "train.py"], ". holds other files (train.py) and no audit"),
     ],
 )
 def test_wrong_input_to_the_audit_is_one_line(lastbit, place, arguments, complaint):

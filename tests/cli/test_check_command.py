@@ -22,6 +22,21 @@ def table_trial(study):
     return read_sealed(study / "results.json")["trials"][-1]["id"]
 
 
+def test_a_study_that_another_run_is_at_is_refused(lastbit, studies):
+    with directory_lock(studies / "one"):
+        code, _, err = lastbit("study", *TINY, "--k", "1,3,5,7", "--seeds", "1", "--out", studies / "one")
+    assert code == 2
+    assert f"{studies / 'one'} is in use by another run (process {os.getpid()} on" in err
+    assert "wait for it, stop it, or choose another directory" in err
+
+
+def test_wrong_input(lastbit, tmp_path):
+    code, _, err = lastbit("check", tmp_path / "nowhere")
+    assert (code, err) == (2, f"lastbit: there is no directory {tmp_path / 'nowhere'}\n")
+    code, _, err = lastbit("check", tmp_path)
+    assert (code, err) == (2, f"lastbit: {tmp_path} is no study: it has no study.json\n")
+
+
 def test_a_sound_study_and_a_damaged_one(lastbit, studies):
     code, out, err = lastbit("check", studies / "one")
     assert (code, err) == (0, "")
@@ -50,18 +65,3 @@ def test_a_study_at_a_url(lastbit, studies):
     assert out.startswith(f"file://{studies / 'one'}: NOT sound")
     assert f"delete file://{studies / 'one'}/trials/" in out
     assert err == f"lastbit: not sound: file://{studies / 'one'}\n"
-
-
-def test_a_study_that_another_run_is_at_is_refused(lastbit, studies):
-    with directory_lock(studies / "one"):
-        code, _, err = lastbit("study", *TINY, "--k", "1,3,5,7", "--seeds", "1", "--out", studies / "one")
-    assert code == 2
-    assert f"{studies / 'one'} is in use by another run (process {os.getpid()} on" in err
-    assert "wait for it, stop it, or choose another directory" in err
-
-
-def test_wrong_input(lastbit, tmp_path):
-    code, _, err = lastbit("check", tmp_path / "nowhere")
-    assert (code, err) == (2, f"lastbit: there is no directory {tmp_path / 'nowhere'}\n")
-    code, _, err = lastbit("check", tmp_path)
-    assert (code, err) == (2, f"lastbit: {tmp_path} is no study: it has no study.json\n")

@@ -88,7 +88,7 @@ def test_studies_elsewhere_are_compared_as_those_here(lastbit, studies, tmp_path
         (["{new}", "{old}", "--gain", "0"], "--gain 0.0: a gain is a number other than 0"),
         (["{new}", "{old}", "--gain", "nan"], "--gain nan: a gain is a number other than 0"),
         (["{new}", "{old}", "--gain", "big"], "'--gain'"),
-        (["{new}", "{old}", "--out", "{new}/study.json"], "cannot write there"),
+        (["{new}", "{old}", "--out", "{new}/study.json"], "study.json is a file: name a directory"),
         (["{new}"], "DIR_B"),
     ],
 )

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lastbit.cli.main import app
+from lastbit.cli.commands import app
 from lastbit.directories import Kind, check_free, held_in_words
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=128", "--set", "data.test=50")

@@ -198,3 +198,11 @@ def test_a_full_disk_ends_the_study_with_what_is_the_matter(tmp_path, monkeypatc
     with pytest.raises(lb.study.TrialFailedError, match=r"1 trial\(s\) failed.*cannot write there: No space left"):
         make(tmp_path, toy_training.train).run()
     assert not (tmp_path / "failed").exists(), "no trial is to blame"
+
+
+def test_a_trial_that_lost_its_done_json_is_run_again(tmp_path):
+    study = make(tmp_path)
+    results = study.run().as_json()
+    (study.store.root / "trials" / study.trials()[0].id / "done.json").unlink()
+    assert study.pending() == [study.trials()[0]]
+    assert study.run().as_json() == results

@@ -15,13 +15,14 @@ Show = Callable[..., None]  # called with any of `done`, `total`, `left` (second
 
 
 @contextmanager
-def progress_bar(title: str, unit: str, total: int | None = None) -> Iterator[Show]:
+def progress_bar(title: str, unit: str, total: int | None = None, *, transient: bool = False) -> Iterator[Show]:
     """Show a bar while the block runs; give the function that moves it.
 
     Args:
         title: what is running.
         unit: what is counted, such as `trials`.
         total: how many there are, where that is known.
+        transient: whether the bar goes when the block ends.
     """
     terminal = SafeConsole(stderr=True)
     columns = (
@@ -34,7 +35,7 @@ def progress_bar(title: str, unit: str, total: int | None = None) -> Iterator[Sh
         _Left(),
         TextColumn("left  {task.fields[remark]}", markup=False),
     )
-    with Progress(*columns, console=terminal, disable=not terminal.is_terminal) as progress:
+    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=transient) as progress:
         task = progress.add_task(title, total=total, ends=None, remark="")
 
         def show(*, done: int | None = None, left: float | None = None, **fields: Any) -> None:

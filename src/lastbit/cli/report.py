@@ -12,9 +12,10 @@ from lastbit.cli.output import JsonOption, checked_output, console, write_json
 from lastbit.cli.place import opened
 from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
-from lastbit.files import read_json, read_sealed, writing
+from lastbit.files import read_json, writing
 from lastbit.local_copy import is_url
-from lastbit.study.store import RESULTS
+from lastbit.study.check import verify_study
+from lastbit.study.store import RESULTS, Store
 
 if TYPE_CHECKING:
     from lastbit.report.figure import Figure
@@ -65,9 +66,15 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
     found = find_results(directory)
     name = found[0].name
     page = out or beside / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
-    contents = [read_sealed(path) if name == RESULTS else read_json(path) for path in found]
+    contents = [_results(path.parent) if name == RESULTS else read_json(path) for path in found]
     with writing(page if charts is None else f"{page} or {charts}"):
         return page, _DRAWN[name](contents, page, charts)
+
+
+def _results(study: Path) -> dict[str, Any]:
+    """A study's results, where what they rest on is as it was; of a study elsewhere the trials are not here."""
+    verify_study(study)
+    return Store(study).stored_results()
 
 
 def find_results(directory: Path) -> list[Path]:

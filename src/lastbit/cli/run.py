@@ -17,7 +17,7 @@ from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import write_page
 from lastbit.cli.printable import SafeConsole
-from lastbit.cli.run_study import run_trials, store_results
+from lastbit.cli.run_study import check_stored, run_trials, store_results
 from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
 from lastbit.errors import LastbitError
@@ -120,7 +120,7 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
 
 def _run(study: Study, training: ScriptTraining, crew: Crew) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
-    study.store.check(study.description())
+    check_stored(study)
     find_again(study, training)
     try:
         run_trials(study, executor=lambda: _executor(study, training, crew), workers=crew.workers, title=study.name)

@@ -4,18 +4,20 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from lastbit.cli.endings import FailedError
 from lastbit.cli.interrupt import gentle_interrupts
-from lastbit.cli.progress import trial_progress
+from lastbit.cli.progress import progress_bar, trial_progress
 from lastbit.cli.workers import Crew
 from lastbit.files import DamagedError, read_sealed, write_sealed, writing
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
+from lastbit.study.check import verify_study
 from lastbit.study.lost import LostWorkersError
 from lastbit.study.results import FORMAT
-from lastbit.study.store import RESULTS
+from lastbit.study.store import RESULTS, STUDY, TRIALS
 from lastbit.study.watched import Watched
 
 
@@ -28,16 +30,31 @@ def run_study(study: Study, *, crew: Crew, title: str) -> dict[str, Any]:
         title: for the progress bar.
 
     Raises:
-        LastbitError: the directory belongs to something else, or the crew's scheduler does not answer.
+        LastbitError: the directory belongs to something else or is damaged, or the crew's scheduler does not answer.
         FailedError: controls or trials failed, or all workers went away.
         StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
-    study.store.check(study.description())
+    check_stored(study)
     pending = study.pending()
-    if not pending and (stored := _stored_results(study)) is not None:
+    described = (study.store.root / STUDY).is_file()
+    if not pending and described and (stored := _stored_results(study)) is not None:
         return stored
     run_trials(study, executor=lambda: crew.executor(len(pending)), workers=crew.workers, title=title)
     return store_results(study)
+
+
+def check_stored(study: Study) -> None:
+    """See that the directory is the study's or free for it, and that what is stored there is as it was.
+
+    Raises:
+        LastbitError: the directory belongs to something else, or a file in it is damaged.
+    """
+    root = study.store.root
+    total = sum(1 for _ in (root / TRIALS).glob("*"))
+    with progress_bar(f"check {root}", "trials", total, transient=True) as show:
+        study.store.check(study.description())
+        done = count(1)
+        verify_study(root, settings=study.settings, on_trial=lambda: show(done=next(done)))
 
 
 def run_trials(

@@ -14,7 +14,6 @@ import altair as alt
 from lastbit.divergence import churn, rel_l1
 from lastbit.errors import LastbitError
 from lastbit.explore.drawing import Drawing, drawn, filled, form, sized
-from lastbit.files import read_sealed
 from lastbit.limits import OTHER_SHAPE
 from lastbit.report.accuracy_chart import accuracy_figure
 from lastbit.report.figure import ROWS
@@ -22,10 +21,11 @@ from lastbit.report.log_axis import LogAxis, decades, power_axis
 from lastbit.report.numbers import MISSING, scientific
 from lastbit.report.rel_l1_chart import rel_l1_figure
 from lastbit.report.stored import as_stored
+from lastbit.study.check import verify_study
 from lastbit.study.grid import Grid
 from lastbit.study.reopen import reopen
 from lastbit.study.results import FORMAT
-from lastbit.study.store import RESULTS, STUDY
+from lastbit.study.store import RESULTS, STUDY, TRIALS, Store
 from lastbit.study.stored_trial import StoredTrial
 
 _HEIGHT = 200
@@ -111,9 +111,10 @@ def load_study(place: str) -> StoredStudy:
     directory = Path(place.strip()).expanduser()
     if not directory.is_dir():
         raise LastbitError(f"there is no directory {directory}")
-    if not (directory / STUDY).exists():
+    if not any((directory / name).exists() for name in (STUDY, TRIALS)):
         raise LastbitError(f"{directory} holds no study: give a study's directory, or a folder of studies")
     try:
+        verify_study(directory)
         study = reopen(directory)
         grid = study.grid()
         results = _stored_results(directory) or study.results().as_json()
@@ -126,7 +127,7 @@ def load_study(place: str) -> StoredStudy:
 
 def _stored_results(directory: Path) -> dict[str, Any] | None:
     """Those of a finished study; None where there are none, or they are of an older format."""
-    stored = read_sealed(directory / RESULTS) if (directory / RESULTS).is_file() else {}
+    stored = Store(directory).stored_results() if (directory / RESULTS).is_file() else {}
     return stored if stored.get("format") == FORMAT else None
 
 

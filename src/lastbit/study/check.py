@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from typing import Any
 
 from lastbit.directories import held_in_words, is_drawing
 from lastbit.errors import LastbitError
-from lastbit.files import DamagedError, read_sealed
+from lastbit.files import DamagedError, read_sealed, to_json
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.lock import LOCK, OWNER, is_held
+from lastbit.study.recorder import WEIGHTS
 from lastbit.study.reopen import reopen
 from lastbit.study.store import FAILED, FAILURE, RESULTS, RUNNING, STUDY, TRIALS, Store
-from lastbit.study.stored_trial import DONE, FOUND, StoredTrial, open_trial
+from lastbit.study.stored_trial import DONE, FOUND, OUTPUT, StoredTrial, open_trial
 from lastbit.study.trial import trial_id
 
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # the temporary names of `lastbit.files`
@@ -105,6 +107,42 @@ def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> C
     )
 
 
+def verify_study(
+    root: Path, *, weights: bool = True, settings: Any = None, on_trial: Callable[[], None] = lambda: None
+) -> None:
+    """Hold what a study's numbers rest on against its checksums, before anything is computed or drawn from it.
+
+    Results are left out: whoever reads them does so by `Store.stored_results`.
+
+    Args:
+        root: the study's directory; nothing is to be said of one that is missing or holds no study.
+        weights: whether weights, and what a script wrote, are held too.
+        settings: of the study that is to go on there, which writes a missing `study.json` again; by default those of
+            `study.json`.
+        on_trial: called after each trial.
+
+    Raises:
+        DamagedError: a file is not what was written, or a trial is not this study's; the message says what to do.
+    """
+    may_be_missing = settings is not None or not (root / TRIALS).exists()
+    findings = [] if may_be_missing and not (root / STUDY).exists() else [*_check_description(root)]
+    known = _settings(root) if settings is None else json.loads(to_json(settings))
+    for place in _directories(root / TRIALS):
+        findings += [each for each in _check_trial(root, place, known, weights=weights)[0] if _matters(each, root)]
+        on_trial()
+    findings += [*_check_failed(root)]
+    if findings:
+        first, more = findings[0], len(findings) - 1
+        colon = ":" if first.what.startswith("it") else ""
+        others = f" names {more} more" if more else " checks the whole study"
+        raise DamagedError(f"{root / first.path}{colon} {first.what}; {first.cure}; `lastbit check {root}`{others}")
+
+
+def _matters(finding: Finding, root: Path) -> bool:
+    """Whether numbers may be wrong for it: damage, or a trial of another study or name."""
+    return finding.kind is Kind.DAMAGED or (finding.kind is Kind.FOREIGN and (root / finding.path).is_dir())
+
+
 def _check_description(root: Path) -> Iterator[Finding]:
     if not (root / STUDY).exists():
         yield _finding(root, Kind.DAMAGED, root / STUDY, "it is missing", "give the study's command again")
@@ -147,21 +185,26 @@ def _settings(root: Path) -> Any:
         return None
 
 
-def _check_trial(root: Path, place: Path, settings: Any) -> tuple[list[Finding], int]:
+def _check_trial(root: Path, place: Path, settings: Any, *, weights: bool = True) -> tuple[list[Finding], int]:
     """What is wrong with a finished trial, and how many files were held against a checksum."""
     cure = f"delete {place}, {_AGAIN}: it runs this trial anew"
     try:
         trial = open_trial(place)
     except DamagedError as error:
         return [_finding(root, Kind.DAMAGED, place / DONE, _without(place / DONE, error), cure)], 0
-    findings = [*_check_files(root, trial, cure), *_check_sealed(root, place / FOUND, f"delete it, {_AGAIN}")]
+    findings = [
+        *_check_files(root, trial, cure, weights=weights),
+        *_check_sealed(root, place / FOUND, f"delete it, {_AGAIN}"),
+    ]
     if not findings:
         findings = [*_check_identity(root, trial, settings)]
     return findings, 1 + len(trial.files)
 
 
-def _check_files(root: Path, trial: StoredTrial, cure: str) -> Iterator[Finding]:
+def _check_files(root: Path, trial: StoredTrial, cure: str, *, weights: bool) -> Iterator[Finding]:
     for name in sorted(trial.files):
+        if not weights and name.startswith((f"{WEIGHTS}/", f"{OUTPUT}/")):
+            continue
         try:
             trial.read(name)
         except DamagedError as error:

@@ -19,12 +19,13 @@ from lastbit.tensors import plain
 
 PREDICTIONS = "predictions.safetensors"
 METRICS = "metrics.jsonl"
+WEIGHTS = "weights"
 STEP = "step"  # in each line of them: after how many updates, and so no name for a metric
 
 
 def weights_file(step: int) -> str:
     """Where the weights after `step` updates are, below the trial's directory."""
-    return f"weights/{int(step):09d}.safetensors"
+    return f"{WEIGHTS}/{int(step):09d}.safetensors"
 
 
 class Recorder:
@@ -35,7 +36,7 @@ class Recorder:
         self.noise: Noise = trial.noise
         self.diverged_at: int | None = None  # step of the first loss that was not finite
         self.directory = directory
-        (directory / "weights").mkdir(parents=True, exist_ok=True)
+        (directory / WEIGHTS).mkdir(parents=True, exist_ok=True)
         (directory / METRICS).touch()
         self._sums: dict[str, str] = {}  # of weights and predictions kept so far
         self._fresh = not (directory / DIRECTORY).exists()  # whether nothing of an earlier attempt is in the way

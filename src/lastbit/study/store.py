@@ -40,6 +40,7 @@ from lastbit.study.trial import Trial
 STUDY, TRIALS, RUNNING, RESULTS = "study.json", "trials", "running", "results.json"
 FAILED = "failed"  # of a trial that is not stored, in the results
 FAILURE = "failure.json"
+_AGAIN = "delete it, then give the study's command again: the trials are kept"  # where study.json is damaged
 _CLAIM = ".proof"
 
 
@@ -58,7 +59,7 @@ class Store:
         """
         path = self.root / STUDY
         if path.exists():
-            self._check_same(read_sealed(path), study)
+            self._check_same(self._read(STUDY, _AGAIN), study)
         else:
             check_free(self.root, Kind.STUDY, known=self._known())
 
@@ -97,7 +98,15 @@ class Store:
         """
         if not (self.root / STUDY).is_file():
             raise LastbitError(f"{self.root} is no study: it has no {STUDY}")
-        return read_sealed(self.root / STUDY)
+        return self._read(STUDY, _AGAIN)
+
+    def stored_results(self) -> dict[str, Any]:
+        """The stored results.
+
+        Raises:
+            DamagedError: they are not there, or not what was written.
+        """
+        return self._read(RESULTS, "give the study's command again: they are computed from the trials")
 
     def has(self, trial: Trial) -> bool:
         """Whether the trial is finished and stored."""
@@ -229,9 +238,18 @@ class Store:
         self._move(trial)
 
     def _move(self, trial: Trial) -> None:
-        self._running(trial).rename(self._place(trial))
+        place = self._place(trial)
+        if not self.has(trial):  # what is left of one that lost its done.json counts for nothing
+            shutil.rmtree(place, ignore_errors=True)
+        self._running(trial).rename(place)
         sync_directory(self.root / TRIALS)
         shutil.rmtree(self.failed(trial), ignore_errors=True)
+
+    def _read(self, name: str, cure: str) -> dict[str, Any]:
+        try:
+            return read_sealed(self.root / name)
+        except DamagedError as error:
+            raise DamagedError(f"{error}; {cure}") from None
 
     def _place(self, trial: Trial) -> Path:
         return self.root / TRIALS / trial.id

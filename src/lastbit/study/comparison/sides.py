@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lastbit.errors import LastbitError
+from lastbit.study.check import verify_study
 from lastbit.study.comparison.numbers import side_of_numbers
 from lastbit.study.comparison.side import Origin, Side
 from lastbit.study.controls import Controls
@@ -67,6 +68,7 @@ def _reopened(path: Path) -> Study:
             "later version): pass the numbers in Python, one list for each recipe, as in lastbit.compare([0.934, "
             "0.931], [0.930, 0.929]), or {seed: number} for pairs"
         )
+    verify_study(path, weights=False)  # of a study elsewhere, weights are not copied
     return reopen(path)
 
 
