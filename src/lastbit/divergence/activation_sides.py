@@ -1,5 +1,6 @@
 """On which side of its kinks each activation is: what a ReLU's slope, and so the gradient, jumps with."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -65,6 +66,30 @@ def differing_sides(sides: Mapping[str, list[Tensor]], others: Mapping[str, list
         name: sum(int((one != other).sum()) for one, other in zip(seen, others[name], strict=True))
         for name, seen in sides.items()
     }
+
+
+def are_reordered(sides: Mapping[str, list[Tensor]], others: Mapping[str, list[Tensor]]) -> bool:
+    """Whether two networks ran the same samples in different orders: row by row they differ, and most rows are in both.
+
+    Args:
+        sides: of one network, the first dimension being the samples.
+        others: of the other, of the same shapes.
+    """
+    pairs = [pair for name, seen in sides.items() for pair in zip(seen, others[name], strict=True)]
+    one, other = next((pair for pair in pairs if pair[0].ndim > 1), (None, None))
+    if one is None or other is None:
+        return False
+    rows = [tensor.flatten(1).to("cpu", torch.uint8) for tensor in (one, other)]
+    differ = float((rows[0] != rows[1]).double().mean())
+    if differ <= _MANY:
+        return False
+    first, second = (Counter(row.numpy().tobytes() for row in tensor) for tensor in rows)
+    # Narrow layers have few patterns, which coincide for other reasons.
+    return len(first) > len(one) / 2 and (first & second).total() > _MOST * len(one)
+
+
+_MOST = 0.9  # so large a share of all samples' patterns in both networks is no chance
+_MANY = 0.1  # so large a share of activations on different sides is no matter of rounding at the beginning
 
 
 class _Watch(TorchFunctionMode):

@@ -1,5 +1,6 @@
 """Two networks trained in lock-step, and how far apart they are after every step."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from lastbit.divergence.activation_sides import activation_sides, differing_sides
+from lastbit.divergence.activation_sides import activation_sides, are_reordered, differing_sides
 from lastbit.divergence.attribution import leapt_most
+from lastbit.divergence.chance import differ_by_chance, drawing_modules, passes_of
 from lastbit.divergence.growth import Growth, growth
 from lastbit.divergence.jumps import Jump
 from lastbit.divergence.rel_l1 import rel_l1
 from lastbit.divergence.relative_l2 import RelativeL2, relative_l2
+from lastbit.errors import LastbitError, LastbitTypeError
 
 
 @dataclass(frozen=True)
@@ -74,19 +77,25 @@ class Twins:
                 train(other, inputs, targets)
         twins.history().growth()
 
+    Networks in `DataParallel` or `DistributedDataParallel` are looked at inside it. Twins that draw random numbers in
+    their forward passes, as dropout does, and not the same ones, part by chance: they are warned of it once.
+
     Args:
         model: the one that the distance is relative to.
-        other: of the same architecture.
+        other: of the same architecture; it may be of another dtype or on another device.
 
     Raises:
-        LastbitError: their parameters differ in names or shapes.
+        LastbitError: their parameters differ in names or shapes, they share parameters that train, or one is compiled.
+        LastbitTypeError: one is no network.
     """
 
     def __init__(self, model: nn.Module, other: nn.Module) -> None:
-        self.model, self.other = model, other
+        self.model, self.other = _inside(model), _inside(other)
+        _check_apart(self.model, self.other)
+        self._warned = False
         self._rel_l1: list[float] = []
         self._relative_l2: list[float] = []
-        self._norms: dict[str, list[float]] = {name: [] for name, _ in model.named_parameters()}
+        self._norms: dict[str, list[float]] = {name: [] for name, _ in self.model.named_parameters()}
         self._sides: list[dict[str, int]] = []
         self._activations = 0
         self._distances()
@@ -98,9 +107,20 @@ class Twins:
         Raises:
             LastbitError: they did not run the same activations.
         """
-        with activation_sides(self.model) as sides, activation_sides(self.other) as others:
+        with (
+            activation_sides(self.model) as sides,
+            activation_sides(self.other) as others,
+            passes_of(self.model) as passes,
+            passes_of(self.other) as others_passes,
+        ):
             yield
+        if not self._warned and differ_by_chance(passes, others_passes):
+            self._warned = True
+            warnings.warn(_chance(self.model), stacklevel=3)
         self._sides.append(differing_sides(others, sides))
+        if not self._warned and are_reordered(others, sides):
+            self._warned = True
+            warnings.warn(_REORDERED, stacklevel=3)
         self._activations = sum(taken.numel() for seen in sides.values() for taken in seen)
         relative, mean = self._distances()
         self._rel_l1.append(mean)
@@ -123,3 +143,43 @@ class Twins:
     def _distances(self) -> tuple[RelativeL2, float]:
         weights, reference = (dict(network.named_parameters()) for network in (self.other, self.model))
         return relative_l2(weights, reference), rel_l1(weights, reference).value
+
+
+_REORDERED = (
+    "the twins were given the same samples in different orders: the distances of their weights hold, but activations "
+    "are compared sample by sample, so those counted as flipped are not"
+)
+_NAMED = 3  # modules that a message names
+
+
+def _inside(network: nn.Module) -> nn.Module:
+    """The network in its wrappers, which train the same parameters under other names."""
+    if not isinstance(network, nn.Module):
+        raise LastbitTypeError(f"twins are two networks, torch.nn.Modules; got {type(network).__name__}")
+    while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        network = network.module
+    if hasattr(network, "_orig_mod"):
+        raise LastbitError(
+            "a twin is compiled (torch.compile), and what runs inside it cannot be watched: give Twins the network "
+            "itself and run that; weights of compiled networks are compared by lastbit.divergence.relative_l2"
+        )
+    return network
+
+
+def _check_apart(model: nn.Module, other: nn.Module) -> None:
+    """Refuse twins that are one network; parameters that do not train may be shared."""
+    own = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    shared = [name for name, parameter in other.named_parameters() if id(parameter) in own]
+    if model is other or shared:
+        what = "are the same network" if model is other else f"share parameters, such as {shared[0]!r}"
+        raise LastbitError(f"the twins {what}, so nothing can part them: train a copy, copy.deepcopy(model)")
+
+
+def _chance(network: nn.Module) -> str:
+    names = drawing_modules(network)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    where = f" ({', '.join(names[:_NAMED])}{more})" if names else ""
+    return (
+        f"the twins draw random numbers in their forward passes{where}, and not the same ones: they part by chance, "
+        "not by rounding. Train without dropout, or call torch.manual_seed with the same number before each twin's pass"
+    )
