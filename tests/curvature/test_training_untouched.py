@@ -383,6 +383,24 @@ def with_globals() -> Training:
     return Training(plain_loader(), loss=counted, watched=lambda: (CALLS, dict(vars(counted))))
 
 
+class Normalising(nn.Module):
+    """A loss that writes to weights of its own when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.weight = nn.Parameter(torch.randn(LABELS, LABELS), requires_grad=False)
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        self.weight.data = nn.functional.normalize(self.weight.data * 1.1)
+        return cross_entropy(outputs @ self.weight, targets)
+
+
+def normalising() -> Training:
+    loss = Normalising()
+    return Training(plain_loader(), loss=loss, watched=lambda: bits_of(loss))
+
+
 class Odd(nn.Module):
     """Writes to what it is given, counts, caches, and recomputes its activations."""
 
@@ -435,6 +453,7 @@ SITUATIONS: dict[str, Callable[[], Training]] = {
     "hooks that collect": collecting,
     "a loss with a state": moving,
     "counters in globals": with_globals,
+    "a loss that writes to its weights": normalising,
     "a model that writes to its inputs": odd,
     "spectral norm": spectral,
     "autocast": lambda: Training(plain_loader(), step=in_bfloat16),
@@ -541,3 +560,30 @@ def test_batch_normalisation_of_another_network_in_training_mode_is_named() -> N
         lb.SharpnessTracker(network().eval(), functools.partial(through, nn.BatchNorm1d(LABELS)), samples()).measure()
     with pytest.raises(lb.LastbitError, match=r"draws random numbers .in another network: Dropout"):
         lb.SharpnessTracker(network().eval(), functools.partial(through, nn.Dropout()), samples()).measure()
+
+
+def test_default_device_and_type_do_not_matter() -> None:
+    model, data = network().eval(), samples()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    exact = lb.SharpnessTracker(model, cross_entropy, data).measure().value
+    torch.set_default_device("meta")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with lb.SharpnessMonitor(model, cross_entropy, data, optimizer, k=2) as monitor:
+            measured = [monitor.measure().sharpness, monitor.measure().sharpness]
+        assert torch.get_default_dtype() == torch.float64
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert measured == pytest.approx([exact, exact], rel=1e-3)
+
+
+def test_training_over_processes_goes_on() -> None:
+    """The wrapper's forward talks to the other processes; a measurement does not go through it."""
+    distributed = torch.distributed
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        assert_untouched(lambda: Training(plain_loader(), model=nn.parallel.DistributedDataParallel(network())))
+    finally:
+        distributed.destroy_process_group()

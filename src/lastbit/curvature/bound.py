@@ -30,7 +30,7 @@ class Ceiling:
         floor = UNSEEN * float(ritz.values[0].abs())
         heights = self.recycled.reaches + self.rise * self.recycled.ages.double() - floor
         inside = (self.recycled.vectors @ ritz.vectors[:count].T).double().cpu()
-        outside = torch.eye(len(heights), dtype=torch.float64) - inside @ inside.T
+        outside = torch.eye(len(heights), dtype=torch.float64, device=heights.device) - inside @ inside.T
         roots = heights.clamp(min=0).sqrt()
         highest = floor + float(torch.linalg.eigvalsh(roots[:, None] * outside * roots)[-1])
         beside: list[float] = reaches(ritz)[count:].tolist()
@@ -50,7 +50,7 @@ def upper_bounds(ritz: Ritz, k: int, ceiling: Ceiling | None) -> Tensor:
     Every choice of the first k or more pairs gives a bound; the least counts. Few pairs face a high ceiling, many
     bring in residuals as large as their values.
     """
-    none = torch.full((k,), torch.inf, dtype=torch.float64)
+    none = torch.full((k,), torch.inf, dtype=torch.float64, device="cpu")
     if ceiling is None or not bool(ritz.values.isfinite().all()):
         return none
     residuals = ritz.residuals()
@@ -66,6 +66,6 @@ def _bounds(values: Tensor, gram: Tensor, ceiling: float) -> Tensor:
     squares, vectors = torch.linalg.eigh(gram)
     root = (vectors * squares.clamp(min=0).sqrt()) @ vectors.T
     top = torch.cat([torch.diag(values), root], dim=1)
-    bottom = torch.cat([root, ceiling * torch.eye(len(values), dtype=torch.float64)], dim=1)
+    bottom = torch.cat([root, ceiling * torch.eye(len(values), dtype=torch.float64, device=values.device)], dim=1)
     bounds: Tensor = torch.linalg.eigvalsh(torch.cat([top, bottom])).flip(0)
     return bounds

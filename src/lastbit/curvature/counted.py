@@ -26,5 +26,5 @@ class Counted:
 
     def random_direction(self, generator: torch.Generator) -> Tensor:
         """A direction that is uniform on the sphere, drawn on the processor."""
-        drawn = torch.randn(self.size, generator=generator, dtype=self._operator.dtype)
+        drawn = torch.randn(self.size, generator=generator, dtype=self._operator.dtype, device=generator.device)
         return drawn.to(self._operator.device)

@@ -52,8 +52,10 @@ class SharpnessMonitor:
     Args:
         model: the network in training.
         loss: `loss(model(inputs), targets)`, a mean over samples.
-        data: one (inputs, targets) batch, which is the quickest, or an iterable of them that can be read again and
-            again. A fixed batch of training samples will do: its size decides what a measurement costs.
+        data: one batch, which is the quickest, or an iterable of batches such as a `DataLoader`, which is read when
+            watching begins and left as it was. A batch is a pair (inputs, targets), or a mapping, which is both and
+            goes into the model by keyword. A fixed batch of training samples will do: its size decides what a
+            measurement costs.
         optimizer: the one that steps the model: torch's SGD, Adam, AdamW or RMSprop.
         every: when to measure, a callable from the number of updates to True or False.
         sinks: callables that are given each row, such as those of `lastbit.integrations`, or `print`.
@@ -62,7 +64,8 @@ class SharpnessMonitor:
         parameters: glob patterns of parameter names.
         micro_batch: samples whose training step fills the memory that a measurement may take.
         mode: "eval" measures with every module in evaluation mode, and so without dropout and with the running
-            statistics of batch normalisation; "as is" leaves the modes alone, and refuses these two in training mode.
+            statistics of batch normalisation, also in other networks that the loss goes through; "as is" leaves the
+            modes alone, and refuses these two in training mode.
         start: updates already made, where a training is resumed.
 
     Raises:
@@ -125,7 +128,9 @@ class SharpnessMonitor:
             with self._measuring():
                 self._objective.check()
                 hessian = HessianOperator.at(self._objective.point())
-                hessian.matvec(torch.zeros(hessian.size))  # raises where there is no second derivative
+                hessian.matvec(
+                    torch.zeros(hessian.size, device=hessian.device)
+                )  # raises where there is no second derivative
         except CallError as error:
             if self._mode != "eval" or not self._model.training:
                 raise

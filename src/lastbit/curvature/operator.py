@@ -142,7 +142,7 @@ class CurvatureOperator(ABC):
             """Return the product with a vector (n,) or the columns of (n, m)."""
             return (self @ torch.as_tensor(np.ascontiguousarray(vectors))).cpu().numpy()
 
-        dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
+        dtype = torch.empty(0, dtype=self.dtype, device="cpu").numpy().dtype
         return LinearOperator(self.shape, dtype=dtype, matvec=product, rmatvec=product, matmat=product, rmatmat=product)
 
     def _products(self, rows: Tensor) -> Tensor:

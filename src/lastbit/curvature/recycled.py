@@ -63,10 +63,10 @@ def recycle(ritz: Ritz, k: int, earlier: Recycled | None, most: int) -> Recycled
             break
     values, heights = ([getattr(pair, name) for pair in kept] for name in ("value", "reach"))
     return Recycled(
-        values=torch.tensor(values, dtype=torch.float64),
+        values=torch.tensor(values, dtype=torch.float64, device="cpu"),
         vectors=torch.stack([pair.vector for pair in kept]),
-        ages=torch.tensor([pair.age for pair in kept]),
-        reaches=torch.tensor(heights, dtype=torch.float64),
+        ages=torch.tensor([pair.age for pair in kept], device="cpu"),
+        reaches=torch.tensor(heights, dtype=torch.float64, device="cpu"),
     )
 
 

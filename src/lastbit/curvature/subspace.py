@@ -47,7 +47,7 @@ class Subspace:
         self._operator = operator
         self._apart_from = operator.empty(0) if apart_from is None else apart_from
         self._basis, self._products = operator.empty(8), operator.empty(8)
-        self._projected = torch.zeros(0, 0, dtype=torch.float64)
+        self._projected = torch.zeros(0, 0, dtype=torch.float64, device="cpu")
         if start is not None:
             self.join(start)
 
@@ -79,7 +79,7 @@ class Subspace:
         """The first Ritz pairs, all by default."""
         if not self.finite:  # a number that is none spoils all pairs
             pairs = slice(len(self) if count is None else min(count, len(self)))
-            values = torch.full((len(self._projected[pairs]),), torch.nan, dtype=torch.float64)
+            values = torch.full((len(self._projected[pairs]),), torch.nan, dtype=torch.float64, device="cpu")
             return Ritz(values, self._basis[: len(self)][pairs], self._products[: len(self)][pairs])
         values, weights = torch.linalg.eigh(self._projected)
         chosen = weights.flip(1).T[:count].to(self._basis)
@@ -98,7 +98,7 @@ class Subspace:
             self._products = torch.cat([self._products, torch.empty_like(self._products)])
         self._basis[count], self._products[count] = unit, product
         column = (self._basis[: count + 1] @ product).double().cpu()
-        wider = torch.zeros(count + 1, count + 1, dtype=torch.float64)
+        wider = torch.zeros(count + 1, count + 1, dtype=torch.float64, device="cpu")
         wider[:count, :count] = self._projected
         wider[:, count] = wider[count, :] = column
         self._projected = wider

@@ -49,7 +49,9 @@ def trace(operator: CurvatureOperator | Tensor, *, products: int = 60, seed: int
     if len(space) == counted.size:
         return Trace(inside, 0.0, counted.products)
     basis = space.ritz().vectors
-    samples = torch.tensor([_sample(counted, basis, generator) for _ in range(third)], dtype=torch.float64)
+    samples = torch.tensor(
+        [_sample(counted, basis, generator) for _ in range(third)], dtype=torch.float64, device="cpu"
+    )
     return Trace(inside + float(samples.mean()), float(samples.std()) / math.sqrt(third), counted.products)
 
 
