@@ -1,10 +1,12 @@
 """Numbers that a pattern cuts, and words in a number's place; what stands in the text is the oracle."""
 
+import re
 from math import inf, isnan
 
 import pytest
 
 from lastbit.script.numbers import number
+from lastbit.script.pattern_groups import groups
 from lastbit.script.pattern_metric import PatternMetric
 
 PLAIN = "loss=([0-9.]+)"
@@ -59,6 +61,9 @@ def last(pattern, text, place):
         (r"loss=([0-9.]+(?:e-[0-9]+)?)", "loss=2e-3", 2e-3),
         (r"(?i)LOSS=([0-9.]+)", "loss=2e-3", 2e-3),
         (r"loss=([0-9.]+) done", "loss=1,234.5 done", 1234.5),
+        (r"loss=([0-9.]*)", "loss=-2.5", -2.5),
+        (r"loss=([0-9.]+)(?#a (comment)", "loss=2.5e-3", 2.5e-3),
+        (r"[(]loss[]()=]([0-9.]+)\)", "(loss=2.5e-3)", 2.5e-3),
         (r"loss=([0-9.]+) done", "loss=-2e-3 done", -2e-3),
     ],
 )
@@ -78,6 +83,8 @@ def test_a_number_is_read_whole(tmp_path, pattern, text, value):
         (r"loss.*?([0-9.]+)", "loss=nan acc=0.5"),
         (r"loss=(\S+)", "loss=n/a"),
         (r"loss=([0-9.]+) done", "loss=nan done"),
+        (r"loss=([0-9.]*)", "loss=nan"),
+        (r"loss=(\S+)", "loss=--"),
         (PLAIN, "loss=0,93"),
         (PLAIN, "loss=1'234"),
         ("loss=([0-9]+)", "loss=1.2.3"),
@@ -120,3 +127,17 @@ def test_the_number_that_a_text_is(text, value):
 
 def test_a_group_named_after_others_is_called_as_the_word_before_it():
     assert PatternMetric(r"(?:test )?acc=([0-9.]+)").names == ("acc",)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "held"),
+    [
+        (r"a=([0-9.]+)", ["[0-9.]+"]),
+        (r"\((?:b|c)[()]([^]()]+)\)", ["[^]()]+"]),
+        (r"(?P<a>x(?P<b>[)]))(?P=b)(?=c)(?<!d)", ["x(?P<b>[)])", "[)]"]),
+        (r"(?i)no group (?:here)", []),
+    ],
+)
+def test_groups_are_found_in_a_pattern(pattern, held):
+    assert [pattern[group.begin : group.end] for group in groups(pattern)] == held
+    assert len(held) == re.compile(pattern).groups

@@ -31,7 +31,7 @@ class Group:
 
 
 def groups(pattern: str) -> list[Group]:
-    """The capturing groups of a regular expression that compiles, in their order."""
+    """The capturing groups of a regular expression that compiles, in their order; parentheses in comments mislead."""
     found: list[tuple[int, int | None]] = []  # of each open parenthesis, where what it captures begins
     captured = []
     for place in _parentheses(pattern):

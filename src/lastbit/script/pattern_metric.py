@@ -16,7 +16,8 @@ _NONE = r"(?i:none|null|n/a)(?!\w)"  # in the place of a number there is none
 _PARTS = rf"{SIGN}\.?\d[\d.]*(?:[eE]{SIGN}?\d+)?|\.\d+|\d[\d.]*[eE]{SIGN}?\d+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?"
 # What a group may hold too: words for a number, and numbers with parts that people forget in a pattern.
 _INSTEAD = rf"(?<!\w){SIGN}?{WORD}|(?<!\w){_NONE}|(?<![\w.)\]%])(?:{_PARTS})"
-_NOTHING = re.compile(_NONE)
+_NOTHING = re.compile(rf"{_NONE}|-+")
+_THERE = re.compile(_INSTEAD)
 _WORD = re.compile(rf"(?<!\w){SIGN}?{WORD}")
 _NO_NUMBER = re.compile(rf"{SIGN}?{WORD}|{_NONE}")
 
@@ -85,7 +86,7 @@ class PatternMetric:
 
     def _matches(self, text: str) -> Iterator[_Found]:
         given = re.compile(self.pattern, re.MULTILINE)
-        places = dict(zip(given.groupindex or self.names, groups(self.pattern), strict=False))
+        places = dict(zip(given.groupindex or self.names, _places(given), strict=True))
         for match in (widened(self.pattern, _INSTEAD) or given).finditer(text):
             values, cut = {}, None
             for name, place in places.items():
@@ -100,11 +101,21 @@ class PatternMetric:
 
     def _value(self, match: re.Match[str], place: Group, name: str) -> float | None:
         start, end = match.span(name if name in match.re.groupindex else 1)
-        if start < 0 or _NOTHING.fullmatch(match.string, start, end):
-            return nan if start >= 0 else None
+        if start < 0:
+            return None
+        if start == end and (there := _THERE.match(match.string, start)):  # `([0-9.]*)` finds nothing before `nan`
+            end = there.end()
+        if _NOTHING.fullmatch(match.string, start, end):
+            return nan
         if (skipped := _skipped(match, place, self.pattern, start)) is not None:
             return skipped
         return number_at(match.string, start, end, before=place.before(self.pattern), after=place.after(self.pattern))
+
+
+def _places(pattern: re.Pattern[str]) -> list[Group]:
+    """Where the groups are; nowhere, where the text is not understood, as with parentheses in comments."""
+    found = groups(pattern.pattern)
+    return found if len(found) == pattern.groups else [Group(0, 0, len(pattern.pattern))] * pattern.groups
 
 
 def _preferred(match: re.Match[str], given: re.Pattern[str], name: str) -> re.Match[str]:
@@ -127,7 +138,7 @@ def _skipped(match: re.Match[str], place: Group, pattern: str, start: int) -> fl
 
 
 def _word_before_group(pattern: str) -> str:
-    return _last_word(pattern[: groups(pattern)[0].opening]).rstrip("./-") or "metric"
+    return _last_word(pattern[: _places(re.compile(pattern))[0].opening]).rstrip("./-") or "metric"
 
 
 def _last_word(pattern: str) -> str:
