@@ -96,7 +96,7 @@ def test_softmax_regression_in_closed_form() -> None:
     torch.testing.assert_close(matrix_of(HessianOperator(model, nn.CrossEntropyLoss(), (inputs, targets))), expected)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=5), micro=st.none() | st.integers(1, 7))
 def test_uneven_batches_and_pieces_make_no_difference(sizes: list[int], micro: int | None) -> None:
     model, data = network(), batch(sum(sizes))

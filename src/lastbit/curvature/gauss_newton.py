@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from lastbit.curvature.batches import Piece
-from lastbit.curvature.objective import grad_of
 from lastbit.curvature.operator import CurvatureOperator, Product
 from lastbit.curvature.parameters import flatten_slopes, unflatten
+from lastbit.curvature.point import grad_of
 from lastbit.errors import LastbitTypeError
 
 

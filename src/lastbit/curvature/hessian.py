@@ -4,9 +4,9 @@ from torch import Tensor
 
 from lastbit.curvature.batches import Piece
 from lastbit.curvature.differentiable import refuse_once_differentiable
-from lastbit.curvature.objective import grad_of
 from lastbit.curvature.operator import CurvatureOperator, Product
 from lastbit.curvature.parameters import flatten_slopes, unflatten
+from lastbit.curvature.point import grad_of
 
 
 class HessianOperator(CurvatureOperator):

@@ -14,8 +14,9 @@ from torch import nn
 from lastbit.curvature.calls import CallError
 from lastbit.curvature.hessian import HessianOperator
 from lastbit.curvature.modes import evaluation_mode, plain_arithmetic
-from lastbit.curvature.objective import Loss, Objective
 from lastbit.curvature.parameters import refuse_nan
+from lastbit.curvature.point import Loss
+from lastbit.curvature.reduction import Denominator
 from lastbit.curvature.sharpness_row import SharpnessRow, row
 from lastbit.curvature.stepped import edges_of, exact_patterns, stepped
 from lastbit.curvature.supported import innermost
@@ -51,7 +52,8 @@ class SharpnessMonitor:
 
     Args:
         model: the network in training.
-        loss: `loss(model(inputs), targets)`, a mean over samples.
+        loss: `loss(model(inputs), targets)`, one number. The parameters of a loss module count too where the optimizer
+            steps them.
         data: one batch, which is the quickest, or an iterable of batches such as a `DataLoader`, which is read when
             watching begins and left as it was. A batch is a pair (inputs, targets), or a mapping, which is both and
             goes into the model by keyword. A fixed batch of training samples will do: its size decides what a
@@ -63,6 +65,7 @@ class SharpnessMonitor:
         tol: largest error: distance from a value to its upper bound, relative to the largest value.
         parameters: glob patterns of parameter names.
         micro_batch: samples whose training step fills the memory that a measurement may take.
+        denominator: what the loss divides its sum by, a callable of inputs and targets; None to find it out.
         mode: "eval" measures with every module in evaluation mode, and so without dropout and with the running
             statistics of batch normalisation, also in other networks that the loss goes through; "as is" leaves the
             modes alone, and refuses these two in training mode.
@@ -86,17 +89,25 @@ class SharpnessMonitor:
         tol: float = 1e-3,
         parameters: str | Sequence[str] = "*",
         micro_batch: int | None = None,
+        denominator: Denominator | None = None,
         mode: str = "eval",
         start: int = 0,
     ) -> None:
         _refuse(loss, every, sinks, mode)
         self._model, self._loss, self._optimizer = model, loss, innermost(optimizer)
-        self._parameters = stepped(model, self._optimizer, parameters)
+        self._parameters = stepped(model, self._optimizer, parameters, loss)
         edges_of(self._optimizer, self._parameters.values())  # refuses an optimizer that has none
-        patterns = exact_patterns(model, self._parameters)
-        self._objective = Objective(model, loss, data, parameters=patterns, micro_batch=micro_batch)
+        patterns = exact_patterns(model, self._parameters, loss)
         self._tracker = SharpnessTracker(
-            model, loss, self._objective.batches, k, tol, optimizer=self._optimizer, parameters=patterns
+            model,
+            loss,
+            data,
+            k,
+            tol,
+            optimizer=self._optimizer,
+            parameters=patterns,
+            micro_batch=micro_batch,
+            denominator=denominator,
         )
         self._every, self._sinks, self._mode = every, tuple(sinks), mode
         self._step = start
@@ -124,13 +135,13 @@ class SharpnessMonitor:
         if self._hook is not None:
             raise RuntimeError("this monitor is watching already; make another for a second training")
         refuse_nan(self._parameters)
+        objective = self._tracker.objective
         try:
             with self._measuring():
-                self._objective.check()
-                hessian = HessianOperator.at(self._objective.point())
-                hessian.matvec(
-                    torch.zeros(hessian.size, device=hessian.device)
-                )  # raises where there is no second derivative
+                objective.check()
+                hessian = HessianOperator.at(objective.point())
+                # Raises where there is no second derivative.
+                hessian.matvec(torch.zeros(hessian.size, device=hessian.device))
         except CallError as error:
             if self._mode != "eval" or not self._model.training:
                 raise
@@ -182,7 +193,7 @@ class SharpnessMonitor:
             yield
 
     def _mean_loss(self) -> float:
-        point = self._objective.point()
+        point = self._tracker.objective.point()
         return float(point.mean(lambda piece: point.piece_loss(piece).detach()))
 
 

@@ -14,10 +14,10 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
 from lastbit.curvature.batches import Piece
-from lastbit.curvature.differentiable import twice_differentiable
-from lastbit.curvature.objective import Loss, Objective, Point
+from lastbit.curvature.objective import Objective
 from lastbit.curvature.parameters import flatten, refuse_nan
-from lastbit.curvature.untouched import undisturbed
+from lastbit.curvature.point import Loss, Point
+from lastbit.curvature.reduction import Denominator
 from lastbit.errors import LastbitError
 
 Product = Callable[[Tensor], Tensor]
@@ -33,22 +33,26 @@ class CurvatureOperator(ABC):
     The operator is a snapshot: it holds copies of the weights and buffers, so training may go on without changing it.
     Constructing and multiplying leave the model's modes, buffers, `.grad` and torch's random states as they were. Data
     of one batch keep their gradient graph, and a product then costs one backward pass; several batches (or a batch cut
-    by `micro_batch`) are evaluated anew for each product, weighted by their samples.
+    by `micro_batch`) are evaluated anew for each product, weighted as the loss itself weighs them: by samples, by
+    targets that are not ignored, by class weights, or added up (see `lastbit.curvature.reduction`).
 
     Args:
         model: the network, in the modes it is to be measured in.
-        loss: `loss(model(inputs), targets)`, a mean over samples.
+        loss: `loss(model(inputs), targets)`, one number. The parameters of a loss module count too.
         data: one (inputs, targets) batch, or an iterable of them that can be read again and again.
-        parameters: glob patterns of names; only parameters that require a gradient count.
+        parameters: glob patterns of names; only parameters that require a gradient count. Those of a loss module begin
+            with `loss.`.
         weight_decay: coefficient of coupled (L2) weight decay, for all parameters or by parameter.
         preconditioner: P's positive diagonal, by parameter; see `preconditioner(optimizer)`.
         micro_batch: samples whose training step fills the memory that a product may take; forward passes take two
             fifths of it. None evaluates each batch in one pass.
         dtype: floating-point type to evaluate the model in (float64 for a reference); None for its own.
+        denominator: what the loss divides its sum by, a callable of inputs and targets; None to find it out.
 
     Raises:
         LastbitTypeError: an argument is of the wrong kind.
-        LastbitError: the weights hold NaN, the loss is random or does not depend on them, the data are empty.
+        LastbitError: the weights hold NaN, the loss is random or does not depend on them, the data are empty, the
+            derivatives are not those of the loss, or the data come in pieces of which the loss is no sum or mean.
     """
 
     def __init__(
@@ -62,8 +66,17 @@ class CurvatureOperator(ABC):
         preconditioner: Mapping[nn.Parameter, Tensor] | None = None,
         micro_batch: int | None = None,
         dtype: torch.dtype | None = None,
+        denominator: Denominator | None = None,
     ) -> None:
-        objective = Objective(model, loss, data, parameters=parameters, micro_batch=micro_batch, dtype=dtype)
+        objective = Objective(
+            model,
+            loss,
+            data,
+            parameters=parameters,
+            micro_batch=micro_batch,
+            dtype=dtype,
+            denominator=denominator,
+        )
         refuse_nan(objective.parameters)
         objective.check()
         self._settle(objective.point(), weight_decay, preconditioner)
@@ -90,7 +103,7 @@ class CurvatureOperator(ABC):
         self._point = point
         self._decay = _decay(weight_decay, point)
         self._half = None if preconditioner is None else _inverse_root(preconditioner, point)
-        piece = point.objective.batches.single()
+        piece = point.batches.single()
         self._kept = None if piece is None else self._quietly(lambda: self._product_at(piece))
 
     @property
@@ -116,7 +129,7 @@ class CurvatureOperator(ABC):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the chosen parameters, in the order of the flat vector."""
-        return tuple(self._point.objective.parameters)
+        return tuple(self._point.parameters)
 
     def __matmul__(self, vectors: Tensor) -> Tensor:
         """Product with one flat vector of shape (size,), or with the columns of a matrix (size, count).
@@ -158,8 +171,7 @@ class CurvatureOperator(ABC):
 
     def _quietly(self, work: Callable[[], T]) -> T:
         """Do work with torch's random states kept, exact products and errors of differentiation put plainly."""
-        point = self._point
-        with undisturbed(point.objective.model, point.objective.loss, *point.buffers), twice_differentiable():
+        with self._point.evaluating():
             return work()
 
     @abstractmethod
@@ -178,19 +190,17 @@ def _decay(weight_decay: float | Mapping[nn.Parameter, float], point: Point) -> 
         if not math.isfinite(weight_decay):
             raise LastbitError(f"weight_decay={weight_decay} is not allowed; give a finite number")
         return weight_decay
-    pairs = zip(point.objective.parameters.values(), point.weights, strict=True)
+    pairs = zip(point.parameters.values(), point.weights, strict=True)
     parts = [torch.full_like(weight, weight_decay.get(parameter, 0.0)) for parameter, weight in pairs]
     return flatten(parts, point.dtype)
 
 
 def _inverse_root(preconditioner: Mapping[nn.Parameter, Tensor], point: Point) -> Tensor:
     """P^(-1/2), flat."""
-    for name, parameter in point.objective.parameters.items():
+    for name, parameter in point.parameters.items():
         if parameter not in preconditioner:
             raise LastbitError(f"the preconditioner lacks parameter {name}; give one entry for every chosen parameter")
         if not bool(((preconditioner[parameter] > 0) & preconditioner[parameter].isfinite()).all()):
             raise LastbitError(f"the preconditioner of {name} has entries that are not positive and finite")
-    diagonal: Tensor = flatten(
-        [preconditioner[parameter] for parameter in point.objective.parameters.values()], point.dtype
-    )
+    diagonal: Tensor = flatten([preconditioner[parameter] for parameter in point.parameters.values()], point.dtype)
     return diagonal.rsqrt().to(point.weights[0].device)

@@ -12,8 +12,20 @@ from torch import Tensor, nn
 from lastbit.errors import LastbitError, LastbitTypeError
 
 
-def chosen(model: nn.Module, patterns: str | Sequence[str]) -> dict[str, nn.Parameter]:
+def of_loss(model: nn.Module, loss: object) -> dict[str, nn.Parameter]:
+    """The parameters that a loss module has beside the model's, by names that begin with `loss.`."""
+    if not isinstance(loss, nn.Module):
+        return {}
+    own = dict(model.named_parameters())
+    prefix = "(loss)." if any(name.startswith("loss.") for name in own) else "loss."
+    shared = set(own.values())
+    return {prefix + name: parameter for name, parameter in loss.named_parameters() if parameter not in shared}
+
+
+def chosen(model: nn.Module, patterns: str | Sequence[str], loss: object = None) -> dict[str, nn.Parameter]:
     """The parameters that require a gradient and whose name matches one of the glob patterns, in the model's order.
+
+    Those of a loss module follow.
 
     Raises:
         LastbitTypeError: the model is no `nn.Module`.
@@ -21,7 +33,8 @@ def chosen(model: nn.Module, patterns: str | Sequence[str]) -> dict[str, nn.Para
     """
     if not isinstance(model, nn.Module):
         raise LastbitTypeError(f"model is a {type(model).__name__}; give a torch.nn.Module")
-    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    all_of_them = {**dict(model.named_parameters()), **of_loss(model, loss)}
+    trainable = {name: parameter for name, parameter in all_of_them.items() if parameter.requires_grad}
     if not trainable:
         raise LastbitError("the model has no parameter that requires a gradient, so its loss has no Hessian")
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)

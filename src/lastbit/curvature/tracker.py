@@ -13,11 +13,14 @@ from torch import Tensor, nn
 
 from lastbit.curvature.counted import Counted
 from lastbit.curvature.hessian import HessianOperator
-from lastbit.curvature.objective import Loss, Objective
+from lastbit.curvature.objective import Objective
+from lastbit.curvature.point import Loss
 from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
 from lastbit.curvature.probe import miss_probability, steps_needed
+from lastbit.curvature.reduction import Denominator
 from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, Found, WarmSearch
 from lastbit.curvature.sharpness import Sharpness, diverged
+from lastbit.curvature.stepped import owned, without_fixed_loss
 from lastbit.curvature.untouched import undisturbed
 from lastbit.errors import LastbitError
 
@@ -41,7 +44,8 @@ class SharpnessTracker:
 
     Args:
         model: the network, in the modes it is to be measured in.
-        loss: `loss(model(inputs), targets)`, a mean over samples.
+        loss: `loss(model(inputs), targets)`, one number. The parameters of a loss module count too, where an optimizer
+            is given those that it steps.
         data: one (inputs, targets) batch, or an iterable of them that can be read again and again.
         k: eigenvalues wanted.
         tol: largest error: distance from a value to its upper bound, relative to the largest value.
@@ -50,13 +54,14 @@ class SharpnessTracker:
         weight_decay: coefficient of coupled weight decay, where no optimizer is given.
         parameters: glob patterns of names; only parameters that require a gradient count.
         micro_batch: samples whose training step fills the memory that a product may take.
+        denominator: what the loss divides its sum by, a callable of inputs and targets; None to find it out.
         max_matvecs: most products of a measurement before it returns unconverged, probes aside.
         probe_every: measurements from one random run to the next; 1 probes always, 0 only where a start is suspect.
         seed: of the random directions, drawn from a generator of the tracker's own.
 
     Raises:
         LastbitTypeError: an argument is of the wrong kind.
-        LastbitError: k or another option is out of range, the loss is random, the data are empty.
+        LastbitError: k or another option is out of range.
     """
 
     def __init__(
@@ -71,12 +76,19 @@ class SharpnessTracker:
         weight_decay: float = 0.0,
         parameters: str | Sequence[str] = "*",
         micro_batch: int | None = None,
+        denominator: Denominator | None = None,
         max_matvecs: int = 200,
         probe_every: int = 50,
         seed: int = 0,
     ) -> None:
-        self._objective = Objective(model, loss, data, parameters=parameters, micro_batch=micro_batch)
-        self.size = sum(parameter.numel() for parameter in self._objective.parameters.values())
+        every = frozenset[nn.Parameter]()
+        if optimizer is not None:
+            parameters = without_fixed_loss(model, loss, optimizer, parameters)
+            every = owned(optimizer)
+        self.objective = Objective(
+            model, loss, data, parameters=parameters, micro_batch=micro_batch, denominator=denominator, stepped=every
+        )
+        self.size = sum(parameter.numel() for parameter in self.objective.parameters.values())
         _refuse(k, tol, max_matvecs, probe_every, self.size)
         if optimizer is not None and weight_decay:
             raise LastbitError(
@@ -85,7 +97,6 @@ class SharpnessTracker:
         self.k, self.tol, self.max_matvecs, self.probe_every = k, tol, max_matvecs, probe_every
         self._optimizer, self._weight_decay = optimizer, weight_decay
         self._search = WarmSearch(k, self._reachable_tol(), max_matvecs, torch.Generator().manual_seed(seed))
-        self._checked = False
         self._vectors: Tensor | None = None
         self._probe = _LastProbe(self.size)
 
@@ -109,11 +120,11 @@ class SharpnessTracker:
         Raises:
             LastbitError: at the first measurement, what `HessianOperator` raises.
         """
-        with undisturbed(self._objective.model, self._objective.loss):  # once for all products
+        with undisturbed(self.objective.model, self.objective.loss):  # once for all products
             return self._measured(time.perf_counter())
 
     def _measured(self, started: float) -> Sharpness:
-        weights = [parameter.detach() for parameter in self._objective.parameters.values()]
+        weights = [parameter.detach() for parameter in self.objective.parameters.values()]
         if not all(bool(weight.isfinite().all()) for weight in weights):
             return self._lost(0, started)
         operator = Counted(self._operator())
@@ -127,10 +138,9 @@ class SharpnessTracker:
 
     def _operator(self) -> HessianOperator:
         """The matrix to measure now; the objective is checked once."""
-        if not self._checked:
-            self._objective.check()
-            self._checked = True
-        point = self._objective.point()
+        if not self.objective.checked:
+            self.objective.check()
+        point = self.objective.point()
         if self._optimizer is None:
             return HessianOperator.at(point, weight_decay=self._weight_decay)
         return HessianOperator.at(
@@ -141,7 +151,7 @@ class SharpnessTracker:
 
     def _reachable_tol(self) -> float:
         """The tolerance, or what rounding in the parameters' type leaves of it."""
-        eps = max(torch.finfo(parameter.dtype).eps for parameter in self._objective.parameters.values())
+        eps = max(torch.finfo(parameter.dtype).eps for parameter in self.objective.parameters.values())
         return max(self.tol, 4 * eps)
 
     def _lost(self, matvecs: int, started: float) -> Sharpness:

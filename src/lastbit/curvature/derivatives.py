@@ -1,0 +1,217 @@
+"""Whether what autograd gives are the derivatives of the loss: held to differences of the loss and of its gradient.
+
+Straight-through estimators, gradient reversal, clipped or otherwise altered gradients, detached parts and custom
+functions whose backward is no derivative train a network well, but their products are those of no Hessian.
+
+All is done in double precision, at a few samples and at weights that are moved a little from those of the model: a
+kink of ReLU or a tie of max-pooling, hit exactly as zero weights and zero inputs do, has no derivative to compare with.
+A step in the weights is as short as rounding allows, so that kinks hardly ever lie between its ends; where rounding
+drowns it a longer one is tried, and only what three directions in a row show is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from lastbit.curvature.batches import Piece
+from lastbit.curvature.differentiable import refuse_once_differentiable
+from lastbit.curvature.float64 import FAILURES, InFloat64, attempted
+from lastbit.curvature.graph import custom_functions
+from lastbit.curvature.parameters import flatten, flatten_slopes, unflatten
+from lastbit.curvature.point import Point, grad_of
+from lastbit.errors import LastbitError
+
+SAMPLES = 8  # that are looked at
+_MOVED = 0.01  # of the weights' size
+_SIGNAL = 1e-8  # change of the loss that a step is to make, relative to it: a hundred million times its rounding
+_LONGEST = 1e-3  # step, relative to the weights' norm
+_STEPS = (1e-9, 1e-7, 1e-5)  # the same, between two gradients: short for kinks, longer where rounding drowns that
+_OFF = 1e-3  # relative difference beyond rounding and kinks
+_DIRECTIONS = 3
+
+
+def moved(point: Point) -> Point:
+    """The point with its copies of the weights moved a little, into a general position."""
+    generator = torch.Generator().manual_seed(0)
+    typical = float(flatten(point.weights, point.dtype).square().mean().sqrt()) or 1.0
+    with torch.no_grad():
+        for weight in point.weights:
+            size = float(weight.detach().double().square().mean().sqrt()) or typical
+            drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float32)
+            weight.add_((_MOVED * size * drawn).to(weight))
+    return point
+
+
+def refuse_no_derivatives(point: Point, twin: Point, piece: Piece) -> None:
+    """Refuse a loss of which autograd's first or second derivatives are not the derivatives.
+
+    Where the loss cannot be evaluated in double precision nothing is told.
+
+    Args:
+        point: in float64, moved.
+        twin: the same, to step away from it.
+        piece: a few samples.
+
+    Raises:
+        LastbitError: they are not; the message names custom functions and parameters that look responsible.
+    """
+    try:
+        with in_float64(point):
+            loss = attempted(lambda: point.piece_loss(piece))
+        if loss is not None and loss.requires_grad:
+            _Comparison(point, twin, piece, loss).refuse()
+    except LastbitError:
+        raise
+    except FAILURES:  # no second derivative, or none in double precision: the measurement itself will tell
+        return
+
+
+@contextmanager
+def in_float64(point: Point) -> Iterator[None]:
+    """Evaluate a point in double precision throughout."""
+    with point.evaluating(), InFloat64():
+        yield
+
+
+class _Comparison:
+    """Differences of the loss and its gradient at one piece beside what autograd gives."""
+
+    def __init__(self, point: Point, twin: Point, piece: Piece, loss: Tensor) -> None:
+        self._point, self._twin, self._piece, self._loss = point, twin, piece, loss
+        with in_float64(point):
+            slopes = grad_of(loss, point.weights, create_graph=True)
+        refuse_once_differentiable([slope for slope in slopes if slope is not None])
+        self._without = [index for index, slope in enumerate(slopes) if slope is None]
+        self._curved = {index: slope for index, slope in enumerate(slopes) if slope is not None and slope.requires_grad}
+        self._slope = flatten_slopes(slopes, point.weights, point.dtype)
+        self._generator = torch.Generator().manual_seed(1)
+        self._length = float(flatten(point.weights, point.dtype).norm()) or 1.0
+        self._functions = custom_functions(loss)
+
+    def refuse(self) -> None:
+        """Look at the gradient first: where it is no derivative its own derivative means nothing.
+
+        Raises:
+            LastbitError: see `refuse_no_derivatives`.
+        """
+        if not bool(self._slope.isfinite().all()):
+            return
+        self._refuse_gradient()
+        self._refuse_unreached()
+        self._refuse_products()
+
+    def _refuse_gradient(self) -> None:
+        """The loss's change along the gradient and along random directions, in the parameters that have one."""
+        norm = float(self._slope.norm())
+        for direction in (self._slope / (norm or 1.0), self._random(self._with())):
+            expected = float(self._slope @ direction)
+            scale = max(1.0, abs(float(self._loss.detach())))
+            step = _SIGNAL * scale / abs(expected) if expected else 1.0
+            if not norm or step > _LONGEST * self._length:
+                continue  # too flat to tell
+            change, check = (self._change_along(direction, size) for size in (step, 4 * step))
+            steady = abs(change - check) <= _OFF * max(map(abs, (change, check, expected)))
+            if steady and not _near(change, expected):
+                raise LastbitError(
+                    f"the gradient is not the loss's derivative: along one direction the loss changes by {change:.4g} "
+                    f"a unit where its gradient says {expected:.4g}{self._suspects()}, so that the loss has no Hessian "
+                    "to be measured; measure the network without that"
+                )
+
+    def _refuse_unreached(self) -> None:
+        """The loss's change along parameters that no gradient reaches."""
+        for index in self._without:
+            direction = self._random([index])
+            there, back = (self._loss_at(direction, size) for size in (1e-6 * self._length, 0.0))
+            if abs(there - back) > 1e-11 * max(1.0, abs(back)):
+                name = list(self._point.parameters)[index]
+                raise LastbitError(
+                    f"the loss depends on {name}, but no gradient reaches it{self._suspects()}; "
+                    "where it is not to be trained call its requires_grad_(False), or name others by parameters="
+                )
+
+    def _refuse_products(self) -> None:
+        """Products beside differences of gradients, and the symmetry of products."""
+        unsymmetric = 0.0
+        for _ in range(_DIRECTIONS):
+            direction = self._random(self._with())
+            product = self._product(direction)
+            size = float(product.norm())
+            if size:
+                back = float(self._product(product / size) @ direction)
+                unsymmetric = max(unsymmetric, abs(back - size) / size)
+            if not unsymmetric > _OFF and any(self._agrees(product, direction, step) for step in _STEPS):
+                return
+        if unsymmetric > _OFF:
+            found = f"products are not those of a symmetric matrix ({unsymmetric:.1e} relative)"
+        else:
+            found = "products with the Hessian are not the derivative of the gradient"
+        raise LastbitError(
+            f"{found}{self._suspects()}: the backward pass of a function is no derivative or has none, so that the "
+            "loss has no Hessian to be measured; measure the network without that"
+        )
+
+    def _agrees(self, product: Tensor, direction: Tensor, share: float) -> bool:
+        """Whether a product is the difference of two gradients that lie a share of the weights' norm apart."""
+        step = share * self._length
+        change = (self._slope_at(direction, step) - self._slope_at(direction, -step)) / (2 * step)
+        largest = max(float(product.norm()), float(change.norm()))
+        return float((change - product).norm()) <= _OFF * (largest + float(self._slope.norm()) / self._length)
+
+    def _with(self) -> list[int]:
+        return [index for index in range(len(self._point.weights)) if index not in self._without]
+
+    def _random(self, indices: Sequence[int]) -> Tensor:
+        """A unit direction in some of the weights, each moved by its size."""
+        parts = [torch.zeros_like(weight) for weight in self._point.weights]
+        for index in indices:
+            weight = self._point.weights[index].detach()
+            drawn = torch.randn(weight.shape, generator=self._generator, dtype=torch.float64)
+            parts[index] = (drawn * (float(weight.square().mean().sqrt()) or 1.0)).to(weight)
+        flat = flatten(parts, self._point.dtype)
+        unit: Tensor = flat / flat.norm()
+        return unit
+
+    def _change_along(self, direction: Tensor, size: float) -> float:
+        """The loss's change a unit, by a central difference."""
+        return (self._loss_at(direction, size) - self._loss_at(direction, -size)) / (2 * size)
+
+    def _loss_at(self, direction: Tensor, size: float) -> float:
+        self._step(direction, size)
+        with in_float64(self._twin), torch.no_grad():
+            return float(self._twin.piece_loss(self._piece))
+
+    def _slope_at(self, direction: Tensor, size: float) -> Tensor:
+        self._step(direction, size)
+        twin = self._twin
+        with in_float64(twin):
+            return flatten_slopes(grad_of(twin.piece_loss(self._piece), twin.weights), twin.weights, twin.dtype)
+
+    def _step(self, direction: Tensor, size: float) -> None:
+        """Put the twin that far from the point."""
+        parts = unflatten(direction * size, self._point.weights)
+        with torch.no_grad():
+            for weight, start, part in zip(self._twin.weights, self._point.weights, parts, strict=True):
+                weight.copy_(start + part)
+
+    def _product(self, direction: Tensor) -> Tensor:
+        if not self._curved:
+            return torch.zeros_like(direction)
+        parts = unflatten(direction, self._point.weights)
+        cotangents = [parts[index] for index in self._curved]
+        with in_float64(self._point):
+            rates = grad_of(list(self._curved.values()), self._point.weights, cotangents, retain_graph=True)
+        return flatten_slopes(rates, self._point.weights, self._point.dtype)
+
+    def _suspects(self) -> str:
+        if self._functions:
+            return f" (on its way: {', '.join(self._functions[:4])})"
+        return " (look for detach(), torch.no_grad(), rounding and hooks that alter gradients)"
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= 5 * _OFF * max(abs(one), abs(other))

@@ -1,0 +1,176 @@
+"""The mean loss over the data at one point: copies of a model's parameters and buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.utils.stateless import _reparametrize_module
+
+from lastbit.curvature.batches import Batches, Piece
+from lastbit.curvature.calls import arguments, bare, loss_called, model_called
+from lastbit.curvature.differentiable import twice_differentiable
+from lastbit.curvature.nests import placed
+from lastbit.curvature.parameters import flat_dtype, flatten
+from lastbit.curvature.reduction import BY_SAMPLES, Reduction
+from lastbit.curvature.state import State
+from lastbit.curvature.untouched import undisturbed
+from lastbit.errors import LastbitError, LastbitTypeError
+
+Loss = Callable[[Any, Any], Tensor]
+
+
+class Point:
+    """The objective at copies of the parameters and buffers: training may go on, and measuring cannot touch it.
+
+    Args:
+        model: the network.
+        loss: `loss(model(inputs), targets)`; a module's parameters and buffers are copied too.
+        parameters: those that are chosen, by name.
+        batches: the data.
+        dtype: floating-point type of the copies; None for the model's own.
+        reduction: how pieces of the data weigh in the whole.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        parameters: Mapping[str, nn.Parameter],
+        batches: Batches,
+        *,
+        dtype: torch.dtype | None = None,
+        reduction: Reduction = BY_SAMPLES,
+    ) -> None:
+        self.model, self.loss, self.parameters, self.batches = model, loss, parameters, batches
+        self._dtype, self._reduction = dtype, reduction
+        copies: dict[Tensor, Tensor] = {}
+        self._state = _copied(model, dtype, copies)
+        self._loss_state = _copied(loss, dtype, copies) if isinstance(loss, nn.Module) else {}
+        named = [*model.named_buffers(), *(loss.named_buffers() if isinstance(loss, nn.Module) else ())]
+        self.buffers = [copies[buffer] for _, buffer in named]
+        self.weights = [copies[parameter].requires_grad_() for parameter in parameters.values()]
+        self.dtype = flat_dtype(self.weights)
+
+    @property
+    def size(self) -> int:
+        """Number of entries of the chosen parameters."""
+        return sum(weight.numel() for weight in self.weights)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[State]:
+        """Model and loss hold the copies, nothing is disturbed, and errors of differentiation are put plainly.
+
+        A backward pass that computes activations again, and a loss that reads the model's parameters itself, see the
+        copies within the block. Blocks of two points cannot be nested.
+        """
+        with undisturbed(self.model, self.loss, *self.buffers) as state, twice_differentiable(), ExitStack() as stack:
+            stack.enter_context(
+                _reparametrize_module(self.model, dict(self._state), tie_weights=True, stack_weights=True)
+            )
+            if isinstance(self.loss, nn.Module):
+                stack.enter_context(
+                    _reparametrize_module(self.loss, dict(self._loss_state), tie_weights=True, stack_weights=True)
+                )
+            yield state
+
+    def outputs(self, piece: Piece) -> Any:
+        """The model's outputs at a piece of the data."""
+        inputs = placed(piece.inputs, self.weights[0].device, self._dtype)
+        model, prefix = bare(self.model)
+        positional, named = arguments(model, inputs)
+        state = {name.removeprefix(prefix): tensor for name, tensor in self._state.items()}
+        with model_called(piece.inputs):
+            return functional_call(model, state, positional, named)
+
+    def loss_of(self, outputs: Any, piece: Piece) -> Tensor:
+        """The loss of outputs at the targets of a piece."""
+        targets = placed(piece.targets, self.weights[0].device, self._dtype)
+        with loss_called(self.model, outputs, piece.targets):
+            value = self.loss(outputs, targets)
+        return _scalar(value)
+
+    def piece_loss(self, piece: Piece) -> Tensor:
+        """The loss of a piece."""
+        return self.loss_of(self.outputs(piece), piece)
+
+    def mean(self, of_piece: Callable[[Piece], Tensor]) -> Tensor:
+        """What a flat vector that each piece yields is for the whole; torch's random states stay as they are.
+
+        Raises:
+            LastbitError: no sample counts, as where every target is ignored.
+        """
+        total, weights = None, 0.0
+        with self.evaluating():
+            # A loader that shuffles then yields the same batches at every pass, whatever was drawn in between.
+            torch.default_generator.manual_seed(0)
+            for piece in self.batches.pieces():
+                weight = self._reduction.weight(piece)
+                if not weight:  # its loss is 0 / 0
+                    continue
+                share = of_piece(piece) * weight
+                total = share if total is None else total.add_(share)
+                weights += weight
+        if total is None:
+            raise LastbitError(f"no sample of the data counts: the loss is a mean over {self._reduction.what}")
+        return total if self._reduction.adds else total.div_(weights)
+
+    def gradient(self) -> Tensor:
+        """Gradient of the whole loss, flat."""
+        return self.mean(lambda piece: flatten(self.slopes(self.piece_loss(piece)), self.dtype))
+
+    def slopes(self, loss: Tensor, *, create_graph: bool = False) -> tuple[Tensor, ...]:
+        """Gradient of a loss in the chosen parameters; zero in those it does not depend on.
+
+        Raises:
+            LastbitError: it depends on none of them.
+        """
+        slopes = grad_of(loss, self.weights, create_graph=create_graph) if loss.requires_grad else [None]
+        if all(slope is None for slope in slopes):
+            raise LastbitError(
+                f"the loss does not depend on the parameters {', '.join(list(self.parameters)[:4])}...: "
+                "look for detach(), torch.no_grad(), argmax or numpy on its way"
+            )
+        pairs = zip(slopes, self.weights, strict=True)
+        return tuple(torch.zeros_like(weight) if slope is None else slope for slope, weight in pairs)
+
+
+def grad_of(
+    output: Tensor | Sequence[Tensor],
+    variables: Sequence[Tensor],
+    cotangent: Sequence[Tensor] | None = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> tuple[Tensor | None, ...]:
+    """`torch.autograd.grad`, None where the output does not depend on a variable."""
+    return torch.autograd.grad(
+        output, variables, cotangent, create_graph=create_graph, retain_graph=retain_graph, allow_unused=True
+    )
+
+
+def _copied(module: nn.Module, dtype: torch.dtype | None, copies: dict[Tensor, Tensor]) -> dict[str, Tensor]:
+    """Copies of a module's parameters and buffers by name, in another floating-point type where one is asked for.
+
+    Tensors that have been copied already, for another module, keep that copy.
+    """
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for tensor in state.values():
+        if tensor not in copies:
+            kind = dtype if tensor.is_floating_point() else None
+            copies[tensor] = tensor.detach().to(dtype=kind, copy=True)
+    return {name: copies[tensor] for name, tensor in state.items()}
+
+
+def _scalar(value: object) -> Tensor:
+    """The loss, which must be one number."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.reshape(())
+    shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    raise LastbitTypeError(
+        f"loss(outputs, targets) returns {shape}, not one number; reduce it, for instance by its mean"
+    )
