@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
-import torch
 from safetensors.torch import save
 from torch import Tensor
 
@@ -13,8 +12,10 @@ from lastbit.script.audit.digest import digest
 from lastbit.script.audit.generators import Generators
 from lastbit.script.audit.memory import Memory
 from lastbit.script.audit.origins import Origins
+from lastbit.script.audit.plain import cpu_copy, is_plain, outline
 
 ACCOUNT, TENSORS = "account.json", "tensors.safetensors"
+SUSPECT = "suspect"  # folder of the account of the first operation that took memory nobody wrote
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Account:
     inputs: tuple[Value, ...]
     numbers: dict[str, str]  # arguments that are numbers
     generator_seed: int | None  # of a generator that it is given
+    trials: dict[str, tuple[int, ...]]  # how the operation was done once more -> digests of its results
     threads: int  # of torch
     start: Generators  # before the program's first line
     now: Generators
@@ -53,7 +55,8 @@ class Account:
 
     def write(self, directory: Path, tensors: list[Tensor]) -> None:
         """Keep the account and the tensors that were compared."""
-        plain = {f"{place:06d}": _plain(tensor) for place, tensor in enumerate(tensors) if is_plain(tensor)}
+        plain = {f"{place:06d}": cpu_copy(tensor) for place, tensor in enumerate(tensors) if is_plain(tensor)}
+        directory.mkdir(exist_ok=True)
         write_atomically(directory / TENSORS, save(plain))
         write_atomically(directory / ACCOUNT, to_json(asdict(self)).encode())
 
@@ -66,6 +69,7 @@ def read_account(directory: Path) -> Account | None:
     for name in ("outputs", "inputs"):
         data[name] = tuple(Value(**{**value, "shape": tuple(value["shape"])}) for value in data[name])
     data |= {name: Generators(**data[name]) for name in ("start", "now")}
+    data["trials"] = {name: tuple(digests) for name, digests in data["trials"].items()}
     return Account(**{**data, "files": tuple(data["files"])})
 
 
@@ -73,7 +77,7 @@ def values(tensors: list[Tensor], memory: Memory, origins: Origins, frame: Frame
     """Describe tensors that an operation of this frame takes or gives."""
     return tuple(
         Value(
-            shape=tuple(tensor.shape),
+            shape=outline(tensor),
             dtype=str(tensor.dtype).removeprefix("torch."),
             device=tensor.device.type,
             digest=digest(tensor) if is_plain(tensor) else None,
@@ -82,23 +86,3 @@ def values(tensors: list[Tensor], memory: Memory, origins: Origins, frame: Frame
         )
         for tensor in tensors
     )
-
-
-def is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor's values are bytes in memory that can be looked at."""
-    return (
-        tensor.layout is torch.strided
-        and tensor.device.type != "meta"
-        and not tensor.is_quantized
-        and (type(tensor) in _PLAIN_TYPES or not hasattr(type(tensor), "__torch_dispatch__"))
-    )
-
-
-_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach()
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor.resolve_conj())
-    return tensor.cpu().contiguous().clone()

@@ -4,21 +4,24 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from lastbit.errors import LastbitError
-from lastbit.files import read_json
+from lastbit.script.audit.account import SUSPECT
 from lastbit.script.audit.difference import Difference, first_difference
-from lastbit.script.audit.instruments import UNSEEN
 from lastbit.script.audit.lockstep import Lockstep
+from lastbit.script.audit.notes import notes
+from lastbit.script.audit.summary import Summary, read_summary
 from lastbit.script.child import child_command
 from lastbit.script.target import Target
 
 INSTRUMENTS = "lastbit.script.audit.instruments:record"
 OUTPUT = "output.txt"
 SIDES = ("a", "b")
+AGAIN = "again"  # folder of a second look
 _PAUSE = 0.05  # seconds between two looks at the runs
 # What must not matter, and is made to differ; the time and the process's number differ by themselves.
 _CONDITIONS: tuple[Mapping[str, str], ...] = ({"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2"})
@@ -40,11 +43,13 @@ class Audit:
     steps: int  # optimizer steps
     first_difference: Difference | None
     unseen: Mapping[str, int]  # operation -> results whose values could not be looked at
+    unobserved: Mapping[str, int] = field(default_factory=dict)  # what was let through -> how many operations of it
+    notes: tuple[str, ...] = ()  # what else may differ from run to run
 
     @property
     def deterministic(self) -> bool:
-        """Whether all that was compared is bit-identical."""
-        return self.first_difference is None
+        """Whether two runs agree in the bits of all that was compared, fresh memory being filled alike."""
+        return self.first_difference is None or self.first_difference.only_filled
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, as `lastbit audit --json` writes it."""
@@ -55,6 +60,8 @@ class Audit:
             "steps": self.steps,
             "first_difference": None if difference is None else difference.as_json(),
             "unseen": dict(self.unseen),
+            "unobserved": dict(self.unobserved),
+            "notes": list(self.notes),
         }
 
 
@@ -117,8 +124,87 @@ def audit(
     Raises:
         ScriptFailedError: a run ended with an error, the two ended differently, or neither did a tensor operation.
     """
+    look = partial(_look, target, steps=steps, threads=threads, start=start, on_progress=on_progress)
+    first = look(directory, fills=(0, 1))
+    if not first.blames_memory:
+        first.check(target)
+        return _audit(first, first.difference)
+    # Before memory is blamed: the same with all of it filled alike, which is what plain runs mostly find.
+    again = look(directory / AGAIN, fills=(0, 0))
+    again.check(target)
+    suspect = first_difference([side / SUSPECT for side in first.sides])
+    if again.difference is None and suspect is not None:
+        return _audit(again, replace(suspect, only_filled=True))
+    return _audit(again, again.difference)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Two runs that are over."""
+
+    codes: list[int]
+    sides: list[Path]  # directories
+    operations: int
+    steps: int
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """What the runs said at their end, as far as they did."""
+        return [summary for side in self.sides if (summary := read_summary(side)) is not None]
+
+    @cached_property
+    def difference(self) -> Difference | None:
+        """The first operation at which they differ."""
+        return first_difference(self.sides)
+
+    @property
+    def blames_memory(self) -> bool:
+        """Whether what differs, or how they ended, may come from what fresh memory was filled with."""
+        summaries = self.summaries
+        if not any(summary.suspect for summary in summaries):
+            return False
+        parted = self.difference is not None or any(self.codes)
+        return parted or any(summary.suspicious for summary in summaries)
+
+    def check(self, target: Target) -> None:
+        """Raise an error where the runs tell nothing."""
+        outputs = [(side / OUTPUT).read_text(encoding="utf-8", errors="replace") for side in self.sides]
+        codes = self.codes
+        failed = next((side for side in (0, 1) if codes[side] != 0), None)
+        if failed is not None:
+            how = "in both runs" if codes[0] == codes[1] else f"and in the other run with {codes[1 - failed]}"
+            how += "" if codes[0] == codes[1] else ": they disagree"
+            raise ScriptFailedError(f"{target.name} ended with exit code {codes[failed]} {how}", outputs[failed])
+        if not self.operations:
+            raise ScriptFailedError(f"{target.name} did no tensor operation: nothing could be compared", outputs[0])
+
+
+def _audit(look: _Look, difference: Difference | None) -> Audit:
+    summaries = look.summaries
+    return Audit(
+        operations=look.operations,
+        steps=look.steps,
+        first_difference=difference,
+        unseen=summaries[0].unseen if summaries else {},
+        unobserved=summaries[0].unobserved if summaries else {},
+        notes=tuple(notes(summaries)) if difference is None or difference.only_filled else (),
+    )
+
+
+def _look(
+    target: Target,
+    directory: Path,
+    *,
+    fills: tuple[int, int],
+    steps: int | None,
+    threads: tuple[int | None, int | None],
+    start: Callable[[Run], Process],
+    on_progress: Callable[[int, int], None],
+) -> _Look:
+    """Run the program twice at the same time."""
+    directory.mkdir(exist_ok=True)
     lockstep = Lockstep.create(directory / "lockstep")
-    runs = [_prepare(target, directory, side, steps, threads[side]) for side in (0, 1)]
+    runs = [_prepare(target, directory, side, steps, threads[side], fills[side]) for side in (0, 1)]
     processes: list[Process] = []
     try:
         processes += [start(run) for run in runs]
@@ -127,22 +213,23 @@ def audit(
         for process in processes:
             process.kill()
             process.wait()
-    _check(codes, runs, lockstep)
-    return Audit(
+    return _Look(
+        codes,
+        [run.output.parent for run in runs],
         operations=min(lockstep.events(side) for side in (0, 1)),
         steps=min(lockstep.steps(side) for side in (0, 1)),
-        first_difference=first_difference([run.output.parent for run in runs]),
-        unseen=read_json(unseen) if (unseen := directory / SIDES[0] / UNSEEN).is_file() else {},
     )
 
 
-def _prepare(target: Target, directory: Path, side: int, steps: int | None, threads: int | None) -> Run:
+def _prepare(target: Target, directory: Path, side: int, steps: int | None, threads: int | None, fill: int) -> Run:
     own = directory / SIDES[side]
     own.mkdir()
     settings = {
         "lockstep": str((directory / "lockstep").absolute()),
         "side": side,
+        "fill": fill,
         "directory": str(own.absolute()),
+        "other": str((directory / SIDES[1 - side]).absolute()),
         "threads": threads,
         "steps": steps,
     }
@@ -161,15 +248,3 @@ def _watch(processes: list[Process], lockstep: Lockstep, on_progress: Callable[[
                 lockstep.end(side)
         on_progress(lockstep.events(0), lockstep.steps(0))
     return [code for code in codes if code is not None]
-
-
-def _check(codes: list[int], runs: list[Run], lockstep: Lockstep) -> None:
-    outputs = [run.output.read_text(encoding="utf-8", errors="replace") for run in runs]
-    failed = next((side for side in (0, 1) if codes[side] != 0), None)
-    if failed is not None:
-        how = (
-            "in both runs" if codes[0] == codes[1] else f"and in the other run with {codes[1 - failed]}: they disagree"
-        )
-        raise ScriptFailedError(f"{runs[0].target.name} ended with exit code {codes[failed]} {how}", outputs[failed])
-    if not any(lockstep.events(side) for side in (0, 1)):
-        raise ScriptFailedError(f"{runs[0].target.name} did no tensor operation: nothing could be compared", outputs[0])

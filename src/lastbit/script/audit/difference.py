@@ -14,9 +14,9 @@ from lastbit.divergence.ulps import ulp_distance
 from lastbit.script.audit.account import TENSORS, Account, read_account
 from lastbit.script.audit.evidence import Evidence
 from lastbit.script.audit.explanation import explain
+from lastbit.script.audit.plain import bits
 
 _HAS_ULPS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Difference:
     kind: str  # randomness, arithmetic or data
     cause: str
     cure: str
+    only_filled: bool = False  # seen where fresh memory is filled differently, and not where it is filled alike
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -80,9 +81,9 @@ def first_difference(directories: Sequence[Path]) -> Difference | None:
 
 def part(one: Tensor, other: Tensor) -> Parting:
     """Compare two tensors of one shape and dtype bit by bit."""
-    bits, others = _bits(one), _bits(other)
-    elements = int((bits != others).sum())
-    return Parting(elements, _max_ulp(one, other), bool(elements) and bool((bits.sort()[0] == others.sort()[0]).all()))
+    mine, others = bits(one), bits(other)
+    elements = int((mine != others).sum())
+    return Parting(elements, _max_ulp(one, other), bool(elements) and bool((mine.sort()[0] == others.sort()[0]).all()))
 
 
 def _parting(one: Tensor | None, other: Tensor | None) -> Parting | None:
@@ -109,10 +110,6 @@ def _owner(one: Account, index: int | None) -> str | None:
 
 def _tensor(directory: Path, index: int) -> Tensor | None:
     return load_file(directory / TENSORS).get(f"{index:06d}")
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    return tensor.contiguous().view(_BITS[tensor.element_size()]).flatten()
 
 
 def _max_ulp(one: Tensor, other: Tensor) -> int | None:

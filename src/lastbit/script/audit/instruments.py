@@ -11,11 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import to_json, write_atomically
 from lastbit.script.audit.lockstep import Lockstep
 from lastbit.script.on_import import after_import
-
-UNSEEN = "unseen.json"
 
 
 @contextmanager
@@ -24,7 +21,7 @@ def record(settings: Mapping[str, Any]) -> Iterator[None]:
 
     Args:
         settings: `lockstep`, the shared file; `side`, 0 or 1; `directory`, this run's; `threads` of torch, and
-            `steps` after which to stop, each or null.
+            `steps` after which to stop, each or null; `fill`, 0 or 1, of memory that is allocated without values.
     """
     lockstep = Lockstep(Path(settings["lockstep"]), settings["side"])
     python_state = zlib.crc32(repr(random.getstate()).encode())
@@ -39,15 +36,33 @@ def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int,
     import torch
     from torch.optim import optimizer as optimizers
 
+    from lastbit.script.audit.comparison import Comparison
+    from lastbit.script.audit.compiled import count_compilations
+    from lastbit.script.audit.disagreement import Disagreements
+    from lastbit.script.audit.exchange import Exchange
+    from lastbit.script.audit.generators import generators
+    from lastbit.script.audit.memory import Memory
     from lastbit.script.audit.recorder import Recorder
+    from lastbit.script.audit.summary import Summary
+    from lastbit.script.audit.teller import Teller
 
-    def note_unseen() -> None:
-        """Write down what the audit could not compare."""
-        write_atomically(Path(settings["directory"]) / UNSEEN, to_json(recorder.unseen).encode())
+    side, directory = settings["side"], Path(settings["directory"])
+
+    def sum_up() -> None:
+        """Write down what the audit could not compare, and what it leaves open."""
+        Summary(
+            unseen=dict(comparison.unseen),
+            unobserved=dict(recorder.unobserved + compiled),
+            suspect=comparison.suspect,
+            suspicious=comparison.suspicious,
+            start=teller.start,
+            end=generators(),
+            files=tuple(teller.files()),
+        ).write(directory)
 
     def stop() -> None:
         """End the process at once, with its output flushed."""
-        note_unseen()
+        sum_up()
         lockstep.end()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -61,9 +76,15 @@ def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int,
 
     if settings["threads"] is not None:
         torch.set_num_threads(settings["threads"])
-    recorder = Recorder(lockstep, settings["side"], Path(settings["directory"]), python_state, stop)
+    memory = Memory()
+    teller = Teller(lockstep, memory, python_state)
+    exchange = Exchange(lockstep, directory, Path(settings["other"]))
+    disagreements = Disagreements(exchange, memory, settings["fill"])
+    comparison = Comparison(lockstep, side, directory, memory, teller, disagreements, stop)
+    recorder = Recorder(comparison, memory, settings["fill"])
     # A loader's workers, forked from here, compute at their own pace: what they hand over is compared when it is read.
     os.register_at_fork(after_in_child=recorder.pause)
-    instruments.callback(note_unseen)
+    instruments.callback(sum_up)
     instruments.callback(optimizers.register_optimizer_step_post_hook(on_step).remove)
+    compiled = instruments.enter_context(count_compilations())
     instruments.enter_context(recorder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 # Words of a run's half, each on a cache line of its own where the other run waits for it.
-_SLOTS, _EVENTS, _STEPS, _ENDED = 0, 8, 9, 10
+_SLOTS, _ASIDE, _EVENTS, _STEPS, _ENDED = 0, 2, 8, 9, 10
 _HALF = 16
 _SIZE = 2 * _HALF * 8  # bytes
 _MASK = (1 << 62) - 1
@@ -29,6 +29,7 @@ class Lockstep:
             self._memory = mmap.mmap(file.fileno(), _SIZE)
         self._words = memoryview(self._memory).cast("Q")
         self._mine, self._theirs = side * _HALF, (1 - side) * _HALF
+        self._asides = 0
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -41,11 +42,20 @@ class Lockstep:
 
         False also where the other run ended before it came so far; there is nothing to ask after that.
         """
-        slot, turn = _SLOTS + (event & 1), 1 - ((event >> 1) & 1)
-        word = (value & _MASK) << 1 | turn
-        self._words[self._mine + slot] = word
+        word = self._say(_SLOTS, event, value)
         self._words[self._mine + _EVENTS] = event + 1
-        return self._other(self._theirs + slot, turn) == word
+        return self._other(self._theirs + _SLOTS + (event & 1), word & 1) == word
+
+    def agree_aside(self, value: int) -> bool:
+        """As `agree`, on something beside the events: what to make of a disagreement."""
+        turn, self._asides = self._asides, self._asides + 1
+        word = self._say(_ASIDE, turn, value)
+        return self._other(self._theirs + _ASIDE + (turn & 1), word & 1) == word
+
+    def _say(self, slots: int, turn: int, value: int) -> int:
+        word = (value & _MASK) << 1 | (1 - ((turn >> 1) & 1))
+        self._words[self._mine + slots + (turn & 1)] = word
+        return word
 
     def _other(self, place: int, turn: int) -> int | None:
         polls = 0

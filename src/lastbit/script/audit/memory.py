@@ -13,7 +13,14 @@ class Memory:
         # The weak reference keeps the address of the storage's record, its key, from being given to another.
         self._known: dict[int, StorageWeakRef] = {}
         self._unwritten: dict[int, set[tuple[int, int]]] = {}  # key -> (offset, bytes) of what was written there
+        self._unread: set[int] = set()  # keys of what was computed from unwritten memory, and not read since
+        self._unread_and_gone = False
         self._sweep_at = _FEWEST
+
+    @property
+    def holds_unread(self) -> bool:
+        """Whether something that was computed from unwritten memory was never read: it may be a result."""
+        return bool(self._unread) or self._unread_and_gone
 
     def knows(self, tensor: Tensor) -> bool:
         """Whether its memory was written, or looked at, by an operation before."""
@@ -34,12 +41,31 @@ class Memory:
 
     def forget(self, tensor: Tensor) -> None:
         """Its memory is now somebody else's: look at it again."""
-        self._known.pop(tensor.untyped_storage()._cdata, None)
+        key = tensor.untyped_storage()._cdata
+        self._known.pop(key, None)
+        self._unwritten.pop(key, None)
+        self._unread.discard(key)
 
-    def leave_unwritten(self, tensor: Tensor) -> None:
-        """Nothing was written to its memory yet."""
+    def leave_unwritten(self, tensor: Tensor, *, but_for: int = 0, computed: bool = False) -> None:
+        """Its memory holds what nobody wrote.
+
+        Args:
+            tensor: it.
+            but_for: so many bytes at its beginning, which were written.
+            computed: what it holds was computed from such memory elsewhere.
+        """
         self.learn(tensor)
-        self._unwritten[tensor.untyped_storage()._cdata] = set()
+        storage = tensor.untyped_storage()
+        self._unwritten[storage._cdata] = {(storage.data_ptr(), but_for)} if but_for else set()
+        if computed:
+            self._unread.add(storage._cdata)
+
+    def read(self, tensor: Tensor) -> bool:
+        """Note that an operation reads it. Give whether that was computed from unwritten memory, and not read before."""
+        key = tensor.untyped_storage()._cdata
+        unread = key in self._unread
+        self._unread.discard(key)
+        return unread
 
     def is_unwritten(self, tensor: Tensor) -> bool:
         """Whether some of its memory was allocated and never written."""
@@ -55,10 +81,13 @@ class Memory:
             parts.add((tensor.data_ptr(), tensor.numel() * tensor.element_size()))
             if sum(size for _, size in parts) >= storage.nbytes():
                 del self._unwritten[storage._cdata]
+                self._unread.discard(storage._cdata)
 
     def _sweep(self) -> None:
         gone = [key for key, known in self._known.items() if known.expired()]  # type: ignore[no-untyped-call]
         for key in gone:
             del self._known[key]
             self._unwritten.pop(key, None)
+        self._unread_and_gone |= not self._unread.isdisjoint(gone)
+        self._unread.difference_update(gone)
         self._sweep_at = max(_FEWEST, 2 * len(self._known))

@@ -16,15 +16,40 @@ _ALLOCATIONS = frozenset(
     for name in ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_")
 )
 _ADOPTIONS = frozenset({"aten::set_"})
+# Other processes' values arrive in the arguments of these some time after the call.
+_COLLECTIVES = ("c10d::", "_c10d_functional::")
 _UNCOMPARED_VIEWS = frozenset({"aten::detach", "aten::detach_", "aten::alias", "aten::t", "aten::_unsafe_view"})
 _TAKES_IN = "aten::lift_fresh"  # called by `torch.tensor` and the like on what they were given
 # Copies of values nobody wrote are no fault while nothing is computed from them: weights that a checkpoint will
 # overwrite are often moved or converted first.
 _COPIES = frozenset({"aten::clone", "aten::_to_copy", "aten::copy_"})
+# Operations that leave values as they are and at most put them elsewhere, or replace some: what nobody wrote stays that.
+_MOVES = _COPIES | frozenset(
+    f"aten::{name}"
+    for name in (
+        "cat stack where roll flip rot90 repeat constant_pad_nd take index index_select gather masked_select "
+        "slice_scatter select_scatter diagonal_scatter as_strided_scatter index_put _index_put_impl_ index_put_ "
+        "scatter scatter_ scatter_reduce scatter_reduce_ index_reduce index_reduce_ masked_scatter masked_scatter_ "
+        "index_copy index_copy_ index_fill index_fill_ masked_fill masked_fill_ put put_ fill_diagonal_ tril tril_ triu "
+        "triu_ _foreach_copy_ im2col expand_copy narrow_copy view_copy unfold_copy contiguous"
+    ).split()
+)
+# They look at shapes and types alone.
+_BLIND = frozenset(
+    f"aten::{name}"
+    for name in (
+        "zeros_like ones_like full_like rand_like randn_like randint_like new_zeros new_ones new_full is_same_size "
+        "sym_size sym_stride sym_numel sym_storage_offset"
+    ).split()
+)
+# They make a number of Python's out of a value.
+_ESCAPES = frozenset({"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::equal"})
 # In-place operations that do not look at what was there.
 _OVERWRITES = frozenset({"aten::copy_", "aten::fill_", "aten::zero_", "aten::arange", "aten::eye"})
 # Results that are scratch memory of a kernel, in parts never written, by their position.
 _SCRATCH = {
+    "aten::_ctc_loss": frozenset({1}),
+    "aten::_cudnn_ctc_loss": frozenset({1}),
     "aten::_cudnn_rnn": frozenset({3, 4}),
     "aten::_embedding_bag": frozenset({1, 2, 3}),
     "aten::_embedding_bag_forward_only": frozenset({1, 2, 3}),
@@ -51,6 +76,10 @@ class Operation:
     allocates: bool  # its result's values are undefined
     adopts: bool  # its result's values were made elsewhere
     copies: bool
+    moves: bool  # its results hold values of its arguments as they are, or what it was to write
+    escapes: bool  # it gives a value to Python
+    ours: bool  # torch's own
+    blind: bool  # does not look at the values of its arguments
     compared: bool  # whether what it gives is an event
     scratch: frozenset[int]  # positions of results that mean nothing
 
@@ -58,7 +87,7 @@ class Operation:
         """Its tensor arguments, in order, each with whether the operation depends on its values."""
         for position, value in enumerate(args):
             if isinstance(value, Tensor):
-                yield value, not (self.overwrites and position in self.written)
+                yield value, not (self.blind or (self.overwrites and position in self.written))
             elif isinstance(value, list | tuple):
                 for item in value:
                     if isinstance(item, Tensor):
@@ -72,7 +101,7 @@ class Operation:
     @property
     def reads(self) -> bool:
         """Whether it depends on the values of its arguments; a view does not, but what takes Python's data in does."""
-        return not (self.view or self.adopts or self.allocates) or self.name == _TAKES_IN
+        return not (self.view or self.adopts or self.allocates or self.blind) or self.name == _TAKES_IN
 
     def results(self, args: Sequence[Any], kwargs: Mapping[str, Any], given: Any) -> list[Tensor]:
         """The tensors to compare after it gave `given`: those it changed, or those it made."""
@@ -106,7 +135,7 @@ def describe(overload: OpOverload[..., Any]) -> Operation:
     random = torch.Tag.nondeterministic_seeded in overload.tags
     gives_tensors = any("Tensor" in str(result.type) for result in schema.returns)
     allocates = name in _ALLOCATIONS
-    adopts = name in _ADOPTIONS
+    adopts = name in _ADOPTIONS or name.startswith(_COLLECTIVES)
     silent = allocates or adopts or name in _UNCOMPARED_VIEWS or not (gives_tensors or written)
     return Operation(
         name=name,
@@ -119,6 +148,10 @@ def describe(overload: OpOverload[..., Any]) -> Operation:
         allocates=allocates,
         adopts=adopts,
         copies=name in _COPIES,
+        moves=name in _MOVES or name in _OVERWRITES or "out" in overload._overloadname.split("_"),
+        escapes=name in _ESCAPES,
+        ours=name.startswith("aten::"),
+        blind=name in _BLIND,
         compared=not silent,
         scratch=_SCRATCH.get(name, frozenset()),
     )

@@ -1,5 +1,6 @@
 """Where in a program an operation happens: the script's line, the module, the phase of training."""
 
+import sys
 import sysconfig
 import weakref
 from collections.abc import Iterator
@@ -66,13 +67,14 @@ class Program:
         """Whether a code object is the user's own."""
         own = self._own.get(code)
         if own is None:
-            file = code.co_filename
-            own = self._own[code] = not file.startswith(_LIBRARIES) and not any(name in file for name in _INSTALLED)
+            own = self._own[code] = _is_own(code.co_filename)
         return own
 
     def files(self) -> list[str]:
-        """The user's own files that were seen at work."""
-        return sorted({code.co_filename for code, own in self._own.items() if own})
+        """The user's own files that were seen at work, or imported."""
+        seen = {code.co_filename for code, own in self._own.items() if own}
+        imported = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        return sorted(seen | {file for file in imported if file and file.endswith(".py") and _is_own(file)})
 
     def in_backward_code(self, frame: FrameType | None) -> bool:
         """Whether the user's own code runs inside the backward pass: an autograd function's, or a hook's."""
@@ -82,6 +84,10 @@ class Program:
             if self.owns(each.f_code):
                 return True
         return False
+
+
+def _is_own(file: str) -> bool:
+    return not file.startswith(_LIBRARIES) and not any(name in file for name in _INSTALLED)
 
 
 def phase(frame: FrameType | None) -> str:

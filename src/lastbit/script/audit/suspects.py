@@ -11,7 +11,10 @@ HASH, ORDER, ENVIRONMENT = "hash", "order", "environment"
 _CALLS = {
     CLOCK: (
         "time.time time.time_ns time.perf_counter time.perf_counter_ns time.monotonic time.monotonic_ns "
-        "time.process_time datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today"
+        "time.process_time time.process_time_ns time.thread_time time.thread_time_ns time.clock_gettime "
+        "time.clock_gettime_ns time.localtime time.gmtime time.ctime time.strftime os.times timeit.default_timer "
+        "datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today "
+        "os.getloadavg resource.getrusage psutil.cpu_percent psutil.virtual_memory"
     ),
     PROCESS: "os.getpid os.getppid threading.get_ident threading.get_native_id",
     ENTROPY: (
@@ -62,7 +65,7 @@ def find_suspects(file: Path) -> list[Suspect]:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return []
-    aliases = _aliases(tree)
+    aliases = aliases_in(tree)
     found = [_suspect(node, scope, aliases, str(file)) for node, scope in _nodes(tree, (1, 1 << 30))]
     return [suspect for suspect in found if suspect is not None]
 
@@ -89,18 +92,24 @@ def _is_collection(node: ast.AST) -> bool:
 def _suspect(node: ast.AST, scope: tuple[int, int], aliases: Mapping[str, str], file: str) -> Suspect | None:
     if isinstance(node, ast.Set | ast.SetComp):
         return Suspect(HASH, "a set", file, node.lineno, scope)
-    if isinstance(node, ast.Subscript) and _resolve(node.value, aliases) == "os.environ":
+    if isinstance(node, ast.Subscript) and full_name(node.value, aliases) == "os.environ":
         return Suspect(ENVIRONMENT, "os.environ", file, node.lineno, scope)
     if not isinstance(node, ast.Call):
         return None
-    name = _resolve(node.func, aliases)
+    found = category_of(node, aliases)
+    return None if found is None else Suspect(*found, file, node.lineno, scope)
+
+
+def category_of(call: ast.Call, aliases: Mapping[str, str]) -> tuple[str, str] | None:
+    """The category of a call, and the call as `os.urandom()`; None where it gives the same in every run."""
+    name = full_name(call.func, aliases)
     category = _CATEGORIES.get(name) or _METHODS.get(name.split(".")[-1])
-    if category is None and name in _UNSEEDED and not node.args and not node.keywords:
+    if category is None and name in _UNSEEDED and not call.args and not call.keywords:
         category = ENTROPY
-    return None if category is None else Suspect(category, f"{name}()", file, node.lineno, scope)
+    return None if category is None else (category, f"{name}()")
 
 
-def _aliases(tree: ast.AST) -> dict[str, str]:
+def aliases_in(tree: ast.AST) -> dict[str, str]:
     """What a file's imported names stand for."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -111,7 +120,8 @@ def _aliases(tree: ast.AST) -> dict[str, str]:
     return names
 
 
-def _resolve(node: ast.AST, aliases: Mapping[str, str]) -> str:
+def full_name(node: ast.AST, aliases: Mapping[str, str]) -> str:
+    """The dotted name of an expression, with what was imported under another name written out."""
     first, dot, rest = (_dotted(node) or "").partition(".")
     return aliases.get(first, first) + dot + rest
 
