@@ -108,16 +108,24 @@ def _progress(title: str, steps: int | None) -> Iterator[Callable[[int, int], No
 def _show(target: Target, found: Audit, terminal: Console) -> None:
     say = terminal.print
     name, difference = " ".join(target.words), found.first_difference
-    if difference is None:
+    if found.deterministic:
         counted = f"{found.operations:,} tensor operations over {found.steps:,} optimizer steps"
         say(f"{name}: bit-deterministic: two runs agree in the bits of {counted}", style="bold", soft_wrap=True)
     else:
         counted = f"tensor operation {found.operations:,}, after {found.steps:,} optimizer steps"
         say(f"{name}: not bit-deterministic: two runs first differ at {counted}", style="bold", soft_wrap=True)
+    if difference is not None and difference.only_filled:
+        say(f"only when fresh memory is filled with different values does {difference.op} differ:", soft_wrap=True)
+    if difference is not None:
         _show_rows(list(_rows(difference)), terminal)
     if found.unseen:
         names = ", ".join(f"{name} ({count:,})" for name, count in found.unseen.items())
         say(f"compared by shape alone, since their values are not plain memory: {names}", soft_wrap=True)
+    if found.unobserved:
+        kinds = "; ".join(f"{kind} ({count:,})" for kind, count in found.unobserved.items())
+        say(f"not compared, {sum(found.unobserved.values()):,} in all: {kinds}", soft_wrap=True)
+    for note in found.notes:
+        say(f"note: {note}", soft_wrap=True)
 
 
 def _show_rows(rows: list[tuple[str, str]], terminal: Console) -> None:

@@ -1,7 +1,9 @@
+import os
+
 import pytest
 from warm import warm_start
 
-from lastbit.script.audit.audit import audit
+from lastbit.script.audit.audit import Run, audit
 from lastbit.script.target import Target
 
 
@@ -22,5 +24,17 @@ def audited(warm, tmp_path, monkeypatch):
         (tmp_path / "train.py").write_text(source)
         (tmp_path / "record").mkdir()
         return audit(Target("file", "train.py"), tmp_path / "record", start=warm, **options)
+
+    return run
+
+
+@pytest.fixture
+def alone(warm, tmp_path):
+    """Run what was audited by itself; its exit code and all it prints."""
+
+    def run():
+        output = tmp_path / "alone.txt"
+        process = warm(Run(Target("file", "train.py"), 0, {}, dict(os.environ), output))
+        return process.wait(), output.read_text()
 
     return run

@@ -71,6 +71,50 @@ step = torch.compile(lambda x: (x * 2).relu().sum())
 x = torch.randn(8, requires_grad=True)
 step(x).backward()
 """,
+    "memory without values that is written by index, mask and scatter": """
+import torch
+torch.manual_seed(0)
+x = torch.randn(8)
+mask = x > 0
+for out in (torch.empty(8), torch.empty_like(x), x.new_empty(8), torch.empty_strided((8,), (1,)), torch.Tensor(8)):
+    out[mask] = x[mask]
+    out[~mask] = -x[~mask]
+    out.sum()
+labels = torch.empty(8, dtype=torch.long)
+labels[mask] = 0
+labels[~mask] = 1
+labels.sum()
+flags = torch.empty(8, dtype=torch.bool)
+flags.masked_fill_(mask, True).masked_fill_(~mask, False).sum()
+whole = torch.empty(8).scatter_(0, torch.arange(4), x[:4])
+whole.index_copy_(0, torch.arange(4, 8), x[4:]).sum()
+complex(torch.empty(8, dtype=torch.complex64).masked_scatter_(mask, x + 0j).masked_fill_(~mask, 1).sum())
+grown = torch.ones(2).resize_(4)
+grown[2:] = 1
+grown.sum()
+torch.add(x, x, out=torch.empty(0)).sum()
+torch.cat([torch.empty(2), x])[2:].sum()
+""",
+    "padding that is computed with, and thrown away": """
+import torch
+torch.manual_seed(0)
+layer = torch.nn.Linear(4, 3)
+padded, lengths = torch.empty(2, 5, 4), (3, 5)
+for row, length in enumerate(lengths):
+    padded[row, :length] = torch.randn(length, 4)
+used = torch.tensor([[place < length for place in range(5)] for length in lengths])
+out = torch.nn.functional.dropout(layer(padded), 0.5)
+out[used].sum().backward()
+torch.where(used, out.sum(2), 0).sum()
+""",
+    "a loss by CTC, whose kernel leaves part of its tables unwritten": """
+import torch
+torch.manual_seed(0)
+p = torch.randn(10, 2, 5, requires_grad=True)
+targets, lengths = torch.tensor([[1, 2], [3, 4]]), (torch.tensor([10, 7]), torch.tensor([2, 2]))
+for _ in range(3):
+    torch.nn.functional.ctc_loss(p.log_softmax(2), targets, *lengths).backward()
+""",
     "fused and foreach updates, clipping, schedules, a second thread": """
 import threading, torch
 torch.manual_seed(0)
@@ -107,3 +151,59 @@ def test_steps_limit_the_audit(audited):
     found = audited(SOUND["fused and foreach updates, clipping, schedules, a second thread"], steps=3)
     assert found.steps == 3
     assert found.deterministic
+
+
+def test_what_only_the_filling_shows_is_no_failure(audited, tmp_path):
+    source = "import torch\ntorch.manual_seed(0)\nnet = torch.nn.Conv2d(1, 2, 3)\n"
+    source += "print(net(torch.empty(1, 1, 5, 5)).shape)\n"
+    found = audited(source + "net(torch.ones(1, 1, 5, 5)).sum().backward()\n")
+    assert found.deterministic
+    assert found.first_difference.only_filled
+    assert (found.first_difference.op, found.first_difference.line) == ("aten::convolution", "train.py:4")
+    assert "uninitialised memory" in found.first_difference.cause
+    assert found.operations > 5
+
+
+def test_a_program_that_only_the_filling_breaks_is_audited_without(audited):
+    found = audited("import torch\nx = torch.empty(3)\nassert not x.bool().any()\ntorch.ones(3) + 1\n")
+    assert found.deterministic
+    assert [note[:8] for note in found.notes] == ["it fails"]
+
+
+def test_a_true_difference_behind_one_of_the_filling_is_found(audited):
+    source = "import torch\nunused = torch.empty(3) + 1\nx = torch.rand(3)\n"
+    found = audited(source).first_difference
+    assert (found.op, found.line, found.only_filled) == ("aten::rand", "train.py:3", False)
+
+
+def test_memory_that_a_kernel_does_not_initialise_is_told_from_threads(audited):
+    source = "import torch\ntorch.manual_seed(0)\ntorch.set_num_threads(1)\nx = torch.randn(6, 6)\n"
+    source += "for n in range(200):\n    junk = torch.randint(2, (n % 50 + 1,), dtype=torch.int32)\n"
+    found = audited(source + "    torch.linalg.lstsq(x, x)\n").first_difference
+    assert found.op == "aten::linalg_lstsq"
+    assert "it reads memory that it allocates itself and does not initialise" in found.cause
+    assert "atomically" not in found.cause
+    assert 'driver="gels"' in found.cure
+
+
+def test_compiled_code_is_said_not_to_be_compared(audited):
+    found = audited(SOUND["torch.compile, which runs eagerly under the audit"])
+    assert sum(found.unobserved.values()) == 1
+    assert "torch.compile" in next(iter(found.unobserved))
+
+
+def test_a_loop_by_the_clock_is_said_to_be_one(audited):
+    source = "import time, torch\nend = time.monotonic() - 1\nwhile time.monotonic() < end:\n    pass\n"
+    (note,) = audited(source + "torch.ones(3) + 1\n").notes
+    assert note.startswith("train.py:3 decides by time.monotonic(), which reads the clock")
+
+
+def test_a_program_that_only_prints_the_time_has_no_note(audited):
+    source = "import time, torch\nstart = time.time()\ntorch.ones(3) + 1\nprint(time.time() - start)\n"
+    assert audited(source).notes == ()
+
+
+def test_unseeded_draws_that_nothing_depends_on_are_noted(audited):
+    source = "import os, random, torch\nrandom.seed(int(os.environ['PYTHONHASHSEED']))\nrandom.random()\n"
+    (note,) = audited(source + "torch.ones(3) + 1\n").notes
+    assert note.startswith("Python's random was drawn from without a fixed seed")

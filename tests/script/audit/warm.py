@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 
@@ -43,6 +43,8 @@ def warm_start(*modules):
 
     Args:
         modules: to import beforehand.
+
+    A run without settings is that of the program alone.
     """
     context = multiprocessing.get_context("spawn")
     pipes, servers = [], []
@@ -91,7 +93,7 @@ def _run(target, settings, environment, output):
     os.chdir(environment["PWD"])
     multiprocessing.set_start_method(None, force=True)  # a program's loaders fork their workers, as they would
     try:
-        launch(target, partial(record, settings))
+        launch(target, partial(record, settings) if settings else nullcontext)
     except SystemExit as end:
         return end.code or 0
     except BaseException:

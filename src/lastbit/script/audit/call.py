@@ -26,7 +26,9 @@ class Call:
 
     def reads_unwritten(self, memory: Memory) -> bool:
         """Whether some value that it reads may never have been written."""
-        return any(read and is_plain(tensor) and memory.is_unwritten(tensor) for tensor, read in self.inputs)
+        return memory.has_unwritten and any(
+            read and is_plain(tensor) and memory.is_unwritten(tensor) for tensor, read in self.inputs
+        )
 
     @property
     def repeatable(self) -> bool:
@@ -39,5 +41,3 @@ def call(func: Any, operation: Operation, args: Sequence[Any], kwargs: Mapping[s
     """Look at what an operation is called with, before it is done."""
     held = args[0].untyped_storage().nbytes() if operation.name == "aten::resize_" and is_plain(args[0]) else None
     return Call(func, operation, args, kwargs, list(operation.inputs(args, kwargs)), frame, held)
-
-

@@ -46,6 +46,7 @@ class Comparison:
         self._teller, self._disagreements, self._stop = teller, disagreements, stop
         self._event = 0
         self._escaped = False
+        self.took_unwritten = False  # whether an operation took what nobody wrote, whatever came of it
         self.suspect = 0  # operations that took what nobody wrote, and whose results differ
         self.unseen: Counter[str] = Counter()  # operation -> results whose values could not be looked at
 
@@ -115,4 +116,4 @@ class Comparison:
 
 
 def _strides(tensor: Tensor) -> tuple[int, ...]:
-    return (*tensor.stride(), tensor.storage_offset()) if is_plain(tensor) else ()
+    return (*tensor.stride(), int(tensor.storage_offset())) if is_plain(tensor) else ()

@@ -39,6 +39,11 @@ class Evidence:
         """Whether the operation takes memory that was allocated and not wholly written."""
         return any(value.unwritten for value in (*self.changed_inputs, *self.one.outputs))
 
+    def agree_again(self, how: str) -> bool:
+        """Whether the operation, done once more in this way, gave the same in both runs; False where it was not."""
+        mine, others = self.one.trials.get(how), self.other.trials.get(how)
+        return mine is not None and mine == others
+
     @property
     def device(self) -> str:
         """Where the tensor is that differs."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lastbit.script.audit.evidence import Evidence
 from lastbit.script.audit.outside import RANDOMNESS, UNKNOWN, from_outside
+from lastbit.script.audit.trials import FILLED, ONE_THREAD
 
 ARITHMETIC = "arithmetic"
 
@@ -114,9 +115,31 @@ def _custom(evidence: Evidence) -> Explanation | None:
     return Explanation(ARITHMETIC, cause, "add in a fixed order instead of by atomics or as threads finish")
 
 
+def _memory_inside(evidence: Evidence) -> Explanation | None:
+    if not evidence.agree_again(FILLED) or (evidence.one.threads > 1 and evidence.agree_again(ONE_THREAD)):
+        return None
+    cause = (
+        "the same inputs give other bits, on one thread too, and the same bits once fresh memory is filled:"
+        " it reads memory that it allocates itself and does not initialise"
+    )
+    fills = "torch.use_deterministic_algorithms(True), which fills fresh memory"
+    instead = _INSTEAD.get(evidence.one.op)
+    return Explanation(ARITHMETIC, cause, fills if instead is None else f"{instead}, or {fills}")
+
+
 def _race(evidence: Evidence) -> Explanation:
-    cause = f"the same inputs give other bits on {evidence.one.threads} thread(s): threads add atomically, in any order"
-    return Explanation(ARITHMETIC, cause, "torch.use_deterministic_algorithms(True), or one thread")
+    same = f"the same inputs give other bits on {evidence.one.threads} thread(s)"
+    if evidence.one.threads > 1 and evidence.agree_again(ONE_THREAD):
+        cause = f"{same}, and the same bits on one: threads add atomically, in any order"
+        return Explanation(ARITHMETIC, cause, "torch.use_deterministic_algorithms(True), or one thread")
+    if not evidence.one.trials:
+        cause = f"{same}: perhaps threads add atomically, in any order, or memory is not initialised"
+        return Explanation(ARITHMETIC, cause, "torch.use_deterministic_algorithms(True), or another operation")
+    cause = (
+        f"{same}, on one thread too, and with fresh memory filled: something inside it differs, as where"
+        " threads add atomically, in any order"
+    )
+    return Explanation(ARITHMETIC, cause, "another operation that gives the same; one thread is no cure")
 
 
 def _outside(evidence: Evidence, what: str) -> Explanation:
@@ -134,8 +157,13 @@ _RULES: tuple[Callable[[Evidence], Explanation | None], ...] = (
     _threads,
     _device,
     _custom,
+    _memory_inside,
     _race,
 )
+_INSTEAD = {
+    # LAPACK's gelsy, which is the default, takes a list of columns to begin with, and torch leaves that unwritten.
+    "aten::linalg_lstsq": 'another driver, as torch.linalg.lstsq(..., driver="gels"), or "gelsd" for a rank below full',
+}
 _DRAWS = {
     "aten::bernoulli_": "mask of a dropout",
     "aten::native_dropout": "mask of a dropout",

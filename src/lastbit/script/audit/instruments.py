@@ -37,7 +37,7 @@ def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int,
     from torch.optim import optimizer as optimizers
 
     from lastbit.script.audit.comparison import Comparison
-    from lastbit.script.audit.compiled import count_compilations
+    from lastbit.script.audit.compiled import around_compilers
     from lastbit.script.audit.disagreement import Disagreements
     from lastbit.script.audit.exchange import Exchange
     from lastbit.script.audit.generators import generators
@@ -53,6 +53,7 @@ def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int,
         Summary(
             unseen=dict(comparison.unseen),
             unobserved=dict(recorder.unobserved + compiled),
+            took_unwritten=comparison.took_unwritten,
             suspect=comparison.suspect,
             suspicious=comparison.suspicious,
             start=teller.start,
@@ -86,5 +87,5 @@ def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int,
     os.register_at_fork(after_in_child=recorder.pause)
     instruments.callback(sum_up)
     instruments.callback(optimizers.register_optimizer_step_post_hook(on_step).remove)
-    compiled = instruments.enter_context(count_compilations())
+    compiled = instruments.enter_context(around_compilers())
     instruments.enter_context(recorder)

@@ -18,6 +18,11 @@ class Memory:
         self._sweep_at = _FEWEST
 
     @property
+    def has_unwritten(self) -> bool:
+        """Whether there is any."""
+        return bool(self._unwritten)
+
+    @property
     def holds_unread(self) -> bool:
         """Whether something that was computed from unwritten memory was never read: it may be a result."""
         return bool(self._unread) or self._unread_and_gone
@@ -61,7 +66,7 @@ class Memory:
             self._unread.add(storage._cdata)
 
     def read(self, tensor: Tensor) -> bool:
-        """Note that an operation reads it. Give whether that was computed from unwritten memory, and not read before."""
+        """Note that it is read. Give whether it was computed from unwritten memory, and not read before."""
         key = tensor.untyped_storage()._cdata
         unread = key in self._unread
         self._unread.discard(key)

@@ -20,7 +20,9 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     """
     if summaries:
         decisions = find_decisions([Path(file) for file in summaries[0].files])
-        for (call, category), group in groupby(sorted(decisions, key=_by_call), lambda each: (each.call, each.category)):
+        for (call, category), group in groupby(
+            sorted(decisions, key=_by_call), lambda each: (each.call, each.category)
+        ):
             yield _decides(call, category, list(group))
     if len(summaries) > 1:
         for name, state in (("Python's random", "python_state"), ("numpy.random", "numpy_state")):

@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
+
+def _named(names: str) -> frozenset[str]:
+    return frozenset(f"aten::{name}" for name in names.split())
+
+
 # Memory without values yet, and memory of somebody else's: there is nothing to compare before it is read. A loader's
 # worker processes hand over their batches by these two, in an order that changes from run to run.
 _ALLOCATIONS = frozenset(
@@ -23,24 +28,18 @@ _TAKES_IN = "aten::lift_fresh"  # called by `torch.tensor` and the like on what 
 # Copies of values nobody wrote are no fault while nothing is computed from them: weights that a checkpoint will
 # overwrite are often moved or converted first.
 _COPIES = frozenset({"aten::clone", "aten::_to_copy", "aten::copy_"})
-# Operations that leave values as they are and at most put them elsewhere, or replace some: what nobody wrote stays that.
-_MOVES = _COPIES | frozenset(
-    f"aten::{name}"
-    for name in (
-        "cat stack where roll flip rot90 repeat constant_pad_nd take index index_select gather masked_select "
-        "slice_scatter select_scatter diagonal_scatter as_strided_scatter index_put _index_put_impl_ index_put_ "
-        "scatter scatter_ scatter_reduce scatter_reduce_ index_reduce index_reduce_ masked_scatter masked_scatter_ "
-        "index_copy index_copy_ index_fill index_fill_ masked_fill masked_fill_ put put_ fill_diagonal_ tril tril_ triu "
-        "triu_ _foreach_copy_ im2col expand_copy narrow_copy view_copy unfold_copy contiguous"
-    ).split()
+# They leave values as they are, elsewhere perhaps, or replace some: what nobody wrote stays what it is.
+_MOVES = _COPIES | _named(
+    "cat stack where roll flip rot90 repeat constant_pad_nd take index index_select gather masked_select "
+    "slice_scatter select_scatter diagonal_scatter as_strided_scatter index_put _index_put_impl_ index_put_ "
+    "scatter scatter_ scatter_reduce scatter_reduce_ index_reduce index_reduce_ masked_scatter masked_scatter_ "
+    "index_copy index_copy_ index_fill index_fill_ masked_fill masked_fill_ put put_ fill_diagonal_ tril tril_ triu "
+    "triu_ _foreach_copy_ im2col expand_copy narrow_copy view_copy unfold_copy contiguous"
 )
 # They look at shapes and types alone.
-_BLIND = frozenset(
-    f"aten::{name}"
-    for name in (
-        "zeros_like ones_like full_like rand_like randn_like randint_like new_zeros new_ones new_full is_same_size "
-        "sym_size sym_stride sym_numel sym_storage_offset"
-    ).split()
+_BLIND = _named(
+    "zeros_like ones_like full_like rand_like randn_like randint_like new_zeros new_ones new_full is_same_size "
+    "sym_size sym_stride sym_numel sym_storage_offset"
 )
 # They make a number of Python's out of a value.
 _ESCAPES = frozenset({"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::equal"})

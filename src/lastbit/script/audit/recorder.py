@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from lastbit.script.audit.operation import Operation, describe, tensors
 from lastbit.script.audit.plain import is_foreign, is_plain
 from lastbit.script.audit.poison import fill, fill_rest
 
+_NUMBERS = (int, float, bool, complex)
 _modes_below = torch._C._len_torch_dispatch_stack
 _tracing_state = torch._C._get_tracing_state
 
@@ -55,6 +56,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         types = types and [kind for kind in types if is_foreign(kind)]
         if _modes_below() or types or _tracing_state() is not None or not isinstance(func, OpOverload):
             return self._let_through(func, types, args, kwargs)
+        if args and type(args[0]) in _NUMBERS:
+            args = _with_a_tensor_first(func, args)
         seen = self._meet(func, args, kwargs, sys._getframe(1))
         try:
             result = func(*args, **kwargs)
@@ -145,11 +148,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _follow_computation(self, seen: Call, result: Any) -> None:
         results = seen.operation.results(seen.args, seen.kwargs, result)
-        unread = self._memory.holds_unread and any([self._memory.read(t) for t, read in seen.inputs if read])
+        unread = self._memory.holds_unread and sum(self._memory.read(t) for t, read in seen.inputs if read) > 0
         if seen.operation.copies and seen.reads_unwritten(self._memory):
             for tensor in results:
                 self._memory.leave_unwritten(tensor, computed=unread)
             return
+        self._comparison.took_unwritten |= seen.reads_unwritten(self._memory)
         unwritten = self._comparison.compare(seen, results, reading=False)
         # A kernel's scratch memory is known too: its backward takes it.
         for tensor in (*results, *tensors(result)):
@@ -160,3 +164,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _torch_fills_memory() -> bool:
     return torch.are_deterministic_algorithms_enabled() and deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+
+
+def _with_a_tensor_first(func: OpOverload[..., Any], args: Sequence[Any]) -> Sequence[Any]:
+    """Undo what torch does to a number that TorchScript keeps as a tensor: it hands it to a mode as a number."""
+    if str(func._schema.arguments[0].type) != "Tensor":
+        return args
+    return (torch.tensor(args[0]), *args[1:])

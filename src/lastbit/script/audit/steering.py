@@ -34,7 +34,7 @@ def find_decisions(files: Sequence[Path]) -> list[Decision]:
     """
     functions: dict[str, _Source] = {}
     readers = [reader for file in files if (reader := _reader(file, functions)) is not None]
-    while any([reader.learn() for reader in readers]):
+    while sum(reader.learn() for reader in readers):
         pass
     found = {decision for reader in readers for decision in reader.decisions()}
     return sorted(found, key=lambda decision: (decision.file, decision.line))
@@ -125,9 +125,10 @@ def _assigned(node: ast.AST) -> Iterator[tuple[ast.Name | ast.Attribute, ast.AST
             aligned = values if len(values) == len(parts) else [node.value] * len(parts)
             pairs = zip(parts, aligned, strict=True)
             yield from ((name, value) for name, value in pairs if isinstance(name, ast.Name | ast.Attribute))
-    elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
-        if isinstance(node.target, ast.Name | ast.Attribute):
-            yield node.target, node.value
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
+        target, value = node.target, node.value
+        if value is not None and isinstance(target, ast.Name | ast.Attribute):
+            yield target, value
 
 
 def _conditions(node: ast.AST) -> Iterator[ast.expr]:
@@ -145,6 +146,8 @@ def _time_limit(call: ast.Call, aliases: Mapping[str, str]) -> _Source | None:
     name = full_name(call.func, aliases)
     if name in _TIMERS:
         return CLOCK, f"{name}()"
-    given = (word.arg for word in call.keywords if not (isinstance(word.value, ast.Constant) and word.value.value is None))
+    given = (
+        word.arg for word in call.keywords if not (isinstance(word.value, ast.Constant) and word.value.value is None)
+    )
     limit = next((word for word in given if word in _TIME_LIMITS), None)
     return None if limit is None else (CLOCK, f"{limit}=")

@@ -16,7 +16,8 @@ class Summary:
 
     unseen: Mapping[str, int]  # operation -> results compared by shape alone
     unobserved: Mapping[str, int]  # what was not compared -> how often it was met
-    suspect: int  # operations that took memory nobody wrote, and differ
+    took_unwritten: bool  # an operation took memory nobody wrote
+    suspect: int  # operations that did so, and differ
     suspicious: bool  # such a difference may have come into a result
     start: Generators  # before the program's first line
     end: Generators

@@ -14,7 +14,8 @@ from lastbit.script.audit.operation import tensors
 from lastbit.script.audit.plain import is_plain
 
 FILLED, ONE_THREAD = "filled", "one thread"
-_SIZES = tuple(16 << power for power in range(13))  # bytes, up to 64 KiB, of pieces that the allocator gives again
+_TIMES = 4  # an operation is done with other values left behind in memory
+_SIZES = (*range(4, 260, 4), *(256 << power for power in range(1, 9)))  # bytes of pieces that the allocator gives again
 _PIECES = 4  # of each size
 
 
@@ -30,9 +31,11 @@ def trials(func: Any, args: Sequence[Any], kwargs: Any, side: int) -> dict[str, 
     found = {}
     with _filling():
         found[FILLED] = _digests(func(*args, **kwargs))
+    found[ONE_THREAD] = ()
     with _on_one_thread():
-        _litter(side)
-        found[ONE_THREAD] = _digests(func(*args, **kwargs))
+        for time in range(_TIMES):
+            _litter(side + time % 2)
+            found[ONE_THREAD] += _digests(func(*args, **kwargs))
     return found
 
 
@@ -80,7 +83,7 @@ def _on_one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _litter(side: int) -> None:
-    """Leave values behind, other ones on either side, where the next operation's memory will be."""
-    pieces = [torch.full((size // 4,), side, dtype=torch.int32) for size in _SIZES for _ in range(_PIECES)]
+def _litter(value: int) -> None:
+    """Leave a value behind where the next operation's memory will be."""
+    pieces = [torch.full((size // 4,), value, dtype=torch.int32) for size in _SIZES for _ in range(_PIECES)]
     del pieces
