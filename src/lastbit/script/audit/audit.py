@@ -14,6 +14,7 @@ from lastbit.script.audit.account import SUSPECT
 from lastbit.script.audit.difference import Difference, first_difference
 from lastbit.script.audit.lockstep import Lockstep
 from lastbit.script.audit.notes import notes
+from lastbit.script.audit.poison import ALIKE
 from lastbit.script.audit.summary import Summary, read_summary
 from lastbit.script.child import child_command
 from lastbit.script.target import Target
@@ -133,7 +134,7 @@ def audit(
         first.check(target)
         return _audit(first, first.difference)
     # Before memory is blamed: the same with all of it filled alike, which is what plain runs mostly find.
-    again = look(directory / AGAIN, fills=(0, 0))
+    again = look(directory / AGAIN, fills=(ALIKE, ALIKE))
     again.check(target)
     suspect = first_difference([side / SUSPECT for side in first.sides])
     if again.difference is not None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import _disable_current_modes, _len_torch_dispatch_stack
+from torch.utils._python_dispatch import _disable_current_modes
 
 _COMPILED = "calls of torch.compile, which run eagerly here: kernels that it would generate"
 _TRACED = "calls of torch.jit.trace: operations inside"
@@ -50,7 +50,7 @@ def _unseen(counted: Counter[str], trace: Callable[..., Any]) -> Callable[..., A
     def tracing(*args: Any, **kwargs: Any) -> Any:
         """Trace, counted, without the audit: beside any dispatch mode a trace with constants fails its own check."""
         counted[_TRACED] += 1
-        if _len_torch_dispatch_stack() != 1:  # the program's own modes stay
+        if torch._C._len_torch_dispatch_stack() != 1:  # the program's own modes stay
             return trace(*args, **kwargs)
         with _disable_current_modes():
             return trace(*args, **kwargs)

@@ -26,7 +26,7 @@ class Disagreements:
     Args:
         exchange: the line to the other run.
         memory: of this run.
-        fill: what fresh memory is filled with here, 0 or 1.
+        fill: what fresh memory is filled with here: 0, 1 or ALIKE.
     """
 
     def __init__(self, exchange: Exchange, memory: Memory, fill: int) -> None:

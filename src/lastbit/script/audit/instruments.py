@@ -21,7 +21,7 @@ def record(settings: Mapping[str, Any]) -> Iterator[None]:
 
     Args:
         settings: `lockstep`, the shared file; `side`, 0 or 1; `directory`, this run's; `threads` of torch, and
-            `steps` after which to stop, each or null; `fill`, 0 or 1, of memory that is allocated without values.
+            `steps` after which to stop, each or null; `fill`, of memory that is allocated without values.
     """
     lockstep = Lockstep(Path(settings["lockstep"]), settings["side"])
     python_state = zlib.crc32(repr(random.getstate()).encode())

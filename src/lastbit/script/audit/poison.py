@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor
 
-# Numbers that no program chokes on, and that show wherever they are used. Either is kept where it is converted.
-_REAL, _WHOLE = (0.5, 1.5), (0, 1)
+# Numbers that no program chokes on, and that show wherever they are used; last what fresh memory mostly holds.
+_REAL, _WHOLE = (0.5, 1.5, 0.0), (0, 1, 0)
+ALIKE = 2  # for either run, where memory is to hold the same
 
 
 def fill(tensor: Tensor, which: int) -> None:
-    """Fill a tensor with the values of run 0 or 1."""
+    """Fill a tensor with the values of run 0 or 1, or ALIKE."""
     tensor.fill_((_REAL if tensor.is_floating_point() else _WHOLE)[which])
 
 

@@ -32,7 +32,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         comparison: with the other run.
         memory: of this run, which the comparison knows too.
-        which: 0 or 1, what memory that is allocated without values is filled with.
+        which: what memory that is allocated without values is filled with, 0, 1 or ALIKE.
     """
 
     supports_higher_order_operators = True
