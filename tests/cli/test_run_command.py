@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -206,6 +207,36 @@ def test_a_script_that_fails_shows_its_own_traceback_and_the_others_go_on(lastbi
     assert list(Path("study/failed").iterdir()) == []
 
 
+def test_a_script_that_cannot_begin_is_tried_twice_and_once_mended_starts_over(lastbit, place):
+    begins = (
+        "import torch\np = torch.nn.Parameter(torch.ones(1))\no = torch.optim.SGD([p], lr=0.1)\n"
+        "p.sum().backward(); o.step()\nprint('acc=0.5')\n"
+    )
+    (place / "train.py").write_text("import no_such_module\n" + begins)
+    words = ("--k", "1,3", "--seeds", "1-3", "--seed-arg", "{seed}", "--uncontrolled", "--out", "study")
+    command = (*words, "--workers", "1", "--metric", "acc=([0-9.]+)", "--", "train.py")
+    code, out, err = lastbit("run", *command)
+    assert (code, out) == (1, "")
+    assert "2 trial(s) failed, first seed 1, k=1: train.py ended with exit code 1" in err
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in err
+    assert err.endswith(
+        "2 trials failed alike before their first update, so the other 4 were not begun; the same command tries again\n"
+    )
+    assert len(list(Path("study/failed").iterdir())) == 2
+
+    (place / "train.py").write_text(begins)
+    results, _ = json_of(lastbit, *command)
+    assert [row["status"] for row in results["trials"]] == ["finished"] * 6
+    assert not Path("study/failed").exists()
+
+    (place / "train.py").write_text(begins + "print('done')\n")
+    code, _, err = lastbit("run", "--threads", "2", *command)
+    assert code == 2
+    assert "train.py has changed: study holds another study, of which the first run ended on 20" in err
+    assert re.search(r"\(script [0-9a-f]{8}… -> [0-9a-f]{8}…, threads 1 -> 2\)", err)
+    assert err.endswith("choose another directory (--out study-2), or give those up (rm -r study)\n")
+
+
 def test_what_scripts_write_is_shown_as_they_write_it_and_kept(lastbit, place):
     (place / "says.py").write_text(
         "import sys, torch\np = torch.nn.Parameter(torch.ones(1))\no = torch.optim.SGD([p], lr=0.1)\n"
@@ -241,6 +272,7 @@ def test_rows_of_failed_trials_are_written_even_where_no_other_is(lastbit, place
     code, out, err = lastbit("run", *words, "--json", "-", "--", "killed.py")
     assert code == 1
     assert "2 trial(s) failed" in err
+    assert err.endswith("No trial is stored; the same command tries again\n")
     rows = json.loads(out)["trials"]
     assert [(row["noise"], row["status"]) for row in rows] == [("k=1", "failed"), ("k=3", "failed")]
     for row in rows:

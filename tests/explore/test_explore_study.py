@@ -9,7 +9,7 @@ import lastbit as lb
 from lastbit.divergence import rel_l1
 from lastbit.explore import study_view
 from lastbit.files import write_sealed
-from lastbit.study.store import RESULTS
+from lastbit.study.layout import RESULTS
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from lastbit.cli.place import opened
 from lastbit.cli.progress import progress_bar
 from lastbit.errors import LastbitError
 from lastbit.study.check import Checked, check_study
-from lastbit.study.store import STUDY, TRIALS
+from lastbit.study.layout import STUDY, TRIALS
 
 
 def check(

@@ -15,7 +15,8 @@ from lastbit.errors import LastbitError
 from lastbit.files import read_json, writing
 from lastbit.local_copy import is_url
 from lastbit.study.check import verify_study
-from lastbit.study.store import RESULTS, Store
+from lastbit.study.layout import RESULTS
+from lastbit.study.store import Store
 
 if TYPE_CHECKING:
     from lastbit.report.figure import Figure

@@ -28,7 +28,7 @@ from lastbit.script.metrics import Source
 from lastbit.script.pattern_metric import PatternMetric
 from lastbit.script.processes import thread_pool
 from lastbit.script.remarks import remarks, shared_files
-from lastbit.script.study import choose_metric, find_again, notes_of, script_study, stored_trials
+from lastbit.script.study import check_directory, choose_metric, find_again, notes_of, script_study
 from lastbit.script.training import DIRECTORY, FIXED_VARIABLES, ScriptTraining
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.stored_trial import OUTPUT
@@ -108,7 +108,7 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
     choose_metric(study, training)
     results = store_results(study)
     write_json(json, results)
-    if not stored_trials(study):
+    if not study.stored():
         return  # all failed, and what is said of that comes last
     page = study.store.root / "report.html"
     write_page([results], page)
@@ -120,6 +120,7 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
 
 def _run(study: Study, training: ScriptTraining, crew: Crew) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
+    check_directory(study, training)
     check_stored(study)
     find_again(study, training)
     try:
@@ -197,7 +198,7 @@ def _checked_snapshots(per_decade: float) -> float:
 
 def _remarks(study: Study, training: ScriptTraining, terminal: Console) -> None:
     """Say on standard error what a person should know about how the script was run."""
-    trials = stored_trials(study)
+    trials = study.stored()
     notes = [notes_of(study, trial) for trial in trials]
     unfused = max(note.unfused for note in notes)
     if unfused:

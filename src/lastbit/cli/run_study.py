@@ -15,9 +15,9 @@ from lastbit.cli.workers import Crew
 from lastbit.files import DamagedError, read_sealed, write_sealed, writing
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.check import verify_study
+from lastbit.study.layout import RESULTS, STUDY, TRIALS
 from lastbit.study.lost import LostWorkersError
 from lastbit.study.results import FORMAT
-from lastbit.study.store import RESULTS, STUDY, TRIALS
 from lastbit.study.watched import Watched
 
 
@@ -86,7 +86,19 @@ def run_trials(
     except ControlsFailedError as error:
         raise FailedError(str(error)) from error
     except TrialFailedError as error:
-        raise FailedError(f"{error}\nAll others are stored; the same command runs those that failed again") from error
+        raise FailedError(f"{error}\n{_others(study, error)}") from error
+
+
+def _others(study: Study, error: TrialFailedError) -> str:
+    """What has become of the trials that did not fail."""
+    if error.untried:
+        return (
+            f"{len(error.failures)} trials failed alike before their first update, so the other {error.untried} were "
+            "not begun; the same command tries again"
+        )
+    if not study.stored():
+        return "No trial is stored; the same command tries again"
+    return "All others are stored; the same command runs those that failed again"
 
 
 def _remark(text: str) -> None:

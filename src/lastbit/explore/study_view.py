@@ -23,9 +23,10 @@ from lastbit.report.rel_l1_chart import rel_l1_figure
 from lastbit.report.stored import as_stored
 from lastbit.study.check import verify_study
 from lastbit.study.grid import Grid
+from lastbit.study.layout import RESULTS, STUDY, TRIALS
 from lastbit.study.reopen import reopen
 from lastbit.study.results import FORMAT
-from lastbit.study.store import RESULTS, STUDY, TRIALS, Store
+from lastbit.study.store import Store
 from lastbit.study.stored_trial import StoredTrial
 
 _HEIGHT = 200

@@ -38,9 +38,12 @@ def _attempt(train: ScriptTraining, trial: Trial, store: Store, proof: str | Non
     except ScriptError as error:
         if train.children.stopped:
             return Outcome(trial, "it was stopped")  # with the study, which is no failure of the script
-        kept = store.failed(trial)
+        kept, code = store.failed(trial), error.exit_code
         keep_output(recorder.directory, kept)
-        return Outcome(trial, f"{error} (all it wrote is in {kept})\n{error.said}", exit_code=error.exit_code)
+        # Its weights are kept from the first step on; one that a signal ended may have met a passing shortage.
+        untrained = recorder.is_empty and code is not None and code > 0
+        said = f"{error} (all it wrote is in {kept})\n{error.said}"
+        return Outcome(trial, said, exit_code=code, untrained=untrained)
     if train.children.stopped:
         return Outcome(trial, "it was stopped")  # though it ended well: a script may catch the interrupt and save
     _note_doubts(train, notes, recorder.directory / OUTPUT, store)

@@ -7,7 +7,8 @@ from pathlib import Path
 from lastbit.files import read_json, read_sealed
 from lastbit.noise import noise_from_json
 from lastbit.script.notes import NOTES, Notes, read_notes
-from lastbit.study.store import FAILED, FAILURE, TRIALS
+from lastbit.study.layout import FAILURES, TRIALS
+from lastbit.study.store import FAILURE
 from lastbit.study.stored_trial import OUTPUT, TRIAL
 from lastbit.study.trial import Trial
 
@@ -96,7 +97,7 @@ def _beside(path: str, notes: Notes, others: Mapping[str, Notes]) -> str | None:
 def _every(root: Path) -> Iterator[tuple[str, Notes]]:
     for place in sorted((root / TRIALS).glob("*")):
         yield from _noted(place / OUTPUT, place / TRIAL)
-    for place in sorted((root / FAILED).glob("*")):
+    for place in sorted((root / FAILURES).glob("*")):
         yield from _noted(place, place / FAILURE)
 
 

@@ -5,7 +5,7 @@ from math import isnan
 
 from lastbit.script.left_over import ADVICE, left_over, notes_of_study, told
 from lastbit.script.notes import Notes
-from lastbit.script.study import notes_of, stored_trials
+from lastbit.script.study import notes_of
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
 from lastbit.study.stored_trial import OUTPUT, StoredTrial
@@ -18,7 +18,7 @@ def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
         study: of a script, with a stored trial.
         training: the script.
     """
-    trials = stored_trials(study)
+    trials = study.stored()
     stored = [study.store.load(trial) for trial in trials]
     for source in training.sources:
         doubts = (source.doubt(trial.directory / OUTPUT) for trial in stored)

@@ -12,6 +12,7 @@ from lastbit.script.proof import prove_script
 from lastbit.script.sources import changed_sources
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
+from lastbit.study.belonging import OtherStudyError, advice, since
 from lastbit.study.metric import Metric
 from lastbit.study.stored_trial import OUTPUT
 
@@ -40,6 +41,25 @@ def script_study(
     )
 
 
+def check_directory(study: Study, training: ScriptTraining) -> None:
+    """Check that the study's directory is this script's, as it is now, or free for it; nothing is touched.
+
+    Raises:
+        LastbitError: it holds runs of another script or of other settings, or other files.
+        DamagedError: its `study.json` is not what was written.
+    """
+    try:
+        study.store.check(study.description())
+    except OtherStudyError as error:
+        if "script" not in error.changed or "command" in error.changed:
+            raise
+        raise LastbitError(
+            f"{training.target.name} has changed: {study.store.root} holds another study, {since(study.store.root)} "
+            f"({', '.join(f'{setting} {values}' for setting, values in error.changed.items())}). Old and new runs "
+            f"cannot be compared: {advice(study.store.root)}"
+        ) from None
+
+
 def find_again(study: Study, training: ScriptTraining) -> None:
     """Look for the metrics of stored trials once more, since the patterns may be others now.
 
@@ -47,13 +67,13 @@ def find_again(study: Study, training: ScriptTraining) -> None:
         LastbitError: code that a stored trial imported is not what it was.
         DamagedError: what a stored trial wrote is not what it was.
     """
-    for trial in stored_trials(study):
+    for trial in study.stored():
         study.store.load(trial).verify(OUTPUT)
         changed = changed_sources(notes_of(study, trial).sources)
         if changed:
             raise LastbitError(
-                f"{changed[0]} has changed since trials in {study.store.root} ran it: old and new runs cannot be "
-                "compared, choose another directory"
+                f"{changed[0]} has changed since trials in {study.store.root} ran it ({since(study.store.root)}): old "
+                f"and new runs cannot be compared: {advice(study.store.root)}"
             )
         write_found(training.sources, study.store.load(trial).directory / OUTPUT)
 
@@ -61,16 +81,10 @@ def find_again(study: Study, training: ScriptTraining) -> None:
 def choose_metric(study: Study, training: ScriptTraining) -> None:
     """Where no source names a metric, let it be the first one that the script logged."""
     if _named(training) is None:
-        rows = [row for trial in stored_trials(study) for row in study.store.load(trial).metrics]
+        rows = [row for trial in study.stored() for row in study.store.load(trial).metrics]
         names = [name for row in rows for name in row if name not in _PROGRESS]
         study.metric = Metric(names[0], names[0]) if names else UNKNOWN
         study.store.describe_study(study.description())
-
-
-def stored_trials(study: Study) -> list[Trial]:
-    """The trials of the table and of the controls that are stored, the table's first."""
-    every = {trial.id: trial for trial in [*study.trials(), *study.controls_wanted()]}
-    return [trial for trial in every.values() if study.store.has(trial)]
 
 
 def notes_of(study: Study, trial: Trial) -> Notes:

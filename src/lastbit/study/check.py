@@ -15,15 +15,16 @@ from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed, to_json
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
+from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
 from lastbit.study.lock import LOCK, OWNER, is_held
 from lastbit.study.recorder import WEIGHTS
 from lastbit.study.reopen import reopen
-from lastbit.study.store import FAILED, FAILURE, RESULTS, RUNNING, STUDY, TRIALS, Store
+from lastbit.study.store import FAILURE, Store
 from lastbit.study.stored_trial import DONE, FOUND, OUTPUT, StoredTrial, open_trial
 from lastbit.study.trial import trial_id
 
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # the temporary names of `lastbit.files`
-_OWN = {STUDY, TRIALS, RUNNING, FAILED, RESULTS, LOCK, OWNER}
+_OWN = {STUDY, TRIALS, RUNNING, FAILURES, RESULTS, LOCK, OWNER}
 _AGAIN = "then give the study's command again"
 
 
@@ -230,7 +231,7 @@ _MOVE = "move it out of the study"
 
 
 def _check_failed(root: Path) -> Iterator[Finding]:
-    for place in _directories(root / FAILED):
+    for place in _directories(root / FAILURES):
         yield from _check_sealed(root, place / FAILURE, f"delete {place}, {_AGAIN}: failed trials run again")
 
 

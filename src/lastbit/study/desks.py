@@ -36,3 +36,8 @@ def outcomes_of(
         there = replace(job, root=job.root.absolute())  # whatever directory its workers were started in
         return outcomes(ProvenWorkers(executor, cluster, there, columns, on_remark))
     return outcomes(AnyExecutor(executor, job, columns))
+
+
+def is_cluster(executor: Executor | None) -> bool:
+    """Whether an executor's workers may be on several machines."""
+    return isinstance(executor, Cluster | Watched) and executor.cluster is not None

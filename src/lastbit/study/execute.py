@@ -12,6 +12,7 @@ from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import fingerprint
 from lastbit.study.proof import Prove
 from lastbit.study.recorder import Recorder
+from lastbit.study.repeated_failure import first_update
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
 
@@ -28,6 +29,7 @@ class Outcome:
     hopeless: bool = False  # whether every other trial would fail alike, so that none need be tried
     exit_code: int | None = None  # of the trial's own process, where it had one and failed
     seconds: float = 0.0  # from its beginning to its end
+    untrained: bool = False  # whether it failed before its first update, so that another would as well
 
 
 class Execute(Protocol):
@@ -110,11 +112,12 @@ def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str, proof
 def _attempt(train: TrainFunction, trial: Trial, store: Store, device: str, proof: str | None) -> Outcome:
     recorder = store.begin(trial, fingerprint(device), proof)
     try:
-        train(recorder)
+        with first_update() as is_updated:
+            train(recorder)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
         # The trial's code is the user's: what it raises belongs to this trial alone, the others go on.
-        return Outcome(trial, traceback.format_exc())
+        return Outcome(trial, traceback.format_exc(), untrained=recorder.is_empty and not is_updated())
     store.finish(trial, recorder)
     return Outcome(trial, None)

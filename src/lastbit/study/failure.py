@@ -39,9 +39,14 @@ def failure(error: str, exit_code: int | None) -> Failure:
 
 
 class TrialFailedError(RuntimeError):
-    """Trials whose training function raised or whose worker died; the others of the study are stored."""
+    """Trials whose training function raised or whose worker died; the others of the study are stored.
 
-    def __init__(self, failures: Sequence[Outcome]) -> None:
-        self.failures = tuple(failures)
+    Attributes:
+        failures: how they failed.
+        untried: trials left out, since all of them would have failed alike.
+    """
+
+    def __init__(self, failures: Sequence[Outcome], *, untried: int = 0) -> None:
+        self.failures, self.untried = tuple(failures), untried
         first = failures[0]
         super().__init__(f"{len(failures)} trial(s) failed, first {first.trial.label}: {first.error}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lastbit.errors import LastbitError
 from lastbit.files import sha256
 from lastbit.study.execute import Job
-from lastbit.study.store import STUDY
+from lastbit.study.layout import STUDY
 from lastbit.study.versions import differing_versions
 
 

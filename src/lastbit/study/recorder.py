@@ -41,6 +41,13 @@ class Recorder:
         self._sums: dict[str, str] = {}  # of weights and predictions kept so far
         self._fresh = not (directory / DIRECTORY).exists()  # whether nothing of an earlier attempt is in the way
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been logged, kept or taken up so far."""
+        return not (
+            self._results() or (self.directory / METRICS).stat().st_size or (self.directory / DIRECTORY).exists()
+        )
+
     def log(self, step: int, **metrics: float) -> None:
         """Record numbers that belong to the state after `step` updates; what is not finite is stored as null.
 

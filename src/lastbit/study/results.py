@@ -9,25 +9,23 @@ from typing import Any
 import numpy as np
 
 from lastbit.differing import differing_fields
-from lastbit.noise import Noise
 from lastbit.study.controls import Controls
 from lastbit.study.correctness import correctness
 from lastbit.study.distances import (
     Churn,
     Distance,
     incomparable,
-    layer_medians,
     noise_churn,
     seed_churn,
     weight_distances,
 )
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
-from lastbit.study.growths import pair_growths
+from lastbit.study.luck import OVER_NOISES, OVER_SEEDS, Luck, luck, luck_at_most
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.power import between_recipes
-from lastbit.study.recorder import STEP
 from lastbit.study.repetitions import Repetitions, counted, repetitions
+from lastbit.study.rows import distance_rows, growth_rows, layer_rows, trial_rows
 from lastbit.study.spread import (
     Share,
     Spread,
@@ -37,8 +35,6 @@ from lastbit.study.spread import (
     seed_spread,
     spread,
 )
-from lastbit.study.store import FAILED
-from lastbit.study.stored_trial import StoredTrial
 from lastbit.study.variance_split import VarianceSplit, variance_split
 from lastbit.study.verdict import Evidence, verdict
 
@@ -62,6 +58,8 @@ class Results:
     seed: Spread | None  # pooled over noises
     share: Share | None  # noise.std / seed.std
     variance: VarianceSplit  # of one accuracy, into test set, batch order and last bit
+    noise_luck: Luck | None  # what of the spreads over noises and over seeds the finite test set gives by itself
+    seed_luck: Luck | None
     noise_churn: Churn | None
     seed_churn: Churn | None
     distances: list[Distance]
@@ -93,6 +91,8 @@ class Results:
                 noise=self.noise,
                 seed=self.seed,
                 share=self.share,
+                luck=self.noise_luck,
+                counts_examples=self.metric.is_percentage or "acc" in self.metric.name.lower(),
                 largest_distance=max(finite, default=None),
                 diverged=sum(trial.diverged_at is not None for trial in self.grid.stored.values()),
                 failed=len(self.grid.failed),
@@ -133,17 +133,17 @@ class Results:
             "controls_differ": {} if self.controls is None else self.controls.as_json(),
             "same_seeds": [list(group) for group in self.repetitions.groups()],
             "controls_complaint": "" if self.controls is None else self.controls.complaint,
-            "trials": list(_trial_rows(self.grid, self.metric.name)),
+            "trials": list(trial_rows(self.grid, self.metric.name)),
             "std": self._std_json(),
             "sampling_error": self.sampling_error,
-            "variance": self.variance.as_json(),
+            "variance": {**self.variance.as_json(), "luck": self._luck_json()},
             "noise_floor": None if self.noise is None else least_difference(self.noise),
             "least_detectable_gain": None if self.seed is None else between_recipes(self.seed).least_gains(),
             "churn": {"unit": "percent", "noise": _plain(self.noise_churn), "seed": _plain(self.seed_churn)},
             "incomparable": self.incomparable,
-            "rel_l1": list(_distance_rows(self.grid, self.distances)),
-            "rel_l1_layers": _layer_rows(self.distances),
-            "growth": list(_growth_rows(self.grid, self.distances)),
+            "rel_l1": list(distance_rows(self.grid, self.distances)),
+            "rel_l1_layers": layer_rows(self.distances),
+            "growth": list(growth_rows(self.grid, self.distances)),
             "gradient_fluctuation": self.gradient_fluctuation,
             "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.proofs.items()],
             "fingerprints": self.fingerprints,
@@ -154,6 +154,9 @@ class Results:
         decimals = self.metric.decimals(self.grid.values(self.metric.name))
         unit = "percent" if self.metric.is_percentage else None
         return {"name": self.metric.name, "label": self.metric.label, "unit": unit, "decimals": decimals}
+
+    def _luck_json(self) -> dict[str, Any]:
+        return {"last_bit": _plain(self.noise_luck), "batch_order": _plain(self.seed_luck)}
 
     def _std_json(self) -> dict[str, Any]:
         seeds = zip(self.grid.seeds, self.per_seed, strict=True)
@@ -196,6 +199,12 @@ def collect(
     repeated = repetitions(grid, metric.name)
     distinct = counted(grid, repeated)
     table, examples = distinct.values(metric.name), _examples(grid) if metric.is_percentage else None
+    predicted, churns = correctness(distinct), {OVER_NOISES: noise_churn(distinct), OVER_SEEDS: seed_churn(distinct)}
+    # Labels without the true ones say nothing of a metric that may not be their accuracy.
+    lucks = {
+        axis: luck(predicted, table, axis=axis) if predicted is not None else luck_at_most(found, examples)
+        for axis, found in churns.items()
+    }
     return Results(
         name=name,
         settings=settings,
@@ -209,9 +218,11 @@ def collect(
         noise=noise_spread(table),
         seed=seed_spread(table),
         share=noise_share(table),
-        variance=variance_split(table, correctness(distinct) if metric.is_percentage else None, examples=examples),
-        noise_churn=noise_churn(distinct),
-        seed_churn=seed_churn(distinct),
+        variance=variance_split(table, predicted if metric.is_percentage else None, examples=examples),
+        noise_luck=lucks[OVER_NOISES],
+        seed_luck=lucks[OVER_SEEDS],
+        noise_churn=churns[OVER_NOISES],
+        seed_churn=churns[OVER_SEEDS],
         distances=weight_distances(grid),
         incomparable=incomparable(grid),
         gradient_fluctuation=_gradient_fluctuation(grid),
@@ -243,52 +254,5 @@ def _doubts(grid: Grid) -> Iterator[str]:
         yield from (f"seed {grid.seeds[seed]}, {grid.noises[noise].label} {doubt}" for doubt in trial.doubts)
 
 
-def _trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:
-    for i, j in sorted({**grid.stored, **grid.failed}, key=lambda place: (place[1], place[0])):
-        trial, failed = grid.stored.get((i, j)), grid.failed.get((i, j))
-        metrics = _final_metrics(trial, metric)
-        yield {
-            **metrics,  # as before format 3, where no column has the name
-            "id": grid.ids[i, j],
-            "seed": grid.seeds[j],
-            **_noise_columns(grid.noises[i]),
-            "status": FAILED if trial is None else trial.status,
-            "diverged_at": None if trial is None else trial.diverged_at,
-            "failure": None if failed is None else failed.as_json(),
-            "metrics": metrics,
-        }
-
-
-def _final_metrics(trial: StoredTrial | None, metric: str) -> dict[str, Any]:
-    """The last value of each metric by name; the study's own is there even without a value."""
-    rows = [] if trial is None else trial.metrics
-    last = {name: value for row in rows for name, value in row.items() if name != STEP}
-    own = {metric: None if trial is None else trial.final(metric)} if metric else {}
-    return {**last, **own}
-
-
-def _distance_rows(grid: Grid, distances: list[Distance]) -> Iterator[dict[str, Any]]:
-    for distance in distances:
-        noise, seed = grid.noises[distance.noise], grid.seeds[distance.seed]
-        place = {**_noise_columns(noise), "seed": seed, "step": distance.step}
-        yield {**place, "value": distance.rel_l1.value}
-
-
-def _noise_columns(noise: Noise) -> dict[str, Any]:
-    """A noise in a row whose `seed` is that of the batch order, so that its own is called `noise_seed`."""
-    settings = {"noise_seed" if name == "seed" else name: value for name, value in noise.as_json().items()}
-    return {"noise": noise.label, **settings}
-
-
-def _growth_rows(grid: Grid, distances: list[Distance]) -> Iterator[dict[str, Any]]:
-    for pair in pair_growths(distances):
-        noise = grid.noises[pair.noise]
-        yield {**_noise_columns(noise), "seed": grid.seeds[pair.seed], **pair.as_json()}
-
-
-def _layer_rows(distances: list[Distance]) -> list[dict[str, Any]]:
-    return [{"layer": layer, "step": step, "value": value} for (layer, step), value in layer_medians(distances).items()]
-
-
-def _plain(found: Spread | Share | Churn | None) -> dict[str, Any] | None:
+def _plain(found: Spread | Share | Churn | Luck | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)

@@ -16,7 +16,6 @@ failed/ID/failure.json          sealed; how a trial failed when it was last trie
 A sealed file is JSON with a checksum of its own (`lastbit.files.write_sealed`).
 """
 
-import json
 import os
 import shutil
 import uuid
@@ -28,17 +27,17 @@ from typing import Any
 from lastbit.directories import Kind, check_free, is_drawing
 from lastbit.errors import LastbitError
 from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed, writing
+from lastbit.study.belonging import check_same, make_room
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.failure import Failure
 from lastbit.study.fingerprint import Fingerprint
+from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
 from lastbit.study.lock import LOCK, OWNER, directory_lock, is_held, trial_lock
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial
 from lastbit.study.trial import Trial
 
-STUDY, TRIALS, RUNNING, RESULTS = "study.json", "trials", "running", "results.json"
-FAILED = "failed"  # of a trial that is not stored, in the results
 FAILURE = "failure.json"
 _AGAIN = "delete it, then give the study's command again: the trials are kept"  # where study.json is damaged
 _CLAIM = ".proof"
@@ -54,12 +53,12 @@ class Store:
         """Check that the directory is this study's, or free for it; nothing is touched.
 
         Raises:
-            LastbitError: it holds another study, or other files.
+            LastbitError: it holds other files.
+            OtherStudyError: it holds runs of other settings.
             DamagedError: its `study.json` is not what was written.
         """
-        path = self.root / STUDY
-        if path.exists():
-            self._check_same(self._read(STUDY, _AGAIN), study)
+        if (self.root / STUDY).exists():
+            check_same(self.root, self._read(STUDY, _AGAIN), study)
         else:
             check_free(self.root, Kind.STUDY, known=self._known())
 
@@ -77,6 +76,7 @@ class Store:
                 self.root.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(directory_lock(self.root))
                 self.check(study)  # once more: somebody may have been faster
+                make_room(self.root, study)
                 self.describe_study(study)
             yield
 
@@ -192,7 +192,7 @@ class Store:
 
     def failed(self, trial: Trial) -> Path:
         """Where is kept what a trial left that failed when it was last tried."""
-        return self.root / FAILED / trial.id
+        return self.root / FAILURES / trial.id
 
     def fail(self, trial: Trial, found: Failure) -> None:
         """Write down how a trial failed."""
@@ -266,13 +266,7 @@ class Store:
         if not any((self.root / TRIALS).glob("*")):
             return own
         drawn = {path.name for path in self.root.iterdir() if is_drawing(path)}
-        return own | drawn | {RUNNING, FAILED, RESULTS}
-
-    def _check_same(self, there: Mapping[str, Any], study: Mapping[str, Any]) -> None:
-        if json.loads(to_json(study["settings"])) != there.get("settings"):
-            raise LastbitError(
-                f"{self.root} holds another study ({there.get('name')}, with other settings): choose another directory"
-            )
+        return own | drawn | {RUNNING, FAILURES, RESULTS}
 
 
 def _goes_on(place: Path, description: bytes) -> bool:

@@ -20,6 +20,7 @@ from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.recorder import METRICS, PREDICTIONS, weights_file
 
 DIVERGED, FINISHED = "diverged", "finished"
+FAILED = "failed"  # of a trial that is not stored, in the results
 DONE, TRIAL, OUTPUT = "done.json", "trial.json", "output"
 _WEIGHTS = re.compile(r"weights/([0-9]{1,15})\.safetensors")
 NOTES = f"{OUTPUT}/notes.json"  # of a script's process

@@ -13,13 +13,14 @@ from lastbit.noise import Noise
 from lastbit.study.agreement import agreement, series
 from lastbit.study.columns import Columns, Proof
 from lastbit.study.controls import Controls, ControlsFailedError, together
-from lastbit.study.desks import outcomes_of
+from lastbit.study.desks import is_cluster, outcomes_of
 from lastbit.study.execute import Execute, Job, Outcome, TrainFunction, own_settings, run_trial
 from lastbit.study.failure import TrialFailedError, failure
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.proof import SEED as PROOF_SEED
 from lastbit.study.proof import Prove, prove_by_first_steps
+from lastbit.study.repeated_failure import RepeatedFailure
 from lastbit.study.results import Results, collect
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
@@ -114,6 +115,11 @@ class Study:
         wanted = {trial.id: trial for trial in [*self.controls_wanted(), *self.trials()]}
         return [trial for trial in wanted.values() if not self.store.has(trial)]
 
+    def stored(self) -> list[Trial]:
+        """The trials of the table and of the controls that are stored, the table's first."""
+        every = {trial.id: trial for trial in [*self.trials(), *self.controls_wanted()]}
+        return [trial for trial in every.values() if self.store.has(trial)]
+
     def controls_wanted(self) -> list[Trial]:
         """The control runs and what they are held against, at the first seed of each kind of arithmetic."""
         return [trial for seed in self._firsts().values() for trial in self._controls_in_order(seed)]
@@ -178,7 +184,8 @@ class Study:
             InUseError: another process runs this study.
             DamagedError: a stored control is not what was written.
             ControlsFailedError: runs that must be bit-identical are not; trials not yet begun are left out.
-            TrialFailedError: the training function raised or a worker died; raised after all other trials have ended.
+            TrialFailedError: the training function raised or a worker died; raised after all other trials have ended,
+                or after the first two failed alike before their first update, as all others would.
             StoppedError: the executor was stopped before all trials were stored; what had begun is.
             LostWorkersError: all workers are out of reach, as when a cluster's scheduler has ended.
         """
@@ -187,7 +194,7 @@ class Study:
             failures = list(self._failures(executor, on_trial, on_remark))
             self.store.clear_running()
         if failures:
-            raise TrialFailedError(failures)
+            raise TrialFailedError(failures, untried=len(self.pending()) - len(failures))
 
     def _failures(
         self, executor: Executor | None, on_trial: Callable[[Outcome], None], on_remark: Callable[[str], None]
@@ -195,6 +202,7 @@ class Study:
         """Run what is not stored yet and give the trials that failed, which are written down."""
         columns = self._columns()
         checked = self._checked_controls(columns, set())
+        repeated = RepeatedFailure()
         for outcome in self._outcomes(executor, columns, on_remark):
             on_trial(outcome)
             if outcome.error is not None:
@@ -203,6 +211,9 @@ class Study:
                 return
             if outcome.error is not None:
                 self.store.fail(outcome.trial, failure(outcome.error, outcome.exit_code))
+            # A cluster's workers have surroundings of their own: what one of them lacks, others may have.
+            if repeated.found(outcome) and not is_cluster(executor):
+                return
             checked = self._checked_controls(columns, checked)
 
     def _columns(self) -> Columns:

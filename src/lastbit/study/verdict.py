@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lastbit.study.controls import Controls, random_evaluation
+from lastbit.study.luck import Luck
 from lastbit.study.repetitions import Repetitions
 from lastbit.study.spread import Share, Spread, least_difference
 
@@ -29,6 +30,8 @@ class Evidence:
     seed_decides: str = "batch order"
     incomparable: tuple[str, ...] = ()  # pairs of runs whose weights have other shapes, and in what
     doubts: tuple[str, ...] = ()  # why runs may not have begun alike, each with the run's label
+    luck: Luck | None = None  # what independent errors on the test set would give in place of `noise`; None: not known
+    counts_examples: bool = False  # whether the metric is an accuracy, for which luck matters
     measured: bool = True  # whether any run has a value of the metric
     constant: float | None = None  # its value, where it is the same in all runs of several seeds
     repetitions: Repetitions | None = None  # what the runs of different seeds share; None where it was not looked at
@@ -133,11 +136,34 @@ def _finding(evidence: Evidence) -> str:
     if evidence.noise.std == 0:
         return _unmoved(evidence)
     source, moved = _capitalised(evidence.source), f"{evidence.number(evidence.noise.std)}{evidence.unit}"
-    return (
-        f"{source} moves {evidence.metric} by {moved} "
-        f"({_interval(evidence, evidence.noise)}){_compared(evidence)}; between two single runs, differences below "
-        f"{evidence.number(least_difference(evidence.noise))}{evidence.unit} mean nothing."
-    )
+    said = f"{source} moves {evidence.metric} by {moved} ({_interval(evidence, evidence.noise)})"
+    compared, single = _compared(evidence), _between_single_runs(evidence, evidence.noise)
+    if evidence.luck is None:
+        unknown = " What the finite test set alone would give is not known." if evidence.counts_examples else ""
+        return f"{said}{compared and f', {compared}'}; {single}.{unknown}"
+    luck = _by_luck(evidence, evidence.luck, evidence.noise)
+    rest = f"The spread is {compared}; {single}" if compared else _capitalised(single)
+    return f"{said}; {luck}. {rest}."
+
+
+def _by_luck(evidence: Evidence, luck: Luck, noise: Spread) -> str:
+    """How much of the spread the finite test set gives by itself, and so what the spread is evidence of."""
+    alone = f"{evidence.number(luck.std)}{evidence.unit}"
+    errors = f"independent errors on the {luck.examples:,} test examples alone would give"
+    if luck.at_most:
+        if luck.may_explain(noise):
+            return f"{errors} up to {alone}, so this is no clear evidence of a difference in quality"
+        return f"{errors} {alone} at most, and the rest is a difference in quality"
+    if luck.explains(noise):
+        return f"{errors} {alone}, so this is no evidence of a difference in quality"
+    if luck.may_explain(noise):
+        return f"{errors} {alone}, so this is no clear evidence of a difference in quality"
+    return f"{errors} {alone}, and the rest is a difference in quality"
+
+
+def _between_single_runs(evidence: Evidence, noise: Spread) -> str:
+    least = f"{evidence.number(least_difference(noise))}{evidence.unit}"
+    return f"between two single runs, differences below {least} mean nothing"
 
 
 def _weights_only(evidence: Evidence) -> str:
@@ -147,7 +173,7 @@ def _weights_only(evidence: Evidence) -> str:
     if evidence.largest_distance == 0:
         return f"{said} No weight of any run differs either."
     source = _capitalised(evidence.source)
-    return f"{said} {source} moved the weights by up to RelL1 {_scientific(evidence.largest_distance)}."
+    return f"{said} {source} moved the weights by up to {_rel_l1(evidence.largest_distance)}."
 
 
 def _interval(evidence: Evidence, found: Spread) -> str:
@@ -159,7 +185,7 @@ def _compared(evidence: Evidence) -> str:
         return ""
     share = evidence.share
     return (
-        f", {100 * share.value:.0f} % of what {evidence.seed_decides} does "
+        f"{100 * share.value:.0f} % of what {evidence.seed_decides} does "
         f"({evidence.number(evidence.seed.std)}{evidence.unit}; interval of the share "
         f"{100 * share.lower:.0f} to {100 * share.upper:.0f} %)"
     )
@@ -176,7 +202,12 @@ def _unmoved(evidence: Evidence) -> str:
 def _weights(largest_distance: float | None) -> str:
     if largest_distance == 0:
         return ", for no weight of any run differs: rounding absorbed it all, or the training does not use its noise"
-    return f", and the weights moved by no more than RelL1 {_scientific(largest_distance)}" if largest_distance else ""
+    return f", and the weights moved by no more than {_rel_l1(largest_distance)}" if largest_distance else ""
+
+
+def _rel_l1(value: float) -> str:
+    """A distance and what it is of, where a reader meets it first."""
+    return f"RelL1 {_scientific(value)} (relative distance, 0 for equal weights and 2 for opposite ones)"
 
 
 def _capitalised(words: str) -> str:

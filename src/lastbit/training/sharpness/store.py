@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from lastbit.differing import changes
 from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import read_json, to_json, write_atomically, writing
@@ -41,8 +42,13 @@ class SeriesStore:
         """
         path = self.root / _SERIES
         if path.exists():
-            if read_json(path) != json.loads(to_json(description)):
-                raise LastbitError(f"{self.root} holds another series, of other settings: choose another directory")
+            there, here = read_json(path), json.loads(to_json(description))
+            if there != here:
+                changed = changes(there if isinstance(there, dict) else {}, here)
+                said = ", ".join(f"{setting} {values}" for setting, values in changed.items())
+                raise LastbitError(
+                    f"{self.root} holds another series, of other settings: choose another directory ({said})"
+                )
             return
         check_free(self.root, Kind.SHARPNESS, known=())
         with writing(self.root):

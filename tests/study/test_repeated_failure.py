@@ -1,0 +1,108 @@
+"""A training that fails before its first update, and alike in the first two trials, is not tried again and again."""
+
+import pytest
+import torch
+import toy_training
+
+import lastbit as lb
+from lastbit.study import Outcome, Trial, TrialFailedError, local_pool
+from lastbit.study.failure import failure
+from lastbit.study.repeated_failure import RepeatedFailure, first_update
+
+NOISES, SEEDS = [lb.Scale(k) for k in (1, 3, 5)], range(1, 4)
+
+
+def failing(tmp_path, train, executor=None, **options):
+    study = lb.Study(tmp_path, train, noises=NOISES, seeds=SEEDS, **options)
+    with pytest.raises(TrialFailedError) as caught:
+        study.run(executor)
+    return study, caught.value
+
+
+def imports_nothing(run):
+    import no_such_module  # noqa: F401
+
+
+def misses_a_file(run):
+    (run.directory / "no" / f"data-{run.seed}").read_text()
+
+
+def steps_first(run):
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = lb.perturb(torch.optim.SGD([weight], lr=0.1), run.noise)
+    weight.sum().backward()
+    optimizer.step()
+    raise ImportError("no plotting library")
+
+
+def logs_first(run):
+    run.log(0, test_accuracy=10.0)
+    raise ImportError("no plotting library")
+
+
+@pytest.mark.parametrize("train", [imports_nothing, misses_a_file])
+def test_two_that_fail_alike_end_the_study(tmp_path, train):
+    study, error = failing(tmp_path, train)
+    assert (len(error.failures), error.untried) == (2, 9)  # of nine trials and two controls
+    assert str(error).startswith("2 trial(s) failed, first seed 1, k=1: Traceback")
+    assert len(study.pending()) == 11
+    assert len(list((tmp_path / "failed").iterdir())) == 2  # written down like every failure
+
+
+def test_so_do_two_in_a_pool(tmp_path):
+    with local_pool(1) as pool:
+        _, error = failing(tmp_path, imports_nothing, pool)
+    assert error.untried == 9
+
+
+@pytest.mark.parametrize("train", [steps_first, logs_first])
+def test_those_that_trained_first_may_fail_by_chance_and_all_are_tried(tmp_path, train):
+    _, error = failing(tmp_path, train)
+    assert (len(error.failures), error.untried) == (11, 0)
+
+
+def test_those_that_fail_at_some_noise_or_otherwise_do_not_end_it(tmp_path):
+    study, error = failing(tmp_path / "noise", toy_training.train_failing)
+    assert (len(error.failures), error.untried) == (3, 0)
+    assert [trial.noise.label for trial in study.pending()] == ["k=3"] * 3
+
+
+def outcomes(*errors, code=None):
+    trials = [Trial({}, seed, lb.Scale(1)) for seed in range(len(errors))]
+    return [
+        Outcome(trial, error and error.format(id=trial.id, seed=trial.seed), exit_code=code, untrained=bool(error))
+        for trial, error in zip(trials, errors, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("errors", "ends"),
+    [
+        (("no file run/{id}/x at seed {seed}",) * 2, [False, True]),
+        (("unrecognized arguments: --seed {seed}",) * 3, [False, True, False]),
+        (("one", "other", "other"), [False, False, False]),
+        ((None, "one", "one"), [False, False, False]),
+        (("one", None, "one", "one"), [False, False, False, False]),
+    ],
+)
+def test_only_the_first_two_count_and_only_where_they_say_the_same(errors, ends):
+    repeated = RepeatedFailure()
+    assert [repeated.found(outcome) for outcome in outcomes(*errors)][: len(ends)] == ends
+
+
+def test_a_step_is_noticed_and_the_hook_is_gone_afterwards():
+    from torch.optim.optimizer import _global_optimizer_post_hooks as hooks
+
+    weight = torch.ones(1, requires_grad=True)
+    optimizer, before = torch.optim.SGD([weight], lr=0.1), len(hooks)
+    with first_update() as is_updated:
+        assert not is_updated()
+        weight.sum().backward()
+        assert not is_updated()
+        optimizer.step()
+        assert is_updated()
+    assert len(hooks) == before
+
+
+def test_what_is_kept_of_a_failure_is_its_end():
+    assert failure("\n".join(map(str, range(30))), 1).last_lines == tuple(map(str, range(20, 30)))
