@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
@@ -26,6 +27,7 @@ def demo(
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     scale: Annotated[str, typer.Option(help="`paper`, or `smoke` for a few seconds.")] = "paper",
+    yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
     """See the last bit grow, in two minutes, on bundled images.
@@ -37,7 +39,7 @@ def demo(
     """
     crew = chosen_crew(workers, scheduler)
     check_free(out, Kind.STUDIES)
-    studies = {out / recipe: _run(recipe, out / recipe, crew, scale) for recipe in _RECIPES}
+    studies = {out / recipe: _run(recipe, out / recipe, crew, scale, Answers(json, yes)) for recipe in _RECIPES}
     page = out / "report.html"
     update_page(studies, page)
     write_json(json, {results["name"]: results for results in studies.values()})
@@ -47,7 +49,8 @@ def demo(
         console(json).print(f"page: {page}", soft_wrap=True)
 
 
-def _run(recipe: str, out: Path, crew: Crew, scale: str) -> dict[str, Any]:
+def _run(recipe: str, out: Path, crew: Crew, scale: str, answers: Answers) -> dict[str, Any]:
     chosen = load_recipe(recipe, scale=scale)
-    study = Study(out, RecipeTraining(chosen), noises=[Scale(k) for k in _NOISES], seeds=_SEEDS)
-    return run_study(study, crew=crew, title=recipe)
+    training = RecipeTraining(chosen)
+    study = Study(out, training, noises=[Scale(k) for k in _NOISES], seeds=_SEEDS)
+    return run_study(study, crew=crew, title=recipe, answers=answers, training=training)

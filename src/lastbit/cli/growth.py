@@ -1,5 +1,6 @@
 """`lastbit growth`: twins of a recipe in lock-step, and how the last bit grows between them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +8,7 @@ import torch
 import typer
 from rich.console import Console
 
+from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
@@ -36,6 +38,7 @@ def growth(
     changes: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field.")] = None,
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
     """See how the last bit grows between twins of a recipe.
@@ -56,7 +59,7 @@ def growth(
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
     task = prepare(chosen, device=torch.device(choose_device(device)), root=root)
     taken = steps or 3 * task.steps_per_epoch
-    runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump)
+    runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump, answers=Answers(json, yes))
     content = {
         "format": 1,
         "name": chosen.name,
@@ -72,11 +75,15 @@ def growth(
         _show(content, page, console(json))
 
 
-def _run(recipe: Recipe, task: Task, noises: list[Scale], *, seed: int, steps: int, jump: float) -> list[TwinRun]:
+def _run(
+    recipe: Recipe, task: Task, noises: list[Scale], *, seed: int, steps: int, jump: float, answers: Answers
+) -> list[TwinRun]:
     found = []
     with repeatable_arithmetic():
         for noise in noises[1:]:
-            with step_progress(f"{recipe.name}, {noise.label} against {noises[0].label}", steps) as on_step:
+            title = f"{recipe.name}, {noise.label} against {noises[0].label}"
+            told = partial(announce_steps, title, steps, answers=answers)
+            with step_progress(title, steps, told) as on_step:
                 found.append(
                     run_twins(
                         recipe,

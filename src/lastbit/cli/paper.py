@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
@@ -54,6 +55,7 @@ def run_command(
     device: Annotated[
         str, typer.Option(help="Where networks are trained: `cpu`, `cuda`, `cuda:1`, ..., or `auto`.")
     ] = "auto",
+    yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
     """Run items, say which of their claims hold, and draw `paper.html`.
@@ -75,6 +77,8 @@ def run_command(
     wanted = checked_needs(pending, results, work=trainings, crew=crew)
     say = console(json)
     said = announcement(items, pending, wanted, scale, str(crew), where)
+    if pending:
+        Answers(json, yes).ask(wanted.seconds, said)
     failures = run_pending(
         pending,
         results,

@@ -1,22 +1,41 @@
-"""One progress bar for trials, for jobs and for steps: on standard error, on a terminal only."""
+"""One progress bar for trials, for jobs and for steps, on standard error: drawn on a terminal, else in plain lines."""
 
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.printable import SafeConsole, printable
 from lastbit.study import Outcome
+from lastbit.study.underway import Underway
 
 Show = Callable[..., None]  # called with any of `done`, `total`, `left` (seconds) and `remark`
+
+LINES_EVERY = 60.0  # seconds between two plain lines
+_LINES_APART = 10.0  # at least, where something has ended meanwhile
+_TIMED_STEPS, _TIMED_SECONDS = 10, 5.0  # after which a training's cost is told, whichever comes first
+_LOOK_EVERY = 1.0  # seconds between two looks at trials in progress
+
+
+class Bar(Protocol):
+    """Progress as it is shown."""
+
+    def show(self, **changes: Any) -> None:
+        """Take up any of `done`, `total`, `left` (seconds) and `remark`."""
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the terminal to a question while the block runs."""
 
 
 @contextmanager
 def progress_bar(title: str, unit: str, total: int | None = None, *, transient: bool = False) -> Iterator[Show]:
-    """Show a bar while the block runs; give the function that moves it.
+    """Show progress while the block runs; give the function that moves it.
 
     Args:
         title: what is running.
@@ -24,7 +43,16 @@ def progress_bar(title: str, unit: str, total: int | None = None, *, transient: 
         total: how many there are, where that is known.
         transient: whether the bar goes when the block ends.
     """
+    with _bar(title, unit, total, transient=transient) as bar:
+        yield bar.show
+
+
+@contextmanager
+def _bar(title: str, unit: str, total: int | None, *, transient: bool = False) -> Iterator[Bar]:
     terminal = SafeConsole(stderr=True)
+    if not terminal.is_terminal:
+        yield _Lines(title, unit, total)
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -35,21 +63,73 @@ def progress_bar(title: str, unit: str, total: int | None = None, *, transient: 
         _Left(),
         TextColumn("left  {task.fields[remark]}", markup=False),
     )
-    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=transient) as progress:
-        task = progress.add_task(title, total=total, ends=None, remark="")
+    with Progress(*columns, console=terminal, transient=transient) as progress:
+        yield _Drawn(progress, title, total)
 
-        def show(*, done: int | None = None, left: float | None = None, **fields: Any) -> None:
-            """Move the bar to `done` with `left` seconds to go."""
-            if left is not None:
-                fields["ends"] = progress.get_time() + left
-            progress.update(task, completed=done, **fields)
 
-        yield show
+class _Drawn:
+    """A bar on a terminal."""
+
+    def __init__(self, progress: Progress, title: str, total: int | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=total, ends=None, remark="")
+
+    def show(self, *, done: float | None = None, left: float | None = None, **fields: Any) -> None:
+        """Move the bar to `done` with `left` seconds to go."""
+        if left is not None:
+            fields["ends"] = self._progress.get_time() + left
+        self._progress.update(self._task, completed=done, **fields)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the terminal to a question while the block runs."""
+        self._progress.stop()
+        yield
+        self._progress.start()
+
+
+class _Lines:
+    """Lines where nobody looks on: in CI, under SLURM, behind `tee`."""
+
+    def __init__(self, title: str, unit: str, total: int | None) -> None:
+        self._title, self._unit = title, unit
+        self._now: dict[str, Any] = {"done": 0, "total": total, "left": None, "remark": ""}
+        self._begun = self._last = time.monotonic()
+        self._said = 0  # what was done when the last line was written
+
+    def show(self, **changes: Any) -> None:
+        """Take up what changed, and write a line where the last one is long ago."""
+        self._now |= {name: value for name, value in changes.items() if value is not None}
+        waited = time.monotonic() - self._last
+        ended = self._now["done"] != self._said and self._unit != "steps"
+        if waited >= LINES_EVERY or (ended and waited >= min(_LINES_APART, LINES_EVERY)):
+            self._last, self._said = time.monotonic(), self._now["done"]
+            sys.stderr.write(printable(self._line()) + "\n")
+            sys.stderr.flush()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Lines are never in the way."""
+        yield
+
+    def _line(self) -> str:
+        now, elapsed = self._now, time.monotonic() - self._begun
+        counted = f"{now['done']:,}" + (f" of {now['total']:,}" if now["total"] is not None else "")
+        left = f", about {_clock(now['left'])} left" if now["left"] is not None else ""
+        remark = f", {now['remark']}" if now["remark"] else ""
+        return f"{self._title}: {counted} {self._unit}, {_clock(elapsed)} elapsed{left}{remark}"
 
 
 @contextmanager
-def trial_progress(title: str, total: int, workers: Callable[[], int]) -> Iterator[Callable[[Outcome], None]]:
-    """Show a bar while a study runs; give the function to call after each trial.
+def trial_progress(
+    title: str,
+    total: int,
+    workers: Callable[[], int],
+    look: Callable[[], Underway],
+    seconds: float | None = None,
+    on_estimate: Callable[[float], None] | None = None,
+) -> Iterator[Callable[[Outcome], None]]:
+    """Show progress while a study runs; give the function to call after each trial.
 
     The time left is that of the mean trial so far, for each trial to come, shared by the workers there are.
 
@@ -57,37 +137,81 @@ def trial_progress(title: str, total: int, workers: Callable[[], int]) -> Iterat
         title: what is running.
         total: number of trials to come.
         workers: how many run trials now.
+        look: tells how far the trials in progress are.
+        seconds: of one trial, as estimated before the first has ended.
+        on_estimate: told once, when the first has ended, how many seconds those to come may take.
     """
-    with progress_bar(title, "trials", total) as show:
-        seconds: list[float] = []
+    with _bar(title, "trials", total) as bar:
+        ended: list[float] = []
+        # Only here is a cluster asked for its workers: what it raises belongs to this thread.
+        there, last = [workers()], [""]
+
+        def show() -> float | None:
+            """Foretell the rest from the mean so far, less what the trials in progress have behind them."""
+            now = look()
+            each = sum(ended) / len(ended) if ended else seconds
+            rest = max(0.0, total - len(ended) - now.share)
+            left = None if each is None else rest * each / max(1, there[0])
+            remark = ", ".join(filter(None, (str(now), last[0])))
+            bar.show(done=len(ended), left=left, remark=remark)
+            return left
 
         def on_trial(outcome: Outcome) -> None:
-            """Count a finished trial and foretell the rest from the mean so far."""
-            seconds.append(outcome.seconds)
-            left = max(0, total - len(seconds)) * sum(seconds) / len(seconds) / max(1, workers())
-            show(done=len(seconds), left=left, remark=outcome.trial.label)
+            """Count a finished trial."""
+            ended.append(outcome.seconds)
+            there[0], last[0] = workers(), f"last {outcome.trial.label}"
+            left = show()
+            if len(ended) == 1 and left is not None and on_estimate is not None:
+                with bar.hidden():
+                    on_estimate(left)
 
-        yield on_trial
+        with _repeated(show):
+            yield on_trial
 
 
 @contextmanager
-def step_progress(title: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show a bar while a training runs; give the function to call with each step, and a remark if there is one.
+def _repeated(show: Callable[[], object]) -> Iterator[None]:
+    """Call a function now and then while the block runs."""
+    over = threading.Event()
+
+    def look() -> None:
+        """Call it until the block is over."""
+        while not over.wait(_LOOK_EVERY):
+            show()
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
+
+
+@contextmanager
+def step_progress(title: str, total: int, on_estimate: Callable[[float], None]) -> Iterator[Callable[..., None]]:
+    """Show progress while a training runs; give the function to call with each step, and a remark if there is one.
 
     Args:
         title: what is running.
         total: number of steps in all; a training that goes on where it stopped has some of them behind it.
+        on_estimate: told once, after the first steps, how many seconds those to come may take.
     """
-    with progress_bar(title, "steps", total) as show:
+    with _bar(title, "steps", total) as bar:
         begun: list[tuple[int, float]] = []
+        estimated: list[float] = []
 
         def on_step(step: int, remark: str = "") -> None:
-            """Move the bar to a step and foretell the rest from the rate so far."""
+            """Move to a step and foretell the rest from the rate so far."""
             now = time.monotonic()
             begun[:] = begun[:1] or [(step, now)]
             first, since = begun[0]
             left = (total - step) * (now - since) / (step - first) if step > first else None
-            show(done=step, left=left, remark=remark)
+            bar.show(done=step, left=left, remark=remark)
+            if left is not None and not estimated and (step - first >= _TIMED_STEPS or now - since >= _TIMED_SECONDS):
+                estimated.append(left)
+                with bar.hidden():
+                    on_estimate(left)
 
         yield on_step
 
@@ -98,7 +222,9 @@ class _Left(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the time left as h:mm:ss, or dashes where it is unknown."""
         ends = task.fields["ends"]
-        if ends is None:
-            return Text("-:--:--")
-        minutes, seconds = divmod(round(max(0.0, ends - task.get_time())), 60)
-        return Text(f"{minutes // 60}:{minutes % 60:02}:{seconds:02}")
+        return Text("-:--:--" if ends is None else _clock(max(0.0, ends - task.get_time())))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lastbit.cli.cost import Answers, YesOption, announce_rest, announce_study
 from lastbit.cli.endings import FailedError
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
 from lastbit.cli.numbers import parse_numbers
@@ -64,6 +65,7 @@ def run(
     snapshots: Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")] = 10,
     show_output: Annotated[bool, typer.Option("--show", help="Show what the runs write, as they write it.")] = False,
     uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
+    yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
     """Run any PyTorch script over seeds and noises, unchanged.
@@ -88,7 +90,7 @@ def run(
     noises = parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p)
     place = out or Path("runs") / str(training.settings["name"])
     study = script_study(place, training, noises=noises, seeds=numbers, controlled=not uncontrolled)
-    failed = _run(study, training, crew)
+    failed = _run(study, training, crew, Answers(json, yes))
     _tell(study, training, json)
     if failed is not None:
         raise failed
@@ -118,13 +120,20 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
     _remarks(study, training, SafeConsole(stderr=True))
 
 
-def _run(study: Study, training: ScriptTraining, crew: Crew) -> FailedError | None:
+def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
     check_directory(study, training)
     check_stored(study)
     find_again(study, training)
+    announce_study(study, crew=crew, run_seconds=lambda: None, answers=answers)
     try:
-        run_trials(study, executor=lambda: _executor(study, training, crew), workers=crew.workers, title=study.name)
+        run_trials(
+            study,
+            executor=lambda: _executor(study, training, crew),
+            workers=crew.workers,
+            title=study.name,
+            on_estimate=lambda seconds: announce_rest(study.name, seconds, answers),
+        )
     except FailedError as error:
         cause = error.__cause__
         if isinstance(cause, TrialFailedError) and cause.failures[-1].hopeless:

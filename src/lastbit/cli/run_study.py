@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from lastbit.cli.cost import Answers, announce_study, recipe_seconds
 from lastbit.cli.endings import FailedError
 from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import progress_bar, trial_progress
@@ -18,28 +19,42 @@ from lastbit.study.check import verify_study
 from lastbit.study.layout import RESULTS, STUDY, TRIALS
 from lastbit.study.lost import LostWorkersError
 from lastbit.study.results import FORMAT
+from lastbit.study.underway import underway
 from lastbit.study.watched import Watched
+from lastbit.training.loop import RecipeTraining
 
 
-def run_study(study: Study, *, crew: Crew, title: str) -> dict[str, Any]:
+def run_study(study: Study, *, crew: Crew, title: str, answers: Answers, training: RecipeTraining) -> dict[str, Any]:
     """Run what is not stored yet; store the results beside the trials and return them as JSON.
 
     Args:
         study: in a directory of its own.
         crew: runs the trials.
         title: for the progress bar.
+        answers: where it is said what the study takes.
+        training: of the study, which is timed first.
 
     Raises:
         LastbitError: the directory belongs to something else or is damaged, or the crew's scheduler does not answer.
         FailedError: controls or trials failed, or all workers went away.
-        StoppedCommandError: Ctrl-C, and what was in progress then is stored.
+        StoppedCommandError: Ctrl-C, and what was in progress then is stored; or a question was answered with no.
     """
     check_stored(study)
     pending = study.pending()
     described = (study.store.root / STUDY).is_file()
     if not pending and described and (stored := _stored_results(study)) is not None:
         return stored
-    run_trials(study, executor=lambda: crew.executor(len(pending)), workers=crew.workers, title=title)
+    here = crew.scheduler is None  # a cluster's workers are others than this machine
+    seconds = announce_study(
+        study, crew=crew, run_seconds=lambda: recipe_seconds(training) if here else None, answers=answers
+    )
+    run_trials(
+        study,
+        executor=lambda: crew.executor(len(pending)),
+        workers=crew.limited(len(pending)),
+        title=title,
+        seconds=seconds,
+    )
     return store_results(study)
 
 
@@ -58,7 +73,13 @@ def check_stored(study: Study) -> None:
 
 
 def run_trials(
-    study: Study, *, executor: Callable[[], AbstractContextManager[Executor]], workers: int, title: str
+    study: Study,
+    *,
+    executor: Callable[[], AbstractContextManager[Executor]],
+    workers: int,
+    title: str,
+    seconds: float | None = None,
+    on_estimate: Callable[[float], None] | None = None,
 ) -> None:
     """Run what is not stored yet, with a progress bar, until Ctrl-C.
 
@@ -67,6 +88,8 @@ def run_trials(
         executor: makes one, where there is something to run.
         workers: how many trials run at a time, where the executor does not know it better.
         title: for the progress bar.
+        seconds: of one trial, as estimated before.
+        on_estimate: told once, when the first trial has ended, how many seconds those to come may take.
 
     Raises:
         LastbitError: the directory is in use, damaged or something else's, or the crew cannot run these trials.
@@ -78,7 +101,14 @@ def run_trials(
             return study.complete()
         with executor() as inner:
             jobs = Watched(inner)
-            progress = trial_progress(title, len(pending), lambda: _count(jobs) or workers)
+            progress = trial_progress(
+                title,
+                len(pending),
+                lambda: _count(jobs) or workers,
+                lambda: underway(study.store.root, epochs=study.settings.get("epochs")),
+                seconds,
+                on_estimate,
+            )
             with progress as on_trial, gentle_interrupts(jobs):
                 study.complete(jobs, on_trial=on_trial, on_remark=_remark)
     except LostWorkersError as error:

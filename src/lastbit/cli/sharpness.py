@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
 from lastbit.files import writing
@@ -41,6 +42,7 @@ def sharpness(
     seed: Annotated[int, typer.Option("--seed", help="Decides the order of batches.")] = 1,
     device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
     """Measure sharpness along a recipe, against the edge of stability.
@@ -66,7 +68,8 @@ def sharpness(
     )
     directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
     opened = series.open(directory, steps=steps)
-    with step_progress(chosen.name, steps) as progress:
+    answers = Answers(json, yes)
+    with step_progress(chosen.name, steps, lambda left: announce_steps(chosen.name, steps, left, answers)) as progress:
         content = opened.run(on_point=lambda point: progress(point.step, f"loss {point.loss:.4g}"))
     page = directory / PAGE
     _draw(content, page)

@@ -12,20 +12,20 @@ ResultsJson = Mapping[str, Any]  # as `results.json` holds them
 
 
 def show(results: ResultsJson, console: Console) -> None:
-    """Print the paper's Table 1 for a study, what its controls said, and the verdict."""
+    """Print a study's verdict, and below it the paper's Table 1, what the controls said, and what the runs tell."""
+    console.print(f"{results['name']}: {results['verdict']}", style="bold")
     metric, trials = results["metric"], results["trials"]
     if not trials or any(_final(trial, metric) is not None or trial["diverged_at"] is not None for trial in trials):
         unit = " in percent" if metric["unit"] == "percent" else ""
-        console.print(f"{results['name']}: {metric['label']}{unit}, STD with ddof 1")
+        console.print(f"{metric['label']}{unit}, STD with ddof 1")
         console.print(_table(results))
     else:
-        console.print(f"{results['name']}: weights only, for no run gave {metric['label']}")
+        console.print(f"weights only, for no run gave {metric['label']}")
     console.print(_controls(results))
     if len(groups := results.get("arithmetic", [])) > 1:
         console.print(f"arithmetic: {'; '.join(_group(group) for group in groups)}")
     for line in variance_lines(results):
         console.print(line)
-    console.print(results["verdict"], style="bold")
     console.print()
 
 

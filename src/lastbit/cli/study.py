@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
@@ -35,6 +36,7 @@ def study(
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Epochs after which a killed trial can go on [never].")
     ] = None,
+    yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
     """Train a recipe over seeds and noises, and compare the runs.
@@ -57,7 +59,7 @@ def study(
         seeds=parse_numbers(seeds, "--seeds"),
         controlled=not uncontrolled,
     )
-    results = run_study(whole, crew=crew, title=chosen.name)
+    results = run_study(whole, crew=crew, title=chosen.name, answers=Answers(json, yes), training=training)
     page = whole.store.root / "report.html"
     update_page({whole.store.root: results}, page)
     write_json(json, results)

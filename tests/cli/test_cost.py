@@ -1,0 +1,87 @@
+"""What a study takes is said before it begins, and asked on a terminal above an hour."""
+
+import time
+
+import pytest
+from tests.study.toy_training import train
+
+import lastbit as lb
+from lastbit.cli import cost
+from lastbit.cli.cost import Answers, announce_study, recipe_seconds
+from lastbit.cli.endings import StoppedCommandError
+from lastbit.cli.workers import Crew
+from lastbit.study import Recorder, Trial
+from lastbit.study.arithmetic import repeatable_arithmetic
+from lastbit.training.catalogue import load_recipe
+from lastbit.training.loop import RecipeTraining
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A person at a terminal; gives the questions, and takes the answers."""
+    answers, asked = [], []
+    monkeypatch.setattr(cost, "at_terminal", lambda: True)
+    monkeypatch.setattr(cost.typer, "confirm", lambda text, err: asked.append(text) or answers.pop(0))
+    return answers, asked
+
+
+def announced(tmp_path, capsys, seconds, *, workers=2, yes=False, run=False):
+    study = lb.Study(tmp_path / "toy", train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2, 3), name="toy")
+    if run:
+        study.run()
+    found = announce_study(study, crew=Crew(workers, None), run_seconds=lambda: seconds, answers=Answers(None, yes))
+    return found, capsys.readouterr().out
+
+
+def test_runs_time_and_workers_are_said(tmp_path, capsys):
+    found, said = announced(tmp_path, capsys, 90.0)
+    assert found == 90.0
+    # Six runs and two controls, two at a time: four times 90 s.
+    assert said == (
+        "toy: 8 runs to make (2 of them controls), about 6 min on 2 workers (estimated from a few updates of one run)\n"
+    )
+
+
+def test_where_nobody_can_know_it_that_is_said(tmp_path, capsys):
+    found, said = announced(tmp_path, capsys, None, workers=1)
+    assert found is None
+    assert said == (
+        "toy: 8 runs to make (2 of them controls) on 1 worker; how long they take is known when the first has ended\n"
+    )
+
+
+def test_nothing_is_said_where_nothing_is_to_be_run(tmp_path, capsys):
+    assert announced(tmp_path, capsys, 90.0, run=True) == (None, "")
+
+
+def test_above_an_hour_a_terminal_is_asked(tmp_path, capsys, terminal):
+    answers, asked = terminal
+    answers += [True]
+    assert announced(tmp_path, capsys, 900.5)[0] == 900.5
+    assert asked == ["Go on?"]
+    answers += [False]
+    with pytest.raises(StoppedCommandError, match="not begun; with --yes it begins without a question"):
+        announced(tmp_path, capsys, 900.5)
+    assert announced(tmp_path, capsys, 900.5, yes=True)[0] == 900.5
+    assert announced(tmp_path, capsys, 900.0)[0] == 900.0  # an hour, and not above
+    assert len(asked) == 2
+
+
+def test_without_a_terminal_it_goes_on_and_has_said_it(tmp_path, capsys):
+    found, said = announced(tmp_path, capsys, 1e6)
+    assert found == 1e6
+    assert "about 46 days on 2 workers" in said
+
+
+def test_a_recipe_is_timed_by_its_first_updates(tmp_path):
+    """Beside three runs of it, within a factor that a busy machine may make of itself."""
+    changes = ("data.train=512", "data.test=100", "epochs=4")
+    training = RecipeTraining(load_recipe("demo", scale="smoke", changes=changes))
+    estimated = recipe_seconds(training)
+    ratios = []
+    for number in range(3):
+        recorder, begun = Recorder(Trial({}, 1, lb.Scale(1)), tmp_path / str(number)), time.monotonic()
+        with repeatable_arithmetic():
+            training(recorder)
+        ratios.append(estimated / (time.monotonic() - begun))
+    assert any(1 / 4 < ratio < 4 for ratio in ratios)
