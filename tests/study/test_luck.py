@@ -130,7 +130,7 @@ def test_and_where_the_rest_is_a_difference_in_quality(tmp_path):
 
 
 def test_labels_without_targets_say_at_most(tmp_path):
-    results = run(tmp_path, wrong=grows_better, targets=False)
+    results = run(tmp_path / "one", wrong=grows_better, targets=False)
     assert results.noise_luck == Luck(pytest.approx(100 * np.sqrt(160 / 3) / 1000), 1000, at_most=True)
     assert "alone would give 0.73 points at most, and the rest is a difference in quality." in results.verdict
     assert "up to" in run(tmp_path / "other", wrong=alike, targets=False).verdict
