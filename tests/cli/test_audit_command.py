@@ -54,6 +54,16 @@ def test_a_difference_is_told_and_kept(lastbit, place):
     assert (place / "record" / "b" / "tensors.safetensors").is_file()
 
 
+def test_for_ci_a_difference_is_exit_status_1(lastbit, place):
+    (place / "sound.py").write_text(SOUND)
+    (place / "unseeded.py").write_text(UNSEEDED)
+    assert lastbit("audit", "--fail", "--steps", 1, "--", "sound.py")[::2] == (0, "")
+    code, out, err = lastbit("audit", "--fail", "--json", "found.json", "--", "unseeded.py")
+    assert (code, err) == (1, "")
+    assert "not bit-deterministic: two runs first differ" in out
+    assert json.loads((place / "found.json").read_text())["deterministic"] is False
+
+
 def test_on_a_terminal_long_lines_go_on_below_their_beginning():
     said = io.StringIO()
     rows = [("cause", "random numbers [a, b]: " + 9 * "one after the other "), ("cure", "seed")]

@@ -5,6 +5,7 @@ import pytest
 
 from lastbit.cli.commands import app
 from lastbit.files import read_sealed, write_sealed
+from lastbit.training.catalogue import recipe_names
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", 1)
 
@@ -136,6 +137,18 @@ def test_json_that_cannot_be_written_is_said(lastbit, study_directory, tmp_path)
     code, _, err = lastbit("report", study_directory, "--json", tmp_path / "file" / "below.json")
     assert code == 2
     assert "below.json: cannot write there: Not a directory" in err
+
+
+@pytest.mark.parametrize("width", [40, 52, 80, 200])
+def test_names_of_recipes_are_never_broken(lastbit, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, out, _ = lastbit("recipe", "list")
+    assert code == 0
+    assert all(len(line) <= width for line in out.splitlines())
+    words = [word.strip("(),") for word in out.split()]
+    assert [word for word in words if word in recipe_names()] == recipe_names()
+    assert {"paper", "laptop", "smoke"} <= set(words)
+    assert "…" not in out
 
 
 def test_recipes_are_listed_and_shown(lastbit):

@@ -1,4 +1,6 @@
 import shutil
+import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -58,8 +60,8 @@ def test_extras_and_kinds_of_urls_are_those_installed(monkeypatch):
     there = {"distributed": "1.0", "fsspec": "2.0", "aiohttp": "3.0"}
     monkeypatch.setattr(surroundings, "installed_version", there.get)
     assert check_extras().said == (
-        "Here: cluster (1.0). Not here: lightning, transformers, tensorboard, wandb; "
-        f"{how_to_install('lightning')} brings one."
+        "Here: cluster (1.0). Not here: docs, explore, lightning, tensorboard, test, transformers, wandb; "
+        f"{how_to_install('docs')} brings one."
     )
     assert check_remote().said == (
         "Studies can be read from file://, https://. Packages that others need: s3:// (s3fs), gs:// (gcsfs), "
@@ -68,3 +70,16 @@ def test_extras_and_kinds_of_urls_are_those_installed(monkeypatch):
     monkeypatch.setattr(surroundings, "installed_version", lambda package: None)
     assert check_extras().said.startswith("Here: none.")
     assert check_remote().outcome is Outcome.NOTE
+
+
+def test_every_extra_of_the_project_is_listed(monkeypatch):
+    """A new one by being there."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    monkeypatch.setattr(surroundings, "installed_version", lambda package: "1.0")
+    listed = check_extras().said.removeprefix("Here: ").removesuffix(".").split(", ")
+    assert sorted(each.split(" ")[0] for each in listed) == sorted(project["optional-dependencies"])
+    here = {"marimo": "1.0", "starlette": "1.0"}
+    monkeypatch.setattr(surroundings, "installed_version", here.get)
+    assert "explore" in check_extras().said.partition("Not here: ")[2], "one of its packages is missing"
+    monkeypatch.setattr(surroundings, "requires", lambda name: ["brandnew[all]>=1; extra == 'shiny'", "torch>=2.7"])
+    assert check_extras().said == f"Here: none. Not here: shiny; {how_to_install('shiny')} brings one."

@@ -35,6 +35,7 @@ def audit(
         str | None, typer.Option(metavar="N,N", help="Threads of torch in the two runs, as 1,2 [the script's choice].")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep output, tensors and result there.")] = None,
+    fail: Annotated[bool, typer.Option("--fail", help="End with exit status 1 where the runs differ, for CI.")] = False,
     json: JsonOption = None,
 ) -> None:
     """Find the first operation that differs between two runs.
@@ -42,7 +43,7 @@ def audit(
     The script is run twice in step, and the bits of every operation are compared. Forward, backward and optimizer are
     compared as they happen; the first difference stops both runs. They share everything but what must not matter: the
     time, the process number, the seed of Python's hashes, and what uninitialised memory holds. Exit status 0 says that
-    the audit ran, whatever it found.
+    the audit ran, whatever it found; with `--fail` it is 1 where the runs differ.
 
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
     """
@@ -57,6 +58,8 @@ def audit(
     write_json(json, found.as_json())
     if json != "-":
         _show(target, found, console(json))
+    if fail and found.first_difference is not None:
+        raise typer.Exit(1)
 
 
 def _run(target: Target, folder: Path, steps: int | None, threads: tuple[int | None, int | None]) -> Audit:

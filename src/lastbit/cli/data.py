@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from lastbit.cli.completion import data_sets
 from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, write_json
 from lastbit.cli.printable import SafeConsole
@@ -59,7 +60,9 @@ def list_command(root: Root = None, json: JsonOption = None) -> None:
 
 @app.command("fetch")
 def fetch_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `lastbit data list` shows.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", autocompletion=data_sets, help="A name that `lastbit data list` shows.")
+    ],
     root: Root = None,
     json: JsonOption = None,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lastbit.cli.completion import demo_scales
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import update_page
@@ -26,7 +27,9 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the demo is kept.")] = Path("demo"),
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
-    scale: Annotated[str, typer.Option(help="`paper`, or `smoke` for a few seconds.")] = "paper",
+    scale: Annotated[
+        str, typer.Option(autocompletion=demo_scales, help="`paper`, or `smoke` for a few seconds.")
+    ] = "paper",
     yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lastbit.cli.completion import DeviceOption
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import progress_bar
 from lastbit.doctor import Examination, Outcome, examine
@@ -22,7 +23,7 @@ _PIPE_WIDTH = 160  # columns where there is no terminal to fit
 
 
 def doctor(
-    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
+    device: DeviceOption = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     json: JsonOption = None,
 ) -> None:

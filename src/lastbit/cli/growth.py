@@ -8,6 +8,7 @@ import torch
 import typer
 from rich.console import Console
 
+from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.numbers import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
@@ -26,7 +27,7 @@ from lastbit.training.twin_verdict import twin_verdict
 
 
 def growth(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe, or a .toml file.")],
+    recipe: RecipeArgument,
     k: Annotated[
         str, typer.Option("--k", metavar="LIST", help="The first is what the others are compared with.")
     ] = "1,3",
@@ -34,9 +35,9 @@ def growth(
     seed: Annotated[int, typer.Option(min=0, help="Of batch order and augmentation.")] = 1,
     jump: Annotated[float, typer.Option(help="Least factor of a jump.")] = 10.0,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep growth.json and growth.html there.")] = None,
-    scale: Annotated[str, typer.Option(help="`paper`, or a reduced scale of the recipe: laptop, smoke.")] = FULL,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field.")] = None,
-    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
+    scale: ScaleOption = FULL,
+    changes: ChangesOption = None,
+    device: DeviceOption = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     yes: YesOption = False,
     json: JsonOption = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lastbit.cli.completion import devices, paper_items, paper_scales
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, console, write_json
@@ -20,7 +21,10 @@ if TYPE_CHECKING:  # at run time only where they are used: all items with their 
 
 app = typer.Typer(no_args_is_help=True, help="Reproduce the paper's tables, figures and theorems.")
 
-ScaleOption = Annotated[str, typer.Option("--scale", help="smoke (seconds), laptop (minutes to hours), or paper.")]
+ScaleOption = Annotated[
+    str,
+    typer.Option("--scale", autocompletion=paper_scales, help="smoke (seconds), laptop (minutes to hours), or paper."),
+]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where results are kept [runs/paper-SCALE].")
 ]
@@ -44,7 +48,10 @@ def list_command(out: OutOption = None, json: JsonOption = None) -> None:
 
 @app.command("run")
 def run_command(
-    names: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Such as fig5 table1 theorem5.4, or all.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="ITEM...", autocompletion=paper_items, help="Such as fig5 table1 theorem5.4, or all."),
+    ],
     scale: ScaleOption = "laptop",
     out: OutOption = None,
     work: Annotated[
@@ -53,7 +60,10 @@ def run_command(
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     device: Annotated[
-        str, typer.Option(help="Where networks are trained: `cpu`, `cuda`, `cuda:1`, ..., or `auto`.")
+        str,
+        typer.Option(
+            autocompletion=devices, help="Where networks are trained: `cpu`, `cuda`, `cuda:1`, ..., or `auto`."
+        ),
     ] = "auto",
     yes: YesOption = False,
     json: JsonOption = None,

@@ -1,12 +1,18 @@
 """`lastbit recipe`: the recipes a study can use."""
 
-from typing import Annotated
+from typing import Any
 
 import typer
+from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
+from lastbit.cli.completion import ChangesOption, RecipeArgument, ScaleOption
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.training.catalogue import FULL, load_recipe, recipe_names, scale_names
+
+_TABLE = 100  # columns of a terminal from which on a table fits
 
 app = typer.Typer(no_args_is_help=True, help="The recipes a study can use.")
 
@@ -20,18 +26,31 @@ def list_recipes(json: JsonOption = None) -> None:
     recipes = [load_recipe(name) for name in recipe_names()]
     rows = [{"name": r.name, "scales": [FULL, *scale_names(r.name)], "description": r.description} for r in recipes]
     write_json(json, rows)
-    table = Table("recipe", "scales", "what it is")
-    for row in rows:
-        table.add_row(str(row["name"]), ", ".join(row["scales"]), str(row["description"]))
     if json != "-":
-        console(json).print(table)
+        _show_list(rows, console(json))
+
+
+def _show_list(rows: list[dict[str, Any]], terminal: Console) -> None:
+    """A table, or on a narrow terminal a paragraph for each, so that no name is ever broken."""
+    if terminal.width < _TABLE:
+        for row in rows:
+            terminal.print(Text(row["name"], style="bold"), Text(f"({', '.join(row['scales'])})"))
+            terminal.print(Padding(Text(row["description"]), (0, 0, 0, 2)))
+        return
+    table = Table()
+    table.add_column("recipe", no_wrap=True)
+    table.add_column("scales", no_wrap=True)
+    table.add_column("what it is")
+    for row in rows:
+        table.add_row(row["name"], ", ".join(row["scales"]), row["description"])
+    terminal.print(table)
 
 
 @app.command("show")
 def show_recipe(
-    name: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe, or a .toml file.")],
-    scale: Annotated[str, typer.Option(help="`paper`, or a reduced scale of the recipe.")] = FULL,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field.")] = None,
+    name: RecipeArgument,
+    scale: ScaleOption = FULL,
+    changes: ChangesOption = None,
     json: JsonOption = None,
 ) -> None:
     """Show every field of a recipe, with its defaults.

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
@@ -22,7 +23,7 @@ _EDGE = 2.0  # in units of the normalised sharpness
 
 
 def sharpness(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe, or a .toml file.")],
+    recipe: RecipeArgument,
     steps: Annotated[int, typer.Option("--steps", metavar="N", help="Updates of the training, in all.")],
     every: Annotated[
         str, typer.Option("--every", metavar="M", help="Measure every M steps; `log` or `log:5`: so many a decade.")
@@ -34,13 +35,13 @@ def sharpness(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the series is kept [runs/sharpness-…].")
     ] = None,
-    scale: Annotated[str, typer.Option(help="`paper`, or a reduced scale of the recipe: laptop, smoke.")] = FULL,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field.")] = None,
+    scale: ScaleOption = FULL,
+    changes: ChangesOption = None,
     images: Annotated[
         int, typer.Option("--images", metavar="N", help="Training images measured on, where steps use batches.")
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="Decides the order of batches.")] = 1,
-    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
+    device: DeviceOption = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     yes: YesOption = False,
     json: JsonOption = None,

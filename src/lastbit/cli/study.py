@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
 from lastbit.cli.numbers import parse_numbers
@@ -19,7 +20,7 @@ from lastbit.training.loop import RecipeTraining
 
 
 def study(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe, or a .toml file.")],
+    recipe: RecipeArgument,
     noise: NoiseOption = Kind.SCALE,
     k: ScalesOption = None,
     noise_seeds: NoiseSeedsOption = None,
@@ -28,10 +29,10 @@ def study(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/RECIPE].")] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
-    scale: Annotated[str, typer.Option(help="`paper`, or a reduced scale of the recipe: laptop, smoke.")] = FULL,
-    changes: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field.")] = None,
+    scale: ScaleOption = FULL,
+    changes: ChangesOption = None,
     uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
-    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")] = "auto",
+    device: DeviceOption = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Epochs after which a killed trial can go on [never].")

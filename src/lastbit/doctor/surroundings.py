@@ -1,6 +1,8 @@
 """What a study needs besides arithmetic: data, memory, disk, a device, optional packages."""
 
+import re
 import shutil
+from importlib.metadata import requires
 from pathlib import Path
 
 import torch
@@ -13,7 +15,7 @@ from lastbit.training.data import inventory
 
 _GIB = 1024  # MiB
 _LEAST_MIB = 2 * _GIB  # a worker process with torch takes about half of it, a study's trials the same on disk
-_EXTRAS = {"cluster": "distributed", **{name: name for name in ("lightning", "transformers", "tensorboard", "wandb")}}
+_REQUIRED = re.compile(r"""([A-Za-z0-9._-]+)[^;]*;\s*extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")  # in package metadata
 _REMOTE = {"s3://": "s3fs", "gs://": "gcsfs", "abfs://": "adlfs", "https://": "aiohttp"}  # what fsspec needs for each
 
 
@@ -64,11 +66,26 @@ def check_cuda() -> Check:
 
 def check_extras() -> Check:
     """Which optional packages are here."""
-    found = {extra: installed_version(package) for extra, package in _EXTRAS.items()}
-    here = ", ".join(f"{extra} ({number})" for extra, number in found.items() if number) or "none"
-    missing = [extra for extra, number in found.items() if not number]
+    needed = _extras()
+    found = {extra: [installed_version(package) for package in packages] for extra, packages in needed.items()}
+    here = [
+        f"{extra} ({versions[0]})" if len(versions) == 1 else extra
+        for extra, versions in found.items()
+        if all(versions)
+    ]
+    missing = [extra for extra, versions in found.items() if not all(versions)]
     more = f" Not here: {', '.join(missing)}; {how_to_install(missing[0])} brings one." if missing else ""
-    return Check("extras", Outcome.OK, f"Here: {here}.{more}")
+    return Check("extras", Outcome.OK, f"Here: {', '.join(here) or 'none'}.{more}")
+
+
+def _extras() -> dict[str, list[str]]:
+    """The packages of each extra, as the installed package's own metadata have them."""
+    found: dict[str, list[str]] = {}
+    for requirement in requires("lastbit") or []:
+        match = _REQUIRED.fullmatch(requirement)
+        if match and match[1] != "lastbit":  # an extra of other extras
+            found.setdefault(match[2], []).append(match[1])
+    return found
 
 
 def check_remote() -> Check:

@@ -1,0 +1,137 @@
+"""What Tab completes besides commands and options: names of recipes, scales, data sets, items of the paper, fields.
+
+What completes is imported when it is asked for. A name that a shell gets may be wrong still: whoever reads it says so.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from pydantic import BaseModel
+
+from lastbit.errors import LastbitError
+from lastbit.training.catalogue import FULL, load_recipe, recipe_names, scale_names
+from lastbit.training.recipe import Recipe
+
+
+def recipes(incomplete: str) -> list[str]:
+    """Built-in recipes, and below the folder that is begun the TOML files and the folders."""
+    folder, _, begun = incomplete.rpartition("/")
+    parent = Path(f"{folder}/") if incomplete.startswith("/") else Path(folder)
+    names = [name for name in recipe_names() if name.startswith(incomplete)]
+    try:
+        there = sorted(path for path in parent.iterdir() if path.name.startswith(begun))
+    except OSError:  # no folder, or a closed one
+        return names
+    prefix = incomplete[: len(incomplete) - len(begun)]
+    shown = [path for path in there if begun.startswith(".") or not path.name.startswith(".")]
+    files = [f"{prefix}{path.name}" for path in shown if path.suffix == ".toml" and path.is_file()]
+    return names + files + [f"{prefix}{path.name}/" for path in shown if path.is_dir()]
+
+
+def scales(context: typer.Context, incomplete: str) -> list[str]:
+    """The scales of the recipe that is given, or of any."""
+    given = _recipe(context)
+    try:
+        names = set(scale_names(given) if given else [each for name in recipe_names() for each in scale_names(name)])
+    except LastbitError:  # no such recipe
+        names = set()
+    return _begun([FULL, *sorted(names)], incomplete)
+
+
+def demo_scales(incomplete: str) -> list[str]:
+    """The scales of the demo's recipe."""
+    return _begun([FULL, *scale_names("demo")], incomplete)
+
+
+def changes(context: typer.Context, incomplete: str) -> list[str]:
+    """Fields of a recipe, with `=`; and after it the words that the field takes, or else the recipe's own value."""
+    field, equals, _ = incomplete.partition("=")
+    if not equals:
+        return _begun([f"{name}=" for name, _ in _fields(Recipe)], incomplete)
+    words = [str(word) for name, kind in _fields(Recipe) if name == field for word in _words(kind)]
+    if field == "data.name":
+        words = data_sets("")
+    return _begun([f"{field}={word}" for word in words or _own(context, field)], incomplete)
+
+
+def data_sets(incomplete: str) -> list[str]:
+    """Names of the data sets."""
+    from lastbit.training.data.catalogue import ENTRIES
+
+    return _begun(list(ENTRIES), incomplete)
+
+
+def paper_items(incomplete: str) -> list[str]:
+    """Items of the paper, and `all`."""
+    from lastbit.paper.catalogue import ALL, ITEMS
+
+    return _begun([*ITEMS, ALL], incomplete)
+
+
+def paper_scales(incomplete: str) -> list[str]:
+    """Scales of the paper's items."""
+    from lastbit.paper.item import SCALES
+
+    return _begun(list(SCALES), incomplete)
+
+
+def devices(incomplete: str) -> list[str]:
+    """Where trainings can run here."""
+    import torch
+
+    found = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return _begun(["auto", "cpu", *(["cuda"] if found else []), *found], incomplete)
+
+
+def _begun(names: list[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _fields(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted names of a recipe's fields, with their types."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", field.annotation
+
+
+def _words(kind: Any) -> list[Any]:
+    """What a type lists: the words of a literal, true and false."""
+    if kind is bool:
+        return ["true", "false"]
+    inner = [word for each in get_args(kind) for word in (_words(each) if not isinstance(each, str) else [each])]
+    return list(dict.fromkeys(inner))
+
+
+def _recipe(context: typer.Context) -> str | None:
+    """The recipe that the line names; words before an option without its value are not taken apart yet."""
+    given = context.params.get("recipe") or context.params.get("name")
+    known = recipe_names()
+    return given or next((word for word in context.args if word in known or word.endswith(".toml")), None)
+
+
+def _own(context: typer.Context, field: str) -> list[str]:
+    """The value that the recipe which is given has there."""
+    given = _recipe(context)
+    try:
+        value: Any = load_recipe(str(given)).model_dump(mode="json") if given else {}
+    except LastbitError:
+        return []
+    for name in field.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return [] if value is None or isinstance(value, dict | list) else [str(value)]
+
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", autocompletion=recipes, help="A built-in recipe, or a .toml file.")
+]
+ScaleOption = Annotated[
+    str, typer.Option(autocompletion=scales, help="`paper`, or a reduced scale of the recipe: laptop, smoke.")
+]
+ChangesOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", autocompletion=changes, help="Change a field.")
+]
+DeviceOption = Annotated[str, typer.Option(autocompletion=devices, help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")]
