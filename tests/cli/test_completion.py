@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from lastbit.cli.completion import data_sets, recipes
-from lastbit.training.catalogue import recipe_names, scale_names
+from lastbit.training.catalogue import load_recipe, recipe_names, scale_names
 from lastbit.training.data import inventory
 
 
@@ -60,7 +60,7 @@ def test_recipes_and_files_of_recipes(tab, tmp_path, monkeypatch, command):
         ("lastbit study demo --set model.activation=", [f"model.activation={w}" for w in ("relu", "swish", "tanh")]),
         ("lastbit growth demo --set optimizer.nesterov=", ["optimizer.nesterov=true", "optimizer.nesterov=false"]),
         ("lastbit study demo --set data.name=mnist0", ["data.name=mnist01"]),
-        ("lastbit study demo --set batch_size=", ["batch_size=64"]),
+        ("lastbit study demo --set batch_size=", [f"batch_size={load_recipe('demo').batch_size}"]),
         ("lastbit study demo --set optimizer.name=ad", ["optimizer.name=adam", "optimizer.name=adamw"]),
     ],
 )
@@ -94,4 +94,4 @@ def test_bash_itself_offers_them(tab, lastbit, monkeypatch, tmp_path):
         ["bash", "-c", f"{script}\n{line}"], env=environment, capture_output=True, text=True, check=True
     )
     assert (done.stdout.split(), done.stderr) == (["demo", "demo-swish"], "")
-    assert (tmp_path / "asked").read_text() == "lastbit study demo|2"
+    assert (tmp_path / "asked").read_text().split() == ["lastbit", "study", "demo|2"]

@@ -34,8 +34,8 @@ def _show_list(rows: list[dict[str, Any]], terminal: Console) -> None:
     """A table, or on a narrow terminal a paragraph for each, so that no name is ever broken."""
     if terminal.width < _TABLE:
         for row in rows:
-            terminal.print(Text(row["name"], style="bold"), Text(f"({', '.join(row['scales'])})"))
-            terminal.print(Padding(Text(row["description"]), (0, 0, 0, 2)))
+            terminal.print(Text(row["name"], style="bold"))
+            terminal.print(Padding(Text(f"{', '.join(row['scales'])}: {row['description']}"), (0, 0, 0, 2)))
         return
     table = Table()
     table.add_column("recipe", no_wrap=True)
