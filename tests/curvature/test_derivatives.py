@@ -227,6 +227,17 @@ class Convolutional(nn.Module):
         return self.head(nn.functional.max_pool2d(torch.relu(self.conv(images)), 3).amax((2, 3)))
 
 
+class Padded(nn.Module):
+    """The row of an embedding that stands for padding is read and not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(5, 4, padding_idx=0), nn.Linear(4, 3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(torch.tanh(self.words((4 * inputs.float().abs()).long() % 5)).mean(1))
+
+
 class Routed(nn.Module):
     """Chooses one of two experts; another weight has no part in the loss."""
 
@@ -299,6 +310,7 @@ HARMLESS: dict[str, Callable[[], nn.Module]] = {
     "attention": Attention,
     "normalised in float32": Upcast,
     "experts": Routed,
+    "padding": Padded,
     "spectral norm": lambda: mlp(nn.Tanh()).append(nn.utils.parametrizations.spectral_norm(nn.Linear(3, 3))).eval(),
     "a custom function as it should be": lambda: Between(Square.apply),
     "bfloat16": lambda: mlp(nn.Tanh()).bfloat16(),

@@ -41,7 +41,7 @@ def moved(point: Point) -> Point:
     with torch.no_grad():
         for weight in point.weights:
             size = float(weight.detach().double().square().mean().sqrt()) or typical
-            drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float32)
+            drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float32, device="cpu")
             weight.add_((_MOVED * size * drawn).to(weight))
     return point
 
@@ -170,9 +170,11 @@ class _Comparison:
         parts = [torch.zeros_like(weight) for weight in self._point.weights]
         for index in indices:
             weight = self._point.weights[index].detach()
-            drawn = torch.randn(weight.shape, generator=self._generator, dtype=torch.float64)
-            parts[index] = (drawn * (float(weight.square().mean().sqrt()) or 1.0)).to(weight)
+            drawn = torch.randn(weight.shape, generator=self._generator, dtype=torch.float64, device="cpu")
+            parts[index] = ((float(weight.square().mean().sqrt()) or 1.0) * drawn).to(weight)
         flat = flatten(parts, self._point.dtype)
+        if bool((flat * self._slope).any()):
+            flat = flat * (self._slope != 0)  # an embedding's row for padding has no gradient, and is not trained
         unit: Tensor = flat / flat.norm()
         return unit
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lastbit.curvature.calls import CallError
 from lastbit.curvature.hessian import HessianOperator
@@ -19,6 +19,7 @@ from lastbit.curvature.point import Loss
 from lastbit.curvature.reduction import Denominator
 from lastbit.curvature.sharpness_row import SharpnessRow, row
 from lastbit.curvature.stepped import edges_of, exact_patterns, stepped
+from lastbit.curvature.stepped_gradient import SteppedGradient, factor_told, noted, stepped_gradient
 from lastbit.curvature.supported import innermost
 from lastbit.curvature.tracker import SharpnessTracker
 from lastbit.curvature.untouched import undisturbed
@@ -28,6 +29,8 @@ from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
 Sink = Callable[[SharpnessRow], object]
 MODES = ("eval", "as is")
 _LOG_SPACED = log_spaced()
+_COMPARED = 5  # rows at which the stepped gradient is looked at, for each costs a gradient
+_COMPARED_AGAIN = 10  # rows from one look to the next
 
 
 class SharpnessMonitor:
@@ -47,6 +50,10 @@ class SharpnessMonitor:
     preconditioner as in `SharpnessTracker(..., optimizer=optimizer)`, in the parameters that the optimizer steps. Where
     parameter groups have edges of their own, the whole is held against the smallest, which above 2 need not be
     unstable; `parameters` singles a group out.
+
+    The edge is that of steps along the monitored loss's gradient. So at the first rows, and every tenth after, the
+    gradient that is stepped is held beside it: accumulation that adds up, scaled losses and clipping are said in the
+    row's `note`.
 
     The first row after a weight, the loss or the curvature is no longer finite is marked `diverged` and is the last.
 
@@ -112,7 +119,10 @@ class SharpnessMonitor:
         self._every, self._sinks, self._mode = every, tuple(sinks), mode
         self._step = start
         self._rows: list[SharpnessRow] = []
-        self._hook: torch.utils.hooks.RemovableHandle | None = None
+        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+        self._due = False  # whether the step that is being taken is to be measured
+        self._monitored: Tensor | None = None  # gradient before that step, where it is to be compared
+        self._seen: list[SteppedGradient] = []
 
     @property
     def rows(self) -> tuple[SharpnessRow, ...]:
@@ -132,7 +142,7 @@ class SharpnessMonitor:
                 cannot be differentiated twice.
             RuntimeError: the optimizer is being watched already.
         """
-        if self._hook is not None:
+        if self._hooks:
             raise RuntimeError("this monitor is watching already; make another for a second training")
         refuse_nan(self._parameters)
         objective = self._tracker.objective
@@ -147,16 +157,18 @@ class SharpnessMonitor:
                 raise
             modes = "mode='eval' measures in evaluation mode; if the model returns something else in training, choose"
             raise CallError(f"{modes} mode='as is': {error}") from error.__cause__
-        self._hook = self._optimizer.register_step_post_hook(self._after_step)
+        self._hooks = [
+            self._optimizer.register_step_pre_hook(self._before_step),
+            self._optimizer.register_step_post_hook(self._after_step),
+        ]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Watch no longer; an exception passes through."""
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
+        while self._hooks:
+            self._hooks.pop().remove()
 
     def measure(self) -> SharpnessRow:
         """Measure now, whatever the schedule says.
@@ -164,23 +176,45 @@ class SharpnessMonitor:
         Raises:
             LastbitError: an adaptive optimizer has taken no step yet, so that it has no preconditioner.
         """
+        return self._measured(None)
+
+    def _measured(self, compared: SteppedGradient | None) -> SharpnessRow:
         started = time.perf_counter()
         with self._measuring():
             sharpness = self._tracker.measure()
             loss = self._mean_loss()
-        seconds = time.perf_counter() - started
-        edges = edges_of(self._optimizer, self._parameters.values())
-        measured = row(self._step, loss, sharpness, edges, mode=self._mode, seconds=seconds)
+        measured = row(
+            self._step,
+            loss,
+            sharpness,
+            edges_of(self._optimizer, self._parameters.values()),
+            mode=self._mode,
+            seconds=time.perf_counter() - started,
+            compared=compared,
+            note=noted(self._seen),
+            factor=factor_told(self._seen) if self._seen else None,
+        )
         self._rows.append(measured)
         for sink in self._sinks:
             sink(measured)
         return measured
 
+    def _before_step(self, *_: object) -> None:
+        ended = bool(self._rows) and self._rows[-1].diverged
+        self._due = not ended and self._every(self._step + 1)
+        if self._due and (len(self._rows) < _COMPARED or len(self._rows) % _COMPARED_AGAIN == 0):
+            with self._measuring():
+                self._monitored = self._tracker.objective.point().gradient()
+
     def _after_step(self, *_: object) -> None:
         self._step += 1
-        ended = bool(self._rows) and self._rows[-1].diverged
-        if not ended and self._every(self._step):
-            self.measure()
+        compared = None
+        if self._monitored is not None:
+            compared = stepped_gradient(self._monitored, self._parameters.values())
+            self._seen.append(compared)
+        self._monitored = None
+        if self._due:
+            self._measured(compared)
 
     @contextmanager
     def _measuring(self) -> Iterator[None]:

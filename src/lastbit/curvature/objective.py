@@ -113,7 +113,8 @@ class Objective:
 
     def _trial(self, dtype: torch.dtype) -> Point:
         """Where code is tried: at other weights, of which nothing is exactly zero or at its minimum."""
-        return moved(self._point(dtype))
+        devices = {parameter.device.type for parameter in self.parameters.values()}
+        return moved(self._point(torch.float32 if "mps" in devices and dtype == torch.float64 else dtype))
 
     def _point(self, dtype: torch.dtype | None) -> Point:
         return Point(self.model, self.loss, self.parameters, self.batches, dtype=dtype, reduction=self._reduction)

@@ -9,7 +9,7 @@ from lastbit.extras import missing
 
 
 class TensorBoard:
-    """A sink that adds each row's scalars as `sharpness/...`, flushed at once.
+    """A sink that adds each row's scalars, and its note, as `sharpness/...`, flushed at once.
 
     Args:
         writer: a `torch.utils.tensorboard.SummaryWriter`, which stays open, or a log directory to make one for, which
@@ -27,6 +27,8 @@ class TensorBoard:
         """Add a row; a diverged one shows as NaN."""
         for name, value in row.scalars().items():
             self._writer.add_scalar(f"sharpness/{name}", value, global_step=row.step)
+        if row.note:
+            self._writer.add_text("sharpness/note", row.note, global_step=row.step)
         self._writer.flush()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,10 @@
 """The sharpness monitor as a callback of Hugging Face's trainer."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -12,7 +15,7 @@ from lastbit.extras import missing
 from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
 
 try:
-    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+    from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 except ModuleNotFoundError as error:
     raise missing(error, "transformers") from None
 
@@ -39,10 +42,13 @@ class SharpnessCallback(TrainerCallback):
 
     On several processes the first alone measures, with its copy of the weights.
 
+    The loss is the one that is trained: where the trainer smooths labels, has a `compute_loss_func` or overrides
+    `compute_loss`, what that gives for a batch by itself; else the model's own.
+
     Args:
         data: one batch as the collator makes it, a mapping of tensors with labels, or a list of such batches.
         every: when to measure, by the number of updates.
-        loss: `loss(model(**batch), batch)`, a mean over samples; by default the model's own.
+        loss: `loss(model(**batch), batch)`, to be measured instead of the loss that is trained.
         sinks: callables that are given each row.
         options: further options of `SharpnessMonitor`.
 
@@ -55,7 +61,7 @@ class SharpnessCallback(TrainerCallback):
         data: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
         every: Schedule = _LOG_SPACED,
         *,
-        loss: Any = model_loss,
+        loss: Any = None,
         sinks: Sequence[Sink] = (),
         **options: Any,
     ) -> None:
@@ -82,9 +88,11 @@ class SharpnessCallback(TrainerCallback):
         self._stop()
         if not state.is_world_process_zero:
             return
+        trainer = _calling(self) if self._loss is None else None
+        own = trainer if trainer is not None and _has_loss_of_its_own(trainer) else None
         self._monitor = SharpnessMonitor(
-            _Unpacking(kwargs["model"]),
-            self._loss,
+            _Unpacking(kwargs["model"], own),
+            _as_it_is if own is not None else self._loss or model_loss,
             self._data,
             kwargs["optimizer"],
             self._every,
@@ -104,16 +112,67 @@ class SharpnessCallback(TrainerCallback):
             self._monitor.__exit__(None, None, None)
 
 
-class _Unpacking(nn.Module):
-    """A model that takes its batch as one argument."""
+def _as_it_is(loss: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    """What the trainer's `compute_loss` has returned."""
+    return loss
 
-    def __init__(self, model: nn.Module) -> None:
+
+def _calling(callback: TrainerCallback) -> Trainer | None:
+    """The trainer whose event a callback is told of: it hands callbacks its parts and not itself, but is calling."""
+    frame = sys._getframe()
+    while frame is not None:
+        found = frame.f_locals.get("self")
+        if isinstance(found, Trainer) and callback in found.callback_handler.callbacks:
+            return found
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def _has_loss_of_its_own(trainer: Trainer) -> bool:
+    """Whether a trainer's loss is another than the model's."""
+    overrides = getattr(trainer.compute_loss, "__func__", None) is not Trainer.compute_loss
+    return overrides or trainer.compute_loss_func is not None or trainer.label_smoother is not None
+
+
+class _Unpacking(nn.Module):
+    """A model that takes its batch as one argument; with a trainer, the loss that it computes of the model's outputs.
+
+    Args:
+        model: the network.
+        trainer: whose loss is returned instead of the outputs.
+    """
+
+    def __init__(self, model: nn.Module, trainer: Trainer | None) -> None:
         super().__init__()
         self.model = model
+        self.loss_of = None if trainer is None else partial(_trained_loss, trainer)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Any:
-        """Return the model's outputs for a batch, without autocast."""
-        # Accelerate puts autocast into the model's forward where training is in mixed precision, and keeps the plain
-        # one beside it; a product through autocast would drown in its rounding.
-        plain = getattr(self.model, "_original_forward", None)
-        return self.model(**batch) if plain is None else plain(**batch)
+        """Return the model's outputs for a batch, or its loss, without autocast."""
+        with _without_autocast(self.model):
+            return self.model(**batch) if self.loss_of is None else self.loss_of(self.model, batch)
+
+
+def _trained_loss(trainer: Trainer, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """What the trainer computes of a batch that is trained by itself."""
+    count = trainer._get_num_items_in_batch([batch], trainer.args.device)
+    loss: Any = trainer.compute_loss(model, dict(batch), num_items_in_batch=count)
+    return cast(Tensor, loss)
+
+
+@contextmanager
+def _without_autocast(model: nn.Module) -> Iterator[None]:
+    """Call the model's own forward.
+
+    Accelerate puts autocast into it where training is in mixed precision, and keeps the plain one beside it; a product
+    through autocast would drown in its rounding.
+    """
+    plain, wrapped = getattr(model, "_original_forward", None), vars(model).get("forward")
+    if plain is None or wrapped is None:
+        yield
+        return
+    vars(model)["forward"] = plain
+    try:
+        yield
+    finally:
+        vars(model)["forward"] = wrapped

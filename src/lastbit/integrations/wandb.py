@@ -8,7 +8,7 @@ from lastbit.extras import missing
 
 
 class WandB:
-    """A sink that logs each row's scalars as `sharpness/...`, drawn against `sharpness/step`.
+    """A sink that logs each row's scalars, and its note, as `sharpness/...`, drawn against `sharpness/step`.
 
     The rows bring their own axis, so they disturb no `step=` of the run's other metrics.
 
@@ -26,7 +26,7 @@ class WandB:
 
     def __call__(self, row: SharpnessRow) -> None:
         """Log a row; a diverged one shows as NaN."""
-        scalars = {"step": row.step} | row.scalars()
+        scalars = {"step": row.step} | row.scalars() | ({"note": row.note} if row.note else {})
         self._run.log({f"sharpness/{name}": value for name, value in scalars.items()})
 
 

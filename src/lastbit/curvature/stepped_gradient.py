@@ -1,0 +1,108 @@
+"""The gradient that an optimizer steps, beside that of the monitored loss: is the edge of the one the other's?"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lastbit.curvature.parameters import flatten_slopes
+
+EXACT = 1e-6  # of 1 - cosine: the same gradient but for a factor, rounded
+_NEAR = 1e-3  # the same, in narrow precision, where the factor is constant over rows
+_FACTOR = 0.01  # from 1, that is told
+_ENTRIES = 3  # fewer lie in one direction by chance
+_ROWS = 3  # for what one row cannot tell
+_MORE = 1.5  # times the monitored gradient, on average over batches, beyond doubt
+_SPREAD = 3.0  # standard errors that are no doubt
+_ALIKE = 1e-4  # relative spread of norms that clipping leaves
+
+
+@dataclass(frozen=True)
+class SteppedGradient:
+    """The gradient at a step, and that of the monitored loss at the same weights; NaN where one is zero or infinite."""
+
+    ratio: float  # of their norms
+    cosine: float
+    norm: float  # of the stepped one
+    entries: int
+
+    @property
+    def along(self) -> float:
+        """The stepped gradient's part along the monitored one, relative to it."""
+        return self.ratio * self.cosine
+
+
+def stepped_gradient(monitored: Tensor, parameters: Iterable[nn.Parameter]) -> SteppedGradient:
+    """Compare what `.grad` holds with the gradient of the monitored loss, flat."""
+    parameters = list(parameters)
+    slopes = [None if p.grad is None else p.grad.to_dense() if p.grad.is_sparse else p.grad for p in parameters]
+    own = flatten_slopes(slopes, parameters, torch.float64)
+    wanted = monitored.double().to(own.device)
+    norm, length = float(own.norm()), float(wanted.norm())
+    usable = 0 < norm < math.inf and 0 < length < math.inf
+    cosine = float((own / norm) @ (wanted / length)) if usable else math.nan
+    return SteppedGradient(norm / length if usable else math.nan, cosine, norm, own.numel())
+
+
+def factor_told(seen: Sequence[SteppedGradient]) -> float | None:
+    """By what the monitored gradient is multiplied in the last step, where that can be told; None where it cannot.
+
+    From one row where both point the same way but for rounding, as in training on the monitored data. From several
+    where the direction is nearly the same and the factor constant.
+    """
+    last = seen[-1]
+    if last.cosine > 1 - EXACT and last.entries >= _ENTRIES:
+        return last.ratio
+    rows = seen[-_ROWS:]
+    if len(rows) == _ROWS and all(row.cosine > 1 - _NEAR for row in rows) and _spread([r.ratio for r in rows]) < 0.02:
+        return last.ratio
+    return None
+
+
+def noted(seen: Sequence[SteppedGradient]) -> str:
+    """What is to be said of the gradients stepped so far, the last one above all; empty where nothing is.
+
+    Gradients of other batches than the monitored one differ from its gradient in length and direction. So of these it
+    is only said what an average over rows shows beyond doubt.
+    """
+    if not seen or math.isnan(seen[-1].cosine):
+        return ""
+    factor = factor_told(seen)
+    if factor is not None:
+        return "" if abs(factor - 1) <= _FACTOR else _told(factor)
+    rows = [row for row in seen if not math.isnan(row.cosine)]
+    if len(rows) < _ROWS:
+        return ""
+    others = max(_spread([row.norm / row.ratio for row in rows]), _spread([row.cosine for row in rows]))
+    if _spread([row.norm for row in rows]) < _ALIKE and others > 100 * _ALIKE:
+        return (
+            f"the stepped gradient has the norm {rows[-1].norm:.4g} at every row, as where it is clipped; the edge is "
+            "that of steps that are not"
+        )
+    parts = [row.along for row in rows]
+    mean, doubt = statistics.fmean(parts), _SPREAD * statistics.stdev(parts) / math.sqrt(len(parts))
+    alike = statistics.median(abs(row.cosine) for row in rows) > 0.5
+    if alike and mean - doubt > _MORE:
+        return (
+            f"along the monitored loss's gradient the stepped one is {mean:.2g} times as long on average, as where "
+            "accumulated gradients are added up, the loss is scaled, or the monitored data are fitted better than the "
+            "others"
+        )
+    if alike and mean + doubt < 0:
+        return "the stepped gradient points against that of the monitored loss: something else is minimised"
+    return ""
+
+
+def _told(factor: float) -> str:
+    likely = "accumulated gradients that are added up, or a scaled loss" if factor > 1 else "clipping or a scaled loss"
+    return f"the stepped gradient is {factor:.4g} times that of the monitored loss ({likely})"
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Largest relative difference."""
+    return (max(values) - min(values)) / max(map(abs, values)) if any(values) else math.inf
