@@ -62,8 +62,9 @@ def refuse_no_derivatives(point: Point, twin: Point, piece: Piece) -> None:
     try:
         with in_float64(point):
             loss = attempted(lambda: point.piece_loss(piece))
-        if loss is not None and loss.requires_grad:
-            _Comparison(point, twin, piece, loss).refuse()
+            comparison = _Comparison(point, twin, piece, loss) if loss is not None and loss.requires_grad else None
+        if comparison is not None:
+            comparison.refuse()
     except LastbitError:
         raise
     except FAILURES:  # no second derivative, or none in double precision: the measurement itself will tell
@@ -81,12 +82,10 @@ class _Comparison:
     """Differences of the loss and its gradient at one piece beside what autograd gives."""
 
     def __init__(self, point: Point, twin: Point, piece: Piece, loss: Tensor) -> None:
-        self._point, self._twin, self._piece, self._loss = point, twin, piece, loss
-        with in_float64(point):
-            slopes = grad_of(loss, point.weights, create_graph=True)
+        self._point, self._twin, self._piece, self._value = point, twin, piece, float(loss.detach())
+        slopes = grad_of(loss, point.weights, create_graph=True)
         refuse_once_differentiable([slope for slope in slopes if slope is not None])
         self._without = [index for index, slope in enumerate(slopes) if slope is None]
-        self._curved = {index: slope for index, slope in enumerate(slopes) if slope is not None and slope.requires_grad}
         self._slope = flatten_slopes(slopes, point.weights, point.dtype)
         self._generator = torch.Generator().manual_seed(1)
         self._length = float(flatten(point.weights, point.dtype).norm()) or 1.0
@@ -109,7 +108,7 @@ class _Comparison:
         norm = float(self._slope.norm())
         for direction in (self._slope / (norm or 1.0), self._random(self._with())):
             expected = float(self._slope @ direction)
-            scale = max(1.0, abs(float(self._loss.detach())))
+            scale = max(1.0, abs(self._value))
             step = _SIGNAL * scale / abs(expected) if expected else 1.0
             if not norm or step > _LONGEST * self._length:
                 continue  # too flat to tell
@@ -201,13 +200,16 @@ class _Comparison:
                 weight.copy_(start + part)
 
     def _product(self, direction: Tensor) -> Tensor:
-        if not self._curved:
-            return torch.zeros_like(direction)
-        parts = unflatten(direction, self._point.weights)
-        cotangents = [parts[index] for index in self._curved]
-        with in_float64(self._point):
-            rates = grad_of(list(self._curved.values()), self._point.weights, cotangents, retain_graph=True)
-        return flatten_slopes(rates, self._point.weights, self._point.dtype)
+        """A product from a graph of its own: a loss that writes to its weights leaves no graph to come back to."""
+        point = self._point
+        with in_float64(point):
+            slopes = grad_of(point.piece_loss(self._piece), point.weights, create_graph=True)
+            pairs = zip(slopes, unflatten(direction, point.weights), strict=True)
+            curved = [(slope, part) for slope, part in pairs if slope is not None and slope.requires_grad]
+            if not curved:
+                return torch.zeros_like(direction)
+            rates = grad_of([slope for slope, _ in curved], point.weights, [part for _, part in curved])
+            return flatten_slopes(rates, point.weights, point.dtype)
 
     def _suspects(self) -> str:
         if self._functions:

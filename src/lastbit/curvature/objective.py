@@ -75,8 +75,7 @@ class Objective:
         """
         refuse_batch_statistics(self.model)
         point, trial, twin = self.point(), self._trial(torch.float64), self._trial(torch.float64)
-        buffers = [buffer for each in (point, trial, twin) for buffer in each.buffers]
-        with undisturbed(self.model, self.loss, *buffers) as state:
+        with undisturbed(self.model, self.loss, *point.writable, *trial.writable, *twin.writable) as state:
             with point.evaluating(), calls_noted(state.modules) as called:
                 piece = next(self.batches.pieces())
                 before = random_states(state)
@@ -108,7 +107,7 @@ class Objective:
             with narrow.evaluating(), torch.no_grad():
                 return narrow.piece_loss(piece)
 
-        with undisturbed(self.model, self.loss, *narrow.buffers, *wide.buffers):
+        with undisturbed(self.model, self.loss, *narrow.writable, *wide.writable):
             return reduction_of(self.loss, self._denominator, self.batches.pieces(), value)
 
     def _trial(self, dtype: torch.dtype) -> Point:

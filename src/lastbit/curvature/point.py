@@ -51,8 +51,8 @@ class Point:
         copies: dict[Tensor, Tensor] = {}
         self._state = _copied(model, dtype, copies)
         self._loss_state = _copied(loss, dtype, copies) if isinstance(loss, nn.Module) else {}
-        named = [*model.named_buffers(), *(loss.named_buffers() if isinstance(loss, nn.Module) else ())]
-        self.buffers = [copies[buffer] for _, buffer in named]
+        # Copies that an evaluation may write to: buffers, and whatever a loss normalises of its own.
+        self.writable = [*(copies[buffer] for _, buffer in model.named_buffers()), *self._loss_state.values()]
         self.weights = [copies[parameter].requires_grad_() for parameter in parameters.values()]
         self.dtype = flat_dtype(self.weights)
 
@@ -68,7 +68,7 @@ class Point:
         A backward pass that computes activations again, and a loss that reads the model's parameters itself, see the
         copies within the block. Blocks of two points cannot be nested.
         """
-        with undisturbed(self.model, self.loss, *self.buffers) as state, twice_differentiable(), ExitStack() as stack:
+        with undisturbed(self.model, self.loss, *self.writable) as state, twice_differentiable(), ExitStack() as stack:
             stack.enter_context(
                 _reparametrize_module(self.model, dict(self._state), tie_weights=True, stack_weights=True)
             )
