@@ -1,17 +1,14 @@
 """Reads the stored comparison of two recipes: names, formats, and what is shown of it in tables."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lastbit.errors import LastbitError
-from lastbit.files import to_json
+from lastbit.report.compared_shape import ComparedShape
 from lastbit.report.numbers import MISSING, number
+from lastbit.report.shape import checked
 
 Comparison = Mapping[str, Any]  # as `Comparison.as_json` gives it
-
-_KEYS = frozenset({"a", "b", "difference", "interval", "unpaired", "permutation", "least_detectable_gain", "verdict"})
 
 
 @dataclass(frozen=True)
@@ -28,11 +25,7 @@ def as_compared(content: Comparison) -> Comparison:
     Raises:
         LastbitError: it is not one.
     """
-    missing = sorted(_KEYS - content.keys())
-    if missing:
-        raise LastbitError(f"this is not the comparison of two recipes: it lacks {', '.join(missing)}")
-    stored: Comparison = json.loads(to_json(dict(content)))
-    return stored
+    return checked(content, ComparedShape, "this is not the comparison of two recipes")
 
 
 def decimals(content: Comparison) -> int:

@@ -1,22 +1,17 @@
 """Reads a study's stored results: names, noises, trials by their place in the table."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.files import to_json
+from lastbit.report.shape import checked
+from lastbit.report.study_shape import StudyShape
 
 Study = Mapping[str, Any]  # one study's results, as `results.json` holds them
 Row = Mapping[str, Any]  # one trial or one measurement in them
 
-_KEYS = frozenset(
-    {"name", "settings", "noises", "seeds", "controls", "trials", "std", "sampling_error", "churn", "rel_l1"}
-    | {"rel_l1_layers", "gradient_fluctuation", "fingerprints", "verdict"}
-    | {"variance", "noise_floor", "least_detectable_gain"}
-)
 # Half the distance from 1 to the next number, relative to 1: the largest relative error of one rounding, 2**exponent.
 _ROUNDOFF_EXPONENTS = {"bfloat16": -8, "float16": -11, "float32": -24, "float64": -53}
 
@@ -25,16 +20,13 @@ def as_stored(studies: Sequence[Study]) -> list[Study]:
     """Results as they are once stored: plain JSON, sorted, with None for what is not finite.
 
     Raises:
-        LastbitError: there is no study, one lacks a part that results have, or a metric took the place of a column.
+        LastbitError: there is no study, one has another shape than results have, or a metric took a column's place.
     """
     if not studies:
         raise LastbitError("a report needs the results of at least one study; got none")
-    for study in studies:
-        if not isinstance(study, Mapping) or not study.keys() >= _KEYS:
-            missing = sorted(_KEYS - study.keys()) if isinstance(study, Mapping) else sorted(_KEYS)
-            raise LastbitError(f"these are not the results of a study: they lack {', '.join(missing)}")
+    stored: list[Study] = [checked(study, StudyShape, "these are not the results of a study") for study in studies]
+    for study in stored:
         _check_columns(study)
-    stored: list[Study] = json.loads(to_json([dict(study) for study in studies]))
     return stored
 
 

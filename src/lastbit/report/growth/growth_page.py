@@ -1,19 +1,20 @@
 """The page of twins that part."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_output
+from lastbit.files import write_output
 from lastbit.report.document import document
 from lastbit.report.figure import Figure
 from lastbit.report.growth.amplification_figure import amplification_figure
 from lastbit.report.growth.distance_figure import distance_figure, flips_figure
 from lastbit.report.growth.growth_table import fastest, jumps, level
+from lastbit.report.growth.shape import GrowthShape
 from lastbit.report.libraries import javascript
 from lastbit.report.settings_table import facts, flat_settings
+from lastbit.report.shape import checked
 
 
 def write_growth_page(content: Mapping[str, Any], path: Path) -> None:
@@ -24,12 +25,22 @@ def write_growth_page(content: Mapping[str, Any], path: Path) -> None:
         path: of the page; it is replaced in one step, and its directory made where it is missing.
 
     Raises:
-        LastbitError: it holds no pair.
+        LastbitError: it is of another shape, or holds no pair.
     """
-    if not content.get("pairs"):
-        raise LastbitError("these are not the results of growth: they hold no pair of runs")
-    stored = json.loads(to_json(dict(content)))
+    stored = as_growth(content)
     write_output(path, render_growth(stored, libraries=javascript()).encode("utf-8", "replace"))
+
+
+def as_growth(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Twins as they are once stored: plain JSON, with None for what is not finite.
+
+    Raises:
+        LastbitError: they are of another shape, or there is none.
+    """
+    stored = checked(content, GrowthShape, "these are not the results of growth")
+    if not stored["pairs"]:
+        raise LastbitError("these are not the results of growth: they hold no pair of runs")
+    return stored
 
 
 def render_growth(content: Mapping[str, Any], *, libraries: str) -> str:

@@ -1,0 +1,97 @@
+"""What the page of a comparison needs of it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from lastbit.report.shape import Count, NonNegative, Real, Shape, Whole
+from lastbit.report.study_shape import check_gains
+
+_Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Mean(Shape):
+    seed: Whole
+    value: Real | None
+
+
+class _Value(_Mean):
+    noise: str
+
+
+class _Side(Shape):
+    name: str
+    mean: Real
+    seeds: list[Whole]
+    runs: Count
+    lost: list[str]
+    values: list[_Value]
+    seed_means: list[_Mean]
+    settings: dict[str, Any] | None
+
+
+class _Test(Shape):
+    kind: Literal["paired t", "Welch t"]
+    difference: Real
+    lower: Real | None
+    upper: Real | None
+    p: _Probability
+    dof: NonNegative
+
+
+class _AnyTestSet(Shape):
+    difference: Real
+    lower: Real | None
+    upper: Real | None
+    p: _Probability
+    dof: NonNegative
+
+
+class _Examples(Shape):
+    any_test_set: _AnyTestSet
+    pairs: list[Any]
+    pairs_that_differ: Count
+
+
+class _Permutation(Shape):
+    exact: bool
+    p: _Probability
+    least_p: _Probability
+
+
+class _Gain(Shape):
+    gain: Real
+    runs_needed: Count | None
+    power: _Probability
+    runs: Count
+
+
+class ComparedShape(Shape):
+    """The comparison of two recipes."""
+
+    a: _Side
+    b: _Side
+    label: str
+    unit: str
+    doubts: Sequence[str] = ()
+    difference: Real
+    standard_error: NonNegative
+    interval: tuple[Real | None, Real | None] = Field(strict=False)
+    paired: _Test | None
+    unpaired: _Test
+    permutation: _Permutation
+    examples: _Examples | None
+    noise_floor: NonNegative | None
+    detectable: NonNegative | None = None
+    least_detectable_gain: dict[str, NonNegative]
+    runs_needed: Count | None
+    finding: str = ""
+    verdict: str
+    gain: _Gain | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> "ComparedShape":
+        """Check the runs that gains are for."""
+        check_gains(self.least_detectable_gain)
+        return self

@@ -1,0 +1,98 @@
+"""What the page of a sharpness series needs of it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from lastbit.errors import LastbitError
+from lastbit.report.shape import Count, NonNegative, Real, Shape, Whole
+
+
+class _Data(Shape):
+    name: str
+
+
+class _Named(Shape):
+    name: str
+
+
+class _Optimizer(_Named):
+    lr: Real
+    weight_decay: Real
+
+
+class _Recipe(Shape):
+    name: str
+    description: str | None = None
+    batch_size: Count | None = None
+    dtype: str
+    data: _Data
+    model: dict[str, Any]
+    optimizer: _Optimizer
+
+
+class _Layer(Shape):
+    sharpness: Real | None
+
+
+class _Flow(Shape):
+    relative_l2: NonNegative | None = None
+
+
+class _Row(Shape):
+    step: Count
+    loss: Real | None
+    sharpness: Real | None
+    residual: NonNegative | None
+    edge: NonNegative | None
+    normalised: Real | None
+    upper: Real | None
+    lower: Real | None
+    matvecs: Count
+    probed: Count
+    miss_probability: Annotated[float, Field(ge=0, le=1)] | None
+    converged: bool
+    diverged: bool
+    values: list[Real | None]
+    layers: Mapping[str, _Layer] = Field(default_factory=dict)
+    flow: _Flow | None = None
+
+
+class SeriesShape(Shape):
+    """A series of sharpness along a recipe."""
+
+    recipe: _Recipe
+    rows: list[_Row]
+    losses: list[Real | None]
+    rises: Count
+    finding: str
+    every: str
+    steps: Count
+    k: Count
+    layers: bool
+    flow: bool
+    flow_rtol: NonNegative | None
+    images: Count
+    seed: Whole
+    edge: str
+    measured_images: Count
+    full_batch: bool
+    batch_norm: bool
+    parameters: Count
+    arithmetic: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _agree(self) -> "SeriesShape":
+        """Check that what was measured has all its numbers.
+
+        Raises:
+            LastbitError: a number or a layer is missing where there is a measurement.
+        """
+        measured = [row for row in self.rows if row.sharpness is not None]
+        for row in measured:
+            if None in (row.edge, row.normalised, row.upper, row.lower, row.miss_probability, *row.values):
+                raise LastbitError(f"the measurement at step {row.step} lacks a number")
+            if self.layers and row.layers.keys() != measured[-1].layers.keys():
+                raise LastbitError(f"the measurement at step {row.step} has other layers than the last")
+        return self
