@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -53,6 +54,58 @@ def interrupted(condition, times):
 
 def stored(directory):
     return {path.parent.name: path.read_bytes() for path in Path(directory).glob("trials/*/done.json")}
+
+
+def interrupted_in(tmp_path, program, **environment):
+    """How a process ends that gets Ctrl-C as soon as it says on standard output that it waits; and what it says."""
+    words = [sys.executable, "-c", program]
+    begun = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
+    )
+    assert begun.stdout.readline() == "waits\n"
+    begun.send_signal(signal.SIGINT)
+    out, err = begun.communicate(timeout=60)
+    return begun.returncode, out, err
+
+
+MAIN = "import sys; sys.argv = ['lastbit', 'recipe', 'list']; from lastbit.cli.main import main; main()"
+
+
+@pytest.mark.parametrize("module", ["torch", "typer", "rich"])
+def test_while_modules_are_imported_it_stops_at_once(tmp_path, module):
+    (tmp_path / f"{module}.py").write_text("import time\nprint('waits', flush=True)\ntime.sleep(60)\n")
+    assert interrupted_in(tmp_path, MAIN, PYTHONPATH=str(tmp_path)) == (130, "", "lastbit: stopped\n")
+
+
+def test_while_the_interpreter_ends_it_stops_at_once(tmp_path):
+    slow = "import atexit, time; atexit.register(lambda: (print('waits', flush=True), time.sleep(60)))\n"
+    quiet = MAIN.replace("['lastbit', 'recipe', 'list']", "['lastbit', 'report', 'nowhere']")
+    ended = interrupted_in(tmp_path, slow + quiet)
+    assert ended == (130, "", "lastbit: there is no directory nowhere\nlastbit: stopped\n")
+
+
+def test_a_process_that_ignores_it_goes_on_to_do_so(tmp_path):
+    program = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('waits', flush=True)\n{MAIN}"
+    code, _, err = interrupted_in(tmp_path, program)
+    assert (code, err) == (0, "")
+
+
+def test_a_worker_that_imports_torch_says_nothing(tmp_path):
+    (tmp_path / "slow.py").write_text("import time\nprint('waits', flush=True)\ntime.sleep(0.5)\n")
+    (tmp_path / "program.py").write_text(
+        "import signal\nfrom lastbit.study import local_pool\nimport job\n"
+        "if __name__ == '__mp_main__':\n    import slow\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "    with local_pool(1) as pool:\n        assert pool.submit(job.work, 2).result() == 4\n"
+    )
+    (tmp_path / "job.py").write_text("def work(x):\n    return x * x\n")
+    words = [sys.executable, str(tmp_path / "program.py")]
+    begun = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert begun.stdout.readline() == "waits\n"  # before the worker can ignore anything
+    os.killpg(begun.pid, signal.SIGINT)  # as a terminal does
+    out, err = begun.communicate(timeout=60)
+    assert (begun.returncode, out, err) == (0, "", "")
 
 
 def test_once_finishes_what_runs_says_so_and_the_study_goes_on(lastbit, tmp_path):

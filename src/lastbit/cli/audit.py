@@ -13,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from lastbit.cli.numbers import LARGEST
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.printable import SafeConsole
 from lastbit.directories import Kind, check_free
@@ -30,7 +31,9 @@ def audit(
     command: Annotated[
         list[str] | None, typer.Argument(metavar="-- SCRIPT ARGS", help="A file, `-m MODULE`, or a console script.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many optimizer steps [the end].")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST, help="Stop after so many optimizer steps [the end].")
+    ] = None,
     threads: Annotated[
         str | None, typer.Option(metavar="N,N", help="Threads of torch in the two runs, as 1,2 [the script's choice].")
     ] = None,

@@ -9,6 +9,7 @@ import platform
 import sys
 import traceback
 from importlib.metadata import metadata
+from pathlib import Path
 
 import typer
 
@@ -26,6 +27,9 @@ _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCE
 
 def run() -> int:
     """Run the command of `sys.argv`; say on standard error what went wrong, and return the exit status."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever began this process
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 as long as the process lives
     always_encodable(sys.stdout, sys.stderr)
     try:
         code = commands.app(standalone_mode=False)

@@ -18,7 +18,9 @@ def explore(
     directory: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="A study, or a folder of studies, to open at first.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", help="Port of the page; 0 for any that is free.")] = 2718,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of the page; 0 for any that is free.")
+    ] = 2718,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
     json: JsonOption = None,
 ) -> None:

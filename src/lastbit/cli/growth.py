@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption, announce_steps
-from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.numbers import LARGEST, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
 from lastbit.directories import Kind, check_free
@@ -31,8 +31,8 @@ def growth(
     k: Annotated[
         str, typer.Option("--k", metavar="LIST", help="The first is what the others are compared with.")
     ] = "1,3",
-    steps: Annotated[int | None, typer.Option(min=1, help="Updates to take [three epochs].")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of batch order and augmentation.")] = 1,
+    steps: Annotated[int | None, typer.Option(min=1, max=LARGEST, help="Updates to take [three epochs].")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Of batch order and augmentation.")] = 1,
     jump: Annotated[float, typer.Option(help="Least factor of a jump.")] = 10.0,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep growth.json and growth.html there.")] = None,
     scale: ScaleOption = FULL,
@@ -54,7 +54,7 @@ def growth(
     numbers = parse_numbers(k, "--k")
     if len(numbers) < 2 or len(set(numbers)) < len(numbers):
         raise LastbitError(f"--k {k}: give at least two different values, such as 1,3")
-    if not jump > 1:
+    if not 1 < jump < float("inf"):
         raise LastbitError(f"--jump {jump:g}: the least factor of a jump is above 1")
     noises = [Scale(number) for number in numbers]
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))

@@ -2,6 +2,10 @@
 
 from lastbit.errors import LastbitError
 
+LARGEST = 2**63 - 1  # that 64 bits hold, as torch counts and seeds
+LARGEST_SEED = 2**32 - 1  # of numpy's older generator, which the paper's kernels are drawn from
+MOST_WORKERS = 10_000
+MOST_PIXELS = 2**16  # of a side
 _MOST_DIGITS = 18  # all of these fit the 64 bits of a seed
 _MOST_NUMBERS = 100_000
 

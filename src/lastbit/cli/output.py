@@ -1,9 +1,11 @@
 """Results for people on the terminal, or as JSON for programs."""
 
+import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -38,6 +40,18 @@ JsonOption = Annotated[
 ]
 
 
+_ESCAPED = re.compile(r"[^\x00-\x7f]")
+
+
+def _holds_everything(stream: TextIO) -> bool:
+    return (stream.encoding or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def _escape(sign: re.Match[str]) -> str:
+    """The sign as JSON may also write it; it can stand in a string only."""
+    return json.dumps(sign[0])[1:-1]
+
+
 def console(json_target: str | None) -> Console:
     """Where to write for people: standard output, or standard error where that belongs to the JSON."""
     return SafeConsole(stderr=json_target == "-")
@@ -54,7 +68,7 @@ def write_json(target: str | None, content: object) -> None:
     # Bytes of a path that are no UTF-8 are halves of surrogate pairs in Python: they become JSON's escapes.
     text = to_json(content, indent=1).encode("utf-8", "backslashreplace").decode() + "\n"
     if target == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(text if _holds_everything(sys.stdout) else _ESCAPED.sub(_escape, text))
         return
     with writing(f"--json {target}"):
         write_output(Path(target), text.encode())

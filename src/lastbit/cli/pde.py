@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.numbers import LARGEST, LARGEST_SEED, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.pde_bounds import bounds
 from lastbit.cli.pde_cnn import cnn
@@ -23,17 +23,20 @@ SnapshotsOption = Annotated[
     str | None, typer.Option("--snapshots", metavar="LIST", help="Steps after which to keep the state [ten, evenly].")
 ]
 
+_MOST_POINTS = 10_000_000  # of a grid; a state of them has 80 MB
 _PATIENCE = 1_000_000  # updates that are run without being asked for, a minute or two
 
 
 @app.command("heat")
 def run_heat(
     dt: Annotated[float, typer.Option("--dt", help="Time step Δt.")],
-    steps: Annotated[int, typer.Option("--steps", help="Number of updates.")] = 1000,
-    points: Annotated[int, typer.Option("--points", help="Grid points of the tent, ends held at 0.")] = 31,
+    steps: Annotated[int, typer.Option("--steps", min=0, max=LARGEST, help="Number of updates.")] = 1000,
+    points: Annotated[
+        int, typer.Option("--points", min=1, max=_MOST_POINTS, help="Grid points of the tent, ends held at 0.")
+    ] = 31,
     dx: Annotated[float, typer.Option("--dx", help="Grid spacing Δx.")] = 1.0,
     diffusivity: Annotated[float, typer.Option("--diffusivity", help="κ.")] = 1.0,
-    k: Annotated[int, typer.Option("--k", help="Last-bit perturbation of the update.")] = 1,
+    k: Annotated[int, typer.Option("--k", min=1, max=LARGEST, help="Last-bit perturbation of the update.")] = 1,
     snapshots: SnapshotsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -63,14 +66,16 @@ def run_heat(
 def run_beltrami(
     factor: Annotated[float, typer.Option("--factor", help="Δt as a multiple of the strict CFL step.")] = 10.0,
     steps: Annotated[
-        int | None, typer.Option("--steps", help="Number of updates [10/λ of time, at least 1000].")
+        int | None, typer.Option("--steps", min=0, max=LARGEST, help="Number of updates [10/λ of time, at least 1000].")
     ] = None,
-    points: Annotated[int, typer.Option("--points", help="Grid points of the noisy step.")] = 128,
+    points: Annotated[
+        int, typer.Option("--points", min=1, max=_MOST_POINTS, help="Grid points of the noisy step.")
+    ] = 128,
     noise: Annotated[float, typer.Option("--noise", help="Standard deviation of its noise.")] = 0.05,
     epsilon: Annotated[float, typer.Option("--epsilon", help="ε.")] = 1e-3,
     fidelity: Annotated[float, typer.Option("--fidelity", help="λ.")] = 0.1,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
-    k: Annotated[int, typer.Option("--k", help="Last-bit perturbation of the update.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of the noise.")] = 0,
+    k: Annotated[int, typer.Option("--k", min=1, max=LARGEST, help="Last-bit perturbation of the update.")] = 1,
     snapshots: SnapshotsOption = None,
     json: JsonOption = None,
 ) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from lastbit.cli.cost import Answers, YesOption, announce_rest, announce_study
 from lastbit.cli.endings import FailedError
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
-from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.numbers import MOST_WORKERS, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import write_page
 from lastbit.cli.printable import SafeConsole
@@ -61,7 +61,9 @@ def run(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
-    threads: Annotated[int, typer.Option(min=0, help="Of each process; 0 leaves them to the script.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=0, max=MOST_WORKERS, help="Of each process; 0 leaves them to the script.")
+    ] = 1,
     snapshots: Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")] = 10,
     show_output: Annotated[bool, typer.Option("--show", help="Show what the runs write, as they write it.")] = False,
     uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,

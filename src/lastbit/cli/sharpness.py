@@ -9,6 +9,7 @@ from rich.table import Table
 
 from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption, announce_steps
+from lastbit.cli.numbers import LARGEST
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
 from lastbit.files import writing
@@ -24,11 +25,11 @@ _EDGE = 2.0  # in units of the normalised sharpness
 
 def sharpness(
     recipe: RecipeArgument,
-    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Updates of the training, in all.")],
+    steps: Annotated[int, typer.Option("--steps", max=LARGEST, metavar="N", help="Updates of the training, in all.")],
     every: Annotated[
         str, typer.Option("--every", metavar="M", help="Measure every M steps; `log` or `log:5`: so many a decade.")
     ] = "10",
-    k: Annotated[int, typer.Option("--k", help="Largest eigenvalues wanted.")] = 1,
+    k: Annotated[int, typer.Option("--k", min=1, max=LARGEST, help="Largest eigenvalues wanted.")] = 1,
     lr: Annotated[float | None, typer.Option("--lr", help="Short for --set optimizer.lr=LR.")] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Measure each linear and convolutional layer too.")] = False,
     flow: Annotated[bool, typer.Option("--flow", help="Follow the gradient flow beside the descent.")] = False,
@@ -38,9 +39,12 @@ def sharpness(
     scale: ScaleOption = FULL,
     changes: ChangesOption = None,
     images: Annotated[
-        int, typer.Option("--images", metavar="N", help="Training images measured on, where steps use batches.")
+        int,
+        typer.Option(
+            "--images", min=1, max=LARGEST, metavar="N", help="Training images measured on, where steps use batches."
+        ),
     ] = 1000,
-    seed: Annotated[int, typer.Option("--seed", help="Decides the order of batches.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST, help="Decides the order of batches.")] = 1,
     device: DeviceOption = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     yes: YesOption = False,

@@ -8,7 +8,7 @@ import typer
 from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
-from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.numbers import LARGEST, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
@@ -35,7 +35,8 @@ def study(
     device: DeviceOption = "auto",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Epochs after which a killed trial can go on [never].")
+        int | None,
+        typer.Option(min=1, max=LARGEST, metavar="N", help="Epochs after which a killed trial can go on [never]."),
     ] = None,
     yes: YesOption = False,
     json: JsonOption = None,

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lastbit.cli.numbers import MOST_WORKERS
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.study.cluster import connected
 from lastbit.study.cluster_workers import Place, places, serve, visible_gpus
@@ -12,9 +13,17 @@ from lastbit.study.cluster_workers import Place, places, serve, visible_gpus
 
 def worker(
     address: Annotated[str, typer.Argument(metavar="ADDR", help="Of the scheduler: tcp://10.0.0.5:8786.")],
-    gpus: Annotated[int | None, typer.Option("--gpus", help="Workers with a GPU each [all there are].")] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, max=MOST_WORKERS, help="Workers with a GPU each [all there are].")
+    ] = None,
     cpus: Annotated[
-        int | None, typer.Option("--cpus", help="Workers with a core each [one for each core where there is no GPU].")
+        int | None,
+        typer.Option(
+            "--cpus",
+            min=1,
+            max=MOST_WORKERS,
+            help="Workers with a core each [one for each core where there is no GPU].",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="They are called so, with a number [this host].")] = None,
     json: JsonOption = None,

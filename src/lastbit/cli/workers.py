@@ -9,12 +9,16 @@ from typing import Annotated
 
 import typer
 
+from lastbit.cli.numbers import MOST_WORKERS
 from lastbit.errors import LastbitError
 from lastbit.study import local_pool
 from lastbit.study.cluster import cluster, has_gpus
 from lastbit.training.device import choose_device
 
-WorkersOption = Annotated[int | None, typer.Option("--workers", help="Processes, one thread each [one for each core].")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, max=MOST_WORKERS, help="Processes, one thread each [one for each core]."),
+]
 SchedulerOption = Annotated[
     str | None,
     typer.Option(

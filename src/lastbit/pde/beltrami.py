@@ -152,8 +152,12 @@ def noisy_step(points: int = 128, noise: float = 0.05, seed: int = 0) -> NDArray
     """Return a noisy step from 0 to 1 like figure 2's, of shape (points,); the noise is Gaussian, given by its STD.
 
     Raises:
-        LastbitError: fewer than 2 points.
+        LastbitError: fewer than 2 points, a noise below 0 or not finite, or a seed outside 0 ... 2**32 - 1.
     """
+    if not 0 <= noise < np.inf:
+        raise LastbitError(f"the noise's standard deviation must be finite and at least 0, not {noise}")
+    if not 0 <= seed < 2**32:
+        raise LastbitError(f"a seed must lie in 0 ... 2**32 - 1, not {seed}")
     if points < 2:
         raise LastbitError(f"a step needs at least 2 points, not {points}")
     step = (np.arange(points) >= points // 2).astype(np.float64)

@@ -1,6 +1,5 @@
 """What the page of a comparison needs of it."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -74,10 +73,10 @@ class ComparedShape(Shape):
     b: _Side
     label: str
     unit: str
-    doubts: Sequence[str] = ()
+    doubts: list[str]
     difference: Real
     standard_error: NonNegative
-    interval: tuple[Real | None, Real | None] = Field(strict=False)
+    interval: Annotated[list[Real], Field(min_length=2, max_length=2)]
     paired: _Test | None
     unpaired: _Test
     permutation: _Permutation
@@ -86,7 +85,7 @@ class ComparedShape(Shape):
     detectable: NonNegative | None = None
     least_detectable_gain: dict[str, NonNegative]
     runs_needed: Count | None
-    finding: str = ""
+    finding: str
     verdict: str
     gain: _Gain | None = None
 

@@ -60,6 +60,8 @@ class _Share(Shape):
 
 
 class _Std(Shape):
+    ddof: Count
+    interval: str
     noise: _ByNoise
     seed: _BySeed
     noise_over_seed: _Share | None

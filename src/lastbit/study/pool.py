@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.resource_tracker import ensure_running
 from queue import SimpleQueue
 from typing import Any
 
@@ -129,7 +130,8 @@ class _Worker:
             if self._pipe is None:
                 self._pipe, theirs = _SPAWN.Pipe()
                 self._process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
-                self._process.start()
+                with _ctrl_c_held_back():
+                    self._process.start()
                 theirs.close()
             return self._pipe
 
@@ -138,9 +140,21 @@ def _reason(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}, perhaps for lack of memory" if code < 0 else "it left by itself"
 
 
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let a process begin with Ctrl-C blocked: it would else end it with a traceback while torch is imported there."""
+    ensure_running()  # which, when it has to begin Python's tracker, ends with Ctrl-C not blocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection) -> None:
     # A terminal sends Ctrl-C to every process; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_die_with_parent, daemon=True).start()
     while True:
         try:
