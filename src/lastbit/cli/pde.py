@@ -30,13 +30,13 @@ _PATIENCE = 1_000_000  # updates that are run without being asked for, a minute 
 @app.command("heat")
 def run_heat(
     dt: Annotated[float, typer.Option("--dt", help="Time step Δt.")],
-    steps: Annotated[int, typer.Option("--steps", min=0, max=LARGEST, help="Number of updates.")] = 1000,
+    steps: Annotated[int, typer.Option("--steps", max=LARGEST, help="Number of updates.")] = 1000,
     points: Annotated[
-        int, typer.Option("--points", min=1, max=_MOST_POINTS, help="Grid points of the tent, ends held at 0.")
+        int, typer.Option("--points", max=_MOST_POINTS, help="Grid points of the tent, ends held at 0.")
     ] = 31,
     dx: Annotated[float, typer.Option("--dx", help="Grid spacing Δx.")] = 1.0,
     diffusivity: Annotated[float, typer.Option("--diffusivity", help="κ.")] = 1.0,
-    k: Annotated[int, typer.Option("--k", min=1, max=LARGEST, help="Last-bit perturbation of the update.")] = 1,
+    k: Annotated[int, typer.Option("--k", max=LARGEST, help="Last-bit perturbation of the update.")] = 1,
     snapshots: SnapshotsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -66,16 +66,14 @@ def run_heat(
 def run_beltrami(
     factor: Annotated[float, typer.Option("--factor", help="Δt as a multiple of the strict CFL step.")] = 10.0,
     steps: Annotated[
-        int | None, typer.Option("--steps", min=0, max=LARGEST, help="Number of updates [10/λ of time, at least 1000].")
+        int | None, typer.Option("--steps", max=LARGEST, help="Number of updates [10/λ of time, at least 1000].")
     ] = None,
-    points: Annotated[
-        int, typer.Option("--points", min=1, max=_MOST_POINTS, help="Grid points of the noisy step.")
-    ] = 128,
+    points: Annotated[int, typer.Option("--points", max=_MOST_POINTS, help="Grid points of the noisy step.")] = 128,
     noise: Annotated[float, typer.Option("--noise", help="Standard deviation of its noise.")] = 0.05,
     epsilon: Annotated[float, typer.Option("--epsilon", help="ε.")] = 1e-3,
     fidelity: Annotated[float, typer.Option("--fidelity", help="λ.")] = 0.1,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of the noise.")] = 0,
-    k: Annotated[int, typer.Option("--k", min=1, max=LARGEST, help="Last-bit perturbation of the update.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", max=LARGEST_SEED, help="Seed of the noise.")] = 0,
+    k: Annotated[int, typer.Option("--k", max=LARGEST, help="Last-bit perturbation of the update.")] = 1,
     snapshots: SnapshotsOption = None,
     json: JsonOption = None,
 ) -> None:

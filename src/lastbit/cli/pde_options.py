@@ -15,18 +15,18 @@ ImageOption = Annotated[
     str, typer.Option("--image", metavar="IMAGE", help="checkerboard, noise:SEED, or a square FILE.png or FILE.npy.")
 ]
 SizeOption = Annotated[
-    int, typer.Option("--size", min=1, max=MOST_PIXELS, help="Side N of a checkerboard or noise image, in pixels.")
+    int, typer.Option("--size", max=MOST_PIXELS, help="Side N of a checkerboard or noise image, in pixels.")
 ]
-KernelOption = Annotated[int, typer.Option("--kernel", min=1, max=MOST_PIXELS, help="Side W of the kernel, in pixels.")]
-LabelOption = Annotated[int, typer.Option("--label", min=0, max=1, help="Label y of the image, 0 or 1.")]
+KernelOption = Annotated[int, typer.Option("--kernel", max=MOST_PIXELS, help="Side W of the kernel, in pixels.")]
+LabelOption = Annotated[int, typer.Option("--label", help="Label y of the image, 0 or 1.")]
 BetaOption = Annotated[float, typer.Option("--beta", help="Swish's steepness β.")]
 PoolOption = Annotated[str, typer.Option("--pool", help="Pooling: sum, as in the paper's analysis, or mean.")]
 BoundaryOption = Annotated[str, typer.Option("--boundary", help="Convolution: valid, same or circular.")]
 MomentumOption = Annotated[float, typer.Option("--momentum", help="Momentum μ.")]
 NesterovOption = Annotated[bool, typer.Option("--nesterov", help="Nesterov's momentum.")]
-StepsOption = Annotated[int, typer.Option("--steps", min=1, max=LARGEST, help="Number of updates.")]
+StepsOption = Annotated[int, typer.Option("--steps", max=LARGEST, help="Number of updates.")]
 SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="The kernel starts at RandomState(SEED).randn(W, W).")
+    int, typer.Option("--seed", max=LARGEST_SEED, help="The kernel starts at RandomState(SEED).randn(W, W).")
 ]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="Arithmetic: float32 or float64.")]
 

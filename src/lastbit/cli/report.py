@@ -64,12 +64,18 @@ def _wanted() -> list[str]:
 
 def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) -> tuple[Path, list[Path]]:
     """Draw what the directory holds, by default into `beside`; the page, and the files of its charts."""
+    from lastbit.report.shape import ShapeError  # only here: the charts' library takes a third of a second to import
+
     found = find_results(directory)
     name = found[0].name
     page = out or beside / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
     contents = [_results(path.parent) if name == RESULTS else read_json(path) for path in found]
-    with writing(page if charts is None else f"{page} or {charts}"):
-        return page, _DRAWN[name](contents, page, charts)
+    try:
+        with writing(page if charts is None else f"{page} or {charts}"):
+            return page, _DRAWN[name](contents, page, charts)
+    except ShapeError as error:
+        place = found[0] if len(found) == 1 else directory
+        raise LastbitError(f"{place} does not hold what it should: {error}") from None
 
 
 def _results(study: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def sharpness(
     every: Annotated[
         str, typer.Option("--every", metavar="M", help="Measure every M steps; `log` or `log:5`: so many a decade.")
     ] = "10",
-    k: Annotated[int, typer.Option("--k", min=1, max=LARGEST, help="Largest eigenvalues wanted.")] = 1,
+    k: Annotated[int, typer.Option("--k", max=LARGEST, help="Largest eigenvalues wanted.")] = 1,
     lr: Annotated[float | None, typer.Option("--lr", help="Short for --set optimizer.lr=LR.")] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Measure each linear and convolutional layer too.")] = False,
     flow: Annotated[bool, typer.Option("--flow", help="Follow the gradient flow beside the descent.")] = False,
@@ -41,7 +41,7 @@ def sharpness(
     images: Annotated[
         int,
         typer.Option(
-            "--images", min=1, max=LARGEST, metavar="N", help="Training images measured on, where steps use batches."
+            "--images", max=LARGEST, metavar="N", help="Training images measured on, where steps use batches."
         ),
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST, help="Decides the order of batches.")] = 1,

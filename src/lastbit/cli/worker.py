@@ -14,7 +14,7 @@ from lastbit.study.cluster_workers import Place, places, serve, visible_gpus
 def worker(
     address: Annotated[str, typer.Argument(metavar="ADDR", help="Of the scheduler: tcp://10.0.0.5:8786.")],
     gpus: Annotated[
-        int | None, typer.Option("--gpus", min=1, max=MOST_WORKERS, help="Workers with a GPU each [all there are].")
+        int | None, typer.Option("--gpus", max=MOST_WORKERS, help="Workers with a GPU each [all there are].")
     ] = None,
     cpus: Annotated[
         int | None,

@@ -17,7 +17,7 @@ from lastbit.training.device import choose_device
 
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", min=1, max=MOST_WORKERS, help="Processes, one thread each [one for each core]."),
+    typer.Option("--workers", max=MOST_WORKERS, help="Processes, one thread each [one for each core]."),
 ]
 SchedulerOption = Annotated[
     str | None,

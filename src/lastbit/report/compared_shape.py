@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from lastbit.errors import LastbitError
 from lastbit.report.shape import Count, NonNegative, Real, Shape, Whole
 from lastbit.report.study_shape import check_gains
 
@@ -30,25 +31,31 @@ class _Side(Shape):
     settings: dict[str, Any] | None
 
 
-class _Test(Shape):
+class _AnyTest(Shape):
+    difference: Real
+    lower: Real | None
+    upper: Real | None
+    p: _Probability
+    dof: NonNegative
+
+    @model_validator(mode="after")
+    def _agree(self) -> "_AnyTest":
+        """Check that an interval has both ends or none.
+
+        Raises:
+            LastbitError: it has one.
+        """
+        if (self.lower is None) != (self.upper is None):
+            raise LastbitError("one end of the interval is null and the other is not")
+        return self
+
+
+class _Test(_AnyTest):
     kind: Literal["paired t", "Welch t"]
-    difference: Real
-    lower: Real | None
-    upper: Real | None
-    p: _Probability
-    dof: NonNegative
-
-
-class _AnyTestSet(Shape):
-    difference: Real
-    lower: Real | None
-    upper: Real | None
-    p: _Probability
-    dof: NonNegative
 
 
 class _Examples(Shape):
-    any_test_set: _AnyTestSet
+    any_test_set: _AnyTest
     pairs: list[Any]
     pairs_that_differ: Count
 
@@ -62,7 +69,7 @@ class _Permutation(Shape):
 class _Gain(Shape):
     gain: Real
     runs_needed: Count | None
-    power: _Probability
+    power: _Probability | None
     runs: Count
 
 
@@ -76,14 +83,14 @@ class ComparedShape(Shape):
     doubts: list[str]
     difference: Real
     standard_error: NonNegative
-    interval: Annotated[list[Real], Field(min_length=2, max_length=2)]
+    interval: Annotated[list[Real], Field(min_length=2, max_length=2)] | None
     paired: _Test | None
     unpaired: _Test
     permutation: _Permutation
     examples: _Examples | None
     noise_floor: NonNegative | None
     detectable: NonNegative | None = None
-    least_detectable_gain: dict[str, NonNegative]
+    least_detectable_gain: dict[str, NonNegative] | None
     runs_needed: Count | None
     finding: str
     verdict: str

@@ -5,6 +5,7 @@ raises after that is a fault of lastbit's own.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -22,6 +23,10 @@ NonNegative = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False)]
 
 
+class ShapeError(LastbitError):
+    """JSON that is not what a page needs; the message says what it is not, and names the first place."""
+
+
 class Shape(BaseModel):
     """Fields that a page needs, and their types; others may be there."""
 
@@ -37,16 +42,16 @@ def checked(content: object, shape: type[Shape], complaint: str) -> dict[str, An
         complaint: what is said where it has another shape, such as `these are not the results of a study`.
 
     Raises:
-        LastbitError: it has another shape; the message names the first place.
+        ShapeError: it has another shape; the message names the first place.
     """
     if not isinstance(content, Mapping):
-        raise LastbitError(f"{complaint}: it is {content!r:.50}")
+        raise ShapeError(f"{complaint}: it is {content!r:.50}")
     stored: dict[str, Any] = json.loads(to_json(dict(content)))
     try:
         shape.model_validate(stored)
     except ValidationError as error:
         lack = "they lack" if complaint.startswith("these") else "it lacks"
-        raise LastbitError(f"{complaint}: {_first(error, lack)}") from None
+        raise ShapeError(f"{complaint}: {_first(error, lack)}") from None
     return stored
 
 
@@ -56,10 +61,10 @@ def _first(error: ValidationError, lack: str) -> str:
         return f"{lack} {', '.join(sorted({_place(each['loc']) for each in lacking}))}"
     found = error.errors(include_url=False)[0]
     said = found["msg"].removeprefix("Value error, ")
-    if not found["loc"]:  # of several parts at once
-        return said
-    said = said[:1].lower() + said[1:]
-    return f"{_place(found['loc'])} is {found['input']!r:.50}, and it {said.removeprefix('input ')}"
+    if found["type"] == "value_error":  # of several parts at once
+        return f"{_place(found['loc'])}: {said}" if found["loc"] else said
+    should = re.sub(r"^\w+ should", "it should", said).replace(" after validation", "")
+    return f"{_place(found['loc'])} is {found['input']!r:.50}, and {should}"
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -150,6 +150,7 @@ class StudyShape(Shape):
     noises: list[str]
     seeds: list[Whole]
     controls: dict[str, bool] | None
+    controls_complaint: str = ""
     trials: list[_Trial]
     std: _Std
     sampling_error: NonNegative | None
@@ -160,7 +161,7 @@ class StudyShape(Shape):
     gradient_fluctuation: NonNegative | None
     fingerprints: list[dict[str, Any]]
     arithmetic: Sequence[_Arithmetic] = ()
-    verdict: str
+    verdict: Any  # whatever it is, it is shown as text
     variance: _Variance
     noise_floor: NonNegative | None
     least_detectable_gain: dict[str, NonNegative] | None

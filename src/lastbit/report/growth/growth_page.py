@@ -37,10 +37,9 @@ def as_growth(content: Mapping[str, Any]) -> Mapping[str, Any]:
     Raises:
         LastbitError: they are of another shape, or there is none.
     """
-    stored = checked(content, GrowthShape, "these are not the results of growth")
-    if not stored["pairs"]:
+    if isinstance(content, Mapping) and content.get("pairs") == []:
         raise LastbitError("these are not the results of growth: they hold no pair of runs")
-    return stored
+    return checked(content, GrowthShape, "these are not the results of growth")
 
 
 def render_growth(content: Mapping[str, Any], *, libraries: str) -> str:

@@ -172,7 +172,11 @@ class _Look:
         return suspect and (self.difference is not None or any(summary.suspicious for summary in summaries))
 
     def check(self, target: Target) -> None:
-        """Raise an error where the runs tell nothing."""
+        """Check that the runs tell something.
+
+        Raises:
+            ScriptFailedError: one ended with an error, or neither did a tensor operation.
+        """
         outputs = [(side / OUTPUT).read_text(encoding="utf-8", errors="replace") for side in self.sides]
         codes = self.codes
         failed = next((side for side in (0, 1) if codes[side] != 0), None)
