@@ -31,7 +31,7 @@ ALTERED = [
     (lambda c: c["a"].pop("mean"), "it lacks a.mean"),
     (lambda c: c["a"].update(mean="high"), "a.mean is 'high', and it should be a valid number"),
     (lambda c: c["a"]["values"][1].update(value=[]), "a.values[1].value is [], and it should be a valid number"),
-    (lambda c: c["interval"].pop(), "interval is [0.0], and it should have at least 2 items"),
+    (lambda c: c["interval"].pop(), "interval is [0.0], and it should have at least 2 items, not 1"),
     (lambda c: c["permutation"].update(p=2), "permutation.p is 2, and it should be less than or equal to 1"),
     (lambda c: c.update(least_detectable_gain={"x": 1.0}), "least_detectable_gain has 'x' for a number of runs"),
 ]

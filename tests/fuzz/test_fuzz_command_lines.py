@@ -90,7 +90,7 @@ def command_line(chance):
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(int(__import__("os").environ.get("FZ", "2700")))
+@inputs(2700)
 def test_command_lines(seed):
     line = command_line(random.Random(seed))
     try:
