@@ -238,6 +238,27 @@ class Padded(nn.Module):
         return self.head(torch.tanh(self.words((4 * inputs.float().abs()).long() % 5)).mean(1))
 
 
+class SingleOnly(torch.autograd.Function):
+    """Has no kernel for the backward pass in double precision."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        if slope.dtype == torch.float64:
+            raise RuntimeError("\"single_only\" not implemented for 'Double'")
+        return slope.view_as(slope)
+
+
+def single_only(value: Tensor) -> Tensor:
+    """Has no kernel for the forward pass either."""
+    if value.dtype == torch.float64:
+        raise RuntimeError("\"single_only\" not implemented for 'Double'")
+    return value
+
+
 class Routed(nn.Module):
     """Chooses one of two experts; another weight has no part in the loss."""
 
@@ -313,6 +334,8 @@ HARMLESS: dict[str, Callable[[], nn.Module]] = {
     "padding": Padded,
     "spectral norm": lambda: mlp(nn.Tanh()).append(nn.utils.parametrizations.spectral_norm(nn.Linear(3, 3))).eval(),
     "a custom function as it should be": lambda: Between(Square.apply),
+    "no backward pass in double precision": lambda: Between(SingleOnly.apply),
+    "no forward pass in double precision": lambda: Between(single_only),
     "bfloat16": lambda: mlp(nn.Tanh()).bfloat16(),
     "float16": lambda: mlp(nn.Tanh()).half(),
     "float64": lambda: mlp(nn.Tanh()).double(),

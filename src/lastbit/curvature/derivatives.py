@@ -65,10 +65,10 @@ def refuse_no_derivatives(point: Point, twin: Point, piece: Piece) -> None:
             comparison = _Comparison(point, twin, piece, loss) if loss is not None and loss.requires_grad else None
         if comparison is not None:
             comparison.refuse()
-    except LastbitError:
-        raise
-    except FAILURES:  # no second derivative, or none in double precision: the measurement itself will tell
-        return
+    except FAILURES as error:
+        if isinstance(error, LastbitError) and error.__cause__ is None:
+            raise
+        # No second derivative, or none in double precision: the measurement itself will tell.
 
 
 @contextmanager
