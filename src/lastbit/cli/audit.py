@@ -61,7 +61,7 @@ def audit(
     write_json(json, found.as_json())
     if json != "-":
         _show(target, found, console(json))
-    if fail and found.first_difference is not None:
+    if fail and not found.deterministic:
         raise typer.Exit(1)
 
 
