@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lastbit.errors import LastbitError
 from lastbit.files import read_json
+from lastbit.limits import reachable
 
 _NAMED = 3  # files or studies that a message names; of more, their number
 _PICTURES = (".png", ".svg")  # every chart is written as both
@@ -63,9 +64,9 @@ def check_free(
         within: a study in which this directory may lie; by custom it lies in none.
 
     Raises:
-        LastbitError: it is a file, holds something of another kind or other files, or lies in a study.
+        LastbitError: it is a file or no path, holds something of another kind or other files, or lies in a study.
     """
-    if directory.exists() and not directory.is_dir():
+    if reachable(directory).exists() and not directory.is_dir():
         raise LastbitError(f"{directory} is a file: name a directory, a new or an empty one")
     for other, names in held(directory).items():
         if other is kind or {other, kind} <= _DRAWINGS:

@@ -25,6 +25,21 @@ OTHER_SHAPE = (LookupError, TypeError, AttributeError, ArithmeticError, Recursio
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+def reachable(path: Path) -> Path:
+    """A path that the system takes for one, whether or not anything is there.
+
+    Raises:
+        LastbitError: it is too long, leads in a circle of links, or past a directory that may not be looked into.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # whoever wants something of it says what is missing
+    except OSError as error:
+        raise LastbitError(f"{path} cannot be read: {error.strerror}") from None
+    return path
+
+
 def read_limited(path: Path, most: int) -> bytes:
     """The bytes of an ordinary file of at most so many.
 

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from lastbit.errors import LastbitError
+from lastbit.limits import reachable
 
 MOST_FILES = 200_000  # a study of 10,000 trials with ten snapshots each has 160,000
 MOST_BYTES_OF_A_FILE = 4 * 2**30  # weights of a billion parameters
@@ -60,7 +61,7 @@ def local_copy(
             the directory.
     """
     if not is_url(place):
-        yield _readable(Path(place))
+        yield reachable(Path(place))
         return
     with tempfile.TemporaryDirectory(prefix="lastbit-copy-") as folder:
         # The directory's own name is the study's in a comparison.
@@ -74,17 +75,6 @@ def local_copy(
             left -= _copy(system, file, directory / file.name, place, left)
             on_file(done, len(files))
         yield directory
-
-
-def _readable(place: Path) -> Path:
-    """A local path that the system takes for one: not too long, no loop of links, nothing forbidden on the way."""
-    try:
-        place.stat()
-    except FileNotFoundError:
-        pass  # whoever wants something of it says what is missing
-    except OSError as error:
-        raise LastbitError(f"{place} cannot be read: {error.strerror}") from None
-    return place
 
 
 def _last_part(place: str) -> str:

@@ -14,7 +14,7 @@ import altair as alt
 from lastbit.divergence import churn, rel_l1
 from lastbit.errors import LastbitError
 from lastbit.explore.drawing import Drawing, drawn, filled, form, sized
-from lastbit.limits import OTHER_SHAPE
+from lastbit.limits import reachable
 from lastbit.report.accuracy_chart import accuracy_figure
 from lastbit.report.figure import ROWS
 from lastbit.report.log_axis import LogAxis, decades, power_axis
@@ -74,7 +74,7 @@ def studies_in(place: str) -> list[str]:
         place: the folder.
     """
     folder = Path(place.strip()).expanduser()
-    if not place.strip() or "\0" in place or not folder.is_dir() or (folder / STUDY).exists():
+    if not place.strip() or "\0" in place or not _is_directory(folder) or (folder / STUDY).exists():
         return []
     found: list[str] = []
     waiting = [(folder, 0)]
@@ -85,6 +85,13 @@ def studies_in(place: str) -> list[str]:
         elif depth < _DEPTH:
             waiting += [(below, depth + 1) for below in _directories(directory)]
     return sorted(found)
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # too long to be a path, or past what may be looked into; `read` says so
+        return False
 
 
 def _directories(parent: Path) -> list[Path]:
@@ -110,7 +117,7 @@ def load_study(place: str) -> StoredStudy:
         LastbitError: it is none, or is damaged; the message names it.
     """
     directory = Path(place.strip()).expanduser()
-    if not directory.is_dir():
+    if not reachable(directory).is_dir():
         raise LastbitError(f"there is no directory {directory}")
     if not any((directory / name).exists() for name in (STUDY, TRIALS)):
         raise LastbitError(f"{directory} holds no study: give a study's directory, or a folder of studies")
@@ -122,8 +129,6 @@ def load_study(place: str) -> StoredStudy:
         return StoredStudy(as_stored([results])[0], _named(grid))
     except OSError as error:
         raise LastbitError(f"{error.filename or directory}: {error.strerror}") from None
-    except OTHER_SHAPE as error:
-        raise LastbitError(f"{directory} does not hold what a study should ({error!r:.200}): it was altered") from None
 
 
 def _stored_results(directory: Path) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from typing import Any
 from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
 from lastbit.files import read_json, to_json, write_atomically, writing
-from lastbit.limits import OTHER_SHAPE
+from lastbit.limits import OTHER_SHAPE, reachable
 from lastbit.paper.item import SCALES, Claim, Item, Result
 
 FORMAT = 1
@@ -138,7 +138,7 @@ def _is_readable(item: Item, result: Result) -> bool:
 
 
 def _read_index(root: Path) -> Mapping[str, Any] | None:
-    path = root / INDEX
+    path = reachable(root / INDEX)
     if not path.is_file():
         return None
     index = read_json(path)

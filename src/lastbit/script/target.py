@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.limits import reachable
 from lastbit.script.is_python import check_python
 from lastbit.script.lookup import find_command, find_entry_point, find_module
 
@@ -81,7 +82,7 @@ def parse_target(words: Sequence[str], directory: Path | None = None) -> Target:
             f"{rest[0]!r} comes where the script belongs: after `--`, give a script, `-m` and a module, or a command"
         )
     name, arguments = rest[0], tuple(rest[1:])
-    path = Path(directory or Path.cwd()) / name
+    path = reachable(Path(directory or Path.cwd()) / name)
     if path.is_file():
         check_python(path, name)
         return Target(FILE, name, arguments)
