@@ -34,7 +34,9 @@ def reachable(path: Path) -> Path:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        pass  # whoever wants something of it says what is missing
+        return path  # whoever wants something of it says what is missing
+    except ValueError:  # it holds a NUL, which only is_file and the like put up with
+        return path
     except OSError as error:
         raise LastbitError(f"{path} cannot be read: {error.strerror}") from None
     return path
