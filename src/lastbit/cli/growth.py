@@ -60,6 +60,9 @@ def growth(
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
     task = prepare(chosen, device=torch.device(choose_device(device)), root=root)
     taken = steps or 3 * task.steps_per_epoch
+    if out is not None:  # before hours of work
+        with writing(f"--out {out}"):
+            out.mkdir(parents=True, exist_ok=True)
     runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump, answers=Answers(json, yes))
     content = {
         "format": 1,

@@ -58,6 +58,9 @@ def phase(
         check_free(out, Kind.PHASE)
     net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
     rates, decays = parse_grid(lr, "--lr"), parse_grid(weight_decay, "--weight-decay")
+    if out is not None:  # before minutes of work
+        with writing(f"--out {out}"):
+            out.mkdir(parents=True, exist_ok=True)
     found = map_phase(
         net,
         random_kernel(kernel, seed),
