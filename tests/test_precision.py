@@ -1,5 +1,7 @@
 """What measurements of curvature set, and put back. That it works is tested on CUDA devices."""
 
+import json
+
 import pytest
 import torch
 
@@ -51,18 +53,20 @@ def test_settings_of_the_new_kind():
     assert state() == before
 
 
-def test_measurements_use_it(monkeypatch):
+def test_measurements_use_it(tmp_path):
     """Every forward and backward pass of an operator and a tracker sees exact products."""
-    seen = []
+    kept = tmp_path / "seen.txt"  # what a forward pass leaves in objects is put back after each measurement
 
     class Looks(torch.nn.Linear):
         def forward(self, inputs):
-            seen.append(state())
+            with kept.open("a") as file:
+                file.write(json.dumps(state()) + "\n")
             return super().forward(inputs).tanh()
 
     model, data = Looks(3, 2), (torch.randn(5, 3), torch.randn(5, 2))
     operator = HessianOperator(model, torch.nn.functional.mse_loss, data)
     operator @ torch.ones(operator.shape[0])
     SharpnessTracker(model, torch.nn.functional.mse_loss, data).measure()
+    seen = [json.loads(line) for line in kept.read_text().splitlines()]
     assert len(seen) > 2
-    assert all(each[:2] == (True, False) and not {"tf32", "bf16"} & set(each[2:]) for each in seen)
+    assert all(each[:2] == [True, False] and not {"tf32", "bf16"} & set(each[2:]) for each in seen)

@@ -24,21 +24,26 @@ def as_stored(studies: Sequence[Study]) -> list[Study]:
     """
     if not studies:
         raise LastbitError("a report needs the results of at least one study; got none")
-    stored: list[Study] = [checked(study, StudyShape, "these are not the results of a study") for study in studies]
-    for study in stored:
+    for study in studies:
         _check_columns(study)
-    return stored
+    return [checked(study, StudyShape, "these are not the results of a study") for study in studies]
 
 
 def _check_columns(study: Study) -> None:
-    """Refuse results of format 2 in which a metric called `seed` or `noise` overwrote the trial's own."""
-    if study.get("format") != 2:  # before there was no choice of metrics, and since they are apart
+    """Refuse results of format 2 in which a metric called `seed` or `noise` overwrote the trial's own.
+
+    It comes before the check of the shape, which would only say that a seed is no whole number.
+    """
+    if not isinstance(study, Mapping) or study.get("format") != 2:  # since then, metrics are apart
         return
-    for trial in study["trials"]:
-        columns = {"seed": trial["seed"] in study["seeds"], "noise": noise_label(trial) in study["noises"]}
+    trials, seeds, noises = (study.get(name) for name in ("trials", "seeds", "noises"))
+    if not all(isinstance(part, list) for part in (trials, seeds, noises)):
+        return
+    for trial in [trial for trial in trials or () if isinstance(trial, Mapping)]:
+        columns = {"seed": trial.get("seed") in (seeds or ()), "noise": noise_label(trial) in (noises or ())}
         if taken := [name for name, sound in columns.items() if not sound]:
             raise LastbitError(
-                f"the results of {study['name']} are of format 2, in which a metric called {taken[0]} overwrote the "
+                f"the results of {study.get('name')} have format 2, in which a metric called {taken[0]} overwrote the "
                 "trials' own: the command that made the study computes them again"
             )
 
