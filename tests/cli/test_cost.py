@@ -1,12 +1,14 @@
 """What a study takes is said before it begins, and asked on a terminal above an hour."""
 
+import re
 import time
 
 import pytest
 from tests.study.toy_training import train
 
 import lastbit as lb
-from lastbit.cli import cost
+from lastbit.cli import cost, progress
+from lastbit.cli.commands import app
 from lastbit.cli.cost import Answers, announce_study, recipe_seconds
 from lastbit.cli.endings import StoppedCommandError
 from lastbit.cli.workers import Crew
@@ -29,8 +31,8 @@ def announced(tmp_path, capsys, seconds, *, workers=2, yes=False, run=False):
     study = lb.Study(tmp_path / "toy", train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2, 3), name="toy")
     if run:
         study.run()
-    found = announce_study(study, crew=Crew(workers, None), run_seconds=lambda: seconds, answers=Answers(None, yes))
-    return found, capsys.readouterr().out
+    found = announce_study(study, crew=Crew(workers, None), run_seconds=lambda: seconds, answers=Answers(yes))
+    return found, capsys.readouterr().err
 
 
 def test_runs_time_and_workers_are_said(tmp_path, capsys):
@@ -40,6 +42,21 @@ def test_runs_time_and_workers_are_said(tmp_path, capsys):
     assert said == (
         "toy: 8 runs to make (2 of them controls), about 6 min on 2 workers (estimated from a few updates of one run)\n"
     )
+
+
+def test_the_command_says_it_before_it_begins_and_how_far_it_is_in_plain_lines(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "LINES_EVERY", 0.0)
+    tiny = ("demo", "--scale", "smoke", "--set", "data.train=128", "--set", "data.test=50", "--workers", "1")
+    words = ("study", *tiny, "--k", "1,3", "--seeds", "1", "--uncontrolled", "--out", str(tmp_path / "study"))
+    app(list(words), standalone_mode=False)
+    said = capsys.readouterr()
+    first, *lines = said.err.splitlines()
+    assert re.fullmatch(
+        r"demo: 2 runs to make, about \S+ \S+ on 1 worker \(estimated from a few updates of one run\)", first
+    )
+    assert re.fullmatch(r"demo: 2 of 2 trials, .* elapsed, about 0:00:00 left, last seed 1, k=3", lines[-1])
+    assert "\r" not in said.err
+    assert said.out.splitlines()[0].startswith("demo: Without controls: ")  # the verdict comes first
 
 
 def test_where_nobody_can_know_it_that_is_said(tmp_path, capsys):

@@ -12,7 +12,7 @@ import torch
 import typer
 
 from lastbit.cli.endings import StoppedCommandError
-from lastbit.cli.output import console
+from lastbit.cli.printable import SafeConsole
 from lastbit.cli.workers import Crew
 from lastbit.noise import Scale
 from lastbit.study import Recorder, Study, Trial
@@ -36,14 +36,13 @@ def at_terminal() -> bool:
 
 @dataclass(frozen=True)
 class Answers:
-    """Where a command says what it takes, and whether it may ask."""
+    """Whether a command may ask a person."""
 
-    json: str | None  # its --json
     yes: bool  # its --yes
 
     def say(self, text: str) -> None:
-        """Say it where people read."""
-        console(self.json).print(text, soft_wrap=True)
+        """Say what is about to happen, on standard error like all progress: the results have the other."""
+        SafeConsole(stderr=True).print(text, soft_wrap=True)
 
     def ask(self, seconds: float, said: str = "") -> None:
         """Ask on a terminal before what takes above an hour.

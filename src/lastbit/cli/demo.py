@@ -42,7 +42,7 @@ def demo(
     """
     crew = chosen_crew(workers, scheduler)
     check_free(out, Kind.STUDIES)
-    studies = {out / recipe: _run(recipe, out / recipe, crew, scale, Answers(json, yes)) for recipe in _RECIPES}
+    studies = {out / recipe: _run(recipe, out / recipe, crew, scale, Answers(yes)) for recipe in _RECIPES}
     page = out / "report.html"
     update_page(studies, page)
     write_json(json, {results["name"]: results for results in studies.values()})

@@ -63,7 +63,7 @@ def growth(
     if out is not None:  # before hours of work
         with writing(f"--out {out}"):
             out.mkdir(parents=True, exist_ok=True)
-    runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump, answers=Answers(json, yes))
+    runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump, answers=Answers(yes))
     content = {
         "format": 1,
         "name": chosen.name,

@@ -88,7 +88,7 @@ def run_command(
     say = console(json)
     said = announcement(items, pending, wanted, scale, str(crew), where)
     if pending:
-        Answers(json, yes).ask(wanted.seconds, said)
+        Answers(yes).ask(wanted.seconds, said)
     failures = run_pending(
         pending,
         results,

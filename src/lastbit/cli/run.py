@@ -92,7 +92,7 @@ def run(
     noises = parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p)
     place = out or Path("runs") / str(training.settings["name"])
     study = script_study(place, training, noises=noises, seeds=numbers, controlled=not uncontrolled)
-    failed = _run(study, training, crew, Answers(json, yes))
+    failed = _run(study, training, crew, Answers(yes))
     _tell(study, training, json)
     if failed is not None:
         raise failed

@@ -73,7 +73,7 @@ def sharpness(
     )
     directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
     opened = series.open(directory, steps=steps)
-    answers = Answers(json, yes)
+    answers = Answers(yes)
     with step_progress(chosen.name, steps, lambda left: announce_steps(chosen.name, steps, left, answers)) as progress:
         content = opened.run(on_point=lambda point: progress(point.step, f"loss {point.loss:.4g}"))
     page = directory / PAGE

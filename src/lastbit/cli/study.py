@@ -61,7 +61,7 @@ def study(
         seeds=parse_numbers(seeds, "--seeds"),
         controlled=not uncontrolled,
     )
-    results = run_study(whole, crew=crew, title=chosen.name, answers=Answers(json, yes), training=training)
+    results = run_study(whole, crew=crew, title=chosen.name, answers=Answers(yes), training=training)
     page = whole.store.root / "report.html"
     update_page({whole.store.root: results}, page)
     write_json(json, results)
