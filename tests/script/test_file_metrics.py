@@ -35,6 +35,11 @@ def values(source, output):
         ("r.csv", "epoch, acc\n1, 0.5\n2, nan\n", [0.5, nan]),
         ("r.csv", "\ufeffacc\n-1e-3\n", [-1e-3]),
         ("r.csv", "epoch,acc\n1,0.5\n2,None\n", [0.5, nan]),
+        ("r.csv", "epoch;acc\n1;0.5\n2;0.25\n", [0.5, 0.25]),
+        ("r.csv", "epoch\tacc\n1\t0.5\n2\t0.25\n", [0.5, 0.25]),
+        ("r.csv", '"top 1,5";"acc"\n1;0.5\n2;0.25\n', [0.5, 0.25]),
+        ("r.csv", "\nacc\n0.25\n", [0.25]),
+        ("r.jsonl", '{"acc": 0.6}\n{"loss": 1}\n', [0.6]),
     ],
 )
 def test_what_stands_there_last_is_the_value(output, name, content, expected):
@@ -47,13 +52,26 @@ def test_what_stands_there_last_is_the_value(output, name, content, expected):
     assert source.doubt(output) == ""
 
 
-def test_a_csv_that_ends_without_a_value_is_said(output):
-    Path("r.csv").write_text("epoch,acc\n1,0.5\n2,\n")
-    source = FileMetric("r.csv", "acc")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.csv", "epoch,acc\n1,0.5\n2,\n"),
+        ("r.csv", "epoch,acc\n1,0.5\n2\n"),
+        ("r.csv", "epoch,acc\n1,0.5\n2,-\n"),
+        ("r.csv", 'epoch,acc\n1,0.5\n2,"0,93"\n'),
+        ("r.csv", "epoch;acc\n1;0.5\n2;0,93\n"),
+        ("r.csv", "epoch,acc\n1,0.5\n2,12/20\n"),
+        ("r.jsonl", '{"acc": 0.5}\n{"acc": "--"}\n'),
+        ("r.jsonl", '{"acc": 0.5}\n{"acc": true}\n'),
+    ],
+)
+def test_a_file_that_ends_without_a_number_is_said(output, name, content):
+    Path(name).write_text(content)
+    source = FileMetric(name, "acc")
     source.keep(output)
     assert values(source, output) == [0.5]
     assert source.doubt(output) == (
-        "--metric-file r.csv:acc: the last row of r.csv has no acc, and the last one that has counts"
+        f"--metric-file {name}:acc: the last row of {name} has no number for acc, and the last one that has counts"
     )
 
 

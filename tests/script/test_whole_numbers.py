@@ -65,6 +65,16 @@ def last(pattern, text, place):
         (r"loss=([0-9.]+)(?#a (comment)", "loss=2.5e-3", 2.5e-3),
         (r"[(]loss[]()=]([0-9.]+)\)", "(loss=2.5e-3)", 2.5e-3),
         (r"loss=([0-9.]+) done", "loss=-2e-3 done", -2e-3),
+        (r"loss: (\d+\.\d+)", "loss: 9.3e-1\nloss: 93", 93.0),
+        (PLAIN, "loss=100.0\nloss= 93.5", 93.5),
+        ("loss ([0-9.]+)", "loss 100.0\nloss  93.5", 93.5),
+        (r"loss.*?(\d+\.\d+)", "loss of epoch 3: 0.5", 0.5),
+        (r"loss.*?([0-9.]+)", "loss -- 0.5", 0.5),
+        (r"loss=([0-9]+)/", "loss=12/20", 12.0),
+        (PLAIN, "loss=0.5/s", 0.5),
+        (PLAIN, "loss=10x", 10.0),
+        (r"(0\.\d+)", "0.25\nx=-3", 0.25),
+        (r": (\d\.\d{4})", "loss: 0.2500\nepoch: 3", 0.25),
     ],
 )
 def test_a_number_is_read_whole(tmp_path, pattern, text, value):
@@ -85,6 +95,17 @@ def test_a_number_is_read_whole(tmp_path, pattern, text, value):
         (r"loss=([0-9.]+) done", "loss=nan done"),
         (r"loss=([0-9.]*)", "loss=nan"),
         (r"loss=(\S+)", "loss=--"),
+        (PLAIN, "loss=  nan"),
+        (PLAIN, "loss=--"),
+        (PLAIN, "loss=-, acc=1"),
+        (PLAIN, "loss= None"),
+        ("loss ([0-9.]+)", "loss   nan"),
+        (PLAIN, "loss=3.988\u00d710^-6"),
+        (PLAIN, "loss=3.988 * 10**-6"),
+        (PLAIN, "loss=3.988 x 10^-6"),
+        (r"loss=(\S+)", "loss=3.988\u00d710^-6"),
+        (PLAIN, "loss=12/20"),
+        (PLAIN, "loss=0x1f"),
         (PLAIN, "loss=0,93"),
         (PLAIN, "loss=1'234"),
         ("loss=([0-9]+)", "loss=1.2.3"),
@@ -115,6 +136,32 @@ def test_a_cut_that_nobody_can_mend_is_said(tmp_path):
     assert said.startswith("--metric 'loss=([0-9.]+)' stops inside '0,93'")
     last(PLAIN, "loss=0.93\n", tmp_path)
     assert PatternMetric(PLAIN).doubt(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "said"),
+    [
+        (PLAIN, "loss=0.5\nloss=high\n", "'loss=high', which comes last"),
+        (PLAIN, "loss=0.5\nloss=\nend\n", "'loss=', which comes last"),
+        (r"loss: (\S+)", "loss: 0.5\nloss: high\n", "'loss: high', which comes last"),
+        (PLAIN, "loss=high\nloss=0.5\n", ""),
+        (PLAIN, "loss=high\n", ""),
+        (r"loss=([0-9.]+) done", "loss=0.5 done\nloss=0.75 so far\n", ""),
+        ("loss ([0-9.]+)", "loss 0.5\nloss curve saved\n", ""),
+        (PLAIN, "loss=0.5\nloss=nan\n", ""),
+    ],
+)
+def test_a_last_one_without_a_number_is_said(tmp_path, pattern, text, said):
+    last(pattern, text, tmp_path)
+    doubt = PatternMetric(pattern).doubt(tmp_path)
+    assert said in doubt
+    assert bool(said) == bool(doubt)
+
+
+@pytest.mark.parametrize(("text", "cut"), [("3\u00d710^-6", "3\u00d710^-6"), ("12/20 s", "12/20"), ("0x1f", "0x1f")])
+def test_a_power_a_fraction_and_hexadecimal_digits_are_said(tmp_path, text, cut):
+    last(PLAIN, f"loss={text}\n", tmp_path)
+    assert f"stops inside {cut!r}" in PatternMetric(PLAIN).doubt(tmp_path)
 
 
 @pytest.mark.parametrize(

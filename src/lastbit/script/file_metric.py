@@ -85,12 +85,13 @@ class FileMetric:
                 yield {self.names[0]: found}
 
     def doubt(self, output: Path) -> str:
-        """That the run did not write the file, or that its last row has no value."""
+        """That the run did not write the file, or that its last row has no number."""
         if self._mark(output).exists():
             return f"{self}: a run did not write {self.path}, and what is there was left before it: it counts for none"
-        values = self._kept(output)
-        if values and values[-1] == "" and any(_number(value) is not None for value in values):
-            return f"{self}: the last row of {self.path} has no {self.key}, and the last one that has counts"
+        # Lines of JSON may be of several kinds.
+        values = [value for value in self._kept(output) if value is not _ABSENT]
+        if values and _number(values[-1]) is None and any(_number(value) is not None for value in values):
+            return f"{self}: the last row of {self.path} has no number for {self.key}, and the last one that has counts"
         return ""
 
     def _kept(self, output: Path) -> list[object]:
@@ -124,16 +125,23 @@ def parse_file_metric(text: str) -> FileMetric:
 
 
 def _values(file: Path, key: str) -> list[object]:
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    text = file.read_text(encoding="utf-8-sig", errors="replace").lstrip("\n")
     if file.name.endswith(".csv"):
         try:
-            return [row.get(key, _ABSENT) for row in csv.DictReader(io.StringIO(text), skipinitialspace=True)]
+            rows = csv.DictReader(io.StringIO(text), delimiter=_delimiter(text, key), skipinitialspace=True)
+            return [row.get(key, _ABSENT) for row in rows]
         except csv.Error:  # a field of more than 128 KiB: no table of numbers
             return []
     try:
         return [_lookup(json.loads(text), key)]
     except (ValueError, RecursionError):
         return [_lookup(value, key) for line in text.splitlines() if (value := _parsed(line)) is not None]
+
+
+def _delimiter(text: str, key: str) -> str:
+    """That of comma, semicolon and tab with which the key is a column."""
+    first = text.partition("\n")[0]
+    return next((each for each in ",;\t" if key in (name.strip(' \r"') for name in first.split(each))), ",")
 
 
 def _parsed(line: str) -> Any:

@@ -17,6 +17,8 @@ _NUMBER = re.compile(
     rf"(?:(?<![\w.)\]%]){SIGN})?(?:(?<!\w){WORD}|(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:[eE]{SIGN}?\d+)?)", re.ASCII
 )
 _GOES_ON = re.compile(r"[.,_'][0-9]")
+# What makes another number of the one before it: a power of ten, a fraction; and of a 0 hexadecimal digits.
+_FACTOR = re.compile(r"\s?(?:\u00d7\s?10|[x*\u00b7]\s?10(?:\^|\*\*))\S*|/\d\S*|(?<![\w.]0)(?<=0)[xX][0-9a-fA-F]+")
 _DECORATION = re.compile(r"[^\w]*")  # before a number in a match: quotes, brackets, a currency
 _UNIT = re.compile(r"\D*")  # after it: a unit, a percent sign, the comma of a list
 
@@ -50,8 +52,11 @@ def number_at(text: str, start: int, end: int, *, before: str = "", after: str =
         CutError: what goes on after the match may be another number or the rest of this one, as in `0,93`.
     """
     low = start if before and text[start - 1 : start] == before else _reach(text, start, -1)
-    high = end if after and text[end : end + 1] == after else _reach(text, end, 1)
+    is_closed = bool(after) and text[end : end + 1] == after
+    high = end if is_closed else _reach(text, end, 1)
     found = [each for each in _NUMBER.finditer(text, low, high) if each.start() < end and each.end() > start]
+    if found and not is_closed and (factor := _FACTOR.match(text, found[0].end())):
+        raise CutError(text[low : factor.end()])
     if len(found) != 1:
         return None
     token = found[0]

@@ -1,7 +1,7 @@
 """The groups of a regular expression as it is written: where they are, and the same expression with wider groups."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 _SPECIAL = frozenset(".^$*+?{}[]|()\\")
@@ -44,7 +44,7 @@ def groups(pattern: str) -> list[Group]:
     return sorted(captured, key=lambda group: group.opening)
 
 
-def widened(pattern: str, alternative: str) -> re.Pattern[str] | None:
+def widened(pattern: str, alternative: Callable[[Group], str]) -> re.Pattern[str] | None:
     """The pattern with `alternative` beside what each group holds; None where that is no pattern.
 
     What was matched before is still preferred wherever it is.
@@ -52,7 +52,7 @@ def widened(pattern: str, alternative: str) -> re.Pattern[str] | None:
     text = pattern
     for group in sorted(groups(pattern), key=lambda group: -group.end):
         inner = text[group.begin : group.end]
-        text = f"{text[: group.begin]}(?:{inner})|(?:{alternative}){text[group.end :]}"
+        text = f"{text[: group.begin]}(?:{inner})|(?:{alternative(group)}){text[group.end :]}"
     try:
         return re.compile(text, re.MULTILINE)
     except re.error:  # as of a group in a lookbehind, which must have one length

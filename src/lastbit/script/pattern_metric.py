@@ -15,13 +15,26 @@ _COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\].*?(?:\x07|\x1b\\))")
 _NONE = r"(?i:none|null|n/a)(?!\w)"  # in the place of a number there is none
 _PARTS = rf"{SIGN}\.?\d[\d.]*(?:[eE]{SIGN}?\d+)?|\.\d+|\d[\d.]*[eE]{SIGN}?\d+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?"
 # What a group may hold too: words for a number, and numbers with parts that people forget in a pattern.
-_INSTEAD = rf"(?<!\w){SIGN}?{WORD}|(?<!\w){_NONE}|(?<![\w.)\]%])(?:{_PARTS})"
+_DASHES = r"-+(?=[\s,;|)\]}]|$)"
+_WORDS = rf"[ \t]*(?<!\w)(?:{SIGN}?{WORD}|{_NONE}|{_DASHES})"  # after blanks where they are as wide as numbers are
+_INSTEAD = rf"{_WORDS}|(?<![\w.)\]%])(?:{_PARTS})"
+_PLAIN = rf"{_WORDS}|[ \t]*(?:{_PARTS}|\d[\d.]*)"  # what else stands right after `acc=` is its number
+_NAMED = re.compile(r"(?<!\\)\w[\"')\]]?(?:\\s|[=: ])+[*+?]?$")  # the end of a pattern before such a group
+_ASSIGNED = re.compile(r"[=:](?:\\s|[ *+?])*$")
 _NOTHING = re.compile(rf"{_NONE}|-+")
 _THERE = re.compile(_INSTEAD)
 _WORD = re.compile(rf"(?<!\w){SIGN}?{WORD}")
-_NO_NUMBER = re.compile(rf"{SIGN}?{WORD}|{_NONE}")
+_NO_NUMBER = re.compile(rf"{SIGN}?{WORD}|{_NONE}|-+")
+_SHOWN = 60  # characters of a line
 
-_Found = tuple[dict[str, float], str | None]  # values of a match, and where one of them stops inside a number
+
+@dataclass(frozen=True)
+class _Found:
+    """What was read of a match."""
+
+    values: dict[str, float]
+    cut: str | None  # where one of them stops inside a number
+    missing: str | None  # what a group found that is no number
 
 
 @dataclass(frozen=True)
@@ -62,33 +75,38 @@ class PatternMetric:
         A number is read whole where a match stops inside it, and `nan` where it stands in a number's place. What may be
         one number or two is NaN: then no earlier value may stand for it.
         """
-        yield from (values for values, _ in self._found(output))
+        yield from (found.values for found in self._found(output)[0] if found.values)
 
     def doubt(self, output: Path) -> str:
-        """Where a match stops inside something of which nobody can say what number it is."""
-        cut = next((cut for _, cut in self._found(output) if cut), None)
-        if cut is None:
-            return ""
-        return (
-            f"{self} stops inside {cut!r}, so that no number was read there: let the group take all of the number, or "
-            "put the character that ends it right after the group, as in '([0-9]+),'"
-        )
+        """Where a match stops inside a number that nobody can read, or the last one has no number at all."""
+        found, rest = self._found(output)
+        if cut := next((each.cut for each in found if each.cut), None):
+            return (
+                f"{self} stops inside {cut!r}, so that no number was read there: let the group take all of the number,"
+                " or put the character that ends it right after the group, as in '([0-9]+),'"
+            )
+        missing = self._unmatched(rest) or (found[-1].missing if found else None)
+        if missing and any(each.values for each in found):
+            return f"{self} finds no number in {missing!r}, which comes last, and the last one that it finds counts"
+        return ""
 
-    def _found(self, output: Path) -> Iterator[_Found]:
+    def _found(self, output: Path) -> tuple[list[_Found], str]:
+        """The matches, and the text after the last of them."""
         for stream in ("stdout.txt", "stderr.txt"):
             text = (output / stream).read_text(encoding="utf-8", errors="replace")
             # Colours stand between a name and its number, and after it; a pattern may be written with them too.
             plain = _COLOURS.sub("", text)
-            found = list(self._matches(plain)) or (list(self._matches(text)) if plain != text else [])
-            if found:
-                yield from found
-                return
+            for each in dict.fromkeys((plain, text)):
+                found = list(self._matches(each))
+                if any(match.values for match, _ in found):
+                    return [match for match, _ in found], each[found[-1][1] :]
+        return [], ""
 
-    def _matches(self, text: str) -> Iterator[_Found]:
+    def _matches(self, text: str) -> Iterator[tuple[_Found, int]]:
         given = re.compile(self.pattern, re.MULTILINE)
         places = dict(zip(given.groupindex or self.names, _places(given), strict=True))
-        for match in (widened(self.pattern, _INSTEAD) or given).finditer(text):
-            values, cut = {}, None
+        for match in (_widened(self.pattern) or given).finditer(text):
+            values, cut, missing = {}, None, None
             for name, place in places.items():
                 try:
                     value = self._value(_preferred(match, given, name), place, name)
@@ -96,8 +114,24 @@ class PatternMetric:
                     value, cut = nan, error.found
                 if value is not None:
                     values[name] = value
-            if values:
-                yield values, cut
+                elif match.start(name if name in given.groupindex else 1) >= 0:
+                    missing = match.group().strip()[:_SHOWN]
+            yield _Found(values, cut, missing), match.end()
+
+    def _unmatched(self, rest: str) -> str | None:
+        """A line that begins as the pattern does, up to its `acc=`, without what its group holds."""
+        place = _places(re.compile(self.pattern))[0]
+        before, through = self.pattern[: place.opening], self.pattern[: place.end + 1]
+        if not (_ASSIGNED.search(before) and _last_word(before)):
+            return None
+        try:
+            begun, whole = re.compile(before, re.MULTILINE), re.compile(through, re.MULTILINE)
+        except re.error:  # the group is in another one
+            return None
+        last = max((match.start() for match in begun.finditer(rest)), default=None)
+        if last is None or whole.match(rest, last):
+            return None
+        return rest[last:].partition("\n")[0].strip()[:_SHOWN]
 
     def _value(self, match: re.Match[str], place: Group, name: str) -> float | None:
         start, end = match.span(name if name in match.re.groupindex else 1)
@@ -105,7 +139,7 @@ class PatternMetric:
             return None
         if start == end and (there := _THERE.match(match.string, start)):  # `([0-9.]*)` finds nothing before `nan`
             end = there.end()
-        if _NOTHING.fullmatch(match.string, start, end):
+        if _NOTHING.fullmatch(match.string[start:end].strip()):
             return nan
         if (skipped := _skipped(match, place, self.pattern, start)) is not None:
             return skipped
@@ -118,15 +152,23 @@ def _places(pattern: re.Pattern[str]) -> list[Group]:
     return found if len(found) == pattern.groups else [Group(0, 0, len(pattern.pattern))] * pattern.groups
 
 
+def _widened(pattern: str) -> re.Pattern[str] | None:
+    """The pattern with groups that hold all that may stand for a number there; None where it names nothing."""
+    if not _last_word(pattern):  # all numbers would do
+        return None
+    return widened(pattern, lambda group: _PLAIN if _NAMED.search(pattern[: group.opening]) else _INSTEAD)
+
+
 def _preferred(match: re.Match[str], given: re.Pattern[str], name: str) -> re.Match[str]:
     """The match of the pattern as given, where a word that stands for no number was found later, or is no number's."""
     group = name if name in given.groupindex else 1
-    if not _NO_NUMBER.fullmatch(match[group] or ""):
+    word = (match[group] or "").strip()
+    if not _NO_NUMBER.fullmatch(word):
         return match
     plain = given.match(match.string, match.start())
     if plain is None:
         return match
-    return plain if plain.start(group) < match.start(group) or _NOTHING.fullmatch(match[group]) else match
+    return plain if plain.start(group) < match.start(group) or _NOTHING.fullmatch(word) else match
 
 
 def _skipped(match: re.Match[str], place: Group, pattern: str, start: int) -> float | None:
