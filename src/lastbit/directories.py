@@ -34,7 +34,7 @@ _MARKS = {
     Kind.GROWTH: ("growth.json",),
     Kind.COMPARISON: ("compare.json",),
     Kind.SHARPNESS: ("series.json", "sharpness.json"),
-    Kind.AUDIT: ("audit.json",),
+    Kind.AUDIT: ("audit.json", "lockstep"),  # the second alone where it failed or was interrupted
     Kind.PHASE: ("phase.png", "phase.svg"),
 }
 _DRAWINGS = {Kind.PHASE, Kind.CHARTS}  # which may lie beside each other, and beside anybody's pictures
@@ -77,9 +77,8 @@ def check_free(
         raise LastbitError(f"{directory} lies in a study, {around}, and cannot take {kind}: choose another directory")
     if known is not None and (names := _joined(_others(directory, known))):
         missing = kind.removeprefix("a ").removeprefix("an ")
-        raise LastbitError(
-            f"{directory} holds other files ({names}) and no {missing}: choose an empty or new directory"
-        )
+        beside = f"beside {kind}" if kind in held(directory) else f"and no {missing}"
+        raise LastbitError(f"{directory} holds other files ({names}) {beside}: choose an empty or new directory")
 
 
 def is_drawing(path: Path) -> bool:

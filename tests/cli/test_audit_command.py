@@ -54,6 +54,34 @@ def test_a_difference_is_told_and_kept(lastbit, place):
     assert (place / "record" / "b" / "tensors.safetensors").is_file()
 
 
+def test_a_new_audit_takes_the_place_of_an_earlier_one(lastbit, place):
+    """As where a script fails, is mended, differs, and is mended again."""
+    arguments = ("audit", "--out", "record", "--steps", 1, "--", "train.py")
+    for source, expected in (("import torch\n1 / 0\n", 2), (UNSEEDED, 0), (SOUND, 0)):
+        (place / "train.py").write_text(source)
+        code, out, err = lastbit(*arguments)
+        assert code == expected, err
+        assert (place / "record" / "audit.json").is_file() is (code == 0)
+    assert "train.py: bit-deterministic" in out
+    assert json.loads((place / "record" / "audit.json").read_text())["deterministic"]
+    assert not (place / "record" / "a" / "tensors.safetensors").exists()  # of the second
+
+
+def test_what_is_not_of_an_audit_stays(lastbit, place):
+    (place / "train.py").write_text(SOUND)
+    (place / "record" / "a").mkdir(parents=True)
+    code, _, err = lastbit("audit", "--out", "record", "--", "train.py")
+    assert (code, err) == (2, "lastbit: record holds other files (a) and no audit: choose an empty or new directory\n")
+    (place / "record" / "audit.json").write_text("{}")
+    (place / "record" / "notes.txt").touch()
+    code, _, err = lastbit("audit", "--out", "record", "--", "train.py")
+    assert (code, err) == (
+        2,
+        "lastbit: record holds other files (notes.txt) beside an audit: choose an empty or new directory\n",
+    )
+    assert sorted(file.name for file in (place / "record").iterdir()) == ["a", "audit.json", "notes.txt"]
+
+
 def test_for_ci_a_difference_is_exit_status_1(lastbit, place):
     (place / "sound.py").write_text(SOUND)
     (place / "unseeded.py").write_text(UNSEEDED)

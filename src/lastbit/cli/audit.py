@@ -16,13 +16,14 @@ from rich.text import Text
 from lastbit.cli.numbers import LARGEST
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.printable import SafeConsole
-from lastbit.directories import Kind, check_free
+from lastbit.directories import Kind, check_free, held
 from lastbit.errors import LastbitError
 from lastbit.files import to_json, write_output, writing
 from lastbit.script import Target, parse_target
-from lastbit.script.audit.audit import Audit, ScriptFailedError
+from lastbit.script.audit.audit import LEFT, Audit, clear
 from lastbit.script.audit.audit import audit as audit_target
 from lastbit.script.audit.difference import Difference
+from lastbit.script.audit.look import ScriptFailedError
 
 RECORD = "audit.json"
 
@@ -37,7 +38,10 @@ def audit(
     threads: Annotated[
         str | None, typer.Option(metavar="N,N", help="Threads of torch in the two runs, as 1,2 [the script's choice].")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep output, tensors and result there.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep output, tensors and result there, in place of an earlier audit."),
+    ] = None,
     fail: Annotated[bool, typer.Option("--fail", help="End with exit status 1 where the runs differ, for CI.")] = False,
     json: JsonOption = None,
 ) -> None:
@@ -53,7 +57,7 @@ def audit(
     target = parse_target(command or [])
     counts = _threads(threads)
     if out is not None:
-        check_free(out, Kind.AUDIT, known=())
+        check_free(out, Kind.AUDIT, known=(RECORD, *LEFT) if _holds_audit(out) else ())
     with _folder(out) as folder:
         found = _run(target, folder, steps, counts)
         with writing(f"--out {folder}"):
@@ -83,11 +87,19 @@ def _threads(text: str | None) -> tuple[int | None, int | None]:
     return int(parts[0]), int(parts[1])
 
 
+def _holds_audit(directory: Path) -> bool:
+    """Whether an audit, finished or not, was kept there: a new one takes its place."""
+    return Kind.AUDIT in held(directory)
+
+
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
         with writing(f"--out {out}"):
             out.mkdir(parents=True, exist_ok=True)
+            if _holds_audit(out):
+                (out / RECORD).unlink(missing_ok=True)
+                clear(out)
         yield out
         return
     with tempfile.TemporaryDirectory(prefix="lastbit-audit-") as folder:

@@ -3,7 +3,8 @@ import os
 import pytest
 from warm import warm_start
 
-from lastbit.script.audit.audit import Run, audit
+from lastbit.script.audit.audit import audit
+from lastbit.script.audit.look import Run
 from lastbit.script.target import Target
 
 

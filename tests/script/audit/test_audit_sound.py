@@ -1,6 +1,10 @@
 """Programs without a fault, of kinds that an audit could take for one."""
 
+from types import SimpleNamespace
+
 import pytest
+
+from lastbit.script.audit.explanation import explain
 
 SOUND = {
     "workers that finish their batches in any order": """
@@ -107,6 +111,20 @@ out = torch.nn.functional.dropout(layer(padded), 0.5)
 out[used].sum().backward()
 torch.where(used, out.sum(2), 0).sum()
 """,
+    "a cache whose beginning is written again and again, and whose end is masked": """
+import torch
+torch.manual_seed(0)
+k = torch.randn(8, 4)
+for cache, keys in ((torch.empty(16, 4), k), (torch.empty(4, 16).t(), k), (torch.empty(16, 8)[:, ::2], k)):
+    for t in range(1, 9):
+        cache[:t] = keys[:t]
+    scores = (k[:1] @ cache.t()).masked_fill(torch.arange(16) >= 8, float("-inf"))
+    scores.softmax(1).sum()
+x = torch.empty(100)
+x[:60] = 1
+x[:50] = 2
+(x * 2)[:60].sum()
+""",
     "a loss by CTC, whose kernel leaves part of its tables unwritten": """
 import torch
 torch.manual_seed(0)
@@ -162,6 +180,34 @@ def test_what_only_the_filling_shows_is_no_failure(audited, tmp_path):
     assert (found.first_difference.op, found.first_difference.line) == ("aten::convolution", "train.py:4")
     assert "uninitialised memory" in found.first_difference.cause
     assert found.operations > 5
+
+
+@pytest.mark.parametrize("way", ["float(torch.empty(3).numpy().sum())", "sum(torch.empty(3).tolist())"])
+def test_no_difference_is_blamed_on_what_only_the_filling_brings_by_way_of_python(audited, way):
+    found = audited(f"import torch\ntorch.ones(3) + 1\ntorch.tensor({way}) * 2\n")
+    assert found.deterministic
+    assert (found.first_difference.only_filled, found.first_difference.line) == (True, "train.py:3")
+    assert "uninitialised memory" in found.first_difference.cause
+    assert "torch.zeros" in found.first_difference.cure
+
+
+def test_a_difference_that_comes_only_now_and_then_is_not_blamed_on_the_filling(audited, tmp_path):
+    source = "import os, pathlib, torch\ntorch.empty(3)\ncount = pathlib.Path('count' + os.environ['PYTHONHASHSEED'])\n"
+    source += "first = not count.exists()\ncount.touch()\ntorch.tensor(float(first * int(count.name[-1])))\n"
+    found = audited(source)
+    assert not found.deterministic
+    assert (found.first_difference.line, found.first_difference.kind) == ("train.py:6", "data")
+    assert not found.first_difference.only_filled
+
+
+def test_a_difference_of_unknown_source_is_told_in_whole_sentences():
+    one = SimpleNamespace(reading=False, random=False)
+    evidence = SimpleNamespace(one=one, parted=False, unwritten=False, changed_inputs=True)
+    evidence.suspects = evidence.drawn_differently = ()
+    assert explain(evidence).cause == (
+        "a tensor it takes was changed from outside torch, as through the array of `.numpy()`; the difference may come"
+        " from a file, another process or thread, the clock, or the order of a set"
+    )
 
 
 def test_a_program_that_only_the_filling_breaks_is_audited_without(audited):

@@ -1,42 +1,25 @@
 """Runs a program twice in step, and finds the first tensor operation whose bits differ."""
 
-import os
-import subprocess
-import time
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from lastbit.errors import LastbitError
 from lastbit.script.audit.account import SUSPECT
 from lastbit.script.audit.difference import Difference, first_difference
-from lastbit.script.audit.lockstep import Lockstep
+from lastbit.script.audit.explanation import through_python
+from lastbit.script.audit.look import LOCKSTEP, SIDES, Look, Process, Run, look, start_process
 from lastbit.script.audit.notes import notes
 from lastbit.script.audit.poison import ALIKE
-from lastbit.script.audit.summary import Summary, read_summary
-from lastbit.script.child import child_command
 from lastbit.script.target import Target
 
-INSTRUMENTS = "lastbit.script.audit.instruments:record"
-OUTPUT = "output.txt"
-SIDES = ("a", "b")
-AGAIN = "again"  # folder of a second look
+AGAIN, ONCE_MORE = "again", "once-more"  # folders of a second and a third look
+LEFT = (*SIDES, AGAIN, ONCE_MORE, LOCKSTEP)  # names that an audit leaves in its directory
 _BREAKS = (
     "it fails where fresh memory holds other values than zeros: it uses what a tensor of torch.empty or the like held"
 )
-_PAUSE = 0.05  # seconds between two looks at the runs
-# What must not matter, and is made to differ; the time and the process's number differ by themselves.
-_CONDITIONS: tuple[Mapping[str, str], ...] = ({"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2"})
-
-
-class ScriptFailedError(LastbitError):
-    """The program ended by itself with an error; holds all it printed."""
-
-    def __init__(self, message: str, output: str) -> None:
-        super().__init__(message)
-        self.output = output
 
 
 @dataclass(frozen=True)
@@ -69,39 +52,6 @@ class Audit:
         }
 
 
-class Process(Protocol):
-    """A run at work, as `subprocess.Popen` gives it."""
-
-    def poll(self) -> int | None:
-        """Its exit code, or None while it runs."""
-
-    def kill(self) -> None:
-        """End it."""
-
-    def wait(self) -> int:
-        """Wait until it is over; its exit code."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One of the two runs."""
-
-    target: Target
-    side: int
-    settings: Mapping[str, Any]  # for the instruments
-    environment: Mapping[str, str]
-    output: Path  # file for all it prints
-
-
-def start_process(run: Run) -> subprocess.Popen[bytes]:
-    """Start a run in a Python process of its own."""
-    command = child_command(run.target, INSTRUMENTS, run.settings)
-    with run.output.open("wb") as output:
-        return subprocess.Popen(
-            command, env=dict(run.environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-
-
 def audit(
     target: Target,
     directory: Path,
@@ -128,67 +78,46 @@ def audit(
     Raises:
         ScriptFailedError: a run ended with an error, the two ended differently, or neither did a tensor operation.
     """
-    look = partial(_look, target, steps=steps, threads=threads, start=start, on_progress=on_progress)
-    first = look(directory, fills=(0, 1))
+    see = partial(look, target, steps=steps, threads=threads, start=start, on_progress=on_progress)
+    first = see(directory, fills=(0, 1))
     if not first.blames_memory:
         first.check(target)
         return _audit(first, first.difference)
-    # Before memory is blamed: the same with all of it filled alike, which is what plain runs mostly find.
-    again = look(directory / AGAIN, fills=(ALIKE, ALIKE))
+    # Before anything is blamed: the same with all fresh memory filled alike, which is what plain runs mostly find.
+    again = see(directory / AGAIN, fills=(ALIKE, ALIKE))
     again.check(target)
-    suspect = first_difference([side / SUSPECT for side in first.sides])
     if again.difference is not None:
         return _audit(again, again.difference)
+    suspect = first_difference([side / SUSPECT for side in first.sides])
+    if suspect is None and first.difference is not None:
+        # No operation was seen to take such memory: is it the filling, or do the runs differ only now and then?
+        once_more = see(directory / ONCE_MORE, fills=(0, 1))
+        if not _same_place(first.difference, once_more.difference):
+            return _audit(first, first.difference)
+        suspect = _through_python(first.difference)
     found = _audit(again, None if suspect is None else replace(suspect, only_filled=True))
     return replace(found, notes=(*found.notes, _BREAKS)) if any(first.codes) else found
 
 
-@dataclass(frozen=True)
-class _Look:
-    """Two runs that are over."""
-
-    codes: list[int]
-    sides: list[Path]  # directories
-    operations: int
-    steps: int
-
-    @property
-    def summaries(self) -> list[Summary]:
-        """What the runs said at their end, as far as they did."""
-        return [summary for side in self.sides if (summary := read_summary(side)) is not None]
-
-    @cached_property
-    def difference(self) -> Difference | None:
-        """The first operation at which they differ."""
-        return first_difference(self.sides)
-
-    @property
-    def blames_memory(self) -> bool:
-        """Whether what differs, or how they ended, may come from what fresh memory was filled with."""
-        summaries = self.summaries
-        if any(self.codes):
-            return any(summary.took_unwritten or summary.suspect for summary in summaries)
-        suspect = any(summary.suspect for summary in summaries)
-        return suspect and (self.difference is not None or any(summary.suspicious for summary in summaries))
-
-    def check(self, target: Target) -> None:
-        """Check that the runs tell something.
-
-        Raises:
-            ScriptFailedError: one ended with an error, or neither did a tensor operation.
-        """
-        outputs = [(side / OUTPUT).read_text(encoding="utf-8", errors="replace") for side in self.sides]
-        codes = self.codes
-        failed = next((side for side in (0, 1) if codes[side] != 0), None)
-        if failed is not None:
-            how = "in both runs" if codes[0] == codes[1] else f"and in the other run with {codes[1 - failed]}"
-            how += "" if codes[0] == codes[1] else ": they disagree"
-            raise ScriptFailedError(f"{target.name} ended with exit code {codes[failed]} {how}", outputs[failed])
-        if not self.operations:
-            raise ScriptFailedError(f"{target.name} did no tensor operation: nothing could be compared", outputs[0])
+def clear(directory: Path) -> None:
+    """Remove what an audit left in its directory, and nothing else."""
+    for path in (directory / name for name in LEFT):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def _audit(look: _Look, difference: Difference | None) -> Audit:
+def _same_place(one: Difference, other: Difference | None) -> bool:
+    return other is not None and (one.op, one.line, one.step) == (other.op, other.line, other.step)
+
+
+def _through_python(found: Difference) -> Difference:
+    why = through_python()
+    return replace(found, kind=why.kind, cause=why.cause, cure=why.cure)
+
+
+def _audit(look: Look, difference: Difference | None) -> Audit:
     summaries = look.summaries
     return Audit(
         operations=look.operations,
@@ -198,62 +127,3 @@ def _audit(look: _Look, difference: Difference | None) -> Audit:
         unobserved=summaries[0].unobserved if summaries else {},
         notes=tuple(notes(summaries)) if difference is None or difference.only_filled else (),
     )
-
-
-def _look(
-    target: Target,
-    directory: Path,
-    *,
-    fills: tuple[int, int],
-    steps: int | None,
-    threads: tuple[int | None, int | None],
-    start: Callable[[Run], Process],
-    on_progress: Callable[[int, int], None],
-) -> _Look:
-    """Run the program twice at the same time."""
-    directory.mkdir(exist_ok=True)
-    lockstep = Lockstep.create(directory / "lockstep")
-    runs = [_prepare(target, directory, side, steps, threads[side], fills[side]) for side in (0, 1)]
-    processes: list[Process] = []
-    try:
-        processes += [start(run) for run in runs]
-        codes = _watch(processes, lockstep, on_progress)
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    return _Look(
-        codes,
-        [run.output.parent for run in runs],
-        operations=min(lockstep.events(side) for side in (0, 1)),
-        steps=min(lockstep.steps(side) for side in (0, 1)),
-    )
-
-
-def _prepare(target: Target, directory: Path, side: int, steps: int | None, threads: int | None, fill: int) -> Run:
-    own = directory / SIDES[side]
-    own.mkdir()
-    settings = {
-        "lockstep": str((directory / "lockstep").absolute()),
-        "side": side,
-        "fill": fill,
-        "directory": str(own.absolute()),
-        "other": str((directory / SIDES[1 - side]).absolute()),
-        "threads": threads,
-        "steps": steps,
-    }
-    counted = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    return Run(target, side, settings, {**_CONDITIONS[side], **os.environ, **counted}, own / OUTPUT)
-
-
-def _watch(processes: list[Process], lockstep: Lockstep, on_progress: Callable[[int, int], None]) -> list[int]:
-    """Wait until both runs are over; tell either of the other's end, however it came."""
-    codes: list[int | None] = [None, None]
-    while None in codes:
-        time.sleep(_PAUSE)
-        for side, process in enumerate(processes):
-            codes[side] = process.poll()
-            if codes[side] is not None:
-                lockstep.end(side)
-        on_progress(lockstep.events(0), lockstep.steps(0))
-    return [code for code in codes if code is not None]

@@ -24,6 +24,15 @@ def explain(evidence: Evidence) -> Explanation:
     return next(found for rule in _RULES if (found := rule(evidence)) is not None)
 
 
+def through_python() -> Explanation:
+    """Say why the runs differ where only filling fresh memory alike makes them agree, and no operation read it."""
+    cause = (
+        "it depends on uninitialised memory: values of a tensor made by torch.empty or the like, which was not wholly"
+        " written, were read outside torch, as by `.numpy()` or `.tolist()`"
+    )
+    return Explanation(ARITHMETIC, cause, _WRITE_FIRST)
+
+
 def _other_path(evidence: Evidence) -> Explanation | None:
     if not evidence.parted:
         return None
@@ -43,7 +52,7 @@ def _unwritten(evidence: Evidence) -> Explanation | None:
     if not evidence.unwritten or evidence.one.random:
         return None
     cause = "it reads uninitialised memory: a tensor made by torch.empty or the like was not wholly written before"
-    return Explanation(ARITHMETIC, cause, "make the tensor with torch.zeros or torch.full, or write all of it first")
+    return Explanation(ARITHMETIC, cause, _WRITE_FIRST)
 
 
 def _changed_outside(evidence: Evidence) -> Explanation | None:
@@ -160,6 +169,7 @@ _RULES: tuple[Callable[[Evidence], Explanation | None], ...] = (
     _memory_inside,
     _race,
 )
+_WRITE_FIRST = "make the tensor with torch.zeros or torch.full, or write all of it first"
 _INSTEAD = {
     # LAPACK's gelsy, which is the default, takes a list of columns to begin with, and torch leaves that unwritten.
     "aten::linalg_lstsq": 'another driver, as torch.linalg.lstsq(..., driver="gels"), or "gelsd" for a rank below full',

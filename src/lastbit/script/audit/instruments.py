@@ -53,6 +53,7 @@ def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int,
         Summary(
             unseen=dict(comparison.unseen),
             unobserved=dict(recorder.unobserved + compiled),
+            filled=memory.filled,
             took_unwritten=comparison.took_unwritten,
             suspect=comparison.suspect,
             suspicious=comparison.suspicious,

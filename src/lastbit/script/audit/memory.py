@@ -3,6 +3,8 @@
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from lastbit.script.audit.written import Written
+
 _FEWEST = 4096  # entries before it is worth looking for those whose memory is gone
 
 
@@ -12,7 +14,8 @@ class Memory:
     def __init__(self) -> None:
         # The weak reference keeps the address of the storage's record, its key, from being given to another.
         self._known: dict[int, StorageWeakRef] = {}
-        self._unwritten: dict[int, set[tuple[int, int]]] = {}  # key -> (offset, bytes) of what was written there
+        self._unwritten: dict[int, Written] = {}  # key -> what has been written there, not all of it
+        self.filled = False  # whether there ever was any
         self._unread: set[int] = set()  # keys of what was computed from unwritten memory, and not read since
         self._unread_and_gone = False
         self._sweep_at = _FEWEST
@@ -61,7 +64,8 @@ class Memory:
         """
         self.learn(tensor)
         storage = tensor.untyped_storage()
-        self._unwritten[storage._cdata] = {(storage.data_ptr(), but_for)} if but_for else set()
+        self._unwritten[storage._cdata] = Written(storage.nbytes(), but_for)
+        self.filled = True
         if computed:
             self._unread.add(storage._cdata)
 
@@ -77,16 +81,19 @@ class Memory:
         return bool(self._unwritten) and tensor.untyped_storage()._cdata in self._unwritten
 
     def write(self, tensor: Tensor) -> None:
-        """An operation wrote these elements; parts written one by one add up."""
+        """An operation wrote these elements; what is written part by part is written once its parts cover it."""
         if not self._unwritten:
             return
         storage = tensor.untyped_storage()
-        parts = self._unwritten.get(storage._cdata)
-        if parts is not None:
-            parts.add((tensor.data_ptr(), tensor.numel() * tensor.element_size()))
-            if sum(size for _, size in parts) >= storage.nbytes():
-                del self._unwritten[storage._cdata]
-                self._unread.discard(storage._cdata)
+        written = self._unwritten.get(storage._cdata)
+        if written is None:
+            return
+        if written.size != storage.nbytes():  # resized: nobody knows what it holds
+            written = self._unwritten[storage._cdata] = Written(storage.nbytes())
+        written.add(tensor)
+        if written.is_whole:
+            del self._unwritten[storage._cdata]
+            self._unread.discard(storage._cdata)
 
     def _sweep(self) -> None:
         gone = [key for key, known in self._known.items() if known.expired()]  # type: ignore[no-untyped-call]

@@ -19,7 +19,7 @@ class Source:
 
 UNKNOWN = Source(
     DATA,
-    "they come from a file, another process or thread, the clock, or an order of Python's hashes",
+    "the difference may come from a file, another process or thread, the clock, or the order of a set",
     "print the values in two runs and follow them back to where they first differ",
 )
 _MEANING = {

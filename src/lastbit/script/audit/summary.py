@@ -16,6 +16,7 @@ class Summary:
 
     unseen: Mapping[str, int]  # operation -> results compared by shape alone
     unobserved: Mapping[str, int]  # what was not compared -> how often it was met
+    filled: bool  # memory was allocated without values, and filled by the audit
     took_unwritten: bool  # an operation took memory nobody wrote
     suspect: int  # operations that did so, and differ
     suspicious: bool  # such a difference may have come into a result

@@ -1,0 +1,186 @@
+"""Two runs of a program at the same time, in step: what they left, and whether they tell something."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from lastbit.errors import LastbitError
+from lastbit.script.audit.difference import Difference, first_difference
+from lastbit.script.audit.explanation import ARITHMETIC
+from lastbit.script.audit.lockstep import Lockstep
+from lastbit.script.audit.summary import Summary, read_summary
+from lastbit.script.child import child_command
+from lastbit.script.target import Target
+
+INSTRUMENTS = "lastbit.script.audit.instruments:record"
+OUTPUT = "output.txt"
+LOCKSTEP = "lockstep"  # file through which the runs keep in step
+SIDES = ("a", "b")
+_PAUSE = 0.05  # seconds between two looks at the runs
+# What must not matter, and is made to differ; the time and the process's number differ by themselves.
+_CONDITIONS: tuple[Mapping[str, str], ...] = ({"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2"})
+
+
+class ScriptFailedError(LastbitError):
+    """The program ended by itself with an error; holds all it printed."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class Process(Protocol):
+    """A run at work, as `subprocess.Popen` gives it."""
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+
+    def kill(self) -> None:
+        """End it."""
+
+    def wait(self) -> int:
+        """Wait until it is over; its exit code."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One of the two runs."""
+
+    target: Target
+    side: int
+    settings: Mapping[str, Any]  # for the instruments
+    environment: Mapping[str, str]
+    output: Path  # file for all it prints
+
+
+def start_process(run: Run) -> subprocess.Popen[bytes]:
+    """Start a run in a Python process of its own."""
+    command = child_command(run.target, INSTRUMENTS, run.settings)
+    with run.output.open("wb") as output:
+        return subprocess.Popen(
+            command, env=dict(run.environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """Two runs that are over."""
+
+    codes: list[int]
+    sides: list[Path]  # directories
+    operations: int
+    steps: int
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """What the runs said at their end, as far as they did."""
+        return [summary for side in self.sides if (summary := read_summary(side)) is not None]
+
+    @cached_property
+    def difference(self) -> Difference | None:
+        """The first operation at which they differ."""
+        return first_difference(self.sides)
+
+    @property
+    def blames_memory(self) -> bool:
+        """Whether what differs, or how they ended, may come from what fresh memory was filled with."""
+        summaries = self.summaries
+        suspect = any(summary.suspect for summary in summaries)
+        filled = any(summary.filled for summary in summaries)
+        if any(self.codes):
+            disagree = filled and self.codes[0] != self.codes[1]
+            return disagree or suspect or any(summary.took_unwritten for summary in summaries)
+        if self.difference is None:
+            return suspect and any(summary.suspicious for summary in summaries)
+        # Values may have gone by Python or NumPy unseen; what is computed from the same inputs has not taken them.
+        return suspect or (filled and self.difference.kind != ARITHMETIC)
+
+    def check(self, target: Target) -> None:
+        """Check that the runs tell something.
+
+        Raises:
+            ScriptFailedError: one ended with an error, or neither did a tensor operation.
+        """
+        outputs = [(side / OUTPUT).read_text(encoding="utf-8", errors="replace") for side in self.sides]
+        codes = self.codes
+        failed = next((side for side in (0, 1) if codes[side] != 0), None)
+        if failed is not None:
+            how = "in both runs" if codes[0] == codes[1] else f"and in the other run with {codes[1 - failed]}"
+            how += "" if codes[0] == codes[1] else ": they disagree"
+            raise ScriptFailedError(f"{target.name} ended with exit code {codes[failed]} {how}", outputs[failed])
+        if not self.operations:
+            raise ScriptFailedError(f"{target.name} did no tensor operation: nothing could be compared", outputs[0])
+
+
+def look(
+    target: Target,
+    directory: Path,
+    *,
+    fills: tuple[int, int],
+    steps: int | None,
+    threads: tuple[int | None, int | None],
+    start: Callable[[Run], Process],
+    on_progress: Callable[[int, int], None],
+) -> Look:
+    """Run a program twice at the same time, in step.
+
+    Args:
+        target: the program.
+        directory: for what the runs print and leave, in a folder for each.
+        fills: what either run fills fresh memory with, 0, 1 or ALIKE.
+        steps: optimizer steps after which to stop; None for the program's end.
+        threads: of torch in either run; None for the program's own choice.
+        start: starts a run.
+        on_progress: called now and then with the numbers of operations and steps so far.
+    """
+    directory.mkdir(exist_ok=True)
+    lockstep = Lockstep.create(directory / LOCKSTEP)
+    runs = [_prepare(target, directory, side, steps, threads[side], fills[side]) for side in (0, 1)]
+    processes: list[Process] = []
+    try:
+        processes += [start(run) for run in runs]
+        codes = _watch(processes, lockstep, on_progress)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return Look(
+        codes,
+        [run.output.parent for run in runs],
+        operations=min(lockstep.events(side) for side in (0, 1)),
+        steps=min(lockstep.steps(side) for side in (0, 1)),
+    )
+
+
+def _prepare(target: Target, directory: Path, side: int, steps: int | None, threads: int | None, fill: int) -> Run:
+    own = directory / SIDES[side]
+    own.mkdir()
+    settings = {
+        "lockstep": str((directory / LOCKSTEP).absolute()),
+        "side": side,
+        "fill": fill,
+        "directory": str(own.absolute()),
+        "other": str((directory / SIDES[1 - side]).absolute()),
+        "threads": threads,
+        "steps": steps,
+    }
+    counted = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    return Run(target, side, settings, {**_CONDITIONS[side], **os.environ, **counted}, own / OUTPUT)
+
+
+def _watch(processes: list[Process], lockstep: Lockstep, on_progress: Callable[[int, int], None]) -> list[int]:
+    """Wait until both runs are over; tell either of the other's end, however it came."""
+    codes: list[int | None] = [None, None]
+    while None in codes:
+        time.sleep(_PAUSE)
+        for side, process in enumerate(processes):
+            codes[side] = process.poll()
+            if codes[side] is not None:
+                lockstep.end(side)
+        on_progress(lockstep.events(0), lockstep.steps(0))
+    return [code for code in codes if code is not None]
