@@ -36,6 +36,8 @@ def why_another_step(optimizer: Optimizer, kind: type[Optimizer]) -> str | None:
         return f"{parent} whose step a program has replaced"
     replaced = vars(optimizer).get("step")
     if replaced is not None and not _passes_on(replaced, own):
+        if hasattr(replaced, "_torchdynamo_orig_callable"):
+            return f"{own.__qualname__} whose step torch.compile has replaced"
         where = f"{getattr(replaced, '__module__', '?')}.{getattr(replaced, '__qualname__', replaced)}"
         return f"{own.__qualname__} whose step has been replaced by {where}"
     return None

@@ -448,3 +448,38 @@ def test_a_stepped_parameter_in_neither_model_nor_loss_is_refused() -> None:
             act()
     fixed = torch.optim.SGD(model.parameters(), lr=0.1)
     assert SharpnessTracker(model, loss, (X, Y), optimizer=fixed).measure().value > 0
+
+
+def test_many_unused_heads_cost_no_more_than_one() -> None:
+    class Headed(nn.Module):
+        def __init__(self, heads: int) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.used, self.calls = nn.Linear(6, 3), 0
+            self.unused = nn.ModuleList(nn.Linear(6, 3) for _ in range(heads))
+
+        def forward(self, x: Tensor) -> Tensor:
+            CALLS.append(1)
+            return self.used(x)
+
+    CALLS: list[int] = []
+    counts = []
+    for heads in (1, 40):
+        CALLS.clear()
+        Objective(Headed(heads), cross_entropy, (X, Y)).check()
+        counts.append(len(CALLS))
+    assert counts[0] == counts[1] <= 20
+
+
+def test_one_detached_weight_among_unused_ones_is_named() -> None:
+    class Detached(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.big, self.used, self.small = nn.Linear(300, 300), nn.Linear(6, 3), nn.Parameter(1e-4 * torch.ones(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.used(x) + self.small.detach()
+
+    with pytest.raises(lb.LastbitError, match="the loss depends on small, but no gradient reaches it"):
+        Objective(Detached(), cross_entropy, (X, Y)).check()

@@ -393,3 +393,10 @@ def test_adam_has_no_sharpness_before_its_first_step() -> None:
     monitor = lb.SharpnessMonitor(model, cross_entropy, batch(), OPTIMIZERS["AdamW"](model))
     with monitor, pytest.raises(ValueError, match="has taken no step yet"):
         monitor.measure()
+
+
+def test_a_compiled_step_is_named() -> None:
+    optimizer = torch.optim.SGD(nn.Linear(2, 1).parameters(), lr=0.1)
+    optimizer.step = torch.compile(optimizer.step, backend="eager")  # type: ignore[method-assign]
+    with pytest.raises(TypeError, match=r"SGD whose step torch\.compile has replaced"):
+        lb.edge(optimizer)

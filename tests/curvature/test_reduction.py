@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -219,3 +220,43 @@ def test_no_target_at_all() -> None:
     batches = [(X[:3], IGNORED[:3]), (X[3:5], IGNORED[3:5])]
     with pytest.raises(ValueError, match="no sample of the data counts: the loss is a mean over denominator"):
         HessianOperator(network(), nn.CrossEntropyLoss(), batches, denominator=lambda x, y: (y >= 0).sum())
+
+
+class Cast(nn.Module):
+    """Takes inputs that the layers do not."""
+
+    def __init__(self, cast: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.cast, self.inner = cast, network()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.inner(self.cast(inputs))
+
+
+ODD: dict[str, tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]] = {
+    "complex": (lambda x: torch.complex(x, x), lambda x: torch.as_tensor(x).real.contiguous()),
+    "uint16": (lambda x: (9 * x.abs()).to(torch.uint16), lambda x: x.float()),
+    "sparse": (lambda x: x.to_sparse(), lambda x: x.to_dense()),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_inputs_in_which_nothing_can_be_counted(kind: str) -> None:
+    make, cast = ODD[kind]
+    model = Cast(cast)
+    batches = [(make(X[start : start + 8]), CLASSES[start : start + 8]) for start in (0, 8, 16)]
+    whole = HessianOperator(model.inner, cross_entropy, (cast(make(X)).float(), CLASSES))
+    ones = torch.ones(whole.size)
+    torch.testing.assert_close(HessianOperator(model, cross_entropy, batches).matvec(ones), whole.matvec(ones))
+
+
+def test_names_of_samples_and_variables_without_a_value() -> None:
+    def loss(outputs: Tensor, targets: Any) -> Tensor:
+        return cross_entropy(outputs, targets[0]) if len(targets) == 2 else later
+
+    batches = [(X[:12], (CLASSES[:12], np.array(["a"] * 12))), (X[12:], (CLASSES[12:], np.array(["b"] * 12)))]
+    model = network()
+    whole = HessianOperator(model, cross_entropy, (X, CLASSES))
+    ones = torch.ones(whole.size)
+    torch.testing.assert_close(HessianOperator(model, loss, batches).matvec(ones), whole.matvec(ones))
+    later = torch.zeros(())

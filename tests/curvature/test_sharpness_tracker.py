@@ -1,6 +1,8 @@
 """The tracker on real training against dense float64 Hessians."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -218,3 +220,15 @@ def test_random_losses_are_refused_at_the_first_measurement() -> None:
     refused: Callable[[], object] = SharpnessTracker(model, CE, batch()).measure
     with pytest.raises(ValueError, match="draws random numbers"):
         refused()
+
+
+def test_a_measurement_does_not_import_the_compiler() -> None:
+    """Which takes seconds, and is needed by nothing."""
+    program = """if True:
+        import sys, torch, lastbit as lb
+        model, data = torch.nn.Linear(3, 2), (torch.randn(6, 3), torch.arange(6) % 2)
+        assert lb.SharpnessTracker(model, torch.nn.functional.cross_entropy, data).measure().value > 0
+        print("torch._dynamo" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -176,7 +176,11 @@ def test_later_rows_are_compared_now_and_then() -> None:
             optimizer.step()
     compared = [row.step for row in monitor.rows if not math.isnan(row.stepped_ratio)]
     assert compared == [1, 2, 3, 4, 5, 11]
-    assert all(row.note.startswith("the stepped gradient is 4 times") for row in monitor.rows)
+    for row in monitor.rows:
+        last = max(step for step in compared if step <= row.step)
+        when = "" if row.step == last else f"at step {last}, the last at which it was looked at: "
+        assert row.note.startswith(f"{when}the stepped gradient is 4 times")
+        assert ("edge is about" in row.note) == (row.step == last)
 
 
 def test_the_closure_of_a_step_is_compared_too() -> None:
@@ -192,3 +196,62 @@ def test_the_closure_of_a_step_is_compared_too() -> None:
     with lb.SharpnessMonitor(model, cross_entropy, (X, Y), optimizer, lb.every(1)) as monitor:
         optimizer.step(closure)
     assert monitor.rows[0].stepped_ratio == pytest.approx(3)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.2])
+def test_lagging_running_statistics_are_named_first(scale: float) -> None:
+    """A network trained on the monitored batch itself: nothing is added up, and nothing is scaled."""
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(3)
+    means, targets = torch.randn(10, 20), torch.randint(0, 10, (256,), generator=generator)
+    inputs = scale * (0.3 * means[targets] + torch.randn(256, 20, generator=generator))
+    layers = nn.Linear(20, 64, bias=False), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10)
+    model = nn.Sequential(*layers)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+    due = {1, 2, 3, 5}.__contains__
+    with lb.SharpnessMonitor(model, cross_entropy, (inputs, targets), optimizer, due, tol=0.05) as monitor:
+        for _ in range(5):
+            optimizer.zero_grad()
+            cross_entropy(model(inputs), targets).backward()
+            optimizer.step()
+    notes = [row.note for row in monitor.rows]
+    if scale == 1:
+        assert notes == [""] * 4
+    else:
+        assert all("as where running statistics of batch normalisation lag behind" in note for note in notes[2:])
+
+
+def test_a_step_that_raises_leaves_nothing_to_compare_later() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    asked = iter([True, False, True])  # the first is asked for the step that raises
+
+    def failing() -> Tensor:
+        raise RuntimeError("out of memory")
+
+    with lb.SharpnessMonitor(model, cross_entropy, (X, Y), optimizer, lambda step: next(asked)) as monitor:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            optimizer.step(failing)
+        for _ in range(2):
+            optimizer.zero_grad()
+            mean_of_all(model)
+            optimizer.step()
+    assert [row.step for row in monitor.rows] == [2]
+    assert monitor.rows[0].note == ""
+    assert len(monitor._comparisons._seen) == 1
+
+
+def test_steps_that_a_fused_optimizer_skips_for_its_scaler_are_not_counted() -> None:
+    model = network()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    with lb.SharpnessMonitor(model, cross_entropy, (X, Y), optimizer, lb.every(1)) as monitor:
+        for step in range(4):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(X), Y)
+            scaler.scale(math.inf * loss if step == 2 else loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    assert monitor.step == 3 == int(next(iter(optimizer.state.values()))["step"])
+    assert [row.step for row in monitor.rows] == [1, 2, 3]
+    assert [row.note for row in monitor.rows] == [""] * 3

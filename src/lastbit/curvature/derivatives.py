@@ -122,16 +122,26 @@ class _Comparison:
                 )
 
     def _refuse_unreached(self) -> None:
-        """The loss's change along parameters that no gradient reaches."""
+        """The loss's change along parameters that no gradient reaches: along all at once, and where it changes each."""
+        if not self._without or not self._moves(self._without):
+            return
         for index in self._without:
-            direction = self._random([index])
-            there, back = (self._loss_at(direction, size) for size in (1e-6 * self._length, 0.0))
-            if abs(there - back) > 1e-11 * max(1.0, abs(back)):
+            if self._moves([index]):
                 name = list(self._point.parameters)[index]
                 raise LastbitError(
                     f"the loss depends on {name}, but no gradient reaches it{self._suspects()}; "
                     "where it is not to be trained call its requires_grad_(False), or name others by parameters="
                 )
+
+    def _moves(self, indices: Sequence[int]) -> bool:
+        """Whether the loss changes with some of the weights; each is moved as far as it would be alone."""
+        parts = [torch.zeros_like(weight) for weight in self._point.weights]
+        for index in indices:
+            drawn = torch.randn(parts[index].shape, generator=self._generator, dtype=torch.float64, device="cpu")
+            parts[index] = (drawn / drawn.norm()).to(parts[index])
+        direction = flatten(parts, self._point.dtype)
+        there, back = (self._loss_at(direction, size) for size in (1e-6 * self._length, 0.0))
+        return abs(there - back) > 1e-11 * max(1.0, abs(back))
 
     def _refuse_products(self) -> None:
         """Products beside differences of gradients, and the symmetry of products."""

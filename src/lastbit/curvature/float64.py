@@ -22,6 +22,11 @@ class InFloat64(TorchDispatchMode):  # type: ignore[no-untyped-call]
     round. Operations that write in place are left as they are.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch keeps its compiler away from a mode by importing it, for seconds; under one nothing is compiled."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
 

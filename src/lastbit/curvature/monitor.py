@@ -19,7 +19,7 @@ from lastbit.curvature.point import Loss
 from lastbit.curvature.reduction import Denominator
 from lastbit.curvature.sharpness_row import SharpnessRow, row
 from lastbit.curvature.stepped import edges_of, exact_patterns, stepped
-from lastbit.curvature.stepped_gradient import SteppedGradient, factor_told, noted, stepped_gradient
+from lastbit.curvature.stepped_gradient import Comparisons, SteppedGradient, stepped_gradient, training_differs
 from lastbit.curvature.supported import innermost
 from lastbit.curvature.tracker import SharpnessTracker
 from lastbit.curvature.untouched import undisturbed
@@ -122,7 +122,7 @@ class SharpnessMonitor:
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._due = False  # whether the step that is being taken is to be measured
         self._monitored: Tensor | None = None  # gradient before that step, where it is to be compared
-        self._seen: list[SteppedGradient] = []
+        self._comparisons, self._changed = Comparisons(), False
 
     @property
     def rows(self) -> tuple[SharpnessRow, ...]:
@@ -183,6 +183,7 @@ class SharpnessMonitor:
         with self._measuring():
             sharpness = self._tracker.measure()
             loss = self._mean_loss()
+        note, factor = self._comparisons.said(self._step)
         measured = row(
             self._step,
             loss,
@@ -191,8 +192,8 @@ class SharpnessMonitor:
             mode=self._mode,
             seconds=time.perf_counter() - started,
             compared=compared,
-            note=noted(self._seen),
-            factor=factor_told(self._seen) if self._seen else None,
+            note=note,
+            factor=factor,
         )
         self._rows.append(measured)
         for sink in self._sinks:
@@ -200,18 +201,22 @@ class SharpnessMonitor:
         return measured
 
     def _before_step(self, *_: object) -> None:
+        self._monitored = None  # a step that raised may have left one
         ended = bool(self._rows) and self._rows[-1].diverged
         self._due = not ended and self._every(self._step + 1)
         if self._due and (len(self._rows) < _COMPARED or len(self._rows) % _COMPARED_AGAIN == 0):
+            self._changed = self._mode == "eval" and training_differs(self._model, self._loss)
             with self._measuring():
                 self._monitored = self._tracker.objective.point().gradient()
 
     def _after_step(self, *_: object) -> None:
+        if bool(getattr(self._optimizer, "found_inf", False)):
+            return  # a gradient scaler has left it to the optimizer itself, a fused one, to skip this step
         self._step += 1
         compared = None
         if self._monitored is not None:
             compared = stepped_gradient(self._monitored, self._parameters.values())
-            self._seen.append(compared)
+            self._comparisons.add(self._step, compared, self._changed)
         self._monitored = None
         if self._due:
             self._measured(compared)

@@ -9,14 +9,26 @@ import torch
 from torch import Tensor
 
 from lastbit.curvature.batches import Piece, _cut
-from lastbit.curvature.nests import columns, parts, refilled
+from lastbit.curvature.nests import Column, columns, parts, refilled
 from lastbit.errors import LastbitError
 
 
 def leaves(piece: Piece) -> list[Tensor]:
-    """The tensors of a piece, targets first; once where a batch is both."""
+    """The tensors of numbers of a piece, targets first; once where a batch is both.
+
+    Arrays of text and dates are left out, and so are sparse and quantised tensors, in which little can be counted.
+    """
     trees = (piece.targets,) if piece.inputs is piece.targets else (piece.targets, piece.inputs)
-    return [torch.as_tensor(column) for tree in trees for column in columns(tree)]
+    tensors = [_tensor(column) for tree in trees for column in columns(tree)]
+    return [tensor for tensor in tensors if tensor is not None]
+
+
+def _tensor(column: Column) -> Tensor | None:
+    try:
+        tensor = torch.as_tensor(column)
+    except TypeError:  # an array of text, dates or objects
+        return None
+    return None if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested else tensor
 
 
 def first_samples(piece: Piece, count: int) -> Piece:

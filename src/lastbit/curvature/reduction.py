@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import CellType
 from typing import Any
 
 import torch
@@ -120,7 +121,8 @@ class _Trials:
         if not self._tested and not all(self._same_weights(best, other) for other in fitting[1:]):
             raise LastbitError(
                 "the batches cannot be joined or cut, so that it cannot be told what the loss is a mean over; give "
-                "denominator=, a callable from (inputs, targets) to what the loss divides by"
+                "denominator=, a callable from (inputs, targets) to what the loss divides by: lambda x, y: len(y) for "
+                "a mean over samples"
             )
         return self._candidates[best]
 
@@ -156,7 +158,8 @@ class _Trials:
         return (
             f"the loss is no sum or mean that parts of the data make up ({seen}): it couples samples, or divides by "
             "something that the targets do not show; give the data as one batch without micro_batch, or denominator=, "
-            "a callable from (inputs, targets) to what it divides by"
+            "a callable from (inputs, targets) to what it divides by, as in denominator=lambda x, y: len(y) for a "
+            "mean over samples"
         )
 
 
@@ -195,7 +198,7 @@ def _of_tensor(
                 yield Reduction(f"targets that are not {index}", partial(_counted, place, kept, index))
                 for weights in class_weights:
                     yield Reduction("the class weights of targets", partial(_weighed, place, kept, index, weights))
-        if bool((tensor >= 0).all()):
+        if not tensor.is_complex() and bool((tensor.double() >= 0).all()):
             yield Reduction("the sum of a mask", partial(_summed, place, kept))
         if not integer:
             yield Reduction("entries", partial(_entries, place, kept))
@@ -261,8 +264,17 @@ def _referred(loss: Any) -> Iterator[Any]:
         yield from getattr(loss, "__dict__", {}).values()
     if not inspect.isfunction(function):
         return
-    variables = inspect.getclosurevars(function)
-    yield from (*variables.nonlocals.values(), *variables.globals.values(), *function.__code__.co_consts)
+    code, names = function.__code__, function.__globals__
+    yield from (held for cell in function.__closure__ or () for held in _in_cell(cell))
+    yield from (*(names[name] for name in code.co_names if name in names), *code.co_consts)
     yield from (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
     if inspect.ismethod(loss):
         yield from getattr(loss.__self__, "__dict__", {}).values()
+
+
+def _in_cell(cell: CellType) -> list[Any]:
+    """What a closure's cell holds: nothing while its variable has no value."""
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return []

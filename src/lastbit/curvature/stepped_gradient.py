@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from lastbit.curvature.parameters import flatten_slopes
 
@@ -20,6 +22,10 @@ _ROWS = 3  # for what one row cannot tell
 _MORE = 1.5  # times the monitored gradient, on average over batches, beyond doubt
 _SPREAD = 3.0  # standard errors that are no doubt
 _ALIKE = 1e-4  # relative spread of norms that clipping leaves
+_CHANGED = (
+    "running statistics of batch normalisation lag behind or dropout is left out (mode='eval' measures the network "
+    "as it evaluates)"
+)
 
 
 @dataclass(frozen=True)
@@ -64,17 +70,51 @@ def factor_told(seen: Sequence[SteppedGradient]) -> float | None:
     return None
 
 
-def noted(seen: Sequence[SteppedGradient]) -> str:
+class Comparisons:
+    """All comparisons of one training, and what they say at a row."""
+
+    def __init__(self) -> None:
+        self._seen: list[SteppedGradient] = []
+        self._step = 0  # of the last one
+        self._changed = False
+
+    def add(self, step: int, compared: SteppedGradient, changed: bool) -> None:
+        """Remember a comparison at a step.
+
+        Args:
+            step: updates so far.
+            compared: the two gradients.
+            changed: whether training ran modules in a mode in which they compute something else.
+        """
+        self._seen.append(compared)
+        self._step, self._changed = step, changed
+
+    def said(self, step: int) -> tuple[str, float | None]:
+        """The note of a row, and the factor by which its edge is to be divided, where the row itself was compared."""
+        note = noted(self._seen, self._changed)
+        if note and step != self._step:
+            return f"at step {self._step}, the last at which it was looked at: {note}", None
+        return note, factor_told(self._seen) if note else None
+
+
+def training_differs(*roots: object) -> bool:
+    """Whether a module is in training mode that computes something else in evaluation mode."""
+    modules = (module for root in roots if isinstance(root, nn.Module) for module in root.modules())
+    return any(module.training and isinstance(module, _BatchNorm | _DropoutNd) for module in modules)
+
+
+def noted(seen: Sequence[SteppedGradient], changed: bool = False) -> str:
     """What is to be said of the gradients stepped so far, the last one above all; empty where nothing is.
 
     Gradients of other batches than the monitored one differ from its gradient in length and direction. So of these it
-    is only said what an average over rows shows beyond doubt.
+    is only said what an average over rows shows beyond doubt. Where evaluation changes the network (`changed`), that
+    is the likeliest reason for another length.
     """
     if not seen or math.isnan(seen[-1].cosine):
         return ""
     factor = factor_told(seen)
     if factor is not None:
-        return "" if abs(factor - 1) <= _FACTOR else _told(factor)
+        return "" if abs(factor - 1) <= _FACTOR else _told(factor, changed and seen[-1].cosine <= 1 - EXACT)
     rows = [row for row in seen if not math.isnan(row.cosine)]
     if len(rows) < _ROWS:
         return ""
@@ -90,16 +130,17 @@ def noted(seen: Sequence[SteppedGradient]) -> str:
     if alike and mean - doubt > _MORE:
         return (
             f"along the monitored loss's gradient the stepped one is {mean:.2g} times as long on average, as where "
-            "accumulated gradients are added up, the loss is scaled, or the monitored data are fitted better than the "
-            "others"
+            f"{_CHANGED + ', ' if changed else ''}accumulated gradients are added up, the loss is scaled, or the "
+            "monitored data are fitted better than the others"
         )
-    if alike and mean + doubt < 0:
+    if alike and mean + doubt < 0 and not changed:
         return "the stepped gradient points against that of the monitored loss: something else is minimised"
     return ""
 
 
-def _told(factor: float) -> str:
+def _told(factor: float, changed: bool) -> str:
     likely = "accumulated gradients that are added up, or a scaled loss" if factor > 1 else "clipping or a scaled loss"
+    likely = f"{_CHANGED}, or {likely}" if changed else likely
     return f"the stepped gradient is {factor:.4g} times that of the monitored loss ({likely})"
 
 
