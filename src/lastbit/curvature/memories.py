@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_COMPARED = 2**22  # bytes of an array that are compared at once
+
 
 @dataclass(frozen=True, eq=False)
 class Memory:
@@ -29,9 +31,9 @@ def of_dict(name: str, thing: dict[Any, Any]) -> Memory:
 
     def changed() -> bool:
         """Whether a key or a value is another object."""
-        return len(thing) != len(saved) or any(
-            key is not old_key or value is not old
-            for (key, value), (old_key, old) in zip(thing.items(), saved, strict=True)
+        now = list(thing.items())  # at once, for another thread may be adding to it
+        return len(now) != len(saved) or any(
+            key is not old_key or value is not old for (key, value), (old_key, old) in zip(now, saved, strict=True)
         )
 
     def put_back() -> None:
@@ -48,7 +50,8 @@ def of_items(name: str, thing: Any) -> Memory:
 
     def changed() -> bool:
         """Whether an item is another object."""
-        return len(thing) != len(saved) or any(new is not old for new, old in zip(thing, saved, strict=True))
+        now = list(thing)
+        return len(now) != len(saved) or any(new is not old for new, old in zip(now, saved, strict=True))
 
     def put_back() -> None:
         """Make the items those that were."""
@@ -67,8 +70,18 @@ def of_variable(name: str, read: Callable[[], object], write: Callable[[Any], ob
 def of_array(name: str, thing: np.ndarray[Any, Any]) -> Memory:
     """The elements of an array of numbers."""
     saved = thing.copy()
-    content = saved.tobytes()
-    return Memory(name, lambda: thing.tobytes() != content, lambda: np.copyto(thing, saved))
+    return Memory(name, lambda: not _same_bytes(thing, saved), lambda: np.copyto(thing, saved))
+
+
+def _same_bytes(array: np.ndarray[Any, Any], saved: np.ndarray[Any, Any]) -> bool:
+    """Whether two arrays hold the same bytes; nothing of their size is made where their memory is in one piece."""
+    if array.shape != saved.shape or array.dtype != saved.dtype:
+        return False
+    if not array.flags.c_contiguous or not saved.flags.c_contiguous:
+        return array.tobytes() == saved.tobytes()
+    flat, old = array.reshape(-1).view(np.uint8), saved.reshape(-1).view(np.uint8)
+    parts = range(0, flat.size, _COMPARED)
+    return all(np.array_equal(flat[at : at + _COMPARED], old[at : at + _COMPARED]) for at in parts)
 
 
 def of_generator(name: str, thing: Any) -> tuple[Memory, Callable[[], str]]:
@@ -140,6 +153,8 @@ def of_tensor(name: str, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
     if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.is_quantized or not tensor.numel():
         return found, 0
     if tensor.nbytes > most:
+        if tensor.is_inference():  # it has no version
+            return found, 0
         version = tensor._version
         return [*found, Memory(name, lambda: tensor._version != version, None)], 0
     saved = tensor.detach().clone()
@@ -159,8 +174,11 @@ def _gradient(name: str, tensor: Tensor) -> list[Memory]:
     if tensor.grad is None:
         back = partial(setattr, tensor, "grad", None)
         return [Memory(f"{name}.grad", lambda: tensor.grad is not None, back)]
-    saved, version = tensor.grad, tensor.grad._version
+    saved = tensor.grad
     kept = of_variable(f"{name}.grad", lambda: tensor.grad, lambda value: setattr(tensor, "grad", value))
+    if saved.is_inference():
+        return [kept]
+    version = saved._version
     return [kept, Memory(f"{name}.grad", lambda: saved._version != version, None)]
 
 
@@ -168,13 +186,18 @@ def _bits(tensor: Tensor) -> Tensor:
     return tensor.detach().reshape(-1).view(torch.uint8)
 
 
+def _alike(tensor: Tensor, saved: Tensor) -> bool:
+    """Whether two tensors have the same shape, type and device."""
+    return (tensor.shape, tensor.dtype, tensor.device) == (saved.shape, saved.dtype, saved.device)
+
+
 def _equal(tensor: Tensor, saved: Tensor) -> bool:
     """Whether two tensors have the same bits, so that NaN is itself."""
-    return tensor.shape == saved.shape and torch.equal(_bits(tensor), _bits(saved))
+    return _alike(tensor, saved) and torch.equal(_bits(tensor), _bits(saved))
 
 
 def _write(tensor: Tensor, saved: Tensor) -> None:
     # Through .data, which leaves the version alone: a training's graph may hold the tensor.
-    if tensor.shape != saved.shape:
+    if not _alike(tensor, saved):
         tensor.data = torch.empty_like(saved)
     tensor.data.copy_(saved)

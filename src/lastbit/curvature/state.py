@@ -11,7 +11,7 @@ import io
 import sys
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -49,47 +49,54 @@ class State:
         roots: what is about to be evaluated or read.
         whole: walk into objects of installed packages too, such as samplers. Otherwise into those that are modules
             only: a trainer or a logger, which threads of its own may be changing, stays out.
+        outer: a state that is part of this one: what it has met is not walked along again.
     """
 
-    def __init__(self, *roots: object, whole: bool = False) -> None:
-        self.modules: list[nn.Module] = []
-        self.loaders: list[DataLoader[Any]] = []
-        self.devices: set[torch.device] = set()
-        self._whole, self._copied = whole, 0
+    def __init__(self, *roots: object, whole: bool = False, outer: State | None = None) -> None:
+        self.modules: list[nn.Module] = [] if outer is None else list(outer.modules)
+        self.loaders: list[DataLoader[Any]] = [] if outer is None else list(outer.loaders)
+        self.devices: set[torch.device] = set() if outer is None else set(outer.devices)
+        self.whole, self._outer, self._copied = whole, outer, 0
         self._memories: list[Memory] = []
         self._generators: list[Callable[[], str]] = []
         self._seen: dict[int, object] = {}  # keeps them alive, so that no id is used twice
         waiting: list[tuple[str, Any]] = [(getattr(root, "__name__", type(root).__name__), root) for root in roots]
         while waiting:
             name, thing = waiting.pop()
-            if not isinstance(thing, _ATOMS) and id(thing) not in self._seen:
+            if not self._met(thing):
                 self._seen[id(thing)] = thing
                 waiting.extend(self._visit(name, thing))
 
-    def covers(self, roots: Iterable[object]) -> bool:
-        """Whether the walk has met each of these objects."""
-        return all(id(root) in self._seen for root in roots)
+    def covers(self, root: object) -> bool:
+        """Whether the walk has met an object."""
+        return self._met(root)
 
     def generators(self) -> list[str]:
         """The states of the random generators that the roots hold, as text."""
-        return [text() for text in self._generators]
+        before = [] if self._outer is None else self._outer.generators()
+        return [*before, *(text() for text in self._generators)]
 
     def restore(self) -> None:
-        """Put back what has changed since.
+        """Put back what has changed since: all that can be, whatever cannot.
 
         Raises:
             LastbitError: something has changed that cannot be put back.
         """
-        changed = [memory for memory in self._memories if memory.changed()]
-        for memory in changed:
-            if memory.put_back is not None:
-                memory.put_back()
-        lost = [memory.name for memory in changed if memory.put_back is None]
+        if self._outer is not None:
+            self._outer.restore()
+        lost = [(memory.name, failure) for memory in self._memories for failure in _failures(memory)]
         if lost:
+            name, reason = lost[0]
             raise LastbitError(
-                f"measuring changes {lost[0]}, which cannot be put back; give a model, a loss and data that leave it "
-                "as it is, such as fixed batches in a list"
-            )
+                f"measuring changes {name}, which cannot be put back; give a model, a loss and data that leave it as it "
+                "is, such as fixed batches in a list"
+            ) from reason
+
+    def _met(self, thing: object) -> bool:
+        """Whether there is nothing, or nothing more, to remember of a thing."""
+        if isinstance(thing, _ATOMS) or id(thing) in self._seen:
+            return True
+        return self._outer is not None and self._outer.covers(thing)
 
     def _visit(self, name: str, thing: Any) -> Held:
         """Remember a thing and yield what it holds."""
@@ -146,7 +153,7 @@ class State:
         root = _root(kind.__module__)
         if _of_python(root):
             return root in _PLAIN_STDLIB
-        return self._whole or not _installed(root)
+        return self.whole or not _installed(root)
 
     def _attributes(self, name: str, thing: Any) -> Held:
         attributes = getattr(thing, "__dict__", None)
@@ -201,6 +208,19 @@ class State:
                 elif not key.startswith("__"):
                     read = partial(getattr, base, key, None)
                     yield from self._variable(name, read, partial(setattr, base, key))
+
+
+def _failures(memory: Memory) -> list[Exception | None]:
+    """Put one thing back where it has changed; empty unless that failed, None where it cannot be done."""
+    try:
+        if not memory.changed():
+            return []
+        if memory.put_back is None:
+            return [None]
+        memory.put_back()
+    except Exception as error:  # the rest is to be put back all the same
+        return [error]
+    return []
 
 
 def _root(module: str) -> str:

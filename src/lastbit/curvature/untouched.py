@@ -37,9 +37,7 @@ def undisturbed(*roots: object, whole: bool = False) -> Iterator[State]:
     Raises:
         LastbitError: something has changed that cannot be put back.
     """
-    state = next((outer for outer in _OUTER if outer.covers(roots)), None) or State(
-        *roots, *_global_hooks(), whole=whole
-    )
+    state = _state(roots, whole)
     devices = sorted((device for device in state.devices if device.type not in ("cpu", "meta")), key=str)
     kind = devices[0].type if devices else "cuda"
     with torch.random.fork_rng(devices, device_type=kind), _other_random_states(), torch.enable_grad():
@@ -55,6 +53,15 @@ def undisturbed(*roots: object, whole: bool = False) -> Iterator[State]:
             state.restore()
         finally:
             _OUTER.remove(state)
+
+
+def _state(roots: Sequence[object], whole: bool) -> State:
+    """What the roots reach: an open block's state where it has met them all, else one of what that lacks beside it."""
+    known = [(sum(map(outer.covers, roots)), outer) for outer in _OUTER if outer.whole >= whole]
+    met, outer = max(known, key=lambda pair: pair[0], default=(0, None))
+    if outer is None or not met:
+        return State(*roots, *_global_hooks(), whole=whole)
+    return outer if met == len(roots) else State(*roots, whole=whole, outer=outer)
 
 
 def _global_hooks() -> list[object]:
