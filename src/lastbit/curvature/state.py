@@ -88,8 +88,8 @@ class State:
         if lost:
             name, reason = lost[0]
             raise LastbitError(
-                f"measuring changes {name}, which cannot be put back; give a model, a loss and data that leave it as it "
-                "is, such as fixed batches in a list"
+                f"measuring changes {name}, which cannot be put back; give a model, a loss and data that leave it "
+                "as it is, such as fixed batches in a list"
             ) from reason
 
     def _met(self, thing: object) -> bool:
