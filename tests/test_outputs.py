@@ -1,5 +1,6 @@
 """Where a person wants a file: what is no regular file is written through, links stay, permissions are kept."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -145,11 +146,28 @@ def test_a_file_that_may_not_be_written_is_refused():
         path.chmod(0o666)
         Path(folder).chmod(0o555)
         with as_somebody():
-            refused(path, PermissionError)  # nothing can be made beside it
             refused(Path(folder, "other.json"), PermissionError)
             refused(Path(folder, "new", "other.json"), PermissionError)
-        assert path.read_bytes() == b"old"
+            check_output(path)
+            write_output(path, b"new")  # in place, since nothing can be made beside it
+        assert path.read_bytes() == b"new"
         Path(folder).chmod(0o755)
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EPERM])
+def test_a_file_that_cannot_be_replaced_is_written_in_place(tmp_path, monkeypatch, number):
+    """As a file that is mounted by itself, and another's in a sticky directory: the system refuses the rename."""
+    path = tmp_path / "out.json"
+    path.write_bytes(b"old and longer")
+
+    def mounted(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "replace", mounted)
+    inode = path.stat().st_ino
+    write_output(path, b"new")
+    assert (path.read_bytes(), path.stat().st_ino) == (b"new", inode)
+    assert [each.name for each in tmp_path.iterdir()] == ["out.json"]
 
 
 def test_a_fifo_is_written_through(tmp_path):

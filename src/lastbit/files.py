@@ -63,7 +63,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 def write_output(path: Path, content: bytes) -> None:
     """Write a file that a person named, wherever the name leads.
 
-    A regular file is replaced in one step and keeps its permissions. Symbolic links are followed and stay. What is no
+    A regular file is replaced in one step and keeps its permissions, or written in place where its directory does not
+    let it be replaced. Symbolic links are followed and stay. What is no
     regular file (a device, a FIFO, `/dev/stdout`, the descriptor of a process substitution) is written through.
 
     Raises:
@@ -75,8 +76,30 @@ def write_output(path: Path, content: bytes) -> None:
             handle.write(content)
         return
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
-    with replacing(target, like=target.stat() if target.exists() else None) as handle:
+    if not target.exists():
+        write_atomically(target, content)
+    elif not os.access(target.parent, os.W_OK):  # a writable file that cannot be replaced
+        _write_in_place(target, content)
+    else:
+        _replace(target, content)
+
+
+def _replace(target: Path, content: bytes) -> None:
+    try:
+        with replacing(target, like=target.stat()) as handle:
+            handle.write(content)
+    except OSError as error:
+        # A file that is mounted by itself, as into a container, or of another owner in a sticky directory.
+        if error.errno not in (errno.EBUSY, errno.EPERM):
+            raise
+        _write_in_place(target, content)
+
+
+def _write_in_place(target: Path, content: bytes) -> None:
+    with target.open("wb") as handle:
         handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def check_output(path: Path) -> None:
@@ -86,7 +109,7 @@ def check_output(path: Path) -> None:
 
     Raises:
         IsADirectoryError: the path is a directory.
-        PermissionError: the file, or the directory that it is or would be in, may not be written.
+        PermissionError: the file, or the directory that a new one would be in, may not be written.
         OSError: links lead in a circle or to a missing directory, or what should be a directory is none.
     """
     if _own_descriptor(path) is not None:
@@ -98,8 +121,7 @@ def check_output(path: Path) -> None:
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    needed = [path] if is_written_through(path) else [path, Path(os.path.realpath(path)).parent]
-    _check_writable(*needed)
+    _check_writable(path)
 
 
 def is_written_through(path: Path) -> bool:
@@ -181,15 +203,20 @@ def _check_new(path: Path) -> None:
     return _check_writable(above)
 
 
-def _check_writable(*paths: Path) -> None:
-    for path in paths:
-        if not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+def _check_writable(path: Path) -> None:
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def to_json(value: object, *, indent: int | None = None) -> str:
-    """Canonical JSON: sorted keys, and null for what is not finite, so that equal values give equal bytes."""
-    return json.dumps(_finite(value), sort_keys=True, allow_nan=False, ensure_ascii=False, indent=indent)
+def to_json(value: object, *, indent: int | None = None, sort_keys: bool = True) -> str:
+    """Canonical JSON: sorted keys, and null for what is not finite, so that equal values give equal bytes.
+
+    Args:
+        value: plain data.
+        indent: spaces of indentation.
+        sort_keys: False where the order of keys says something.
+    """
+    return json.dumps(_finite(value), sort_keys=sort_keys, allow_nan=False, ensure_ascii=False, indent=indent)
 
 
 def read_json(path: Path) -> Any:

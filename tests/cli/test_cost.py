@@ -9,11 +9,12 @@ from tests.study.toy_training import train
 import lastbit as lb
 from lastbit.cli import cost, progress
 from lastbit.cli.commands import app
-from lastbit.cli.cost import Answers, announce_study, recipe_seconds
+from lastbit.cli.cost import Answers, announce_rest, announce_study, recipe_seconds
 from lastbit.cli.endings import StoppedCommandError
 from lastbit.cli.workers import Crew
 from lastbit.study import Recorder, Trial
 from lastbit.study.arithmetic import repeatable_arithmetic
+from lastbit.study.execute import run_trial
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import RecipeTraining
 
@@ -82,6 +83,25 @@ def test_above_an_hour_a_terminal_is_asked(tmp_path, capsys, terminal):
     assert announced(tmp_path, capsys, 900.5, yes=True)[0] == 900.5
     assert announced(tmp_path, capsys, 900.0)[0] == 900.0  # an hour, and not above
     assert len(asked) == 2
+
+
+def test_a_no_to_the_rest_says_that_the_first_is_kept(capsys, terminal):
+    terminal[0].append(False)
+    with pytest.raises(StoppedCommandError, match=r"^stopped; what is stored is kept, and the same command goes on"):
+        announce_rest("toy", 3601.0, Answers(yes=False))
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [(0, "8 runs to make (2 of them controls)"), (1, "7 runs to make (1 of them a control, 1 more is stored already)")],
+)
+def test_runs_are_counted_in_words_that_fit(tmp_path, capsys, stored, said):
+    study = lb.Study(tmp_path / "toy", train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2, 3), name="toy")
+    for trial in [pair[0] for pair in study.control_trials().values()][:stored]:
+        study.store.describe_study(study.description())
+        run_trial(train, trial, study.store.root, "cpu")
+    announce_study(study, crew=Crew(2, None), run_seconds=lambda: None, answers=Answers(yes=False))
+    assert said in capsys.readouterr().err
 
 
 def test_without_a_terminal_it_goes_on_and_has_said_it(tmp_path, capsys):

@@ -19,8 +19,8 @@ def clock(monkeypatch):
     return now
 
 
-def outcome(seed, seconds):
-    return Outcome(Trial({}, seed, lb.Scale(3)), None, seconds=seconds)
+def outcome(seed, seconds, error=None):
+    return Outcome(Trial({}, seed, lb.Scale(3)), error, seconds=seconds)
 
 
 def test_lines_come_once_a_minute_and_where_a_trial_has_ended(clock, capsys):
@@ -59,6 +59,17 @@ def test_the_time_left_is_that_of_the_trials_to_come_less_what_they_have_behind_
         "demo: 2 of 5 trials, 0:00:00 elapsed, about 0:00:30 left, epoch 5 of 10 in progress, last seed 2, k=3",
     ]
     assert told == [30.0]
+
+
+def test_nothing_is_estimated_from_a_trial_that_failed(clock, monkeypatch):
+    monkeypatch.setattr(progress, "_LOOK_EVERY", 1e9)
+    told = []
+    with progress.trial_progress("demo", 5, lambda: 1, lambda: Underway((), ()), on_estimate=told.append) as on_trial:
+        on_trial(outcome(1, 1.0, "no such file"))
+        assert told == []
+        on_trial(outcome(2, 40.0))
+        on_trial(outcome(3, 50.0))
+    assert told == [120.0]  # three to come
 
 
 def test_a_terminal_is_given_a_bar_that_makes_way_for_a_question(monkeypatch):

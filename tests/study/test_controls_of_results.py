@@ -9,6 +9,7 @@ import torch
 
 import lastbit as lb
 from lastbit.study import ControlsFailedError
+from lastbit.study.agreement import Differing, first_logged
 from lastbit.study.metric import Metric
 from lastbit.study.store import Store
 
@@ -95,6 +96,127 @@ def test_times_are_named_and_do_not_fail_a_study(tmp_path):
     assert "loss" not in results.verdict, "NaN is NaN"
     differ = json.loads(json.dumps(results.as_json()))["controls_differ"]["repeat"]
     assert differ == [{"metric": "seconds", "values": times, "step": 3}]
+
+
+MACHINE = [
+    "seconds",
+    "time",
+    "time_s",
+    "epoch_time",
+    "epoch_seconds",
+    "train/time",
+    "wall",
+    "walltime",
+    "wall_time_ms",
+    "runtime",
+    "train_runtime",
+    "elapsed",
+    "duration",
+    "throughput",
+    "fps",
+    "samples_per_second",
+    "train_samples_per_second",
+    "tokens/s",
+    "it/s",
+    "steps_per_sec",
+    "eval_steps_per_second",
+    "seconds_per_step",
+    "time_per_epoch",
+    "ms",
+    "step_ms",
+    "latency_ms",
+    "memory",
+    "max_memory_mb",
+    "peak_mem_gb",
+    "gpu_memory",
+    "memory_allocated",
+    "max_memory_allocated_bytes",
+    "rss_kb",
+    "timestamp",
+    "started_at",
+]
+RESULTS = [
+    "val_ms_ssim",
+    "wind_speed_mae",
+    "wall_shear",
+    "duration_loss",
+    "memory_accuracy",
+    "lifetime",
+    "bytes_per_char",
+    "bytes_per_token",
+    "loss",
+    "acc",
+    "runtime_error",
+    "arrival_time_mae",
+    "mae_seconds",
+    "mean_speed",
+    "time_to_failure",
+    "time_step",
+    "steps",
+    "timestep",
+    "speed_mae",
+    "mem_f1",
+    "hours_mape",
+    "pass_at_1",
+    "latency_loss",
+    "s",
+    "epochs",
+    "memory_capacity",
+    "survival_time",
+    "last_hidden",
+    "wall_pressure",
+]
+
+
+@pytest.mark.parametrize(("names", "machine"), [(MACHINE, True), (RESULTS, False)])
+def test_only_whole_names_of_times_and_memory_measure_the_machine(names, machine):
+    assert [name for name in names if Differing(name, "1 and 2").measures_the_machine != machine] == []
+
+
+def test_a_random_metric_besides_the_compared_one_is_said_before_any_number(tmp_path):
+    draws = itertools.count()
+
+    def train(run):
+        trains(run)
+        run.log(3, loss=0.9 + (run.noise.k == 3) / 100, memory_accuracy=next(draws), seconds=next(draws))
+
+    study = make(tmp_path, train, metric="loss")
+    said = study.run().verdict
+    values = [study.store.load(trial).final("memory_accuracy") for trial in study.control_trials()["repeat"]]
+    assert said.startswith(
+        f"Memory_accuracy ({values[0]} and {values[1]}) is random: the controls give it different values; no number is "
+        "given of it. Last-bit noise moves loss by 0.0071"
+    )
+    assert "differs between control runs whose other results agree: as times and memory do" in said
+
+
+def test_other_numbers_of_values_are_no_random_evaluation(tmp_path):
+    runs = itertools.count()
+
+    def train(run):
+        trains(run)
+        if next(runs) != 2:  # the first two are those of the first steps
+            run.log(3, acc=0.9)
+
+    with pytest.raises(ControlsFailedError) as error:
+        make(tmp_path, train).run()
+    assert "values) differs in how many values a run gave" in str(error.value)
+    assert "random" not in str(error.value)
+
+
+def test_the_first_metric_is_the_one_that_was_logged_first(tmp_path):
+    def train(run):
+        trains(run)
+        run.log(3, step_size=1, epoch=1, val_acc=0.5, acc=0.25)
+
+    def logs_epoch_first(run):
+        trains(run)
+        run.log(3, epoch=1, val_acc=0.5, acc=0.25)
+
+    for name, each, first in (("a", train, "step_size"), ("b", logs_epoch_first, "val_acc")):
+        study = make(tmp_path / name, each)
+        study.run()
+        assert first_logged(study.store.load(study.trials()[0])) == first
 
 
 def test_a_study_of_times_is_told_to_compare_something_else(tmp_path):

@@ -126,13 +126,16 @@ def test_and_where_the_rest_is_a_difference_in_quality(tmp_path):
     results = run(tmp_path, wrong=grows_better)
     # Of two neighbours 80 examples part, of the outer two 160: the mean of √(m/2) squared is 160/3 examples.
     assert results.noise_luck.std == pytest.approx(100 * np.sqrt(160 / 3) / 1000)
-    assert "alone would give 0.73 points, and the rest is a difference in quality." in results.verdict
+    assert "alone would give 0.73 points, and what exceeds it is more than independent errors give." in results.verdict
 
 
 def test_labels_without_targets_say_at_most(tmp_path):
     results = run(tmp_path / "one", wrong=grows_better, targets=False)
     assert results.noise_luck == Luck(pytest.approx(100 * np.sqrt(160 / 3) / 1000), 1000, at_most=True)
-    assert "alone would give 0.73 points at most, and the rest is a difference in quality." in results.verdict
+    assert (
+        "alone would give 0.73 points at most, and what exceeds it is more than independent errors give."
+        in results.verdict
+    )
     assert "up to" in run(tmp_path / "other", wrong=alike, targets=False).verdict
 
 
@@ -145,7 +148,7 @@ def test_without_predictions_it_is_not_known_and_said(tmp_path):
 def test_an_accuracy_of_a_script_as_a_fraction_has_it_too(tmp_path):
     results = run(tmp_path, wrong=grows_better, metric="acc", unit=100)
     assert results.noise_luck.std == pytest.approx(np.sqrt(160 / 3) / 1000)
-    assert "alone would give 0.007, and the rest is a difference in quality." in results.verdict
+    assert "alone would give 0.007, and what exceeds it is more than independent errors give." in results.verdict
 
 
 def test_a_loss_says_nothing_of_the_test_set(tmp_path):

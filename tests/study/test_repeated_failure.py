@@ -1,5 +1,8 @@
 """A training that fails before its first update, and alike in the first two trials, is not tried again and again."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
+
 import pytest
 import torch
 import toy_training
@@ -21,6 +24,10 @@ def failing(tmp_path, train, executor=None, **options):
 
 def imports_nothing(run):
     import no_such_module  # noqa: F401
+
+
+def train_nothing(run):
+    """Never called."""
 
 
 def misses_a_file(run):
@@ -52,7 +59,44 @@ def test_two_that_fail_alike_end_the_study(tmp_path, train):
 def test_so_do_two_in_a_pool(tmp_path):
     with local_pool(1) as pool:
         _, error = failing(tmp_path, imports_nothing, pool)
-    assert error.untried == 9
+    assert len(error.failures) + error.untried == 11
+    assert error.untried > 4  # what the worker has begun meanwhile is no more untried
+
+
+def test_of_several_workers_those_that_had_begun_are_waited_for_and_counted(tmp_path):
+    begun, ended, gate, second = [], [], Barrier(6), Event()
+
+    def execute(train, trial, root, device, proof):
+        """Fail: two of six at once, all others when the study has cancelled one that waits."""
+        begun.append(trial)
+        place = len(begun)
+        if place <= 6:
+            gate.wait(10)
+        if place > 2:
+            second.wait(10)
+        ended.append(trial)
+        return Outcome(trial, "ImportError: no such module", untrained=True)
+
+    study = lb.Study(
+        tmp_path, train_nothing, noises=NOISES, seeds=range(1, 7), execute=execute, prove=lambda train, control: None
+    )
+
+    class Pool(ThreadPoolExecutor):
+        """Notices what is cancelled."""
+
+        def submit(self, *job):
+            future = super().submit(*job)
+            future.add_done_callback(lambda done: second.set() if done.cancelled() else None)
+            return future
+
+    with Pool(6) as pool:
+        with pytest.raises(TrialFailedError) as caught:
+            study.run(pool)
+        assert len(ended) == len(begun)  # before the directory was let go of
+    assert len(caught.value.failures) == len(begun)
+    assert 6 <= len(begun) < 20
+    assert caught.value.untried == 20 - len(begun)
+    assert len(list((tmp_path / "failed").iterdir())) == len(begun)
 
 
 @pytest.mark.parametrize("train", [steps_first, logs_first])

@@ -65,6 +65,7 @@ def test_metrics_called_as_the_columns_of_a_trial_leave_them_alone(tmp_path):
         assert row["noise_seed"] == noise.as_json()["seed"]
         assert len(row["id"]) == 16
         assert row["test_accuracy"] == 51.0  # no column has the name
+        assert not {"k", "p"} & row.keys()  # which rows of other noises have
 
 
 def test_a_metric_called_as_a_column_can_be_the_studys_own(tmp_path):

@@ -74,6 +74,15 @@ def test_a_second_run_of_a_study_is_refused_and_told_who_is_at_it(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "study.json", "trials"]
 
 
+def test_what_has_claimed_a_study_may_claim_it_again_and_others_still_wait(tmp_path):
+    first, second = make(tmp_path), make(tmp_path)
+    with first.store.claimed(first.description()):
+        assert first.run().controls.passed
+        with pytest.raises(InUseError):
+            second.run()
+    second.run()
+
+
 def test_a_killed_run_lets_go(tmp_path):
     program = (
         "import sys, time; from pathlib import Path; from lastbit.study.lock import directory_lock\n"

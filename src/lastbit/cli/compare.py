@@ -49,7 +49,7 @@ def compare(
 
 def _check_gain(gain: float | None) -> None:
     if gain is not None and not 0 < gain < float("inf"):
-        raise LastbitError(f"--gain {gain}: a gain is a number other than 0, above it, in the unit of the metric")
+        raise LastbitError(f"--gain {gain}: a gain must be above 0, in the unit of the metric")
 
 
 def _gain(found: Comparison, gain: float | None) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ from lastbit.training.task import prepare
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin what takes above an hour without a question.")]
 
+_NOT_BEGUN = "not begun; with --yes it begins without a question"
+_STOPPED = "stopped; what is stored is kept, and the same command goes on (with --yes without a question)"
 ASKED_ABOVE = 3600.0  # seconds
 _SAID_ABOVE = 10.0  # seconds, of what begins without a word
 _LEAST_UPDATES, _LEAST_SECONDS = 3, 0.5  # that are timed, whichever comes later
@@ -44,12 +46,13 @@ class Answers:
         """Say what is about to happen, on standard error like all progress: the results have the other."""
         SafeConsole(stderr=True).print(text, soft_wrap=True)
 
-    def ask(self, seconds: float, said: str = "") -> None:
+    def ask(self, seconds: float, said: str = "", refused: str = _NOT_BEGUN) -> None:
         """Ask on a terminal before what takes above an hour.
 
         Args:
             seconds: it takes.
             said: of it, where it has not been said yet.
+            refused: what a no has come to.
 
         Raises:
             StoppedCommandError: the answer was no.
@@ -57,7 +60,7 @@ class Answers:
         if seconds <= ASKED_ABOVE or self.yes or not at_terminal():
             return
         if not typer.confirm(f"{said}\nGo on?" if said else "Go on?", err=True):
-            raise StoppedCommandError("not begun; with --yes it begins without a question")
+            raise StoppedCommandError(refused)
 
 
 def announce_study(
@@ -84,7 +87,8 @@ def announce_study(
     controls = sum(trial.id not in table for trial in pending)
     stored = len(study.stored())
     runs = f"{len(pending)} run{'s' if len(pending) > 1 else ''} to make"
-    parts = [f"{controls} of them controls" if controls else "", f"{stored} are stored already" if stored else ""]
+    already = f"{stored} more {'is' if stored == 1 else 'are'} stored already" if stored else ""
+    parts = [f"{controls} of them {'a control' if controls == 1 else 'controls'}" if controls else "", already]
     counted = f"{runs} ({', '.join(filter(None, parts))})" if any(parts) else runs
     each = run_seconds()
     if each is None:
@@ -109,7 +113,7 @@ def announce_rest(name: str, seconds: float, answers: Answers) -> None:
     """
     if seconds >= _SAID_ABOVE:
         answers.say(f"{name}: the other runs take about {duration(seconds)} (estimated from the first)")
-        answers.ask(seconds)
+        answers.ask(seconds, refused=_STOPPED)
 
 
 def announce_steps(name: str, steps: int, seconds: float, answers: Answers) -> None:

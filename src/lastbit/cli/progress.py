@@ -139,17 +139,19 @@ def trial_progress(
         workers: how many run trials now.
         look: tells how far the trials in progress are.
         seconds: of one trial, as estimated before the first has ended.
-        on_estimate: told once, when the first has ended, how many seconds those to come may take.
+        on_estimate: told once, when the first has ended well, how many seconds those to come may take.
     """
     with _bar(title, "trials", total) as bar:
-        ended: list[float] = []
+        ended: list[Outcome] = []
         # Only here is a cluster asked for its workers: what it raises belongs to this thread.
         there, last = [workers()], [""]
 
         def show() -> float | None:
             """Foretell the rest from the mean so far, less what the trials in progress have behind them."""
             now = look()
-            each = sum(ended) / len(ended) if ended else seconds
+            # One that failed tells nothing of how long another takes.
+            whole = [outcome.seconds for outcome in ended if outcome.error is None]
+            each = sum(whole) / len(whole) if whole else seconds
             rest = max(0.0, total - len(ended) - now.share)
             left = None if each is None else rest * each / max(1, there[0])
             remark = ", ".join(filter(None, (str(now), last[0])))
@@ -158,10 +160,11 @@ def trial_progress(
 
         def on_trial(outcome: Outcome) -> None:
             """Count a finished trial."""
-            ended.append(outcome.seconds)
+            ended.append(outcome)
             there[0], last[0] = workers(), f"last {outcome.trial.label}"
             left = show()
-            if len(ended) == 1 and left is not None and on_estimate is not None:
+            first = outcome.error is None and sum(each.error is None for each in ended) == 1
+            if first and left is not None and on_estimate is not None:
                 with bar.hidden():
                     on_estimate(left)
 

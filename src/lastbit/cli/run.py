@@ -92,8 +92,13 @@ def run(
     noises = parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p)
     place = out or Path("runs") / str(training.settings["name"])
     study = script_study(place, training, noises=noises, seeds=numbers, controlled=not uncontrolled)
-    failed = _run(study, training, crew, Answers(yes))
-    _tell(study, training, json)
+    check_directory(study, training)
+    check_stored(study)
+    # What other commands look for in the same runs must not come between looking, running and collecting.
+    with study.store.claimed(study.description()):
+        find_again(study, training)
+        failed = _run(study, training, crew, Answers(yes))
+        _tell(study, training, json)
     if failed is not None:
         raise failed
 
@@ -124,9 +129,6 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
 
 def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
-    check_directory(study, training)
-    check_stored(study)
-    find_again(study, training)
     announce_study(study, crew=crew, run_seconds=lambda: None, answers=answers)
     try:
         run_trials(
@@ -138,10 +140,10 @@ def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -
         )
     except FailedError as error:
         cause = error.__cause__
-        if isinstance(cause, TrialFailedError) and cause.failures[-1].hopeless:
-            raise LastbitError(str(cause.failures[-1].error)) from error
+        if isinstance(cause, TrialFailedError) and (found := [each for each in cause.failures if each.hopeless]):
+            raise LastbitError(str(found[0].error)) from error
         if isinstance(cause, ControlsFailedError):
-            shared = f". {found}" if (found := shared_files(study, training)) else ""
+            shared = f". {said}" if (said := shared_files(study, training)) else ""
             where = f". To see where: lastbit audit -- {shlex.join(training.target.words)}"
             raise FailedError(f"{cause}{shared}{'' if cause.controls.trained_alike else where}") from error
         return error

@@ -122,10 +122,10 @@ def run_trials(
 def _others(study: Study, error: TrialFailedError) -> str:
     """What has become of the trials that did not fail."""
     if error.untried:
-        return (
-            f"{len(error.failures)} trials failed alike before their first update, so the other {error.untried} were "
-            "not begun; the same command tries again"
-        )
+        failed = len(error.failures)
+        alike = f"{failed} trials failed alike" if failed == 2 else f"{failed} trials failed, the first two alike"
+        rest = "the last one was" if error.untried == 1 else f"the other {error.untried} were"
+        return f"{alike} before their first update, so {rest} not begun; the same command tries again"
     if not study.stored():
         return "No trial is stored; the same command tries again"
     return "All others are stored; the same command runs those that failed again"

@@ -1,6 +1,7 @@
 """What every noise has, and reading one back from plain data."""
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -55,6 +56,7 @@ _KINDS: dict[str, Callable[..., Noise]] = {
     "ulp": Ulp,
     "unperturbed": Unperturbed,
 }
+SETTINGS = frozenset({"kind"}.union(*(signature(kind).parameters for kind in _KINDS.values())))  # of all kinds
 
 
 def noise_from_json(data: Mapping[str, Any]) -> Noise:

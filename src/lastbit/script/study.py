@@ -12,12 +12,12 @@ from lastbit.script.proof import prove_script
 from lastbit.script.sources import changed_sources
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
+from lastbit.study.agreement import first_logged
 from lastbit.study.belonging import OtherStudyError, advice, since
 from lastbit.study.metric import Metric
 from lastbit.study.stored_trial import OUTPUT
 
 UNKNOWN = Metric("", "any metric")
-_PROGRESS = ("step", "epoch")  # how far a training is, and no result of it
 
 
 def script_study(
@@ -81,9 +81,9 @@ def find_again(study: Study, training: ScriptTraining) -> None:
 def choose_metric(study: Study, training: ScriptTraining) -> None:
     """Where no source names a metric, let it be the first one that the script logged."""
     if _named(training) is None:
-        rows = [row for trial in study.stored() for row in study.store.load(trial).metrics]
-        names = [name for row in rows for name in row if name not in _PROGRESS]
-        study.metric = Metric(names[0], names[0]) if names else UNKNOWN
+        logged = (first_logged(study.store.load(trial)) for trial in study.stored())
+        name = next(filter(None, logged), "")
+        study.metric = Metric(name, name) if name else UNKNOWN
         study.store.describe_study(study.description())
 
 

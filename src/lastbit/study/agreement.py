@@ -13,12 +13,25 @@ import torch
 from lastbit.study.recorder import PREDICTIONS, STEP
 from lastbit.study.stored_trial import StoredTrial
 
+# A whole name, for a word of it alone also stands in `val_ms_ssim`, `wind_speed_mae` and `memory_accuracy`.
+_WHERE = (
+    "train|training|val|valid|validation|test|eval|evaluation|epoch|step|batch|iter|iteration|perf|system|sys|total|mean|"
+    "avg|average|median|max|min|peak|gpu|cuda|cpu|host|device|process|data|forward|backward|load|loading|inference|run"
+)
+_PIECES = "samples?|tokens?|images?|examples?|steps?|batch|batches|iters?|iterations?|it|items|words|epochs?|updates?"
+_SECONDS = "s|secs?|seconds?|ms|msecs?|milliseconds?|us|ns|mins?|minutes?|h|hrs?|hours?"
 _MEASURES_THE_MACHINE = re.compile(
-    r"(?:^|[_\W])(?:time|seconds?|secs?|s|ms|minutes?|mins?|hours?|elapsed|duration|wall|walltime|runtime|latency|speed|"
-    r"throughput|fps|ips|memory|mem|rss|bytes|[kmg]i?b|timestamp|started|ended)(?:$|[_\W])|per_s(?:ec)?|samples_per|"
-    r"tokens_per|images_per|_sec$|time$",
+    f"(?:train_|training_)?speed|(?:(?:{_WHERE})_)*(?:"
+    "fps|ips|throughput|timestamp|started(?:_at)?|ended(?:_at)?|(?:start|end)_time|"
+    f"(?:wall|wall_?time|wall_?clock|wall_?clock_time|time|elapsed|elapsed_time|duration|runtime|latency)"
+    f"(?:_(?:total|elapsed|mean|avg|max))?(?:_(?:{_SECONDS}))?|"
+    "seconds?|secs?|ms|milliseconds|minutes?|mins?|hours?|"
+    f"(?:time|{_SECONDS})_per_(?:{_PIECES})|(?:{_PIECES})_(?:per_)?(?:s|secs?|seconds?|minutes?|hours?)|"
+    "(?:memory|mem|rss|vram|ram)(?:_(?:allocated|reserved|used|usage|peak|max))*(?:_(?:b|bytes|[kmg]i?b))?"
+    ")",
     re.IGNORECASE,
 )
+_PROGRESS = (STEP, "epoch")  # how far a training is, and no result of it
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class Differing:
     metric: str | None  # None for the predictions
     values: str  # of both runs, in words
     step: int | None = None  # of the first value that differs, where the last one agrees or it is known
+    counts: bool = False  # whether the runs have different numbers of values, which says nothing of the values
 
     def __str__(self) -> str:
         return f"{self.metric or 'the predictions'} ({self.values})"
@@ -35,7 +49,7 @@ class Differing:
     @property
     def measures_the_machine(self) -> bool:
         """Whether its name is that of a time or of memory, which no two runs share."""
-        return self.metric is not None and _MEASURES_THE_MACHINE.search(self.metric) is not None
+        return self.metric is not None and _MEASURES_THE_MACHINE.fullmatch(_words(self.metric)) is not None
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -99,6 +113,11 @@ def series(trial: StoredTrial) -> dict[str, list[tuple[int | None, float | None]
     return found
 
 
+def first_logged(trial: StoredTrial) -> str:
+    """The metric that a run logged first; empty where it logged none."""
+    return next((name for row in trial.metrics for name in row if name not in _PROGRESS), "")
+
+
 def _metrics(one: StoredTrial, other: StoredTrial) -> Iterator[Differing]:
     first, second = series(one), series(other)
     for name in dict.fromkeys([*first, *second]):
@@ -109,13 +128,18 @@ def _metrics(one: StoredTrial, other: StoredTrial) -> Iterator[Differing]:
 
 def _differing(name: str, a: list[Any], b: list[Any]) -> Differing:
     if len(a) != len(b):
-        return Differing(name, f"logged {len(a)} and {len(b)} times")
+        return Differing(name, f"{len(a)} and {len(b)} values", counts=True)
     place = next(i for i in range(len(a)) if a[i] != b[i])
     last = a[-1][1] != b[-1][1]
     values = _both(a[-1][1], b[-1][1]) if last else _both(a[place][1], b[place][1])
     step = a[place][0]
     at = "" if last else f" at step {step}" if step is not None else f", value {place + 1} of {len(a)}"
     return Differing(name, values + at, step)
+
+
+def _words(name: str) -> str:
+    """A name with one kind of sign between its words: `train/epoch time` is `train_epoch_time`."""
+    return re.sub(r"[\W_]+", "_", name).strip("_")
 
 
 def _both(one: float | None, other: float | None) -> str:

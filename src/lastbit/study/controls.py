@@ -59,18 +59,32 @@ class Controls:
         )
 
     @property
-    def note(self) -> str:
-        """The metrics that differ and are not compared, such as times; empty where there are none."""
-        if not self.passed:
+    def random_metrics(self) -> str:
+        """That metrics besides the compared one are random, which belongs before any number; empty where none is."""
+        found = [each for each in self._not_compared() if not each.measures_the_machine]
+        if not found:
             return ""
-        every = [each for agreement in self.found.values() for each in agreement.differing]
-        found = [each for i, each in enumerate(every) if each.metric not in [other.metric for other in every[:i]]]
+        one = len(found) == 1
+        return (
+            f"{_listed(found)} {'is' if one else 'are'} random: the controls give {'it' if one else 'them'} different "
+            f"values; no number is given of {'it' if one else 'them'}."
+        )
+
+    @property
+    def note(self) -> str:
+        """The times and the like that differ and are not compared; empty where there are none."""
+        found = [each for each in self._not_compared() if each.measures_the_machine]
         if not found:
             return ""
         return (
-            f"{_listed(found)} differ{'s' if len(found) == 1 else ''} between control runs whose other "
-            "results agree: not by the last bit alone."
+            f"{_listed(found)} differ{'s' if len(found) == 1 else ''} between control runs whose other results agree: "
+            "as times and memory do from run to run, not only by the noise."
         )
+
+    def _not_compared(self) -> list[Differing]:
+        """What differs where all that is compared agrees, once for each metric."""
+        every = [each for agreement in self.found.values() for each in agreement.differing if self.passed]
+        return [each for i, each in enumerate(every) if each.metric not in [other.metric for other in every[:i]]]
 
     def as_json(self) -> dict[str, Any]:
         """What each control found to differ, as plain data."""
@@ -100,7 +114,13 @@ def together(kinds: Sequence[Controls]) -> Controls:
 
 def random_evaluation(found: Sequence[Differing]) -> str:
     """What it means that these results differ though the weights are the same bit for bit, and what to do."""
+    found = [each for each in found if not each.counts] or found
     differs = f"{_listed(found)} differ{'s' if len(found) == 1 and found[0].metric is not None else ''}"
+    if all(each.counts for each in found):
+        return (
+            f"But {differs} in how many values a run gave, so no number is given. Let every run give the metric at the "
+            "same steps; where files or output of a run were changed or lost since, run it again in another directory"
+        )
     if all(each.measures_the_machine for each in found):
         return (
             f"But {differs}, as times and memory do from run to run: there is no number for the last bit. Compare "

@@ -15,7 +15,11 @@ from lastbit.study.watched import Watched
 
 
 def outcomes_of(
-    job: Job, columns: Columns, executor: Executor | None, on_remark: Callable[[str], None]
+    job: Job,
+    columns: Columns,
+    executor: Executor | None,
+    on_remark: Callable[[str], None],
+    enough: Callable[[], bool],
 ) -> Iterator[Outcome]:
     """Run a study's trials and give the outcome of each as it ends.
 
@@ -24,6 +28,7 @@ def outcomes_of(
         columns: the trials that are wanted.
         executor: runs jobs; without one, trials run in this process one after another.
         on_remark: told what a person should know of a cluster's workers, in words.
+        enough: whether none that waits is to begin any more.
 
     Raises:
         LastbitError: a seed was begun on an arithmetic that nobody gives, or a cluster's worker cannot take part.
@@ -31,11 +36,11 @@ def outcomes_of(
         LostWorkersError: all workers are out of reach.
     """
     if executor is None:
-        return in_this_process(job, columns)
+        return in_this_process(job, columns, enough)
     if isinstance(executor, Cluster | Watched) and (cluster := executor.cluster) is not None:
         there = replace(job, root=job.root.absolute())  # whatever directory its workers were started in
-        return outcomes(ProvenWorkers(executor, cluster, there, columns, on_remark))
-    return outcomes(AnyExecutor(executor, job, columns))
+        return outcomes(ProvenWorkers(executor, cluster, there, columns, on_remark), enough)
+    return outcomes(AnyExecutor(executor, job, columns), enough)
 
 
 def is_cluster(executor: Executor | None) -> bool:

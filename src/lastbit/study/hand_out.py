@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Protocol
 
@@ -35,8 +35,12 @@ class Desk(Protocol):
         """Whether nothing is left to be handed out."""
 
 
-def outcomes(desk: Desk) -> Iterator[Outcome]:
+def outcomes(desk: Desk, enough: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
     """Give the outcome of each trial as it ends.
+
+    Args:
+        desk: hands them out.
+        enough: whether none that waits is to begin any more; those in progress still end.
 
     Raises:
         StoppedError: a future was cancelled; raised once those in progress have ended.
@@ -44,14 +48,16 @@ def outcomes(desk: Desk) -> Iterator[Outcome]:
     """
     running, stopped = dict[Future[Outcome], Trial](), False
     try:
-        while running or not (stopped or desk.is_done):
-            if not stopped:
+        while running or not (stopped or enough() or desk.is_done):
+            if not (stopped or enough()):
                 running |= {future: trial for trial, future in desk.more()}
             for future in _ended(running):
                 trial = running.pop(future)
                 stopped = stopped or future.cancelled()
                 if not future.cancelled():
                     yield _outcome(future, trial)
+            if enough():
+                running = {future: trial for future, trial in running.items() if not future.cancel()}
     finally:
         for future in running:
             future.cancel()
@@ -90,15 +96,20 @@ class AnyExecutor:
         return self._columns.is_empty
 
 
-def in_this_process(job: Job, columns: Columns) -> Iterator[Outcome]:
+def in_this_process(job: Job, columns: Columns, enough: Callable[[], bool] = lambda: False) -> Iterator[Outcome]:
     """Run trials one after another.
+
+    Args:
+        job: runs one.
+        columns: the trials that are wanted.
+        enough: whether no other is to begin any more.
 
     Raises:
         LastbitError: a seed was begun on another arithmetic than this process's.
     """
     proof = job.proof()
     check_columns(columns, {proof: "here"})
-    while (trial := columns.next_for(proof)) is not None:
+    while not enough() and (trial := columns.next_for(proof)) is not None:
         yield job(trial)
 
 

@@ -57,7 +57,7 @@ class Recorder:
         self._begin()
         row = {name: _number(name, value) for name, value in metrics.items()}
         with (self.directory / METRICS).open("a", encoding="utf-8") as file:
-            file.write(to_json({STEP: int(step), **row}) + "\n")
+            file.write(to_json({STEP: int(step), **row}, sort_keys=False) + "\n")  # the first one counts as such
 
     def snapshot(self, step: int, weights: Mapping[str, Tensor] | nn.Module) -> None:
         """Keep the weights after `step` updates, for comparing runs: a network, or name -> tensor."""

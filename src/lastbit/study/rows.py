@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from lastbit.noise import Noise
+from lastbit.noise.noise import SETTINGS
 from lastbit.study.distances import Distance, layer_medians
 from lastbit.study.grid import Grid
 from lastbit.study.growths import pair_growths
 from lastbit.study.recorder import STEP
 from lastbit.study.stored_trial import FAILED, StoredTrial
+
+# What any row says of its trial, whatever its noise: a metric of such a name stands under `metrics` alone.
+_OWN = {"id", "seed", "noise", "noise_seed", "status", "diverged_at", "failure", "metrics", *SETTINGS}
 
 
 def trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:
@@ -22,7 +26,7 @@ def trial_rows(grid: Grid, metric: str) -> Iterator[dict[str, Any]]:
         trial, failed = grid.stored.get((i, j)), grid.failed.get((i, j))
         metrics = _final_metrics(trial, metric)
         yield {
-            **metrics,  # as before format 3, where no column has the name
+            **{name: value for name, value in metrics.items() if name not in _OWN},  # as before format 3
             "id": grid.ids[i, j],
             "seed": grid.seeds[j],
             **_noise_columns(grid.noises[i]),

@@ -18,6 +18,7 @@ A sealed file is JSON with a checksum of its own (`lastbit.files.write_sealed`).
 
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -48,6 +49,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self._claimant: int | None = None  # the thread that has claimed it with this very store
 
     def check(self, study: Mapping[str, Any]) -> None:
         """Check that the directory is this study's, or free for it; nothing is touched.
@@ -66,11 +68,16 @@ class Store:
     def claimed(self, study: Mapping[str, Any]) -> Iterator[None]:
         """Make the directory this study's, or go on with it, and keep every other process out while the block runs.
 
+        Inside such a block the same thread may claim it again.
+
         Raises:
             LastbitError: as `check` does; or it cannot be written.
             InUseError: another process is at it.
         """
         self.check(study)
+        if self._claimant == threading.get_ident():
+            yield
+            return
         with ExitStack() as stack:
             with writing(self.root):
                 self.root.mkdir(parents=True, exist_ok=True)
@@ -78,6 +85,8 @@ class Store:
                 self.check(study)  # once more: somebody may have been faster
                 make_room(self.root, study)
                 self.describe_study(study)
+            stack.callback(setattr, self, "_claimant", None)
+            self._claimant = threading.get_ident()
             yield
 
     def describe_study(self, study: Mapping[str, Any]) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError
 from lastbit.noise import Noise
-from lastbit.study.agreement import agreement, series
+from lastbit.study.agreement import agreement, first_logged
 from lastbit.study.columns import Columns, Proof
 from lastbit.study.controls import Controls, ControlsFailedError, together
 from lastbit.study.desks import is_cluster, outcomes_of
@@ -202,18 +203,19 @@ class Study:
         """Run what is not stored yet and give the trials that failed, which are written down."""
         columns = self._columns()
         checked = self._checked_controls(columns, set())
-        repeated = RepeatedFailure()
-        for outcome in self._outcomes(executor, columns, on_remark):
+        repeated, enough = RepeatedFailure(), Event()
+        for outcome in self._outcomes(executor, columns, on_remark, enough.is_set):
             on_trial(outcome)
             if outcome.error is not None:
                 yield outcome
+            # Those in progress end before the directory is let go of.
             if outcome.hopeless:
-                return
-            if outcome.error is not None:
+                enough.set()
+            elif outcome.error is not None:
                 self.store.fail(outcome.trial, failure(outcome.error, outcome.exit_code))
             # A cluster's workers have surroundings of their own: what one of them lacks, others may have.
             if repeated.found(outcome) and not is_cluster(executor):
-                return
+                enough.set()
             checked = self._checked_controls(columns, checked)
 
     def _columns(self) -> Columns:
@@ -238,7 +240,7 @@ class Study:
         if not pairs or not all(self.store.has(trial) for pair in pairs.values() for trial in pair):
             return None
         found = {name: [self.store.load(trial) for trial in pair] for name, pair in pairs.items()}
-        metric = self.metric.name or next(iter(series(next(iter(found.values()))[0])), "")
+        metric = self.metric.name or first_logged(next(iter(found.values()))[0])
         return Controls({name: agreement(*pair) for name, pair in found.items()}, metric)
 
     def grid(self) -> Grid:
@@ -279,12 +281,16 @@ class Study:
         write_report([self.results().as_json()], Path(path))
 
     def _outcomes(
-        self, executor: Executor | None, columns: Columns, on_remark: Callable[[str], None]
+        self,
+        executor: Executor | None,
+        columns: Columns,
+        on_remark: Callable[[str], None],
+        enough: Callable[[], bool],
     ) -> Iterator[Outcome]:
         control = Trial(self.settings, PROOF_SEED, self.noises[0].baseline())
         device = getattr(self.train, "device", "cpu")
         job = Job(self.execute, self.prove, self.train, self.store.root, device, control)
-        return outcomes_of(job, columns, executor, on_remark)
+        return outcomes_of(job, columns, executor, on_remark, enough)
 
     def _checked_controls(self, columns: Columns, checked: set[int]) -> set[int]:
         """Check the controls that are complete by now, and give the seeds whose controls need not be looked at again.

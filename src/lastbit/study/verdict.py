@@ -48,7 +48,14 @@ def verdict(evidence: Evidence) -> str:
     that change nothing, a metric that never varies. Where runs that must agree do not, no number is given. Runs that
     diverged or failed are counted.
     """
-    doubts = [_unlike(evidence), _doubt(evidence), _random(evidence), _repeated(evidence), _constant(evidence)]
+    doubts = [
+        _unlike(evidence),
+        _doubt(evidence),
+        _random(evidence),
+        _others(evidence),
+        _repeated(evidence),
+        _constant(evidence),
+    ]
     said = [*doubts, "" if _is_refuted(evidence) else _finding(evidence)]
     return "".join((*said, _left_out(evidence), _incomparable(evidence), _note(evidence))).strip()
 
@@ -67,6 +74,11 @@ def _random(evidence: Evidence) -> str:
         f"Not to be trusted: two runs ({found.random_runs}) have the same weights bit for bit. "
         f"{random_evaluation(found.random)}. "
     )
+
+
+def _others(evidence: Evidence) -> str:
+    said = "" if evidence.controls is None else evidence.controls.random_metrics
+    return f"{_capitalised(said)} " if said else ""
 
 
 def _repeated(evidence: Evidence) -> str:
@@ -153,12 +165,12 @@ def _by_luck(evidence: Evidence, luck: Luck, noise: Spread) -> str:
     if luck.at_most:
         if luck.may_explain(noise):
             return f"{errors} up to {alone}, so this is no clear evidence of a difference in quality"
-        return f"{errors} {alone} at most, and the rest is a difference in quality"
+        return f"{errors} {alone} at most, and what exceeds it is more than independent errors give"
     if luck.explains(noise):
         return f"{errors} {alone}, so this is no evidence of a difference in quality"
     if luck.may_explain(noise):
         return f"{errors} {alone}, so this is no clear evidence of a difference in quality"
-    return f"{errors} {alone}, and the rest is a difference in quality"
+    return f"{errors} {alone}, and what exceeds it is more than independent errors give"
 
 
 def _between_single_runs(evidence: Evidence, noise: Spread) -> str:
