@@ -89,6 +89,18 @@ def test_becoming_another_program_is_an_end(place):
     )
 
 
+@pytest.mark.parametrize("call", ["execv('./such', ['such'])", "execve('./such', ['such'], {})"])
+def test_becoming_a_program_that_is_not_there_is_no_end(place, call):
+    body = f"try: os.{call}\nexcept OSError: step(2)"
+    assert ended(place, body) == (0, ["becomes such", "end after [1]", "becomes None", "end after [1, 2]"])
+
+
+def test_a_program_is_looked_for_in_several_places(place):
+    body = "os.environ['PATH'] = 'no:none'\ntry: os.execlp('such', 'such')\nexcept OSError: step(2)"
+    status, said = ended(place, body)
+    assert (status, said[-2:]) == (0, ["becomes None", "end after [1, 2]"])
+
+
 def test_no_python_runs_after_a_signal_that_kills_or_an_exit_in_c(place):
     assert ended(place, "os.kill(os.getpid(), 9)") == (-9, [])
     assert ended(place, "import ctypes; ctypes.CDLL(None)._exit(0)") == (0, [])

@@ -4,10 +4,11 @@ import atexit
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, NoReturn
 
 Act = Callable[[], None]
-OnReplaced = Callable[[str], None]
+OnReplaced = Callable[[str | None], None]
 
 
 def at_every_end(act: Act, on_replaced: OnReplaced) -> None:
@@ -21,16 +22,19 @@ def at_every_end(act: Act, on_replaced: OnReplaced) -> None:
 
     Args:
         act: without arguments.
-        on_replaced: called before `act` where the process becomes another program, with that program's words.
+        on_replaced: called before `act` where the process becomes another program, with that program's words; and with
+            None where that failed, so that the process goes on. Then `act` is called again at its end.
     """
     end = _Once(act)
     atexit.register(end)
     _before_os_exit(end)
     sys.addaudithook(lambda event, args: _exec(event, args, end, on_replaced))
+    for name in ("execv", "execve"):  # all others of the family come down to these
+        _undo_where_failed(name, end, on_replaced)
 
 
 class _Once:
-    """Acts at its first call, in the process that made it."""
+    """Acts at its first call, in the process that made it, and once more after an end that did not come."""
 
     def __init__(self, act: Act) -> None:
         self._act, self._process, self._done = act, os.getpid(), False
@@ -45,6 +49,10 @@ class _Once:
         if self.due:
             self._done = True
             self._act()
+
+    def undo(self) -> None:
+        """The end did not come."""
+        self._done = False
 
 
 def _before_os_exit(end: _Once) -> None:
@@ -64,3 +72,20 @@ def _exec(event: str, args: tuple[Any, ...], end: _Once, on_replaced: OnReplaced
     if event == "os.exec" and end.due:
         on_replaced(" ".join(os.fsdecode(word) for word in args[1]))
         end()
+
+
+def _undo_where_failed(name: str, end: _Once, on_replaced: OnReplaced) -> None:
+    become = getattr(os, name)
+
+    @wraps(become)
+    def become_or_go_on(*args: Any, **options: Any) -> NoReturn:
+        """Become another program; where there is none, the process goes on as if nothing had been noted."""
+        was_due = end.due
+        try:
+            become(*args, **options)
+        finally:  # it comes back only where it failed
+            if was_due and not end.due:
+                end.undo()
+                on_replaced(None)
+
+    setattr(os, name, become_or_go_on)

@@ -94,8 +94,8 @@ class _Trial:
         if self._is_here:
             self.recorder.save_predictions(labels, targets)
 
-    def replaced(self, command: str) -> None:
-        """Note that the process becomes another program."""
+    def replaced(self, command: str | None) -> None:
+        """Note that the process becomes another program, or with None that it did not."""
         self.notes.replaced = command
 
     def end(self) -> None:
