@@ -208,6 +208,18 @@ def test_a_script_that_fails_shows_its_own_traceback_and_the_others_go_on(lastbi
     assert list(Path("study/failed").iterdir()) == []
 
 
+def test_a_script_that_exits_with_its_accuracy_is_tried_twice(lastbit, place):
+    (place / "train.py").write_text(
+        "import sys, torch\np = torch.nn.Parameter(torch.ones(1))\no = torch.optim.SGD([p], lr=0.1)\n"
+        "for _ in range(40): p.sum().backward(); o.step()\nsys.exit('acc=0.5')\n"
+    )
+    words = ("--k", "1,3", "--seeds", "1-3", "--seed-arg", "{seed}", "--uncontrolled", "--workers", "1")
+    code, out, err = lastbit("run", *words, "--out", "study", "--", "train.py")
+    assert (code, out) == (1, "")
+    assert "code 1: it had taken 40 steps before it ended by sys.exit('acc=0.5'), which is a failure" in err
+    assert err.endswith("2 trials failed alike, so the other 4 were not begun; the same command tries again\n")
+
+
 def test_a_script_that_cannot_begin_is_tried_twice_and_once_mended_starts_over(lastbit, place):
     begins = (
         "import torch\np = torch.nn.Parameter(torch.ones(1))\no = torch.optim.SGD([p], lr=0.1)\n"

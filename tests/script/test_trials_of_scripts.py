@@ -55,6 +55,13 @@ def test_the_last_weights_are_kept_however_a_script_ends(place, body):
     assert last_weight(directory) == (7, -2.5)
 
 
+@pytest.mark.parametrize(("nan", "exited"), [("", True), ("w.data.fill_(float('nan')); ", False)])
+def test_an_exit_after_training_is_known_by_what_it_was_called_with(place, nan, exited):
+    with pytest.raises(ScriptError, match=r"it had taken 4 steps before it ended by sys.exit\(93.5\)") as found:
+        trained(place, BEGIN + f"def main(): step(3); {nan}step(1); return 93.5\nsys.exit(main())")
+    assert (found.value.exit_code, found.value.exited, found.value.said) == (1, exited, "93.5")
+
+
 def test_networks_trained_in_turn_are_each_kept_at_their_end(place):
     body = (
         "import torch\nfor fold in range(3):\n"
@@ -87,6 +94,13 @@ def test_training_in_a_fork_is_not_taken_for_the_scripts_own(place):
     ("code", "notes", "kind", "complaint"),
     [
         (3, Notes(steps=3), ScriptError, "train.py x ended with exit code 3"),
+        (
+            1,
+            Notes(steps=40, exited="'done'"),
+            ScriptError,
+            r"ended with exit code 1: it had taken 40 steps before it ended by sys.exit\('done'\), which is a failure",
+        ),
+        (1, Notes(exited="'no data'"), ScriptError, "ended with exit code 1$"),
         (-15, None, ScriptError, r"train.py x was killed by signal 15 \(SIGTERM\)"),
         (-11, Notes(steps=3), ScriptError, r"train.py x was killed by signal 11 \(SIGSEGV\)"),
         (0, None, UnfitError, "train.py ended with status 0 before it could report"),

@@ -134,6 +134,13 @@ def test_only_the_first_two_count_and_only_where_they_say_the_same(errors, ends)
     assert [repeated.found(outcome) for outcome in outcomes(*errors)][: len(ends)] == ends
 
 
+def test_two_that_exit_alike_after_their_training_end_it():
+    trials = [Trial({}, seed, lb.Scale(1)) for seed in (1, 2)]
+    repeated = RepeatedFailure()
+    found = [Outcome(each, f"exit\n0.9{each.seed}", exit_code=1, exited=True) for each in trials]
+    assert [repeated.found(outcome) for outcome in found] == [False, True]
+
+
 def test_a_step_is_noticed_and_the_hook_is_gone_afterwards():
     from torch.optim.optimizer import _global_optimizer_post_hooks as hooks
 

@@ -17,11 +17,12 @@ class ScriptError(Exception):
     Attributes:
         exit_code: of its process; None where it ended well.
         said: what it wrote of its own about that, its traceback.
+        exited: whether it had trained and then ended itself by `sys.exit` with what counts as a failure.
     """
 
-    def __init__(self, message: str, *, exit_code: int | None = None, said: str = "") -> None:
+    def __init__(self, message: str, *, exit_code: int | None = None, said: str = "", exited: bool = False) -> None:
         super().__init__(message)
-        self.exit_code, self.said = exit_code, said
+        self.exit_code, self.said, self.exited = exit_code, said, exited
 
 
 class UnfitError(ScriptError, LastbitError):
@@ -48,7 +49,14 @@ def checked(target: Target, code: int, notes: Notes | None, output: Path) -> Not
     if notes is not None and notes.refused is not None:
         raise UnfitError(notes.refused)
     if code != 0:
-        raise ScriptError(f"{shlex.join(target.words)} {_ending(code)}", exit_code=code, said=_said(output))
+        exit_of = _exit_after_training(code, notes)
+        raise ScriptError(
+            f"{shlex.join(target.words)} {_ending(code)}{exit_of}",
+            exit_code=code,
+            said=_said(output),
+            # One that left because its weights were no numbers any more may have done so by the noise.
+            exited=bool(exit_of) and notes is not None and notes.diverged_at is None,
+        )
     if notes is None:
         raise UnfitError(
             f"{target.name} ended with status 0 before it could report, so that its last weights are not known: a call"
@@ -78,6 +86,16 @@ def _untrained(target: Target, notes: Notes) -> str:
     if made:
         return f"{target.name} {made}"
     return f"{target.name} made no torch optimizer, so there is nothing to put a noise on"
+
+
+def _exit_after_training(code: int, notes: Notes | None) -> str:
+    """That it had trained before it called `sys.exit`, as where its main function returns the accuracy."""
+    if code <= 0 or notes is None or not notes.steps or notes.exited is None:
+        return ""
+    return (
+        f": it had taken {notes.steps} steps before it ended by sys.exit({notes.exited}), which is a failure with"
+        " anything other than 0 or None"
+    )
 
 
 def _ending(code: int) -> str:

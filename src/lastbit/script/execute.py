@@ -43,7 +43,7 @@ def _attempt(train: ScriptTraining, trial: Trial, store: Store, proof: str | Non
         # Its weights are kept from the first step on; one that a signal ended may have met a passing shortage.
         untrained = recorder.is_empty and code is not None and code > 0
         said = f"{error} (all it wrote is in {kept})\n{error.said}"
-        return Outcome(trial, said, exit_code=code, untrained=untrained)
+        return Outcome(trial, said, exit_code=code, untrained=untrained, exited=error.exited)
     if train.children.stopped:
         return Outcome(trial, "it was stopped")  # though it ended well: a script may catch the interrupt and save
     _note_doubts(train, notes, recorder.directory / OUTPUT, store)

@@ -23,6 +23,7 @@ class Notes:
     diverged_at: int | None = None  # step of the first snapshot with a weight that is not finite
     replaced: str | None = None  # the command that the process became, by os.exec*
     fault: str | None = None  # why the last weights could not be kept: a traceback
+    exited: str | None = None  # x of the `sys.exit(x)` that ended it, as Python writes it
     children: list[str] = field(default_factory=list)  # processes that it started and that may have trained
     directory: str = ""  # where it was in the end
     began: int = 0  # in nanoseconds since 1970, as all times here

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_SHOWN = 60  # characters of what a program exits with
 
 
 @contextmanager
@@ -44,7 +45,11 @@ def instruments(settings: Mapping[str, Any]) -> Iterator[None]:
     trial.files.watch(trial.directory)
     after_import("torch", trial.install)
     hear(trial)
-    yield
+    try:
+        yield
+    except SystemExit as end:
+        trial.notes.exited = repr(end.code)[:_SHOWN]
+        raise
 
 
 class _Trial:

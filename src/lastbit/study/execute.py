@@ -30,6 +30,7 @@ class Outcome:
     exit_code: int | None = None  # of the trial's own process, where it had one and failed
     seconds: float = 0.0  # from its beginning to its end
     untrained: bool = False  # whether it failed before its first update, so that another would as well
+    exited: bool = False  # whether it ended itself with a failing status after its training, as another would
 
 
 class Execute(Protocol):

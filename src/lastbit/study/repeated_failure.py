@@ -1,4 +1,7 @@
-"""A failure that every trial would repeat: before its first update, so that neither noise nor training has a part."""
+"""A failure that every trial would repeat: before its first update, or by the exit status after the training.
+
+Neither noise nor training has a part in those.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _ENOUGH = 2  # trials that fail alike, and first
 
 
 class RepeatedFailure:
-    """Looks at a study's outcomes as they come, and notices where the first two failed alike before any update."""
+    """Looks at a study's outcomes as they come, and notices where the first two failed alike in such a way."""
 
     def __init__(self) -> None:
         self._errors: list[tuple[int | None, str]] | None = []  # None once a trial has come further than that
@@ -25,7 +28,7 @@ class RepeatedFailure:
         if self._errors is None:
             return False
         self._errors.append((outcome.exit_code, _essence(outcome)))
-        if not outcome.untrained or len(set(self._errors)) > 1:
+        if not (outcome.untrained or outcome.exited) or len(set(self._errors)) > 1:
             self._errors = None
         return self._errors is not None and len(self._errors) == _ENOUGH
 

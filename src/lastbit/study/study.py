@@ -186,7 +186,7 @@ class Study:
             DamagedError: a stored control is not what was written.
             ControlsFailedError: runs that must be bit-identical are not; trials not yet begun are left out.
             TrialFailedError: the training function raised or a worker died; raised after all other trials have ended,
-                or after the first two failed alike before their first update, as all others would.
+                or after the first two failed alike before their first update or by `sys.exit`, as all others would.
             StoppedError: the executor was stopped before all trials were stored; what had begun is.
             LostWorkersError: all workers are out of reach, as when a cluster's scheduler has ended.
         """
