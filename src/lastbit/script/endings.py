@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 Act = Callable[[], None]
 OnReplaced = Callable[[str | None], None]
@@ -78,7 +78,7 @@ def _undo_where_failed(name: str, end: _Once, on_replaced: OnReplaced) -> None:
     become = getattr(os, name)
 
     @wraps(become)
-    def become_or_go_on(*args: Any, **options: Any) -> NoReturn:
+    def become_or_go_on(*args: Any, **options: Any) -> None:
         """Become another program; where there is none, the process goes on as if nothing had been noted."""
         was_due = end.due
         try:
