@@ -1,11 +1,14 @@
 """Which files a run had from others: of the study, of the time before, or of a run beside it."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
 from lastbit.script.left_over import left_over, told
 from lastbit.script.notes import Notes
@@ -36,6 +39,7 @@ FIRST = {"seed 1, k=1": noted(100, 200, wrote=["last.pt"])}
         (noted(300, 400, read={"data.pt": 50}, wrote=["other.pt"]), ""),
         (noted(300, 400, read={"data.pt": 50}, wrote=["data.pt"]), "data.pt, which was there before the study"),
         (noted(300, 400, read={"last.pt": 50, "data.csv": 50}, steps=0), "last.pt, which was there before the study"),
+        (noted(300, 400, read={"__0_0.distcp": 50}, steps=0), "__0_0.distcp, which was there before the study"),
         (noted(300, 400, read={"own.bin": 350}), ""),
         (noted(150, 250, read={"last.pt": 160}), "last.pt, written by the run of seed 1, k=1"),
         (noted(150, 250, wrote=["last.pt"], back=["last.pt"]), "last.pt, written by the run of seed 1, k=1"),
@@ -95,3 +99,43 @@ def test_files_that_a_process_opens_are_noted(tmp_path, monkeypatch):
         '{"read": ["both.bin", "bytes.txt", "data.bin", "low.txt"], "read_back": ["new.txt"],'
         ' "wrote": ["both.bin", "grown.csv", "new.txt"]}'
     )
+
+
+SAFETENSORS = """
+import json, os
+from pathlib import Path
+from lastbit.script.files_used import FilesUsed
+files = FilesUsed()
+files.watch(Path("trial").absolute())
+import numpy, safetensors
+from safetensors.numpy import load_file, save_file
+assert load_file("last.safetensors")["w"] == 2
+with safetensors.safe_open(Path("other.safetensors"), framework="numpy") as file:
+    assert file.get_tensor("w") == 3
+assert isinstance(safetensors.safe_open(filename="other.safetensors", framework="numpy"), safetensors.safe_open)
+for name in ("new.safetensors", "trial/own.safetensors"):
+    save_file({"w": numpy.ones(1)}, name)
+with safetensors.safe_open("new.safetensors", framework="numpy"): pass
+files.close()
+print(json.dumps({name: sorted(os.path.relpath(path) for path in getattr(files, name))
+                  for name in ("read", "read_back", "wrote")}))
+"""
+
+
+def test_files_that_safetensors_opens_are_noted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("trial").mkdir()
+    for name, value in (("last", 2.0), ("other", 3.0)):
+        save_file({"w": numpy.array([value])}, f"{name}.safetensors")
+    ran = subprocess.run(
+        [sys.executable, "-c", SAFETENSORS],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert json.loads(ran.stdout) == {
+        "read": ["last.safetensors", "other.safetensors"],
+        "read_back": ["new.safetensors"],
+        "wrote": ["new.safetensors"],
+    }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from lastbit.script.on_import import after_import
 
 _MOST = 1000  # files of each kind that are noted; a data set may have millions
 _CODE = (".py", ".pyc", ".so", ".ipynb")
@@ -42,6 +44,7 @@ class FilesUsed:
                     return
 
         sys.addaudithook(opened)
+        after_import("safetensors", lambda: _watch_safetensors(lambda name, mode: opened("open", (name, mode, 0))))
 
     def watch_torch(self) -> None:
         """Note what `torch.save` writes too, which opens its file beyond Python's sight."""
@@ -75,6 +78,33 @@ class FilesUsed:
     def _add(self, files: dict[str, int], path: str, changed: int) -> None:
         if len(files) < _MOST:
             files.setdefault(path, changed)
+
+
+def _watch_safetensors(note: Callable[[Any, str], None]) -> None:
+    """Note what safetensors opens beyond Python's sight; its parts for torch and NumPy take these names from it."""
+    import safetensors
+
+    opening, writing = safetensors.safe_open, safetensors.serialize_file
+
+    class Meta(type):
+        """Takes instances of the class that stood there before for this one's."""
+
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, opening)
+
+    class SafeOpen(metaclass=Meta):
+        """Opens a file, and notes it; that class itself cannot be inherited from."""
+
+        def __new__(cls, filename: Any, *args: Any, **options: Any) -> Any:
+            note(filename, "rb")
+            return opening(filename, *args, **options)
+
+    def serialize_file(tensors: Any, filename: Any, *args: Any, **options: Any) -> None:
+        """Write a file, and note it."""
+        writing(tensors, filename, *args, **options)
+        note(filename, "wb")
+
+    safetensors.safe_open, safetensors.serialize_file = SafeOpen, serialize_file  # type: ignore[misc, assignment]
 
 
 def _python() -> Iterator[str]:

@@ -13,7 +13,10 @@ from lastbit.study.stored_trial import OUTPUT, TRIAL
 from lastbit.study.trial import Trial
 
 # Of files with these endings a training goes on; of others, such as tables, it may only take notice.
-_STATE = (".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl", ".pickle", ".npy", ".npz", ".safetensors", ".h5", ".msgpack")
+_STATE = (
+    *(".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl", ".pickle", ".npy", ".npz"),
+    *(".safetensors", ".h5", ".msgpack", ".distcp"),
+)
 _NAMED = 3  # files of many, in a sentence
 
 ADVICE = "let each run write below {trial}, which in the script's arguments is a directory of its own"
