@@ -269,3 +269,58 @@ def test_an_adapter_beside_a_frozen_half_precision_base() -> None:
     exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, flat))[-1]
     measured = lb.SharpnessTracker(model, cross_entropy, (LEFT, TARGETS), tol=1e-5).measure()
     assert measured.value == pytest.approx(float(exact), rel=1e-4)
+
+
+SEQUENCES = [LEFT[:5], LEFT[2:8], LEFT[1:4]]
+
+
+class Recurrent(nn.Module):
+    """Reads packed sequences, or those of the numbers that it is given, one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.read, self.out = nn.RNN(4, 3), nn.Linear(3, 3)
+
+    def forward(self, inputs: Any) -> Tensor:
+        if isinstance(inputs, Tensor):
+            return self.out(torch.cat([self.read(SEQUENCES[place])[1] for place in inputs]))
+        return self.out(self.read(inputs)[1][0])
+
+
+def test_packed_sequences_are_measured_as_the_sequences_one_by_one() -> None:
+    packed = nn.utils.rnn.pack_sequence(SEQUENCES, enforce_sorted=False)
+    exact = lb.HessianOperator(Recurrent(), cross_entropy, (torch.arange(3), TARGETS[:3]))
+    ones = torch.ones(exact.size)
+    for data in ((packed, TARGETS[:3]), [(packed, TARGETS[:3])] * 2):
+        found = lb.HessianOperator(Recurrent(), cross_entropy, data, denominator=lambda _, y: len(y))
+        torch.testing.assert_close(found.matvec(ones), exact.matvec(ones))
+    with pytest.raises(lb.LastbitError, match="a PackedSequence, whose samples cannot be told apart"):
+        lb.HessianOperator(Recurrent(), cross_entropy, (packed, TARGETS[:3]), micro_batch=2)
+
+
+def test_a_temperature_beside_the_samples_carries_none() -> None:
+    def tempered(outputs: Tensor, targets: Any) -> Tensor:
+        return cross_entropy(outputs / targets[1], targets[0])
+
+    model = nn.Linear(4, 3)
+    exact = lb.HessianOperator(model, lambda outputs, y: cross_entropy(outputs / 2, y), (LEFT, TARGETS))
+    ones = torch.ones(exact.size)
+    for micro in (None, 7):
+        found = lb.HessianOperator(model, tempered, (LEFT, (TARGETS, torch.tensor(2.0))), micro_batch=micro)
+        torch.testing.assert_close(found.matvec(ones), exact.matvec(ones))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_modules_that_cannot_be_measured_are_named() -> None:
+    scripted = torch.jit.script(nn.Linear(4, 3))
+    for model, loss, where in (
+        (scripted, cross_entropy, "model"),
+        (nn.Sequential(scripted), cross_entropy, "model: 0"),
+        (nn.Linear(4, 3), torch.jit.script(nn.CrossEntropyLoss()), "loss"),
+    ):
+        with pytest.raises(TypeError, match=rf"{where} \(.*\) is compiled by TorchScript"):
+            lb.SharpnessTracker(model, loss, (LEFT, TARGETS))
+    for lazy in (nn.LazyLinear(3), nn.Sequential(nn.Linear(4, 3), nn.LazyBatchNorm1d(affine=False)).eval()):
+        with pytest.raises(lb.LastbitError, match="is lazy and has no shape yet; call the model once"):
+            lb.SharpnessTracker(lazy, cross_entropy, (LEFT, TARGETS))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from lastbit.curvature.nests import columns, described, parts, refilled
 from lastbit.curvature.reading import Held
@@ -157,8 +158,9 @@ def _taken(tree: Any, part: slice, samples: int) -> Any:
 
 
 def _samples(inputs: Any, targets: Any) -> int:
-    """Number of samples: the common first dimension of all tensors of a batch."""
-    counts = {len(column) if column.ndim else 1 for tree in (inputs, targets) for column in columns(tree)}
+    """Number of samples: the common first dimension of all tensors of a batch, those without dimensions aside."""
+    found = [*_counts(inputs), *_counts(targets)]
+    counts = {count for count in found if count is not None} or {1 for _ in found}
     if len(counts) == 1:
         return counts.pop()
     if not counts:
@@ -169,9 +171,20 @@ def _samples(inputs: Any, targets: Any) -> int:
     raise LastbitError(f"the tensors of a batch have {sorted(counts)} samples; their first dimensions must agree")
 
 
+def _counts(tree: Any) -> Iterator[int | None]:
+    """Numbers of samples of a nest's tensors, of packed sequences that of sequences; None for one number alone."""
+    if isinstance(tree, PackedSequence):
+        yield int(tree.batch_sizes[0])
+    elif isinstance(tree, Tensor | np.ndarray):
+        yield len(tree) if tree.ndim else None
+    else:
+        for item in parts(tree) or ():
+            yield from _counts(item)
+
+
 def _taken_leaf(leaf: Any, part: slice) -> Any:
     if isinstance(leaf, Tensor | np.ndarray):
-        return leaf[part]
+        return leaf[part] if leaf.ndim else leaf  # a temperature belongs to every sample
     if leaf is None or isinstance(leaf, str | bytes | int | float):
         return leaf
     raise LastbitError(

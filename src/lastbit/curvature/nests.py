@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 Column = Tensor | np.ndarray[Any, Any]
 
@@ -19,6 +20,9 @@ def columns(tree: Any) -> Iterator[Column]:
     if isinstance(tree, Tensor | np.ndarray):
         yield tree
         return
+    if isinstance(tree, PackedSequence):
+        yield tree.data
+        return
     for item in parts(tree) or ():
         yield from columns(item)
 
@@ -27,6 +31,8 @@ def parts(tree: Any) -> list[Any] | None:
     """What a container of a nest holds, None for anything else."""
     if isinstance(tree, Mapping):
         return list(tree.values())
+    if isinstance(tree, PackedSequence):
+        return None  # its parts mean nothing one by one
     if isinstance(tree, tuple | list):
         return list(tree)
     if _is_dataclass(tree):
@@ -60,11 +66,20 @@ def placed(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
 
     def place(leaf: Any) -> Any:
         """Return a tensor's copy on the device, in the dtype where it is floating-point."""
+        if isinstance(leaf, PackedSequence):
+            return _placed_sequences(leaf, device, dtype)
         if not isinstance(leaf, Tensor):
             return leaf
         return leaf.to(device, dtype if leaf.is_floating_point() else None, copy=True)
 
     return mapped(tree, place)
+
+
+def _placed_sequences(packed: PackedSequence, device: torch.device, dtype: torch.dtype | None) -> PackedSequence:
+    """A copy of packed sequences; the sizes of their steps stay on the processor."""
+    orders = (None if order is None else order.to(device, copy=True) for order in packed[2:])
+    kind = dtype if packed.data.is_floating_point() else None
+    return PackedSequence(packed.data.to(device, kind, copy=True), packed.batch_sizes.clone(), *orders)
 
 
 def described(tree: Any) -> str:

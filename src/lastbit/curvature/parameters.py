@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lastbit.errors import LastbitError, LastbitTypeError
 
@@ -28,11 +29,14 @@ def chosen(model: nn.Module, patterns: str | Sequence[str], loss: object = None)
     Those of a loss module follow.
 
     Raises:
-        LastbitTypeError: the model is no `nn.Module`.
-        LastbitError: a pattern matches none, or a complex parameter.
+        LastbitTypeError: the model is no `nn.Module`, or TorchScript's.
+        LastbitError: a pattern matches none, or a complex parameter; a lazy module has no shape yet.
     """
     if not isinstance(model, nn.Module):
         raise LastbitTypeError(f"model is a {type(model).__name__}; give a torch.nn.Module")
+    _refuse_unmeasurable(model, "model")
+    if isinstance(loss, nn.Module):
+        _refuse_unmeasurable(loss, "loss")
     all_of_them = {**dict(model.named_parameters()), **of_loss(model, loss)}
     trainable = {name: parameter for name, parameter in all_of_them.items() if parameter.requires_grad}
     if not trainable:
@@ -51,6 +55,23 @@ def chosen(model: nn.Module, patterns: str | Sequence[str], loss: object = None)
                 "whose last dimension is 2, and make it complex in the forward by torch.view_as_complex"
             )
     return found
+
+
+def _refuse_unmeasurable(root: nn.Module, what: str) -> None:
+    """Refuse modules that take no hooks, and those that have no weights yet.
+
+    Raises:
+        LastbitTypeError: a module is TorchScript's.
+        LastbitError: a lazy module has not been called.
+    """
+    for name, module in root.named_modules():
+        where = f"{what}: {name} ({type(module).__name__})" if name else f"{what} ({type(module).__name__})"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise LastbitTypeError(
+                f"{where} is compiled by TorchScript, which takes no hooks; give the module that it was made of"
+            )
+        if any(map(is_lazy, (*module.parameters(recurse=False), *module.buffers(recurse=False)))):
+            raise LastbitError(f"{where} is lazy and has no shape yet; call the model once with a batch first")
 
 
 def _listing(names: Iterable[str]) -> str:

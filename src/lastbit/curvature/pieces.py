@@ -58,6 +58,8 @@ class _ApartError(Exception):
 def _joined(one: Any, other: Any) -> Any:
     """A nest like the first whose tensors hold both's samples."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
+        if one.dim() == 0 and torch.equal(one, other):
+            return one
         if one.dim() == 0 or one.shape[1:] != other.shape[1:] or one.dtype != other.dtype or one.device != other.device:
             raise _ApartError
         return torch.cat([one, other])
