@@ -61,12 +61,16 @@ def ended(place, body):
         ("sys.excepthook = lambda *found: os._exit(5)\n1 / 0", 5),
         ("import signal\nsignal.signal(15, lambda *found: sys.exit(4)); os.kill(os.getpid(), 15)", 4),
         ("import threading; threading.Thread(target=lambda: os._exit(6)).start(); threading.Event().wait()", 6),
-        ("if (child := os.fork()) == 0: os._exit(0)\nos.waitpid(child, 0)", 0),
-        ("if (child := os.fork()) == 0: sys.exit(0)\nos.waitpid(child, 0)", 0),
     ],
 )
 def test_the_last_thing_is_done_once_however_a_program_ends(place, body, status):
     assert ended(place, body) == (status, ["end after [1]"])
+
+
+@pytest.mark.parametrize("leave", ["os._exit(0)", "sys.exit(0)"])
+def test_a_fork_does_nothing_at_its_end(place, leave):
+    body = f"if (child := os.fork()) == 0: {leave}\nos.waitpid(child, 0)"
+    assert ended(place, body) == (0, ["os.fork: <module>", "end after [1]"])
 
 
 @pytest.mark.parametrize(
@@ -112,6 +116,11 @@ def test_no_python_runs_after_a_signal_that_kills_or_an_exit_in_c(place):
         ("import subprocess; subprocess.run([sys.executable, '-c', 'pass'])", "{python} -c pass"),
         ("import subprocess; subprocess.run('bash -c true', shell=True)", "sh -c bash -c true"),
         ("import subprocess; subprocess.run(['uname'])", None),
+        ("import subprocess; subprocess.run(['env', 'A=1', 'true', 'pythons'])", "env A=1 true pythons"),
+        ("import subprocess; subprocess.run(['/usr/bin/nice', '-n', '1', 'bash', '-c', ''])", "nice -n 1 bash -c "),
+        ("os.system('A=1 bash -c true')", "A=1 bash -c true"),
+        ("import subprocess; subprocess.run(['env', 'true'])", None),
+        ("def rank():\n    if os.fork() == 0: os._exit(0)\n    os.wait()\nrank()", "os.fork: rank"),
         (
             "import multiprocessing\ndef worker(): pass\n"
             "p = multiprocessing.get_context('fork').Process(target=worker); p.start(); p.join()",

@@ -14,6 +14,21 @@ _WORDS = 6  # of a command line, which may be long
 _LOADERS = "torch.utils.data"
 # Programs also ask git, compilers and the system about this and that.
 _MAY_TRAIN = ("python", "torchrun", "accelerate", "deepspeed", "lightning", "fabric", "mpi", "srun", "bash", "sh")
+# These start the program that follows their own options.
+_PASS_ON = (
+    "env",
+    "nohup",
+    "nice",
+    "ionice",
+    "timeout",
+    "time",
+    "taskset",
+    "numactl",
+    "stdbuf",
+    "setsid",
+    "uv",
+    "conda",
+)
 
 
 def on_every_child(tell: Tell) -> None:
@@ -30,8 +45,12 @@ def on_every_child(tell: Tell) -> None:
         """Tell of a command."""
         if event in ("subprocess.Popen", "os.system", "os.posix_spawn") and os.getpid() == here:
             words = _words(args[0] if event == "os.system" else args[1])
-            if words and words[0].startswith(_MAY_TRAIN):
+            if any(word.startswith(_MAY_TRAIN) for word in _programs(words)):
                 tell(" ".join(words[:_WORDS]))
+        elif event == "os.fork" and os.getpid() == here:
+            caller = sys._getframe(1)
+            if not str(caller.f_globals.get("__name__")).startswith("multiprocessing"):  # which is told of beside this
+                tell(f"os.fork: {caller.f_code.co_name}")
 
     sys.addaudithook(started)
     after_import("multiprocessing", lambda: _watch_processes(tell))
@@ -41,6 +60,12 @@ def _words(given: Any) -> list[str]:
     """Of a command line, the program without its directory."""
     words = given.split() if isinstance(given, str | bytes) else [os.fspath(word) for word in given]
     return [Path(os.fsdecode(words[0])).name, *map(os.fsdecode, words[1:])] if words else []
+
+
+def _programs(words: list[str]) -> list[str]:
+    """Those of the first words that may be the program: behind `A=1`, all that follow `env`, `nice` and the like."""
+    found = [Path(word).name for word in words[:_WORDS] if "=" not in word and not word.startswith("-")]
+    return found if found and found[0] in _PASS_ON else found[:1]
 
 
 def _watch_processes(tell: Tell) -> None:
