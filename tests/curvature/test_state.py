@@ -1,14 +1,18 @@
 """What a state remembers, what it costs, and that all of it is put back."""
 
+import functools
 import io
+import tracemalloc
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
 
 import lastbit as lb
+from lastbit.curvature import reading
 from lastbit.curvature.state import State
 from lastbit.errors import LastbitError
 
@@ -82,3 +86,148 @@ def test_an_inference_tensor_beyond_the_budget_is_no_error(monkeypatch: pytest.M
         tensor = torch.ones(3)
     State(tensor).restore()
     assert tensor.tolist() == [1.0] * 3
+
+
+class Trainer:
+    """A user's trainer, whose loss is a method; a thread of its own fills `ready`."""
+
+    kinds = 0
+
+    def __init__(self) -> None:
+        self.ready: list[int] = []
+        self.calls, self.scale, self.shown = 0, torch.ones(()), [0]
+        self.filled = 0
+
+    def fill(self) -> None:
+        self.ready.append(len(self.ready))
+        self.filled += 1
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        self.calls += 1
+        Trainer.kinds += 1
+        self.note()
+        return cross_entropy(outputs, targets) * self.scale
+
+    def note(self) -> None:
+        getattr(self, "shown").append(1)  # noqa: B009
+        self.noted = True
+        self.scale.add_(1)
+
+
+@pytest.mark.parametrize("way", ["method", "partial", "closure", "hook"])
+def test_what_the_loss_of_a_trainer_does_not_name_is_left_to_its_threads(way: str) -> None:
+    trainer, module = Trainer(), nn.Identity()
+    roots: dict[str, Any] = {
+        "method": trainer.loss,
+        "partial": functools.partial(trainer.loss, targets=None),
+        "closure": lambda outputs, targets: trainer.loss(outputs, targets),
+        "hook": module,
+    }
+    module.register_forward_hook(trainer.loss)  # type: ignore[arg-type]
+    state = State(roots[way])
+    trainer.loss(*samples())
+    trainer.fill()
+    state.restore()
+    assert (trainer.ready, trainer.filled) == ([0], 1)
+    assert (trainer.calls, trainer.shown, trainer.kinds, float(trainer.scale)) == (0, [0], 0, 1.0)
+    assert not hasattr(trainer, "noted")
+
+
+def test_a_callable_object_is_put_back_where_its_code_writes() -> None:
+    class Loss:
+        __slots__ = ("calls", "helper", "queue")
+
+        def __init__(self) -> None:
+            self.calls, self.helper, self.queue = 0, Trainer(), [0]
+
+        def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            self.calls += 1
+            return self.helper.loss(outputs, targets)
+
+    loss = Loss()
+    state = State(loss)
+    loss(*samples())
+    loss.queue.append(1)
+    loss.helper.fill()
+    state.restore()
+    assert (loss.calls, loss.helper.calls, loss.helper.shown) == (0, 0, [0])
+    assert (loss.queue, loss.helper.ready) == ([0, 1], [0])
+
+
+def test_code_that_may_name_anything_has_everything_put_back() -> None:
+    class Writing:
+        def __init__(self) -> None:
+            self.x0 = 0
+
+        def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            for index in range(2):
+                setattr(self, f"x{index}", 1)
+            return outputs.sum()
+
+    writing = Writing()
+    state = State(writing.loss)
+    writing.loss(*samples())
+    state.restore()
+    assert vars(writing) == {"x0": 0}
+
+
+def test_modules_are_listed_without_a_copy() -> None:
+    state = State(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), remember=False)
+    assert [type(module) for module in state.modules] == [nn.Sequential, nn.BatchNorm1d, nn.Linear]
+    assert state._memories == []
+
+
+def test_parameters_are_the_last_that_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lastbit.curvature.state._COPIED", 100)
+    module = nn.Linear(4, 4)
+    module.cache, module.large = torch.zeros(12), torch.zeros(20)  # type: ignore[assignment]
+    state = State(module)
+    module.cache.add_(1)  # type: ignore[operator]
+    module.bias.data.add_(1)
+    before = module.bias.detach() - 1
+    state.restore()
+    assert module.cache.sum() == 0  # type: ignore[operator]
+    torch.testing.assert_close(module.bias.detach(), before)
+
+
+def test_names_cost_nothing_until_there_is_a_message() -> None:
+    class Link:
+        def __init__(self, following: object) -> None:
+            self.following = following
+
+    chain: Any = None
+    for _ in range(3000):
+        chain = Link(chain)
+    tracemalloc.start()
+    try:
+        State(lambda: chain.following)
+        assert tracemalloc.get_traced_memory()[1] < 2e7
+    finally:
+        tracemalloc.stop()
+    tensor = torch.zeros(1000)
+    last: list[Any] = [iter([1])]
+    for _ in range(20):
+        last = [last]
+    state = State({tensor: last})
+    found = last
+    while isinstance(found, list):
+        found = found[0]
+    next(found)
+    with pytest.raises(LastbitError, match=r"measuring changes dict\.\.\.(\[0\]){8}, which"):
+        state.restore()
+
+
+def test_data_that_are_not_held_are_remembered_once_a_measurement(
+    monkeypatch: pytest.MonkeyPatch, walks: list[int]
+) -> None:
+    monkeypatch.setattr(reading, "HELD", 50)
+    inputs, targets = samples()
+    model = nn.Linear(4, 3)
+    tracker = lb.SharpnessTracker(model, cross_entropy, DataLoader(TensorDataset(inputs, targets), 4), tol=1e-5)
+    found = tracker.measure()
+    assert found.matvecs > 3
+    assert found.value == pytest.approx(lb.SharpnessTracker(model, cross_entropy, samples()).measure().value, rel=1e-3)
+    walks.clear()
+    model.weight.data.mul_(1.5)
+    assert tracker.measure().matvecs > 2
+    assert len(walks) == 2  # of the model and of the data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lastbit.curvature.way import Way
+
 _COMPARED = 2**22  # bytes of an array that are compared at once
 
 
@@ -20,12 +22,12 @@ _COMPARED = 2**22  # bytes of an array that are compared at once
 class Memory:
     """One thing as it was."""
 
-    name: str
+    name: object  # its text is the name in messages
     changed: Callable[[], bool]
     put_back: Callable[[], object] | None  # None: a change can only be noticed
 
 
-def of_dict(name: str, thing: dict[Any, Any]) -> Memory:
+def of_dict(name: object, thing: dict[Any, Any]) -> Memory:
     """The items of a dictionary, and their order."""
     saved = list(thing.items())
 
@@ -44,7 +46,25 @@ def of_dict(name: str, thing: dict[Any, Any]) -> Memory:
     return Memory(name, changed, put_back)
 
 
-def of_items(name: str, thing: Any) -> Memory:
+def of_named(name: object, thing: dict[str, Any], names: Collection[str]) -> Memory:
+    """Some items of a dictionary of attributes, those that are not there among them; the others are left alone."""
+    saved = {key: value for key, value in list(thing.items()) if key in names}
+
+    def changed() -> bool:
+        """Whether one of them is another object, has come or has gone."""
+        now = {key: value for key, value in list(thing.items()) if key in names}
+        return now.keys() != saved.keys() or any(now[key] is not value for key, value in saved.items())
+
+    def put_back() -> None:
+        """Make these items those that were."""
+        for key in [key for key in list(thing) if key in names and key not in saved]:
+            del thing[key]
+        thing.update(saved)
+
+    return Memory(name, changed, put_back)
+
+
+def of_items(name: object, thing: Any) -> Memory:
     """The items of a list, a deque, a set or an array of bytes."""
     saved = list(thing)
 
@@ -61,13 +81,13 @@ def of_items(name: str, thing: Any) -> Memory:
     return Memory(name, changed, put_back)
 
 
-def of_variable(name: str, read: Callable[[], object], write: Callable[[Any], object]) -> Memory:
+def of_variable(name: object, read: Callable[[], object], write: Callable[[Any], object]) -> Memory:
     """A variable or an attribute: which object it is bound to."""
     saved = read()
     return Memory(name, lambda: read() is not saved, lambda: write(saved))
 
 
-def of_array(name: str, thing: np.ndarray[Any, Any]) -> Memory:
+def of_array(name: object, thing: np.ndarray[Any, Any]) -> Memory:
     """The elements of an array of numbers."""
     saved = thing.copy()
     return Memory(name, lambda: not _same_bytes(thing, saved), lambda: np.copyto(thing, saved))
@@ -84,7 +104,7 @@ def _same_bytes(array: np.ndarray[Any, Any], saved: np.ndarray[Any, Any]) -> boo
     return all(np.array_equal(flat[at : at + _COMPARED], old[at : at + _COMPARED]) for at in parts)
 
 
-def of_generator(name: str, thing: Any) -> tuple[Memory, Callable[[], str]]:
+def of_generator(name: object, thing: Any) -> tuple[Memory, Callable[[], str]]:
     """The state of a random generator; and what tells it as text."""
     read, write = _access(thing)
     saved = read()
@@ -113,7 +133,7 @@ def _text(read: Callable[[], Any]) -> str:
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
-def of_file(name: str, file: Any) -> list[Memory]:
+def of_file(name: object, file: Any) -> list[Memory]:
     """Where an open file is read; nothing in the middle of a loop over its lines, where it does not tell."""
     where = _position(file)
     return [] if where is None else [Memory(name, lambda: _position(file) != where, lambda: file.seek(where))]
@@ -126,7 +146,7 @@ def _position(file: Any) -> int | None:
         return None
 
 
-def of_iterator(name: str, iterator: Any) -> Memory:
+def of_iterator(name: object, iterator: Any) -> Memory:
     """How far an iterator is, as far as can be told without reading it. That cannot be undone."""
     before = _progress(iterator)
     return Memory(name, lambda: _progress(iterator) != before, None)
@@ -141,7 +161,7 @@ def _progress(iterator: Any) -> object:
     return hint() if yielded is None and callable(hint) else yielded
 
 
-def of_tensor(name: str, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
+def of_tensor(name: Way, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
     """A tensor's elements, where they may be copied, else its version; its flag and gradient. And the bytes copied.
 
     Args:
@@ -161,25 +181,26 @@ def of_tensor(name: str, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
     return [*found, Memory(name, lambda: not _equal(tensor, saved), lambda: _write(tensor, saved))], tensor.nbytes
 
 
-def _flag(name: str, tensor: Tensor) -> Memory:
+def _flag(name: Way, tensor: Tensor) -> Memory:
     return of_variable(
-        f"{name}.requires_grad",
+        Way(".requires_grad", name),
         lambda: tensor.requires_grad,
         lambda value: setattr(tensor, "requires_grad", value),
     )
 
 
-def _gradient(name: str, tensor: Tensor) -> list[Memory]:
+def _gradient(name: Way, tensor: Tensor) -> list[Memory]:
     """The gradient, which can be another object, or one that was added to; the latter cannot be undone."""
+    name = Way(".grad", name)
     if tensor.grad is None:
         back = partial(setattr, tensor, "grad", None)
-        return [Memory(f"{name}.grad", lambda: tensor.grad is not None, back)]
+        return [Memory(name, lambda: tensor.grad is not None, back)]
     saved = tensor.grad
-    kept = of_variable(f"{name}.grad", lambda: tensor.grad, lambda value: setattr(tensor, "grad", value))
+    kept = of_variable(name, lambda: tensor.grad, lambda value: setattr(tensor, "grad", value))
     if saved.is_inference():
         return [kept]
     version = saved._version
-    return [kept, Memory(f"{name}.grad", lambda: saved._version != version, None)]
+    return [kept, Memory(name, lambda: saved._version != version, None)]
 
 
 def _bits(tensor: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def evaluation_mode(*roots: object) -> Iterator[None]:
     The flags are set one by one: `train()` and `eval()` may be overridden, as by models that keep their batch
     normalisation frozen.
     """
-    modes = [(module, module.training) for module in State(*roots).modules]
+    modes = [(module, module.training) for module in State(*roots, remember=False).modules]
     try:
         for module, _ in modes:
             module.training = False

@@ -20,8 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from lastbit.curvature.nests import Column, columns, mapped
-from lastbit.curvature.state import State
-from lastbit.curvature.untouched import undisturbed
+from lastbit.curvature.untouched import as_read, undisturbed
 from lastbit.errors import LastbitError
 from lastbit.tensors import bits
 
@@ -59,7 +58,7 @@ class Held:
         if self.held is not None:
             yield from self.held
             return
-        state = State(self._own, whole=True)
+        state = as_read(self._own)
         try:
             yield from self._own
         finally:

@@ -55,6 +55,16 @@ def undisturbed(*roots: object, whole: bool = False) -> Iterator[State]:
             _OUTER.remove(state)
 
 
+def as_read(source: object) -> State:
+    """What a data set reaches, remembered once in the outermost open block however often it is read there."""
+    if not _OUTER:
+        return State(source, whole=True)
+    passes = _OUTER[0].passes
+    if id(source) not in passes:
+        passes[id(source)] = State(source, whole=True)  # keeps the source alive, so that its id is its own
+    return passes[id(source)]
+
+
 def _state(roots: Sequence[object], whole: bool) -> State:
     """What the roots reach: an open block's state where it has met them all, else one of what that lacks beside it."""
     known = [(sum(map(outer.covers, roots)), outer) for outer in _OUTER if outer.whole >= whole]
