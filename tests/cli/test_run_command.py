@@ -230,7 +230,7 @@ def test_a_script_that_cannot_begin_is_tried_twice_and_once_mended_starts_over(l
     command = (*words, "--workers", "1", "--metric", "acc=([0-9.]+)", "--", "train.py")
     code, out, err = lastbit("run", *command)
     assert (code, out) == (1, "")
-    assert "2 trial(s) failed, first seed 1, k=1: train.py ended with exit code 1" in err
+    assert "trial(s) failed, first seed 1, k=1: train.py ended with exit code 1" in err
     assert "ModuleNotFoundError: No module named 'no_such_module'" in err
     # The third may have begun when the second has ended.
     said = re.search(
