@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
-from lastbit.curvature import HessianOperator, SharpnessTracker
+from lastbit.curvature import HessianOperator, SharpnessTracker, objective
 
 WEIGHTS = torch.tensor([0.1, 1.0, 5.0])
 X = torch.randn(24, 4, generator=torch.Generator().manual_seed(0))
@@ -260,3 +260,13 @@ def test_names_of_samples_and_variables_without_a_value() -> None:
     ones = torch.ones(whole.size)
     torch.testing.assert_close(HessianOperator(model, loss, batches).matvec(ones), whole.matvec(ones))
     later = torch.zeros(())
+
+
+def test_losses_that_cannot_be_had_in_double_precision_are_told_in_single(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objective, "attempted", lambda work: None)
+    weighted = nn.CrossEntropyLoss(weight=WEIGHTS)
+    operator = HessianOperator(network(), weighted, (X, CLASSES), micro_batch=17)
+    expected = dense(network(), weighted, CLASSES)
+    torch.testing.assert_close(operator @ torch.eye(operator.size), expected, rtol=1e-3, atol=1e-5)
+    with pytest.raises(ValueError, match="no sum or mean"):
+        HessianOperator(network(), contrastive, (X, CLASSES), micro_batch=17)

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import lastbit as lb
 from lastbit.curvature import SharpnessRow
+from lastbit.curvature.stepped_gradient import SteppedGradient, noted
 
 X = torch.randn(48, 5, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(48) % 3
@@ -255,3 +256,30 @@ def test_steps_that_a_fused_optimizer_skips_for_its_scaler_are_not_counted() -> 
     assert monitor.step == 3 == int(next(iter(optimizer.state.values()))["step"])
     assert [row.step for row in monitor.rows] == [1, 2, 3]
     assert [row.note for row in monitor.rows] == [""] * 3
+
+
+def test_one_weight_always_points_along_and_says_nothing() -> None:
+    """Trained on other samples than the monitored ones, whose gradient is another number of the same sign."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    optimizer, mse = torch.optim.SGD(model.parameters(), lr=0.01), nn.functional.mse_loss
+    inputs, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [2.0]])
+    with lb.SharpnessMonitor(model, mse, (inputs[:1], targets[:1]), optimizer, lb.every(1)) as monitor:
+        mse(model(inputs), targets).backward()
+        optimizer.step()
+    row = monitor.rows[0]
+    assert (row.stepped_ratio, row.stepped_cosine, row.note) == (pytest.approx(2.5), pytest.approx(1), "")
+
+
+def seen(ratios: list[float], cosine: float) -> list[SteppedGradient]:
+    return [SteppedGradient(ratio, cosine - 0.01 * place, 1.0 + place, 99) for place, ratio in enumerate(ratios)]
+
+
+def test_what_rows_that_scatter_do_not_show_is_not_said() -> None:
+    assert "times as long on average" in noted(seen([4, 4.4, 4.2], 0.9))
+    assert noted(seen([0.6, 0.7, 6], 0.9)) == ""  # 2.2 on average, and as likely 1
+    alike = [SteppedGradient(ratio, 0.9995, ratio, 99) for ratio in (1.01, 1.2, 1.3)]
+    assert noted(alike) == ""  # in narrow precision only a factor that stays is one
+    assert noted([SteppedGradient(2, 0.9995, 1.0 + place, 99) for place in range(3)]).startswith(
+        "the stepped gradient is 2"
+    )

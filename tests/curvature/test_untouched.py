@@ -60,3 +60,26 @@ def test_gradients_off_outside_do_not_matter() -> None:
     with torch.no_grad():
         assert SharpnessTracker(model, loss, data).measure().value == expected
         assert not torch.is_grad_enabled()
+
+
+class Failing(nn.Module):
+    """Counts, in a buffer and in an attribute, before it fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.failed = nn.Linear(4, 3), 0
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.failed += 1
+        raise RuntimeError("out of memory")
+
+
+def test_an_evaluation_that_fails_is_put_back_too() -> None:
+    model = Failing()
+    before = everything(model)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        HessianOperator(model, nn.functional.cross_entropy, (torch.randn(6, 4), torch.arange(6) % 3))
+    assert everything(model)[:3] == before[:3]
+    assert (float(model.calls), model.failed) == (0, 0)
