@@ -231,3 +231,32 @@ def test_data_that_are_not_held_are_remembered_once_a_measurement(
     model.weight.data.mul_(1.5)
     assert tracker.measure().matvecs > 2
     assert len(walks) == 2  # of the model and of the data
+
+
+def test_what_a_cached_function_or_property_writes_is_put_back() -> None:
+    trainer = Trainer()
+
+    @functools.cache
+    def scaled(factor: int) -> int:
+        trainer.calls += 1
+        return factor
+
+    class Cached:
+        def __init__(self) -> None:
+            self.made = 0
+
+        @functools.cached_property
+        def weight(self) -> float:
+            self.made += 1
+            return 2.0
+
+        def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+            return outputs.sum() * self.weight * scaled(1)
+
+    cached = Cached()
+    state = State(cached.loss)
+    cached.loss(*samples())
+    assert (cached.made, trainer.calls) == (1, 1)
+    state.restore()
+    assert vars(cached) == {"made": 0}
+    assert trainer.calls == 0

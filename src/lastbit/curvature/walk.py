@@ -126,7 +126,7 @@ class Walk:
         if isinstance(thing, nn.Module):  # what code of a package does with what it holds is not looked up
             yield from self._attributes(Way("", way, entire=not own(type(thing).__module__)), thing)
         elif self._inside(type(thing)):
-            if self.whole or way.entire:
+            if self.whole or way.entire or root(type(thing).__module__) == "functools":  # whose code has no names
                 yield from self._attributes(way, thing)
             else:
                 yield from self._narrowly(way, thing)
