@@ -27,6 +27,7 @@ docs: .venv/docs.ok  ## run the documentation's blocks and build its site, stric
 	$(PYTHON) -m venv .venv
 
 .venv/run.ok: .venv/bin/python pyproject.toml constraints.txt
+	@echo "installing lastbit and what it needs into .venv: a few minutes, about 1.5 GB with torch"
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lastbit.directories import check_unkept
+from lastbit.errors import LastbitError
 from lastbit.files import check_output, write_output
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -230,3 +232,17 @@ def test_a_pipe_as_of_a_process_substitution_is_written_through():
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_a_file_that_a_command_keeps_is_no_place_for_an_output(tmp_path):
+    study = tmp_path / "study"
+    (study / "trials" / "a").mkdir(parents=True)
+    (study / "study.json").write_text("{}")
+    (tmp_path / "growth.json").write_text("{}")
+    (tmp_path / "link.json").symlink_to(study / "study.json")
+    kept = [study / "study.json", study / "results.json", study / "trials" / "a" / "trial.json"]
+    for path in (*kept, tmp_path / "growth.json", tmp_path / "link.json"):
+        with pytest.raises(LastbitError, match=r"is a file of (a study|results of growth), which lastbit reads again"):
+            check_unkept(path)
+    for path in (study / "mine.json", study / "report.html", tmp_path / "compare.json", tmp_path / "results.json"):
+        check_unkept(path)

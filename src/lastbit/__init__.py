@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from lastbit.script.log import log, log_predictions
     from lastbit.study import Study, local_pool
     from lastbit.study.comparison import compare
+    from lastbit.study.metric import Metric
 
 __all__ = [
     "HessianOperator",
     "LastbitError",
+    "Metric",
     "Order",
     "Rounding",
     "Scale",
@@ -42,6 +44,7 @@ __all__ = [
 _HOMES = {
     "HessianOperator": "lastbit.curvature",
     "LastbitError": "lastbit.errors",
+    "Metric": "lastbit.study.metric",
     "Order": "lastbit.noise",
     "Rounding": "lastbit.noise",
     "Scale": "lastbit.noise",

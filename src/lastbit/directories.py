@@ -37,6 +37,8 @@ _MARKS = {
     Kind.AUDIT: ("audit.json", "lockstep"),  # the second alone where it failed or was interrupted
     Kind.PHASE: ("phase.png", "phase.svg"),
 }
+_KEPT = ("trials", "running", "failed")  # directories of a study
+_STUDY_FILES = ("study.json", "results.json", *_KEPT)
 _DRAWINGS = {Kind.PHASE, Kind.CHARTS}  # which may lie beside each other, and beside anybody's pictures
 
 
@@ -81,6 +83,21 @@ def check_free(
         raise LastbitError(f"{directory} holds other files ({names}) {beside}: choose an empty or new directory")
 
 
+def check_unkept(path: Path) -> None:
+    """Check that a file that an option names, such as `--json`, is none that a command of lastbit keeps.
+
+    Raises:
+        LastbitError: it is, or would be, a file of a study, of its trials, or of other results.
+    """
+    whole = path.resolve()
+    around = next((place for place in whole.parents if _is_study(place)), None)
+    kept = around is not None and (whole.relative_to(around).parts[0] in _STUDY_FILES)
+    marked = whole.is_file() and any(whole.name in marks for kind, marks in _MARKS.items() if kind not in _DRAWINGS)
+    if kept or marked:
+        kind = Kind.STUDY if kept else next(kind for kind, marks in _MARKS.items() if whole.name in marks)
+        raise LastbitError(f"{path} is a file of {kind}, which lastbit reads again: name another file")
+
+
 def is_drawing(path: Path) -> bool:
     """Whether a file is what commands draw: a page, or a chart, which is there as PNG and as SVG; a folder has some."""
     if path.is_dir():
@@ -103,7 +120,7 @@ def _is_study(place: Path) -> bool:
 
 def _is_kept(directory: Path, study: Path) -> bool:
     """Whether a directory is or lies in one that a study keeps."""
-    return directory.resolve().relative_to(study).parts[0] in ("trials", "running", "failed")
+    return directory.resolve().relative_to(study).parts[0] in _KEPT
 
 
 def _is_index(path: Path) -> bool:

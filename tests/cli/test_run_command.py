@@ -84,7 +84,8 @@ def test_a_script_is_run_as_it_is_and_its_noise_is_ks(lastbit, place):
     again, err = json_of(lastbit, *words, "--metric", r"los=([0-9.]+)", *command)
     assert "no run gave the metric los (--metric 'los=([0-9.]+)')" in err
     assert "step 30 loss=" in err
-    assert "No run has a value of los. Last-bit noise moved the weights by up to RelL1" in again["verdict"]
+    assert "No run has a value of los (the runs logged " in again["verdict"]
+    assert "Last-bit noise moved the weights by up to RelL1" in again["verdict"]
     assert json_of(lastbit, *words, *command)[0]["metric"]["name"] == "final"
     assert {path: path.stat().st_mtime_ns for path in before} == before
     (place / "tiny.py").write_text(TINY + "\n")

@@ -70,3 +70,15 @@ def test_the_page_speaks_of_the_metric_and_not_of_accuracy(tmp_path):
     assert "order of the training images" not in page
     value = study.table()["seed 1"][0]
     assert f"<td>{value:.{LOSS.decimals(study.grid().values('loss'))}f}</td>" in page
+
+
+def test_a_metric_that_no_run_logged_is_said_with_those_that_they_did(tmp_path):
+    def train(run):
+        run.log(1, acc=90.0 + run.noise.k, loss=0.1)
+
+    verdict = lb.Study(tmp_path, train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1,), controlled=False).run().verdict
+    assert "No run has a value of test accuracy (the runs logged acc, loss: choose one with `metric`)." in verdict
+    chosen = lb.Study(
+        tmp_path, train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1,), controlled=False, metric=lb.Metric("acc", "acc")
+    )
+    assert "No run has a value" not in chosen.run().verdict

@@ -35,8 +35,8 @@ def demo(
 ) -> None:
     """See the last bit grow, in two minutes, on bundled images.
 
-    A small network, with ReLU and with Swish, is trained for several seeds, and for each seed again with nothing
-    changed but the last bit of its updates.
+    Two studies: a small network, with ReLU and then with Swish, is trained for several seeds, and for each seed again
+    with nothing changed but the last bit of its updates.
 
     Example: `lastbit demo`
     """

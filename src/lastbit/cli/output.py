@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.printable import SafeConsole
+from lastbit.directories import check_unkept
 from lastbit.files import check_output, to_json, write_output, writing
 
 
@@ -22,6 +23,7 @@ def checked_output(option: str) -> Callable[[Path | None], Path | None]:
         if path is not None:
             with writing(f"{option} {path}"):
                 check_output(path)
+            check_unkept(path)
         return path
 
     return check

@@ -106,6 +106,7 @@ class Results:
                 seed_decides=self.seed_decides,
                 doubts=tuple(_doubts(self.grid)),
                 measured=bool(np.isfinite(values).any()) or not self.grid.stored,
+                logged=_logged(self.grid, self.metric.name),
                 constant=self._constant(),
                 repetitions=self.repetitions,
             )
@@ -175,6 +176,12 @@ class Results:
             },
             "noise_over_seed": _plain(self.share),
         }
+
+
+def _logged(grid: Grid, metric: str) -> tuple[str, ...]:
+    """Names of the metrics that runs have a value of, but for the study's own."""
+    names = dict.fromkeys(name for trial in grid.stored.values() for row in trial.metrics for name in row)
+    return tuple(name for name in names if name not in (metric, "step", "epoch"))
 
 
 def collect(

@@ -33,6 +33,7 @@ class Evidence:
     luck: Luck | None = None  # what independent errors on the test set would give in place of `noise`; None: not known
     counts_examples: bool = False  # whether the metric is an accuracy, for which luck matters
     measured: bool = True  # whether any run has a value of the metric
+    logged: tuple[str, ...] = ()  # names of what the runs logged instead
     constant: float | None = None  # its value, where it is the same in all runs of several seeds
     repetitions: Repetitions | None = None  # what the runs of different seeds share; None where it was not looked at
 
@@ -179,7 +180,8 @@ def _between_single_runs(evidence: Evidence, noise: Spread) -> str:
 
 
 def _weights_only(evidence: Evidence) -> str:
-    said = f"No run has a value of {evidence.metric}."
+    logged = f" (the runs logged {', '.join(evidence.logged)}: choose one with `metric`)" if evidence.logged else ""
+    said = f"No run has a value of {evidence.metric}{logged}."
     if evidence.largest_distance is None:
         return said
     if evidence.largest_distance == 0:

@@ -81,8 +81,9 @@ def _text(source: str) -> str:
 def _check_name(name: str) -> None:
     names = recipe_names()
     if name not in names:
-        close = get_close_matches(name, names, n=3) or names
-        raise RecipeError(f"there is no recipe {name!r}: nearest are {', '.join(close)} (or the path of a .toml file)")
+        close = get_close_matches(name, names, n=3)
+        which = f"nearest are {', '.join(close)}" if close else f"there are {', '.join(names)}"
+        raise RecipeError(f"there is no recipe {name!r}: {which} (or the path of a .toml file)")
 
 
 def _check_scales(scales: object, source: str) -> None:
