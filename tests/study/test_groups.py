@@ -75,13 +75,16 @@ def test_each_seed_runs_on_one_arithmetic_and_each_arithmetic_has_its_controls(t
 
 def test_a_seed_that_was_begun_goes_on_where_its_bits_are_given_or_not_at_all(tmp_path, machines, monkeypatch):
     monkeypatch.setenv("FAKE_PROOF", "new")
-    assert make(tmp_path, noises=make(tmp_path).noises[:2], seeds=(1,), prove=prove_by_name).run() is not None
+    assert (
+        make(tmp_path / "one", noises=make(tmp_path / "one").noises[:2], seeds=(1,), prove=prove_by_name).run()
+        is not None
+    )
     with cluster(machines) as executor:
-        make(tmp_path, prove=prove_by_name).run(executor)
-    assert proofs_of(make(tmp_path, seeds=(1,))) == {1: {"new"}}
+        make(tmp_path / "one", prove=prove_by_name).run(executor)
+    assert proofs_of(make(tmp_path / "one", seeds=(1,))) == {1: {"new"}}
 
     monkeypatch.setenv("FAKE_PROOF", "ancient")
-    make(tmp_path / "other", noises=make(tmp_path).noises[:2], seeds=(1,), prove=prove_by_name).run()
+    make(tmp_path / "other", noises=make(tmp_path / "other").noises[:2], seeds=(1,), prove=prove_by_name).run()
     refused = r"seed 1 was begun on arithmetic ancient, and no worker gives its bits \(there is .*old: old-0"
     with cluster(machines) as executor, pytest.raises(ValueError, match=refused):
         make(tmp_path / "other", prove=prove_by_name).run(executor)
