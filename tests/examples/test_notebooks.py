@@ -82,11 +82,14 @@ def test_the_first_distance_of_the_twins_is_that_of_two_plain_steps(paper):
     assert names["histories"]["Swish"].rel_l1[0] == pytest.approx(2 * float(apart.nanmean()), rel=1e-6)
 
 
-def test_relu_twins_leap_and_swish_twins_do_not(paper):
+def test_relu_twins_part_and_swish_twins_stay_together(paper):
     names, said = paper
     relu, swish = (names["histories"][name] for name in ("ReLU", "Swish"))
     assert relu.rel_l1[-1] > 10 * swish.rel_l1[-1] > 0
-    assert f"from {relu.rel_l1[0]:.1e} to {relu.rel_l1[-1]:.1e} in 64 steps, with its largest leap at step" in said
+    # Whether ReLU's distance leaps at once or in a few steps depends on the processor's last bits.
+    leaps = [(jump.factor, jump.step) for jump in relu.growth().jumps]
+    how = f"with its largest leap at step {max(leaps)[1]}, {max(leaps)[0]:,.0f}-fold" if leaps else "without a leap"
+    assert f"from {relu.rel_l1[0]:.1e} to {relu.rel_l1[-1]:.1e} in 64 steps, {how}" in said
     assert f"to {swish.rel_l1[-1]:.1e} in 64 steps, without a leap" in said
 
 
