@@ -58,7 +58,9 @@ def stored(directory):
 
 def interrupted_in(tmp_path, program, **environment):
     """How a process ends that gets Ctrl-C as soon as it says on standard output that it waits; and what it says."""
-    words = [sys.executable, "-c", program]
+    # A shell has commands in the background ignore it, and so what they begin, such as these tests.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    words = [sys.executable, "-c", heard + program]
     begun = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
     )
