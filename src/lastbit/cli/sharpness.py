@@ -16,11 +16,11 @@ from lastbit.files import writing
 from lastbit.training.catalogue import FULL, load_recipe
 from lastbit.training.device import choose_device
 from lastbit.training.sharpness import Series
+from lastbit.training.sharpness.finding import EDGE
 
 PAGE = "sharpness.html"
 _NAMES = ("loss", "sharpness", "residual", "edge", "normalised")
 _SHOWN = 12  # rows of the table on the terminal
-_EDGE = 2.0  # in units of the normalised sharpness
 
 
 def sharpness(
@@ -127,7 +127,7 @@ def _show_layers(rows: list[dict[str, Any]], terminal: Console) -> None:
     for name, layer in sorted(last["layers"].items(), key=lambda item: -(item[1]["sharpness"] or 0.0)):
         value = layer["sharpness"]
         known = value is not None and last["edge"] and last["sharpness"]
-        normalised = _number(_EDGE * value / last["edge"]) if known else "–"
+        normalised = _number(EDGE * value / last["edge"]) if known else "–"
         table.add_row(name, _number(value), normalised, f"{100 * value / last['sharpness']:.0f} %" if known else "–")
     terminal.print(f"layers at step {last['step']:,}, all other weights held fixed")
     terminal.print(table)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lastbit.script.audit.suspects import CLOCK, ENTROPY, PROCESS, aliases_in, category_of, full_name
+from lastbit.script.audit.suspects import CLOCK, ENTROPY, PROCESS, aliases_in, category_of, full_name, parsed
 
 _STEERS = (CLOCK, PROCESS, ENTROPY)
 # What these start, or end, comes after so much time.
@@ -41,10 +41,8 @@ def find_decisions(files: Sequence[Path]) -> list[Decision]:
 
 
 def _reader(file: Path, functions: dict[str, _Source]) -> "_Reader | None":
-    try:
-        return _Reader(ast.parse(file.read_bytes()), str(file), functions)
-    except (OSError, SyntaxError, ValueError):
-        return None
+    tree = parsed(file)
+    return None if tree is None else _Reader(tree, str(file), functions)
 
 
 class _Reader:

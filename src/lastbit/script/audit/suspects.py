@@ -61,13 +61,20 @@ class Suspect:
 
 def find_suspects(file: Path) -> list[Suspect]:
     """Read a Python file, without running it, for calls that give other values in every run; empty if unreadable."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+    tree = parsed(file)
+    if tree is None:
         return []
     aliases = aliases_in(tree)
     found = [_suspect(node, scope, aliases, str(file)) for node, scope in _nodes(tree, (1, 1 << 30))]
     return [suspect for suspect in found if suspect is not None]
+
+
+def parsed(file: Path) -> ast.Module | None:
+    """A Python file's syntax tree, without running it; None where it cannot be read."""
+    try:
+        return ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def _nodes(node: ast.AST, scope: tuple[int, int]) -> Iterator[tuple[ast.AST, tuple[int, int]]]:
