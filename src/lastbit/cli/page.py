@@ -5,14 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.cli.run_study import results_path
+from lastbit.errors import LastbitError
 from lastbit.files import writing
 
 
 def update_page(studies: Mapping[Path, Mapping[str, Any]], page: Path) -> None:
-    """Draw `page` from the studies' results by their directory, unless it is there and newer than all of them."""
-    if page.is_file() and all(_is_older(results_path(directory), page) for directory in studies):
+    """Draw `page` from the studies' results by their directory, unless it is there and newer than all of them.
+
+    Raises:
+        LastbitError: the page cannot be written, or stored results do not hold what a page needs.
+    """
+    from lastbit.report.shape import ShapeError  # only here: the charts' library takes a third of a second to import
+
+    files = [results_path(directory) for directory in studies]
+    if page.is_file() and all(_is_older(file, page) for file in files):
         return
-    write_page(list(studies.values()), page)
+    try:
+        write_page(list(studies.values()), page)
+    except ShapeError as error:
+        places = " or ".join(map(str, files))
+        raise LastbitError(f"{places} does not hold what it should: {error}") from None
 
 
 def write_page(studies: Sequence[Mapping[str, Any]], page: Path) -> None:
