@@ -76,7 +76,9 @@ def test_altered_results_that_kept_their_seal_are_said_in_one_line(lastbit, stud
     write_sealed(altered / "results.json", {**results, "std": {"noise": 3}})
     code, out, err = lastbit("study", *TINY, "--k", "1,3", "--seeds", "1-2", "--out", altered)
     assert (code, out) == (2, "")
-    assert err.startswith(f"lastbit: {altered / 'results.json'} does not hold what it should: these are not the results of a study")
+    assert err.startswith(
+        f"lastbit: {altered / 'results.json'} does not hold what it should: these are not the results of a study"
+    )
     assert len(err.splitlines()) == 1
 
 
