@@ -4,8 +4,8 @@ import os
 import pytest
 
 from lastbit.cli.commands import app
-from lastbit.files import read_sealed
-from lastbit.study.lock import directory_lock
+from lastbit.storage.files import read_sealed
+from lastbit.storage.lock import directory_lock
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", "1")
 

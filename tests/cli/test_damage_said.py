@@ -8,7 +8,7 @@ from tests.faults import damage
 
 from lastbit.cli.commands import app
 from lastbit.explore.study_view import read
-from lastbit.files import read_sealed
+from lastbit.storage.files import read_sealed
 from lastbit.study.comparison import compare as compare_runs
 
 CHANGES = ("data.train=128", "data.test=50")

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from lastbit.cli.commands import app
-from lastbit.directories import Kind, check_free, held_in_words
+from lastbit.storage.directories import Kind, check_free, held_in_words
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=128", "--set", "data.test=50")
 # Enough of what each kind leaves for another command to know it by.

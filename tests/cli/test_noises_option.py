@@ -2,7 +2,7 @@ import pytest
 
 import lastbit as lb
 from lastbit.cli.noises import Kind, parse_noises
-from lastbit.files import read_sealed
+from lastbit.storage.files import read_sealed
 
 NOTHING = {"k": None, "noise_seeds": None, "p": None}
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from lastbit.cli.commands import app
-from lastbit.files import read_sealed
+from lastbit.storage.files import read_sealed
 
 HEAT = ("pde", "heat", "--dt", "0.8", "--steps", "10")
 STUDY = ("demo", "--scale", "smoke", "--set", "data.train=128", "--set", "data.test=50", "--workers", "1")

@@ -8,7 +8,7 @@ from lastbit.cli import paper_run
 from lastbit.paper import catalogue, page
 from lastbit.paper import needs as needs_module
 from lastbit.paper.item import Cost, Item, Scale, claim
-from lastbit.study.lock import directory_lock
+from lastbit.storage.lock import directory_lock
 
 CLAIM_KEYS = {"claim", "published", "measured", "interval", "holds", "reason"}
 RAN = []

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import lastbit as lb
-from lastbit.study.lock import directory_lock
+from lastbit.storage.lock import directory_lock
 from lastbit.study.reopen import reopen
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"

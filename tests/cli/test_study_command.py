@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from lastbit.cli.commands import app
-from lastbit.files import read_sealed, write_sealed
+from lastbit.storage.files import read_sealed, write_sealed
 from lastbit.training.catalogue import recipe_names
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", 1)

@@ -8,7 +8,7 @@ from tests.study.toy_training import train
 import lastbit as lb
 from lastbit.divergence import rel_l1
 from lastbit.explore import study_view
-from lastbit.files import write_sealed
+from lastbit.storage.files import write_sealed
 from lastbit.study.layout import RESULTS
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import kills
 
-from lastbit.files import read_json
+from lastbit.storage.files import read_json
 
 _WORKERS = 2
 _DASK = (sys.executable, "-m", "dask")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import lastbit as lb
-from lastbit.files import DamagedError, to_json, write_sealed
+from lastbit.storage.files import DamagedError, to_json, write_sealed
 from lastbit.study.check import check_study
 from lastbit.study.reopen import reopen
 from lastbit.training.catalogue import load_recipe

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import lastbit as lb
 from lastbit.cli.run_study import store_results
-from lastbit.files import read_sealed, sha256, to_json, write_sealed
+from lastbit.storage.files import read_sealed, sha256, to_json, write_sealed
 from lastbit.study.comparison import compare
 from lastbit.study.reopen import reopen
 

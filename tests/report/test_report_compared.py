@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import lastbit as lb
-from lastbit.files import to_json
 from lastbit.report import write_comparison
 from lastbit.report.compared import as_compared, decimals, mcnemar_sentence, rows_of_tests, side_rows
 from lastbit.report.compared_figures import compared_figures
 from lastbit.report.compared_page import render_comparison
+from lastbit.storage.files import to_json
 
 A, B = [[93.1, 93.4, 92.9, 93.3], [93.0, 93.6, 93.1, 93.2]], [[92.8, 93.2, 93.0, 92.7], [92.9, 93.0, 92.8, 92.8]]
 

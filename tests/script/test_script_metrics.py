@@ -1,9 +1,9 @@
 import pytest
 
-from lastbit.files import read_sealed
 from lastbit.script.file_metric import FileMetric, parse_file_metric
 from lastbit.script.metrics import write_found
 from lastbit.script.pattern_metric import PatternMetric
+from lastbit.storage.files import read_sealed
 
 
 def found(source, place, stdout="", stderr=""):

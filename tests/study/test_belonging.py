@@ -7,10 +7,10 @@ import toy_training
 
 import lastbit as lb
 from lastbit.differing import changes
+from lastbit.storage.lock import trial_lock
 from lastbit.study import TrialFailedError
 from lastbit.study.belonging import OtherStudyError
 from lastbit.study.check import check_study
-from lastbit.study.lock import trial_lock
 
 SETTINGS = {"name": "toy", "optimizer": {"lr": 0.1, "momentum": 0.9}, "layers": [1, 2]}
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from test_study import make
 
-from lastbit.files import write_sealed
+from lastbit.storage.files import write_sealed
 from lastbit.study.check import Kind, check_study
 
 

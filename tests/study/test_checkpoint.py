@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import lastbit as lb
-from lastbit.files import DamagedError
+from lastbit.storage.files import DamagedError
 from lastbit.study import Recorder, Trial
 from lastbit.study.checkpoint import read_checkpoint, write_checkpoint
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 
 import lastbit as lb
-from lastbit.files import DamagedError, read_sealed, sha256, write_sealed
+from lastbit.storage.files import DamagedError, read_sealed, sha256, write_sealed
 from lastbit.study.reopen import reopen
 from lastbit.study.stored_trial import DONE, open_trial
 

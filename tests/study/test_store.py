@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from test_study import contents, make
 
 import lastbit as lb
-from lastbit.files import DamagedError, read_sealed, write_sealed
+from lastbit.storage.files import DamagedError, read_sealed, write_sealed
+from lastbit.storage.lock import InUseError
 from lastbit.study import Trial
 from lastbit.study.execute import run_trial
-from lastbit.study.lock import InUseError
 from lastbit.study.store import Store
 
 TRIAL = Trial({"name": "toy"}, 1, lb.Scale(3))
@@ -85,7 +85,7 @@ def test_what_has_claimed_a_study_may_claim_it_again_and_others_still_wait(tmp_p
 
 def test_a_killed_run_lets_go(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from lastbit.study.lock import directory_lock\n"
+        "import sys, time; from pathlib import Path; from lastbit.storage.lock import directory_lock\n"
         f"with directory_lock(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)

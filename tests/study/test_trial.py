@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import lastbit as lb
-from lastbit.files import sha256
+from lastbit.storage.files import sha256
 from lastbit.study import Recorder, Trial, fingerprint
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.store import Store

@@ -7,8 +7,8 @@ import torch
 from recorded_run import RecordedRun
 
 from lastbit.divergence import churn, relative_l2
-from lastbit.files import to_json
 from lastbit.noise import Scale
+from lastbit.storage.files import to_json
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import RecipeTraining
 from lastbit.training.task import prepare

@@ -16,14 +16,14 @@ from rich.text import Text
 from lastbit.cli.numbers import LARGEST
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.printable import SafeConsole
-from lastbit.directories import Kind, check_free, held
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_output, writing
 from lastbit.script import Target, parse_target
 from lastbit.script.audit.audit import LEFT, Audit, clear
 from lastbit.script.audit.audit import audit as audit_target
 from lastbit.script.audit.difference import Difference
 from lastbit.script.audit.look import ScriptFailedError
+from lastbit.storage.directories import Kind, check_free, held
+from lastbit.storage.files import to_json, write_output, writing
 
 RECORD = "audit.json"
 

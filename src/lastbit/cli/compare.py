@@ -9,9 +9,9 @@ from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.place import opened
-from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_output, writing
+from lastbit.storage.directories import Kind, check_free
+from lastbit.storage.files import to_json, write_output, writing
 from lastbit.study.comparison import Comparison
 from lastbit.study.comparison import compare as compare_runs
 

@@ -19,7 +19,7 @@ from lastbit.cli.completion import data_sets
 from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, write_json
 from lastbit.cli.printable import SafeConsole
-from lastbit.directories import Kind, check_free
+from lastbit.storage.directories import Kind, check_free
 from lastbit.training.data import Fetched, Item, fetch, inventory
 from lastbit.training.data.errors import FetchError
 

@@ -12,8 +12,8 @@ from lastbit.cli.page import update_page
 from lastbit.cli.run_study import run_study
 from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
-from lastbit.directories import Kind, check_free
 from lastbit.noise import Scale
+from lastbit.storage.directories import Kind, check_free
 from lastbit.study import Study
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import RecipeTraining

@@ -13,10 +13,10 @@ from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.numbers import LARGEST, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
-from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
-from lastbit.files import to_json, write_output, writing
 from lastbit.noise import Scale
+from lastbit.storage.directories import Kind, check_free
+from lastbit.storage.files import to_json, write_output, writing
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import FULL, load_recipe
 from lastbit.training.device import choose_device

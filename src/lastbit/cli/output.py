@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.printable import SafeConsole
-from lastbit.directories import check_unkept
-from lastbit.files import check_output, to_json, write_output, writing
+from lastbit.storage.directories import check_unkept
+from lastbit.storage.files import check_output, to_json, write_output, writing
 
 
 def checked_output(option: str) -> Callable[[Path | None], Path | None]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lastbit.cli.run_study import results_path
 from lastbit.errors import LastbitError
-from lastbit.files import writing
+from lastbit.storage.files import writing
 
 
 def update_page(studies: Mapping[Path, Mapping[str, Any]], page: Path) -> None:

@@ -13,7 +13,7 @@ from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
-from lastbit.directories import Kind, check_free
+from lastbit.storage.directories import Kind, check_free
 
 if TYPE_CHECKING:  # at run time only where they are used: all items with their charts take seconds to import
     from lastbit.paper.item import Item

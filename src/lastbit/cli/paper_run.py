@@ -11,7 +11,6 @@ from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import progress_bar
 from lastbit.cli.workers import Crew
 from lastbit.errors import LastbitError
-from lastbit.files import writing
 from lastbit.paper.catalogue import find_items
 from lastbit.paper.item import SCALES, Item
 from lastbit.paper.needs import Needs, check_data, check_room, needs
@@ -19,7 +18,8 @@ from lastbit.paper.page import claims_of
 from lastbit.paper.results import Results
 from lastbit.paper.suite import Ended, run_items, traceback_of
 from lastbit.report.paper import duration
-from lastbit.study.lock import directory_lock
+from lastbit.storage.files import writing
+from lastbit.storage.lock import directory_lock
 from lastbit.study.watched import Watched
 
 

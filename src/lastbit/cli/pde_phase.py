@@ -22,11 +22,11 @@ from lastbit.cli.pde_options import (
     StepsOption,
     make_net,
 )
-from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
-from lastbit.files import writing
 from lastbit.pde import REGIMES, Phase, random_kernel
 from lastbit.pde import phase as map_phase
+from lastbit.storage.directories import Kind, check_free
+from lastbit.storage.files import writing
 
 _GRID = "LO:HI:N, evenly spaced, or LO:HI:N:log"
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lastbit.cli.printable import SafeConsole
-from lastbit.local_copy import local_copy
+from lastbit.storage.url_copies import local_copy
 
 
 @contextmanager
 def opened(place: str, *, wanted: Sequence[str] = ("*",)) -> Iterator[Path]:
     """Give the directory to read, with a bar on standard error, on a terminal only, while files are copied.
 
-    Args and errors are those of `lastbit.local_copy.local_copy`.
+    Args and errors are those of `lastbit.storage.url_copies.local_copy`.
     """
     terminal = SafeConsole(stderr=True)
     columns = (

@@ -10,10 +10,10 @@ import typer
 
 from lastbit.cli.output import JsonOption, checked_output, console, write_json
 from lastbit.cli.place import opened
-from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
-from lastbit.files import read_json, writing
-from lastbit.local_copy import is_url
+from lastbit.storage.directories import Kind, check_free
+from lastbit.storage.files import read_json, writing
+from lastbit.storage.url_copies import is_url
 from lastbit.study.check import verify_study
 from lastbit.study.layout import RESULTS
 from lastbit.study.store import Store

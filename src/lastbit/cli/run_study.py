@@ -13,7 +13,7 @@ from lastbit.cli.endings import FailedError
 from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import progress_bar, trial_progress
 from lastbit.cli.workers import Crew
-from lastbit.files import DamagedError, read_sealed, write_sealed, writing
+from lastbit.storage.files import DamagedError, read_sealed, write_sealed, writing
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.check import verify_study
 from lastbit.study.layout import RESULTS, STUDY, TRIALS

@@ -12,7 +12,7 @@ from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.numbers import LARGEST
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.progress import step_progress
-from lastbit.files import writing
+from lastbit.storage.files import writing
 from lastbit.training.catalogue import FULL, load_recipe
 from lastbit.training.device import choose_device
 from lastbit.training.sharpness import Series

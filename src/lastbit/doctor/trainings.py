@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lastbit.differing import differing_fields
 from lastbit.doctor.check import Check, Outcome
-from lastbit.files import to_json
 from lastbit.noise import Noise, Scale
+from lastbit.storage.files import to_json
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import Fingerprint, fingerprint
 from lastbit.tensors import bits

@@ -14,13 +14,13 @@ import altair as alt
 from lastbit.divergence import churn, rel_l1
 from lastbit.errors import LastbitError
 from lastbit.explore.drawing import Drawing, drawn, filled, form, sized
-from lastbit.limits import reachable
 from lastbit.report.accuracy_chart import accuracy_figure
 from lastbit.report.figure import ROWS
 from lastbit.report.log_axis import LogAxis, decades, power_axis
 from lastbit.report.numbers import MISSING, scientific
 from lastbit.report.rel_l1_chart import rel_l1_figure
 from lastbit.report.stored import as_stored
+from lastbit.storage.limits import reachable
 from lastbit.study.check import verify_study
 from lastbit.study.grid import Grid
 from lastbit.study.layout import RESULTS, STUDY, TRIALS

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from lastbit.curvature import SharpnessRow
-from lastbit.files import is_written_through, open_through, sync_directory, to_json
+from lastbit.storage.files import is_written_through, open_through, sync_directory, to_json
 
 
 class JsonLines:

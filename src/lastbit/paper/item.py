@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.files import to_json
 from lastbit.report.figure import Figure
 from lastbit.report.pde import Table
+from lastbit.storage.files import to_json
 
 Settings = Mapping[str, Any]  # plain JSON: what `run` needs to know
 Result = Mapping[str, Any]  # plain JSON: what `run` found, with null for what is not finite

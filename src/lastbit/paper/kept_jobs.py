@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from typing import Any
 
-from lastbit.files import read_json, sha256, to_json, write_atomically
 from lastbit.paper.item import Work
+from lastbit.storage.files import read_json, sha256, to_json, write_atomically
 from lastbit.study import StoppedError
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lastbit.files import writing
 from lastbit.paper.catalogue import ITEMS
 from lastbit.paper.item import Claim
 from lastbit.paper.results import Made, Results
 from lastbit.report.paper import Entry, write_paper_page
+from lastbit.storage.files import writing
 
 PAGE = "paper.html"
 

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
-from lastbit.files import read_json, to_json, write_atomically, writing
-from lastbit.limits import OTHER_SHAPE, reachable
 from lastbit.paper.item import SCALES, Claim, Item, Result
+from lastbit.storage.directories import Kind, check_free
+from lastbit.storage.files import read_json, to_json, write_atomically, writing
+from lastbit.storage.limits import OTHER_SHAPE, reachable
 
 FORMAT = 1
 INDEX = "index.json"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from lastbit.files import read_json, to_json, write_atomically
 from lastbit.paper.item import Item, Work
 from lastbit.paper.results import Made
+from lastbit.storage.files import read_json, to_json, write_atomically
 from lastbit.study import StoppedError
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import fingerprint

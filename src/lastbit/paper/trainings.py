@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lastbit.files import sha256, to_json
 from lastbit.noise import Scale
 from lastbit.paper.item import Settings, Work
+from lastbit.storage.files import sha256, to_json
 from lastbit.study import Study
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import RecipeTraining

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lastbit.files import write_output
 from lastbit.report.compared import Comparison, as_compared, mcnemar_sentence, rows_of_tests, side_rows
 from lastbit.report.compared_figures import compared_figures
 from lastbit.report.document import document
 from lastbit.report.libraries import javascript
 from lastbit.report.settings_table import differences
+from lastbit.storage.files import write_output
 
 
 def write_comparison(content: Comparison, path: Path) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import write_output
 from lastbit.report.document import document
 from lastbit.report.figure import Figure
 from lastbit.report.figures import comparison_figures
@@ -13,6 +12,7 @@ from lastbit.report.section import Section, sections
 from lastbit.report.settings_table import differences
 from lastbit.report.source import source_of_all
 from lastbit.report.stored import Study, as_stored
+from lastbit.storage.files import write_output
 
 
 def write_report(studies: Sequence[Study], path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import vl_convert
 
-from lastbit.files import write_output
 from lastbit.report.figure import Figure
 from lastbit.report.libraries import vega_lite_version
+from lastbit.storage.files import write_output
 
 _SCALE = 2  # pixels of a PNG for each of the chart, for dense screens and print
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lastbit.errors import LastbitError
-from lastbit.files import to_json
+from lastbit.storage.files import to_json
 
 _LARGEST = 1e300  # of which a square root, a logarithm and a few sums can still be taken
 Whole = Annotated[int, Field(ge=-(2**64), le=2**64)]

@@ -8,9 +8,9 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from lastbit.files import to_json
 from lastbit.script.launch import launch
 from lastbit.script.target import Target, target_from_json
+from lastbit.storage.files import to_json
 
 # `-c` puts the present directory first in the search path, where a file of the user's could stand for one of ours.
 _BOOTSTRAP = "import sys; sys.flags.safe_path or sys.path.pop(0); from lastbit.script.child import main; main()"

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lastbit.files import read_json, read_sealed
 from lastbit.noise import noise_from_json
 from lastbit.script.notes import NOTES, Notes, read_notes
+from lastbit.storage.files import read_json, read_sealed
 from lastbit.study.layout import FAILURES, TRIALS
 from lastbit.study.store import FAILURE
 from lastbit.study.stored_trial import OUTPUT, TRIAL

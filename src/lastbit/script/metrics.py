@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lastbit.errors import LastbitError
-from lastbit.files import DamagedError, read_sealed, to_json, write_sealed
+from lastbit.storage.files import DamagedError, read_sealed, to_json, write_sealed
 
 _TAKEN = frozenset({"step"})  # what a line of metrics has besides them: after how many updates it was logged
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import read_json, to_json, write_atomically
+from lastbit.storage.files import read_json, to_json, write_atomically
 
 NOTES = "notes.json"
 

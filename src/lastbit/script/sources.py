@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from lastbit.files import sha256
+from lastbit.storage.files import sha256
 
 
 def imported_sources(directory: Path) -> dict[str, str]:

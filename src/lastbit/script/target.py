@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.limits import reachable
 from lastbit.script.is_python import check_python
 from lastbit.script.lookup import find_command, find_entry_point, find_module
+from lastbit.storage.limits import reachable
 
 FILE, MODULE, COMMAND = "file", "module", "command"
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.files import sha256
 from lastbit.script.child import child_command
 from lastbit.script.ended import STDERR, STDOUT, UnfitError, checked
 from lastbit.script.file_metric import FileMetric
@@ -21,6 +20,7 @@ from lastbit.script.metrics import Source
 from lastbit.script.notes import Notes, read_notes
 from lastbit.script.processes import Children
 from lastbit.script.target import Target
+from lastbit.storage.files import sha256
 from lastbit.study import Recorder
 
 DIRECTORY = "{trial}"  # in the script's arguments: a directory of the trial's own

@@ -10,10 +10,10 @@ from typing import Any
 
 from lastbit.differing import changes
 from lastbit.errors import LastbitError
-from lastbit.files import read_sealed, to_json
+from lastbit.storage.files import read_sealed, to_json
+from lastbit.storage.lock import is_held
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
-from lastbit.study.lock import is_held
 from lastbit.study.stored_trial import DONE
 
 

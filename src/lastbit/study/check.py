@@ -10,20 +10,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lastbit.directories import held_in_words, is_drawing
 from lastbit.errors import LastbitError
-from lastbit.files import DamagedError, read_sealed, to_json
+from lastbit.storage.directories import held_in_words, is_drawing
+from lastbit.storage.files import DamagedError, read_sealed, to_json
+from lastbit.storage.lock import LOCK, OWNER, is_held
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
-from lastbit.study.lock import LOCK, OWNER, is_held
 from lastbit.study.recorder import WEIGHTS
 from lastbit.study.reopen import reopen
 from lastbit.study.store import FAILURE, Store
 from lastbit.study.stored_trial import DONE, FOUND, OUTPUT, StoredTrial, open_trial
 from lastbit.study.trial import trial_id
 
-_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # the temporary names of `lastbit.files`
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")  # the temporary names of `lastbit.storage.files`
 _OWN = {STUDY, TRIALS, RUNNING, FAILURES, RESULTS, LOCK, OWNER}
 _AGAIN = "then give the study's command again"
 

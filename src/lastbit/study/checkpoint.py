@@ -19,8 +19,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lastbit.errors import LastbitTypeError
-from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, write_atomically, write_sealed
-from lastbit.limits import MOST_TENSORS, read_limited
+from lastbit.storage.files import DamagedError, read_sealed, sha256, sync_directory, write_atomically, write_sealed
+from lastbit.storage.limits import MOST_TENSORS, read_limited
 from lastbit.tensors import plain
 
 DIRECTORY = "checkpoint"

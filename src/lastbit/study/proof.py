@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from lastbit.files import to_json
+from lastbit.storage.files import to_json
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.recorder import Recorder
 from lastbit.study.trial import Trial

@@ -13,7 +13,7 @@ results.json                    sealed; computed from the trials
 failed/ID/failure.json          sealed; how a trial failed when it was last tried; beside it, what a script wrote
 .lock                           held by whoever runs the study, who is named in .owner.json
 
-A sealed file is JSON with a checksum of its own (`lastbit.files.write_sealed`).
+A sealed file is JSON with a checksum of its own (`lastbit.storage.files.write_sealed`).
 """
 
 import os
@@ -25,16 +25,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lastbit.directories import Kind, check_free, is_drawing
 from lastbit.errors import LastbitError
-from lastbit.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed, writing
+from lastbit.storage.directories import Kind, check_free, is_drawing
+from lastbit.storage.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed, writing
+from lastbit.storage.lock import LOCK, OWNER, directory_lock, is_held, trial_lock
 from lastbit.study.belonging import check_same, make_room
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.failure import Failure
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
-from lastbit.study.lock import LOCK, OWNER, directory_lock, is_held, trial_lock
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial
 from lastbit.study.trial import Trial

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lastbit.files import sha256, to_json
 from lastbit.noise import Noise
+from lastbit.storage.files import sha256, to_json
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lastbit.errors import LastbitError
-from lastbit.limits import MOST_RECIPE, check_depth, read_limited
+from lastbit.storage.limits import MOST_RECIPE, check_depth, read_limited
 from lastbit.training.recipe import Recipe
 from lastbit.training.recipe_error import RecipeError, explain
 

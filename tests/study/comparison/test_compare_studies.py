@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 import lastbit as lb
-from lastbit.files import write_sealed
+from lastbit.storage.files import write_sealed
 from lastbit.study.correctness import correctness, sampling_variance
 from lastbit.study.reopen import reopen
 from lastbit.study.study import TrialFailedError

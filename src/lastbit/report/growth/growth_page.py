@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.files import write_output
 from lastbit.report.document import document
 from lastbit.report.figure import Figure
 from lastbit.report.growth.amplification_figure import amplification_figure
@@ -15,6 +14,7 @@ from lastbit.report.growth.shape import GrowthShape
 from lastbit.report.libraries import javascript
 from lastbit.report.settings_table import facts, flat_settings
 from lastbit.report.shape import checked
+from lastbit.storage.files import write_output
 
 
 def write_growth_page(content: Mapping[str, Any], path: Path) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import write_output
 from lastbit.report.document import document
 from lastbit.report.libraries import javascript
 from lastbit.report.paper.entry import Entry, ShownClaim
 from lastbit.report.paper.verdict import duration, tally
+from lastbit.storage.files import write_output
 
 
 def write_paper_page(entries: Sequence[Entry], path: Path, *, missing: Sequence[str] = ()) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lastbit.files import write_output
 from lastbit.report.account import cuts
 from lastbit.report.document import document
 from lastbit.report.libraries import javascript
@@ -16,6 +15,7 @@ from lastbit.report.settings_table import flat_settings
 from lastbit.report.sharpness.certificates import method, standings
 from lastbit.report.sharpness.figures import sharpness_figures
 from lastbit.report.sharpness.stored import Series, as_stored
+from lastbit.storage.files import write_output
 
 _COLUMNS = ("loss", "sharpness", "residual", "edge", "normalised")
 _PARTS = ("rows", "losses", "recipe", "finding")  # shown elsewhere on the page

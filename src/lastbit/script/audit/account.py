@@ -7,12 +7,12 @@ from types import FrameType
 from safetensors.torch import save
 from torch import Tensor
 
-from lastbit.files import read_json, to_json, write_atomically
 from lastbit.script.audit.digest import digest
 from lastbit.script.audit.generators import Generators
 from lastbit.script.audit.memory import Memory
 from lastbit.script.audit.origins import Origins
 from lastbit.script.audit.plain import cpu_copy, is_plain, outline
+from lastbit.storage.files import read_json, to_json, write_atomically
 
 ACCOUNT, TENSORS = "account.json", "tensors.safetensors"
 SUSPECT = "suspect"  # folder of the account of the first operation that took memory nobody wrote

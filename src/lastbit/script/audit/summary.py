@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lastbit.files import read_json, to_json, write_atomically
 from lastbit.script.audit.generators import Generators
+from lastbit.storage.files import read_json, to_json, write_atomically
 
 _FILE = "summary.json"
 

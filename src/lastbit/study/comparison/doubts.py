@@ -6,7 +6,7 @@ import numpy as np
 
 from lastbit.differing import differing_fields
 from lastbit.errors import LastbitError
-from lastbit.files import to_json
+from lastbit.storage.files import to_json
 from lastbit.study.agreement import same_weights
 from lastbit.study.comparison.side import Origin, Side
 from lastbit.study.correctness import correctness

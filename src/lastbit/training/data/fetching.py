@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lastbit.files import writing
+from lastbit.storage.files import writing
 from lastbit.training.data.catalogue import find
 from lastbit.training.data.checksum import mismatch
 from lastbit.training.data.entry import Entry, Home

@@ -10,7 +10,7 @@ import numpy as np
 import platformdirs
 
 from lastbit.errors import LastbitError
-from lastbit.files import replacing
+from lastbit.storage.files import replacing
 from lastbit.training.data.checksum import mismatch
 from lastbit.training.data.errors import DamagedDataError, first_line
 from lastbit.training.data.idx import Bytes

@@ -14,8 +14,8 @@ from torch import nn
 
 from lastbit.curvature import edge
 from lastbit.errors import LastbitError
-from lastbit.files import to_json
 from lastbit.schedules import Schedule, every, log_spaced
+from lastbit.storage.files import to_json
 from lastbit.training.data.errors import first_line
 from lastbit.training.descent import Descent, Point
 from lastbit.training.gradient_flow import RTOL

@@ -19,10 +19,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lastbit.differing import changes
-from lastbit.directories import Kind, check_free
 from lastbit.errors import LastbitError
-from lastbit.files import read_json, to_json, write_atomically, writing
-from lastbit.limits import MOST_JSON, MOST_TENSORS, parse_json, read_limited
+from lastbit.storage.directories import Kind, check_free
+from lastbit.storage.files import read_json, to_json, write_atomically, writing
+from lastbit.storage.limits import MOST_JSON, MOST_TENSORS, parse_json, read_limited
 from lastbit.training.sharpness.row import is_row
 
 _SERIES, _ROWS, _STATE, RESULTS = "series.json", "rows.jsonl", "state.safetensors", "sharpness.json"

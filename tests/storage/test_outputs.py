@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lastbit.directories import check_unkept
 from lastbit.errors import LastbitError
-from lastbit.files import check_output, write_output
+from lastbit.storage.directories import check_unkept
+from lastbit.storage.files import check_output, write_output
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

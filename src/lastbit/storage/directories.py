@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from lastbit.errors import LastbitError
-from lastbit.files import read_json
-from lastbit.limits import reachable
+from lastbit.storage.files import read_json
+from lastbit.storage.limits import reachable
 
 _NAMED = 3  # files or studies that a message names; of more, their number
 _PICTURES = (".png", ".svg")  # every chart is written as both

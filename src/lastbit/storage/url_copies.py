@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from lastbit.errors import LastbitError
-from lastbit.limits import reachable
+from lastbit.storage.limits import reachable
 
 MOST_FILES = 200_000  # a study of 10,000 trials with ten snapshots each has 160,000
 MOST_BYTES_OF_A_FILE = 4 * 2**30  # weights of a billion parameters

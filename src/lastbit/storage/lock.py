@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lastbit.errors import LastbitError
-from lastbit.files import read_json, to_json, write_atomically
+from lastbit.storage.files import read_json, to_json, write_atomically
 
 LOCK, OWNER = ".lock", ".owner.json"
 _POLL = 0.2  # seconds between two looks at a lock that another process holds

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.files import read_json, to_json
-from lastbit.limits import MOST_DEPTH, check_depth, parse_json, read_limited
+from lastbit.storage.files import read_json, to_json
+from lastbit.storage.limits import MOST_DEPTH, check_depth, parse_json, read_limited
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -6,8 +6,8 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from lastbit import local_copy as module
-from lastbit.local_copy import is_url, local_copy
+from lastbit.storage import url_copies as module
+from lastbit.storage.url_copies import is_url, local_copy
 
 FILES = {"study.json": b"{}", "trials/a/done.json": b"1" * 70_000, "trials/a/weights/1.bin": b"\x00\xff"}
 

@@ -3,8 +3,8 @@ import stat
 
 import pytest
 
-from lastbit import files
-from lastbit.files import read_json, replacing, to_json, write_atomically
+from lastbit.storage import files
+from lastbit.storage.files import read_json, replacing, to_json, write_atomically
 
 
 def test_the_file_appears_whole_with_ordinary_permissions(tmp_path):

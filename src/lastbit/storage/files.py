@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lastbit.errors import LastbitError
-from lastbit.limits import MOST_JSON, parse_json, read_limited
+from lastbit.storage.limits import MOST_JSON, parse_json, read_limited
 
 _CHECKSUM = "checksum"
 _DESCRIPTORS = re.compile(r"/dev/fd|/proc/(self|thread-self|[0-9]+)(/task/[0-9]+)?/fd")
@@ -220,7 +220,7 @@ def to_json(value: object, *, indent: int | None = None, sort_keys: bool = True)
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file, within `lastbit.limits`.
+    """Parse a JSON file, within `lastbit.storage.limits`.
 
     Raises:
         LastbitError: the file cannot be read, is not JSON or out of proportion; the message names it.
