@@ -52,7 +52,7 @@ class Unrecorded:
         """Refuse to time half a training."""
         raise RuntimeError(f"the training diverged at step {step}")
 
-    def save_predictions(self, *labels: Tensor) -> None:
+    def log_predictions(self, *labels: Tensor) -> None:
         """Drop predictions."""
 
 

@@ -85,7 +85,7 @@ def test_the_digest_sees_every_bit_it_is_given():
         run = Digest(Scale(1))
         run.log(step, loss=value)
         run.snapshot(step, {"w": torch.tensor([value])})
-        run.save_predictions(torch.tensor([label]), torch.tensor([0]))
+        run.log_predictions(torch.tensor([label]), torch.tensor([0]))
         if diverged:
             run.mark_diverged(step)
         return run.hexdigest()

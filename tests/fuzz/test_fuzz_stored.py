@@ -22,7 +22,7 @@ def train(run):
     weight = torch.linspace(-1, 1, 5) * (1 + 1e-6 * run.noise.k * (run.noise.k > 2)) + run.seed
     run.snapshot(1, {"w": weight})
     run.log(1, epoch=1, test_accuracy=80.0 + run.seed + 0.1 * run.noise.k * (run.noise.k > 2), train_loss=0.5)
-    run.save_predictions(torch.arange(6) % (2 + run.seed), torch.arange(6) % 3)
+    run.log_predictions(torch.arange(6) % (2 + run.seed), torch.arange(6) % 3)
 
 
 @pytest.fixture(scope="module")

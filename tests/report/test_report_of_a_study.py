@@ -27,7 +27,7 @@ def train(run):
         run.mark_diverged(3)
         return
     run.log(4, test_accuracy=80 + run.seed + float(torch.rand((), generator=generator)), gradient_fluctuation=12.5)
-    run.save_predictions(torch.randint(0, 10, (200,), generator=generator))
+    run.log_predictions(torch.randint(0, 10, (200,), generator=generator))
 
 
 @pytest.fixture(scope="module")

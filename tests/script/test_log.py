@@ -14,7 +14,7 @@ class Heard:
     def log(self, step, **metrics):
         self.rows.append((step, metrics))
 
-    def save_predictions(self, labels, targets=None):
+    def log_predictions(self, labels, targets=None):
         self.rows.append((labels, targets))
 
 

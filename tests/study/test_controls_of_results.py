@@ -74,7 +74,7 @@ def test_predictions_of_other_examples_are_a_random_evaluation(tmp_path):
         trains(run)
         labels = torch.tensor([0, 1, 2, 3]).roll(next(draws) % 2)
         run.log(3, acc=0.9)
-        run.save_predictions(labels, labels)
+        run.log_predictions(labels, labels)
 
     with pytest.raises(ControlsFailedError, match=r"the predictions \(4 of 4 examples differ\) differ: the evaluation"):
         make(tmp_path, train).run()

@@ -17,7 +17,7 @@ from lastbit.study.stored_trial import DONE, open_trial
 def logs(run):
     run.log(1, test_accuracy=80.0)
     run.snapshot(1, {"w": torch.ones(2)})
-    run.save_predictions(torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64))
+    run.log_predictions(torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64))
 
 
 @pytest.fixture

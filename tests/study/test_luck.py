@@ -93,7 +93,7 @@ def run(tmp_path, *, wrong, targets=True, metric="test_accuracy", unit=1.0, pred
         labels[list(wrong(run.seed, run.noise.k))] = 1
         run.log(1, **{metric: 100 * float((labels == 0).double().mean()) / unit})
         if predictions:
-            run.save_predictions(labels, truth if targets else None)
+            run.log_predictions(labels, truth if targets else None)
 
     named = {} if metric == "test_accuracy" else {"metric": Metric(metric, metric)}
     noises = [lb.Scale(k) for k in (1, 3, 5)]

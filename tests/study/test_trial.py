@@ -38,7 +38,7 @@ def test_what_a_trial_records_is_read_back(tmp_path):
     recorder.log(8, test_accuracy=60.0, train_loss=float("nan"))
     recorder.snapshot(8, network)
     recorder.snapshot(2, {"w": torch.arange(6.0).view(2, 3).T})
-    recorder.save_predictions(torch.tensor([1, 2, 3]), torch.tensor([1, 2, 0]))
+    recorder.log_predictions(torch.tensor([1, 2, 3]), torch.tensor([1, 2, 0]))
     assert not store.has(TRIAL)
     store.finish(TRIAL, recorder)
     assert store.has(TRIAL)
@@ -54,6 +54,19 @@ def test_what_a_trial_records_is_read_back(tmp_path):
     assert stored.predictions().tolist() == [1, 2, 3]
     assert stored.targets().tolist() == [1, 2, 0]
     assert stored.fingerprint == {"torch": "2"}
+
+
+def test_metrics_without_a_step_belong_to_the_last_one_told(tmp_path):
+    store = Store(tmp_path)
+    store.describe_study({"settings": {}})
+    recorder = store.begin(TRIAL, {})
+    recorder.log(acc=1.0)
+    recorder.snapshot(4, {"w": torch.zeros(1)})
+    recorder.log(acc=2.0)
+    recorder.log(6, acc=3.0)
+    recorder.log(loss=0.5)
+    store.finish(TRIAL, recorder)
+    assert [row["step"] for row in store.load(TRIAL).metrics] == [0, 4, 6, 6]
 
 
 def test_done_json_holds_a_checksum_of_every_other_file(tmp_path):
@@ -121,7 +134,7 @@ def test_each_prediction_has_one_true_label(tmp_path):
     store.describe_study({"settings": {}})
     recorder = store.begin(TRIAL, {})
     with pytest.raises(ValueError, match=r"labels have shape \(3,\) and targets \(2,\)"):
-        recorder.save_predictions(torch.zeros(3), torch.zeros(2))
-    recorder.save_predictions(torch.zeros(3))
+        recorder.log_predictions(torch.zeros(3), torch.zeros(2))
+    recorder.log_predictions(torch.zeros(3))
     store.finish(TRIAL, recorder)
     assert store.load(TRIAL).targets() is None

@@ -38,7 +38,7 @@ def train(run, *, steps=12, learning_rate=0.5):
             run.snapshot(step, parameters)
     predictions = ((inputs @ parameters["first"]).relu() @ parameters["last"]).argmax(1)
     run.log(steps, test_accuracy=100 * float((predictions == labels).double().mean()), loss=float(loss.detach()))
-    run.save_predictions(predictions, labels)
+    run.log_predictions(predictions, labels)
 
 
 def train_wide(run):

@@ -15,7 +15,7 @@ class RecordedRun:
     def snapshot(self, step, weights):
         self.weights[step] = {name: weight.detach().clone() for name, weight in weights.items()}
 
-    def save_predictions(self, labels, targets):
+    def log_predictions(self, labels, targets):
         self.predictions, self.targets = labels.clone(), targets.clone()
 
     def mark_diverged(self, step):

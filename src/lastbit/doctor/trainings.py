@@ -47,7 +47,7 @@ class Digest:
             self._hash.update(f"{step} {name}".encode())
             self._hash.update(bits(tensor))
 
-    def save_predictions(self, labels: Tensor, targets: Tensor) -> None:
+    def log_predictions(self, labels: Tensor, targets: Tensor) -> None:
         """Take in predictions; the true labels are the data's."""
         self._hash.update(bits(labels))
 

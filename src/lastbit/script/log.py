@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Who hears what a script logs: the trial it runs in."""
+    """What a script's calls go to: the `Recorder` of the trial in which it runs."""
 
-    def log(self, step: int | None, **metrics: float) -> None:
-        """Record numbers that belong to the state after `step` updates, by default those taken so far."""
+    def log(self, step: int | None = None, **metrics: float) -> None:
+        """Record numbers, as `Recorder.log` does."""
 
-    def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
-        """Keep the final predicted labels of the test set."""
+    def log_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
+        """Keep the final predictions, as `Recorder.log_predictions` does."""
 
 
 # A process runs one script in one trial, and the script calls a plain function: only here can the two meet.
@@ -25,7 +25,7 @@ _listeners: list[Listener] = []
 
 
 def log(step: int | None = None, **metrics: float) -> None:
-    """Record metrics of a trial of `lastbit run`; in a script that runs by itself, do nothing.
+    """Record metrics of a trial of `lastbit run`, as `run.log` does; in a script that runs by itself, do nothing.
 
     Example: `lb.log(test_accuracy=accuracy)`
 
@@ -41,17 +41,17 @@ def log(step: int | None = None, **metrics: float) -> None:
 
 
 def log_predictions(labels: Tensor, targets: Tensor | None = None) -> None:
-    """Keep a trial's final predictions, of which churn is told; in a script that runs by itself, do nothing.
+    """Keep a trial's final predictions, as `run.log_predictions` does; in a script that runs by itself, do nothing.
 
     Args:
-        labels: predicted labels of the test set, in one order in every run, shape (examples,).
+        labels: predicted labels of the test set, in the same order in every run, shape (examples,).
         targets: the true labels, shape (examples,).
 
     Raises:
         LastbitError: under `lastbit run`, the shapes differ.
     """
     for listener in _listeners:
-        listener.save_predictions(labels, targets)
+        listener.log_predictions(labels, targets)
 
 
 def hear(listener: Listener) -> None:

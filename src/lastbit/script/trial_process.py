@@ -89,15 +89,15 @@ class _Trial:
         register_optimizer_step_post_hook(_disable_dynamo(lambda optimizer, *_: self._stepped(optimizer)))
         self._installed = True
 
-    def log(self, step: int | None, **metrics: float) -> None:
-        """Record what the script logs."""
+    def log(self, step: int | None = None, **metrics: float) -> None:
+        """Record what the script logs, by default at the step that it has come to."""
         if self._is_here:
             self.recorder.log(self.snapshots.step if step is None else step, **metrics)
 
-    def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
+    def log_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
         """Keep the script's predictions."""
         if self._is_here:
-            self.recorder.save_predictions(labels, targets)
+            self.recorder.log_predictions(labels, targets)
 
     def replaced(self, command: str | None) -> None:
         """Note that the process becomes another program, or with None that it did not."""

@@ -91,17 +91,17 @@ class _Witness(Recorder):
         """Of the tensors; of the logged numbers, among which there may be times, only where there were none."""
         return (self.tensors if self._saw_tensors else self.numbers).hexdigest()[:16]
 
-    def log(self, step: int, **metrics: float) -> None:
+    def log(self, step: int | None = None, **metrics: float) -> None:
         """Hash numbers."""
         super().log(step, **metrics)
-        self.numbers.update(to_json({"step": int(step), **{name: float(metrics[name]) for name in metrics}}).encode())
+        self.numbers.update(to_json({"step": self.step, **{name: float(metrics[name]) for name in metrics}}).encode())
         self._happened()
 
     def snapshot(self, step: int, weights: Mapping[str, Tensor] | nn.Module) -> None:
         """Hash weights."""
         self.see((dict(weights.named_parameters()) if isinstance(weights, nn.Module) else weights).values())
 
-    def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
+    def log_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
         """Hash predictions."""
         self.see([labels])
 

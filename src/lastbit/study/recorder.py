@@ -36,6 +36,7 @@ class Recorder:
         self.noise: Noise = trial.noise
         self.diverged_at: int | None = None  # step of the first loss that was not finite
         self.directory = directory
+        self.step = 0  # updates so far, as far as the training has told: by default those that `log` belongs to
         (directory / WEIGHTS).mkdir(parents=True, exist_ok=True)
         (directory / METRICS).touch()
         self._sums: dict[str, str] = {}  # of weights and predictions kept so far
@@ -48,27 +49,33 @@ class Recorder:
             self._results() or (self.directory / METRICS).stat().st_size or (self.directory / DIRECTORY).exists()
         )
 
-    def log(self, step: int, **metrics: float) -> None:
+    def log(self, step: int | None = None, **metrics: float) -> None:
         """Record numbers that belong to the state after `step` updates; what is not finite is stored as null.
+
+        Args:
+            step: after how many updates; by default the step that was logged or kept last.
+            metrics: numbers by name. The last one of each name is the trial's final value.
 
         Raises:
             LastbitTypeError: a metric that is not a number.
         """
         self._begin()
+        self.step = self.step if step is None else int(step)
         row = {name: _number(name, value) for name, value in metrics.items()}
         with (self.directory / METRICS).open("a", encoding="utf-8") as file:
-            file.write(to_json({STEP: int(step), **row}, sort_keys=False) + "\n")  # the first one counts as such
+            file.write(to_json({STEP: self.step, **row}, sort_keys=False) + "\n")  # the first one counts as such
 
     def snapshot(self, step: int, weights: Mapping[str, Tensor] | nn.Module) -> None:
         """Keep the weights after `step` updates, for comparing runs: a network, or name -> tensor."""
         named = dict(weights.named_parameters()) if isinstance(weights, nn.Module) else weights
+        self.step = int(step)
         self._store(weights_file(step), named)
 
-    def save_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
-        """Keep the final predictions of the test set.
+    def log_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
+        """Keep the final predictions of the test set, of which churn is computed.
 
         Args:
-            labels: predicted, shape (examples,).
+            labels: predicted, in the same order in every run, shape (examples,).
             targets: the true labels, shape (examples,). With them a comparison counts example by example who is right,
                 and knows that two studies share a test set.
 
@@ -77,7 +84,7 @@ class Recorder:
         """
         if targets is not None and targets.shape != labels.shape:
             raise LastbitError(
-                f"save_predictions: labels have shape {tuple(labels.shape)} and targets {tuple(targets.shape)}; "
+                f"log_predictions: labels have shape {tuple(labels.shape)} and targets {tuple(targets.shape)}; "
                 "each example has one of each"
             )
         self._store(PREDICTIONS, {"labels": labels} if targets is None else {"labels": labels, "targets": targets})
@@ -112,7 +119,7 @@ class Recorder:
         if found is None or not self._go_back(found[1]):
             self._drop()
             return None
-        self._fresh = True
+        self._fresh, self.step = True, found[0].step
         return found[0]
 
     def _go_back(self, then: Mapping[str, Any]) -> bool:

@@ -150,7 +150,7 @@ class Training:
             metrics["gradient_fluctuation"] = self._gradient_fluctuation()
         self.run.log(self.step, epoch=epoch, **metrics)
         if epoch == self.recipe.epochs:
-            self.run.save_predictions(evaluation.predictions, self.task.test_labels.cpu())
+            self.run.log_predictions(evaluation.predictions, self.task.test_labels.cpu())
 
     def _gradient_fluctuation(self) -> float:
         return gradient_fluctuation(self.model, self.task, batches=self.recipe.measure.fluctuation_batches)

@@ -37,7 +37,7 @@ class Run(Protocol):
     def snapshot(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Keep the weights after `step` updates."""
 
-    def save_predictions(self, labels: Tensor, targets: Tensor) -> None:
+    def log_predictions(self, labels: Tensor, targets: Tensor) -> None:
         """Keep the final predicted labels of the test set and its true ones, each of shape (examples,)."""
 
     def mark_diverged(self, step: int) -> None:

@@ -118,7 +118,7 @@ class _Unrecorded:
     def snapshot(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Let it go."""
 
-    def save_predictions(self, labels: Tensor, targets: Tensor) -> None:
+    def log_predictions(self, labels: Tensor, targets: Tensor) -> None:
         """Let it go."""
 
     def mark_diverged(self, step: int) -> None:

@@ -332,7 +332,7 @@ optimizer.step()  # here
         + """
 import time
 loss().backward()
-nn.utils.clip_grad_norm_(model.parameters(), 1e-3 * (time.time() % 1))  # here
+nn.utils.clip_grad_norm_(model.parameters(), 1e-3 * (1e4 * time.time() % 1))  # here
 """,
         "aten::mul",
         DATA,

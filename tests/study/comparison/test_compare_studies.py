@@ -44,7 +44,7 @@ class Recipe:
         right = torch.rand(self.examples, generator=generator) < self.skill + easy
         labels = torch.where(right, targets, (targets + 1) % 10)
         run.log(1, test_accuracy=100 * float((labels == targets).double().mean()), loss=1 - self.skill)
-        run.save_predictions(labels, targets)
+        run.log_predictions(labels, targets)
 
 
 def study(directory, recipe, *, seeds=(1, 2, 3, 4), noises=NOISES, **options):
