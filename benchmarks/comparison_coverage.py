@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 from scipy import special, stats
 
-from lastbit.study.comparison.examples import example_test
-from lastbit.study.comparison.means import exchanged, flipped_signs, paired_t, welch_t
+from lastbit.statistics.examples import Correctness, example_test
+from lastbit.statistics.means import exchanged, flipped_signs, paired_t, welch_t
+from lastbit.statistics.power import Design
+from lastbit.statistics.variance import variance_split
 from lastbit.study.comparison.replicates import replicates
 from lastbit.study.comparison.side import sides
-from lastbit.study.correctness import Correctness
-from lastbit.study.power import Design
-from lastbit.study.variance_split import variance_split
 
 # seeds of a, seeds of b, noises, effect of batch order of a and of b, effect of the last bit
 CASES = {

@@ -8,10 +8,10 @@ import toy_training
 
 import lastbit as lb
 from lastbit.noise import Unperturbed
+from lastbit.statistics.spread import spread
 from lastbit.study import ControlsFailedError
 from lastbit.study.agreement import Agreement
 from lastbit.study.controls import Controls
-from lastbit.study.spread import spread
 from lastbit.study.verdict import Evidence, verdict
 
 KINDS = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lastbit.study.spread import Share, Spread, Table, noise_share, noise_spread, seed_spread
+from lastbit.statistics.spread import Share, Spread, Table, noise_share, noise_spread, seed_spread
 
 
 @dataclass(frozen=True)

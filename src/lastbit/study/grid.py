@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from lastbit.noise import Noise
+from lastbit.statistics.examples import Correctness
+from lastbit.statistics.spread import Table, spread
 from lastbit.study.failure import Failure
-from lastbit.study.spread import Table, spread
 from lastbit.study.stored_trial import StoredTrial
 
 if TYPE_CHECKING:
@@ -34,6 +36,24 @@ class Grid:
             value = trial.final(metric)
             table[place] = np.nan if value is None else value
         return table
+
+    def correctness(self) -> Correctness | None:
+        """Which finished run is right on which test example.
+
+        None where no finished run stored both predictions and true labels, or where test sets differ.
+        """
+        finished = {place: trial for place, trial in self.stored.items() if trial.diverged_at is None}
+        targets = {place: labels for place, trial in finished.items() if (labels := trial.targets()) is not None}
+        if not targets:
+            return None
+        first = next(iter(targets.values()))
+        if len(first) == 0 or not all(torch.equal(first, other) for other in targets.values()):
+            return None
+        right = np.full((len(self.noises), len(self.seeds), len(first)), np.nan)
+        for place in targets:
+            labels = finished[place].predictions()
+            right[place] = 100.0 * (labels == first).numpy() if labels is not None else np.nan
+        return Correctness(first.numpy(), right)
 
     def proofs(self) -> dict[str | None, list[int]]:
         """The seeds of each kind of arithmetic by its proof, which is None where none was made."""

@@ -5,7 +5,7 @@ from math import floor, log10
 
 import numpy as np
 
-from lastbit.study.spread import Table
+from lastbit.statistics.spread import Table
 
 _MOST_DECIMALS = 15
 

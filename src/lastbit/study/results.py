@@ -9,8 +9,19 @@ from typing import Any
 import numpy as np
 
 from lastbit.differing import differing_fields
+from lastbit.statistics.examples import OVER_NOISES, OVER_SEEDS, Luck, luck, luck_at_most
+from lastbit.statistics.power import between_recipes
+from lastbit.statistics.spread import (
+    Share,
+    Spread,
+    least_difference,
+    noise_share,
+    noise_spread,
+    seed_spread,
+    spread,
+)
+from lastbit.statistics.variance import VarianceSplit, variance_split
 from lastbit.study.controls import Controls
-from lastbit.study.correctness import correctness
 from lastbit.study.distances import (
     Churn,
     Distance,
@@ -21,21 +32,9 @@ from lastbit.study.distances import (
 )
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
-from lastbit.study.luck import OVER_NOISES, OVER_SEEDS, Luck, luck, luck_at_most
 from lastbit.study.metric import TEST_ACCURACY, Metric
-from lastbit.study.power import between_recipes
 from lastbit.study.repetitions import Repetitions, counted, repetitions
 from lastbit.study.rows import distance_rows, growth_rows, layer_rows, trial_rows
-from lastbit.study.spread import (
-    Share,
-    Spread,
-    least_difference,
-    noise_share,
-    noise_spread,
-    seed_spread,
-    spread,
-)
-from lastbit.study.variance_split import VarianceSplit, variance_split
 from lastbit.study.verdict import Evidence, verdict
 
 FORMAT = 3  # of the JSON, raised when its meaning changes
@@ -206,10 +205,12 @@ def collect(
     repeated = repetitions(grid, metric.name)
     distinct = counted(grid, repeated)
     table, examples = distinct.values(metric.name), _examples(grid) if metric.is_percentage else None
-    predicted, churns = correctness(distinct), {OVER_NOISES: noise_churn(distinct), OVER_SEEDS: seed_churn(distinct)}
+    predicted, churns = distinct.correctness(), {OVER_NOISES: noise_churn(distinct), OVER_SEEDS: seed_churn(distinct)}
     # Labels without the true ones say nothing of a metric that may not be their accuracy.
     lucks = {
-        axis: luck(predicted, table, axis=axis) if predicted is not None else luck_at_most(found, examples)
+        axis: luck(predicted, table, axis=axis)
+        if predicted is not None
+        else luck_at_most(None if found is None else found.mean, examples)
         for axis, found in churns.items()
     }
     return Results(

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lastbit.statistics.examples import Luck
+from lastbit.statistics.spread import Share, Spread, least_difference
 from lastbit.study.controls import Controls, random_evaluation
-from lastbit.study.luck import Luck
 from lastbit.study.repetitions import Repetitions
-from lastbit.study.spread import Share, Spread, least_difference
 
 
 @dataclass(frozen=True)

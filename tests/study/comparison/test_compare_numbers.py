@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 import lastbit as lb
-from lastbit.study.comparison.means import exchanged, flipped_signs
+from lastbit.statistics.means import exchanged, flipped_signs
 from lastbit.study.comparison.replicates import replicates, single_run_design
 from lastbit.study.comparison.sides import sides
 

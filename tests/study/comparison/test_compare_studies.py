@@ -9,8 +9,8 @@ import torch
 from scipy import stats
 
 import lastbit as lb
+from lastbit.statistics.examples import sampling_variance
 from lastbit.storage.files import write_sealed
-from lastbit.study.correctness import correctness, sampling_variance
 from lastbit.study.reopen import reopen
 from lastbit.study.study import TrialFailedError
 
@@ -89,7 +89,7 @@ def test_a_study_reopened_is_the_same_but_cannot_run(pair, tmp_path):
 
 
 def test_who_was_right_is_counted_example_by_example(pair, found):
-    right = [correctness(one.grid()).right for one in pair]
+    right = [one.grid().correctness().right for one in pair]
     for one, values in zip(pair, right, strict=True):
         assert np.allclose(values.mean(2), one.grid().values("test_accuracy"))
     assert len(found.examples.pairs) == 8
@@ -104,7 +104,7 @@ def test_who_was_right_is_counted_example_by_example(pair, found):
 
 
 def test_another_test_set_widens_the_interval(pair, found):
-    seeds = [correctness(one.grid()).right.mean(0) for one in pair]
+    seeds = [one.grid().correctness().right.mean(0) for one in pair]
     difference = seeds[0] - seeds[1]
     extra = sampling_variance(difference).variance
     assert extra > 0
@@ -125,8 +125,8 @@ def test_another_test_set_widens_the_interval(pair, found):
 @pytest.mark.parametrize("paired", [True, False])
 def test_the_interval_over_test_sets_covers_what_it_claims(paired):
     """New runs and new examples every time: two recipes of one skill, examples and runs that differ in luck."""
-    from lastbit.study.comparison.examples import example_test
-    from lastbit.study.comparison.means import paired_t, welch_t
+    from lastbit.statistics.examples import example_test
+    from lastbit.statistics.means import paired_t, welch_t
 
     generator, covered = np.random.default_rng(0), []
     for _ in range(800):

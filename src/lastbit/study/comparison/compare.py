@@ -3,15 +3,14 @@
 import numpy as np
 
 from lastbit.errors import LastbitTypeError
+from lastbit.statistics.examples import Correctness, ExampleTest, McNemar, Right, example_test, mcnemar
+from lastbit.statistics.means import MeanTest
+from lastbit.statistics.spread import least_difference, noise_spread, pooled
 from lastbit.study.comparison.comparison import Comparison
 from lastbit.study.comparison.doubts import check_comparable, doubts
-from lastbit.study.comparison.examples import ExampleTest, McNemar, example_test, mcnemar
-from lastbit.study.comparison.means import MeanTest
 from lastbit.study.comparison.replicates import Replicates, replicates, single_run_design
 from lastbit.study.comparison.side import Side
 from lastbit.study.comparison.sides import Runs, sides
-from lastbit.study.correctness import Correctness, Right, correctness
-from lastbit.study.spread import least_difference, noise_spread, pooled
 
 _AGREES = 0.01  # points: a training may compute its accuracy in single precision
 
@@ -88,7 +87,7 @@ def _noise_floor(a: Side, b: Side) -> float | None:
 def _by_example(a: Side, b: Side, found: Replicates, test: MeanTest) -> ExampleTest | None:
     if a.study is None or b.study is None:
         return None
-    one, other = correctness(a.study.grid), correctness(b.study.grid)
+    one, other = a.study.grid.correctness(), b.study.grid.correctness()
     if one is None or other is None or not (_is_share_right(a, one) and _is_share_right(b, other)):
         return None
     right = _replicated(a, one, found.seeds_a, found), _replicated(b, other, found.seeds_b, found)

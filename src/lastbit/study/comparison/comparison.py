@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from math import nan
 from typing import Any
 
-from lastbit.study.comparison.examples import ExampleTest
-from lastbit.study.comparison.means import MeanTest, PermutationTest
+from lastbit.statistics.examples import ExampleTest
+from lastbit.statistics.means import MeanTest, PermutationTest
+from lastbit.statistics.power import LEVEL, Design, least_noncentrality
 from lastbit.study.comparison.replicates import Replicates
 from lastbit.study.comparison.side import Side
 from lastbit.study.comparison.words import Words
-from lastbit.study.power import LEVEL, Design, least_noncentrality
 
 FORMAT = 1  # of the JSON, raised when its meaning changes
 

@@ -9,7 +9,6 @@ from lastbit.errors import LastbitError
 from lastbit.storage.files import to_json
 from lastbit.study.agreement import same_weights
 from lastbit.study.comparison.side import Origin, Side
-from lastbit.study.correctness import correctness
 from lastbit.study.grid import Grid
 from lastbit.study.stored_trial import StoredTrial
 
@@ -87,7 +86,7 @@ _FEW, _FAR = 3, 30  # so many runs tell no outlier; so many times the median dis
 
 
 def _different_tests(a: Origin, b: Origin) -> str:
-    one, other = (correctness(study.grid) for study in (a, b))
+    one, other = (study.grid.correctness() for study in (a, b))
     if one is not None and other is not None:
         same = one.targets.shape == other.targets.shape and bool((one.targets == other.targets).all())
         return "" if same else _sizes("their test sets have different labels", len(one.targets), len(other.targets))

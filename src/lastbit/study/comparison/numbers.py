@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lastbit.errors import LastbitError
+from lastbit.statistics.spread import Table
 from lastbit.study.comparison.side import Side
-from lastbit.study.spread import Table
 
 _MISSING = frozenset({"", "-", "–", "n/a", "na", "none", "null", "nan"})
 

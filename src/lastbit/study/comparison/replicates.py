@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.study.comparison.means import (
+from lastbit.statistics.means import (
     MeanTest,
     PermutationTest,
     exchanged,
@@ -21,9 +21,9 @@ from lastbit.study.comparison.means import (
     variance,
     welch_t,
 )
+from lastbit.statistics.power import Design
+from lastbit.statistics.spread import Table, noise_spread
 from lastbit.study.comparison.side import Side
-from lastbit.study.power import Design
-from lastbit.study.spread import Table, noise_spread
 
 
 @dataclass(frozen=True)

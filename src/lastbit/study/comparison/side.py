@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from lastbit.statistics.spread import Table
 from lastbit.study.controls import Controls
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
 from lastbit.study.metric import Metric
-from lastbit.study.spread import Table
 
 
 @dataclass(frozen=True)

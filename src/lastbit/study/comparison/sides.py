@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lastbit.errors import LastbitError
+from lastbit.statistics.spread import Table
 from lastbit.study.check import verify_study
 from lastbit.study.comparison.numbers import side_of_numbers
 from lastbit.study.comparison.side import Origin, Side
@@ -17,7 +18,6 @@ from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.reopen import reopen
 from lastbit.study.repetitions import listed, repetitions
 from lastbit.study.results import Results
-from lastbit.study.spread import Table
 from lastbit.study.study import Study
 
 Runs = str | Path | Study | Results | ArrayLike  # what can be compared

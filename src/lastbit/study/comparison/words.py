@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import TYPE_CHECKING
 
-from lastbit.study.power import LEVEL
+from lastbit.statistics.power import LEVEL
 
 if TYPE_CHECKING:
     from lastbit.study.comparison.comparison import Comparison

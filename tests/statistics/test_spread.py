@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from lastbit.study.spread import least_difference, noise_share, noise_spread, sampling_error, seed_spread, spread
+from lastbit.statistics.spread import least_difference, noise_share, noise_spread, seed_spread, spread
+from lastbit.statistics.variance import sampling_error
 
 # Table 1 of the paper: ResNet-56 on CIFAR-10, rows k = 1, 3, 5, 7, 9, 11, columns seeds 1 to 6.
 PAPER = np.array(

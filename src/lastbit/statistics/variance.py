@@ -1,8 +1,8 @@
 """Where the variance of one reported accuracy comes from: the test set, the order of the batches, the last bit.
 
 The runs of a study are a nested random-effects model, y[k, s] = μ + S_s + N_ks: every seed draws a batch order, and
-within it every run draws last-bit noise. Their analysis of variance gives the two variances. The third part, drawing
-another test set, is not in the spread of the runs at all, since all share one; it comes from the single examples.
+within it every run draws last-bit noise. Their analysis of variance gives the two variances. The variance of drawing
+another test set is not in the spread of the runs, since all share one test set; it is estimated example by example.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from lastbit.study.correctness import Correctness, sampling_variance
-from lastbit.study.spread import LEVEL, Table, complete_seeds, noise_spread, sampling_error
+from lastbit.statistics.examples import Correctness, sampling_variance
+from lastbit.statistics.spread import LEVEL, Table, complete_seeds, noise_spread
 
 _TAIL = (1 - LEVEL) / 2
 
@@ -24,12 +24,12 @@ class Component:
     std: float
     lower: float
     upper: float
-    truncated: bool = False  # the estimate of the variance was negative, and is put as 0
+    truncated: bool = False  # the estimate of the variance was negative, and is set to 0
 
 
 @dataclass(frozen=True)
 class VarianceSplit:
-    """The sources of an accuracy's variance; one that the runs cannot tell is None."""
+    """The sources of an accuracy's variance; None where the runs do not determine one."""
 
     test_set: Component | None
     batch_order: Component | None
@@ -38,26 +38,24 @@ class VarianceSplit:
     dropped_seeds: int  # left out of `batch_order`, since a run of theirs is missing
 
     def shares(self) -> dict[str, float]:
-        """Each known source's share of the sum of the known variances; empty where that is 0."""
-        variances = {name: found.std**2 for name, found in self.sources().items()}
+        """The share of each known source in the sum of the known variances; empty where that is 0."""
+        variances = {name: source.std**2 for name, source in self._sources().items() if source is not None}
         total = sum(variances.values())
         return {name: variance / total for name, variance in variances.items()} if total > 0 else {}
 
     def as_json(self) -> dict[str, Any]:
         """As the results of a study hold it."""
         shares = self.shares()
-        sources = {
-            name: None if found is None else {**asdict(found), "share": shares.get(name)}
-            for name, found in self._every().items()
+        return {
+            **{
+                name: None if source is None else {**asdict(source), "share": shares.get(name)}
+                for name, source in self._sources().items()
+            },
+            "test_set_by": "examples" if self.by_example else "binomial",
+            "dropped_seeds": self.dropped_seeds,
         }
-        by = "examples" if self.by_example else "binomial"
-        return {**sources, "test_set_by": by, "dropped_seeds": self.dropped_seeds}
 
-    def sources(self) -> dict[str, Component]:
-        """The known sources by name."""
-        return {name: found for name, found in self._every().items() if found is not None}
-
-    def _every(self) -> dict[str, Component | None]:
+    def _sources(self) -> dict[str, Component | None]:
         return {"test_set": self.test_set, "batch_order": self.batch_order, "last_bit": self.last_bit}
 
 
@@ -66,18 +64,30 @@ def variance_split(table: Table, predicted: Correctness | None, *, examples: int
 
     Args:
         table: accuracies in percent, shape (noises, seeds); NaN where a run is missing.
-        predicted: who was right on which example, where that was stored.
+        predicted: which run is right on which example, where that was stored.
         examples: size of the test set where it is known without `predicted`.
     """
     exact = None if predicted is None else _by_example(predicted)
     size = examples if predicted is None else len(predicted.targets)
+    complete, last_bit = complete_seeds(table), noise_spread(table)
     return VarianceSplit(
         test_set=exact or _binomial(table, size),
-        batch_order=_batch_order(complete_seeds(table)),
-        last_bit=_last_bit(table),
+        batch_order=_batch_order(complete),
+        last_bit=None if last_bit is None else Component(last_bit.std, last_bit.lower, last_bit.upper),
         by_example=exact is not None,
-        dropped_seeds=table.shape[1] - complete_seeds(table).shape[1],
+        dropped_seeds=table.shape[1] - complete.shape[1],
     )
+
+
+def sampling_error(accuracy: float, examples: int) -> float:
+    """Binomial standard error, in percent, of an accuracy measured on a test set: √(p(1 − p)/n).
+
+    Args:
+        accuracy: percent.
+        examples: size of the test set.
+    """
+    p = accuracy / 100
+    return float(100 * np.sqrt(p * (1 - p) / examples))
 
 
 def between_groups(between: float, dof: float, within: float, dof_within: float, size: int) -> Component:
@@ -109,29 +119,24 @@ def _batch_order(complete: Table) -> Component | None:
     return between_groups(between, seeds - 1, within, seeds * (noises - 1), noises)
 
 
-def _last_bit(table: Table) -> Component | None:
-    found = noise_spread(table)
-    return None if found is None else Component(found.std, found.lower, found.upper)
-
-
 def _by_example(predicted: Correctness) -> Component | None:
-    """From several batch orders, or where there is but one, from its runs; None where that leaves one network."""
+    """From the means of several seeds, or from the runs of a single one; None for a single network."""
     networks = predicted.per_seed
     if len(networks) == 1:
         networks = predicted.at_seed(int(np.flatnonzero(~np.isnan(predicted.right[..., 0]).all(0))[0]))
     if len(networks) < 2 or len(predicted.targets) < 2:
         return None
-    found = sampling_variance(networks)
-    reach, std = special.ndtri(1 - _TAIL) * found.error, float(np.sqrt(max(0.0, found.variance)))
-    if found.variance <= reach:  # not told from nothing
-        return Component(std, 0.0, float(np.sqrt(max(0.0, found.variance + reach))), truncated=found.variance < 0)
-    # A variance is skewed: its logarithm is more nearly normal.
-    factor = float(np.exp(reach / found.variance / 2))
+    sampled = sampling_variance(networks)
+    reach, std = special.ndtri(1 - _TAIL) * sampled.error, float(np.sqrt(max(0.0, sampled.variance)))
+    if sampled.variance <= reach:  # zero is within the interval
+        return Component(std, 0.0, float(np.sqrt(max(0.0, sampled.variance + reach))), truncated=sampled.variance < 0)
+    # The estimate of a variance is skewed: its logarithm is more nearly normal.
+    factor = float(np.exp(reach / sampled.variance / 2))
     return Component(std, std / factor, std * factor)
 
 
 def _binomial(table: Table, examples: int | None) -> Component | None:
-    """As for one accuracy alone, with Clopper's and Pearson's interval of it."""
+    """The binomial standard error of one accuracy, with Clopper's and Pearson's interval of it."""
     if not examples or np.isnan(table).all():
         return None
     mean = float(np.nanmean(table))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lastbit.study.power import RUNS, Design, between_recipes, least_noncentrality
-from lastbit.study.spread import spread
+from lastbit.statistics.power import RUNS, Design, between_recipes, least_noncentrality
+from lastbit.statistics.spread import spread
 
 
 @pytest.mark.parametrize(("effect", "published"), [(0.2, 394), (0.5, 64), (0.8, 26), (1.0, 17)])

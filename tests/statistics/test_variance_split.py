@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from lastbit.study.correctness import Correctness, sampling_variance
-from lastbit.study.variance_split import variance_split
+from lastbit.statistics.examples import Correctness, sampling_variance
+from lastbit.statistics.variance import variance_split
 
 
 def simulated(generator, seed_std, noise_std, noises=6, seeds=6):

@@ -1,4 +1,4 @@
-"""Power of the t test: the least gain that so many runs show, and the runs that a gain needs.
+"""Power of the t test: the least gain that a number of runs shows, and the runs that a gain needs.
 
 Under a true gain δ the t statistic of n runs of each of two recipes has a noncentral t distribution with noncentrality
 δ / (std / √n). The normal approximation would promise gains a third too small at four runs, so it is not used.
@@ -17,20 +17,20 @@ import numpy as np
 from scipy import optimize, special
 
 from lastbit.errors import LastbitError
-from lastbit.study.spread import Spread
+from lastbit.statistics.spread import Spread
 
 LEVEL, POWER = 0.05, 0.80
 RUNS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30, 50)  # for which tables are made
-# Nobody trains more often than that, and a search would not end for a gain of next to nothing.
+# Nobody trains more often than that, and for a tiny gain the search would not end.
 MOST_RUNS = 1_000_000
 _NODES = 24  # more change the power by less than 1e-10
-# Beyond so many runs the degrees of freedom are known well enough, and Jacobi's weights grow hard to compute.
+# Beyond this, the degrees of freedom are known well enough, and Jacobi's weights are hard to compute.
 _MANY = 100
 
 
 @dataclass(frozen=True)
 class Design:
-    """Two recipes, each run n times with a batch order of its own for every run, and a two-sided t test at 5 %."""
+    """Two recipes, each run n times with a different batch order every time, and a two-sided t test at 5 %."""
 
     std: float  # of the difference of one run of each, in the unit of the metric
     share: float | None = None  # of the first recipe in its square, for Welch's test; None for pairs
@@ -89,7 +89,7 @@ class Design:
 
 
 def between_recipes(run: Spread) -> Design:
-    """The design for two recipes whose single runs, each with its own batch order, both spread like this."""
+    """The design for two recipes whose single runs, each with a different batch order, both spread like this."""
     return Design(run.std * sqrt(2), 0.5)
 
 
@@ -122,6 +122,6 @@ def _welch_power(runs: int, share: float, noncentrality: float) -> float:
 
 
 def _beyond(dof: float, noncentrality: float, limits: Any) -> Any:
-    """Probability that a noncentral t lies outside ±limits; scipy gives NaN where its lower tail is nothing."""
+    """Probability that a noncentral t lies outside ±limits; scipy gives NaN where its lower tail underflows."""
     above = 1 - np.nan_to_num(special.nctdtr(dof, noncentrality, limits))
     return above + np.nan_to_num(special.nctdtr(dof, noncentrality, -limits))

@@ -1,4 +1,4 @@
-"""Tests of a difference of means: Student's for pairs, Welch's for two samples, and permutations beside them."""
+"""Tests of a difference of means: Student's for pairs, Welch's for two samples, and permutation tests."""
 
 from dataclasses import dataclass
 from math import comb
@@ -6,12 +6,12 @@ from math import comb
 import numpy as np
 from scipy import special
 
-from lastbit.study.power import critical
-from lastbit.study.spread import Table
+from lastbit.statistics.power import critical
+from lastbit.statistics.spread import Table
 
 # All rearrangements are counted up to so many; beyond, as many are drawn.
 PERMUTATIONS = 20_000
-# A few units in the last place: means over a seed's runs and differences of them are rounded.
+# A few units in the last place: means over a seed's runs and their differences are rounded.
 _ROUNDING = 16 * float(np.finfo(float).eps)
 
 
@@ -31,7 +31,7 @@ class MeanTest:
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """How often chance alone gives a difference as large, assuming no distribution but that labels are exchangeable."""
+    """How often chance alone gives a difference as large; assumes exchangeable labels, and no distribution."""
 
     p: float  # two-sided
     least_p: float  # the smallest that so few runs can give
@@ -71,7 +71,7 @@ def satterthwaite(parts: Table, dofs: Table) -> float:
 
 
 def variance(values: Table, scale: float) -> float:
-    """Sample variance (ddof 1), and 0 where the values differ by no more than numbers of size `scale` are rounded."""
+    """Sample variance (ddof 1); 0 where the values differ by no more than the rounding of numbers of size `scale`."""
     return 0.0 if np.ptp(values) <= _ROUNDING * scale else float(np.var(values, ddof=1))
 
 
@@ -99,27 +99,27 @@ def flipped_signs(differences: Table) -> PermutationTest:
     """Randomisation test of pairs: under no effect each difference is as likely with the other sign."""
     from scipy import stats  # only here: it takes over a second to import
 
-    found = stats.permutation_test(
+    test = stats.permutation_test(
         (differences,), np.mean, permutation_type="samples", **_HOW, random_state=_generator()
     )
-    return _permuted(found.pvalue, 2.0 ** len(differences))
+    return _permuted(test.pvalue, 2.0 ** len(differences))
 
 
 def exchanged(a: Table, b: Table) -> PermutationTest:
     """Permutation test of two samples by the difference of their means."""
     from scipy import stats
 
-    found = stats.permutation_test(
+    test = stats.permutation_test(
         (a, b), _difference, permutation_type="independent", **_HOW, random_state=_generator()
     )
-    return _permuted(found.pvalue, comb(len(a) + len(b), len(a)))
+    return _permuted(test.pvalue, comb(len(a) + len(b), len(a)))
 
 
 _HOW = {"vectorized": True, "n_resamples": PERMUTATIONS, "batch": 2_000}
 
 
 def _generator() -> np.random.Generator:
-    # Always the same draws, so that one comparison always gives one number.
+    # Always the same draws, so that a comparison always gives the same p.
     return np.random.default_rng(0)
 
 

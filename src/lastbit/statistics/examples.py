@@ -1,0 +1,214 @@
+"""What single test examples say: which network is right on which of them.
+
+They give the variance that another test set would add to an accuracy or a difference of two (`sampling_variance`,
+`example_test`), a test of two single networks (`mcnemar`), and the spread that independent errors on a finite test set
+would give networks of equal quality (`luck`; K. Jordan, arXiv 2304.01910, theorem 2).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lastbit.statistics.means import MeanTest, t_test
+from lastbit.statistics.spread import Spread, Table
+
+Right = NDArray[np.float64]  # percent: 100 where a run is right and 0 where not, or means of these
+OVER_NOISES, OVER_SEEDS = 0, 1  # axes of a table
+# How far an accuracy that was logged or printed may be from that of the predictions by rounding, in percent: a fraction
+# has at least two decimals, a percentage at least one.
+_ROUNDED = {100.0: 0.51, 1.0: 0.051}
+
+
+@dataclass(frozen=True)
+class Correctness:
+    """The finished runs of a study on every example of its test set."""
+
+    targets: NDArray[np.int64]  # (examples,)
+    right: Right  # (noises, seeds, examples); NaN for a run that is missing
+
+    @property
+    def per_seed(self) -> Right:
+        """Mean over the noises of each seed that has a finished run, shape (seeds, examples)."""
+        present = self.right[:, ~np.isnan(self.right[..., 0]).all(0)]
+        return np.asarray(np.nanmean(present, axis=0))
+
+    def at_seed(self, seed: int) -> Right:
+        """The finished runs at the seed of this index, shape (runs, examples)."""
+        runs = self.right[:, seed]
+        return runs[~np.isnan(runs[:, 0])]
+
+
+@dataclass(frozen=True)
+class SamplingVariance:
+    """Variance that drawing another test set of the same size gives a mean accuracy, or a difference of two."""
+
+    variance: float  # not cut at zero: it is a difference of two mean squares
+    error: float  # its standard error, over examples
+    examples: int
+
+
+def sampling_variance(networks: Right, minus: Right | None = None) -> SamplingVariance:
+    """Estimate it example by example, from several trained networks tested on the same examples.
+
+    How often an example is classified correctly varies over examples for two reasons: some are harder than others,
+    which moves all networks together, and which networks are right on it is partly chance, which the spread of runs
+    contains already. The second is the interaction of networks and examples in a two-way analysis of variance, and is
+    subtracted.
+
+    Args:
+        networks: percent right, shape (networks, examples), at least two networks and two examples.
+        minus: those of another recipe, whose mean is subtracted.
+    """
+    groups = [networks] if minus is None else [networks, minus]
+    mean = networks.mean(0) - (0 if minus is None else minus.mean(0))
+    examples = len(mean)
+    parts = ((mean - mean.mean()) ** 2 - sum(_chance(group) for group in groups)) / (examples - 1)
+    return SamplingVariance(float(parts.mean()), float(parts.std(ddof=1) / np.sqrt(examples)), examples)
+
+
+def _chance(networks: Right) -> Right:
+    """For each example, the part of its mean's square that is the interaction of networks and examples."""
+    rows = len(networks)
+    residual = networks - networks.mean(0) - networks.mean(1, keepdims=True) + networks.mean()
+    return np.asarray((residual**2).sum(0) / (rows * (rows - 1)))
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two trained networks on the same examples: McNemar's exact test."""
+
+    seed: int
+    noise: str
+    only_a: int  # examples on which a's network alone is right
+    only_b: int
+    p: float  # two-sided binomial
+
+
+@dataclass(frozen=True)
+class ExampleTest:
+    """What the single examples say about a difference of accuracies, in points."""
+
+    examples: int
+    standard_error: float  # by drawing another test set of this size, for these networks
+    any_test_set: MeanTest  # the difference with both uncertainties, of the runs and of the test set
+    pairs: tuple[McNemar, ...]  # of runs with the same seed and noise
+
+    @property
+    def pairs_that_differ(self) -> int:
+        """Pairs of single runs that McNemar's test tells apart at 5 %."""
+        return sum(pair.p <= 0.05 for pair in self.pairs)
+
+
+def example_test(runs: MeanTest, a: Right, b: Right, *, paired: bool, pairs: tuple[McNemar, ...]) -> ExampleTest:
+    """Add the test set's uncertainty to a test of the runs.
+
+    The variance is MS_run + max(0, MS_example - MS_interaction) over (runs x examples), that of a two-way random model,
+    with the degrees of freedom of Hillis (2007, Statistics in Medicine 26), who made it for readers and cases.
+
+    Args:
+        runs: the test on this test set.
+        a: percent right of each replicate on each example, shape (replicates, examples).
+        b: those of the other recipe, on the same examples.
+        paired: whether a[i] and b[i] belong together.
+        pairs: McNemar's tests of single runs.
+    """
+    sampled = sampling_variance(a - b) if paired else sampling_variance(a, b)
+    extra, own = max(0.0, sampled.variance), runs.standard_error**2
+    dof = runs.dof * ((own + extra) / own) ** 2 if own > 0 else float(sampled.examples - 1)
+    both = t_test(runs.kind, runs.difference, float(np.sqrt(own + extra)), dof)
+    return ExampleTest(sampled.examples, float(np.sqrt(extra)), both, pairs)
+
+
+def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_], *, seed: int, noise: str) -> McNemar:
+    """McNemar's exact test: are the examples that one network alone gets right split evenly between the two?
+
+    Args:
+        a: whether the first network is right, shape (examples,).
+        b: the same of the second.
+        seed: of both.
+        noise: of both.
+    """
+    from scipy import stats  # only here: it takes over a second to import
+
+    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
+    split = only_a + only_b
+    return McNemar(seed, noise, only_a, only_b, float(stats.binomtest(only_a, split).pvalue) if split else 1.0)
+
+
+@dataclass(frozen=True)
+class Luck:
+    """The standard deviation that independent errors on the test set give an accuracy, in the metric's unit."""
+
+    std: float
+    examples: int
+    at_most: bool = False  # an upper bound, where the labels are stored and not which of them are right
+
+    def explains(self, observed: Spread) -> bool:
+        """Whether a spread is no larger, so that it is no evidence of a difference in quality."""
+        return observed.std <= self.std
+
+    def may_explain(self, observed: Spread) -> bool:
+        """Whether it is within the spread's interval, so that the spread is no clear evidence."""
+        return observed.lower <= self.std
+
+
+def luck(predicted: Correctness | None, table: Table, *, axis: int) -> Luck | None:
+    """What independent errors would give runs that differ in one thing.
+
+    Runs of equal quality that are each right on example i with its own probability p_i, independently of each other,
+    still differ in accuracy: the variance is Σ p_i (1 - p_i) / n². What a spread has beyond it is a difference in
+    quality.
+
+    Args:
+        predicted: which run is right on which example, where that was stored.
+        table: the metric, shape (noises, seeds).
+        axis: `OVER_NOISES` for runs of one seed, `OVER_SEEDS` for runs of one noise.
+
+    Returns:
+        None where it is not known: no two runs to compare, or the metric is not the accuracy of these predictions.
+    """
+    unit = None if predicted is None else _unit(predicted.right, table)
+    if predicted is None or unit is None:
+        return None
+    variance = independent_errors(predicted.right, axis=axis)
+    return None if variance is None else Luck(float(np.sqrt(variance)) / unit, len(predicted.targets))
+
+
+def luck_at_most(churn: float | None, examples: int | None) -> Luck | None:
+    """A bound from labels alone, for accuracies in percent: where two runs disagree, at most one of them is right.
+
+    Args:
+        churn: mean churn in percent of runs that differ in one thing.
+        examples: size of the test set.
+    """
+    if churn is None or not examples:
+        return None
+    return Luck(float(np.sqrt(100 * churn / 2 / examples)), examples, at_most=True)
+
+
+def independent_errors(right: Right, *, axis: int) -> float | None:
+    """Variance of an accuracy in percent by independent errors, without bias; None where no two runs can be compared.
+
+    Args:
+        right: 100 where a run is right and 0 where not, shape (noises, seeds, examples); NaN for a missing run.
+        axis: along which runs are compared.
+    """
+    present = ~np.isnan(right[..., 0])
+    dof = int(np.maximum(0, present.sum(axis) - 1).sum())
+    if dof == 0:
+        return None
+    groups = present.any(axis)
+    runs = np.compress(groups, right, axis=1 - axis)
+    deviations = runs - np.nanmean(runs, axis=axis, keepdims=True)
+    return float(np.nansum(deviations**2) / dof / right.shape[-1] ** 2)
+
+
+def _unit(right: Right, table: Table) -> float | None:
+    """How many percent the metric's unit is, where the metric is the accuracy of the predictions; else None."""
+    accuracies = right.mean(-1)
+    known = ~np.isnan(table) & ~np.isnan(accuracies)
+    for unit, rounded in _ROUNDED.items():
+        if known.any() and np.abs(table * unit - accuracies)[known].max() <= rounded:
+            return unit
+    return None
