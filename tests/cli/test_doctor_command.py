@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lastbit.cli import doctor as command
+from lastbit.cli.doctor import _STYLES
 from lastbit.doctor import Check, Examination, Outcome
 
 FIT = Examination("cpu", {"torch": "2.13.0", "mkl": None}, [Check("repeat", Outcome.OK, "The same bits.")])
@@ -15,7 +15,7 @@ def found(monkeypatch, examination):
         on_step()
         return examination
 
-    monkeypatch.setattr(command, "examine", examined)
+    monkeypatch.setattr("lastbit.doctor.examine", examined)
 
 
 def test_a_fit_machine_is_said_to_be_fit(lastbit, monkeypatch):
@@ -52,5 +52,5 @@ def test_a_device_that_is_not_here_is_refused(lastbit):
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_each_outcome_has_a_style_and_a_word(outcome):
-    assert command._STYLES[outcome]
+    assert _STYLES[outcome]
     assert str(outcome).strip()

@@ -54,10 +54,10 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lastbit.cli.commands.app", BUILT)
     monkeypatch.setattr("lastbit.training.sharpness.series.OpenSeries.run", begun)
-    for name in ("study.run_study", "run.run_trials", "growth.run_twins", "paper_run.run_pending", "demo.run_study"):
-        monkeypatch.setattr(f"lastbit.cli.{name}", begun)
-    for name in ("audit.audit_target", "worker.serve"):
-        monkeypatch.setattr(f"lastbit.cli.{name}", begun)
+    for name in ("cli.run_study.run_study", "cli.run_study.run_trials", "cli.paper_run.run_pending"):
+        monkeypatch.setattr(f"lastbit.{name}", begun)
+    for name in ("training.twin_run.run_twins", "script.audit.audit.audit", "study.cluster_workers.serve"):
+        monkeypatch.setattr(f"lastbit.{name}", begun)
 
 
 def begun(*arguments, **options):

@@ -4,9 +4,9 @@ import pytest
 
 TINY = ("--scale", "smoke", "--set", "data.train=64", "--set", "data.test=8", "--set", "batch_size=32", "--steps", "3")
 COMMANDS = {
-    "lastbit.cli.audit.audit_target": ("audit", "--out", "{out}", "--", "train.py"),
-    "lastbit.cli.growth.run_twins": ("growth", "demo", *TINY, "--out", "{out}"),
-    "lastbit.cli.pde_phase.map_phase": ("pde", "phase", "--lr", "1:2:2", "--weight-decay", "1:2:2", "--out", "{out}"),
+    "lastbit.script.audit.audit.audit": ("audit", "--out", "{out}", "--", "train.py"),
+    "lastbit.training.twin_run.run_twins": ("growth", "demo", *TINY, "--out", "{out}"),
+    "lastbit.pde.phase": ("pde", "phase", "--lr", "1:2:2", "--weight-decay", "1:2:2", "--out", "{out}"),
 }
 
 

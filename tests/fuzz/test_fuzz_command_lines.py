@@ -14,9 +14,9 @@ from lastbit.cli import commands as program
 
 # Where real work begins, after all that is parsed and checked.
 WORK = [
-    *("lastbit.cli.study.run_study", "lastbit.cli.demo.run_study", "lastbit.cli.run.run_trials"),
-    *("lastbit.cli.audit.audit_target", "lastbit.cli.growth.run_twins", "lastbit.cli.doctor.examine"),
-    *("lastbit.cli.paper_run.run_pending", "lastbit.cli.data.fetch"),
+    *("lastbit.cli.run_study.run_study", "lastbit.cli.run_study.run_trials"),
+    *("lastbit.script.audit.audit.audit", "lastbit.training.twin_run.run_twins", "lastbit.doctor.examine"),
+    *("lastbit.cli.paper_run.run_pending", "lastbit.training.data.fetch"),
     *("lastbit.training.sharpness.series.OpenSeries.run", "lastbit.explore.serve.serve"),
 ]
 WORDS = ["demo", "fc-fashion-5k", "nowhere", "train.py", "fig5", "all", "cifar10", "cpu", "cuda", "smoke", "memory://x"]

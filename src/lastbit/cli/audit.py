@@ -1,15 +1,16 @@
 """`lastbit audit`: is a training script bit-deterministic, and if not, where does it first differ?"""
 
+from __future__ import annotations
+
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -17,13 +18,14 @@ from lastbit.cli.numbers import LARGEST
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.printable import SafeConsole
 from lastbit.errors import LastbitError
-from lastbit.script import Target, parse_target
-from lastbit.script.audit.audit import LEFT, Audit, clear
-from lastbit.script.audit.audit import audit as audit_target
-from lastbit.script.audit.difference import Difference
-from lastbit.script.audit.look import ScriptFailedError
 from lastbit.storage.directories import Kind, check_free, held
 from lastbit.storage.files import to_json, write_output, writing
+
+if TYPE_CHECKING:
+    from lastbit.script import Target
+    from lastbit.script.audit.audit import Audit
+    from lastbit.script.audit.difference import Difference
+
 
 RECORD = "audit.json"
 
@@ -54,6 +56,9 @@ def audit(
 
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
     """
+    from lastbit.script import parse_target
+    from lastbit.script.audit.audit import LEFT
+
     target = parse_target(command or [])
     counts = _threads(threads)
     if out is not None:
@@ -70,6 +75,9 @@ def audit(
 
 
 def _run(target: Target, folder: Path, steps: int | None, threads: tuple[int | None, int | None]) -> Audit:
+    from lastbit.script.audit.audit import audit as audit_target
+    from lastbit.script.audit.look import ScriptFailedError
+
     try:
         with _progress(target.name, steps) as on_progress:
             return audit_target(target, folder, steps=steps, threads=threads, on_progress=on_progress)
@@ -94,6 +102,8 @@ def _holds_audit(directory: Path) -> bool:
 
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
+    from lastbit.script.audit.audit import clear
+
     if out is not None:
         with writing(f"--out {out}"):
             out.mkdir(parents=True, exist_ok=True)
@@ -109,6 +119,8 @@ def _folder(out: Path | None) -> Iterator[Path]:
 @contextmanager
 def _progress(title: str, steps: int | None) -> Iterator[Callable[[int, int], None]]:
     """Show operations and steps on standard error, on a terminal, while the block runs."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     terminal = SafeConsole(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as progress:

@@ -1,20 +1,21 @@
 """`lastbit check`: is a stored study whole?"""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.place import opened
-from lastbit.cli.progress import progress_bar
 from lastbit.errors import LastbitError
-from lastbit.study.check import Checked, check_study
-from lastbit.study.layout import STUDY, TRIALS
+
+if TYPE_CHECKING:
+    from lastbit.study.check import Checked
 
 
 def check(
@@ -28,6 +29,8 @@ def check(
 
     Example: `lastbit check runs/demo`
     """
+    from lastbit.cli.place import opened
+
     with opened(place) as directory:
         found = [_named(_checked(study), directory, place) for study in _studies(directory)]
     write_json(json, [each.as_json() for each in found])
@@ -45,6 +48,8 @@ def _studies(directory: Path) -> list[Path]:
     Raises:
         LastbitError: there is none.
     """
+    from lastbit.study.layout import STUDY, TRIALS
+
     if not directory.is_dir():
         raise LastbitError(f"there is no directory {directory}")
     below = sorted(path.parent for path in directory.glob(f"*/{STUDY}"))
@@ -64,6 +69,10 @@ def _named(checked: Checked, directory: Path, place: str) -> Checked:
 
 
 def _checked(place: Path) -> Checked:
+    from lastbit.cli.progress import progress_bar
+    from lastbit.study.check import check_study
+    from lastbit.study.layout import TRIALS
+
     total = sum(1 for _ in (place / TRIALS).glob("*"))
     with progress_bar(f"check {place}", "trials", total) as show:
         done = count(1)

@@ -1,19 +1,22 @@
 """`lastbit compare`: what the difference of two recipes is worth."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.place import opened
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free
 from lastbit.storage.files import to_json, write_output, writing
-from lastbit.study.comparison import Comparison
-from lastbit.study.comparison import compare as compare_runs
+
+if TYPE_CHECKING:
+    from lastbit.study.comparison import Comparison
+
 
 # Of a study elsewhere: all but its weights, its reports and what is in progress.
 _WANTED = ("study.json", "trials/*.json", "trials/*.jsonl", "trials/*/predictions.safetensors", "failed/*.json")
@@ -35,6 +38,9 @@ def compare(
     Examples: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`,
     `lastbit compare s3://bucket/new runs/old`
     """
+    from lastbit.cli.place import opened
+    from lastbit.study.comparison import compare as compare_runs
+
     _check_gain(gain)
     check_free(out, Kind.COMPARISON)
     with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other:

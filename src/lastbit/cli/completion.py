@@ -3,16 +3,16 @@
 What completes is imported when it is asked for. A name that a shell gets may be wrong still: whoever reads it says so.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
-from pydantic import BaseModel
 
 from lastbit.errors import LastbitError
 from lastbit.training.catalogue import FULL, load_recipe, recipe_names, scale_names
-from lastbit.training.recipe import Recipe
 
 
 def recipes(incomplete: str) -> list[str]:
@@ -47,6 +47,8 @@ def demo_scales(incomplete: str) -> list[str]:
 
 def changes(context: typer.Context, incomplete: str) -> list[str]:
     """Fields of a recipe, with `=`; and after it the words that the field takes, or else the recipe's own value."""
+    from lastbit.training.recipe import Recipe
+
     field, equals, _ = incomplete.partition("=")
     if not equals:
         return _begun([f"{name}=" for name, _ in _fields(Recipe)], incomplete)
@@ -65,23 +67,22 @@ def data_sets(incomplete: str) -> list[str]:
 
 def paper_items(incomplete: str) -> list[str]:
     """Items of the paper, and `all`."""
-    from lastbit.paper.catalogue import ALL, ITEMS
+    from lastbit.paper.names import ALL, item_names
 
-    return _begun([*ITEMS, ALL], incomplete)
+    return _begun([*item_names(), ALL], incomplete)
 
 
 def paper_scales(incomplete: str) -> list[str]:
     """Scales of the paper's items."""
-    from lastbit.paper.item import SCALES
+    from lastbit.paper.names import SCALES
 
     return _begun(list(SCALES), incomplete)
 
 
 def devices(incomplete: str) -> list[str]:
     """Where trainings can run here."""
-    import torch
-
-    found = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    # As the driver lists them: torch would take a second to say.
+    found = [f"cuda:{number}" for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
     return _begun(["auto", "cpu", *(["cuda"] if found else []), *found], incomplete)
 
 
@@ -89,8 +90,10 @@ def _begun(names: list[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-def _fields(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
+def _fields(model: type[Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """The dotted names of a recipe's fields, with their types."""
+    from pydantic import BaseModel
+
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _fields(field.annotation, f"{above}{name}.")

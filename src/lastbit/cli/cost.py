@@ -1,25 +1,26 @@
 """What a command is about to take: said before it begins, and asked on a terminal where it is above an hour."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
 
 from lastbit.cli.endings import StoppedCommandError
 from lastbit.cli.printable import SafeConsole
 from lastbit.cli.workers import Crew
-from lastbit.noise import Scale
-from lastbit.study import Recorder, Study, Trial
-from lastbit.study.arithmetic import repeatable_arithmetic
-from lastbit.training.epochs import Epochs
-from lastbit.training.loop import RecipeTraining, Training
-from lastbit.training.task import prepare
+
+if TYPE_CHECKING:
+    from lastbit.study import Study
+    from lastbit.training.epochs import Epochs
+    from lastbit.training.loop import RecipeTraining, Training
+
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin what takes above an hour without a question.")]
 
@@ -142,6 +143,14 @@ def recipe_seconds(training: RecipeTraining) -> float:
     Args:
         training: of a recipe whose data are here.
     """
+    import torch
+
+    from lastbit.noise import Scale
+    from lastbit.study import Recorder, Trial
+    from lastbit.study.arithmetic import repeatable_arithmetic
+    from lastbit.training.loop import Training
+    from lastbit.training.task import prepare
+
     recipe = training.recipe
     with TemporaryDirectory(prefix="lastbit-cost-") as place, torch.random.fork_rng(), repeatable_arithmetic():
         task = prepare(recipe, device=torch.device(training.device), root=training.root)

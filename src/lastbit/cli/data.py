@@ -6,12 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich import box
-from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,8 +18,10 @@ from lastbit.cli.endings import FailedError
 from lastbit.cli.output import JsonOption, write_json
 from lastbit.cli.printable import SafeConsole
 from lastbit.storage.directories import Kind, check_free
-from lastbit.training.data import Fetched, Item, fetch, inventory
-from lastbit.training.data.errors import FetchError
+
+if TYPE_CHECKING:
+    from lastbit.training.data import Fetched, Item
+
 
 app = typer.Typer(no_args_is_help=True, help="List the data sets, and fetch those that are not bundled.")
 
@@ -49,6 +49,8 @@ def list_command(root: Root = None, json: JsonOption = None) -> None:
 
     Example: `lastbit data list`
     """
+    from lastbit.training.data import inventory
+
     items = inventory(root=root)
     write_json(json, [_plain(item) for item in items])
     if json != "-":
@@ -72,6 +74,9 @@ def fetch_command(
 
     Example: `lastbit data fetch cifar10`
     """
+    from lastbit.training.data import fetch
+    from lastbit.training.data.errors import FetchError
+
     if root is not None:
         check_free(root, Kind.DATA)
     try:
@@ -85,6 +90,8 @@ def fetch_command(
 
 
 def _table(items: list[Item]) -> Table:
+    from rich.filesize import decimal
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, justify in _COLUMNS:
         table.add_column(heading, justify=justify, no_wrap=heading != "licence")
@@ -129,6 +136,9 @@ def _sentence(fetched: Fetched) -> str:
 @contextmanager
 def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """Draw a bar for the thing that is being brought: on a terminal only, and gone once it is here."""
+    from rich.filesize import decimal
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     console = SafeConsole(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),

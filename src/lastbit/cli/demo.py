@@ -1,5 +1,7 @@
 """`lastbit demo`: two minutes from nothing to a table, a verdict and a page."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,15 +10,9 @@ import typer
 from lastbit.cli.completion import demo_scales
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.page import update_page
-from lastbit.cli.run_study import run_study
-from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
-from lastbit.noise import Scale
 from lastbit.storage.directories import Kind, check_free
-from lastbit.study import Study
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
 
 _NOISES = (1, 3, 5, 7)
 _SEEDS = (1, 2, 3)
@@ -40,6 +36,9 @@ def demo(
 
     Example: `lastbit demo`
     """
+    from lastbit.cli.page import update_page
+    from lastbit.cli.show import show
+
     crew = chosen_crew(workers, scheduler)
     check_free(out, Kind.STUDIES)
     studies = {out / recipe: _run(recipe, out / recipe, crew, scale, Answers(yes)) for recipe in _RECIPES}
@@ -53,6 +52,11 @@ def demo(
 
 
 def _run(recipe: str, out: Path, crew: Crew, scale: str, answers: Answers) -> dict[str, Any]:
+    from lastbit.cli.run_study import run_study
+    from lastbit.noise import Scale
+    from lastbit.study import Study
+    from lastbit.training.loop import RecipeTraining
+
     chosen = load_recipe(recipe, scale=scale)
     training = RecipeTraining(chosen)
     study = Study(out, training, noises=[Scale(k) for k in _NOISES], seeds=_SEEDS)

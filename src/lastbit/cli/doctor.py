@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,12 +13,12 @@ from rich.text import Text
 
 from lastbit.cli.completion import DeviceOption
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.progress import progress_bar
-from lastbit.doctor import Examination, Outcome, examine
-from lastbit.doctor.examine import steps
-from lastbit.training.device import choose_device
 
-_STYLES = {Outcome.OK: "green", Outcome.NOTE: "yellow", Outcome.FAILS: "bold red", Outcome.UNCHECKED: "dim"}
+if TYPE_CHECKING:
+    from lastbit.doctor import Examination
+
+
+_STYLES = {"OK": "green", "note": "yellow", "fails": "bold red", "cannot be checked here": "dim"}  # by `Outcome`
 _PIPE_WIDTH = 160  # columns where there is no terminal to fit
 
 
@@ -34,6 +34,11 @@ def doctor(
 
     Example: `lastbit doctor`
     """
+    from lastbit.cli.progress import progress_bar
+    from lastbit.doctor import examine
+    from lastbit.doctor.examine import steps
+    from lastbit.training.device import choose_device
+
     chosen = choose_device(device)
     with progress_bar("examining this machine", "checks", steps(chosen)) as show:
         done = count(1)
@@ -46,6 +51,8 @@ def doctor(
 
 
 def _show(found: Examination, terminal: Console) -> None:
+    from lastbit.doctor import Outcome
+
     if not terminal.is_terminal:
         terminal.width = _PIPE_WIDTH
     arithmetic = Table("fingerprint", "value", title=f"arithmetic of a trial on {found.device}", title_justify="left")

@@ -3,6 +3,8 @@
 The exit status is 2 for wrong input, 1 for an outcome that is not good and for a fault, 130 for Ctrl-C.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import platform
@@ -13,11 +15,9 @@ from pathlib import Path
 
 import typer
 
-from lastbit.cli import commands
 from lastbit.cli.endings import FailedError, StoppedCommandError
 from lastbit.cli.printable import always_encodable, printable
 from lastbit.errors import LastbitError
-from lastbit.study.versions import installed_version
 
 DEBUG = "LASTBIT_DEBUG"  # set to 1 in the environment: tracebacks of everything
 _WRONG, _FAILED, _STOPPED = 2, FailedError.exit_code, StoppedCommandError.exit_code
@@ -27,6 +27,8 @@ _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCE
 
 def run() -> int:
     """Run the command of `sys.argv`; say on standard error what went wrong, and return the exit status."""
+    from lastbit.cli import commands
+
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever began this process
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 as long as the process lives
@@ -64,6 +66,8 @@ def _ending(error: BaseException) -> tuple[int, str | None]:
 
 
 def _fault() -> str:
+    from lastbit.study.versions import installed_version
+
     versions = f"lastbit {installed_version('lastbit')}, torch {installed_version('torch')}"
     return (
         "this is a fault of lastbit's own and not of what you gave. Please report it "
@@ -73,6 +77,8 @@ def _fault() -> str:
 
 def _tracker() -> str:
     """Where to report, by the addresses that the installed package names."""
+    from lastbit.study.versions import installed_version
+
     about = metadata("lastbit") if installed_version("lastbit") is not None else None
     urls = dict(each.split(", ", 1) for each in (about.get_all("Project-URL") or [] if about is not None else []))
     return f"at {urls['Issues']}" if "Issues" in urls else "on the project's issue tracker"

@@ -1,10 +1,11 @@
 """`lastbit growth`: twins of a recipe in lock-step, and how the last bit grows between them."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 from rich.console import Console
 
@@ -12,18 +13,16 @@ from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, 
 from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.numbers import LARGEST, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.progress import step_progress
 from lastbit.errors import LastbitError
-from lastbit.noise import Scale
 from lastbit.storage.directories import Kind, check_free
 from lastbit.storage.files import to_json, write_output, writing
-from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import FULL, load_recipe
-from lastbit.training.device import choose_device
-from lastbit.training.recipe import Recipe
-from lastbit.training.task import Task, prepare
-from lastbit.training.twin_run import TwinRun, run_twins
-from lastbit.training.twin_verdict import twin_verdict
+
+if TYPE_CHECKING:
+    from lastbit.noise import Scale
+    from lastbit.training.recipe import Recipe
+    from lastbit.training.task import Task
+    from lastbit.training.twin_run import TwinRun
 
 
 def growth(
@@ -49,6 +48,13 @@ def growth(
 
     Example: `lastbit growth demo --steps 100 --set model.activation=swish --out runs/growth`
     """
+    import torch
+
+    from lastbit.noise import Scale
+    from lastbit.training.device import choose_device
+    from lastbit.training.task import prepare
+    from lastbit.training.twin_verdict import twin_verdict
+
     if out is not None:
         check_free(out, Kind.GROWTH)
     numbers = parse_numbers(k, "--k")
@@ -82,6 +88,10 @@ def growth(
 def _run(
     recipe: Recipe, task: Task, noises: list[Scale], *, seed: int, steps: int, jump: float, answers: Answers
 ) -> list[TwinRun]:
+    from lastbit.cli.progress import step_progress
+    from lastbit.study.arithmetic import repeatable_arithmetic
+    from lastbit.training.twin_run import run_twins
+
     found = []
     with repeatable_arithmetic():
         for noise in noises[1:]:

@@ -1,13 +1,18 @@
 """Noises on the command line: which kind, and how much and how many of it."""
 
+from __future__ import annotations
+
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lastbit.cli.numbers import parse_numbers
 from lastbit.errors import LastbitError
-from lastbit.noise import Noise, Order, Rounding, Scale, Ulp
+
+if TYPE_CHECKING:
+    from lastbit.noise import Noise, Rounding
+
 
 SCALES = "1,3,5,7,9,11"
 SEEDS = "1-5"
@@ -57,6 +62,8 @@ def parse_noises(kind: Kind, *, k: str | None, noise_seeds: str | None, p: float
     Raises:
         LastbitError: an option that does not belong to the kind, or a value that is not allowed.
     """
+    from lastbit.noise import Scale
+
     _refuse_foreign(kind, {"--k": k, "--noise-seeds": noise_seeds, "--p": p})
     if kind is Kind.SCALE:
         return [Scale(number) for number in parse_numbers(SCALES if k is None else k, "--k")]
@@ -73,12 +80,16 @@ def _refuse_foreign(kind: Kind, given: dict[str, object]) -> None:
 
 
 def _member(kind: Kind, seed: int, p: float | None) -> Noise:
+    from lastbit.noise import Order, Ulp
+
     if kind is Kind.ROUNDING:
         return _rounding(seed, PROBABILITY if p is None else p)
     return Ulp(seed) if kind is Kind.ULP else Order(seed)
 
 
 def _rounding(seed: int, p: float) -> Rounding:
+    from lastbit.noise import Rounding
+
     if p == 0:
         raise LastbitError("--p 0.0 moves no weight, as the run that all others are compared with; give more than 0")
     return Rounding(p, seed)

@@ -131,7 +131,7 @@ def page_command(
 def _kept(out: Path | None) -> list[Results]:
     """The results to tell of: those of a directory, or those that are where they are kept by default."""
     from lastbit.cli.paper_run import default_directory
-    from lastbit.paper.item import SCALES
+    from lastbit.paper.names import SCALES
     from lastbit.paper.results import INDEX, Results
 
     usual = [directory for scale in SCALES if ((directory := default_directory(scale)) / INDEX).is_file()]

@@ -12,7 +12,8 @@ from lastbit.cli.progress import progress_bar
 from lastbit.cli.workers import Crew
 from lastbit.errors import LastbitError
 from lastbit.paper.catalogue import find_items
-from lastbit.paper.item import SCALES, Item
+from lastbit.paper.item import Item
+from lastbit.paper.names import SCALES
 from lastbit.paper.needs import Needs, check_data, check_room, needs
 from lastbit.paper.page import claims_of
 from lastbit.paper.results import Results

@@ -1,9 +1,10 @@
 """`lastbit pde`: stability of the heat and Beltrami equations, of one convolution kernel, and maps of it."""
 
-import math
-from typing import Annotated, Any
+from __future__ import annotations
 
-import numpy as np
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
 from lastbit.cli.numbers import LARGEST, LARGEST_SEED, parse_numbers
@@ -12,7 +13,10 @@ from lastbit.cli.pde_bounds import bounds
 from lastbit.cli.pde_cnn import cnn
 from lastbit.cli.pde_phase import phase
 from lastbit.errors import LastbitError
-from lastbit.pde import Beltrami, GridRun, heat, noisy_step
+
+if TYPE_CHECKING:
+    from lastbit.pde import GridRun
+
 
 app = typer.Typer(no_args_is_help=True, help="Von Neumann and CFL analysis: which steps are stable.")
 app.command("cnn")(cnn)
@@ -44,6 +48,8 @@ def run_heat(
 
     Example: `lastbit pde heat --dt 0.8 --steps 1000`
     """
+    from lastbit.pde import heat
+
     largest_stable = heat.max_stable_dt(dx=dx, diffusivity=diffusivity)
     kept = _snapshot_steps(snapshots, steps)
     start = heat.tent(points)
@@ -83,6 +89,10 @@ def run_beltrami(
 
     Example: `lastbit pde beltrami --factor 10`
     """
+    import numpy as np
+
+    from lastbit.pde import Beltrami, noisy_step
+
     equation = Beltrami(noisy_step(points, noise, seed), epsilon, fidelity)
     dt = factor * equation.strict_dt
     steps = steps if steps is not None else _settling_steps(dt, fidelity)

@@ -1,6 +1,8 @@
 """`lastbit pde bounds`: which weight decays, or learning rates, keep the linear PDE stable."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +19,9 @@ from lastbit.cli.pde_options import (
     make_net,
 )
 from lastbit.errors import LastbitError
-from lastbit.pde import Bounds, Mode
+
+if TYPE_CHECKING:
+    from lastbit.pde import Bounds, Mode
 
 
 def bounds(

@@ -1,6 +1,8 @@
 """`lastbit pde cnn`: gradient descent of the one-layer network, and its twins."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +24,9 @@ from lastbit.cli.pde_options import (
     make_net,
 )
 from lastbit.errors import LastbitError
-from lastbit.pde import Simulation, random_kernel, simulate
+
+if TYPE_CHECKING:
+    from lastbit.pde import Simulation
 
 
 def cnn(
@@ -51,6 +55,8 @@ def cnn(
 
     Example: `lastbit pde cnn --lr 0.07 --weight-decay 20`
     """
+    from lastbit.pde import random_kernel, simulate
+
     net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
     if model not in ("linear", "nonlinear"):
         raise LastbitError(f"--model {model}: allowed are nonlinear and linear")

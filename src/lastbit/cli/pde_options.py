@@ -1,15 +1,21 @@
 """Options that the `lastbit pde` commands share, and the network they describe."""
 
-from pathlib import Path
-from typing import Annotated
+from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
-from numpy.typing import NDArray
 
 from lastbit.cli.numbers import LARGEST, LARGEST_SEED, MOST_PIXELS
 from lastbit.errors import LastbitError
-from lastbit.pde import OneLayerCNN, checkerboard, noise, read_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lastbit.pde import OneLayerCNN
+
 
 ImageOption = Annotated[
     str, typer.Option("--image", metavar="IMAGE", help="checkerboard, noise:SEED, or a square FILE.png or FILE.npy.")
@@ -37,6 +43,8 @@ def make_image(image: str, size: int) -> NDArray[np.floating]:
     Raises:
         LastbitError: an unknown image, a file that is none, or a size below 1.
     """
+    from lastbit.pde import checkerboard, noise, read_image
+
     kind, colon, seed = image.partition(":")
     if image == "checkerboard":
         return checkerboard(size)
@@ -55,4 +63,6 @@ def make_net(image: str, size: int, *, kernel: int, label: int, beta: float, poo
     Raises:
         LastbitError: an option is out of range.
     """
+    from lastbit.pde import OneLayerCNN
+
     return OneLayerCNN(make_image(image, size), kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)

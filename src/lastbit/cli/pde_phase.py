@@ -1,11 +1,11 @@
 """`lastbit pde phase`: stable, restrained or blow-up, over a grid of learning rates and weight decays."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
-from numpy.typing import NDArray
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.pde_options import (
@@ -23,10 +23,15 @@ from lastbit.cli.pde_options import (
     make_net,
 )
 from lastbit.errors import LastbitError
-from lastbit.pde import REGIMES, Phase, random_kernel
-from lastbit.pde import phase as map_phase
 from lastbit.storage.directories import Kind, check_free
 from lastbit.storage.files import writing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lastbit.pde import Phase
+
 
 _GRID = "LO:HI:N, evenly spaced, or LO:HI:N:log"
 
@@ -54,6 +59,9 @@ def phase(
 
     Example: `lastbit pde phase --lr 0.01:0.12:24 --weight-decay 2:60:24 --out phase`
     """
+    from lastbit.pde import phase as map_phase
+    from lastbit.pde import random_kernel
+
     if out is not None:
         check_free(out, Kind.PHASE)
     net = make_net(image, size, kernel=kernel, label=label, beta=beta, pool=pool, boundary=boundary)
@@ -83,6 +91,8 @@ def parse_grid(text: str, option: str) -> NDArray[np.float64]:
     Raises:
         LastbitError: the text is something else, or the grid is empty.
     """
+    import numpy as np
+
     try:
         low, high, count, *spacing = text.split(":")
         first, last, number = float(low), float(high), int(count)
@@ -98,6 +108,8 @@ def parse_grid(text: str, option: str) -> NDArray[np.float64]:
 
 def phase_as_json(found: Phase) -> dict[str, Any]:
     """A phase diagram as plain JSON: `regimes[i][j]` belongs to `lr[i]` and `weight_decay[j]`."""
+    from lastbit.pde import REGIMES
+
     return {
         "lr": found.lr.tolist(),
         "weight_decay": found.weight_decay.tolist(),
@@ -118,6 +130,8 @@ def _draw(content: dict[str, Any], directory: Path) -> list[Path]:
 
 
 def _show(content: dict[str, Any], written: list[Path], say: Any) -> None:
+    from lastbit.pde import REGIMES
+
     cells = [cell for row in content["regimes"] for cell in row]
     for regime in REGIMES:
         say(f"{regime}: {cells.count(regime)} of {len(cells)} cells")

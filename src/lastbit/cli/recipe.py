@@ -1,10 +1,11 @@
 """`lastbit recipe`: the recipes a study can use."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import typer
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +33,8 @@ def list_recipes(json: JsonOption = None) -> None:
 
 def _show_list(rows: list[dict[str, Any]], terminal: Console) -> None:
     """A table, or on a narrow terminal a paragraph for each, so that no name is ever broken."""
+    from rich.padding import Padding
+
     if terminal.width < _TABLE:
         for row in rows:
             terminal.print(Text(row["name"], style="bold"))

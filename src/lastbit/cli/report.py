@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lastbit.cli.output import JsonOption, checked_output, console, write_json
-from lastbit.cli.place import opened
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free
 from lastbit.storage.files import read_json, writing
 from lastbit.storage.url_copies import is_url
-from lastbit.study.check import verify_study
-from lastbit.study.layout import RESULTS
-from lastbit.study.store import Store
 
 if TYPE_CHECKING:
     from lastbit.report.figure import Figure
@@ -40,6 +36,8 @@ def report(
 
     Examples: `lastbit report runs/demo --charts runs/demo/charts`, `lastbit report s3://bucket/demo --out demo.html`
     """
+    from lastbit.cli.place import opened
+
     with opened(place, wanted=_wanted()) as directory:
         _check_charts(charts, directory)
         page, written = _draw(directory, Path() if is_url(place) else directory, out, charts)
@@ -59,12 +57,15 @@ def _check_charts(charts: Path | None, directory: Path) -> None:
 
 def _wanted() -> list[str]:
     """Names, of what `find_results` looks at, to be copied from elsewhere."""
+    from lastbit.study.layout import RESULTS
+
     return [*_DRAWN, f"*/{RESULTS}", "study.json", "audit.json"]
 
 
 def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) -> tuple[Path, list[Path]]:
     """Draw what the directory holds, by default into `beside`; the page, and the files of its charts."""
     from lastbit.report.shape import ShapeError  # only here: the charts' library takes a third of a second to import
+    from lastbit.study.layout import RESULTS
 
     found = find_results(directory)
     name = found[0].name
@@ -80,6 +81,9 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
 
 def _results(study: Path) -> dict[str, Any]:
     """A study's results, where what they rest on is as it was; of a study elsewhere the trials are not here."""
+    from lastbit.study.check import verify_study
+    from lastbit.study.store import Store
+
     verify_study(study)
     return Store(study).stored_results()
 
@@ -90,6 +94,8 @@ def find_results(directory: Path) -> list[Path]:
     Raises:
         LastbitError: there is none.
     """
+    from lastbit.study.layout import RESULTS
+
     here = [path for name in _DRAWN if (path := directory / name).is_file()]
     found = here[:1] or sorted(directory.glob(f"*/{RESULTS}"))
     if not found:
@@ -98,6 +104,8 @@ def find_results(directory: Path) -> list[Path]:
 
 
 def _nothing(directory: Path) -> str:
+    from lastbit.study.layout import RESULTS
+
     if not directory.is_dir():
         return f"there is no directory {directory}"
     if (directory / "study.json").is_file():
@@ -150,7 +158,7 @@ def _pictures(figures: Sequence[Figure], directory: Path | None, stem: str) -> l
 
 
 _DRAWN: Mapping[str, Callable[[Sequence[Any], Path, Path | None], list[Path]]] = {
-    RESULTS: _draw_studies,
+    "results.json": _draw_studies,
     "growth.json": _draw_growth,
     "compare.json": _draw_comparison,
     "sharpness.json": _draw_sharpness,

@@ -1,12 +1,14 @@
 """`lastbit run`: perturbed replicas of anybody's training script."""
 
+from __future__ import annotations
+
 import shlex
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,23 +18,17 @@ from lastbit.cli.endings import FailedError
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
 from lastbit.cli.numbers import MOST_WORKERS, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.page import write_page
 from lastbit.cli.printable import SafeConsole
-from lastbit.cli.run_study import check_stored, run_trials, store_results
-from lastbit.cli.show import show
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
 from lastbit.errors import LastbitError
-from lastbit.script import parse_target
-from lastbit.script.ended import last_lines
-from lastbit.script.file_metric import FileMetric, parse_file_metric
-from lastbit.script.metrics import Source
-from lastbit.script.pattern_metric import PatternMetric
-from lastbit.script.processes import thread_pool
-from lastbit.script.remarks import remarks, shared_files
-from lastbit.script.study import check_directory, choose_metric, find_again, notes_of, script_study
-from lastbit.script.training import DIRECTORY, FIXED_VARIABLES, ScriptTraining
-from lastbit.study import ControlsFailedError, Study, TrialFailedError
-from lastbit.study.stored_trial import OUTPUT
+
+if TYPE_CHECKING:
+    from lastbit.script.file_metric import FileMetric
+    from lastbit.script.metrics import Source
+    from lastbit.script.pattern_metric import PatternMetric
+    from lastbit.script.training import ScriptTraining
+    from lastbit.study import Study
+
 
 SeedsOption = Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg or --seed-env.")]
 SeedArgOption = Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')]
@@ -78,6 +74,11 @@ def run(
 
     Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
     """
+    from lastbit.cli.run_study import check_stored
+    from lastbit.script import parse_target
+    from lastbit.script.study import check_directory, find_again, script_study
+    from lastbit.script.training import ScriptTraining
+
     crew = chosen_crew(workers, scheduler)
     numbers = parse_numbers(seeds, "--seeds")
     training = ScriptTraining(
@@ -114,6 +115,11 @@ def _shown(crew: Crew) -> Callable[[str], None]:
 
 def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
     """Store the results, draw the page, print the table, and say what a person should know."""
+    from lastbit.cli.page import write_page
+    from lastbit.cli.run_study import store_results
+    from lastbit.cli.show import show
+    from lastbit.script.study import choose_metric
+
     choose_metric(study, training)
     results = store_results(study)
     write_json(json, results)
@@ -129,6 +135,10 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
 
 def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
+    from lastbit.cli.run_study import run_trials
+    from lastbit.script.remarks import shared_files
+    from lastbit.study import ControlsFailedError, TrialFailedError
+
     announce_study(study, crew=crew, run_seconds=lambda: None, answers=answers)
     try:
         run_trials(
@@ -152,12 +162,18 @@ def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -
 
 def _executor(study: Study, training: ScriptTraining, crew: Crew) -> AbstractContextManager[Executor]:
     """A cluster's workers, or threads that wait for processes here."""
+    from lastbit.script.processes import thread_pool
+
     if crew.scheduler is not None:
         return crew.executor()
     return thread_pool(crew.limited(len(study.pending())), training.children)
 
 
 def _sources(patterns: list[str], files: list[str], crew: Crew) -> tuple[Source, ...]:
+    from lastbit.script.file_metric import parse_file_metric
+    from lastbit.script.pattern_metric import PatternMetric
+    from lastbit.script.training import DIRECTORY
+
     found = [parse_file_metric(text) for text in files]
     for file in found:
         if crew.side_by_side and DIRECTORY not in file.path:
@@ -177,6 +193,8 @@ def _check_distinct(patterns: list[PatternMetric], files: list[FileMetric]) -> N
 
 
 def _checked_seed_env(seed_env: str | None) -> str | None:
+    from lastbit.script.training import FIXED_VARIABLES
+
     if seed_env is not None and (not seed_env.isidentifier() or not seed_env.isascii() or seed_env in FIXED_VARIABLES):
         fixed = ", and not one that lastbit sets itself" if seed_env in FIXED_VARIABLES else ""
         raise LastbitError(f"--seed-env {seed_env!r}: give the name of an environment variable, such as SEED{fixed}")
@@ -211,6 +229,11 @@ def _checked_snapshots(per_decade: float) -> float:
 
 def _remarks(study: Study, training: ScriptTraining, terminal: Console) -> None:
     """Say on standard error what a person should know about how the script was run."""
+    from lastbit.script.ended import last_lines
+    from lastbit.script.remarks import remarks
+    from lastbit.script.study import notes_of
+    from lastbit.study.stored_trial import OUTPUT
+
     trials = study.stored()
     notes = [notes_of(study, trial) for trial in trials]
     unfused = max(note.unfused for note in notes)

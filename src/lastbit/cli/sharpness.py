@@ -1,5 +1,7 @@
 """`lastbit sharpness`: how far a recipe's training is from its edge of stability, step by step."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +13,8 @@ from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, 
 from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.numbers import LARGEST
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.progress import step_progress
 from lastbit.storage.files import writing
 from lastbit.training.catalogue import FULL, load_recipe
-from lastbit.training.device import choose_device
-from lastbit.training.sharpness import Series
-from lastbit.training.sharpness.finding import EDGE
 
 PAGE = "sharpness.html"
 _NAMES = ("loss", "sharpness", "residual", "edge", "normalised")
@@ -58,6 +56,10 @@ def sharpness(
 
     Example: `lastbit sharpness fc-cifar10-5k --steps 300 --every 10`
     """
+    from lastbit.cli.progress import step_progress
+    from lastbit.training.device import choose_device
+    from lastbit.training.sharpness import Series
+
     changed = (*(changes or ()), *([f"optimizer.lr={lr}"] if lr is not None else ()))
     chosen = load_recipe(recipe, scale=scale, changes=changed)
     series = Series(
@@ -118,6 +120,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 def _show_layers(rows: list[dict[str, Any]], terminal: Console) -> None:
     """The sharpness of each layer at the last measurement, the sharpest first."""
+    from lastbit.training.sharpness.finding import EDGE
+
     last = _last(rows, "layers")
     if last is None:
         return

@@ -1,5 +1,7 @@
 """`lastbit study`: perturbed replicas of a recipe."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +12,8 @@ from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
 from lastbit.cli.numbers import LARGEST, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.page import update_page
-from lastbit.cli.run_study import run_study
-from lastbit.cli.show import show
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
-from lastbit.study import Study
 from lastbit.training.catalogue import FULL, load_recipe
-from lastbit.training.loop import RecipeTraining
 
 
 def study(
@@ -49,6 +46,12 @@ def study(
     Examples: `lastbit study demo --noise ulp --noise-seeds 1-5`,
     `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
     """
+    from lastbit.cli.page import update_page
+    from lastbit.cli.run_study import run_study
+    from lastbit.cli.show import show
+    from lastbit.study import Study
+    from lastbit.training.loop import RecipeTraining
+
     crew = chosen_crew(workers, scheduler)
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
     training = RecipeTraining(chosen, crew.device(device), root, checkpoint_every)

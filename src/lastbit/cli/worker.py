@@ -1,14 +1,17 @@
 """`lastbit worker`: lets this machine run trials for studies elsewhere."""
 
+from __future__ import annotations
+
 import socket
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lastbit.cli.numbers import MOST_WORKERS
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.study.cluster import connected
-from lastbit.study.cluster_workers import Place, places, serve, visible_gpus
+
+if TYPE_CHECKING:
+    from lastbit.study.cluster_workers import Place
 
 
 def worker(
@@ -37,6 +40,9 @@ def worker(
     Example: `lastbit worker tcp://10.0.0.5:8786 --gpus 4`
     """
     import torch  # only here: the command line starts without it
+
+    from lastbit.study.cluster import connected
+    from lastbit.study.cluster_workers import places, serve, visible_gpus
 
     visible = visible_gpus(torch.cuda.device_count()) if cpus is None else []
     chosen = places(name or socket.gethostname(), cpus=cpus, gpus=gpus, visible=visible)

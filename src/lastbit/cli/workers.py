@@ -1,5 +1,7 @@
 """Who runs the jobs of a command: processes here, or the workers of a cluster."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -11,9 +13,6 @@ import typer
 
 from lastbit.cli.numbers import MOST_WORKERS
 from lastbit.errors import LastbitError
-from lastbit.study import local_pool
-from lastbit.study.cluster import cluster, has_gpus
-from lastbit.training.device import choose_device
 
 WorkersOption = Annotated[
     int | None,
@@ -50,6 +49,9 @@ class Crew:
         Raises:
             LastbitError: there is none of this name, or the scheduler does not answer.
         """
+        from lastbit.study.cluster import has_gpus
+        from lastbit.training.device import choose_device
+
         if self.scheduler is None:
             return choose_device(name)
         if name not in ("auto", "cpu", "cuda"):
@@ -65,6 +67,9 @@ class Crew:
         Raises:
             LastbitError: the scheduler does not answer.
         """
+        from lastbit.study import local_pool
+        from lastbit.study.cluster import cluster
+
         with ExitStack() as stack:
             if self.scheduler is None:
                 yield stack.enter_context(local_pool(self.limited(jobs)))

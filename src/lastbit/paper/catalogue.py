@@ -20,6 +20,7 @@ from lastbit.paper.figure9 import FIGURE9
 from lastbit.paper.figure10 import FIGURE10
 from lastbit.paper.figure11 import FIGURE11
 from lastbit.paper.item import Item
+from lastbit.paper.names import ALL
 from lastbit.paper.phase import PHASE
 from lastbit.paper.resnet56_growth import RESNET56_GROWTH
 from lastbit.paper.table1 import TABLE1
@@ -38,8 +39,6 @@ from lastbit.paper.theorem5_4 import THEOREM5_4
 from lastbit.paper.theorem5_5 import THEOREM5_5
 from lastbit.paper.theorem5_6 import THEOREM5_6
 from lastbit.paper.theorem5_7 import THEOREM5_7
-
-ALL = "all"
 
 ITEMS: Mapping[str, Item] = {
     item.id: item

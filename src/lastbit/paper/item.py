@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.paper.names import SCALES
 from lastbit.report.figure import Figure
 from lastbit.report.pde import Table
 from lastbit.storage.files import to_json
@@ -19,8 +20,6 @@ Settings = Mapping[str, Any]  # plain JSON: what `run` needs to know
 Result = Mapping[str, Any]  # plain JSON: what `run` found, with null for what is not finite
 Claim = dict[str, Any]  # made by `claim`
 Drawing = Figure | Table
-
-SCALES = ("smoke", "laptop", "paper")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.paper.item import SCALES, Claim, Item, Result
+from lastbit.paper.item import Claim, Item, Result
+from lastbit.paper.names import SCALES
 from lastbit.storage.directories import Kind, check_free
 from lastbit.storage.files import read_json, to_json, write_atomically, writing
 from lastbit.storage.limits import OTHER_SHAPE, reachable

@@ -4,7 +4,11 @@ A recipe file holds the fields of `Recipe`, and beside them
 
 - `based_on = "NAME"`: start from that built-in recipe; this file's fields replace its fields one by one;
 - `[scale.laptop]`, `[scale.smoke]`: fields that a reduced scale replaces, with `cuts` saying what it leaves out.
+
+Names are known without pydantic and torch: the command line completes them at once.
 """
+
+from __future__ import annotations
 
 import json
 import re
@@ -12,14 +16,14 @@ import tomllib
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError
 from lastbit.storage.limits import MOST_RECIPE, check_depth, read_limited
-from lastbit.training.recipe import Recipe
 from lastbit.training.recipe_error import RecipeError, explain
+
+if TYPE_CHECKING:
+    from lastbit.training.recipe import Recipe
 
 FULL = "paper"
 _FIELD = re.compile(r"\w+(\.\w+)*")
@@ -42,6 +46,10 @@ def load_recipe(source: str, *, scale: str = FULL, changes: tuple[str, ...] = ()
     Raises:
         RecipeError: an unknown name, scale or field, or a value that is not allowed, said in one line.
     """
+    from pydantic import ValidationError
+
+    from lastbit.training.recipe import Recipe
+
     fields = _read(source)
     scales = fields.pop("scale", {})
     if scale != FULL:

@@ -1,11 +1,13 @@
 """Recipes: everything that decides a training run except its seed and its noise, as plain validated data."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lastbit.errors import LastbitError
+
+if TYPE_CHECKING:
+    import torch
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -141,6 +143,8 @@ class Recipe(Settings):
     init_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the initial weights, the same in every trial
 
     @property
-    def torch_dtype(self) -> torch.dtype:
+    def torch_dtype(self) -> "torch.dtype":
         """The arithmetic of weights, gradients and activations."""
+        import torch  # only here: the command line reads recipes without it
+
         return {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}[self.dtype]

@@ -1,13 +1,16 @@
 """A wrong recipe, said in one line: the field, its value, what is allowed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, get_args
-
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from typing import TYPE_CHECKING, Any, get_args
 
 from lastbit.errors import LastbitError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
 
 
 class RecipeError(LastbitError):
