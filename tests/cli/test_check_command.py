@@ -4,7 +4,7 @@ import os
 import pytest
 
 from lastbit.cli.commands import app
-from lastbit.storage.files import read_sealed
+from lastbit.storage.files import read_checksummed
 from lastbit.storage.lock import directory_lock
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", "1")
@@ -19,7 +19,7 @@ def studies(tmp_path_factory):
 
 def table_trial(study):
     """The id of a trial that the results speak of."""
-    return read_sealed(study / "results.json")["trials"][-1]["id"]
+    return read_checksummed(study / "results.json")["trials"][-1]["id"]
 
 
 def test_a_study_that_another_run_is_at_is_refused(lastbit, studies):

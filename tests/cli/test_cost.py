@@ -98,7 +98,7 @@ def test_a_no_to_the_rest_says_that_the_first_is_kept(capsys, terminal):
 def test_runs_are_counted_in_words_that_fit(tmp_path, capsys, stored, said):
     study = lb.Study(tmp_path / "toy", train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2, 3), name="toy")
     for trial in [pair[0] for pair in study.control_trials().values()][:stored]:
-        study.store.describe_study(study.description())
+        study.store.describe(study.description())
         run_trial(train, trial, study.store.root, "cpu")
     announce_study(study, crew=Crew(2, None), run_seconds=lambda: None, answers=Answers(yes=False))
     assert said in capsys.readouterr().err

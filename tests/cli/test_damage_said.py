@@ -8,7 +8,7 @@ from tests.faults import damage
 
 from lastbit.cli.commands import app
 from lastbit.explore.study_view import read
-from lastbit.storage.files import read_sealed
+from lastbit.storage.files import read_checksummed
 from lastbit.study.comparison import compare as compare_runs
 
 CHANGES = ("data.train=128", "data.test=50")
@@ -53,7 +53,7 @@ def said(lastbit, path, command):
 
 def test_whatever_is_damaged_is_said_by_whatever_reads_it(lastbit, study, tmp_path):
     chance, sound = random.Random(1), study.with_name("sound")
-    results = read_sealed(sound / "results.json")
+    results = read_checksummed(sound / "results.json")
     names = stored(study)
     assert {"study.json", "results.json", "report.html"} <= set(names)
     assert len({name.split("/")[1] for name in names if name.startswith("trials/")}) == 6, "four, k=1 again and k=2"
@@ -62,7 +62,7 @@ def test_whatever_is_damaged_is_said_by_whatever_reads_it(lastbit, study, tmp_pa
         damage.damage(study / name, kind, chance)
         read_by_all(lastbit, study, name, tmp_path)
         shutil.copyfile(sound / name, study / name)
-    assert read_sealed(study / "results.json") == results
+    assert read_checksummed(study / "results.json") == results
     assert lastbit("check", study)[0] == 0
 
 
@@ -83,7 +83,7 @@ def read_by_all(lastbit, study, name, tmp_path):
             assert read(str(study)).complaint.startswith(str(path))
         code, out, err = lastbit(*STUDY, study)
         assert (code, err) == (0, "")
-        assert read_sealed(path) == read_sealed(sound / name), "computed again"
+        assert read_checksummed(path) == read_checksummed(sound / name), "computed again"
         return
     said(lastbit, path, report)
     assert read(str(study)).complaint.startswith(str(path))

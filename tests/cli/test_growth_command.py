@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from lastbit.storage.files import read_checksummed, write_checksummed
+from lastbit.storage.lock import directory_lock
+
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--set", "batch_size=64")
 
 
@@ -12,7 +15,7 @@ def test_prints_rates_draws_a_page_and_stores_what_it_prints(lastbit, tmp_path):
     assert "per step (95 % interval" in out
     assert "k=3 against k=1: in 9 steps the weights' relative distance grew from" in out
     assert out.splitlines()[-1] == f"page: {tmp_path / 'g' / 'growth.html'}"
-    stored = json.loads((tmp_path / "g" / "growth.json").read_text())
+    stored = read_checksummed(tmp_path / "g" / "growth.json")
     assert stored == json.loads((tmp_path / "g.json").read_text())
     page = (tmp_path / "g" / "growth.html").read_text()
     assert "<html" in page
@@ -23,14 +26,35 @@ def test_prints_rates_draws_a_page_and_stores_what_it_prints(lastbit, tmp_path):
     assert drawn[0].read_text() == page
     assert {path.suffix for path in drawn[1:]} == {".png", ".svg"}
     assert drawn[1].read_bytes().startswith(b"\x89PNG")
-    (tmp_path / "g" / "growth.json").write_text('{"name": "demo", "pairs": []}')
+    write_checksummed(tmp_path / "g" / "growth.json", {"name": "demo", "pairs": []})
     code, _, err = lastbit("report", tmp_path / "g")
     assert (code, err.count("\n")) == (2, 1)
     assert "they hold no pair of runs" in err
-    (tmp_path / "g" / "growth.json").write_text('{"name": "demo"}')
+    write_checksummed(tmp_path / "g" / "growth.json", {"name": "demo"})
     code, _, err = lastbit("report", tmp_path / "g")
     assert (code, err.count("\n")) == (2, 1)
     assert "growth.json does not hold what it should" in err
+
+
+def test_other_settings_another_command_and_altered_results_are_each_refused_in_a_line(lastbit, tmp_path):
+    place = tmp_path / "g"
+    assert lastbit("growth", *TINY, "--steps", 2, "--out", place)[0] == 0
+    before = (place / "growth.json").read_bytes()
+    assert lastbit("growth", *TINY, "--steps", 2, "--out", place)[0] == 0
+    assert (place / "growth.json").read_bytes() == before
+    code, _, err = lastbit("growth", *TINY, "--steps", 3, "--seed", 2, "--out", place)
+    assert (code, err) == (
+        2,
+        f"lastbit: {place} holds results of growth of other settings: choose another directory "
+        "(seed 1 -> 2, steps 2 -> 3)\n",
+    )
+    with directory_lock(place):
+        code, _, err = lastbit("growth", *TINY, "--steps", 2, "--out", place)
+    assert code == 2
+    assert err.startswith(f"lastbit: {place} is in use by another run (")
+    (place / "growth.json").write_bytes(before.replace(b"k=3", b"k=5", 1))
+    code, _, err = lastbit("report", place)
+    assert (code, err) == (2, f"lastbit: {place / 'growth.json'} does not match its checksum: it was altered\n")
 
 
 def test_json_on_standard_output_has_a_pair_for_each_further_k(lastbit):

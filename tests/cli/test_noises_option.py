@@ -2,7 +2,7 @@ import pytest
 
 import lastbit as lb
 from lastbit.cli.noises import Kind, parse_noises
-from lastbit.storage.files import read_sealed
+from lastbit.storage.files import read_checksummed
 
 NOTHING = {"k": None, "noise_seeds": None, "p": None}
 
@@ -53,7 +53,7 @@ def test_a_study_of_summation_order_says_so(lastbit, tmp_path, monkeypatch):
     assert "ummation order" in out
     assert "ast-bit noise" not in out
     directory = tmp_path / "runs" / "demo-smoke-order"
-    results = read_sealed(directory / "results.json")
+    results = read_checksummed(directory / "results.json")
     assert [(trial["kind"], trial["seed"], trial["noise_seed"]) for trial in results["trials"]] == [
         ("order", 1, None),
         ("order", 1, 1),

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from lastbit.cli.commands import app
-from lastbit.storage.files import read_sealed
+from lastbit.storage.files import read_checksummed
 
 HEAT = ("pde", "heat", "--dt", "0.8", "--steps", "10")
 STUDY = ("demo", "--scale", "smoke", "--set", "data.train=128", "--set", "data.test=50", "--workers", "1")
@@ -129,9 +129,9 @@ def test_a_page_that_is_a_directory_is_said(lastbit, study, tmp_path):
 
 
 def test_a_studys_own_page_may_be_a_link(lastbit, study, tmp_path):
-    before = read_sealed(study / "results.json")
+    before = read_checksummed(study / "results.json")
     (study / "report.html").rename(tmp_path / "elsewhere.html")
     (study / "report.html").symlink_to(tmp_path / "elsewhere.html")
     assert lastbit("report", study)[0] == 0
     assert (study / "report.html").is_symlink()
-    assert read_sealed(study / "results.json") == before
+    assert read_checksummed(study / "results.json") == before

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from lastbit.cli.commands import app
-from lastbit.storage.files import read_sealed, write_sealed
+from lastbit.storage.files import read_checksummed, write_checksummed
 from lastbit.training.catalogue import recipe_names
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", 1)
@@ -45,7 +45,7 @@ def test_json_on_standard_output_has_the_documented_shape_and_nothing_beside(las
     assert results["churn"]["noise"]["pairs"] == 2
     assert results["churn"]["seed"]["pairs"] == 2
     assert isinstance(results["verdict"], str)
-    assert results == read_sealed(study_directory / "results.json")
+    assert results == read_checksummed(study_directory / "results.json")
 
 
 def test_a_second_call_runs_nothing_and_a_larger_one_only_what_is_new(lastbit, study_directory, tmp_path):
@@ -72,8 +72,8 @@ def test_the_report_is_drawn_again_from_what_is_stored(lastbit, study_directory,
 
 def test_altered_results_that_kept_their_seal_are_said_in_one_line(lastbit, study_directory, tmp_path):
     altered = shutil.copytree(study_directory, tmp_path / "altered")
-    results = read_sealed(altered / "results.json")
-    write_sealed(altered / "results.json", {**results, "std": {"noise": 3}})
+    results = read_checksummed(altered / "results.json")
+    write_checksummed(altered / "results.json", {**results, "std": {"noise": 3}})
     code, out, err = lastbit("study", *TINY, "--k", "1,3", "--seeds", "1-2", "--out", altered)
     assert (code, out) == (2, "")
     assert err.startswith(

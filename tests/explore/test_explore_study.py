@@ -8,7 +8,7 @@ from tests.study.toy_training import train
 import lastbit as lb
 from lastbit.divergence import rel_l1
 from lastbit.explore import study_view
-from lastbit.storage.files import write_sealed
+from lastbit.storage.files import write_checksummed
 from lastbit.study.layout import RESULTS
 
 
@@ -60,7 +60,7 @@ def test_results_that_are_stored_are_read_and_not_computed_again(toy, tmp_path, 
     copy = tmp_path / "toy"
     shutil.copytree(toy, copy)
     results = study_view.load_study(str(copy)).results
-    write_sealed(copy / RESULTS, {**results, "verdict": "As it was stored."})
+    write_checksummed(copy / RESULTS, {**results, "verdict": "As it was stored."})
     monkeypatch.setattr(lb.Study, "results", lambda study: pytest.fail("computed again"))
     assert study_view.load_study(str(copy)).results["verdict"] == "As it was stored."
 
@@ -69,7 +69,7 @@ def test_results_of_an_older_format_are_computed_again(toy, tmp_path):
     copy = tmp_path / "toy"
     shutil.copytree(toy, copy)
     results = study_view.load_study(str(copy)).results
-    write_sealed(copy / RESULTS, {**results, "format": 2, "verdict": "As it was stored."})
+    write_checksummed(copy / RESULTS, {**results, "format": 2, "verdict": "As it was stored."})
     assert study_view.load_study(str(copy)).results == results
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import lastbit as lb
-from lastbit.storage.files import DamagedError, to_json, write_sealed
+from lastbit.storage.files import DamagedError, to_json, write_checksummed
 from lastbit.study.check import check_study
 from lastbit.study.reopen import reopen
 from lastbit.training.catalogue import load_recipe
@@ -38,7 +38,7 @@ def make(out: Path) -> dict[str, Any]:
     """A study of four trials and the repetition of one, with its results."""
     train = RecipeTraining(load_recipe("demo", scale="smoke", changes=_CHANGES))
     results = lb.Study(out, train, noises=[lb.Scale(1), lb.Scale(3)], seeds=[1, 2]).run().as_json()
-    write_sealed(out / "results.json", results)
+    write_checksummed(out / "results.json", results)
     return results
 
 

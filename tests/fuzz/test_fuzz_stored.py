@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import lastbit as lb
 from lastbit.cli.run_study import store_results
-from lastbit.storage.files import read_sealed, sha256, to_json, write_sealed
+from lastbit.storage.files import read_checksummed, sha256, to_json, write_checksummed
 from lastbit.study.comparison import compare
 from lastbit.study.reopen import reopen
 
@@ -70,8 +70,8 @@ def alter(root: Path, files: dict[str, bytes], name: str, content: bytes, *, sea
     trial, _, below = name.removeprefix("trials/").partition("/")
     if seal and name.startswith("trials/") and below != "done.json":
         record = root / "trials" / trial / "done.json"
-        done = read_sealed(record)
-        write_sealed(record, done | {"files": done["files"] | {below: sha256(content)}})
+        done = read_checksummed(record)
+        write_checksummed(record, done | {"files": done["files"] | {below: sha256(content)}})
 
 
 def restore(root: Path, files: dict[str, bytes], name: str) -> None:

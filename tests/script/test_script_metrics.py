@@ -3,7 +3,7 @@ import pytest
 from lastbit.script.file_metric import FileMetric, parse_file_metric
 from lastbit.script.metrics import write_found
 from lastbit.script.pattern_metric import PatternMetric
-from lastbit.storage.files import read_sealed
+from lastbit.storage.files import read_checksummed
 
 
 def found(source, place, stdout="", stderr=""):
@@ -75,7 +75,7 @@ def test_found_metrics_are_written_and_found_again(tmp_path):
     (tmp_path / "stderr.txt").touch()
     write_found([PatternMetric("acc=([0-9]+)")], tmp_path)
     write_found([PatternMetric("loss=([0-9]+)")], tmp_path)
-    assert read_sealed(tmp_path / "found.json") == {"rows": [{"loss": 2.0}]}
+    assert read_checksummed(tmp_path / "found.json") == {"rows": [{"loss": 2.0}]}
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_where_all_failed_another_training_starts_over_and_leaves_a_sound_study(
     assert list((tmp_path / "a study" / "failed").iterdir())
     study = make(tmp_path, name="mended")
     study.run()
-    assert study.store.study()["settings"]["name"] == "mended"
+    assert study.store.description()["settings"]["name"] == "mended"
     assert not (tmp_path / "a study" / "failed").exists()
     assert check_study(study.store.root).is_sound
 

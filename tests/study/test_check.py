@@ -6,14 +6,14 @@ import shutil
 import pytest
 from test_study import make
 
-from lastbit.storage.files import write_sealed
+from lastbit.storage.files import write_checksummed
 from lastbit.study.check import Kind, check_study
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     study = make(tmp_path_factory.mktemp("sound"))
-    write_sealed(study.store.root / "results.json", study.run().as_json())
+    write_checksummed(study.store.root / "results.json", study.run().as_json())
     return study.store.root
 
 

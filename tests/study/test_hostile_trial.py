@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 
 import lastbit as lb
-from lastbit.storage.files import DamagedError, read_sealed, sha256, write_sealed
+from lastbit.storage.files import DamagedError, read_checksummed, sha256, write_checksummed
 from lastbit.study.reopen import reopen
 from lastbit.study.stored_trial import DONE, open_trial
 
@@ -35,12 +35,12 @@ def place(study):
 def replace_file(place: Path, name: str, content: bytes) -> None:
     """Replace a file of a trial, and its checksum."""
     (place / name).write_bytes(content)
-    done = read_sealed(place / DONE)
-    write_sealed(place / DONE, done | {"files": done["files"] | {name: sha256(content)}})
+    done = read_checksummed(place / DONE)
+    write_checksummed(place / DONE, done | {"files": done["files"] | {name: sha256(content)}})
 
 
 def change(place: Path, **fields) -> None:
-    write_sealed(place / DONE, read_sealed(place / DONE) | fields)
+    write_checksummed(place / DONE, read_checksummed(place / DONE) | fields)
 
 
 @pytest.mark.parametrize("name", ["../../study.json", "/etc/passwd", "a/../../x", "nul\0byte"])
@@ -143,7 +143,7 @@ def test_names_that_are_no_steps_are_no_weights(place):
 )
 def test_a_study_of_other_types_or_of_endless_trials_is_refused(study, fields):
     root = study.store.root
-    write_sealed(root / "study.json", read_sealed(root / "study.json") | fields)
+    write_checksummed(root / "study.json", read_checksummed(root / "study.json") | fields)
     with pytest.raises(ValueError, match=r".") as wrong:
         reopen(root)
     assert "\n" not in str(wrong.value)
@@ -159,6 +159,6 @@ def test_a_failure_of_other_types_is_refused(tmp_path, fields):
     with pytest.raises(lb.study.TrialFailedError):
         study.run()
     path = next(study.store.root.glob("failed/*/failure.json"))
-    write_sealed(path, read_sealed(path) | fields)
+    write_checksummed(path, read_checksummed(path) | fields)
     with pytest.raises(DamagedError, match="does not say how a trial failed"):
         study.results()

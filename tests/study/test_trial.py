@@ -30,7 +30,7 @@ def test_the_id_is_a_hash_of_all_that_decides_the_outcome():
 
 def test_what_a_trial_records_is_read_back(tmp_path):
     store = Store(tmp_path)
-    store.describe_study({"settings": {}})
+    store.describe({"settings": {}})
     recorder = store.begin(TRIAL, {"torch": "2"})
     assert (recorder.seed, recorder.noise.k) == (1, 3)
     network = nn.Linear(2, 3)
@@ -71,7 +71,7 @@ def test_metrics_without_a_step_belong_to_the_last_one_told(tmp_path):
 
 def test_done_json_holds_a_checksum_of_every_other_file(tmp_path):
     store = Store(tmp_path)
-    store.describe_study({"settings": {}})
+    store.describe({"settings": {}})
     recorder = store.begin(TRIAL, fingerprint())
     recorder.log(1, test_accuracy=1.0)
     recorder.snapshot(1, {"w": torch.ones(2)})
@@ -85,7 +85,7 @@ def test_done_json_holds_a_checksum_of_every_other_file(tmp_path):
 
 def digest(tmp_path, name, weight):
     store = Store(tmp_path / name)
-    store.describe_study({"settings": {}})
+    store.describe({"settings": {}})
     recorder = store.begin(TRIAL, {"torch": name})
     recorder.snapshot(1, {"w": torch.tensor([weight])})
     store.finish(TRIAL, recorder)
@@ -99,7 +99,7 @@ def test_the_digest_sees_one_bit_of_a_weight_and_not_the_fingerprint(tmp_path):
 
 def test_an_interrupted_attempt_leaves_nothing_behind(tmp_path):
     store = Store(tmp_path)
-    store.describe_study({"settings": {}})
+    store.describe({"settings": {}})
     interrupted = store.begin(TRIAL, {})
     interrupted.log(1, test_accuracy=1.0)
     interrupted.snapshot(1, {"w": torch.ones(2)})
@@ -131,7 +131,7 @@ def test_repeatable_arithmetic_is_put_back():
 
 def test_each_prediction_has_one_true_label(tmp_path):
     store = Store(tmp_path)
-    store.describe_study({"settings": {}})
+    store.describe({"settings": {}})
     recorder = store.begin(TRIAL, {})
     with pytest.raises(ValueError, match=r"labels have shape \(3,\) and targets \(2,\)"):
         recorder.log_predictions(torch.zeros(3), torch.zeros(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +15,9 @@ from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.numbers import LARGEST, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
-from lastbit.storage.directories import Kind, check_free
-from lastbit.storage.files import to_json, write_output, writing
+from lastbit.storage.directories import Kind
+from lastbit.storage.files import writing
+from lastbit.storage.run_directory import RunDirectory
 from lastbit.training.catalogue import FULL, load_recipe
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from lastbit.training.recipe import Recipe
     from lastbit.training.task import Task
     from lastbit.training.twin_run import TwinRun
+
+FORMAT = 2  # of growth.json; 1 had no checksum
 
 
 def growth(
@@ -55,8 +59,6 @@ def growth(
     from lastbit.training.task import prepare
     from lastbit.training.twin_verdict import twin_verdict
 
-    if out is not None:
-        check_free(out, Kind.GROWTH)
     numbers = parse_numbers(k, "--k")
     if len(numbers) < 2 or len(set(numbers)) < len(numbers):
         raise LastbitError(f"--k {k}: give at least two different values, such as 1,3")
@@ -66,20 +68,21 @@ def growth(
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
     task = prepare(chosen, device=torch.device(choose_device(device)), root=root)
     taken = steps or 3 * task.steps_per_epoch
-    if out is not None:  # before hours of work
-        with writing(f"--out {out}"):
-            out.mkdir(parents=True, exist_ok=True)
-    runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump, answers=Answers(yes))
-    content = {
-        "format": 1,
-        "name": chosen.name,
-        "settings": chosen.model_dump(mode="json"),
-        "seed": seed,
-        "steps_per_epoch": task.steps_per_epoch,
-        "pairs": [run.as_json() for run in runs],
-        "verdict": twin_verdict(runs),
-    }
-    page = _store(content, out) if out is not None else None
+    what = {"format": FORMAT, "name": chosen.name, "settings": chosen.model_dump(mode="json"), "seed": seed}
+    directory = None if out is None else RunDirectory(out, Kind.GROWTH, known=None)
+    with ExitStack() as stack:
+        if directory is not None:  # before hours of work
+            asked = {"k": numbers, "steps": taken, "jump": jump, "device": task.train_images.device.type}
+            stack.enter_context(directory.claimed({**what, **asked}))
+        runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump, answers=Answers(yes))
+        pairs = [run.as_json() for run in runs]
+        content = {
+            **what,
+            "steps_per_epoch": task.steps_per_epoch,
+            "pairs": pairs,
+            "verdict": twin_verdict(runs),
+        }
+        page = None if directory is None else _store(content, directory)
     write_json(json, content)
     if json != "-":
         _show(content, page, console(json))
@@ -113,12 +116,12 @@ def _run(
     return found
 
 
-def _store(content: dict[str, Any], out: Path) -> Path:
+def _store(content: dict[str, Any], directory: RunDirectory) -> Path:
     from lastbit.report.growth import write_growth_page  # only here: charts take a third of a second to import
 
-    page = out / "growth.html"
-    with writing(f"--out {out}"):
-        write_output(out / "growth.json", (to_json(content) + "\n").encode())
+    page = directory.root / "growth.html"
+    with writing(f"--out {directory.root}"):
+        directory.write("growth.json", content)
         write_growth_page(content, page)
     return page
 

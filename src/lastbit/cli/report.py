@@ -11,7 +11,7 @@ import typer
 from lastbit.cli.output import JsonOption, checked_output, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free
-from lastbit.storage.files import read_json, writing
+from lastbit.storage.files import read_checksummed, read_json, writing
 from lastbit.storage.url_copies import is_url
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
     found = find_results(directory)
     name = found[0].name
     page = out or beside / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
-    contents = [_results(path.parent) if name == RESULTS else read_json(path) for path in found]
+    contents = [_content(path) for path in found]
     try:
         with writing(page if charts is None else f"{page} or {charts}"):
             return page, _DRAWN[name](contents, page, charts)
@@ -79,13 +79,15 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
         raise LastbitError(f"{place} does not hold what it should: {error}") from None
 
 
-def _results(study: Path) -> dict[str, Any]:
-    """A study's results, where what they rest on is as it was; of a study elsewhere the trials are not here."""
+def _content(path: Path) -> Any:
+    """What a file of results holds."""
     from lastbit.study.check import verify_study
     from lastbit.study.store import Store
 
-    verify_study(study)
-    return Store(study).stored_results()
+    if path.name == RESULTS:  # where what they rest on is as it was; of a study elsewhere the trials are not here
+        verify_study(path.parent)
+        return Store(path.parent).stored_results()
+    return read_checksummed(path) if path.name == "growth.json" else read_json(path)
 
 
 def find_results(directory: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from lastbit.cli.endings import FailedError
 from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import progress_bar, trial_progress
 from lastbit.cli.workers import Crew
-from lastbit.storage.files import DamagedError, read_sealed, write_sealed, writing
+from lastbit.storage.files import DamagedError, read_checksummed, write_checksummed, writing
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.check import verify_study
 from lastbit.study.layout import RESULTS, STUDY, TRIALS
@@ -150,7 +150,7 @@ def store_results(study: Study) -> dict[str, Any]:
     """
     content: dict[str, Any] = study.results().as_json()
     with writing(study.store.root):
-        write_sealed(results_path(study.store.root), content)
+        write_checksummed(results_path(study.store.root), content)
     return content
 
 
@@ -165,7 +165,7 @@ def _stored_results(study: Study) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        stored = read_sealed(path)
+        stored = read_checksummed(path)
     except DamagedError:  # they are computed again
         return None
     here = (FORMAT, [noise.label for noise in study.noises], list(study.seeds), study.controlled)

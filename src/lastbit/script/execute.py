@@ -47,7 +47,7 @@ def _attempt(train: ScriptTraining, trial: Trial, store: Store, proof: str | Non
     if train.children.stopped:
         return Outcome(trial, "it was stopped")  # though it ended well: a script may catch the interrupt and save
     _note_doubts(train, notes, recorder.directory / OUTPUT, store)
-    store.describe(trial, dict(notes.fingerprint), proof)
+    store.describe_trial(trial, dict(notes.fingerprint), proof)
     write_found(train.sources, recorder.directory / OUTPUT)  # before it is stored: the controls look at it then
     store.finish(trial, recorder)
     return Outcome(trial, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lastbit.noise import noise_from_json
 from lastbit.script.notes import NOTES, Notes, read_notes
-from lastbit.storage.files import read_json, read_sealed
+from lastbit.storage.files import read_checksummed, read_json
 from lastbit.study.layout import FAILURES, TRIALS
 from lastbit.study.store import FAILURE
 from lastbit.study.stored_trial import OUTPUT, TRIAL
@@ -108,7 +108,7 @@ def _noted(output: Path, description: Path) -> Iterator[tuple[str, Notes]]:
     if not (output / NOTES).is_file() or not description.is_file():
         return
     try:
-        trial = read_sealed(description) if description.name == FAILURE else read_json(description)
+        trial = read_checksummed(description) if description.name == FAILURE else read_json(description)
         label = Trial({}, trial["seed"], noise_from_json(trial["noise"]), trial["replica"]).label
         notes = read_notes(output)
     except (KeyError, TypeError, ValueError):  # damaged: whoever reads the trial itself will say so

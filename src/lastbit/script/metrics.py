@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lastbit.errors import LastbitError
-from lastbit.storage.files import DamagedError, read_sealed, to_json, write_sealed
+from lastbit.storage.files import DamagedError, read_checksummed, to_json, write_checksummed
 
 _TAKEN = frozenset({"step"})  # what a line of metrics has besides them: after how many updates it was logged
 
@@ -32,12 +32,12 @@ def write_found(sources: Sequence[Source], output: Path) -> None:
     content = json.loads(to_json({"rows": rows}))
     path = output / "found.json"
     if not path.is_file() or _stored(path) != content:
-        write_sealed(path, content)
+        write_checksummed(path, content)
 
 
 def _stored(path: Path) -> dict[str, Any] | None:
     try:
-        return read_sealed(path)
+        return read_checksummed(path)
     except DamagedError:  # it is found again
         return None
 

@@ -84,7 +84,7 @@ def choose_metric(study: Study, training: ScriptTraining) -> None:
         logged = (first_logged(study.store.load(trial)) for trial in study.stored())
         name = next(filter(None, logged), "")
         study.metric = Metric(name, name) if name else UNKNOWN
-        study.store.describe_study(study.description())
+        study.store.describe(study.description())
 
 
 def notes_of(study: Study, trial: Trial) -> Notes:

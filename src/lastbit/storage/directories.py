@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.storage.files import read_json
@@ -37,6 +38,9 @@ _MARKS = {
     Kind.AUDIT: ("audit.json", "lockstep"),  # the second alone where it failed or was interrupted
     Kind.PHASE: ("phase.png", "phase.svg"),
 }
+# The file that says what a run directory holds; RUN also says of which kind.
+RUN = "run.json"
+DESCRIPTIONS = dict.fromkeys(Kind, RUN) | {Kind.STUDY: "study.json", Kind.SHARPNESS: "series.json"}
 _KEPT = ("trials", "running", "failed")  # directories of a study
 _STUDY_FILES = ("study.json", "results.json", *_KEPT)
 _DRAWINGS = {Kind.PHASE, Kind.CHARTS}  # which may lie beside each other, and beside anybody's pictures
@@ -91,10 +95,12 @@ def check_unkept(path: Path) -> None:
     """
     whole = path.resolve()
     around = next((place for place in whole.parents if _is_study(place)), None)
-    kept = around is not None and (whole.relative_to(around).parts[0] in _STUDY_FILES)
-    marked = whole.is_file() and any(whole.name in marks for kind, marks in _MARKS.items() if kind not in _DRAWINGS)
-    if kept or marked:
-        kind = Kind.STUDY if kept else next(kind for kind, marks in _MARKS.items() if whole.name in marks)
+    kind = _kind_of_run(whole) if whole.name == RUN else None
+    if around is not None and whole.relative_to(around).parts[0] in _STUDY_FILES:
+        kind = Kind.STUDY
+    elif whole.is_file() and kind is None:
+        kind = next((kind for kind, marks in _MARKS.items() if whole.name in marks and kind not in _DRAWINGS), None)
+    if kind is not None:
         raise LastbitError(f"{path} is a file of {kind}, which lastbit reads again: name another file")
 
 
@@ -108,9 +114,11 @@ def is_drawing(path: Path) -> bool:
 
 
 def _found(directory: Path) -> Iterator[tuple[Kind, Sequence[str]]]:
-    for kind, marks in _MARKS.items():
-        yield kind, [name for name in marks if (directory / name).is_file()][:1]
-    yield Kind.PAPER, ["index.json"] if _is_index(directory / "index.json") else []
+    found = {kind: [name for name in marks if (directory / name).is_file()][:1] for kind, marks in _MARKS.items()}
+    found[Kind.PAPER] = ["index.json"] if _is_index(directory / "index.json") else []
+    if (kind := _kind_of_run(directory / RUN)) is not None:
+        found[kind] = found.get(kind) or [RUN]
+    yield from found.items()
     yield Kind.STUDIES, sorted(path.parent.name for path in directory.glob("*/study.json"))
 
 
@@ -125,11 +133,22 @@ def _is_kept(directory: Path, study: Path) -> bool:
 
 def _is_index(path: Path) -> bool:
     """Whether a file of this common name is the paper's."""
+    return {"scale", "items"} <= _json_object(path).keys()
+
+
+def _kind_of_run(path: Path) -> Kind | None:
+    """What a run directory's description says that it holds; None where the file is missing or is no description."""
+    name = _json_object(path).get("kind")
+    return next((kind for kind in Kind if kind.name.lower() == name), None)
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """The content of a JSON file; empty where it is missing or holds no object."""
     try:
         content = read_json(path) if path.is_file() else None
-    except ValueError:
-        return False
-    return isinstance(content, dict) and {"scale", "items"} <= content.keys()
+    except LastbitError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _others(directory: Path, known: Collection[str]) -> list[str]:

@@ -232,7 +232,7 @@ class DamagedError(LastbitError):
     """A file is not what was written: it was altered, cut short or lost. The message names it."""
 
 
-def write_sealed(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
+def write_checksummed(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
     """Write a JSON object with a checksum of its own, atomically.
 
     Args:
@@ -240,12 +240,12 @@ def write_sealed(path: Path, content: Mapping[str, Any], *, indent: int | None =
         content: plain JSON without a key `checksum`, which is added: SHA-256 of the canonical JSON of all the rest.
         indent: spaces of indentation; the checksum does not depend on them.
     """
-    sealed = {**content, _CHECKSUM: _seal(content)}
-    write_atomically(path, (to_json(sealed, indent=indent) + "\n").encode())
+    checked = {**content, _CHECKSUM: _checksum(content)}
+    write_atomically(path, (to_json(checked, indent=indent) + "\n").encode())
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
-    """Read what `write_sealed` wrote, without the checksum.
+def read_checksummed(path: Path) -> dict[str, Any]:
+    """Read what `write_checksummed` wrote, without the checksum.
 
     Raises:
         DamagedError: the file is missing, is no JSON object, or its checksum is not there or not right.
@@ -256,7 +256,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
         raise DamagedError(str(error)) from None
     if not isinstance(content, dict) or _CHECKSUM not in content:
         raise DamagedError(f"{path} has no checksum: it was altered, or made by an earlier version of lastbit")
-    if content.pop(_CHECKSUM) != _seal(content):
+    if content.pop(_CHECKSUM) != _checksum(content):
         raise DamagedError(f"{path} does not match its checksum: it was altered")
     return content
 
@@ -266,7 +266,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _seal(content: Mapping[str, Any]) -> str:
+def _checksum(content: Mapping[str, Any]) -> str:
     return sha256(to_json(content).encode("utf-8", "surrogatepass"))
 
 

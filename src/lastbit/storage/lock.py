@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ def directory_lock(root: Path) -> Iterator[None]:
         ) from None
     try:
         owner = {
+            "command": _command(),
             "process": os.getpid(),
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat("T", "seconds"),
@@ -65,9 +67,18 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def _command() -> str:
+    """What this process is called: `lastbit sharpness`, or the name of the program; arguments may be private."""
+    program = Path(sys.argv[0]).name if sys.argv[0] else "python"
+    if program in ("lastbit", "__main__.py") and len(sys.argv) > 1:
+        return f"lastbit {sys.argv[1]}"
+    return program
+
+
 def _owner(root: Path) -> str:
     try:
         owner = read_json(root / OWNER)
-        return f"process {owner['process']} on {owner['host']}, since {owner['since']}"
+        command = f"{owner['command']}, " if "command" in owner else ""  # earlier versions did not write it
+        return f"{command}process {owner['process']} on {owner['host']}, since {owner['since']}"
     except (OSError, LastbitError, KeyError, TypeError):  # it is being written, or was just removed
         return "its process is not known"

@@ -10,7 +10,7 @@ from typing import Any
 
 from lastbit.differing import changes
 from lastbit.errors import LastbitError
-from lastbit.storage.files import read_sealed, to_json
+from lastbit.storage.files import read_checksummed, to_json
 from lastbit.storage.lock import is_held
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
@@ -52,7 +52,7 @@ def make_room(root: Path, study: Mapping[str, Any]) -> None:
         root: a directory that is free, locked.
         study: that takes it.
     """
-    if (root / STUDY).exists() and not _is_same(read_sealed(root / STUDY), study):
+    if (root / STUDY).exists() and not _is_same(read_checksummed(root / STUDY), study):
         (root / RESULTS).unlink(missing_ok=True)
         for name in (FAILURES, RUNNING):
             shutil.rmtree(root / name, ignore_errors=True)

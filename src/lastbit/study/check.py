@@ -12,7 +12,7 @@ from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import held_in_words, is_drawing
-from lastbit.storage.files import DamagedError, read_sealed, to_json
+from lastbit.storage.files import DamagedError, read_checksummed, to_json
 from lastbit.storage.lock import LOCK, OWNER, is_held
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
@@ -173,7 +173,7 @@ def _check_sealed(root: Path, path: Path, cure: str) -> Iterator[Finding]:
     if not path.exists():
         return
     try:
-        read_sealed(path)
+        read_checksummed(path)
     except DamagedError as error:
         yield _finding(root, Kind.DAMAGED, path, _without(path, error), cure)
 
@@ -181,7 +181,7 @@ def _check_sealed(root: Path, path: Path, cure: str) -> Iterator[Finding]:
 def _settings(root: Path) -> Any:
     """Those of the study; None where they cannot be known."""
     try:
-        return Store(root).study().get("settings")
+        return Store(root).description().get("settings")
     except LastbitError:
         return None
 

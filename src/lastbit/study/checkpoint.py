@@ -19,7 +19,14 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from lastbit.errors import LastbitTypeError
-from lastbit.storage.files import DamagedError, read_sealed, sha256, sync_directory, write_atomically, write_sealed
+from lastbit.storage.files import (
+    DamagedError,
+    read_checksummed,
+    sha256,
+    sync_directory,
+    write_atomically,
+    write_checksummed,
+)
 from lastbit.storage.limits import MOST_TENSORS, read_limited
 from lastbit.tensors import plain
 
@@ -53,7 +60,7 @@ def write_checkpoint(place: Path, step: int, state: Any, *, extra: Mapping[str, 
     content = save({str(number): plain(tensor) for number, tensor in enumerate(tensors)})
     write_atomically(place / name, content)
     checkpoint = {"step": step, "state": nest, "file": name, "sha256": sha256(content), "extra": dict(extra)}
-    write_sealed(place / _STATE, checkpoint)
+    write_checksummed(place / _STATE, checkpoint)
     for old in place.glob("*.safetensors"):
         if old.name != name:
             old.unlink()
@@ -67,7 +74,7 @@ def read_checkpoint(place: Path) -> tuple[Checkpoint, Mapping[str, Any]] | None:
     """
     if not (place / _STATE).is_file():
         return None
-    stored = read_sealed(place / _STATE)
+    stored = read_checksummed(place / _STATE)
     path = place / Path(str(stored.get("file"))).name
     content = read_limited(path, MOST_TENSORS) if path.is_file() else b""
     if sha256(content) != stored.get("sha256"):

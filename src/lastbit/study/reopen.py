@@ -21,7 +21,7 @@ def reopen(directory: Path) -> Study:
         LastbitError: the directory holds no study, or its study.json was altered.
         RuntimeError: only when it is told to run: its training is not here.
     """
-    description = Store(directory).study()
+    description = Store(directory).description()
     try:
         _check(description)
         noises = [noise_from_json(noise) for noise in description["noises"]]

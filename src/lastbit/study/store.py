@@ -1,34 +1,42 @@
 """A study's directory: `study.json`, and under `trials/` one directory for each finished trial, complete or absent.
 
-study.json                      sealed; settings, noises, seeds
+study.json                      checksummed; settings, noises, seeds
 trials/ID/trial.json            the trial and the arithmetic it ran on
 trials/ID/metrics.jsonl         one line for each log call
 trials/ID/weights/STEP.safetensors
 trials/ID/predictions.safetensors
 trials/ID/output/               what a script wrote, and metrics found in it; no part of the digest
-trials/ID/done.json             sealed; how it ended and a checksum of every other file; written last
+trials/ID/done.json             checksummed; how it ended and a checksum of every other file; written last
 running/seed-SEED.proof         on which arithmetic the trials of a seed run
 running/ID                      a trial in progress, with its checkpoint; running/ID.lock is held by whoever is at it
-results.json                    sealed; computed from the trials
-failed/ID/failure.json          sealed; how a trial failed when it was last tried; beside it, what a script wrote
+results.json                    checksummed; computed from the trials
+failed/ID/failure.json          checksummed; how a trial failed when it was last tried; beside it, what a script wrote
 .lock                           held by whoever runs the study, who is named in .owner.json
 
-A sealed file is JSON with a checksum of its own (`lastbit.storage.files.write_sealed`).
+A checksummed file is JSON with a checksum of its own (`lastbit.storage.files.write_checksummed`).
 """
 
 import os
 import shutil
-import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.storage.directories import Kind, check_free, is_drawing
-from lastbit.storage.files import DamagedError, read_sealed, sha256, sync_directory, to_json, write_sealed, writing
-from lastbit.storage.lock import LOCK, OWNER, directory_lock, is_held, trial_lock
+from lastbit.storage.directories import Kind, is_drawing
+from lastbit.storage.files import (
+    DamagedError,
+    read_checksummed,
+    sha256,
+    sync_directory,
+    to_json,
+    write_checksummed,
+    writing,
+)
+from lastbit.storage.lock import LOCK, OWNER, is_held, trial_lock
+from lastbit.storage.run_directory import RunDirectory
 from lastbit.study.belonging import check_same, make_room
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
@@ -44,68 +52,19 @@ _AGAIN = "delete it, then give the study's command again: the trials are kept"  
 _CLAIM = ".proof"
 
 
-class Store:
+class Store(RunDirectory):
     """Reads and writes a study's directory."""
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root)
-        self._claimant: int | None = None  # the thread that has claimed it with this very store
+        super().__init__(root, Kind.STUDY)
 
-    def check(self, study: Mapping[str, Any]) -> None:
-        """Check that the directory is this study's, or free for it; nothing is touched.
-
-        Raises:
-            LastbitError: it holds other files.
-            OtherStudyError: it holds runs of other settings.
-            DamagedError: its `study.json` is not what was written.
-        """
-        if (self.root / STUDY).exists():
-            check_same(self.root, self._read(STUDY, _AGAIN), study)
-        else:
-            check_free(self.root, Kind.STUDY, known=self._known())
-
-    @contextmanager
-    def claimed(self, study: Mapping[str, Any]) -> Iterator[None]:
-        """Make the directory this study's, or go on with it, and keep every other process out while the block runs.
-
-        Inside such a block the same thread may claim it again.
-
-        Raises:
-            LastbitError: as `check` does; or it cannot be written.
-            InUseError: another process is at it.
-        """
-        self.check(study)
-        if self._claimant == threading.get_ident():
-            yield
-            return
-        with ExitStack() as stack:
-            with writing(self.root):
-                self.root.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(directory_lock(self.root))
-                self.check(study)  # once more: somebody may have been faster
-                make_room(self.root, study)
-                self.describe_study(study)
-            stack.callback(setattr, self, "_claimant", None)
-            self._claimant = threading.get_ident()
-            yield
-
-    def describe_study(self, study: Mapping[str, Any]) -> None:
-        """Write down what the study is.
-
-        Raises:
-            LastbitError: the directory cannot be written.
-        """
-        with writing(self.root):
-            (self.root / TRIALS).mkdir(parents=True, exist_ok=True)
-            write_sealed(self.root / STUDY, study, indent=1)
-
-    def study(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """The stored description of the study.
 
         Raises:
             LastbitError: the directory holds no study.
         """
-        if not (self.root / STUDY).is_file():
+        if not self.is_begun():
             raise LastbitError(f"{self.root} is no study: it has no {STUDY}")
         return self._read(STUDY, _AGAIN)
 
@@ -116,6 +75,36 @@ class Store:
             DamagedError: they are not there, or not what was written.
         """
         return self._read(RESULTS, "give the study's command again: they are computed from the trials")
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Write down what the study is.
+
+        Raises:
+            LastbitError: the directory cannot be written.
+        """
+        with writing(self.root):
+            (self.root / TRIALS).mkdir(parents=True, exist_ok=True)
+        super().describe(description)
+
+    def check_same(self, there: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+        """Check that a directory's study has these settings, or that nothing has finished in it.
+
+        Raises:
+            OtherStudyError: it holds runs of other settings.
+        """
+        check_same(self.root, there, description)
+
+    def make_room(self, description: Mapping[str, Any]) -> None:
+        """Remove what a study of other settings left in which nothing has finished."""
+        make_room(self.root, description)
+
+    def known(self) -> set[str]:
+        """What may be there without study.json: all of a study that lost it, or was killed before it was written."""
+        own = {LOCK, OWNER, TRIALS}
+        if not any((self.root / TRIALS).glob("*")):
+            return own
+        drawn = {path.name for path in self.root.iterdir() if is_drawing(path)}
+        return own | drawn | {RUNNING, FAILURES, RESULTS}
 
     def has(self, trial: Trial) -> bool:
         """Whether the trial is finished and stored."""
@@ -152,10 +141,10 @@ class Store:
         if not _goes_on(place, _description(trial, fingerprint, proof)):
             shutil.rmtree(place, ignore_errors=True)
         recorder = Recorder(trial, place)
-        self.describe(trial, fingerprint, proof)
+        self.describe_trial(trial, fingerprint, proof)
         return recorder
 
-    def describe(self, trial: Trial, fingerprint: Fingerprint, proof: str | None = None) -> None:
+    def describe_trial(self, trial: Trial, fingerprint: Fingerprint, proof: str | None = None) -> None:
         """Write down what a trial in progress is, and the arithmetic it runs on."""
         (self._running(trial) / TRIAL).write_bytes(_description(trial, fingerprint, proof))
 
@@ -196,7 +185,7 @@ class Store:
         }
         for directory in [place, *(path for path in place.rglob("*") if path.is_dir())]:
             sync_directory(directory)
-        write_sealed(place / DONE, done, indent=1)
+        write_checksummed(place / DONE, done, indent=1)
         self._move(trial)
 
     def failed(self, trial: Trial) -> Path:
@@ -206,7 +195,7 @@ class Store:
     def fail(self, trial: Trial, found: Failure) -> None:
         """Write down how a trial failed."""
         content = {"id": trial.id, **trial.as_json(), "exit_code": found.exit_code, "last_lines": found.last_lines}
-        write_sealed(self.failed(trial) / FAILURE, content, indent=1)
+        write_checksummed(self.failed(trial) / FAILURE, content, indent=1)
 
     def failure(self, trial: Trial) -> Failure | None:
         """How a trial failed when it was last tried; None for one that is stored, or was not tried.
@@ -217,7 +206,7 @@ class Store:
         path = self.failed(trial) / FAILURE
         if self.has(trial) or not path.is_file():
             return None
-        content = read_sealed(path)
+        content = read_checksummed(path)
         code, lines = content.get("exit_code"), content.get("last_lines")
         if not isinstance(code, int | None) or not isinstance(lines, list):
             raise DamagedError(f"{path} does not say how a trial failed: it was altered")
@@ -256,7 +245,7 @@ class Store:
 
     def _read(self, name: str, cure: str) -> dict[str, Any]:
         try:
-            return read_sealed(self.root / name)
+            return self.read(name)
         except DamagedError as error:
             raise DamagedError(f"{error}; {cure}") from None
 
@@ -268,14 +257,6 @@ class Store:
 
     def _lock(self, trial: Trial) -> Path:
         return self.root / RUNNING / f"{trial.id}.lock"
-
-    def _known(self) -> set[str]:
-        """What may be there without study.json: all of a study that lost it, or was killed before it was written."""
-        own = {LOCK, OWNER, TRIALS}
-        if not any((self.root / TRIALS).glob("*")):
-            return own
-        drawn = {path.name for path in self.root.iterdir() if is_drawing(path)}
-        return own | drawn | {RUNNING, FAILURES, RESULTS}
 
 
 def _goes_on(place: Path, description: bytes) -> bool:

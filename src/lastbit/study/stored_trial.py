@@ -14,7 +14,7 @@ from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from lastbit.errors import LastbitError
-from lastbit.storage.files import DamagedError, read_sealed, sha256
+from lastbit.storage.files import DamagedError, read_checksummed, sha256
 from lastbit.storage.limits import MOST_JSON, MOST_LINES, MOST_TENSORS, parse_json, read_limited
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.recorder import METRICS, PREDICTIONS, weights_file
@@ -47,7 +47,7 @@ class StoredTrial:
         lines = self.read(METRICS).split(b"\n")
         if len(lines) > MOST_LINES:
             raise DamagedError(f"{self.directory / METRICS} has more than {MOST_LINES:,} lines, the most that are read")
-        found = read_sealed(self.directory / FOUND).get("rows") if (self.directory / FOUND).is_file() else []
+        found = read_checksummed(self.directory / FOUND).get("rows") if (self.directory / FOUND).is_file() else []
         return [
             *(_row(self._parsed(METRICS, line), self.directory / METRICS) for line in lines if line),
             *(_row(row, self.directory / FOUND) for row in (found if isinstance(found, list) else [found])),
@@ -187,7 +187,7 @@ def open_trial(directory: Path) -> StoredTrial:
     Raises:
         DamagedError: its `done.json` is not what was written.
     """
-    done = read_sealed(directory / DONE)
+    done = read_checksummed(directory / DONE)
     status, step, digest, files = (done.get(name) for name in ("status", "diverged_at", "digest", "files"))
     sound = status in (FINISHED, DIVERGED) and isinstance(step, int | None) and isinstance(digest, str)
     if not sound or not isinstance(files, dict) or not all(isinstance(sum_, str) for sum_ in files.values()):

@@ -10,7 +10,7 @@ from scipy import stats
 
 import lastbit as lb
 from lastbit.statistics.examples import sampling_variance
-from lastbit.storage.files import write_sealed
+from lastbit.storage.files import write_checksummed
 from lastbit.study.reopen import reopen
 from lastbit.study.study import TrialFailedError
 
@@ -247,7 +247,7 @@ def test_what_cannot_be_compared_is_refused_with_its_reason(pair, tmp_path):
     one = study(tmp_path / "one", Recipe("one", 0.6), seeds=(1,), noises=NOISES[:1])
     with pytest.raises(ValueError, match="one has one finished run only"):
         lb.compare(a, one)
-    write_sealed(tmp_path / "odd" / "study.json", {"name": "odd"})
+    write_checksummed(tmp_path / "odd" / "study.json", {"name": "odd"})
     with pytest.raises(ValueError, match="does not describe a study"):
         lb.compare(a, tmp_path / "odd")
 
