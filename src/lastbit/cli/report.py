@@ -82,6 +82,7 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
 def _content(path: Path) -> Any:
     """What a file of results holds."""
     from lastbit.study.check import verify_study
+    from lastbit.study.layout import RESULTS
     from lastbit.study.store import Store
 
     if path.name == RESULTS:  # where what they rest on is as it was; of a study elsewhere the trials are not here
