@@ -17,7 +17,7 @@ UNMOVED = 1e30  # finite, for its root divides; products come out 1e-15 of their
 
 
 def coupled_weight_decay(optimizer: Optimizer) -> dict[nn.Parameter, float]:
-    """Weight decay that enters the gradient, and so the Hessian, by parameter; 0 where it is decoupled (AdamW).
+    """Weight decay α, by parameter, of updates along ∇L + αw, with the Hessian H + αI; 0 where it is decoupled (AdamW).
 
     Raises:
         LastbitTypeError: the optimizer is of no supported class.

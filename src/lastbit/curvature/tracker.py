@@ -28,7 +28,7 @@ MOVED = 0.1  # of the weights' norm since the last probe: another place, to be p
 
 
 class SharpnessTracker:
-    """The k algebraically largest eigenvalues of a training loss's Hessian, measured again and again as it trains.
+    """The k algebraically largest λ of H v = λ v, H the Hessian of a training loss, measured along the training.
 
     A warm measurement starts from the eigenvectors of the last one, or of the last but one where those were nearer
     last time (gradient descent past its edge alternates between two places), widens the space by corrections of first

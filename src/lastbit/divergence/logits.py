@@ -19,7 +19,7 @@ class LogitDistance:
 
 
 def logit_distance(logits: Tensor, reference: Tensor) -> LogitDistance:
-    """Compare the outputs of two networks: the logits by norm, the predicted distributions by total variation.
+    """Compare two networks' outputs: logits by ‖z − z′‖ / ‖z′‖, predicted distributions by total variation.
 
     Total variation is the largest difference that the two networks' probabilities of any event can have, and so the
     least churn of two networks that draw their labels from them. Everything is computed in float64.

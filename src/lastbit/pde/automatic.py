@@ -26,7 +26,7 @@ def as_layers(net: OneLayerCNN, kernel: Array) -> MultiLayerCNN:
 
 
 def automatic_gradients(net: MultiLayerCNN, weight_decay: float = 0.0) -> tuple[Array, ...]:
-    """Return the gradients of the loss in K_1 ... K_L that torch's autograd finds, each (W_l, W_l)."""
+    """Return torch's ∂ℓ/∂K_1 ... ∂ℓ/∂K_L of the loss ℓ with weight decay, each (W_l, W_l)."""
     kernels = [torch.tensor(np.array(kernel), requires_grad=True) for kernel in net.kernels]
     decay = weight_decay / 2.0 * sum(kernel.square().sum() for kernel in kernels)
     loss = _data_loss(net, _pooled(net, kernels)) + decay

@@ -20,7 +20,7 @@ class Order:
 
 
 def fitted_order(sizes: ArrayLike, errors: ArrayLike) -> Order:
-    """Fit the order to errors at two or more distinct sizes, both of shape (n,).
+    """Fit p in error = C size^p to errors at two or more distinct sizes, both of shape (n,).
 
     Raises:
         LastbitError: fewer than two sizes, or one that is not positive, or an error that is not.

@@ -89,7 +89,7 @@ def phase(
 
 
 def bound_curve(linear: Linearisation, lr: ArrayLike, edge: float, window: str) -> BoundCurve:
-    """Return the bounds on weight decay of a linear PDE at each learning rate (A,), for a scheme's edge."""
+    """Return the α with 0 ≤ Δt·(λ + α) ≤ edge for every mode λ of a linear PDE, at each Δt of `lr`, of shape (A,)."""
     spectrum = linear.spectrum(window)
     bounds = [
         weight_decay_bounds(spectrum, float(rate), edge, regime=linear.regime, window=window)
