@@ -1,4 +1,4 @@
-"""What is said of runs that may not have begun alike, ended as NaN, or took other numbers of steps."""
+"""What is said of runs that may not have started alike, ended as NaN, or took other numbers of steps."""
 
 import json
 
@@ -65,6 +65,6 @@ def test_what_a_person_should_know_is_said(study):
 def test_the_verdict_begins_with_what_a_run_had_from_another(study):
     results = study[0].results()
     assert results.verdict.startswith(
-        "Runs may not have begun alike: seed 1, k=3 read last.pt, written by the run of seed 1, k=1. Without controls"
+        "Runs may not have started alike: seed 1, k=3 read last.pt, written by the run of seed 1, k=1. Without controls"
     )
     assert json.loads(json.dumps(results.as_json()))["verdict"] == results.verdict

@@ -3,8 +3,7 @@
 import pytest
 
 from lastbit.divergence import RelL1, growth
-from lastbit.study.distances import Distance
-from lastbit.study.growths import pair_growths
+from lastbit.study.distances import Distance, pair_growths
 
 STEPS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
 

@@ -85,7 +85,6 @@ def test_the_verdict_of_noise_that_moves_weights_and_no_accuracy():
             largest_distance=3.24e-7,
             diverged=0,
             failed=0,
-            kinds_of_arithmetic=1,
         )
     )
     assert said == (

@@ -192,6 +192,4 @@ def test_trials_of_different_arithmetic_are_never_mixed_silently(study):
         type(grid)(grid.noises, grid.seeds, stored, grid.ids), name="mixed", settings={}, controls=study.controls()
     )
     assert len(mixed.fingerprints) == 2
-    assert mixed.verdict.startswith(
-        "Trials ran on 2 different kinds of arithmetic, which differ in torch and may move "
-    )
+    assert mixed.verdict.startswith("Trials ran with 2 different numerics, which differ in torch and may move ")

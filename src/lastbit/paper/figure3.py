@@ -53,7 +53,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 
 
 def _network(name: str, asked: Settings, work: Work) -> dict[str, Any]:
-    distances = weight_distances(complete_study(asked, work, controlled=False).grid())
+    distances, _ = weight_distances(complete_study(asked, work, controlled=False).grid())
     return {
         "name": name,
         "step": [distance.step for distance in distances],

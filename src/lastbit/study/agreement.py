@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isnan
@@ -10,28 +9,12 @@ from typing import Any
 
 import torch
 
+from lastbit.study.metric import measures_the_machine
 from lastbit.study.recorder import PREDICTIONS, STEP
 from lastbit.study.stored_trial import StoredTrial
 
-# A whole name, for a word of it alone also stands in `val_ms_ssim`, `wind_speed_mae` and `memory_accuracy`.
-_WHERE = (
-    "train|training|val|valid|validation|test|eval|evaluation|epoch|step|batch|iter|iteration|perf|system|sys|total|mean|"
-    "avg|average|median|max|min|peak|gpu|cuda|cpu|host|device|process|data|forward|backward|load|loading|inference|run"
-)
-_PIECES = "samples?|tokens?|images?|examples?|steps?|batch|batches|iters?|iterations?|it|items|words|epochs?|updates?"
-_SECONDS = "s|secs?|seconds?|ms|msecs?|milliseconds?|us|ns|mins?|minutes?|h|hrs?|hours?"
-_MEASURES_THE_MACHINE = re.compile(
-    f"(?:train_|training_)?speed|(?:(?:{_WHERE})_)*(?:"
-    "fps|ips|throughput|timestamp|started(?:_at)?|ended(?:_at)?|(?:start|end)_time|"
-    f"(?:wall|wall_?time|wall_?clock|wall_?clock_time|time|elapsed|elapsed_time|duration|runtime|latency)"
-    f"(?:_(?:total|elapsed|mean|avg|max))?(?:_(?:{_SECONDS}))?|"
-    "seconds?|secs?|ms|milliseconds|minutes?|mins?|hours?|"
-    f"(?:time|{_SECONDS})_per_(?:{_PIECES})|(?:{_PIECES})_(?:per_)?(?:s|secs?|seconds?|minutes?|hours?)|"
-    "(?:memory|mem|rss|vram|ram)(?:_(?:allocated|reserved|used|usage|peak|max))*(?:_(?:b|bytes|[kmg]i?b))?"
-    ")",
-    re.IGNORECASE,
-)
 _PROGRESS = (STEP, "epoch")  # how far a training is, and no result of it
+_Series = list[tuple[int | None, float | None]]  # of one metric: step and value, in order
 
 
 @dataclass(frozen=True)
@@ -41,7 +24,7 @@ class Differing:
     metric: str | None  # None for the predictions
     values: str  # of both runs, in words
     step: int | None = None  # of the first value that differs, where the last one agrees or it is known
-    counts: bool = False  # whether the runs have different numbers of values, which says nothing of the values
+    counts: bool = False  # whether the runs have different numbers of values, so that none are compared
 
     def __str__(self) -> str:
         return f"{self.metric or 'the predictions'} ({self.values})"
@@ -49,7 +32,7 @@ class Differing:
     @property
     def measures_the_machine(self) -> bool:
         """Whether its name is that of a time or of memory, which no two runs share."""
-        return self.metric is not None and _MEASURES_THE_MACHINE.fullmatch(_words(self.metric)) is not None
+        return self.metric is not None and measures_the_machine(self.metric)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -65,52 +48,44 @@ class Agreement:
     differing: tuple[Differing, ...] = ()  # results that differ
 
     def decisive(self, metric: str) -> tuple[Differing, ...]:
-        """The differing results that are compared: this metric and the predictions."""
-        return tuple(found for found in self.differing if found.metric in (metric, None))
+        """The differing results that a study of this metric compares: the metric and the predictions."""
+        return tuple(result for result in self.differing if result.metric in (metric, None))
 
     def unexplained(self, metric: str) -> tuple[Differing, ...]:
         """The differing results of which the weights kept do not show that the training was the same."""
-        beyond = (found for found in self.differing if self.kept is None or (found.step or 0) > self.kept)
+        beyond = (result for result in self.differing if self.kept is None or (result.step or 0) > self.kept)
         decisive = self.decisive(metric)
-        return tuple(found for found in beyond if found in decisive or not found.measures_the_machine)
+        return tuple(result for result in beyond if result in decisive or not result.measures_the_machine)
+
+    def trained_alike(self, metric: str) -> bool:
+        """Whether the weights agree, and nothing suggests that the training did not."""
+        return self.weights and not self.unexplained(metric)
 
     def holds(self, metric: str) -> bool:
         """Whether the runs agree in all that counts in a study of this metric."""
-        return self.weights and not self.decisive(metric) and not self.unexplained(metric)
+        return self.trained_alike(metric) and not self.decisive(metric)
 
 
-def agreement(one: StoredTrial, other: StoredTrial) -> Agreement:
+def agreement(first: StoredTrial, second: StoredTrial) -> Agreement:
     """Compare two stored runs.
 
-    Metrics are compared as numbers, value by value, and one that is not finite equals another such. What a script
+    Metrics are compared as numbers, value by value; values that are not finite count as equal. What a script
     printed besides, such as times and paths, is no result.
 
     Raises:
         DamagedError: a file of theirs is not what was stored.
     """
-    steps = one.weight_steps()
+    steps = first.weight_steps()
     return Agreement(
-        weights=same_weights(one, other),
+        weights=same_weights(first, second),
         kept=steps[-1] if steps else None,
-        differing=(*_metrics(one, other), *_predictions(one, other)),
+        differing=(*_metrics(first, second), *_predictions(first, second)),
     )
 
 
-def same_weights(one: StoredTrial, other: StoredTrial) -> bool:
+def same_weights(first: StoredTrial, second: StoredTrial) -> bool:
     """Whether two runs kept the same weights at the same steps, bit for bit, and diverged alike."""
-    return (one.diverged_at, one.weight_sums) == (other.diverged_at, other.weight_sums)
-
-
-def series(trial: StoredTrial) -> dict[str, list[tuple[int | None, float | None]]]:
-    """The values of each metric with their steps, in order."""
-    found: dict[str, list[tuple[int | None, float | None]]] = {}
-    for row in trial.metrics:
-        step = row.get(STEP)
-        for name, value in row.items():
-            if name != STEP:
-                value = None if value is None or isnan(value) else value
-                found.setdefault(name, []).append((step if isinstance(step, int) else None, value))
-    return found
+    return (first.diverged_at, first.weight_sums) == (second.diverged_at, second.weight_sums)
 
 
 def first_logged(trial: StoredTrial) -> str:
@@ -118,42 +93,50 @@ def first_logged(trial: StoredTrial) -> str:
     return next((name for row in trial.metrics for name in row if name not in _PROGRESS), "")
 
 
-def _metrics(one: StoredTrial, other: StoredTrial) -> Iterator[Differing]:
-    first, second = series(one), series(other)
-    for name in dict.fromkeys([*first, *second]):
-        a, b = first.get(name, []), second.get(name, [])
-        if a != b:
+def _series(trial: StoredTrial) -> dict[str, _Series]:
+    """The values of each metric with their steps, in order."""
+    series: dict[str, _Series] = {}
+    for row in trial.metrics:
+        step = row.get(STEP)
+        for name, value in row.items():
+            if name != STEP:
+                value = None if value is None or isnan(value) else value
+                series.setdefault(name, []).append((step if isinstance(step, int) else None, value))
+    return series
+
+
+def _metrics(first: StoredTrial, second: StoredTrial) -> Iterator[Differing]:
+    one, other = _series(first), _series(second)
+    for name in dict.fromkeys([*one, *other]):
+        a, b = one.get(name, []), other.get(name, [])
+        if len(a) != len(b):
+            yield Differing(name, f"{len(a)} and {len(b)} values", counts=True)
+        elif a != b:
             yield _differing(name, a, b)
 
 
-def _differing(name: str, a: list[Any], b: list[Any]) -> Differing:
-    if len(a) != len(b):
-        return Differing(name, f"{len(a)} and {len(b)} values", counts=True)
+def _differing(name: str, a: _Series, b: _Series) -> Differing:
     place = next(i for i in range(len(a)) if a[i] != b[i])
-    last = a[-1][1] != b[-1][1]
-    values = _both(a[-1][1], b[-1][1]) if last else _both(a[place][1], b[place][1])
     step = a[place][0]
-    at = "" if last else f" at step {step}" if step is not None else f", value {place + 1} of {len(a)}"
-    return Differing(name, values + at, step)
+    if a[-1][1] != b[-1][1]:
+        return Differing(name, _both(a[-1][1], b[-1][1]), step)
+    at = f" at step {step}" if step is not None else f", value {place + 1} of {len(a)}"
+    return Differing(name, _both(a[place][1], b[place][1]) + at, step)
 
 
-def _words(name: str) -> str:
-    """A name with one kind of sign between its words: `train/epoch time` is `train_epoch_time`."""
-    return re.sub(r"[\W_]+", "_", name).strip("_")
-
-
-def _both(one: float | None, other: float | None) -> str:
+def _both(a: float | None, b: float | None) -> str:
+    """Two values with as many digits as tell them apart."""
     for digits in (4, 6, 9, 17):
-        words = ["nan" if value is None else f"{value:.{digits}g}" for value in (one, other)]
+        words = ["nan" if value is None else f"{value:.{digits}g}" for value in (a, b)]
         if words[0] != words[1]:
             break
     return " and ".join(words)
 
 
-def _predictions(one: StoredTrial, other: StoredTrial) -> Iterator[Differing]:
-    if one.files.get(PREDICTIONS) == other.files.get(PREDICTIONS):
+def _predictions(first: StoredTrial, second: StoredTrial) -> Iterator[Differing]:
+    if first.files.get(PREDICTIONS) == second.files.get(PREDICTIONS):
         return
-    pairs = (one.predictions(), other.predictions()), (one.targets(), other.targets())
+    pairs = (first.predictions(), second.predictions()), (first.targets(), second.targets())
     lengths = [0 if labels is None else len(labels) for labels in pairs[0]]
     if lengths[0] != lengths[1]:
         yield Differing(None, f"of {lengths[0]} and {lengths[1]} examples")

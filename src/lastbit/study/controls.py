@@ -1,9 +1,10 @@
-"""The controls: runs that must be bit-identical, or the study has another source of noise than its own."""
+"""The controls: runs that must be bit-identical, or something besides the study's noise changes the results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lastbit.report.numbers import joined
 from lastbit.study.agreement import Agreement, Differing
 
 
@@ -17,15 +18,15 @@ class ControlsFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Controls:
-    """Which control runs agreed with those they were held against: in weights, predictions and the compared metric."""
+    """Which control runs agreed with their references: in weights, predictions and the compared metric."""
 
-    found: Mapping[str, Agreement]  # name of the control -> in what its two runs agree
+    agreements: Mapping[str, Agreement]  # name of the control -> in what its two runs agree
     metric: str = ""  # that is compared
 
     @property
     def agree(self) -> dict[str, bool]:
         """Whether each control agrees in all that the study reports."""
-        return {name: found.holds(self.metric) for name, found in self.found.items()}
+        return {name: agreement.holds(self.metric) for name, agreement in self.agreements.items()}
 
     @property
     def passed(self) -> bool:
@@ -34,8 +35,8 @@ class Controls:
 
     @property
     def trained_alike(self) -> bool:
-        """Whether the weights agree bit for bit, so that a control that failed blames the evaluation alone."""
-        return all(found.weights and not found.unexplained(self.metric) for found in self.found.values())
+        """Whether the weights agree bit for bit, so that only the evaluation can have failed a control."""
+        return all(agreement.trained_alike(self.metric) for agreement in self.agreements.values())
 
     def about(self, metric: str) -> "Controls":
         """The same runs, where another metric is compared."""
@@ -48,80 +49,78 @@ class Controls:
         if not failed:
             return ""
         if self.trained_alike:
-            found = self.found[failed[0]].decisive(self.metric)
-            return f"the controls failed: {_ALIKE.get(failed[0], failed[0])}. {random_evaluation(found)}"
-        blamed = [name for name in failed if not self._trained_alike(name)]
-        parts = [_MEANING.get(name, name) for name in blamed[1:]]
-        parts.insert(0, _MEANING.get(blamed[0], blamed[0]) + self._detail(blamed[0]))
+            differing = self.agreements[failed[0]].decisive(self.metric)
+            return f"the controls failed: {_ALIKE.get(failed[0], failed[0])}. {random_evaluation(differing)}"
+        blamed = [name for name in failed if not self.agreements[name].trained_alike(self.metric)]
+        parts = [_MEANING.get(name, name) for name in blamed]
+        parts[0] += self._detail(self.agreements[blamed[0]])
         return (
-            f"the controls failed: {' and '.join(parts)}. Something else than the study's noise changes the bits (an "
+            f"the controls failed: {' and '.join(parts)}. Something besides the study's noise changes the bits (an "
             "unseeded generator, threads, a nondeterministic kernel), so its numbers would mean nothing"
         )
 
     @property
     def random_metrics(self) -> str:
-        """That metrics besides the compared one are random, which belongs before any number; empty where none is."""
-        found = [each for each in self._not_compared() if not each.measures_the_machine]
-        if not found:
+        """The metrics besides the compared one that are random, a warning before any number; empty where none is."""
+        random = [result for result in self._not_compared() if not result.measures_the_machine]
+        if not random:
             return ""
-        one = len(found) == 1
+        verb, them = ("is", "it") if len(random) == 1 else ("are", "them")
         return (
-            f"{_listed(found)} {'is' if one else 'are'} random: the controls give {'it' if one else 'them'} different "
-            f"values; no number is given of {'it' if one else 'them'}."
+            f"{_listed(random)} {verb} random: the controls give {them} different values; no number is given of {them}."
         )
 
     @property
     def note(self) -> str:
         """The times and the like that differ and are not compared; empty where there are none."""
-        found = [each for each in self._not_compared() if each.measures_the_machine]
-        if not found:
+        machine = [result for result in self._not_compared() if result.measures_the_machine]
+        if not machine:
             return ""
         return (
-            f"{_listed(found)} differ{'s' if len(found) == 1 else ''} between control runs whose other results agree: "
-            "as times and memory do from run to run, not only by the noise."
+            f"{_listed(machine)} differ{'s' if len(machine) == 1 else ''} between control runs whose other results "
+            "agree: as times and memory do from run to run, not only by the noise."
         )
 
     def _not_compared(self) -> list[Differing]:
-        """What differs where all that is compared agrees, once for each metric."""
-        every = [each for agreement in self.found.values() for each in agreement.differing if self.passed]
-        return [each for i, each in enumerate(every) if each.metric not in [other.metric for other in every[:i]]]
+        """What differs where all that is compared agrees, the first of each metric."""
+        first: dict[str | None, Differing] = {}
+        for result in [result for agreement in self.agreements.values() for result in agreement.differing]:
+            first.setdefault(result.metric, result)
+        return list(first.values()) if self.passed else []
 
     def as_json(self) -> dict[str, Any]:
-        """What each control found to differ, as plain data."""
-        return {name: [each.as_json() for each in found.differing] for name, found in self.found.items()}
+        """The results that differ in each control, as plain data."""
+        return {name: [result.as_json() for result in found.differing] for name, found in self.agreements.items()}
 
-    def _trained_alike(self, name: str) -> bool:
-        return self.found[name].weights and not self.found[name].unexplained(self.metric)
-
-    def _detail(self, name: str) -> str:
+    def _detail(self, agreement: Agreement) -> str:
         """Where no weights tell that the training differs, the results that do."""
-        found = self.found[name]
-        if not found.weights:
+        if not agreement.weights:
             return ""
-        kept = "no weights were kept" if found.kept is None else f"no weights were kept after step {found.kept}"
-        return f" in {_listed(found.unexplained(self.metric))} ({kept} to tell training from evaluation)"
+        after = "" if agreement.kept is None else f" after step {agreement.kept}"
+        differing = _listed(agreement.unexplained(self.metric))
+        return f" in {differing} (no weights were kept{after} to tell training from evaluation)"
 
 
 def together(kinds: Sequence[Controls]) -> Controls:
-    """The controls of each kind of arithmetic as one: of each control, the first that failed."""
+    """The controls of each kind of numerics as one: of each control, the first that failed."""
     first = kinds[0]
-    found = {
-        name: next((each.found[name] for each in kinds if not each.agree[name]), first.found[name])
-        for name in first.found
+    agreements = {
+        name: next((kind.agreements[name] for kind in kinds if not kind.agree[name]), agreement)
+        for name, agreement in first.agreements.items()
     }
-    return replace(first, found=found)
+    return replace(first, agreements=agreements)
 
 
-def random_evaluation(found: Sequence[Differing]) -> str:
+def random_evaluation(differing: Sequence[Differing]) -> str:
     """What it means that these results differ though the weights are the same bit for bit, and what to do."""
-    found = [each for each in found if not each.counts] or found
-    differs = f"{_listed(found)} differ{'s' if len(found) == 1 and found[0].metric is not None else ''}"
-    if all(each.counts for each in found):
+    differing = [result for result in differing if not result.counts] or differing
+    differs = f"{_listed(differing)} differ{'s' if len(differing) == 1 and differing[0].metric is not None else ''}"
+    if all(result.counts for result in differing):
         return (
             f"But {differs} in how many values a run gave, so no number is given. Let every run give the metric at the "
             "same steps; where files or output of a run were changed or lost since, run it again in another directory"
         )
-    if all(each.measures_the_machine for each in found):
+    if all(result.measures_the_machine for result in differing):
         return (
             f"But {differs}, as times and memory do from run to run: there is no number for the last bit. Compare "
             "another metric"
@@ -133,8 +132,8 @@ def random_evaluation(found: Sequence[Differing]) -> str:
     )
 
 
-def _listed(found: Sequence[Differing]) -> str:
-    return " and ".join(map(str, found))
+def _listed(differing: Sequence[Differing]) -> str:
+    return joined(map(str, differing))
 
 
 _MEANING = {

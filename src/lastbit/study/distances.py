@@ -1,13 +1,17 @@
 """How far the trials of a study are from each other: in weights along the way, in predictions at the end."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations, groupby
 from statistics import fmean, median
+from typing import Any
 
-from lastbit.divergence import RelL1, check_shapes, churn, rel_l1
+from lastbit.divergence import Growth, RelL1, churn, growth, leapt_most, rel_l1
+from lastbit.divergence.comparable import check_comparable
 from lastbit.errors import LastbitError
-from lastbit.study.grid import Grid
+from lastbit.study.grid import Grid, noise_columns
+
+_Place = tuple[int, int]  # index of the noise, index of the seed
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,21 @@ class Distance:
 
 
 @dataclass(frozen=True)
+class PairGrowth:
+    """Growth of the distance between a trial and the unperturbed one of its seed."""
+
+    noise: int  # index of the noise
+    seed: int  # index of the seed
+    growth: Growth  # of RelL1; where not every step was kept, a jump lies somewhere between two snapshots
+    layers: tuple[str | None, ...]  # for each jump, the tensor whose RelL1 grew by the largest factor
+
+    def as_json(self) -> dict[str, Any]:
+        """Segments, jumps with their tensors, and saturation as plain JSON."""
+        jumps = [{**asdict(jump), "layer": layer} for jump, layer in zip(self.growth.jumps, self.layers, strict=True)]
+        return self.growth.as_json() | {"jumps": jumps}
+
+
+@dataclass(frozen=True)
 class Churn:
     """Percent of test predictions on which pairs of trials differ."""
 
@@ -29,82 +48,101 @@ class Churn:
     pairs: int
 
 
-def weight_distances(grid: Grid) -> list[Distance]:
+def weight_distances(grid: Grid) -> tuple[list[Distance], list[str]]:
     """RelL1 to the first noise of the same seed, for every other noise, at each step whose weights both kept.
 
-    Pairs of which `incomparable` speaks are left out.
+    Returns:
+        The distances, and a line for each pair of trials whose weights have different names or shapes.
     """
-    return [
-        Distance(i, j, step, rel_l1(trial.weights(step), grid.stored[0, j].weights(step)))
-        for (i, j), trial in sorted(grid.stored.items())
-        if i > 0 and (0, j) in grid.stored and _complaint(grid, (i, j)) is None
-        for step in _common_steps(grid, (i, j))
-    ]
-
-
-def incomparable(grid: Grid) -> list[str]:
-    """The trials whose weights have other names or shapes than those of their seed's first noise, and in what."""
-    places = [(i, j) for i, j in sorted(grid.stored) if i > 0 and (0, j) in grid.stored]
-    return [
-        f"seed {grid.seeds[j]}, {grid.noises[i].label} and {grid.noises[0].label}: {complaint}"
-        for i, j in places
-        if (complaint := _complaint(grid, (i, j))) is not None
-    ]
-
-
-def _common_steps(grid: Grid, place: tuple[int, int]) -> list[int]:
-    other = set(grid.stored[0, place[1]].weight_steps())
-    return [step for step in grid.stored[place].weight_steps() if step in other]
-
-
-def _complaint(grid: Grid, place: tuple[int, int]) -> str | None:
-    """Why a trial's weights cannot be compared with those of the first noise; None where they can, or are not there."""
-    trial, other = grid.stored[place], grid.stored[0, place[1]]
-    for step in _common_steps(grid, place):
-        shapes = trial.weight_shapes(step), other.weight_shapes(step)  # a damaged file is no matter of shapes
+    distances: list[Distance] = []
+    incomparable = []
+    for noise, seed in sorted(grid.stored):
+        if noise == 0 or (0, seed) not in grid.stored:
+            continue
         try:
-            check_shapes(*shapes)
-        except LastbitError as error:
-            return str(error)
-    return None
+            distances += list(_pair_distances(grid, (noise, seed)))
+        except _IncomparableError as error:
+            labels = f"{grid.noises[noise].label} and {grid.noises[0].label}"
+            incomparable.append(f"seed {grid.seeds[seed]}, {labels}: {error}")
+    return distances, incomparable
 
 
-def layer_medians(distances: list[Distance]) -> dict[tuple[str, int], float]:
-    """Median RelL1 over pairs of trials, by (name of the weight tensor, step)."""
+class _IncomparableError(Exception):
+    """Weights of other names or shapes, which is no damage of a file."""
+
+
+def _pair_distances(grid: Grid, place: _Place) -> Iterator[Distance]:
+    trial, baseline = grid.stored[place], grid.stored[0, place[1]]
+    kept = set(baseline.weight_steps())
+    for step in trial.weight_steps():
+        if step in kept:
+            weights, others = trial.weights(step), baseline.weights(step)
+            try:
+                check_comparable(weights, others)
+            except LastbitError as error:
+                raise _IncomparableError(error) from None
+            yield Distance(*place, step, rel_l1(weights, others))
+
+
+def pair_growths(distances: Sequence[Distance]) -> list[PairGrowth]:
+    """Growth of each pair of trials.
+
+    Args:
+        distances: of all pairs at all steps, as `weight_distances` gives them.
+    """
+    ordered = sorted(distances, key=lambda distance: (distance.noise, distance.seed, distance.step))
+    return [_growth(*place, list(series)) for place, series in groupby(ordered, lambda d: (d.noise, d.seed))]
+
+
+def _growth(noise: int, seed: int, series: Sequence[Distance]) -> PairGrowth:
+    fitted = growth([distance.rel_l1.value for distance in series], [distance.step for distance in series])
+    tensors = {distance.step: distance.rel_l1.tensors for distance in series}
+    layers = tuple(leapt_most(tensors[jump.before], tensors[jump.step]) for jump in fitted.jumps)
+    return PairGrowth(noise, seed, fitted, layers)
+
+
+def prediction_churn(grid: Grid, *, axis: int) -> Churn | None:
+    """Churn over pairs of trials that differ in one thing; None without two such trials with predictions.
+
+    Args:
+        grid: the stored trials.
+        axis: `OVER_NOISES` for noises of one seed, `OVER_SEEDS` for seeds of one noise.
+    """
+    stored = {place: trial.predictions() for place, trial in grid.stored.items()}
+    labels = {place: predictions for place, predictions in stored.items() if predictions is not None}
+    shares = [
+        100 * churn(labels[first], labels[second])
+        for first, second in combinations(sorted(labels), 2)
+        if first[1 - axis] == second[1 - axis] and labels[first].shape == labels[second].shape and labels[first].numel()
+    ]
+    return Churn(fmean(shares), max(shares), len(shares)) if shares else None
+
+
+def distance_rows(grid: Grid, distances: Sequence[Distance]) -> list[dict[str, Any]]:
+    """A row for each pair of trials at each step."""
+    return [
+        {
+            **noise_columns(grid.noises[distance.noise]),
+            "seed": grid.seeds[distance.seed],
+            "step": distance.step,
+            "value": distance.rel_l1.value,
+        }
+        for distance in distances
+    ]
+
+
+def growth_rows(grid: Grid, distances: Sequence[Distance]) -> list[dict[str, Any]]:
+    """A row for each pair of trials."""
+    return [
+        {**noise_columns(grid.noises[pair.noise]), "seed": grid.seeds[pair.seed], **pair.as_json()}
+        for pair in pair_growths(distances)
+    ]
+
+
+def layer_rows(distances: Sequence[Distance]) -> list[dict[str, Any]]:
+    """The median RelL1 over pairs of trials: a row for each weight tensor at each step."""
     by_place: dict[tuple[str, int], list[float]] = {}
     for distance in distances:
         for layer, value in distance.rel_l1.tensors.items():
             by_place.setdefault((layer, distance.step), []).append(value)
-    return {place: median(values) for place, values in by_place.items()}
-
-
-def noise_churn(grid: Grid) -> Churn | None:
-    """Churn between noises of one seed; None without two such trials with predictions."""
-    return _churn(
-        grid,
-        [((i, s), (j, s)) for s in range(len(grid.seeds)) for i, j in combinations(range(len(grid.noises)), 2)],
-    )
-
-
-def seed_churn(grid: Grid) -> Churn | None:
-    """Churn between seeds of one noise; None without two such trials with predictions."""
-    return _churn(
-        grid,
-        [((n, i), (n, j)) for n in range(len(grid.noises)) for i, j in combinations(range(len(grid.seeds)), 2)],
-    )
-
-
-_Place = tuple[int, int]
-
-
-def _churn(grid: Grid, pairs: list[tuple[_Place, _Place]]) -> Churn | None:
-    shares = list(_shares(grid, pairs))
-    return Churn(fmean(shares), max(shares), len(shares)) if shares else None
-
-
-def _shares(grid: Grid, pairs: list[tuple[_Place, _Place]]) -> Iterator[float]:
-    labels = {place: trial.predictions() for place, trial in grid.stored.items()}
-    for one, other in pairs:
-        first, second = labels.get(one), labels.get(other)
-        if first is not None and second is not None and first.shape == second.shape and first.numel():
-            yield 100 * churn(first, second)
+    return [{"layer": layer, "step": step, "value": median(values)} for (layer, step), values in by_place.items()]

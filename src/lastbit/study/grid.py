@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from lastbit.noise import Noise
+from lastbit.noise.noise import SETTINGS
 from lastbit.statistics.examples import Correctness
 from lastbit.statistics.spread import Table, spread
 from lastbit.study.failure import Failure
-from lastbit.study.stored_trial import StoredTrial
+from lastbit.study.fingerprint import Fingerprint
+from lastbit.study.recorder import STEP
+from lastbit.study.stored_trial import FAILED, StoredTrial
 
 if TYPE_CHECKING:
     import polars as pl
+
+# The columns of any trial's row, whatever its noise: a metric with such a name stands under `metrics` alone.
+_COLUMNS = {"id", "seed", "noise", "noise_seed", "status", "diverged_at", "failure", "metrics", *SETTINGS}
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,16 @@ class Grid:
             table[place] = np.nan if value is None else value
         return table
 
+    def metrics(self) -> list[str]:
+        """Names of everything that a trial logged, in order."""
+        names = dict.fromkeys(name for trial in self.stored.values() for row in trial.metrics for name in row)
+        return [name for name in names if name != STEP]
+
+    def examples(self) -> int | None:
+        """Size of the test set, by the first stored predictions; None where there are none."""
+        sizes = (labels.numel() for trial in self.stored.values() if (labels := trial.predictions()) is not None)
+        return next(sizes, None)
+
     def correctness(self) -> Correctness | None:
         """Which finished run is right on which test example.
 
@@ -55,14 +71,61 @@ class Grid:
             right[place] = 100.0 * (labels == first).numpy() if labels is not None else np.nan
         return Correctness(first.numpy(), right)
 
+    def fingerprints(self) -> list[Fingerprint]:
+        """The distinct fingerprints of the trials; one, where all ran on the same machine and libraries."""
+        prints = [trial.fingerprint for trial in self.stored.values()]
+        return [fingerprint for i, fingerprint in enumerate(prints) if fingerprint not in prints[:i]]
+
     def proofs(self) -> dict[str | None, list[int]]:
         """The seeds of each kind of arithmetic by its proof, which is None where none was made."""
         groups: dict[str | None, list[int]] = {}
         for j, seed in enumerate(self.seeds):
-            column = [self.stored[i, j] for i in range(len(self.noises)) if (i, j) in self.stored]
-            if column:
-                groups.setdefault(column[0].proof, []).append(seed)
+            if trials := self.at_seed(j):
+                groups.setdefault(next(iter(trials.values())).proof, []).append(seed)
         return groups
+
+    def at_seed(self, seed: int) -> dict[int, StoredTrial]:
+        """The stored trials at the seed of this index, by the index of their noise, ascending."""
+        return {i: self.stored[i, seed] for i in range(len(self.noises)) if (i, seed) in self.stored}
+
+    def with_seeds(self, seeds: Sequence[int]) -> Grid:
+        """The columns of some seeds alone.
+
+        Args:
+            seeds: indices, ascending.
+        """
+        new = {j: position for position, j in enumerate(seeds)}
+
+        def kept(cells: Mapping[tuple[int, int], Any]) -> dict[tuple[int, int], Any]:
+            return {(i, new[j]): cell for (i, j), cell in cells.items() if j in new}
+
+        return replace(
+            self,
+            seeds=tuple(self.seeds[j] for j in seeds),
+            stored=kept(self.stored),
+            ids=kept(self.ids),
+            failed=kept(self.failed),
+        )
+
+    def rows(self, metric: str) -> Iterator[dict[str, Any]]:
+        """A row for each trial that ended, seed by seed.
+
+        Args:
+            metric: the study's own, which every row has.
+        """
+        for i, j in sorted({**self.stored, **self.failed}, key=lambda place: (place[1], place[0])):
+            trial, failed = self.stored.get((i, j)), self.failed.get((i, j))
+            metrics = _final_metrics(trial, metric)
+            yield {
+                **{name: value for name, value in metrics.items() if name not in _COLUMNS},  # as before format 3
+                "id": self.ids[i, j],
+                "seed": self.seeds[j],
+                **noise_columns(self.noises[i]),
+                "status": FAILED if trial is None else trial.status,
+                "diverged_at": None if trial is None else trial.diverged_at,
+                "failure": None if failed is None else failed.as_json(),
+                "metrics": metrics,
+            }
 
     def frame(self, metric: str) -> pl.DataFrame:
         """The paper's Table 1: rows k, columns seeds, then STD (ddof 1) of each row; last a row of the columns' STD."""
@@ -74,10 +137,24 @@ class Grid:
         return pl.DataFrame({"noise": [*(noise.label for noise in self.noises), "STD"], **seeds, "STD": [*stds, None]})
 
 
+def noise_columns(noise: Noise) -> dict[str, Any]:
+    """A noise in a row whose `seed` is that of the batch order, so that the noise's seed is called `noise_seed`."""
+    settings = {"noise_seed" if name == "seed" else name: value for name, value in noise.as_json().items()}
+    return {"noise": noise.label, **settings}
+
+
+def _final_metrics(trial: StoredTrial | None, metric: str) -> dict[str, Any]:
+    """The last value of each metric by name; the study's own is there even without a value."""
+    rows = [] if trial is None else trial.metrics
+    last = {name: value for row in rows for name, value in row.items() if name != STEP}
+    own = {metric: None if trial is None else trial.final(metric)} if metric else {}
+    return {**last, **own}
+
+
 def _with_std(column: Table) -> list[float | None]:
     return [None if np.isnan(value) else float(value) for value in column] + [_std(column)]
 
 
 def _std(values: Table) -> float | None:
-    found = spread(values)
-    return None if found is None else found.std
+    estimate = spread(values)
+    return None if estimate is None else estimate.std

@@ -1,12 +1,15 @@
-"""Which runs of a study are repetitions: a seed that gives the bits of another is none, and adds no information."""
+"""Which seeds of a study repeat each other bit for bit, so that they add no information and count once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from lastbit.report.numbers import joined
 from lastbit.study.agreement import Differing, agreement, same_weights
 from lastbit.study.grid import Grid
 from lastbit.study.recorder import PREDICTIONS
 from lastbit.study.stored_trial import StoredTrial
+
+_Runs = Mapping[int, StoredTrial]  # the runs of one seed, by the index of their noise
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Repetitions:
 
     twins: Mapping[int, int]  # a seed whose runs are those of an earlier one, bit for bit -> that seed
     seeds: tuple[int, ...]  # all that have a run
-    weights_kept: bool  # whether that was told by weights; otherwise by every prediction and number
+    weights_kept: bool  # whether weights were compared; otherwise every prediction and number
     same_training: bool  # whether all seeds trained the same weights, bit for bit, and only their results differ
     random: tuple[Differing, ...]  # results that differ between runs of a seed whose weights are the same
     random_runs: str = ""  # which runs those are
@@ -27,7 +30,7 @@ class Repetitions:
 
     @property
     def doubt(self) -> str:
-        """What a person should know of the seeds before any number; empty where each changes something."""
+        """What a person should know of the seeds before any number; empty where every seed changes something."""
         if self.same_training:
             return (
                 f"The seeds {listed(self.seeds)} trained the same weights, bit for bit: the seed changes nothing but "
@@ -44,9 +47,13 @@ class Repetitions:
         return f"The seeds gave {alike} ({groups}), so {counted}."
 
     def groups(self) -> list[tuple[int, ...]]:
-        """The seeds that share their bits, those of two and more."""
+        """The groups of two and more seeds that share their bits."""
         firsts = dict.fromkeys(self.twins.values())
         return [(first, *(seed for seed, other in self.twins.items() if other == first)) for first in firsts]
+
+    def counted(self, grid: Grid) -> Grid:
+        """The table without the seeds that repeat another one's runs."""
+        return grid.with_seeds([j for j, seed in enumerate(grid.seeds) if seed not in self.twins])
 
 
 def repetitions(grid: Grid, metric: str) -> Repetitions:
@@ -56,44 +63,21 @@ def repetitions(grid: Grid, metric: str) -> Repetitions:
         grid: the stored trials.
         metric: that is compared.
     """
-    columns = {grid.seeds[j]: _column(grid, j) for j in range(len(grid.seeds))}
-    present = {seed: column for seed, column in columns.items() if column}
-    twins = _twins(present, metric)
-    same_training = _same_training(present, twins)
-    random, where = _random(grid, present, metric)
-    kept = any(trial.weight_sums for column in present.values() for trial in column.values())
-    return Repetitions({} if same_training else twins, tuple(present), kept, same_training, random, where)
+    by_seed = {seed: runs for j, seed in enumerate(grid.seeds) if (runs := grid.at_seed(j))}
+    twins = _twins(by_seed, metric)
+    same_training = _same_training(by_seed, twins)
+    random, where = _random(grid, by_seed, metric)
+    kept = any(trial.weight_sums for runs in by_seed.values() for trial in runs.values())
+    return Repetitions({} if same_training else twins, tuple(by_seed), kept, same_training, random, where)
 
 
-def counted(grid: Grid, found: Repetitions) -> Grid:
-    """The table without the seeds that repeat another one's runs."""
-    kept = [j for j, seed in enumerate(grid.seeds) if seed not in found.twins]
-    if len(kept) == len(grid.seeds):
-        return grid
-    place = {j: new for new, j in enumerate(kept)}
-    return replace(
-        grid,
-        seeds=tuple(grid.seeds[j] for j in kept),
-        stored={(i, place[j]): trial for (i, j), trial in grid.stored.items() if j in place},
-        ids={(i, place[j]): trial for (i, j), trial in grid.ids.items() if j in place},
-        failed={(i, place[j]): failure for (i, j), failure in grid.failed.items() if j in place},
-    )
-
-
-_Column = Mapping[int, StoredTrial]  # index of the noise -> run
-
-
-def _column(grid: Grid, j: int) -> _Column:
-    return {i: grid.stored[i, j] for i in range(len(grid.noises)) if (i, j) in grid.stored}
-
-
-def _twins(columns: Mapping[int, _Column], metric: str) -> dict[int, int]:
+def _twins(by_seed: Mapping[int, _Runs], metric: str) -> dict[int, int]:
     firsts: dict[object, int] = {}  # what is the same in two seeds' runs of a noise -> the first seed with it
     twins: dict[int, int] = {}
-    for seed, column in columns.items():
-        keys = [key for i, trial in column.items() if (key := _key(i, trial)) is not None]
+    for seed, runs in by_seed.items():
+        keys = [key for noise, trial in runs.items() if (key := _key(noise, trial)) is not None]
         candidates = dict.fromkeys(firsts[key] for key in keys if key in firsts)
-        twin = next((other for other in candidates if _same_runs(column, columns[other], metric)), None)
+        twin = next((other for other in candidates if _same_runs(runs, by_seed[other], metric)), None)
         if twin is None:
             firsts.update({key: seed for key in keys if key not in firsts})
         else:
@@ -109,40 +93,39 @@ def _key(noise: int, trial: StoredTrial) -> object:
     return noise, trial.diverged_at, tuple(sorted(trial.weight_sums.items())), predicted
 
 
-def _same_runs(one: _Column, other: _Column, metric: str) -> bool:
+def _same_runs(runs: _Runs, others: _Runs, metric: str) -> bool:
     """Whether two seeds' runs are the same in all that both have."""
-    pairs = [(one[i], other[i]) for i in sorted(one.keys() & other.keys())]
+    pairs = [(runs[i], others[i]) for i in sorted(runs.keys() & others.keys())]
     return all(same_weights(*pair) for pair in pairs) and all(agreement(*pair).holds(metric) for pair in pairs)
 
 
-def _same_training(columns: Mapping[int, _Column], twins: Mapping[int, int]) -> bool:
-    first, *others = columns.values() if columns else [{}]
+def _same_training(by_seed: Mapping[int, _Runs], twins: Mapping[int, int]) -> bool:
+    """Whether all seeds trained the same weights, though their results differ."""
+    first, *others = by_seed.values() if by_seed else [{}]
     return bool(
         others
         and len(twins) < len(others)
         and all((trial.weight_steps() or [0])[-1] > 0 for trial in first.values())
         and all(
-            (common := column.keys() & first.keys()) and all(same_weights(column[i], first[i]) for i in common)
-            for column in others
+            (common := runs.keys() & first.keys()) and all(same_weights(runs[i], first[i]) for i in common)
+            for runs in others
         )
     )
 
 
-def _random(grid: Grid, columns: Mapping[int, _Column], metric: str) -> tuple[tuple[Differing, ...], str]:
+def _random(grid: Grid, by_seed: Mapping[int, _Runs], metric: str) -> tuple[tuple[Differing, ...], str]:
     """The compared results that differ between two runs of one seed whose weights are the same."""
-    for seed, column in columns.items():
-        for i, trial in column.items():
-            for k in (k for k in column if k < i and same_weights(column[k], trial)):
-                found = agreement(column[k], trial)
-                if not found.unexplained(metric) and (decisive := found.decisive(metric)):
+    for seed, runs in by_seed.items():
+        for i, trial in runs.items():
+            for k in (k for k in runs if k < i and same_weights(runs[k], trial)):
+                pair = agreement(runs[k], trial)
+                if not pair.unexplained(metric) and (decisive := pair.decisive(metric)):
                     return decisive, f"seed {seed}, {grid.noises[k].label} and {grid.noises[i].label}"
     return (), ""
 
 
 def listed(seeds: Sequence[int]) -> str:
     """Seeds in words: `1 to 6`, `2 and 4`."""
-    if len(seeds) == 1:
-        return str(seeds[0])
     if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]} to {seeds[-1]}"
-    return f"{', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
+    return joined(map(str, seeds))

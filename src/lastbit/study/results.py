@@ -14,6 +14,7 @@ from lastbit.statistics.power import between_recipes
 from lastbit.statistics.spread import (
     Share,
     Spread,
+    Table,
     least_difference,
     noise_share,
     noise_spread,
@@ -25,16 +26,16 @@ from lastbit.study.controls import Controls
 from lastbit.study.distances import (
     Churn,
     Distance,
-    incomparable,
-    noise_churn,
-    seed_churn,
+    distance_rows,
+    growth_rows,
+    layer_rows,
+    prediction_churn,
     weight_distances,
 )
 from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
-from lastbit.study.repetitions import Repetitions, counted, repetitions
-from lastbit.study.rows import distance_rows, growth_rows, layer_rows, trial_rows
+from lastbit.study.repetitions import Repetitions, repetitions
 from lastbit.study.verdict import Evidence, verdict
 
 FORMAT = 3  # of the JSON, raised when its meaning changes
@@ -57,21 +58,24 @@ class Results:
     seed: Spread | None  # pooled over noises
     share: Share | None  # noise.std / seed.std
     variance: VarianceSplit  # of one accuracy, into test set, batch order and last bit
-    noise_luck: Luck | None  # what of the spreads over noises and over seeds the finite test set gives by itself
-    seed_luck: Luck | None
+    noise_luck: Luck | None  # the spread over noises that independent errors on the test set alone would give
+    seed_luck: Luck | None  # the same over seeds
     noise_churn: Churn | None
     seed_churn: Churn | None
     distances: list[Distance]
     incomparable: list[str]  # pairs of trials that have no distance since their weights have other shapes, and why
     gradient_fluctuation: float | None  # median over epochs and unperturbed trials (paper, footnote 5)
-    proofs: Mapping[str | None, list[int]]  # the seeds of each kind of arithmetic that gives other bits
-    fingerprints: list[Fingerprint]  # the different kinds of arithmetic, one is as it should be
 
     @property
     def source(self) -> str:
         """What the runs of a seed differ in: `last-bit noise`, `summation order`."""
         disturbing = [noise for noise in self.grid.noises if not noise.is_exact] or self.grid.noises[:1]
         return " and ".join(dict.fromkeys(noise.source for noise in disturbing))
+
+    @property
+    def fingerprints(self) -> list[Fingerprint]:
+        """The distinct fingerprints of the trials; one is as it should be."""
+        return self.grid.fingerprints()
 
     @property
     def sampling_error(self) -> float | None:
@@ -81,8 +85,8 @@ class Results:
     @property
     def verdict(self) -> str:
         """The study in one sentence with numbers."""
-        values = self.grid.values(self.metric.name)
-        finite = [value for distance in self.distances if isfinite(value := distance.rel_l1.value)]
+        values, fingerprints = self.grid.values(self.metric.name), self.fingerprints
+        rel_l1 = [value for distance in self.distances if isfinite(value := distance.rel_l1.value)]
         return verdict(
             Evidence(
                 source=self.source,
@@ -91,29 +95,26 @@ class Results:
                 seed=self.seed,
                 share=self.share,
                 luck=self.noise_luck,
-                counts_examples=self.metric.is_percentage or "acc" in self.metric.name.lower(),
-                largest_distance=max(finite, default=None),
+                largest_distance=max(rel_l1, default=None),
                 diverged=sum(trial.diverged_at is not None for trial in self.grid.stored.values()),
                 failed=len(self.grid.failed),
                 incomparable=tuple(self.incomparable),
-                kinds_of_arithmetic=len(self.fingerprints),
-                groups=tuple(tuple(seeds) for seeds in self.proofs.values()),
-                arithmetic_differs_in=tuple(differing_fields(self.fingerprints)),
-                metric=self.metric.label,
-                unit=" points" if self.metric.is_percentage else "",
+                fingerprints=len(fingerprints),
+                groups=tuple(tuple(seeds) for seeds in self.grid.proofs().values()),
+                differing=tuple(differing_fields(fingerprints)),
+                metric=self.metric,
                 decimals=self.metric.decimals(values),
                 seed_decides=self.seed_decides,
                 doubts=tuple(_doubts(self.grid)),
                 measured=bool(np.isfinite(values).any()) or not self.grid.stored,
-                logged=_logged(self.grid, self.metric.name),
-                constant=self._constant(),
+                logged=tuple(name for name in self.grid.metrics() if name not in (self.metric.name, "epoch")),
+                constant=self._constant(values),
                 repetitions=self.repetitions,
             )
         )
 
-    def _constant(self) -> float | None:
+    def _constant(self, values: Table) -> float | None:
         """The metric's value, where it is the same in all runs of several seeds that differ."""
-        values = self.grid.values(self.metric.name)
         finite = values[np.isfinite(values)]
         several = self.repetitions.distinct > 1 and np.isfinite(values).any(0).sum() > 1
         return float(finite[0]) if several and (finite == finite[0]).all() else None
@@ -133,54 +134,44 @@ class Results:
             "controls_differ": {} if self.controls is None else self.controls.as_json(),
             "same_seeds": [list(group) for group in self.repetitions.groups()],
             "controls_complaint": "" if self.controls is None else self.controls.complaint,
-            "trials": list(trial_rows(self.grid, self.metric.name)),
+            "trials": list(self.grid.rows(self.metric.name)),
             "std": self._std_json(),
             "sampling_error": self.sampling_error,
-            "variance": {**self.variance.as_json(), "luck": self._luck_json()},
+            "variance": {
+                **self.variance.as_json(),
+                "luck": {"last_bit": _plain(self.noise_luck), "batch_order": _plain(self.seed_luck)},
+            },
             "noise_floor": None if self.noise is None else least_difference(self.noise),
             "least_detectable_gain": None if self.seed is None else between_recipes(self.seed).least_gains(),
             "churn": {"unit": "percent", "noise": _plain(self.noise_churn), "seed": _plain(self.seed_churn)},
             "incomparable": self.incomparable,
-            "rel_l1": list(distance_rows(self.grid, self.distances)),
+            "rel_l1": distance_rows(self.grid, self.distances),
             "rel_l1_layers": layer_rows(self.distances),
-            "growth": list(growth_rows(self.grid, self.distances)),
+            "growth": growth_rows(self.grid, self.distances),
             "gradient_fluctuation": self.gradient_fluctuation,
-            "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.proofs.items()],
+            "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.grid.proofs().items()],
             "fingerprints": self.fingerprints,
             "verdict": self.verdict,
         }
 
     def _metric_json(self) -> dict[str, Any]:
         decimals = self.metric.decimals(self.grid.values(self.metric.name))
-        unit = "percent" if self.metric.is_percentage else None
-        return {"name": self.metric.name, "label": self.metric.label, "unit": unit, "decimals": decimals}
+        return {"name": self.metric.name, "label": self.metric.label, "unit": self._unit(), "decimals": decimals}
 
-    def _luck_json(self) -> dict[str, Any]:
-        return {"last_bit": _plain(self.noise_luck), "batch_order": _plain(self.seed_luck)}
+    def _unit(self) -> str | None:
+        return "percent" if self.metric.is_percentage else None
 
     def _std_json(self) -> dict[str, Any]:
         seeds = zip(self.grid.seeds, self.per_seed, strict=True)
         noises = zip(self.grid.noises, self.per_noise, strict=True)
         return {
-            "unit": "percent" if self.metric.is_percentage else None,
+            "unit": self._unit(),
             "ddof": 1,
             "interval": "95 % chi-square",
-            "noise": {
-                "pooled": _plain(self.noise),
-                "per_seed": {str(seed): _plain(found) for seed, found in seeds},
-            },
-            "seed": {
-                "pooled": _plain(self.seed),
-                "per_noise": {noise.label: _plain(found) for noise, found in noises},
-            },
+            "noise": {"pooled": _plain(self.noise), "per_seed": {str(seed): _plain(std) for seed, std in seeds}},
+            "seed": {"pooled": _plain(self.seed), "per_noise": {noise.label: _plain(std) for noise, std in noises}},
             "noise_over_seed": _plain(self.share),
         }
-
-
-def _logged(grid: Grid, metric: str) -> tuple[str, ...]:
-    """Names of the metrics that runs have a value of, but for the study's own."""
-    names = dict.fromkeys(name for trial in grid.stored.values() for row in trial.metrics for name in row)
-    return tuple(name for name in names if name not in (metric, "step", "epoch"))
 
 
 def collect(
@@ -203,16 +194,18 @@ def collect(
         seed_decides: what another seed changes.
     """
     repeated = repetitions(grid, metric.name)
-    distinct = counted(grid, repeated)
-    table, examples = distinct.values(metric.name), _examples(grid) if metric.is_percentage else None
-    predicted, churns = distinct.correctness(), {OVER_NOISES: noise_churn(distinct), OVER_SEEDS: seed_churn(distinct)}
-    # Labels without the true ones say nothing of a metric that may not be their accuracy.
-    lucks = {
-        axis: luck(predicted, table, axis=axis)
-        if predicted is not None
-        else luck_at_most(None if found is None else found.mean, examples)
-        for axis, found in churns.items()
-    }
+    distinct = repeated.counted(grid)
+    table, predicted = distinct.values(metric.name), distinct.correctness()
+    # Labels without the true ones bound the errors of their accuracy alone, which another metric may not be.
+    examples = grid.examples() if metric.is_percentage else None
+    churns = [prediction_churn(distinct, axis=axis) for axis in (OVER_NOISES, OVER_SEEDS)]
+    lucks = [
+        luck_at_most(None if churn is None else churn.mean, examples)
+        if predicted is None
+        else luck(predicted, table, axis=axis)
+        for axis, churn in zip((OVER_NOISES, OVER_SEEDS), churns, strict=True)
+    ]
+    distances, incomparable = weight_distances(grid)
     return Results(
         name=name,
         settings=settings,
@@ -231,18 +224,10 @@ def collect(
         seed_luck=lucks[OVER_SEEDS],
         noise_churn=churns[OVER_NOISES],
         seed_churn=churns[OVER_SEEDS],
-        distances=weight_distances(grid),
-        incomparable=incomparable(grid),
+        distances=distances,
+        incomparable=incomparable,
         gradient_fluctuation=_gradient_fluctuation(grid),
-        proofs=grid.proofs(),
-        fingerprints=_distinct([trial.fingerprint for trial in grid.stored.values()]),
     )
-
-
-def _examples(grid: Grid) -> int | None:
-    """Size of the test set, by any stored predictions."""
-    sizes = (labels.numel() for trial in grid.stored.values() if (labels := trial.predictions()) is not None)
-    return next(sizes, None)
 
 
 def _gradient_fluctuation(grid: Grid) -> float | None:
@@ -252,15 +237,11 @@ def _gradient_fluctuation(grid: Grid) -> float | None:
     return median(present) if present else None
 
 
-def _distinct(fingerprints: list[Fingerprint]) -> list[Fingerprint]:
-    return [found for i, found in enumerate(fingerprints) if found not in fingerprints[:i]]
-
-
 def _doubts(grid: Grid) -> Iterator[str]:
-    """Why trials may not have begun alike, each with the trial's label."""
+    """Why trials may not have started alike, each with the trial's label."""
     for (noise, seed), trial in sorted(grid.stored.items()):
         yield from (f"seed {grid.seeds[seed]}, {grid.noises[noise].label} {doubt}" for doubt in trial.doubts)
 
 
-def _plain(found: Spread | Share | Churn | Luck | None) -> dict[str, Any] | None:
-    return None if found is None else asdict(found)
+def _plain(estimate: Spread | Share | Churn | Luck | None) -> dict[str, Any] | None:
+    return None if estimate is None else asdict(estimate)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lastbit.divergence import Jump, stays_apart
+from lastbit.report.numbers import scientific
 from lastbit.training.twin_run import TwinRun
 
 
@@ -19,8 +20,8 @@ def _distance(run: TwinRun) -> str:
     if found.diverged_at is not None:
         return f"the training diverged at step {found.diverged_at:,}."
     return (
-        f"in {len(history.steps):,} steps the weights' relative distance grew from {_scientific(positive[0])} to "
-        f"{_scientific(positive[-1])}."
+        f"in {len(history.steps):,} steps the weights' relative distance grew from {scientific(positive[0])} to "
+        f"{scientific(positive[-1])}."
     )
 
 
@@ -51,8 +52,3 @@ def _comes_back(run: TwinRun, jump: Jump) -> bool:
 
 def _end(run: TwinRun) -> str:
     return f"The twins disagree on {run.churn:.1f} % of the test images."
-
-
-def _scientific(value: float) -> str:
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}"

@@ -200,7 +200,7 @@ def test_doubts_come_first(pair, tmp_path, monkeypatch):
         again = study(tmp_path / "again", Recipe("good", 0.65), seeds=(5, 6, 7, 8), controlled=False)
     found = lb.compare(pair[0], again)
     assert found.verdict.startswith(
-        "again has no controls: other sources of noise are not ruled out. The runs come from different arithmetic "
+        "again has no controls: other sources of noise are not ruled out. The runs come from different numerics "
         "(torch), so part of the difference may be the machine's or the library's. Both studies train the same recipe: "
         "whatever differs is noise. good − again: "
     )

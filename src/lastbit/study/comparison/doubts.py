@@ -125,7 +125,7 @@ def _arithmetic(a: Side, b: Side) -> Iterator[str]:
     found = [print_ for side in (a, b) if side.study is not None for print_ in side.study.fingerprints]
     if differ := sorted(differing_fields(found)):
         yield (
-            f"The runs come from different arithmetic ({', '.join(differ)}), so part of the difference may be the "
+            f"The runs come from different numerics ({', '.join(differ)}), so part of the difference may be the "
             "machine's or the library's."
         )
 
