@@ -23,7 +23,7 @@ SCRIPT = """
 import sys, time
 import torch
 from torch import nn
-from lastbit.training.models.small_cnn import SmallCNN
+from lastbit.training.models.small import SmallCNN
 
 torch.manual_seed(0)
 images, labels = torch.randn(4000, 1, 28, 28), torch.randint(10, (4000,))

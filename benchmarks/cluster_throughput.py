@@ -36,7 +36,7 @@ from lastbit.study.cluster_workers import Place, serve
 from lastbit.study.proof import prove_by_first_steps
 from lastbit.study.trial import Trial
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 SPAWN = multiprocessing.get_context("spawn")
 ASKED = {"speedup": 1.85, "overhead": 0.02}

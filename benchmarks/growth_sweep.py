@@ -15,7 +15,7 @@ import torch
 from lastbit.noise import Scale
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
-from lastbit.training.twin_run import run_twins
+from lastbit.training.twins import run_twins
 
 SWISH = ("model.activation=swish",)
 CIFAR = ("data.train=2000", "data.test=1000", "model.name=resnet8", "data.augment=false", "measure.snapshot_epochs=1")

@@ -30,7 +30,7 @@ from torch.nn.functional import cross_entropy
 import lastbit as lb
 from lastbit.curvature import SharpnessRow
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import Training
+from lastbit.training.recipe_training import RecipeRun
 from lastbit.training.task import Task, prepare
 
 EVERY = 100
@@ -103,14 +103,16 @@ class Cost:
 
 def train(task: Task, samples: int | None) -> Trained:
     """Train the demo, monitored on the first samples or not at all; making network and batch is not counted."""
-    training = Training(load_recipe("demo"), task, Unrecorded())
+    training = RecipeRun(load_recipe("demo"), task, Unrecorded())
     batch = task.normalise(task.train_images[:samples]), task.train_labels[:samples]
-    monitor = Clocked(training.model, cross_entropy, batch, training.optimizer, lb.every(EVERY), micro_batch=1000)
+    monitor = Clocked(
+        training.stepper.model, cross_entropy, batch, training.stepper.optimizer, lb.every(EVERY), micro_batch=1000
+    )
     started = time.process_time()
     with nullcontext() if samples is None else monitor:
-        training.run_all()
+        training.train()
     seconds = time.process_time() - started
-    weights = tuple(tensor.numpy().tobytes() for tensor in training.model.state_dict().values())
+    weights = tuple(tensor.numpy().tobytes() for tensor in training.stepper.model.state_dict().values())
     return Trained(seconds, monitor.spent, weights, monitor.rows)
 
 

@@ -30,7 +30,7 @@ SCRIPT = """
 import sys, time
 import torch
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.network import initial_network
+from lastbit.training.loop import initial_network
 from lastbit.training.optimizer import build_optimizer
 from lastbit.training.task import prepare
 recipe = load_recipe("demo")

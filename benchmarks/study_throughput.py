@@ -24,12 +24,12 @@ from torch.utils.data import DataLoader, Dataset
 
 import lastbit as lb
 from lastbit.study import local_pool
-from lastbit.training.augment import PADDING
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
-from lastbit.training.loop import RecipeTraining
-from lastbit.training.models import build_model
+from lastbit.training.models.build import build_model
 from lastbit.training.optimizer import build_optimizer, build_schedule
+from lastbit.training.recipe_training import RecipeTraining
+from lastbit.training.task import PADDING
 
 KS = (1, 3, 5, 7, 9, 11)
 CASES = {

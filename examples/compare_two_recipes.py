@@ -19,7 +19,7 @@ def _():
 
     import lastbit as lb
     from lastbit.training.catalogue import load_recipe
-    from lastbit.training.loop import RecipeTraining
+    from lastbit.training.recipe_training import RecipeTraining
 
     # Sums are then made in one order, on however many cores.
     torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from lastbit.study import Recorder, Trial
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.execute import run_trial
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 TINY = ("--scale", "smoke", "--set", "data.train=64", "--set", "data.test=8", "--set", "batch_size=32", "--steps", "3")
 COMMANDS = {
     "lastbit.script.audit.audit.audit": ("audit", "--out", "{out}", "--", "train.py"),
-    "lastbit.training.twin_run.run_twins": ("growth", "demo", *TINY, "--out", "{out}"),
+    "lastbit.training.twins.run_twins": ("growth", "demo", *TINY, "--out", "{out}"),
     "lastbit.pde.phase": ("pde", "phase", "--lr", "1:2:2", "--weight-decay", "1:2:2", "--out", "{out}"),
 }
 

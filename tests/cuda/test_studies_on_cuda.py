@@ -18,7 +18,7 @@ from lastbit.study.execute import run_trial
 from lastbit.study.probe import probe
 from lastbit.study.proof import prove_by_first_steps
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 CHANGES = ("data.train=300", "data.test=100", "batch_size=50", "epochs=4", "schedule.milestones=[2]")
 

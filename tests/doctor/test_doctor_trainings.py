@@ -8,7 +8,7 @@ from lastbit.noise import Scale
 from lastbit.study import fingerprint, local_pool
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 
 def outcomes(train, pool=here):

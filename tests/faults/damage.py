@@ -17,7 +17,7 @@ from lastbit.storage.files import DamagedError, to_json, write_checksummed
 from lastbit.study.check import check_study
 from lastbit.study.reopen import reopen
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 _CHANGES = ("data.train=128", "data.test=50")
 _KINDS = ("removed", "truncated", "one bit flipped")

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from lastbit.training.augment import PADDING, crop_and_flip
+from lastbit.training.task import PADDING, crop_and_flip
 
 
 def draws(seed: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:

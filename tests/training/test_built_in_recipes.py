@@ -9,7 +9,7 @@ from recorded_run import RecordedRun
 from lastbit.training import task
 from lastbit.training.catalogue import load_recipe, recipe_names
 from lastbit.training.data import Dataset, load
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 SHAPES = {"cifar10": (3, 32, 32), "fashion-mnist": (1, 28, 28)}
 SHAPES |= {f"{name}-5k": shape for name, shape in SHAPES.items()}

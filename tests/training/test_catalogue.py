@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lastbit.training.catalogue import load_recipe, recipe_names, scale_names
+from lastbit.training.catalogue import RecipeError, load_recipe, recipe_names, scale_names
 from lastbit.training.recipe import Recipe
-from lastbit.training.recipe_error import RecipeError
 
 PAPER = {
     "resnet56-cifar10": ("resnet56", "relu", "cifar10", "sgd", "float32"),  # Table 1

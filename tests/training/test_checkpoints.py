@@ -9,7 +9,7 @@ from recorded_run import RecordedRun
 from lastbit.noise import Order, Rounding, Scale, Ulp
 from lastbit.study.checkpoint import read_checkpoint, write_checkpoint
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 TINY = ("data.train=150", "data.test=50", "batch_size=50", "epochs=5", "schedule.milestones=[2,4]")
 NETWORK = ("measure.fluctuation_epochs=2", "measure.fluctuation_batches=2")

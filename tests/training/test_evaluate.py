@@ -4,8 +4,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch.nn import functional
 
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.evaluate import evaluate
-from lastbit.training.models import build_model
+from lastbit.training.measures import evaluate
+from lastbit.training.models.build import build_model
 from lastbit.training.task import prepare
 
 

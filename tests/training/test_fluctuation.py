@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.fluctuation import gradient_fluctuation
-from lastbit.training.models import build_model
+from lastbit.training.measures import gradient_fluctuation
+from lastbit.training.models.build import build_model
 from lastbit.training.task import prepare
 
 

@@ -5,7 +5,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lastbit.training.models import VGG16BN, OneChannelConv, ResNet, SmallCNN, Swish, build_model, make_activation
+from lastbit.training.models.activation import Swish, make_activation
+from lastbit.training.models.build import build_model
+from lastbit.training.models.resnet import ResNet
+from lastbit.training.models.small import OneChannelConv, SmallCNN
+from lastbit.training.models.vgg import VGG16BN
 from lastbit.training.recipe import ModelSettings
 
 

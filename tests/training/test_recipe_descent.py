@@ -3,8 +3,8 @@ import torch
 from recorded_run import RecordedRun
 
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
-from lastbit.training.recipe_descent import prepare_descent
+from lastbit.training.descent import prepare_descent
+from lastbit.training.recipe_training import RecipeTraining
 
 SMALL = ("data.train=300", "data.test=100", "epochs=3", "schedule.milestones=[1]", "measure.fluctuation_epochs=2")
 

@@ -8,9 +8,9 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from lastbit.training.catalogue import load_recipe
+from lastbit.training.descent import prepare_descent
 from lastbit.training.gradient_flow import GradientFlow
-from lastbit.training.loop import RecipeTraining
-from lastbit.training.recipe_descent import prepare_descent
+from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.sharpness import RESULTS, Measurement, Series, parse_every
 
 DIGITS = ("data.name=digits", "data.train=60", "data.test=20", "model.width=4", "dtype=float64", "optimizer.lr=0.5")

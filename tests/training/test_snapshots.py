@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.training.snapshots import snapshot_steps
+from lastbit.training.measures import snapshot_steps
 
 
 def test_the_demo_keeps_weights_often_at_first_then_each_epoch():

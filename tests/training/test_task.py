@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from lastbit.training.catalogue import load_recipe
+from lastbit.training.catalogue import RecipeError, load_recipe
 from lastbit.training.data import load
-from lastbit.training.recipe_error import RecipeError
 from lastbit.training.task import prepare
 
 

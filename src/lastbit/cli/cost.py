@@ -6,8 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +16,9 @@ from lastbit.cli.workers import Crew
 
 if TYPE_CHECKING:
     from lastbit.study import Study
-    from lastbit.training.epochs import Epochs
-    from lastbit.training.loop import RecipeTraining, Training
+    from lastbit.training.loop import Stepper
+    from lastbit.training.recipe_training import RecipeTraining
+    from lastbit.training.task import Epochs
 
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin what takes above an hour without a question.")]
@@ -146,16 +145,14 @@ def recipe_seconds(training: RecipeTraining) -> float:
     import torch
 
     from lastbit.noise import Scale
-    from lastbit.study import Recorder, Trial
     from lastbit.study.arithmetic import repeatable_arithmetic
-    from lastbit.training.loop import Training
+    from lastbit.training.loop import recipe_stepper
     from lastbit.training.task import prepare
 
     recipe = training.recipe
-    with TemporaryDirectory(prefix="lastbit-cost-") as place, torch.random.fork_rng(), repeatable_arithmetic():
+    with torch.random.fork_rng(), repeatable_arithmetic():
         task = prepare(recipe, device=torch.device(training.device), root=training.root)
-        begun = Training(recipe, task, Recorder(Trial({}, 1, Scale(1)), Path(place)))
-        update = _update_seconds(begun, task.epochs(1))
+        update = _update_seconds(recipe_stepper(recipe, task, Scale(1)), task.epochs(1))
     tested = len(task.test_labels) / len(task.train_labels) / 3
     updates = recipe.epochs * task.steps_per_epoch * (1 + tested)
     every = recipe.measure.fluctuation_epochs
@@ -163,11 +160,11 @@ def recipe_seconds(training: RecipeTraining) -> float:
     return update * (updates + measured)
 
 
-def _update_seconds(training: Training, epochs: Epochs) -> float:
+def _update_seconds(stepper: Stepper, epochs: Epochs) -> float:
     """Mean seconds of an update, the first of which, slower than all others, is left out where there are more."""
     begun, ends = time.monotonic(), list[float]()
-    for images, labels in next(epochs):
-        float(training.update(images, labels))  # a GPU is waited for
+    for batch in next(epochs):
+        float(stepper.take(batch))  # waits for a GPU
         ends.append(time.monotonic())
         enough = len(ends) > _LEAST_UPDATES and ends[-1] - begun >= _LEAST_SECONDS
         if enough or (len(ends) > 1 and ends[-1] - begun >= _MOST_SECONDS):

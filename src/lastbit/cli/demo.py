@@ -55,7 +55,7 @@ def _run(recipe: str, out: Path, crew: Crew, scale: str, answers: Answers) -> di
     from lastbit.cli.run_study import run_study
     from lastbit.noise import Scale
     from lastbit.study import Study
-    from lastbit.training.loop import RecipeTraining
+    from lastbit.training.recipe_training import RecipeTraining
 
     chosen = load_recipe(recipe, scale=scale)
     training = RecipeTraining(chosen)

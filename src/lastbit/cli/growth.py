@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lastbit.noise import Scale
     from lastbit.training.recipe import Recipe
     from lastbit.training.task import Task
-    from lastbit.training.twin_run import TwinRun
+    from lastbit.training.twins import TwinRun
 
 FORMAT = 2  # of growth.json; 1 had no checksum
 
@@ -57,7 +57,7 @@ def growth(
     from lastbit.noise import Scale
     from lastbit.training.device import choose_device
     from lastbit.training.task import prepare
-    from lastbit.training.twin_verdict import twin_verdict
+    from lastbit.training.twins import twin_verdict
 
     numbers = parse_numbers(k, "--k")
     if len(numbers) < 2 or len(set(numbers)) < len(numbers):
@@ -93,7 +93,7 @@ def _run(
 ) -> list[TwinRun]:
     from lastbit.cli.progress import step_progress
     from lastbit.study.arithmetic import repeatable_arithmetic
-    from lastbit.training.twin_run import run_twins
+    from lastbit.training.twins import run_twins
 
     found = []
     with repeatable_arithmetic():

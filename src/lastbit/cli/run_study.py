@@ -21,7 +21,7 @@ from lastbit.study.lost import LostWorkersError
 from lastbit.study.results import FORMAT
 from lastbit.study.underway import underway
 from lastbit.study.watched import Watched
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 
 def run_study(study: Study, *, crew: Crew, title: str, answers: Answers, training: RecipeTraining) -> dict[str, Any]:

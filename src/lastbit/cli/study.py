@@ -50,7 +50,7 @@ def study(
     from lastbit.cli.run_study import run_study
     from lastbit.cli.show import show
     from lastbit.study import Study
-    from lastbit.training.loop import RecipeTraining
+    from lastbit.training.recipe_training import RecipeTraining
 
     crew = chosen_crew(workers, scheduler)
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))

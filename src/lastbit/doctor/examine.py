@@ -20,7 +20,7 @@ from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.fingerprint import Fingerprint, fingerprint
 from lastbit.study.pool import local_pool
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 FORMAT = 1
 TRAININGS = 5

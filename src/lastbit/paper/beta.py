@@ -15,7 +15,7 @@ from lastbit.report.growth import horizon_figures
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
-from lastbit.training.twin_run import run_twins
+from lastbit.training.twins import run_twins
 
 RELU = None  # stands for β's limit
 

@@ -16,8 +16,7 @@ from lastbit.curvature import SharpnessTracker, edge
 from lastbit.paper.digits import rounded
 from lastbit.pde import REGIMES, Path, classify
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.descent import Descent
-from lastbit.training.recipe_descent import prepare_descent
+from lastbit.training.descent import Descent, prepare_descent
 
 EDGE = 2.0  # of the normalised sharpness
 # Products grow with the logarithm of this, and a curve needs no more.

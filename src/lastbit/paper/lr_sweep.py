@@ -11,7 +11,7 @@ from lastbit.paper.item import Settings
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
-from lastbit.training.twin_run import run_twins
+from lastbit.training.twins import run_twins
 
 _PLAIN = ("optimizer.momentum=0.0", "optimizer.nesterov=false", "schedule.milestones=[]")
 # Sharper activations and larger steps than the small network's usual ones, for it to be unstable at some.

@@ -13,7 +13,7 @@ from lastbit.report.growth import distance_figure, flips_figure, step_by_step_fi
 from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
-from lastbit.training.twin_run import run_twins
+from lastbit.training.twins import run_twins
 
 _LAST_BIT = 1e-6  # RelL1 of weights that differ in a last bit here and there
 _GROWN, _FACTOR = 1e-2, 1e4

@@ -10,7 +10,7 @@ from lastbit.paper.item import Settings, Work
 from lastbit.storage.files import sha256, to_json
 from lastbit.study import Study
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 
 KS = (1, 3, 5, 7, 9, 11)  # the paper's
 SEEDS = (1, 2, 3, 4, 5, 6)

@@ -13,21 +13,28 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from lastbit.errors import LastbitError
 from lastbit.storage.limits import MOST_RECIPE, check_depth, read_limited
-from lastbit.training.recipe_error import RecipeError, explain
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
     from lastbit.training.recipe import Recipe
 
 FULL = "paper"
 _FIELD = re.compile(r"\w+(\.\w+)*")
 _BUILT_IN = resources.files("lastbit.training") / "recipes"
+
+
+class RecipeError(LastbitError):
+    """A recipe, or a change to one, that cannot be used."""
 
 
 def recipe_names() -> list[str]:
@@ -60,7 +67,7 @@ def load_recipe(source: str, *, scale: str = FULL, changes: tuple[str, ...] = ()
         # Through JSON, where strict still lets a list become a tuple and an integer a float, but no string a number.
         return Recipe.model_validate_json(json.dumps(fields, default=str), strict=True)
     except ValidationError as error:
-        raise explain(error, Recipe, source) from None
+        raise _explain(error, Recipe, source) from None
 
 
 def scale_names(source: str) -> list[str]:
@@ -149,3 +156,38 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both_tables = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merge(merged[key], value) if both_tables else value
     return merged
+
+
+def _explain(error: ValidationError, recipe: type[BaseModel], where: str) -> RecipeError:
+    """One line on what pydantic refused: each field, its value and what is allowed."""
+    return RecipeError(f"{where}: " + "; ".join(_sentence(detail, recipe) for detail in error.errors()))
+
+
+def _sentence(detail: ErrorDetails, recipe: type[BaseModel]) -> str:
+    field = ".".join(str(part) for part in detail["loc"]) or "recipe"
+    field = field if field.isprintable() else repr(field)
+    if detail["type"] == "extra_forbidden":
+        return f"there is no field {field}{_nearest(detail['loc'], recipe)}"
+    if detail["type"] == "missing":
+        return f"{field} is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return f"{field}: {message}"
+    return f"{field} = {detail['input']!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _nearest(location: tuple[int | str, ...], recipe: type[BaseModel]) -> str:
+    names = list(_fields_at(location[:-1], recipe))
+    close = get_close_matches(str(location[-1]), names, n=3)
+    return f", did you mean {' or '.join(close)}?" if close else f", allowed are {', '.join(names)}"
+
+
+def _fields_at(location: tuple[int | str, ...], recipe: type[BaseModel]) -> Mapping[str, Any]:
+    fields = recipe.model_fields
+    for part in location:
+        annotation = fields[str(part)].annotation
+        inner = next((kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields")), None)
+        if inner is None:
+            return {}
+        fields = inner.model_fields
+    return fields

@@ -1,13 +1,13 @@
 """Recipes: everything that decides a training run except its seed and its noise, as plain validated data."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lastbit.errors import LastbitError
-
-if TYPE_CHECKING:
-    import torch
+from lastbit.training.models import NETWORKS
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -17,20 +17,12 @@ Count = Annotated[int, Field(ge=1)]
 Depth = Annotated[int, Field(ge=0, le=10_000)]
 Width = Annotated[int, Field(ge=0, le=1_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
-ModelName = Literal[
-    "small-cnn",
-    "resnet8",
-    "resnet20",
-    "resnet32",
-    "resnet44",
-    "resnet56",
-    "resnet110",
-    "vgg16bn",
-    "fully-connected",
-    "one-channel-conv",
-]
-# What a network of free depth or width needs to be told.
-_SIZES = {"fully-connected": ("depth", "width"), "one-channel-conv": ("depth",)}
+if TYPE_CHECKING:
+    import torch
+
+    ModelName = str
+else:
+    ModelName = Literal[*NETWORKS]
 
 
 def _if_set(**options: Any) -> Any:
@@ -78,7 +70,7 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _sized_where_free(self) -> Self:
-        needed = _SIZES.get(self.name, ())
+        needed = NETWORKS[self.name].sizes
         for field in ("depth", "width"):
             if (getattr(self, field) > 0) != (field in needed):
                 raise LastbitError(f"{self.name} {'needs a' if field in needed else 'has no'} {field}")
@@ -143,8 +135,9 @@ class Recipe(Settings):
     init_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the initial weights, the same in every trial
 
     @property
-    def torch_dtype(self) -> "torch.dtype":
-        """The arithmetic of weights, gradients and activations."""
-        import torch  # only here: the command line reads recipes without it
+    def torch_dtype(self) -> torch.dtype:
+        """The precision of weights, gradients and activations."""
+        import torch  # only here: reading a recipe needs none
 
-        return {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}[self.dtype]
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype

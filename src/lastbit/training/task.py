@@ -1,7 +1,10 @@
-"""The images of a recipe, chosen, padded and normalised."""
+"""The images of a recipe: chosen, padded, normalised, and dealt out in batches in an order that a seed decides."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -9,13 +12,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from lastbit.errors import LastbitError
+from lastbit.training.catalogue import RecipeError
 from lastbit.training.data import Dataset, load
-from lastbit.training.epochs import Epochs
-from lastbit.training.models import check_fit
+from lastbit.training.models.build import check_fit
 from lastbit.training.recipe import Recipe
-from lastbit.training.recipe_error import RecipeError
 
+Batch = tuple[Tensor, Tensor]  # images, normalised, and labels
+PADDING = 4  # black pixels around an image before it is cropped at random
 _EVALUATION_BATCH = 500
+# The seeds of order and augmentation must differ, or the two would share their random numbers.
+_AUGMENTATION = 2**32
 
 
 @dataclass(frozen=True)
@@ -49,21 +55,83 @@ class Task:
         return pixels.div_(255).sub_(self.mean).div_(self.std)
 
     def epochs(self, seed: int) -> Epochs:
-        """Yield epoch after epoch of (images, labels) batches in an order that `seed` alone decides."""
+        """Epoch after epoch of batches, in an order that `seed` alone decides."""
         return Epochs(self, seed)
 
-    def fixed_batch(self, size: int | None = None) -> tuple[Tensor, Tensor]:
-        """The first so many training images, or all, in stored order, not augmented, and their labels."""
+    def batches(self, seed: int) -> Iterator[Batch]:
+        """The same batches one after another, without end."""
+        return chain.from_iterable(self.epochs(seed))
+
+    def fixed_batch(self, size: int | None = None) -> Batch:
+        """The first `size` training images, or all, in stored order and not augmented, with their labels."""
         return self.normalise(self.train_images[:size]), self.train_labels[:size]
 
-    def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the test set in order, in (images, labels) batches."""
+    def test_batches(self) -> Iterator[Batch]:
+        """The test set in stored order."""
         pairs = zip(
             torch.split(self.test_images, _EVALUATION_BATCH),
             torch.split(self.test_labels, _EVALUATION_BATCH),
             strict=True,
         )
         return ((self.normalise(images), labels) for images, labels in pairs)
+
+
+class Epochs(Iterator[Iterator[Batch]]):
+    """Epochs without end. Each item gives the batches of one epoch; exhaust it before you ask for the next.
+
+    Args:
+        task: the training images.
+        seed: decides their order and their augmentation.
+    """
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self._task = task
+        self._order = torch.Generator().manual_seed(seed)
+        self._augmentation = torch.Generator().manual_seed(seed + _AUGMENTATION)
+
+    def __next__(self) -> Iterator[Batch]:
+        return self._batches(torch.randperm(len(self._task.train_labels), generator=self._order))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The states of both generators, which at the end of an epoch decide all that follows."""
+        return {"order": self._order.get_state(), "augmentation": self._augmentation.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` gave."""
+        self._order.set_state(state["order"])
+        self._augmentation.set_state(state["augmentation"])
+
+    def _batches(self, order: Tensor) -> Iterator[Batch]:
+        task = self._task
+        for indices in torch.split(order.to(task.train_labels.device), task.batch_size):
+            images = task.train_images[indices]
+            if task.augment:
+                images = crop_and_flip(images, self._augmentation)
+            yield task.normalise(images), task.train_labels[indices]
+
+
+def crop_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Pad each image by 4 black pixels, crop it back at a random place, mirror it with probability 1/2.
+
+    This is the usual augmentation for CIFAR (He et al. 2016, section 4.2).
+
+    Args:
+        images: (n, channels, height, width), any dtype.
+        generator: on the CPU; 3n numbers are drawn from it in two calls.
+
+    Returns:
+        A new tensor of the shape, dtype and device of `images`.
+    """
+    count, _, height, width = images.shape
+    corners = torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=generator).to(images.device)
+    mirrored = torch.rand(count, generator=generator).to(images.device) < 0.5
+    rows = corners[0] + torch.arange(height, device=images.device)  # (n, height)
+    columns = corners[1] + torch.arange(width, device=images.device)  # (n, width)
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    padded = functional.pad(images, (PADDING,) * 4)
+    which = torch.arange(count, device=images.device)[:, None, None]
+    # Indexing around the channel axis puts it last; the permutation only changes the view, contiguous() the memory.
+    return padded[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
 def prepare(recipe: Recipe, *, device: torch.device | None = None, root: Path | None = None) -> Task:

@@ -1,21 +1,24 @@
-"""Networks of the built-in recipes."""
+"""Networks that recipes can name. A new one is a file of this folder and an entry of `NETWORKS`."""
 
-from lastbit.training.models.activation import Swish, make_activation
-from lastbit.training.models.build import build_model, check_fit
-from lastbit.training.models.fully_connected import FullyConnected
-from lastbit.training.models.one_channel_conv import OneChannelConv
-from lastbit.training.models.resnet import ResNet
-from lastbit.training.models.small_cnn import SmallCNN
-from lastbit.training.models.vgg import VGG16BN
+from __future__ import annotations
 
-__all__ = [
-    "VGG16BN",
-    "FullyConnected",
-    "OneChannelConv",
-    "ResNet",
-    "SmallCNN",
-    "Swish",
-    "build_model",
-    "check_fit",
-    "make_activation",
-]
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Network:
+    """Where a network is made; its module is imported when a network is made, so that names alone need no torch."""
+
+    maker: str  # `module:function`: the function is a `lastbit.training.models.build.Maker`
+    sizes: tuple[str, ...] = ()  # fields of a recipe's [model] that it needs: `depth`, `width`
+    fixed: Mapping[str, int] = field(default_factory=dict)  # sizes that its name decides
+
+
+NETWORKS: Mapping[str, Network] = {
+    "small-cnn": Network("small:small_cnn"),
+    **{f"resnet{depth}": Network("resnet:resnet", fixed={"depth": depth}) for depth in (8, 20, 32, 44, 56, 110)},
+    "vgg16bn": Network("vgg:vgg16bn"),
+    "fully-connected": Network("small:fully_connected", sizes=("depth", "width")),
+    "one-channel-conv": Network("small:one_channel_conv", sizes=("depth",)),
+}

@@ -1,9 +1,13 @@
 """The activations of the paper's networks: ReLU, Swish and tanh."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lastbit.errors import LastbitError
+
+Activation = Callable[[], nn.Module]  # makes a fresh activation module
 
 
 class Swish(nn.Module):

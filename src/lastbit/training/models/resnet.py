@@ -1,17 +1,17 @@
 """The CIFAR ResNets of He et al. (2016), as the paper's authors train them."""
 
 import math
-from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from lastbit.errors import LastbitError
+from lastbit.training.models.activation import Activation
 
 
 class _Block(nn.Module):
     """Two 3x3 convolutions with BatchNorm and a shortcut, a 1x1 convolution with BatchNorm where shapes change."""
 
-    def __init__(self, width_in: int, width_out: int, stride: int, activation: Callable[[], nn.Module]) -> None:
+    def __init__(self, width_in: int, width_out: int, stride: int, activation: Activation) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width_in, width_out, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width_out)
@@ -49,7 +49,7 @@ class ResNet(nn.Module):
         LastbitError: a depth that is not 6n + 2 with n ≥ 1.
     """
 
-    def __init__(self, depth: int, channels: int, classes: int, activation: Callable[[], nn.Module]) -> None:
+    def __init__(self, depth: int, channels: int, classes: int, activation: Activation) -> None:
         super().__init__()
         blocks, remainder = divmod(depth - 2, 6)
         if remainder or blocks < 1:
@@ -70,7 +70,7 @@ class ResNet(nn.Module):
         return logits
 
 
-def _stage(width_in: int, width_out: int, stride: int, blocks: int, activation: Callable[[], nn.Module]) -> nn.Module:
+def _stage(width_in: int, width_out: int, stride: int, blocks: int, activation: Activation) -> nn.Module:
     first = _Block(width_in, width_out, stride, activation)
     return nn.Sequential(first, *(_Block(width_out, width_out, 1, activation) for _ in range(blocks - 1)))
 
@@ -81,3 +81,8 @@ def initialise_convolution(convolution: nn.Conv2d) -> None:
     nn.init.normal_(convolution.weight, 0.0, math.sqrt(2.0 / (area * convolution.out_channels)))
     if convolution.bias is not None:
         nn.init.zeros_(convolution.bias)
+
+
+def resnet(shape: tuple[int, int, int], classes: int, activation: Activation, *, depth: int) -> nn.Module:
+    """Make a ResNet for images of any size."""
+    return ResNet(depth, shape[0], classes, activation)

@@ -1,9 +1,8 @@
 """VGG16 with BatchNorm, in its form for 32 x 32 images."""
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
+from lastbit.training.models.activation import Activation
 from lastbit.training.models.resnet import initialise_convolution
 
 _STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -21,7 +20,7 @@ class VGG16BN(nn.Module):
         activation: makes a fresh activation module for each convolution.
     """
 
-    def __init__(self, channels: int, classes: int, activation: Callable[[], nn.Module]) -> None:
+    def __init__(self, channels: int, classes: int, activation: Activation) -> None:
         super().__init__()
         stages = []
         for widths in _STAGES:
@@ -36,7 +35,7 @@ class VGG16BN(nn.Module):
         return logits
 
 
-def _stage(channels: int, widths: tuple[int, ...], activation: Callable[[], nn.Module]) -> nn.Module:
+def _stage(channels: int, widths: tuple[int, ...], activation: Activation) -> nn.Module:
     layers: list[nn.Module] = []
     for width in widths:
         convolution = nn.Conv2d(channels, width, 3, padding=1, bias=False)
@@ -44,3 +43,8 @@ def _stage(channels: int, widths: tuple[int, ...], activation: Callable[[], nn.M
         layers += [convolution, nn.BatchNorm2d(width), activation()]
         channels = width
     return nn.Sequential(*layers, nn.MaxPool2d(2))
+
+
+def vgg16bn(shape: tuple[int, int, int], classes: int, activation: Activation) -> nn.Module:
+    """Make a VGG16 for images of at least 32 x 32 pixels."""
+    return VGG16BN(shape[0], classes, activation)

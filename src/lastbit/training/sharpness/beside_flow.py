@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lastbit.errors import LastbitError
+from lastbit.training.descent import RecipeDescent
 from lastbit.training.gradient_flow import FlowStoppedError, GradientFlow
-from lastbit.training.recipe_descent import RecipeDescent
 from lastbit.training.sharpness.row import FlowRow
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from lastbit.curvature import SharpnessTracker, edge
-from lastbit.training.descent import Point
-from lastbit.training.recipe_descent import RecipeDescent
+from lastbit.training.descent import Point, RecipeDescent
 from lastbit.training.sharpness.beside_flow import BesideFlow
 from lastbit.training.sharpness.row import LayerSharpness, Row, diverged_row, row_of
 

@@ -17,10 +17,9 @@ from lastbit.errors import LastbitError
 from lastbit.schedules import Schedule, every, log_spaced
 from lastbit.storage.files import to_json
 from lastbit.training.data.errors import first_line
-from lastbit.training.descent import Descent, Point
+from lastbit.training.descent import Descent, Point, RecipeDescent, prepare_descent
 from lastbit.training.gradient_flow import RTOL
 from lastbit.training.recipe import Recipe
-from lastbit.training.recipe_descent import RecipeDescent, prepare_descent
 from lastbit.training.sharpness import row as measured
 from lastbit.training.sharpness.checkpoint import Tensors, checkpoint, resume
 from lastbit.training.sharpness.finding import finding

@@ -10,9 +10,9 @@ from lastbit.divergence import churn, relative_l2
 from lastbit.noise import Scale
 from lastbit.storage.files import to_json
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import RecipeTraining
+from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import prepare
-from lastbit.training.twin_run import run_twins
+from lastbit.training.twins import run_twins
 
 SMALL = ("data.train=300", "data.test=100", "batch_size=60", "epochs=2", "schedule.milestones=[1]")
 

@@ -1,0 +1,125 @@
+"""A recipe as something that a study can call: trained in epochs, measured, kept, and gone on from a checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lastbit.errors import LastbitError
+from lastbit.training.loop import recipe_stepper
+from lastbit.training.measures import evaluate, gradient_fluctuation, snapshot_steps
+from lastbit.training.recipe import Recipe
+from lastbit.training.run import Run
+from lastbit.training.task import Epochs, Task, check_available, prepare
+
+
+@dataclass(frozen=True)
+class RecipeTraining:
+    """Trains a recipe once for the run it is called with. Plain data, so that it travels to workers.
+
+    Raises:
+        LastbitError: `checkpoint_every` is below 1.
+    """
+
+    recipe: Recipe
+    device: str = "cpu"
+    root: Path | None = None  # folder of the fetched data sets; None for the cache
+    checkpoint_every: int | None = None  # epochs after which a killed training can go on; None for never
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise LastbitError(f"checkpoint_every = {self.checkpoint_every}: at least 1 epoch is needed")
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What identifies this training: the whole recipe and the kind of device."""
+        return self.recipe.model_dump(mode="json") | {"device": torch.device(self.device).type}
+
+    def check(self) -> None:
+        """Check that the recipe's data set is on this machine and large enough.
+
+        Raises:
+            RecipeError, ValueError: as `prepare` does.
+        """
+        check_available(self.recipe, root=self.root)
+
+    def __call__(self, run: Run) -> None:
+        """Train to the end, or to the step where the loss stops being finite, and leave the results with `run`.
+
+        An earlier attempt's checkpoint is gone on from, to the same bits.
+        """
+        task = prepare(self.recipe, device=torch.device(self.device), root=self.root)
+        RecipeRun(self.recipe, task, run).train(checkpoint_every=self.checkpoint_every)
+
+
+class RecipeRun:
+    """A recipe's training in epochs, with the seed and the noise of a run.
+
+    After each epoch it logs `epoch`, `lr` (of that epoch), `train_loss` (mean of the epoch), `test_accuracy` (percent),
+    `test_loss`, and where the recipe asks for it `gradient_fluctuation`. It keeps weights at `snapshot_steps`.
+    """
+
+    def __init__(self, recipe: Recipe, task: Task, run: Run) -> None:
+        self.recipe, self.task, self.run = recipe, task, run
+        self.stepper = recipe_stepper(recipe, task, run.noise)
+        self._epochs: Epochs = task.epochs(run.seed)
+        self._kept_steps = snapshot_steps(task.steps_per_epoch, recipe.epochs, recipe.measure.snapshot_epochs)
+
+    def train(self, *, checkpoint_every: int | None = None) -> None:
+        """Train every epoch, from an earlier attempt's checkpoint where there is one, unless the loss becomes infinite.
+
+        Args:
+            checkpoint_every: epochs from one checkpoint to the next; None for none.
+        """
+        for epoch in range(1 + self._epochs_done(), self.recipe.epochs + 1):
+            lr = self.stepper.lr
+            train_loss = self._train_epoch()
+            if train_loss is None:
+                return
+            self._log(epoch, lr=lr, train_loss=train_loss)
+            if checkpoint_every is not None and epoch % checkpoint_every == 0 and epoch < self.recipe.epochs:
+                self.run.save_checkpoint(self.stepper.step, self._state())
+
+    def _train_epoch(self) -> float | None:
+        """Update once for each batch; return the mean loss, or None from the step where it is not finite."""
+        total = 0.0
+        for batch in next(self._epochs):
+            loss = self.stepper.take(batch)
+            if not loss.isfinite():
+                self.run.mark_diverged(self.stepper.step)
+                return None
+            total += float(loss) * len(batch[1])
+            if self.stepper.step in self._kept_steps:
+                self.run.snapshot(self.stepper.step, dict(self.stepper.model.named_parameters()))
+        return total / len(self.task.train_labels)
+
+    def _log(self, epoch: int, **metrics: float) -> None:
+        evaluation = evaluate(self.stepper.model, self.task)
+        metrics |= {"test_accuracy": evaluation.accuracy, "test_loss": evaluation.loss}
+        measure = self.recipe.measure
+        if measure.fluctuation_epochs and epoch % measure.fluctuation_epochs == 0:
+            fluctuation = gradient_fluctuation(self.stepper.model, self.task, batches=measure.fluctuation_batches)
+            metrics["gradient_fluctuation"] = fluctuation
+        self.run.log(self.stepper.step, epoch=epoch, **metrics)
+        if epoch == self.recipe.epochs:
+            self.run.log_predictions(evaluation.predictions, self.task.test_labels.cpu())
+
+    def _state(self) -> dict[str, Any]:
+        """All that decides the rest of the training, at the end of an epoch."""
+        return {
+            "model": self.stepper.model.state_dict(),
+            "optimizer": self.stepper.optimizer.state_dict(),  # with the learning rate of the schedule
+            "batches": self._epochs.state_dict(),
+        }
+
+    def _epochs_done(self) -> int:
+        """Load an earlier attempt's checkpoint where there is one; return how many epochs are done."""
+        checkpoint = self.run.load_checkpoint()
+        if checkpoint is None:
+            return 0
+        self.stepper.model.load_state_dict(checkpoint.state["model"])
+        self.stepper.optimizer.load_state_dict(checkpoint.state["optimizer"])
+        self._epochs.load_state_dict(checkpoint.state["batches"])
+        self.stepper.go_on_from(checkpoint.step)
+        return checkpoint.step // self.task.steps_per_epoch

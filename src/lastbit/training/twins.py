@@ -1,0 +1,140 @@
+"""Twins: two trainings of one recipe in lock-step that differ in nothing but their noise, and their verdict."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+from lastbit.divergence import Growth, History, Jump, LogitDistance, Twins, churn, logit_distance, stays_apart
+from lastbit.noise import Noise
+from lastbit.training.loop import recipe_stepper
+from lastbit.training.measures import evaluate
+from lastbit.training.recipe import Recipe
+from lastbit.training.task import Task
+
+
+@dataclass(frozen=True)
+class TwinRun:
+    """Twins at the end of their training: the distance after every step, and what both predict."""
+
+    noise: str  # label of the second twin's noise
+    baseline: str  # label of the first twin's noise
+    history: History
+    growth: Growth  # of the relative L2 distance
+    accuracies: tuple[float, float]  # percent of the test set, the baseline's first
+    churn: float  # percent of the test set on which the two disagree
+    logits: LogitDistance  # on the test set
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON of all fields, with the origin of each jump."""
+        history = self.history
+        return {
+            "noise": self.noise,
+            "baseline": self.baseline,
+            "step": list(history.steps),
+            "rel_l1": list(history.rel_l1),
+            "relative_l2": list(history.relative_l2),
+            "growth": self.growth.as_json() | {"jumps": [self._jump(jump) for jump in self.growth.jumps]},
+            "activations": history.activations,
+            "flips": list(history.flips),
+            "flips_by_module": {name: list(counts) for name, counts in history.sides.items()},
+            "norms": {name: list(norms) for name, norms in history.norms.items()},
+            "test_accuracy": list(self.accuracies),
+            "churn": self.churn,
+            "logits": asdict(self.logits),
+        }
+
+    def _jump(self, jump: Jump) -> dict[str, Any]:
+        origin = self.history.origin(jump)
+        flips = {"flips": sum(origin.flips.values()), "flips_by_module": origin.flips}
+        return {**asdict(jump), "layer": origin.tensor, **flips}
+
+
+def run_twins(
+    recipe: Recipe,
+    task: Task,
+    *,
+    noise: Noise,
+    baseline: Noise,
+    seed: int,
+    steps: int,
+    jump: float = 10.0,
+    on_step: Callable[[int], None] = lambda step: None,
+) -> TwinRun:
+    """Train two networks of a recipe on the same batches, and compare them after each step.
+
+    Each twin takes exactly the steps of a study's run. The training ends at the first loss that is not finite.
+
+    Args:
+        recipe: what is trained; its `epochs` does not matter.
+        task: its data.
+        noise: of the second twin.
+        baseline: of the first twin, with which the second is compared.
+        seed: decides batch order and augmentation.
+        steps: updates of each twin.
+        jump: least factor of a jump.
+        on_step: called with the number of updates after each step.
+    """
+    pair = [recipe_stepper(recipe, task, each) for each in (baseline, noise)]
+    twins = Twins(pair[0].model, pair[1].model)
+    for batch in islice(task.batches(seed), steps):
+        with twins.step():
+            losses = [stepper.take(batch) for stepper in pair]
+        on_step(pair[0].step)
+        if not all(loss.isfinite() for loss in losses):
+            break
+    history = twins.history()
+    first, second = (evaluate(stepper.model, task) for stepper in pair)
+    return TwinRun(
+        noise=noise.label,
+        baseline=baseline.label,
+        history=history,
+        growth=history.growth(jump=jump),
+        accuracies=(first.accuracy, second.accuracy),
+        churn=100 * churn(first.predictions, second.predictions),
+        logits=logit_distance(second.logits, first.logits),
+    )
+
+
+def twin_verdict(runs: Sequence[TwinRun]) -> str:
+    """Say for each pair how far apart it came, what made the distance leap, and whether predictions differ."""
+    return " ".join(
+        f"{run.noise} against {run.baseline}: {_distance(run)} {_jumps(run)} "
+        f"The twins disagree on {run.churn:.1f} % of the test images."
+        for run in runs
+    )
+
+
+def _distance(run: TwinRun) -> str:
+    history, steps = run.history, len(run.history.steps)
+    positive = [value for value in history.relative_l2 if value > 0]
+    if not positive:
+        return f"bit-identical after all {steps:,} steps."
+    if run.growth.diverged_at is not None:
+        return f"the training diverged at step {run.growth.diverged_at:,}."
+    first, last = (_scientific(value) for value in (positive[0], positive[-1]))
+    return f"in {steps:,} steps the weights' relative distance grew from {first} to {last}."
+
+
+def _jumps(run: TwinRun) -> str:
+    jumps, history = run.growth.jumps, run.history
+    if not jumps:
+        kinks = "" if history.activations else " and no activation has a kink"
+        return f"No step makes it leap{kinks}."
+    largest = max(jumps, key=lambda jump: jump.factor)
+    origin = history.origin(largest)
+    others = f" ({len(jumps) - 1} more jumps)" if len(jumps) > 1 else ""
+    sentence = (
+        f"It leaps {largest.factor:.0f}-fold at step {largest.step:,}, most in {origin.tensor}, where "
+        f"{sum(origin.flips.values()):,} of {history.activations:,} activations lie on different sides of their "
+        f"kink{others}."
+    )
+    before = dict(zip(history.steps, history.relative_l2, strict=True)).get(largest.before, 0.0)
+    if stays_apart(before, history.relative_l2[-1]):
+        return sentence
+    return f"{sentence} It comes back: the distance at the end is less than ten times that before the leap."
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
