@@ -26,7 +26,7 @@ import lastbit as lb
 from lastbit.study import local_pool
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
-from lastbit.training.models.build import build_model
+from lastbit.training.network import build_model
 from lastbit.training.optimizer import build_optimizer, build_schedule
 from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import PADDING

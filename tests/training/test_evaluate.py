@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.measures import evaluate
-from lastbit.training.models.build import build_model
+from lastbit.training.network import build_model
 from lastbit.training.task import prepare
 
 

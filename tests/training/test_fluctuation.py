@@ -4,7 +4,7 @@ from torch import nn
 
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.measures import gradient_fluctuation
-from lastbit.training.models.build import build_model
+from lastbit.training.network import build_model
 from lastbit.training.task import prepare
 
 

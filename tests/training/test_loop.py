@@ -9,7 +9,7 @@ from lastbit.divergence import rel_l1
 from lastbit.noise import Order, Rounding, Ulp, Unperturbed
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
-from lastbit.training.models.build import build_model
+from lastbit.training.network import build_model
 from lastbit.training.recipe_training import RecipeTraining
 
 SMALL = ("data.train=300", "data.test=100", "epochs=3", "schedule.milestones=[1]", "measure.fluctuation_epochs=2")

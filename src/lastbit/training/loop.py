@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler
 
 from lastbit.noise import Noise, perturb
-from lastbit.training.models.build import build_model
+from lastbit.training.network import build_model
 from lastbit.training.optimizer import build_optimizer, build_schedule
 from lastbit.training.recipe import Recipe
 from lastbit.training.task import Task

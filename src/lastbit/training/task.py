@@ -14,7 +14,7 @@ from torch.nn import functional
 from lastbit.errors import LastbitError
 from lastbit.training.catalogue import RecipeError
 from lastbit.training.data import Dataset, load
-from lastbit.training.models.build import check_fit
+from lastbit.training.network import check_fit
 from lastbit.training.recipe import Recipe
 
 Batch = tuple[Tensor, Tensor]  # images, normalised, and labels

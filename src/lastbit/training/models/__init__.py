@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class Network:
     """Where a network is made; its module is imported when a network is made, so that names alone need no torch."""
 
-    maker: str  # `module:function`: the function is a `lastbit.training.models.build.Maker`
+    maker: str  # `module:function`: the function is a `lastbit.training.network.Maker`
     sizes: tuple[str, ...] = ()  # fields of a recipe's [model] that it needs: `depth`, `width`
     fixed: Mapping[str, int] = field(default_factory=dict)  # sizes that its name decides
 
