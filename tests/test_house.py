@@ -41,9 +41,8 @@ CRUMBS = {
     "paper/table9.py",
     "script/proof.py",
     "study/processor.py",
-    "training/augment.py",
     "training/data/digit_lists.py",
-    "training/snapshots.py",
+    "training/optimizer.py",
 }
 SHARED = {
     "Call",

@@ -7,6 +7,7 @@ from typing import Any
 
 from lastbit.divergence import Growth, History, Jump, LogitDistance, Twins, churn, logit_distance, stays_apart
 from lastbit.noise import Noise
+from lastbit.report.numbers import scientific
 from lastbit.training.loop import recipe_stepper
 from lastbit.training.measures import evaluate
 from lastbit.training.recipe import Recipe
@@ -112,7 +113,7 @@ def _distance(run: TwinRun) -> str:
         return f"bit-identical after all {steps:,} steps."
     if run.growth.diverged_at is not None:
         return f"the training diverged at step {run.growth.diverged_at:,}."
-    first, last = (_scientific(value) for value in (positive[0], positive[-1]))
+    first, last = (scientific(value) for value in (positive[0], positive[-1]))
     return f"in {steps:,} steps the weights' relative distance grew from {first} to {last}."
 
 
@@ -133,8 +134,3 @@ def _jumps(run: TwinRun) -> str:
     if stays_apart(before, history.relative_l2[-1]):
         return sentence
     return f"{sentence} It comes back: the distance at the end is less than ten times that before the leap."
-
-
-def _scientific(value: float) -> str:
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
