@@ -18,8 +18,8 @@ from lastbit.statistics.examples import Correctness, example_test
 from lastbit.statistics.means import exchanged, flipped_signs, paired_t, welch_t
 from lastbit.statistics.power import Design
 from lastbit.statistics.variance import variance_split
+from lastbit.study.comparison.read import read_sides
 from lastbit.study.comparison.replicates import replicates
-from lastbit.study.comparison.side import sides
 
 # seeds of a, seeds of b, noises, effect of batch order of a and of b, effect of the last bit
 CASES = {
@@ -49,7 +49,7 @@ def of_runs(generator, rounds, case):
         )
         naive = stats.ttest_ind(a.ravel(), b.ravel()).pvalue < 0.05
         found["naive t on all runs, false positives"].append(naive)
-        one, other = sides(a + GAIN, b, None)
+        one, other = read_sides(a + GAIN, b, None)
         test = replicates(one, other, paired=False).unpaired_test()
         found["Welch, coverage"].append(test.lower <= GAIN <= test.upper)
         if seeds_a == seeds_b:

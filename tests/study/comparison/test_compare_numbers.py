@@ -11,8 +11,8 @@ from scipy import stats
 
 import lastbit as lb
 from lastbit.statistics.means import exchanged, flipped_signs
+from lastbit.study.comparison.read import read_sides
 from lastbit.study.comparison.replicates import replicates, single_run_design
-from lastbit.study.comparison.sides import sides
 
 A = [93.36, 93.40, 93.10, 93.14, 93.34, 93.33]
 B = [92.99, 93.31, 93.49, 92.90, 93.14, 93.06]
@@ -70,7 +70,7 @@ def test_many_runs_are_permuted_at_random_but_always_alike():
 
 def means_tested(a, b, paired):
     """What `compare` tests, without the permutations, which would make simulations slow."""
-    found = replicates(*sides(a, b, ""), paired=paired)
+    found = replicates(*read_sides(a, b, ""), paired=paired)
     return found.paired_test() or found.unpaired_test()
 
 
@@ -105,7 +105,7 @@ def test_the_design_of_single_runs_has_the_spread_of_single_runs():
     generator = np.random.default_rng(3)
     variances = []
     for _ in range(300):
-        a, b = sides(nested(generator, 6, 6, 0.5, 1.0), nested(generator, 6, 6, 0.5, 1.0), "")
+        a, b = read_sides(nested(generator, 6, 6, 0.5, 1.0), nested(generator, 6, 6, 0.5, 1.0), "")
         found = [replicates(a, b, paired=paired) for paired in (True, False)]
         variances.append([single_run_design(a, b, each).std ** 2 for each in found])
     assert np.mean(variances, axis=0) == pytest.approx(2 * (0.5**2 + 1.0**2), rel=0.06)
@@ -223,6 +223,7 @@ def test_one_batch_order_is_compared_run_by_run_and_said():
         ([[93.0], [92.0]], [92.0, 93.0], "a has one finished seed only"),
         ([np.nan, np.nan], [92.0, 93.0], r"a has no finished run to compare: run 1 \(nan\); run 2 \(nan\)"),
         ([], [92.0, 93.0], r"a has shape \(0,\)"),
+        ([92.0, 93.0], None, "b is None: give a study's directory, its results, the final metrics of its runs"),
         (np.zeros((2, 2, 2)), [92.0, 93.0], r"a has shape \(2, 2, 2\)"),
         ([93.0, "high"], [92.0, 93.0], "a is neither a study nor numbers"),
         ([93.0, 92.0], object(), "b is neither a study nor numbers.*got object"),
@@ -239,3 +240,14 @@ def test_pairs_need_partners():
         lb.compare([1.0, 2.0, 3.0], [1.0, 2.0], paired=True)
     with pytest.raises(ValueError, match="only 1 pair of seeds has a finished run on both sides"):
         lb.compare([1.0, 2.0, np.nan], [1.0, np.nan, 3.0], paired=True)
+
+
+def test_it_shows_itself_in_a_line_with_the_decimals_that_it_writes():
+    found = lb.compare(A, B, paired=True)
+    low, high = found.interval
+    assert (
+        repr(found)
+        == f"<Comparison a − b: {found.difference:+.2f}, 95 % interval {low:.2f} to {high:.2f} (p = {found.p:.3f})>"
+    )
+    assert found.decimals == found.as_json()["decimals"] == 2
+    assert lb.compare([0.9312, 0.9355], [0.9301, 0.9322]).decimals == 4

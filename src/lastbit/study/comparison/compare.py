@@ -8,9 +8,9 @@ from lastbit.statistics.means import MeanTest
 from lastbit.statistics.spread import least_difference, noise_spread, pooled
 from lastbit.study.comparison.comparison import Comparison
 from lastbit.study.comparison.doubts import check_comparable, doubts
+from lastbit.study.comparison.read import Runs, read_sides
 from lastbit.study.comparison.replicates import Replicates, replicates, single_run_design
 from lastbit.study.comparison.side import Side
-from lastbit.study.comparison.sides import Runs, sides
 
 _AGREES = 0.01  # points: a training may compute its accuracy in single precision
 
@@ -33,8 +33,8 @@ def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: 
             order; False never forms pairs.
 
     Raises:
-        LastbitError: one is no study, the same study twice, another test set, no such metric, one run only, percent
-            against fractions.
+        LastbitError: a side is no study and no numbers, the same study twice, another test set, no such metric, one run
+            only, percent against fractions.
         LastbitTypeError: more than two recipes.
     """
     if others:
@@ -42,59 +42,65 @@ def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: 
             f"compare takes two recipes and was given {2 + len(others)}: compare them two by two, and ask of each pair "
             "for p below 0.05 divided by the number of pairs"
         )
-    one, other = sides(a, b, metric)
-    check_comparable(one, other)
-    found = replicates(one, other, paired=paired)
-    paired_test, unpaired_test = found.paired_test(), found.unpaired_test()
+    first, second = read_sides(a, b, metric)
+    check_comparable(first, second)
+    values = replicates(first, second, paired=paired)
+    paired_test, unpaired_test = values.paired_test(), values.unpaired_test()
     test = unpaired_test if paired_test is None else paired_test
-    told = next((side.study.metric for side in (one, other) if side.study is not None), None)
+    compared = next((side.study.metric for side in (first, second) if side.study is not None), None)
     return Comparison(
-        metric="" if told is None else told.name,
-        label="" if told is None else told.label,
-        unit="points" if told is not None and told.is_percentage else "",
-        a=one,
-        b=other,
-        doubts=(*doubts(one, other), *_limits(found, test)),
-        replicates=found,
+        metric="" if compared is None else compared.name,
+        label="" if compared is None else compared.label,
+        unit="points" if compared is not None and compared.is_percentage else "",
+        a=first,
+        b=second,
+        doubts=(*doubts(first, second), *_limits(values, test)),
+        replicates=values,
         paired=paired_test,
         unpaired=unpaired_test,
-        permutation=found.permutation_test(),
-        examples=_by_example(one, other, found, test),
-        noise_floor=_noise_floor(one, other),
-        design=single_run_design(one, other, found),
+        permutation=values.permutation_test(),
+        examples=_by_example(first, second, values, test),
+        noise_floor=_noise_floor(first, second),
+        design=single_run_design(first, second, values),
     )
 
 
-def _limits(found: Replicates, test: MeanTest) -> list[str]:
-    said = []
-    if found.only_seed is not None:
-        said.append(
-            f"All runs compared share one batch order (seed {found.only_seed}); what another would do is not in the "
-            "interval."
+def _limits(values: Replicates, test: MeanTest) -> list[str]:
+    """What the interval of the difference leaves out."""
+    limits = []
+    if values.only_seed is not None:
+        limits.append(
+            f"All runs compared share one batch order (seed {values.only_seed}); the interval does not cover other "
+            "batch orders."
         )
-    if test.standard_error == 0 and test.difference != 0 and not found.is_constant:
-        said.append("The difference does not vary at all, so it has no interval; p is the permutation test's.")
-    return said
+    if test.standard_error == 0 and test.difference != 0 and not values.is_constant:
+        limits.append("The difference does not vary at all, so it has no interval; p is the permutation test's.")
+    return limits
 
 
 def _noise_floor(a: Side, b: Side) -> float | None:
     if any(side.study is not None and side.study.controls and not side.study.controls.passed for side in (a, b)):
-        return None  # something else than the last bit is in it
-    spread = pooled(found for side in (a, b) if (found := noise_spread(side.values)) is not None)
+        return None  # it contains more than the last bit's noise
+    spread = pooled(estimate for side in (a, b) if (estimate := noise_spread(side.values)) is not None)
     return None if spread is None else least_difference(spread)
 
 
-def _by_example(a: Side, b: Side, found: Replicates, test: MeanTest) -> ExampleTest | None:
+def _by_example(a: Side, b: Side, values: Replicates, test: MeanTest) -> ExampleTest | None:
+    """The test of single examples; None without predictions and true labels of every run that counts."""
     if a.study is None or b.study is None:
         return None
-    one, other = a.study.grid.correctness(), b.study.grid.correctness()
-    if one is None or other is None or not (_is_share_right(a, one) and _is_share_right(b, other)):
+    predicted = a.study.grid.correctness(), b.study.grid.correctness()
+    if predicted[0] is None or predicted[1] is None or len(predicted[0].targets) < 2:
         return None
-    right = _replicated(a, one, found.seeds_a, found), _replicated(b, other, found.seeds_b, found)
-    complete = right[0].shape[0] == len(found.a) and right[1].shape[0] == len(found.b)
-    if not complete or len(one.targets) < 2:
+    if not (_is_share_right(a, predicted[0]) and _is_share_right(b, predicted[1])):
         return None
-    return example_test(test, *right, paired=found.paired, pairs=_pairs(a, one, b, other))
+    right = (
+        _replicated(a, predicted[0], values.seeds_a, values.only_seed),
+        _replicated(b, predicted[1], values.seeds_b, values.only_seed),
+    )
+    if len(right[0]) != len(values.a) or len(right[1]) != len(values.b):
+        return None
+    return example_test(test, *right, paired=values.paired, pairs=_pairs(a, predicted[0], b, predicted[1]))
 
 
 def _is_share_right(side: Side, predicted: Correctness) -> bool:
@@ -104,24 +110,23 @@ def _is_share_right(side: Side, predicted: Correctness) -> bool:
     return bool(np.allclose(shares[both], side.values[both], rtol=0, atol=_AGREES))
 
 
-def _replicated(side: Side, predicted: Correctness, seeds: tuple[int, ...], found: Replicates) -> Right:
+def _replicated(side: Side, predicted: Correctness, seeds: tuple[int, ...], only_seed: int | None) -> Right:
     """Percent right on each example, for each replicate; rows are missing where a run kept no predictions."""
     columns = [side.seeds.index(seed) for seed in seeds]
-    if found.only_seed is not None:
+    if only_seed is not None:
         return predicted.at_seed(columns[0])
     kept = ~np.isnan(predicted.right[..., 0])
-    whole = [j for j in columns if np.array_equal(kept[:, j], ~np.isnan(side.values[:, j]))]
-    return np.asarray(np.nanmean(predicted.right[:, whole], axis=0))
+    complete = [j for j in columns if np.array_equal(kept[:, j], ~np.isnan(side.values[:, j]))]
+    return np.asarray(np.nanmean(predicted.right[:, complete], axis=0))
 
 
-def _pairs(a: Side, one: Correctness, b: Side, other: Correctness) -> tuple[McNemar, ...]:
-    places = [(seed, noise) for seed in a.seeds if seed in b.seeds for noise in a.noises if noise in b.noises]
-    found = []
-    for seed, noise in places:
-        right = [
-            predicted.right[side.noises.index(noise), side.seeds.index(seed)]
-            for side, predicted in ((a, one), (b, other))
-        ]
-        if not np.isnan(right).any():
-            found.append(mcnemar(right[0] > 0, right[1] > 0, seed=seed, noise=noise))
-    return tuple(found)
+def _pairs(a: Side, right_a: Correctness, b: Side, right_b: Correctness) -> tuple[McNemar, ...]:
+    """McNemar's test of every two runs with the same seed and noise."""
+    tests = []
+    for seed in (seed for seed in a.seeds if seed in b.seeds):
+        for noise in (noise for noise in a.noises if noise in b.noises):
+            first = right_a.right[a.noises.index(noise), a.seeds.index(seed)]
+            second = right_b.right[b.noises.index(noise), b.seeds.index(seed)]
+            if not np.isnan([first, second]).any():
+                tests.append(mcnemar(first > 0, second > 0, seed=seed, noise=noise))
+    return tuple(tests)

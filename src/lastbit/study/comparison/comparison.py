@@ -1,8 +1,8 @@
 """The comparison of two recipes: its numbers, and what they say in words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import nan
+from math import floor, log10, nan
 from typing import Any
 
 from lastbit.statistics.examples import ExampleTest
@@ -10,12 +10,13 @@ from lastbit.statistics.means import MeanTest, PermutationTest
 from lastbit.statistics.power import LEVEL, Design, least_noncentrality
 from lastbit.study.comparison.replicates import Replicates
 from lastbit.study.comparison.side import Side
-from lastbit.study.comparison.words import Words
 
 FORMAT = 1  # of the JSON, raised when its meaning changes
+_NAMED = 6  # so many lost runs are named one by one
+_HUNDREDTH = 0.01  # of a point
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """How a metric of two recipes differs, a minus b, and how sure that is."""
 
@@ -29,9 +30,9 @@ class Comparison:
     paired: MeanTest | None  # None where no pairs are known
     unpaired: MeanTest
     permutation: PermutationTest
-    examples: ExampleTest | None  # None without predictions and true labels on both sides, or another metric
+    examples: ExampleTest | None  # None without predictions and true labels on both sides, or for another metric
     noise_floor: float | None  # what last-bit noise does to a difference of two single runs (95 %)
-    design: Design  # of comparisons to come, of single runs with a batch order each
+    design: Design  # of future comparisons, of single runs with a different batch order each
 
     @property
     def test(self) -> MeanTest:
@@ -55,12 +56,12 @@ class Comparison:
 
     @property
     def p(self) -> float:
-        """Two-sided p; of the permutation test where no value varies, since t then knows no chance at all."""
+        """Two-sided p; of the permutation test where no value varies, since t would then be infinite."""
         return self.test.p if self.standard_error > 0 else self.permutation.p
 
     @property
     def is_distinguishable(self) -> bool:
-        """Whether the runs tell the recipes apart at 5 %; never where each side's runs look like one."""
+        """Whether the runs tell the recipes apart at 5 %; never where the runs of each side are all alike."""
         return self.p <= LEVEL and not self.replicates.is_constant
 
     @property
@@ -68,8 +69,16 @@ class Comparison:
         """The gain that a comparison like this one shows in 80 % of cases, its degrees of freedom taken as known."""
         return self.standard_error * least_noncentrality(self.test.dof)
 
+    @property
+    def decimals(self) -> int:
+        """Two for percentages; otherwise, or where that hides the standard error, two significant digits of it."""
+        error = self.standard_error or abs(self.difference)
+        if error == 0 or (self.unit and error >= _HUNDREDTH):
+            return 2
+        return max(0, min(300, 1 - floor(log10(error))))
+
     def least_detectable_gain(self, runs: int) -> float:
-        """The gain that so many runs of each recipe, each with its own batch order, show in 80 % of cases.
+        """The gain that so many runs of each recipe, each with a different batch order, show in 80 % of cases.
 
         NaN where no value varies, so that the spread of runs is not known.
 
@@ -80,11 +89,11 @@ class Comparison:
         return least if self.design.std > 0 else nan
 
     def runs_needed(self, gain: float | None = None) -> int | None:
-        """Runs of each recipe, each with its own batch order, that show a gain in 80 % of cases.
+        """Runs of each recipe, each with a different batch order, that show a gain in 80 % of cases.
 
         Args:
-            gain: by default the difference found. None is returned for no gain, where a million is too few, and where
-                no value varies, so that the spread of runs is not known.
+            gain: by default the observed difference. None is returned for no gain, where a million is too few, and
+                where no value varies, so that the spread of runs is not known.
         """
         if self.design.std == 0:
             return None
@@ -93,18 +102,28 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """The comparison in plain words, doubts first."""
-        return Words(self).verdict()
+        return " ".join((*self.doubts, self.finding))
+
+    @property
+    def finding(self) -> str:
+        """The difference, what another test set would do to it, and the runs that are not in it."""
+        return " ".join(self._sentences())
+
+    def __repr__(self) -> str:
+        return f"<Comparison {self._difference()} ({_p(self.p)})>"
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON, as `lastbit compare --json` prints and the page draws it."""
+        examples = self.examples
         return {
             "format": FORMAT,
             "metric": self.metric,
             "label": self.label,
             "unit": self.unit,
+            "decimals": self.decimals,
             "doubts": list(self.doubts),
-            "a": self._side_json(self.a),
-            "b": self._side_json(self.b),
+            "a": self.a.as_json(float(self.replicates.a.mean())),
+            "b": self.b.as_json(float(self.replicates.b.mean())),
             "difference": self.difference,
             "standard_error": self.standard_error,
             "interval": None if self.interval is None else list(self.interval),
@@ -114,41 +133,92 @@ class Comparison:
             "paired": None if self.paired is None else _test_json(self.paired),
             "unpaired": _test_json(self.unpaired),
             "permutation": asdict(self.permutation),
-            "examples": self._examples_json(),
+            "examples": examples and asdict(examples) | {"pairs_that_differ": examples.pairs_that_differ},
             "noise_floor": self.noise_floor,
             "detectable": self.detectable,
             "least_detectable_gain": self.design.least_gains(),
             "runs_needed": self.runs_needed(),
-            "finding": Words(self).finding(),
+            "finding": self.finding,
             "verdict": self.verdict,
         }
 
-    def _examples_json(self) -> dict[str, Any] | None:
-        return (
-            None
-            if self.examples is None
-            else asdict(self.examples) | {"pairs_that_differ": self.examples.pairs_that_differ}
-        )
+    def _sentences(self) -> Iterator[str]:
+        if self.interval is None:
+            yield f"{self._difference()}: {self._unvaried()}."
+        elif self.is_distinguishable:
+            yield f"{self._difference()}: more than noise with {self._runs()} ({_p(self.p)})."
+        else:
+            yield f"{self._difference()}: not distinguishable from noise with {self._runs()}; {self._needed()}."
+        if self.examples is not None and self.interval is not None:
+            both = self.examples.any_test_set
+            only = self.is_distinguishable and both.p > LEVEL
+            yield (
+                f"{'That holds for this test set alone: over' if only else 'Over'} other test sets of "
+                f"{self.examples.examples:,} examples the interval is {self._between(both.lower, both.upper)}."
+            )
+        for side in (self.a, self.b):
+            if side.lost:
+                yield f"Not counted in {side.name}: {_listed(side.lost)}."
 
-    def _side_json(self, side: Side) -> dict[str, Any]:
-        settings: Mapping[str, Any] | None = None if side.study is None else dict(side.study.settings)
-        means = side.seed_means()
-        used = self.replicates.a if side is self.a else self.replicates.b
-        rows = [
-            {"seed": seed, "noise": noise, "value": float(side.values[i, j])}
-            for j, seed in enumerate(side.seeds)
-            for i, noise in enumerate(side.noises)
-        ]
-        return {
-            "name": side.name,
-            "settings": settings,
-            "mean": float(used.mean()),
-            "seeds": list(means),
-            "runs": sum(row["value"] == row["value"] for row in rows),
-            "lost": list(side.lost),
-            "values": rows,
-            "seed_means": [{"seed": seed, "value": value} for seed, value in means.items()],
-        }
+    def _difference(self) -> str:
+        difference = f"{self.difference:+.{self.decimals}f}{self._unit}"
+        interval = "without an interval" if self.interval is None else f"95 % interval {self._between(*self.interval)}"
+        return f"{self.a.name} − {self.b.name}: {difference}, {interval}"
+
+    def _unvaried(self) -> str:
+        """What is left to say where no value varies."""
+        if self.is_distinguishable:
+            return f"it is the same in all {self._runs()} (permutations: {_p(self.p)})"
+        finding = f"not distinguishable from noise with {self._runs()}"
+        if self.replicates.is_constant:
+            finding += ", whose spread is not known since they do not vary"
+        if self.difference == 0:
+            return finding
+        if self.p > LEVEL:
+            return f"{finding}; the smallest p that so few runs can give is {self.permutation.least_p:.2g}"
+        return f"{finding}; if all were independent runs, permutations would give {_p(self.p)}"
+
+    def _needed(self) -> str:
+        if self.difference == 0:
+            return f"such a comparison shows gains of {self.detectable:.{self.decimals}f}{self._unit} and more"
+        runs = self.runs_needed()
+        if runs is None:
+            return "a million runs of each would not show a difference this small"
+        own_seeds = "" if self._counts_runs else ", each with its own seed,"
+        return f"if it is real, {runs} runs of each{own_seeds} would show it (80 % power)"
+
+    def _runs(self) -> str:
+        replicates = len(self.replicates.a), len(self.replicates.b)
+        counts = (self.a.runs, self.b.runs) if self.replicates.only_seed is None else replicates
+        runs = f"{_both(*counts)} runs"
+        if self._counts_runs:
+            return f"{runs} of each" if counts[0] == counts[1] else runs
+        return f"{_both(*replicates)} seeds ({runs}) of each"
+
+    @property
+    def _counts_runs(self) -> bool:
+        """Whether runs are the replicates, rather than seeds: all share one seed, or each seed has one run."""
+        return self.replicates.only_seed is not None or len(self.a.noises) == len(self.b.noises) == 1
+
+    @property
+    def _unit(self) -> str:
+        return f" {self.unit}" if self.unit else ""
+
+    def _between(self, lower: float, upper: float) -> str:
+        return f"{lower:.{self.decimals}f} to {upper:.{self.decimals}f}"
+
+
+def _both(count: int, other: int) -> str:
+    return str(count) if count == other else f"{count} and {other}"
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    shown = "; ".join(labels[:_NAMED])
+    return shown if len(labels) <= _NAMED else f"{shown}; and {len(labels) - _NAMED} more"
 
 
 def _test_json(test: MeanTest) -> dict[str, Any]:

@@ -12,6 +12,10 @@ from lastbit.study.comparison.side import Origin, Side
 from lastbit.study.grid import Grid
 from lastbit.study.stored_trial import StoredTrial
 
+_OTHER_METRIC = 1.8  # seeds of one recipe do not differ by such a factor
+# An outlier needs more than so many runs beside it, and so many times the median distance from the median.
+_FEW, _FAR = 3, 30
+
 
 def check_comparable(a: Side, b: Side) -> None:
     """Refuse a study beside itself, different test sets as far as they are known, and percent against fractions.
@@ -24,17 +28,17 @@ def check_comparable(a: Side, b: Side) -> None:
         return
     if set(a.study.grid.ids.values()) == set(b.study.grid.ids.values()):
         raise LastbitError(f"{a.name} and {b.name} are the same study: every trial of one is the other's")
-    told = _different_tests(a.study, b.study)
-    if told:
-        raise LastbitError(f"{a.name} and {b.name} cannot be compared: {told}")
+    if difference := _different_tests(a.study, b.study):
+        raise LastbitError(f"{a.name} and {b.name} cannot be compared: {difference}")
 
 
 def doubts(a: Side, b: Side) -> list[str]:
-    """Sentences that belong before any finding: controls, arithmetic, recipes that are one."""
-    studies = [(side.name, side.study) for side in (a, b) if side.study is not None]
-    said = [doubt for name, study in studies for doubt in _controls(name, study)]
-    seeds = [doubt for side in (a, b) for doubt in (*_seeds(side), *_plain_numbers(side))]
-    return [*said, *seeds, *_arithmetic(a, b), *_same_recipe(a, b), *_same_runs(a, b)]
+    """Sentences that belong before any finding: controls, seeds, numerics, recipes that are the same."""
+    sides = (a, b)
+    controls = [doubt for side in sides if side.study is not None for doubt in _controls(side.name, side.study)]
+    seeds = [doubt for side in sides for doubt in (*_seeds(side), *_plain_numbers(side))]
+    both = [] if a.study is None or b.study is None else _of_two_studies(a.name, a.study, b.name, b.study)
+    return [*controls, *seeds, *_numerics(a, b), *both]
 
 
 def _refuse_mixed_units(a: Side, b: Side) -> None:
@@ -48,6 +52,38 @@ def _refuse_mixed_units(a: Side, b: Side) -> None:
             f"{large.name} looks like percent and {small.name} like fractions (means {means[large.name]:.4g} and "
             f"{means[small.name]:.4g}): give both in one unit"
         )
+
+
+def _different_tests(a: Origin, b: Origin) -> str:
+    first, second = a.grid.correctness(), b.grid.correctness()
+    if first is not None and second is not None:
+        if np.array_equal(first.targets, second.targets):
+            return ""
+        return _sizes("their test sets have different labels", len(first.targets), len(second.targets))
+    sizes = a.grid.examples(), b.grid.examples()
+    if None not in sizes and sizes[0] != sizes[1]:
+        return _sizes("their test sets differ", *sizes)
+    for field in ("name", "test"):
+        values = _data(a, field), _data(b, field)
+        if None not in values and values[0] != values[1]:
+            return f"they were tested on different data (data.{field} = {values[0]} and {values[1]})"
+    return ""
+
+
+def _sizes(what: str, size: object, other: object) -> str:
+    return f"{what} ({size} and {other} examples)"
+
+
+def _data(study: Origin, field: str) -> object:
+    data = study.settings.get("data")
+    return data.get(field) if isinstance(data, dict) else None
+
+
+def _controls(name: str, study: Origin) -> Iterator[str]:
+    if study.controls is None:
+        yield f"{name} has no controls: other sources of noise are not ruled out."
+    elif not study.controls.passed:
+        yield f"{name} is not to be trusted: {study.controls.complaint}."
 
 
 def _seeds(side: Side) -> Iterator[str]:
@@ -72,81 +108,36 @@ def _plain_numbers(side: Side) -> Iterator[str]:
             f"{means.max():.4g}: if they are metrics, give one metric's runs as a list."
         )
     values = side.values[np.isfinite(side.values)]
-    apart = np.abs(values - np.median(values)) if len(values) else values
-    usual = float(np.median(apart)) if len(values) > _FEW else 0.0
-    if usual and apart.max() > _FAR * usual:
+    distances = np.abs(values - np.median(values)) if len(values) else values
+    usual = float(np.median(distances)) if len(values) > _FEW else 0.0
+    if usual and distances.max() > _FAR * usual:
         yield (
-            f"A run of {side.name} gave {values[apart.argmax()]:g}, far from the others (median "
+            f"A run of {side.name} gave {values[distances.argmax()]:g}, far from the others (median "
             f"{np.median(values):g}): it counts like any other; give nan for a run that diverged."
         )
 
 
-_OTHER_METRIC = 1.8  # seeds of one recipe do not differ by such a factor
-_FEW, _FAR = 3, 30  # so many runs tell no outlier; so many times the median distance from the median is one
-
-
-def _different_tests(a: Origin, b: Origin) -> str:
-    one, other = (study.grid.correctness() for study in (a, b))
-    if one is not None and other is not None:
-        same = one.targets.shape == other.targets.shape and bool((one.targets == other.targets).all())
-        return "" if same else _sizes("their test sets have different labels", len(one.targets), len(other.targets))
-    sizes = [_examples(study) for study in (a, b)]
-    if None not in sizes and sizes[0] != sizes[1]:
-        return _sizes("their test sets differ", *sizes)
-    for field in ("name", "test"):
-        values = [_data(study, field) for study in (a, b)]
-        if None not in values and values[0] != values[1]:
-            return f"they were tested on different data (data.{field} = {values[0]} and {values[1]})"
-    return ""
-
-
-def _sizes(what: str, one: object, other: object) -> str:
-    return f"{what} ({one} and {other} examples)"
-
-
-def _examples(study: Origin) -> int | None:
-    found = (trial.predictions() for trial in study.grid.stored.values())
-    return next((len(labels) for labels in found if labels is not None), None)
-
-
-def _data(study: Origin, field: str) -> object:
-    data = study.settings.get("data")
-    return data.get(field) if isinstance(data, dict) else None
-
-
-def _controls(name: str, study: Origin) -> Iterator[str]:
-    if study.controls is None:
-        yield f"{name} has no controls: other sources of noise are not ruled out."
-    elif not study.controls.passed:
-        yield f"{name} is not to be trusted: {study.controls.complaint}."
-
-
-def _arithmetic(a: Side, b: Side) -> Iterator[str]:
-    found = [print_ for side in (a, b) if side.study is not None for print_ in side.study.fingerprints]
-    if differ := sorted(differing_fields(found)):
+def _numerics(a: Side, b: Side) -> Iterator[str]:
+    prints = [fingerprint for side in (a, b) if side.study is not None for fingerprint in side.study.fingerprints]
+    if differ := sorted(differing_fields(prints)):
         yield (
             f"The runs come from different numerics ({', '.join(differ)}), so part of the difference may be the "
             "machine's or the library's."
         )
 
 
-def _same_runs(a: Side, b: Side) -> Iterator[str]:
-    """Whether what the two recipes differ in does nothing: run for run the same weights."""
-    if a.study is None or b.study is None:
-        return
-    one, other = (_runs(side.study.grid) for side in (a, b) if side.study is not None)
-    common = one.keys() & other.keys()
-    if common and all(one[place].weight_sums and same_weights(one[place], other[place]) for place in common):
+def _of_two_studies(name: str, study: Origin, other_name: str, other: Origin) -> Iterator[str]:
+    """Recipes that are the same, and a difference between recipes that does not reach the training."""
+    if to_json(study.settings) == to_json(other.settings):
+        yield "Both studies train the same recipe: whatever differs is noise."
+    runs, others = _runs(study.grid), _runs(other.grid)
+    common = runs.keys() & others.keys()
+    if common and all(runs[place].weight_sums and same_weights(runs[place], others[place]) for place in common):
         yield (
-            f"{a.name} and {b.name} trained the same weights, bit for bit, in each of the {len(common)} runs that both "
-            "have: what they differ in does not reach the training."
+            f"{name} and {other_name} trained the same weights, bit for bit, in each of the {len(common)} runs that "
+            "both have: what they differ in does not reach the training."
         )
 
 
 def _runs(grid: Grid) -> dict[tuple[str, int], StoredTrial]:
     return {(grid.noises[i].label, grid.seeds[j]): trial for (i, j), trial in grid.stored.items()}
-
-
-def _same_recipe(a: Side, b: Side) -> Iterator[str]:
-    if a.study is not None and b.study is not None and to_json(a.study.settings) == to_json(b.study.settings):
-        yield "Both studies train the same recipe: whatever differs is noise."

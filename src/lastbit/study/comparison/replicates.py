@@ -1,8 +1,8 @@
 """What counts as one repetition: a batch order, since runs that share one are not independent of each other.
 
 With y[k, s] = μ + S_s + N_ks the runs of one seed have S_s in common. Thirty-six runs of six seeds are therefore not
-thirty-six repetitions; taken as such they would find a difference where there is none in one comparison of three or
-so. The mean over a seed's runs is one value, and these are independent, so that t tests of them are exact.
+thirty-six repetitions; taken as such they would find a difference where there is none in about one comparison of three.
+The mean over a seed's runs is one value, and these are independent, so that t tests of them are exact.
 """
 
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ class Replicates:
     seeds_a: tuple[int, ...]  # behind `a`, in its order
     seeds_b: tuple[int, ...]
     paired: bool  # whether a[i] and b[i] share their batch order
-    only_seed: int | None = None  # where all is at one batch order: its seed
+    only_seed: int | None = None  # the seed, where all runs share one batch order
 
     @property
     def is_constant(self) -> bool:
-        """Whether the values of neither side vary, which runs of their own hardly do."""
+        """Whether the values of neither side vary, which independent runs hardly do."""
         return bool(np.ptp(self.a) == 0 and np.ptp(self.b) == 0)
 
     def unpaired_test(self) -> MeanTest:
@@ -67,65 +67,63 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
         LastbitError: too few runs, or pairs are asked for where the seeds are not the same.
     """
     means = a.seed_means(), b.seed_means()
-    for side, found in zip((a, b), means, strict=True):
-        if not found:
+    for side in (a, b):
+        if not side.finished:
             raise LastbitError(f"{side.name} has no finished run to compare: {'; '.join(side.lost) or 'it has none'}")
-    if paired and set(a.seeds) != set(b.seeds):
+    same_seeds = set(a.seeds) == set(b.seeds)
+    if paired and not same_seeds:
         raise LastbitError(
             f"pairs need the same seeds on both sides: {a.name} has {_listed(a.seeds)}, {b.name} has {_listed(b.seeds)}"
         )
     if min(map(len, means)) < 2:
         return _at_one_seed(a, b)
-    known = a.has_seeds and b.has_seeds and set(a.seeds) == set(b.seeds)
+    known = a.has_seeds and b.has_seeds and same_seeds
     if not (known if paired is None else paired):
         return Replicates(_values(means[0]), _values(means[1]), tuple(means[0]), tuple(means[1]), paired=False)
     common = tuple(seed for seed in means[0] if seed in means[1])
     if len(common) < 2:
         raise LastbitError(f"only {len(common)} pair of seeds has a finished run on both sides: at least 2 are needed")
-    one, other = (np.array([found[seed] for seed in common]) for found in means)
-    return Replicates(one, other, common, common, paired=True)
+    first, second = (np.array([side[seed] for seed in common]) for side in means)
+    return Replicates(first, second, common, common, paired=True)
 
 
-def single_run_design(a: Side, b: Side, found: Replicates) -> Design:
-    """What runs that each have a batch order of their own could tell, by the spread of these runs.
+def single_run_design(a: Side, b: Side, values: Replicates) -> Design:
+    """What runs that each have a different batch order could tell, by the spread of these runs.
 
     The mean over a seed's K noises has lost (1 - 1/K) of the noise's variance, which a single run has in full.
     """
-    lost = 0.0, 0.0
-    if found.only_seed is None:
-        lost = _averaged_away(a), _averaged_away(b)
-    scale = float(max(np.abs(found.a).max(), np.abs(found.b).max()))
-    if found.paired:
-        return Design(sqrt(variance(found.a - found.b, scale) + sum(lost)))
-    variances = np.array([variance(found.a, scale) + lost[0], variance(found.b, scale) + lost[1]])
+    lost = (0.0, 0.0) if values.only_seed is not None else (_averaged_away(a), _averaged_away(b))
+    scale = float(max(np.abs(values.a).max(), np.abs(values.b).max()))
+    if values.paired:
+        return Design(sqrt(variance(values.a - values.b, scale) + sum(lost)))
+    variances = np.array([variance(values.a, scale) + lost[0], variance(values.b, scale) + lost[1]])
     total = float(variances.sum())
     return Design(sqrt(total), float(variances[0]) / total if total > 0 else 0.5)
 
 
 def _at_one_seed(a: Side, b: Side) -> Replicates:
-    shared = [seed for seed in a.seed_means() if seed in b.seed_means()]
-    runs = {seed: (a.at_seed(seed), b.at_seed(seed)) for seed in shared}
-    enough = [seed for seed, (one, other) in runs.items() if min(len(one), len(other)) >= 2]
-    if not enough:
-        short = a if len(a.seed_means()) < 2 else b
-        raise LastbitError(
-            f"{short.name} has one finished {'run' if np.sum(~np.isnan(short.values)) == 1 else 'seed'} only, which "
-            "tells nothing about how far its runs spread: at least 2 seeds are needed on each side"
-            f"{_of_the_other(b if short is a else a)}{f'. {short.name}: {short.doubt}' if short.doubt else ''}"
-        )
-    seed = enough[0]
-    return Replicates(runs[seed][0], runs[seed][1], (seed,), (seed,), paired=False, only_seed=seed)
+    """Single runs at the first seed at which both sides have two."""
+    for seed in [seed for seed in a.seed_means() if seed in b.seed_means()]:
+        first, second = a.at_seed(seed), b.at_seed(seed)
+        if min(len(first), len(second)) >= 2:
+            return Replicates(first, second, (seed,), (seed,), paired=False, only_seed=seed)
+    short, other = (a, b) if len(a.finished) < 2 else (b, a)
+    raise LastbitError(
+        f"{short.name} has one finished {'run' if short.runs == 1 else 'seed'} only, which tells nothing about how far "
+        f"its runs spread: at least 2 seeds are needed on each side{_alone(other)}"
+        f"{f'. {short.name}: {short.doubt}' if short.doubt else ''}"
+    )
 
 
-def _of_the_other(side: Side) -> str:
-    """What the other side says by itself, as of one published number it is all that can be said."""
+def _alone(side: Side) -> str:
+    """The mean of one side alone, which is all that can be said beside a single published number."""
     means = _values(side.seed_means())
     if len(means) < 2 or np.ptp(means) == 0:
         return ""
-    found = t_test("t", float(np.mean(means)), float(np.std(means, ddof=1) / sqrt(len(means))), len(means) - 1)
+    mean = t_test("t", float(np.mean(means)), float(np.std(means, ddof=1) / sqrt(len(means))), len(means) - 1)
     return (
-        f". By itself, the mean of {side.name} is {found.difference:.5g} (95 % interval {found.lower:.5g} to "
-        f"{found.upper:.5g}, {len(means)} seeds)"
+        f". By itself, the mean of {side.name} is {mean.difference:.5g} (95 % interval {mean.lower:.5g} to "
+        f"{mean.upper:.5g}, {len(means)} seeds)"
     )
 
 

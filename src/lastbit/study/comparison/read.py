@@ -9,10 +9,7 @@ from numpy.typing import ArrayLike
 from lastbit.errors import LastbitError
 from lastbit.statistics.spread import Table
 from lastbit.study.check import verify_study
-from lastbit.study.comparison.numbers import side_of_numbers
-from lastbit.study.comparison.side import Origin, Side
-from lastbit.study.controls import Controls
-from lastbit.study.fingerprint import Fingerprint
+from lastbit.study.comparison.side import Origin, Side, side_of_numbers
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.reopen import reopen
@@ -23,7 +20,7 @@ from lastbit.study.study import Study
 Runs = str | Path | Study | Results | ArrayLike  # what can be compared
 
 
-def sides(a: Runs, b: Runs, metric: str | None) -> tuple[Side, Side]:
+def read_sides(a: Runs, b: Runs, metric: str | None) -> tuple[Side, Side]:
     """Read both sides.
 
     Args:
@@ -34,29 +31,36 @@ def sides(a: Runs, b: Runs, metric: str | None) -> tuple[Side, Side]:
     Raises:
         LastbitError: one is no study, has no such metric, is about another, or is neither a study nor numbers.
     """
-    one, other = _read(a, metric, "a"), _read(b, metric, "b")
-    if one.study is not None and other.study is not None and one.study.metric.name != other.study.metric.name:
-        both = sorted(metrics_of(one.study.grid) & metrics_of(other.study.grid))
-        raise LastbitError(
-            f"{one.name} is about {one.study.metric.name!r} and {other.name} about {other.study.metric.name!r}: name a "
-            f"metric that both logged ({', '.join(both) or 'there is none'})"
-        )
-    if one.name != other.name:
-        return one, other
+    first, second = _read(a, metric, "a"), _read(b, metric, "b")
+    if first.study is not None and second.study is not None:
+        _check_same_metric(first.name, first.study, second.name, second.study)
+    if first.name != second.name:
+        return first, second
     by_place = [_place(runs) for runs in (a, b)]
-    names = by_place if len(set(by_place)) == 2 else [f"{one.name} (a)", f"{other.name} (b)"]
-    return replace(one, name=names[0]), replace(other, name=names[1])
+    names = by_place if len(set(by_place)) == 2 else [f"{first.name} (a)", f"{second.name} (b)"]
+    return replace(first, name=names[0]), replace(second, name=names[1])
+
+
+def _check_same_metric(name: str, study: Origin, other_name: str, other: Origin) -> None:
+    if study.metric.name != other.metric.name:
+        both = sorted({*study.grid.metrics()} & {*other.grid.metrics()})
+        raise LastbitError(
+            f"{name} is about {study.metric.name!r} and {other_name} about {other.metric.name!r}: name a metric that "
+            f"both logged ({', '.join(both) or 'there is none'})"
+        )
 
 
 def _read(runs: Runs, metric: str | None, name: str) -> Side:
     if isinstance(runs, str | Path):
         runs = _reopened(Path(runs))
-    if isinstance(runs, Study):
-        grid = runs.grid()
-        return _of_study(runs.name, _origin(runs, grid, runs.controls(), _kinds(grid), metric))
-    if isinstance(runs, Results):
-        return _of_study(runs.name, _origin(runs, runs.grid, runs.controls, runs.fingerprints, metric))
-    return side_of_numbers(runs, name)
+    if not isinstance(runs, Study | Results):
+        return side_of_numbers(runs, name)
+    grid, controls = (runs.grid(), runs.controls()) if isinstance(runs, Study) else (runs.grid, runs.controls)
+    compared = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
+    # Test accuracy is a percentage by custom, also in a study that is about something else.
+    compared = TEST_ACCURACY if compared.name == TEST_ACCURACY.name else compared
+    about = None if controls is None else controls.about(compared.name)
+    return _side_of_study(runs.name, Origin(grid, about, runs.settings, grid.fingerprints(), compared))
 
 
 def _reopened(path: Path) -> Study:
@@ -72,20 +76,11 @@ def _reopened(path: Path) -> Study:
     return reopen(path)
 
 
-def _origin(
-    runs: Study | Results, grid: Grid, controls: Controls | None, kinds: list[Fingerprint], metric: str | None
-) -> Origin:
-    asked = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
-    # Test accuracy is a percentage by custom, also in a study that is about something else.
-    known = TEST_ACCURACY if asked.name == TEST_ACCURACY.name else asked
-    return Origin(grid, None if controls is None else controls.about(known.name), runs.settings, kinds, known)
-
-
-def _of_study(name: str, origin: Origin) -> Side:
+def _side_of_study(name: str, origin: Origin) -> Side:
     grid, metric = origin.grid, origin.metric.name
-    if metric not in metrics_of(grid):
-        logged = ", ".join(sorted(metrics_of(grid)))
-        known = f"it has {logged}" if logged else "no finished run of it logged one"
+    logged = grid.metrics()
+    if metric not in logged:
+        known = f"it has {', '.join(sorted(logged))}" if logged else "no finished run of it logged one"
         raise LastbitError(f"the study {name} has no metric {metric!r}: {known}")
     values = grid.values(metric)
     values[~np.isfinite(values)] = np.nan
@@ -98,11 +93,6 @@ def _of_study(name: str, origin: Origin) -> Side:
     return Side(name, values, noises, grid.seeds, tuple(lost), origin, has_seeds=True, doubt=repeated.doubt)
 
 
-def metrics_of(grid: Grid) -> set[str]:
-    """Names of everything logged by any trial."""
-    return {name for trial in grid.stored.values() for row in trial.metrics for name in row} - {"step"}
-
-
 def _lost(grid: Grid, values: Table, metric: str) -> list[str]:
     places = [(i, j) for j in range(len(grid.seeds)) for i in range(len(grid.noises)) if np.isnan(values[i, j])]
     return [f"seed {grid.seeds[j]}, {grid.noises[i].label} ({_fate(grid, (i, j), metric)})" for i, j in places]
@@ -113,14 +103,6 @@ def _fate(grid: Grid, place: tuple[int, int], metric: str) -> str:
     if trial is None:
         return "not finished" if place not in grid.failed else grid.failed[place].outcome
     return f"no finite {metric}" if trial.diverged_at is None else f"diverged at step {trial.diverged_at}"
-
-
-def _kinds(grid: Grid) -> list[Fingerprint]:
-    found: list[Fingerprint] = []
-    for trial in grid.stored.values():
-        if trial.fingerprint not in found:
-            found.append(trial.fingerprint)
-    return found
 
 
 def _place(runs: Runs) -> str:
