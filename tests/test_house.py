@@ -41,7 +41,6 @@ CRUMBS = {
     "paper/table9.py",
     "script/proof.py",
     "study/processor.py",
-    "training/data/digit_lists.py",
     "training/optimizer.py",
 }
 SHARED = {
@@ -50,10 +49,8 @@ SHARED = {
     "Comparison",
     "Curve",
     "Descent",
-    "Entry",
     "Evaluation",
     "Evidence",
-    "Item",
     "Jump",
     "Kind",
     "Level",

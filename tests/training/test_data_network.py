@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lastbit.training.data import fetch, load
+from lastbit.training.data import load
+from lastbit.training.data.fetching import fetch
 
 pytestmark = pytest.mark.network
 

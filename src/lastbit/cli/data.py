@@ -20,7 +20,8 @@ from lastbit.cli.printable import SafeConsole
 from lastbit.storage.directories import Kind, check_free
 
 if TYPE_CHECKING:
-    from lastbit.training.data import Fetched, Item
+    from lastbit.training.data import ListedDataset
+    from lastbit.training.data.fetching import Fetched
 
 
 app = typer.Typer(no_args_is_help=True, help="List the data sets, and fetch those that are not bundled.")
@@ -74,8 +75,8 @@ def fetch_command(
 
     Example: `lastbit data fetch cifar10`
     """
-    from lastbit.training.data import fetch
     from lastbit.training.data.errors import FetchError
+    from lastbit.training.data.fetching import fetch
 
     if root is not None:
         check_free(root, Kind.DATA)
@@ -89,7 +90,7 @@ def fetch_command(
         typer.echo(_sentence(fetched))
 
 
-def _table(items: list[Item]) -> Table:
+def _table(items: list[ListedDataset]) -> Table:
     from rich.filesize import decimal
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -108,7 +109,7 @@ def _table(items: list[Item]) -> Table:
     return table
 
 
-def _notes(items: list[Item]) -> Table:
+def _notes(items: list[ListedDataset]) -> Table:
     """Return what the table has no room for: where files are, and what to know of a set."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
@@ -160,7 +161,7 @@ def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         yield show
 
 
-def _plain(result: Item | Fetched) -> dict[str, Any]:
+def _plain(result: ListedDataset | Fetched) -> dict[str, Any]:
     values = dataclasses.asdict(result)
     path = values["path"]
     return values | {"path": None if path is None else str(path)}

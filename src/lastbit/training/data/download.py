@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import pooch
 import requests
 import urllib3
 
 from lastbit.training.data.errors import SourceError, first_line
-from lastbit.training.data.progress import Progress
-from lastbit.training.data.remote import RemoteFile
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 CHUNK = 2**18
 ATTEMPTS = 5
 
+# Called with what is being brought, how many bytes are here, and how many there are in all (None where unknown).
+Progress = Callable[[str, int, int | None], None]
+
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that a public host offers."""
+
+    url: str
+    checksum: str  # "md5:..." or "sha256:..." of the file as it is served
+    limit: int  # most bytes accepted
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return PurePosixPath(urlsplit(self.url).path).name
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """Show no progress."""
 
 
 def download(remote: RemoteFile, folder: Path, *, progress: Progress) -> Path:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
 from lastbit.storage.files import writing
-from lastbit.training.data.catalogue import find
-from lastbit.training.data.checksum import mismatch
-from lastbit.training.data.entry import Entry, Home
+from lastbit.training.data.catalogue import DatasetEntry, Home, find
+from lastbit.training.data.download import Progress, silent
 from lastbit.training.data.errors import DamagedDataError, FetchError, SourceError
+from lastbit.training.data.formats import Arrays
 from lastbit.training.data.loading import stored_arrays, stored_path
-from lastbit.training.data.progress import Progress, silent
-from lastbit.training.data.sources import Arrays, Source
-from lastbit.training.data.store import read, write
+from lastbit.training.data.sources import DataSource, make_sources
+from lastbit.training.data.store import mismatch, read, write
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Fetched:
 def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Progress = silent) -> Fetched:
     """Bring a data set to this machine, unless it is there and sound.
 
-    Public hosts come first, then package managers. Whatever the source, the decoded arrays must have the SHA-256
-    of the catalogue. A damaged file is replaced. Two fetches of one set wait for each other; one that was
-    interrupted continues with the next call.
+    Public hosts come first, then package managers. Whatever the source, the decoded arrays must have the SHA-256 of the
+    catalogue. A damaged file is replaced. Two fetches of one set wait for each other. The next call continues a fetch
+    that was interrupted.
 
     Args:
         name: one of the names that `lastbit data list` shows.
@@ -43,20 +43,20 @@ def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Pr
         progress: called along the way.
 
     Raises:
-        LastbitError: if no data set has that name, `root` is a file or cannot be written.
-        DamagedDataError: if a set that comes with this package or scikit-learn is not what it should be.
-        FetchError: if no source delivers it; the message names each and why.
+        LastbitError: no data set has that name, or `root` is a file or cannot be written.
+        DamagedDataError: a set that comes with this package or scikit-learn is not what it should be.
+        FetchError: no source delivers it; the message names each and why.
     """
     entry = find(name)
     path = stored_path(entry, root)
     if entry.home is not Home.CACHE:
         stored_arrays(entry)
         return Fetched(entry.name, path, entry.home.value)
-    return fetch_entry(entry, path, progress)
+    return fetch_entry(entry, make_sources(entry), path, progress)
 
 
-def fetch_entry(entry: Entry, path: Path, progress: Progress) -> Fetched:
-    """Bring the arrays that an entry describes to `path`, unless they are there."""
+def fetch_entry(entry: DatasetEntry, sources: Sequence[DataSource], path: Path, progress: Progress) -> Fetched:
+    """Bring the arrays that an entry describes to `path` from the first source that has them, unless they are there."""
     downloads = path.parent / "downloads" / entry.stored
     with writing(path.parent):
         downloads.parent.mkdir(parents=True, exist_ok=True)
@@ -64,15 +64,17 @@ def fetch_entry(entry: Entry, path: Path, progress: Progress) -> Fetched:
         if _is_sound(entry, path):
             return Fetched(entry.name, path, Home.CACHE.value)
         downloads.mkdir(exist_ok=True)
-        arrays, source, failures = _first_delivery(entry, downloads, progress)
+        arrays, source, failures = _first_delivery(entry, sources, downloads, progress)
         write(path, arrays)
         shutil.rmtree(downloads)
     return Fetched(entry.name, path, source.name, failures)
 
 
-def _first_delivery(entry: Entry, downloads: Path, progress: Progress) -> tuple[Arrays, Source, tuple[str, ...]]:
+def _first_delivery(
+    entry: DatasetEntry, sources: Sequence[DataSource], downloads: Path, progress: Progress
+) -> tuple[Arrays, DataSource, tuple[str, ...]]:
     failures: list[str] = []
-    for source in entry.sources:
+    for source in sources:
         try:
             return _verified(entry, source.read(downloads, progress)), source, tuple(failures)
         except SourceError as error:
@@ -81,13 +83,13 @@ def _first_delivery(entry: Entry, downloads: Path, progress: Progress) -> tuple[
     raise FetchError(f"cannot fetch {entry.name}: {'; '.join(failures)}{instead}")
 
 
-def _verified(entry: Entry, arrays: Arrays) -> Arrays:
+def _verified(entry: DatasetEntry, arrays: Arrays) -> Arrays:
     if wrong := mismatch(arrays, entry.digests):
         raise SourceError(f"what it sent is not {entry.stored}: {wrong}")
     return arrays
 
 
-def _is_sound(entry: Entry, path: Path) -> bool:
+def _is_sound(entry: DatasetEntry, path: Path) -> bool:
     try:
         read(path, entry.digests)
     except (FileNotFoundError, DamagedDataError):

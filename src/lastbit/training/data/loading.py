@@ -1,24 +1,53 @@
-"""Data sets by name, verified at every load."""
+"""Data sets by name, verified at every load; and the list of them, with what is on this machine."""
 
 from __future__ import annotations
 
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lastbit.training.data.catalogue import find
-from lastbit.training.data.checksum import mismatch
-from lastbit.training.data.dataset import Dataset
-from lastbit.training.data.entry import Entry, Home
+from lastbit.training.data.catalogue import ENTRIES, DatasetEntry, Home, find
 from lastbit.training.data.errors import DamagedDataError, MissingDataError
-from lastbit.training.data.idx import Bytes
-from lastbit.training.data.store import data_folder, read
+from lastbit.training.data.store import Bytes, data_folder, mismatch, read
 
-_DIGITS_TRAIN = 1297
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State = Literal["bundled", "cached", "damaged", "not fetched"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Labelled images: pixels as stored, without normalisation."""
+
+    name: str
+    train_images: Tensor  # uint8 (n, channels, height, width)
+    train_labels: Tensor  # int64 (n,), indices into classes
+    test_images: Tensor  # uint8 (m, channels, height, width)
+    test_labels: Tensor  # int64 (m,)
+    classes: tuple[str, ...]  # their names
+
+
+@dataclass(frozen=True)
+class ListedDataset:
+    """A data set, as a list shows it."""
+
+    name: str
+    train: int  # images
+    test: int
+    shape: tuple[int, int, int]  # channels, height, width
+    classes: tuple[str, ...]
+    licence: str
+    bytes: int  # of pixels and labels
+    state: State
+    path: Path | None  # the file it is in; None if not fetched
+    note: str
 
 
 def load(name: str, *, root: str | os.PathLike[str] | None = None) -> Dataset:
@@ -31,15 +60,36 @@ def load(name: str, *, root: str | os.PathLike[str] | None = None) -> Dataset:
         root: folder of fetched sets; $LASTBIT_DATA, or else the user's cache folder, by default.
 
     Raises:
-        LastbitError: if no data set has that name, or `root` is a file.
-        MissingDataError: if it was not fetched yet.
-        DamagedDataError: if what is stored is not that data set.
+        LastbitError: no data set has that name, or `root` is a file.
+        MissingDataError: it was not fetched yet.
+        DamagedDataError: what is stored is not that data set.
     """
     entry = find(name)
     return to_dataset(entry, stored_arrays(entry, root))
 
 
-def stored_path(entry: Entry, root: str | os.PathLike[str] | None = None) -> Path:
+def inventory(*, root: str | os.PathLike[str] | None = None) -> list[ListedDataset]:
+    """Return every data set; those on this machine are verified, each stored file once.
+
+    Args:
+        root: folder of fetched sets; $LASTBIT_DATA, or else the user's cache folder, by default.
+
+    Raises:
+        LastbitError: `root` is a file.
+    """
+    states: dict[Path, State] = {}
+    listed = []
+    for entry in ENTRIES.values():
+        path = stored_path(entry, root)
+        if path not in states:
+            states[path] = _state(entry, root)
+        same = ("name", "train", "test", "shape", "classes", "licence", "bytes", "note")
+        here = None if states[path] == "not fetched" else path
+        listed.append(ListedDataset(**{field: getattr(entry, field) for field in same}, state=states[path], path=here))
+    return listed
+
+
+def stored_path(entry: DatasetEntry, root: str | os.PathLike[str] | None = None) -> Path:
     """Return where the arrays of a bundled or fetched set are, or would be."""
     match entry.home:
         case Home.BUNDLED:
@@ -52,7 +102,7 @@ def stored_path(entry: Entry, root: str | os.PathLike[str] | None = None) -> Pat
             return data_folder(root) / f"{entry.stored}.npz"
 
 
-def stored_arrays(entry: Entry, root: str | os.PathLike[str] | None = None) -> dict[str, Bytes]:
+def stored_arrays(entry: DatasetEntry, root: str | os.PathLike[str] | None = None) -> dict[str, Bytes]:
     """Return the verified arrays of a data set, or of the set that it is a view of.
 
     Raises:
@@ -60,7 +110,7 @@ def stored_arrays(entry: Entry, root: str | os.PathLike[str] | None = None) -> d
     """
     path = stored_path(entry, root)
     if entry.home is Home.SCIKIT_LEARN:
-        return _scikit_learn_digits(path, entry.digests)
+        return _scikit_learn_digits(path, entry)
     command = _fetch_command(entry, root)
     try:
         return read(path, entry.digests)
@@ -71,7 +121,7 @@ def stored_arrays(entry: Entry, root: str | os.PathLike[str] | None = None) -> d
         raise DamagedDataError(path, error.reason, remedy) from None
 
 
-def to_dataset(entry: Entry, arrays: Mapping[str, Bytes]) -> Dataset:
+def to_dataset(entry: DatasetEntry, arrays: Mapping[str, Bytes]) -> Dataset:
     """Return stored arrays as a data set; where there is no test set, the training set is it."""
     import torch
 
@@ -89,21 +139,32 @@ def to_dataset(entry: Entry, arrays: Mapping[str, Bytes]) -> Dataset:
     )
 
 
-def _scikit_learn_digits(path: Path, expected: Mapping[str, str]) -> dict[str, Bytes]:
+def _scikit_learn_digits(path: Path, entry: DatasetEntry) -> dict[str, Bytes]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels, classes = images.astype(np.uint8).reshape(-1, 8, 8), labels.astype(np.uint8)
+    train = entry.train
     arrays = {
-        "train_images": pixels[:_DIGITS_TRAIN],
-        "train_labels": classes[:_DIGITS_TRAIN],
-        "test_images": pixels[_DIGITS_TRAIN:],
-        "test_labels": classes[_DIGITS_TRAIN:],
+        "train_images": pixels[:train],
+        "train_labels": classes[:train],
+        "test_images": pixels[train:],
+        "test_labels": classes[train:],
     }
-    if wrong := mismatch(arrays, expected):
+    if wrong := mismatch(arrays, entry.digests):
         raise DamagedDataError(path, wrong, "install scikit-learn again")
     return arrays
 
 
-def _fetch_command(entry: Entry, root: str | os.PathLike[str] | None) -> str:
+def _fetch_command(entry: DatasetEntry, root: str | os.PathLike[str] | None) -> str:
     return f"lastbit data fetch {entry.name}" + (f" --root {shlex.quote(str(root))}" if root else "")
+
+
+def _state(entry: DatasetEntry, root: str | os.PathLike[str] | None) -> State:
+    try:
+        stored_arrays(entry, root)
+    except MissingDataError:
+        return "not fetched"
+    except DamagedDataError:
+        return "damaged"
+    return "cached" if entry.home is Home.CACHE else "bundled"

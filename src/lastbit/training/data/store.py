@@ -1,28 +1,36 @@
-"""Decoded sets on disk: one uncompressed .npz a set, verified whenever it is read, never unpickled."""
+"""Decoded sets on disk: an uncompressed .npz for each, verified whenever it is read, never unpickled.
+
+Sets are verified by the SHA-256 of their decoded arrays, wherever the bytes came from. An array's checksum is that of
+its IDX form, which covers the element type, the shape and the bytes. For MNIST and Fashion-MNIST it is therefore the
+widely published SHA-256 of the decompressed file, an outside witness.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import platformdirs
+from numpy.typing import NDArray
 
 from lastbit.errors import LastbitError
 from lastbit.storage.files import replacing
-from lastbit.training.data.checksum import mismatch
 from lastbit.training.data.errors import DamagedDataError, first_line
-from lastbit.training.data.idx import Bytes
+
+Bytes = NDArray[np.uint8]
 
 VARIABLE = "LASTBIT_DATA"
+UINT8 = 0x08  # the type code of IDX
 
 
 def data_folder(root: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of fetched sets: `root`, else $LASTBIT_DATA, else the user's cache folder.
 
     Raises:
-        LastbitError: if that is there and is not a folder, or can be none.
+        LastbitError: it is a file, or its name cannot be used.
     """
     chosen = root or os.environ.get(VARIABLE) or platformdirs.user_cache_path("lastbit") / "data"
     try:
@@ -35,21 +43,61 @@ def data_folder(root: str | os.PathLike[str] | None = None) -> Path:
     return folder
 
 
+def idx_header(array: Bytes) -> bytes:
+    """Return the IDX header of an array: two zeros, type code, rank, then each size as a big-endian uint32.
+
+    Raises:
+        TypeError: the array is not of uint8.
+    """
+    if array.dtype != np.uint8:
+        raise TypeError(f"arrays of data sets are uint8, got {array.dtype}")
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, UINT8, array.ndim]) + sizes
+
+
+def digest(array: Bytes) -> str:
+    """Return the SHA-256 of an array's IDX form, as hexadecimal digits.
+
+    Raises:
+        TypeError: the array is not of uint8.
+    """
+    sha = hashlib.sha256(idx_header(array))
+    sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()
+
+
+def mismatch(arrays: Mapping[str, Bytes], expected: Mapping[str, str]) -> str | None:
+    """Say in one line how arrays differ from those expected; None if they do not.
+
+    Args:
+        arrays: the arrays, by name.
+        expected: their checksums, by name; no other names may be there.
+    """
+    if set(arrays) != set(expected):
+        return f"it holds {sorted(arrays)}, not {sorted(expected)}"
+    for name, array in arrays.items():
+        if array.dtype != np.uint8:
+            return f"{name} is {array.dtype}, not uint8"
+        if (actual := digest(array)) != expected[name]:
+            return f"{name} has SHA-256 {actual[:12]}..., not {expected[name][:12]}..."
+    return None
+
+
 def write(path: Path, arrays: Mapping[str, Bytes]) -> None:
-    """Write arrays to an .npz file, which appears whole or not at all."""
+    """Write arrays to an .npz file atomically."""
     with replacing(path) as handle:
         np.savez(handle, allow_pickle=False, **arrays)
 
 
 def read(path: Path, expected: Mapping[str, str]) -> dict[str, Bytes]:
-    """Return the arrays of an .npz file, if they are those expected.
+    """Return the arrays of an .npz file, verified.
 
     Args:
         path: the file.
         expected: the checksum of each array, by name.
 
     Raises:
-        DamagedDataError: if the file is not an .npz file or holds anything else.
+        DamagedDataError: the file is not an .npz file or holds anything else.
         FileNotFoundError, PermissionError: as the system says.
     """
     try:
@@ -59,7 +107,7 @@ def read(path: Path, expected: Mapping[str, str]) -> dict[str, Bytes]:
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:
-        # A damaged zip archive can fail in a dozen ways, from zlib.error to MemoryError: none is used.
+        # A damaged zip archive can fail in a dozen ways, from zlib.error to MemoryError.
         raise DamagedDataError(path, first_line(error)) from error
     if wrong := mismatch(arrays, expected):
         raise DamagedDataError(path, wrong)
