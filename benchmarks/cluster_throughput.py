@@ -30,9 +30,9 @@ from pathlib import Path
 from distributed import LocalCluster
 
 import lastbit as lb
+from lastbit.execution.cluster import cluster
+from lastbit.execution.cluster_workers import Place, serve
 from lastbit.noise import Scale
-from lastbit.study.cluster import cluster
-from lastbit.study.cluster_workers import Place, serve
 from lastbit.study.proof import prove_by_first_steps
 from lastbit.study.trial import Trial
 from lastbit.training.catalogue import load_recipe

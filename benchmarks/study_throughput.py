@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 import lastbit as lb
-from lastbit.study import local_pool
+from lastbit.execution.pool import local_pool
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
 from lastbit.training.network import build_model

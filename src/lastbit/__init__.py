@@ -7,10 +7,11 @@ if TYPE_CHECKING:
     from lastbit import curvature, divergence, noise, pde
     from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker, edge
     from lastbit.errors import LastbitError
+    from lastbit.execution.pool import local_pool
     from lastbit.noise import Order, Rounding, Scale, Ulp, perturb
     from lastbit.schedules import every, log_spaced
     from lastbit.script.log import log, log_predictions
-    from lastbit.study import Study, local_pool
+    from lastbit.study import Study
     from lastbit.study.comparison import compare
     from lastbit.study.metric import Metric
 
@@ -55,7 +56,7 @@ _HOMES = {
     "compare": "lastbit.study.comparison",
     "edge": "lastbit.curvature",
     "every": "lastbit.schedules",
-    "local_pool": "lastbit.study",
+    "local_pool": "lastbit.execution.pool",
     "log": "lastbit.script.log",
     "log_predictions": "lastbit.script.log",
     "log_spaced": "lastbit.schedules",

@@ -1,7 +1,7 @@
-"""The optional packages: how to install the ones that a feature needs."""
+"""Packages: which version is installed, and how to install the optional ones that a feature needs."""
 
 import json
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, version
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -31,3 +31,11 @@ def _checkout() -> str | None:
     url = str(origin.get("url", ""))
     editable = origin.get("dir_info", {}).get("editable", False) and url.startswith("file:")
     return url2pathname(urlsplit(url).path) if editable else None
+
+
+def installed_version(package: str) -> str | None:
+    """A package's version in this process; None where it is not installed, as lastbit used from its sources."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

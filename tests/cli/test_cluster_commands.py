@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import lastbit as lb
-from lastbit.study import cluster as module
+from lastbit.execution import cluster as module
 from lastbit.study.reopen import reopen
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--k", "1,3", "--seeds", "1")

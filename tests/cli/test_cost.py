@@ -12,8 +12,8 @@ from lastbit.cli.commands import app
 from lastbit.cli.cost import Answers, announce_rest, announce_study, recipe_seconds
 from lastbit.cli.endings import StoppedCommandError
 from lastbit.cli.workers import Crew
+from lastbit.execution.numerics import repeatable_numerics
 from lastbit.study import Recorder, Trial
-from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.execute import run_trial
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
@@ -118,7 +118,7 @@ def test_a_recipe_is_timed_by_its_first_updates(tmp_path):
     ratios = []
     for number in range(3):
         recorder, begun = Recorder(Trial({}, 1, lb.Scale(1)), tmp_path / str(number)), time.monotonic()
-        with repeatable_arithmetic():
+        with repeatable_numerics():
             training(recorder)
         ratios.append(estimated / (time.monotonic() - begun))
     assert any(1 / 4 < ratio < 4 for ratio in ratios)

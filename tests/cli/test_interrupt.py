@@ -14,8 +14,8 @@ import pytest
 
 from lastbit.cli.endings import StoppedCommandError
 from lastbit.cli.interrupt import gentle_interrupts
+from lastbit.execution.watched import Watched
 from lastbit.study import StoppedError
-from lastbit.study.watched import Watched
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--k", "1,3", "--seeds", "1")
 
@@ -95,7 +95,7 @@ def test_a_process_that_ignores_it_goes_on_to_do_so(tmp_path):
 def test_a_worker_that_imports_torch_says_nothing(tmp_path):
     (tmp_path / "slow.py").write_text("import time\nprint('waits', flush=True)\ntime.sleep(0.5)\n")
     (tmp_path / "program.py").write_text(
-        "import signal\nfrom lastbit.study import local_pool\nimport job\n"
+        "import signal\nfrom lastbit.execution.pool import local_pool\nimport job\n"
         "if __name__ == '__mp_main__':\n    import slow\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, lambda *_: None)\n"

@@ -9,8 +9,8 @@ from torch.func import functional_call
 
 import lastbit as lb
 from lastbit.curvature import HessianOperator, SharpnessTracker
+from lastbit.execution.numerics import repeatable_numerics
 from lastbit.pde import layer_bounds
-from lastbit.study.arithmetic import repeatable_arithmetic
 
 CE = nn.CrossEntropyLoss()
 
@@ -71,7 +71,7 @@ def test_a_monitored_training_keeps_its_bits():
         data = tuple(part.cuda() for part in batch())
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         every = lb.every(2) if watched else (lambda step: False)
-        with repeatable_arithmetic(), lb.SharpnessMonitor(model, CE, data, optimizer, every) as monitor:
+        with repeatable_numerics(), lb.SharpnessMonitor(model, CE, data, optimizer, every) as monitor:
             for _ in range(6):
                 optimizer.zero_grad()
                 CE(model(data[0]), data[1]).backward()

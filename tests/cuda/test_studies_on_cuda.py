@@ -8,14 +8,14 @@ from distributed import LocalCluster
 
 import lastbit as lb
 from lastbit.doctor import Outcome, examine
+from lastbit.execution.cluster import cluster
+from lastbit.execution.numerics import probe
 from lastbit.paper.figure8 import FIGURE8
 from lastbit.paper.item import Work
 from lastbit.paper.suite import make
 from lastbit.paper.table1 import TABLE1
 from lastbit.study import Recorder, Trial
-from lastbit.study.cluster import cluster
 from lastbit.study.execute import run_trial
-from lastbit.study.probe import probe
 from lastbit.study.proof import prove_by_first_steps
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining

@@ -4,9 +4,9 @@ from doctor_faults import RandomInItsProcess, Toy, here
 
 from lastbit.doctor import Outcome
 from lastbit.doctor.trainings import Digest, check_trainings
+from lastbit.execution.numerics import fingerprint, repeatable_numerics
+from lastbit.execution.pool import local_pool
 from lastbit.noise import Scale
-from lastbit.study import fingerprint, local_pool
-from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
 
@@ -23,7 +23,7 @@ def test_a_sound_training_passes_every_check():
     assert {name: check.outcome for name, check in checks.items()} == {
         **dict.fromkeys(("repeat", "k=2", "k=3", "threads"), Outcome.OK)
     }
-    with repeatable_arithmetic():
+    with repeatable_numerics():
         assert found == fingerprint()
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from paper_examples import count, fail, make_item
 
+from lastbit.execution.pool import local_pool
 from lastbit.paper import suite
 from lastbit.paper.catalogue import ITEMS
 from lastbit.paper.item import Work
 from lastbit.paper.suite import run_items, traceback_of
-from lastbit.study import local_pool
 
 
 @pytest.fixture

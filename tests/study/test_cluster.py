@@ -14,13 +14,13 @@ import toy_training
 from test_killed_study import wait_until
 from test_study import contents, make
 
+from lastbit.execution import cluster as module
+from lastbit.execution.cluster import cluster
+from lastbit.execution.cluster_workers import Place, serve
+from lastbit.execution.lost import LostWorkersError, WorkerDiedError
+from lastbit.execution.watched import Watched
 from lastbit.extras import how_to_install
-from lastbit.study import cluster as module
-from lastbit.study.cluster import cluster
-from lastbit.study.cluster_workers import Place, serve
 from lastbit.study.hand_out import StoppedError
-from lastbit.study.lost import LostWorkersError, WorkerDiedError
-from lastbit.study.watched import Watched
 
 
 def test_without_dask_the_extra_is_named(monkeypatch):

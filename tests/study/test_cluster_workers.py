@@ -5,9 +5,9 @@ import dask
 import pytest
 import torch
 
-from lastbit.study.cluster_workers import _nanny, places, visible_gpus
+from lastbit.execution.cluster_workers import _nanny, places, visible_gpus
+from lastbit.execution.versions import check_versions, versions
 from lastbit.study.introduction import introduce
-from lastbit.study.versions import check_versions, versions
 
 
 def test_each_gpu_has_a_worker_that_sees_no_other():

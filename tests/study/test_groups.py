@@ -14,8 +14,8 @@ from test_cluster import local_cluster
 from test_killed_study import wait_until
 from test_study import make
 
+from lastbit.execution.cluster import cluster
 from lastbit.study import TrialFailedError
-from lastbit.study.cluster import cluster
 
 MACHINES = ("old-0", "new-0")
 
@@ -113,7 +113,7 @@ def test_a_worker_of_another_arithmetic_refuses_its_trial_where_nobody_chooses(t
 WORKER = """
 import sys
 sys.path.insert(0, {tests!r})
-from lastbit.study.cluster_workers import Place, serve
+from lastbit.execution.cluster_workers import Place, serve
 if __name__ == "__main__":
     serve({address!r}, [Place({name!r}, None)], lambda: None)
 """

@@ -11,7 +11,7 @@ import pytest
 import toy_training
 from test_study import contents, make
 
-from lastbit.study import local_pool
+from lastbit.execution.pool import local_pool
 
 PROGRAM = """
 import sys
@@ -19,7 +19,7 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_study import make
 from toy_training import Slow
-from lastbit.study import local_pool
+from lastbit.execution.pool import local_pool
 if __name__ == "__main__":
     with local_pool(2) as pool:
         make(Path({out!r}), Slow(Path({marks!r}), 0.4)).run(pool)

@@ -6,7 +6,7 @@ import torch
 import toy_training
 
 import lastbit as lb
-from lastbit.study.probe import probe
+from lastbit.execution.numerics import probe
 from lastbit.study.proof import EVENTS, prove_by_first_steps
 from lastbit.study.trial import Trial
 
@@ -73,7 +73,7 @@ def test_proving_moves_no_generator():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-PROGRAM = "from lastbit.study.probe import probe; print(probe())"
+PROGRAM = "from lastbit.execution.numerics import probe; print(probe())"
 
 
 @pytest.mark.skipif(

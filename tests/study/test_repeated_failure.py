@@ -8,7 +8,8 @@ import torch
 import toy_training
 
 import lastbit as lb
-from lastbit.study import Outcome, Trial, TrialFailedError, local_pool
+from lastbit.execution.pool import local_pool
+from lastbit.study import Outcome, Trial, TrialFailedError
 from lastbit.study.failure import failure
 from lastbit.study.repeated_failure import RepeatedFailure, first_update
 

@@ -6,7 +6,8 @@ import pytest
 import toy_training
 
 import lastbit as lb
-from lastbit.study import ControlsFailedError, TrialFailedError, local_pool
+from lastbit.execution.pool import local_pool
+from lastbit.study import ControlsFailedError, TrialFailedError
 
 NOISES = [lb.Scale(k) for k in (1, 3, 5)]
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import lastbit as lb
+from lastbit.execution.numerics import fingerprint, repeatable_numerics
 from lastbit.storage.files import sha256
-from lastbit.study import Recorder, Trial, fingerprint
-from lastbit.study.arithmetic import repeatable_arithmetic
+from lastbit.study import Recorder, Trial
 from lastbit.study.store import Store
 
 TRIAL = Trial({"lr": 0.1, "name": "demo"}, 1, lb.Scale(3))
@@ -58,7 +58,7 @@ def test_what_a_trial_records_is_read_back(tmp_path):
 
 def test_metrics_without_a_step_belong_to_the_last_one_told(tmp_path):
     store = Store(tmp_path)
-    store.describe_study({"settings": {}})
+    store.describe({"settings": {}})
     recorder = store.begin(TRIAL, {})
     recorder.log(acc=1.0)
     recorder.snapshot(4, {"w": torch.zeros(1)})
@@ -115,10 +115,10 @@ def test_a_metric_is_a_number(tmp_path):
     recorder.log(1, accuracy=torch.tensor(0.5))
 
 
-def test_repeatable_arithmetic_is_put_back():
+def test_repeatable_numerics_is_put_back():
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(2)
-    with repeatable_arithmetic():
+    with repeatable_numerics():
         assert torch.get_num_threads() == 1
         assert torch.are_deterministic_algorithms_enabled()
         inside = fingerprint()

@@ -144,13 +144,13 @@ def recipe_seconds(training: RecipeTraining) -> float:
     """
     import torch
 
+    from lastbit.execution.numerics import repeatable_numerics
     from lastbit.noise import Scale
-    from lastbit.study.arithmetic import repeatable_arithmetic
     from lastbit.training.loop import recipe_stepper
     from lastbit.training.task import prepare
 
     recipe = training.recipe
-    with torch.random.fork_rng(), repeatable_arithmetic():
+    with torch.random.fork_rng(), repeatable_numerics():
         task = prepare(recipe, device=torch.device(training.device), root=training.root)
         update = _update_seconds(recipe_stepper(recipe, task, Scale(1)), task.epochs(1))
     tested = len(task.test_labels) / len(task.train_labels) / 3

@@ -66,7 +66,7 @@ def _ending(error: BaseException) -> tuple[int, str | None]:
 
 
 def _fault() -> str:
-    from lastbit.study.versions import installed_version
+    from lastbit.extras import installed_version
 
     versions = f"lastbit {installed_version('lastbit')}, torch {installed_version('torch')}"
     return (
@@ -77,7 +77,7 @@ def _fault() -> str:
 
 def _tracker() -> str:
     """Where to report, by the addresses that the installed package names."""
-    from lastbit.study.versions import installed_version
+    from lastbit.extras import installed_version
 
     about = metadata("lastbit") if installed_version("lastbit") is not None else None
     urls = dict(each.split(", ", 1) for each in (about.get_all("Project-URL") or [] if about is not None else []))

@@ -92,11 +92,11 @@ def _run(
     recipe: Recipe, task: Task, noises: list[Scale], *, seed: int, steps: int, jump: float, answers: Answers
 ) -> list[TwinRun]:
     from lastbit.cli.progress import step_progress
-    from lastbit.study.arithmetic import repeatable_arithmetic
+    from lastbit.execution.numerics import repeatable_numerics
     from lastbit.training.twins import run_twins
 
     found = []
-    with repeatable_arithmetic():
+    with repeatable_numerics():
         for noise in noises[1:]:
             title = f"{recipe.name}, {noise.label} against {noises[0].label}"
             told = partial(announce_steps, title, steps, answers=answers)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from lastbit.cli.endings import StoppedCommandError
+from lastbit.execution.watched import Watched
 from lastbit.study import StoppedError
-from lastbit.study.watched import Watched
 
 _NAMED = 3  # jobs in progress that are named; of more, their number
 

@@ -11,6 +11,7 @@ from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.progress import progress_bar
 from lastbit.cli.workers import Crew
 from lastbit.errors import LastbitError
+from lastbit.execution.watched import Watched
 from lastbit.paper.catalogue import find_items
 from lastbit.paper.item import Item
 from lastbit.paper.names import SCALES
@@ -21,7 +22,6 @@ from lastbit.paper.suite import Ended, run_items, traceback_of
 from lastbit.report.paper import duration
 from lastbit.storage.files import writing
 from lastbit.storage.lock import directory_lock
-from lastbit.study.watched import Watched
 
 
 def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item], Results]:

@@ -49,7 +49,7 @@ class Crew:
         Raises:
             LastbitError: there is none of this name, or the scheduler does not answer.
         """
-        from lastbit.study.cluster import has_gpus
+        from lastbit.execution.cluster import has_gpus
         from lastbit.training.device import choose_device
 
         if self.scheduler is None:
@@ -67,8 +67,8 @@ class Crew:
         Raises:
             LastbitError: the scheduler does not answer.
         """
-        from lastbit.study import local_pool
-        from lastbit.study.cluster import cluster
+        from lastbit.execution.cluster import cluster
+        from lastbit.execution.pool import local_pool
 
         with ExitStack() as stack:
             if self.scheduler is None:

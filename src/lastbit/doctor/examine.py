@@ -16,9 +16,8 @@ from lastbit.doctor.surroundings import (
     check_remote,
 )
 from lastbit.doctor.trainings import Pool, Train, check_trainings
-from lastbit.study.arithmetic import repeatable_arithmetic
-from lastbit.study.fingerprint import Fingerprint, fingerprint
-from lastbit.study.pool import local_pool
+from lastbit.execution.numerics import Fingerprint, fingerprint, repeatable_numerics
+from lastbit.execution.pool import local_pool
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
 
@@ -89,5 +88,5 @@ def examine(
 
 
 def _here(device: str) -> Fingerprint:
-    with repeatable_arithmetic():
+    with repeatable_numerics():
         return fingerprint(device)

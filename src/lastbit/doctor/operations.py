@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lastbit.doctor.check import Check, Outcome
-from lastbit.study.arithmetic import repeatable_arithmetic
+from lastbit.execution.numerics import repeatable_numerics
 
 Operation = Callable[[], tuple[Tensor, ...]]
 _TIMES = 20
@@ -56,7 +56,7 @@ def check_operations(device: str, on_check: Callable[[], None]) -> list[Check]:
 def check_operation(name: str, operation: Operation) -> Check:
     """Repeat one operation, first as a study's trials compute it and then as torch comes."""
     try:
-        with repeatable_arithmetic():
+        with repeatable_numerics():
             repeated = repeats(operation)
     except RuntimeError as error:
         # An operation without a deterministic kernel on this device raises.

@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 
 from lastbit.doctor.check import Check, Outcome
-from lastbit.extras import how_to_install
+from lastbit.extras import how_to_install, installed_version
 from lastbit.memory import available_memory_mib
-from lastbit.study.versions import installed_version
 from lastbit.training.data import inventory
 
 _GIB = 1024  # MiB

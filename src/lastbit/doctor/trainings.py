@@ -11,10 +11,9 @@ from torch import Tensor
 
 from lastbit.differing import differing_fields
 from lastbit.doctor.check import Check, Outcome
+from lastbit.execution.numerics import Fingerprint, fingerprint, repeatable_numerics
 from lastbit.noise import Noise, Scale
 from lastbit.storage.files import to_json
-from lastbit.study.arithmetic import repeatable_arithmetic
-from lastbit.study.fingerprint import Fingerprint, fingerprint
 from lastbit.tensors import bits
 from lastbit.training.run import Run
 
@@ -76,7 +75,7 @@ def train_once(train: Train, k: int, threads: int, device: str) -> Trained:
         device: for the fingerprint.
     """
     run = Digest(Scale(k))
-    with repeatable_arithmetic():
+    with repeatable_numerics():
         torch.set_num_threads(threads)
         train(run)
         return Trained(run.hexdigest(), fingerprint(device))

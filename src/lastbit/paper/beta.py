@@ -7,12 +7,12 @@ from statistics import median
 from typing import Any
 
 from lastbit.divergence import horizon
+from lastbit.execution.numerics import repeatable_numerics
 from lastbit.noise import Scale as Noise
 from lastbit.paper.digits import rounded
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.paper.kept_jobs import run_jobs
 from lastbit.report.growth import horizon_figures
-from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 from lastbit.training.twins import run_twins
@@ -69,7 +69,7 @@ def twins(*, recipe: str, changes: list[str], seed: int, steps: int, ks: list[in
     """Train twins of a recipe and give RelL1 after each step, and what it came to, as plain JSON."""
     chosen = load_recipe(recipe, changes=tuple(changes))
     baseline, noise = map(Noise, ks)
-    with repeatable_arithmetic():
+    with repeatable_numerics():
         found = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps)
     history = found.history
     return {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lastbit.execution.numerics import repeatable_numerics
 from lastbit.noise import Scale as Noise
 from lastbit.paper.digits import rounded
 from lastbit.paper.item import Settings
-from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 from lastbit.training.twins import run_twins
@@ -53,7 +53,7 @@ def sweep_twins(*, recipe: str, changes: Sequence[str], lr: float, steps: int, p
     """Train twins at a constant learning rate and give RelL1 at so many even places of the way, as plain JSON."""
     chosen = load_recipe(recipe, changes=(*changes, f"optimizer.lr={lr!r}"))
     baseline, noise = map(Noise, _KS)
-    with repeatable_arithmetic():
+    with repeatable_numerics():
         history = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=_SEED, steps=steps).history
     taken = len(history.steps)
     kept = sorted({round((place + 1) * taken / points) - 1 for place in range(points)} - {-1})

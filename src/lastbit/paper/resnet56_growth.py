@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from lastbit.divergence import horizon
+from lastbit.execution.numerics import repeatable_numerics
 from lastbit.noise import Scale as Noise
 from lastbit.paper.digits import rounded
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Scale, Settings, Work, claim
 from lastbit.paper.kept_jobs import run_jobs
 from lastbit.report.growth import distance_figure, flips_figure, step_by_step_figure
-from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 from lastbit.training.twins import run_twins
@@ -34,7 +34,7 @@ def step_by_step(*, recipe: str, changes: list[str], ks: list[int], seed: int, s
     """Train twins of a recipe and compare them after every step, as plain JSON."""
     chosen = load_recipe(recipe, changes=tuple(changes))
     baseline, noise = map(Noise, ks)
-    with repeatable_arithmetic():
+    with repeatable_numerics():
         found = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps).as_json()
     for name in ("norms", "flips_by_module"):  # tensor by tensor: megabytes
         del found[name]

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from lastbit.execution.numerics import fingerprint, repeatable_numerics
 from lastbit.paper.item import Item, Work
 from lastbit.paper.results import Made
 from lastbit.storage.files import read_json, to_json, write_atomically
 from lastbit.study import StoppedError
-from lastbit.study.arithmetic import repeatable_arithmetic
-from lastbit.study.fingerprint import fingerprint
 from lastbit.study.hand_out import LOOK
 
 SHARED = "shared"  # no item has this id
@@ -86,7 +85,7 @@ def make(item: Item, scale: str, work: Work) -> Made:
     """Run one item with arithmetic that repeats, in whichever process this is called."""
     begun, before = time.perf_counter(), _spent(item, work)
     try:
-        with repeatable_arithmetic(), threadpool_limits(limits=1):
+        with repeatable_numerics(), threadpool_limits(limits=1):
             result = item.reproduce(scale, work)
             made = Made(result, before + time.perf_counter() - begun, fingerprint(_device(item, work)))
         item.read(result)  # what this raises fails this item alone now, and not the page of all later

@@ -7,7 +7,7 @@ from functools import lru_cache
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Trial
 
-_PROGRAM = "from lastbit.study.probe import probe; print(probe())"
+_PROGRAM = "from lastbit.execution.numerics import probe; print(probe())"
 
 
 def prove_script(train: ScriptTraining, control: Trial) -> str | None:

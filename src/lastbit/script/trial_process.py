@@ -149,7 +149,7 @@ class _Trial:
         self.snapshots.stepped(optimizer)
         if self.snapshots.step == 1:
             # The arithmetic of training as it is at the first step: threads and precision modes are set by then.
-            from lastbit.study import fingerprint
+            from lastbit.execution.numerics import fingerprint
 
             self.notes.fingerprint = fingerprint(optimizer.param_groups[0]["params"][0].device.type)
         self._note_steps()

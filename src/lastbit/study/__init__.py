@@ -6,9 +6,7 @@ The design of seeds and noises and its controls are the paper's (section 4.1, ap
 from lastbit.study.controls import Controls, ControlsFailedError
 from lastbit.study.execute import Outcome
 from lastbit.study.failure import TrialFailedError
-from lastbit.study.fingerprint import fingerprint
 from lastbit.study.hand_out import StoppedError
-from lastbit.study.pool import local_pool
 from lastbit.study.recorder import Recorder
 from lastbit.study.results import Results
 from lastbit.study.study import Study
@@ -24,6 +22,4 @@ __all__ = [
     "Study",
     "Trial",
     "TrialFailedError",
-    "fingerprint",
-    "local_pool",
 ]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from lastbit.study.cluster import Cluster
+from lastbit.execution.cluster import Cluster
+from lastbit.execution.watched import Watched
 from lastbit.study.columns import Columns
 from lastbit.study.execute import Job, Outcome
 from lastbit.study.groups import ProvenWorkers
 from lastbit.study.hand_out import AnyExecutor, in_this_process, outcomes
-from lastbit.study.watched import Watched
 
 
 def outcomes_of(

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from lastbit.study.arithmetic import repeatable_arithmetic
-from lastbit.study.fingerprint import fingerprint
+from lastbit.execution.numerics import fingerprint, repeatable_numerics
 from lastbit.study.proof import Prove
 from lastbit.study.recorder import Recorder
 from lastbit.study.repeated_failure import first_update
@@ -104,7 +103,7 @@ def run_trial(train: TrainFunction, trial: Trial, root: Path, device: str, proof
         proof: of this process's arithmetic.
     """
     try:
-        with Store(root).attempt(trial) as wanted, repeatable_arithmetic():
+        with Store(root).attempt(trial) as wanted, repeatable_numerics():
             return _attempt(train, trial, Store(root), device, proof) if wanted else Outcome(trial, None)
     except OSError as error:
         return unwritable(trial, root, error)

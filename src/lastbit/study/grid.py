@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from lastbit.execution.numerics import Fingerprint
 from lastbit.noise import Noise
 from lastbit.noise.noise import SETTINGS
 from lastbit.statistics.examples import Correctness
 from lastbit.statistics.spread import Table, spread
 from lastbit.study.failure import Failure
-from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.recorder import STEP
 from lastbit.study.stored_trial import FAILED, StoredTrial
 

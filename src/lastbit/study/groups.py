@@ -7,14 +7,14 @@ from concurrent.futures import Future, wait
 from functools import partial
 
 from lastbit.errors import LastbitError
-from lastbit.study.cluster import Cluster, Worker
+from lastbit.execution.cluster import Cluster, Worker
+from lastbit.execution.versions import versions
+from lastbit.execution.watched import Watched
 from lastbit.study.columns import Columns, Proof
 from lastbit.study.execute import Job, Outcome
 from lastbit.study.hand_out import LOOK, check_columns
 from lastbit.study.introduction import Introduction, checksum, introduce
 from lastbit.study.trial import Trial
-from lastbit.study.versions import versions
-from lastbit.study.watched import Watched
 
 _AHEAD = 1  # trials that wait for a group besides those its workers are at, so that none of them is idle for long
 _NAMED = 3  # workers that a message names

@@ -8,9 +8,9 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Protocol
 
 from lastbit.errors import LastbitError
+from lastbit.execution.lost import LostWorkersError
 from lastbit.study.columns import Columns, Proof
 from lastbit.study.execute import Job, Outcome
-from lastbit.study.lost import LostWorkersError
 from lastbit.study.trial import Trial
 
 # Handed out and not ended yet, at most. It bounds what a study of any size keeps in memory, and is more than the

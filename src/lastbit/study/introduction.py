@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lastbit.errors import LastbitError
+from lastbit.execution.versions import differing_versions
 from lastbit.storage.files import sha256
 from lastbit.study.execute import Job
 from lastbit.study.layout import STUDY
-from lastbit.study.versions import differing_versions
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from lastbit.execution.numerics import repeatable_numerics
 from lastbit.storage.files import to_json
-from lastbit.study.arithmetic import repeatable_arithmetic
 from lastbit.study.recorder import Recorder
 from lastbit.study.trial import Trial
 from lastbit.tensors import bits
@@ -62,7 +62,7 @@ def _cached(beginning: _Beginning) -> str | None:
 
 
 def _hash(train: Callable[[Recorder], None], control: Trial) -> str:
-    with TemporaryDirectory(prefix="lastbit-proof-") as directory, torch.random.fork_rng(), repeatable_arithmetic():
+    with TemporaryDirectory(prefix="lastbit-proof-") as directory, torch.random.fork_rng(), repeatable_numerics():
         witness = _Witness(control, Path(directory))
         with _hearing_updates(witness):
             try:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lastbit.differing import differing_fields
+from lastbit.execution.numerics import Fingerprint
 from lastbit.statistics.examples import OVER_NOISES, OVER_SEEDS, Luck, luck, luck_at_most
 from lastbit.statistics.power import between_recipes
 from lastbit.statistics.spread import (
@@ -32,7 +33,6 @@ from lastbit.study.distances import (
     prediction_churn,
     weight_distances,
 )
-from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.repetitions import Repetitions, repetitions

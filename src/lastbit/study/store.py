@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.execution.numerics import Fingerprint
 from lastbit.storage.directories import Kind, is_drawing
 from lastbit.storage.files import (
     DamagedError,
@@ -41,7 +42,6 @@ from lastbit.study.belonging import check_same, make_room
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.failure import Failure
-from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial

@@ -14,9 +14,9 @@ from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from lastbit.errors import LastbitError
+from lastbit.execution.numerics import Fingerprint
 from lastbit.storage.files import DamagedError, read_checksummed, sha256
 from lastbit.storage.limits import MOST_JSON, MOST_LINES, MOST_TENSORS, parse_json, read_limited
-from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.recorder import METRICS, PREDICTIONS, weights_file
 
 DIVERGED, FINISHED = "diverged", "finished"

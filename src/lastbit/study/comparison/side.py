@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lastbit.errors import LastbitError
+from lastbit.execution.numerics import Fingerprint
 from lastbit.statistics.spread import Table
 from lastbit.study.controls import Controls
-from lastbit.study.fingerprint import Fingerprint
 from lastbit.study.grid import Grid
 from lastbit.study.metric import Metric
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from lastbit.study.cluster import Cluster, Fits
+from lastbit.execution.cluster import Cluster, Fits
 
 
 class Watched(Executor):

@@ -2,11 +2,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from toy_training import train
 
+from lastbit.execution.watched import Watched
 from lastbit.noise import Scale
 from lastbit.study.trial import Trial
-from lastbit.study.watched import Watched
 
 
 def test_counts_jobs_given_and_done():
@@ -40,4 +39,4 @@ def test_stopping_drops_what_waits_names_what_runs_and_takes_no_more():
 
 def test_an_executor_that_does_not_know_its_workers_cannot_choose_among_them():
     with ThreadPoolExecutor(1) as pool, pytest.raises(TypeError, match="ThreadPoolExecutor does not tell"):
-        Watched(pool).submit_to(lambda worker: True, train)
+        Watched(pool).submit_to(lambda worker: True, print)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from lastbit.study.pool import WorkerDiedError, local_pool
+from lastbit.execution.pool import WorkerDiedError, local_pool
 
 
 def test_gives_values_and_raises_what_the_call_raised():

@@ -9,8 +9,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from lastbit.differing import differing_fields
-from lastbit.study import fingerprint
-from lastbit.study.processor import instruction_sets, processor
+from lastbit.execution.numerics import fingerprint, instruction_sets, processor
 
 
 def changed(before):
@@ -27,7 +26,7 @@ def test_it_repeats_and_names_the_libraries():
 
 def test_what_else_is_imported_does_not_matter():
     program = (
-        "from lastbit.study import fingerprint; before = fingerprint(); "
+        "from lastbit.execution.numerics import fingerprint; before = fingerprint(); "
         "import scipy.linalg, sklearn; print(fingerprint() == before)"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"True\n"

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.extras import installed_version
 
 _PACKAGES = ("lastbit", "torch")  # and Python, which Dask tells anyway
 _NAMED = 3  # workers that a message names
-
-
-def installed_version(package: str) -> str | None:
-    """A package's version in this process; None where it is not installed, as lastbit used from its sources."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def versions() -> dict[str, str | None]:

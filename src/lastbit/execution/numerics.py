@@ -1,20 +1,29 @@
-"""The arithmetic a trial ran on: everything known to change the bits of a result."""
+"""The numerics of a process: what is known to change the bits of its results, and a hash of bits that it gives.
 
+`repeatable_numerics` makes results independent of the number of cores, `fingerprint` describes the numerics in words,
+and `probe` gives their bit fingerprint: equal bit fingerprints promise equal results of the operations probed.
+"""
+
+import hashlib
 import os
 import platform
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 from threadpoolctl import threadpool_info
+from torch import Tensor
+from torch.nn import functional
 
-from lastbit.study.processor import instruction_sets, processor
-from lastbit.study.versions import installed_version
+from lastbit.extras import installed_version
+from lastbit.tensors import bits
 
 Fingerprint = dict[str, str | int | bool | None]
 
@@ -28,6 +37,33 @@ _VARIABLES = (
 )
 # Those among them that only talk or name folders, or that scikit-learn sets when it is imported.
 _HARMLESS = ("*_VERBOSE*", "*_LOG*", "*DISPLAY*", "*_DIR", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
+_INFORMATION = Path("/proc/cpuinfo")
+# What BLAS, oneDNN and ATen choose kernels by, as Linux names it on x86 and on ARM.
+_CHOSEN_BY = (
+    *("sse4_1", "sse4_2", "avx", "fma", "f16c", "avx2", "avx_vnni"),
+    *("avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
+    *("asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2", "svebf16", "sme"),
+)
+
+
+@contextmanager
+def repeatable_numerics() -> Iterator[None]:
+    """Run a block with one CPU thread and torch's deterministic algorithms, and put both back afterwards.
+
+    With one thread a sum is always split the same way, so results do not depend on the number of cores; a study gets
+    its speed from several processes instead. On CUDA, cuBLAS needs a fixed workspace to be deterministic.
+    """
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def fingerprint(device: str = "cpu") -> Fingerprint:
@@ -152,3 +188,58 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 def _search(pattern: str, text: str) -> str | None:
     found = re.search(pattern, text)
     return found.group(1) if found else None
+
+
+def processor() -> str:
+    """Its name as the maker gives it, or what Python knows of it."""
+    return _described().get("model name") or platform.processor() or "unknown"
+
+
+def instruction_sets() -> str:
+    """Those of the processor by which libraries choose kernels; empty where the system does not tell."""
+    described = _described()
+    there = set((described.get("flags") or described.get("Features") or "").split())
+    return " ".join(name for name in _CHOSEN_BY if name in there)
+
+
+@cache
+def _described() -> dict[str, str]:
+    """What Linux says of the first processor; empty on other systems."""
+    if not _INFORMATION.exists():
+        return {}
+    first, _, _ = _INFORMATION.read_text(encoding="utf-8", errors="replace").partition("\n\n")
+    parts = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in parts}
+
+
+def probe() -> str:
+    """Hash what this process gets from sums, products of matrices, convolutions and functions, on its CPU and GPU.
+
+    The kernels that differ between processors and libraries are those that add up many terms in an order of their own,
+    and those that approximate functions. It takes milliseconds. A training may use others, so equal probes promise less
+    than the same first steps of a training do.
+    """
+    found = hashlib.sha256()
+    for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
+        for result in _results(device):
+            found.update(bits(result))
+    return found.hexdigest()[:16]
+
+
+def _results(device: str) -> Iterator[Tensor]:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        numbers = _numbers(96 * 96, dtype, device)
+        matrix, images = numbers.view(96, 96), numbers[: 8 * 3 * 16 * 16].view(8, 3, 16, 16)
+        yield matrix @ matrix.T
+        yield numbers.sum()
+        yield functional.conv2d(images, numbers[: 16 * 3 * 3 * 3].view(16, 3, 3, 3), padding=1)
+        yield functional.layer_norm(matrix, (96,))
+        yield torch.softmax(8 * matrix, 1)
+        for function in (torch.exp, torch.tanh, torch.sin, functional.gelu):
+            yield function(4 * numbers)
+
+
+def _numbers(count: int, dtype: torch.dtype, device: str) -> Tensor:
+    """Between -0.5 and 0.5, spread evenly and the same everywhere: each operation that makes them rounds correctly."""
+    steps = torch.arange(count, dtype=torch.float64)
+    return (steps * 0.6180339887498949 % 1 - 0.5).to(device, dtype)

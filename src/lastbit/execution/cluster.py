@@ -17,9 +17,9 @@ from functools import partial
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.execution.lost import LostWorkersError, WorkerDiedError
+from lastbit.execution.versions import check_versions
 from lastbit.extras import how_to_install
-from lastbit.study.lost import LostWorkersError, WorkerDiedError
-from lastbit.study.versions import check_versions
 
 TIMEOUT = 10  # seconds for the scheduler to answer
 GPU = "GPU"  # the Dask resource that `lastbit worker --gpus` gives each of its workers
