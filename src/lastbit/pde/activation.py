@@ -25,20 +25,26 @@ def swish(z: Array, beta: float) -> Array:
     return z * sigmoid(beta * z)
 
 
-def swish_and_slope(z: Array, beta: float) -> tuple[Array, Array]:
+def swish_and_slope(z: Array, beta: float, scratch: Array | None = None) -> tuple[Array, Array]:
     """Return r(z) = z s and r'(z) = s (1 + h (1 - t)), with h = beta z / 2, t = tanh h and s = sigmoid(beta z).
 
-    In place wherever it can be: in a gradient step of the network the passes over memory cost as much as the tanh.
+    Args:
+        z: where, of any shape.
+        beta: Swish's steepness.
+        scratch: memory of shape (3, *z.shape) to compute in, which the results then share. Fresh arrays for every
+            product would leave the first-level cache, and the passes over memory would cost more than the tanh.
     """
-    h = (0.5 * beta) * z
-    t = np.tanh(h)
-    s = 0.5 * t  # sigmoid(beta z) = (1 + t) / 2
-    s += 0.5
-    slope = np.subtract(1.0, t, out=t)
+    h, s, slope = np.empty((3, *z.shape), z.dtype) if scratch is None else scratch
+    np.multiply(z, 0.5 * beta, out=h)
+    np.tanh(h, out=s)
+    np.subtract(1.0, s, out=slope)
     slope *= h
     slope += 1.0
+    s *= 0.5
+    s += 0.5  # sigmoid(beta z) = (1 + t) / 2
     slope *= s
-    return z * s, slope
+    s *= z
+    return s, slope
 
 
 def swish_curvature(z: Array, beta: float) -> Array:

@@ -21,11 +21,10 @@ Array = NDArray[np.floating]
 BOUNDARIES = ("valid", "same", "circular")
 METHODS = ("auto", "fft", "direct")
 
-# Patches, and multiply-adds, of one product of a batch. OpenBLAS computes products of up to 2^18 multiply-adds on the
-# calling thread: they are over before a second one would have woken, and on a busy machine waiting for it costs more
-# than the product. A tile's 64 responses to each of the kernels of such a batch stay in the first-level cache.
+# Patches, and multiply-adds, of one product of a batch: a tile's 64 responses to each of 256 kernels of 8 x 8. Larger
+# products are no faster, and what the activation needs of them would leave the second-level cache.
 TILE = 64
-SMALL_PRODUCT = 2**18
+SMALL_PRODUCT = 2**20
 # Responses of a batch of Fourier correlations.
 SMALL_BATCH = 2**14
 

@@ -113,8 +113,12 @@ class OneLayerCNN:
         """Return the loss, (...), and the gradient, (..., W, W), of a batch of kernels, tile by tile of positions."""
         k = self._checked_kernels(kernels)
         total, gathered = np.zeros(k.shape[:-2], self.dtype), np.zeros_like(k)
+        scratch: Array | None = None
         for tile in self.correlation.tiles:
-            activation, slope = swish_and_slope(tile.forward(k), self.beta)
+            response = tile.forward(k)
+            if scratch is None or scratch.shape[1:] != response.shape:  # the last tile may be smaller
+                scratch = np.empty((3, *response.shape), self.dtype)
+            activation, slope = swish_and_slope(response, self.beta, scratch)
             total += tile.total(activation)
             gathered += tile.adjoint(slope)
         return self._complete(k, weight_decay, total, gathered)

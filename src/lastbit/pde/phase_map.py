@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from lastbit.errors import LastbitError
 from lastbit.pde.bounds import check_lr, check_weight_decay, weight_decay_bounds
@@ -81,9 +82,11 @@ def phase(
     start = check_start(model, kernel)
     x, y = (values.ravel() for values in np.meshgrid(rates, decays, indexing="ij"))
     share = max(1, HISTORY // (3 * steps))
-    parts = [
-        run_cells(model, scheme, start, x[i : i + share], y[i : i + share], steps) for i in range(0, x.size, share)
-    ]
+    # Products this small are over before a second thread has woken, and waiting for it costs more than they do.
+    with threadpool_limits(1, "blas"):
+        parts = [
+            run_cells(model, scheme, start, x[i : i + share], y[i : i + share], steps) for i in range(0, x.size, share)
+        ]
     regimes, blow_up_step = (np.concatenate(part).reshape(rates.size, decays.size) for part in zip(*parts, strict=True))
     return Phase(rates, decays, regimes, blow_up_step, _curves(model, rates, scheme.edge))
 
