@@ -1,6 +1,7 @@
 """Growth of series made by hand, and of twins of systems whose Lyapunov exponents are known."""
 
 import math
+from xml.etree import ElementTree
 
 import chaotic_maps as maps
 import numpy as np
@@ -147,3 +148,19 @@ def test_refuses_what_is_no_series_of_distances(arguments, complaint):
 def test_refuses_a_jump_that_is_none():
     with pytest.raises(ValueError, match="above 1"):
         growth([1.0], jump=1.0)
+
+
+def test_a_short_repr_and_a_table_for_notebooks():
+    distances = [0.0, 1e-8, 2e-8, 4e-8, 8e-8, 1.6e-7, 1.6e-3, 1.7e-3, 1.6e-3, 1.7e-3, math.inf]
+    result = growth(distances)
+    assert repr(result) == (
+        "<Growth: bit-identical until step 0; 2 segments, fastest +0.693 per step; 1 jump, largest 1e+04-fold at "
+        "step 6; level 0.0016 since step 6; diverged at step 10>"
+    )
+    table = ElementTree.fromstring(result._repr_html_())
+    cells = [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")]
+    assert cells[0] == ["steps", "rate per step (95 % interval)", "factor"]
+    assert [row[0] for row in cells[1:]] == ["1 to 5", "6", "6 to 9"]
+    assert cells[2][1:] == ["jump", "1e+04"]
+    assert "".join(table.find("caption").itertext()) == repr(result)[1:-1]
+    assert repr(growth([])) == "<Growth: too few distances>"

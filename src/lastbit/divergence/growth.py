@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,9 @@ class Saturation:
     since: int  # step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Growth:
-    """How a distance changes over steps."""
+    """How a distance changes over steps. A notebook shows its segments and jumps as a table."""
 
     segments: tuple[Segment, ...]  # in order; a stretch of fewer than three measurements between jumps is in none
     jumps: tuple[Jump, ...]  # in order
@@ -57,9 +58,43 @@ class Growth:
     diverged_at: int | None  # first step at which the distance is not finite; what follows is left out
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as plain JSON, with each segment's factor."""
+        """Plain JSON of all fields, with each segment's factor."""
         plain = asdict(self)
         return plain | {"segments": [{**asdict(segment), "factor": segment.factor} for segment in self.segments]}
+
+    def __repr__(self) -> str:
+        return f"<Growth: {'; '.join(self._parts())}>"
+
+    def _repr_html_(self) -> str:
+        """A table of segments and jumps in the order of their steps, for notebooks."""
+        rows = [
+            (segment.first, f"{segment.first:,} to {segment.last:,}", _rate(segment), f"{segment.factor:.3g}")
+            for segment in self.segments
+        ] + [(jump.step, f"{jump.step:,}", "jump", f"{jump.factor:.3g}") for jump in self.jumps]
+        heads = ("steps", "rate per step (95 % interval)", "factor")
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for _, *cells in sorted(rows)
+        )
+        head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+        caption = escape(f"Growth: {'; '.join(self._parts())}")
+        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _parts(self) -> Iterator[str]:
+        """What the growth comes to, in a few words."""
+        if self.identical_until is not None:
+            yield f"bit-identical until step {self.identical_until:,}"
+        if self.segments:
+            fastest = max(self.segments, key=lambda segment: segment.rate)
+            yield f"{_counted(len(self.segments), 'segment')}, fastest {fastest.rate:+.3g} per step"
+        if self.jumps:
+            largest = max(self.jumps, key=lambda jump: jump.factor)
+            yield f"{_counted(len(self.jumps), 'jump')}, largest {largest.factor:.3g}-fold at step {largest.step:,}"
+        if self.saturation is not None:
+            yield f"level {self.saturation.level:.2g} since step {self.saturation.since:,}"
+        if self.diverged_at is not None:
+            yield f"diverged at step {self.diverged_at:,}"
+        if not (self.segments or self.jumps or self.identical_until is not None or self.diverged_at is not None):
+            yield "too few distances"
 
 
 def growth(distances: Sequence[float], steps: Sequence[int] | None = None, *, jump: float = 10.0) -> Growth:
@@ -97,6 +132,14 @@ def growth(distances: Sequence[float], steps: Sequence[int] | None = None, *, ju
         identical_until=int(places[began - 1]) if began > 0 else None,
         diverged_at=int(places[ended]) if len(broken) else None,
     )
+
+
+def _rate(segment: Segment) -> str:
+    return f"{segment.rate:+.4f} ({segment.lower:+.4f} to {segment.upper:+.4f})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"
 
 
 def _segments(x: Series, y: Series, leaps: Sequence[int]) -> Iterator[Segment]:
