@@ -1,6 +1,6 @@
 """How often the intervals of `lastbit.divergence.growth` hold the truth, and rates against Lyapunov exponents.
 
-    python benchmarks/growth.py [--series 400] [--json FILE]
+    python benchmarks/growth.py [--series 400] [--smoke] [--json FILE]
 
 First table: the interval of a slope alone, on series whose errors are known. Second: twins of chaotic maps from a
 distance of 1e-9 to saturation, the interval of the steepest stretch that `growth` cuts out, against the exponent. (At
@@ -57,12 +57,12 @@ def slopes(series):
     rng = np.random.default_rng(0)
     for make in (walk, both, independent, autoregressive, tangent):
         for size in (10, 30, 100):
-            found = [fit_trend(np.arange(size, dtype=float), make(rng, size)) for _ in range(series)]
-            yield make.__name__, size, [trend.lower <= 0 <= trend.upper for trend in found]
+            trends = [fit_trend(np.arange(size, dtype=float), make(rng, size)) for _ in range(series)]
+            yield make.__name__, size, [trend.lower <= 0 <= trend.upper for trend in trends]
 
 
 def distances(name, rng):
-    """Of two orbits that begin 1e-9 apart; `None` where they fall together again."""
+    """Distances of two orbits that begin 1e-9 apart; `None` where they meet again."""
     if name == "logistic":
         x = rng.uniform(0.1, 0.9)
         pair = maps.logistic(x, 150), maps.logistic(x + APART, 150)
@@ -87,14 +87,14 @@ def exponents(series):
     for name, exponent, orbits in (
         ("logistic", maps.LOGISTIC, series),
         ("henon", maps.HENON, series),
-        ("lorenz", maps.LORENZ * 0.02, max(10, series // 20)),
+        ("lorenz", maps.LORENZ * 0.02, max(min(series, 10), series // 20)),
     ):
-        every = [apart for apart in (distances(name, rng) for _ in range(orbits)) if apart is not None]
-        found = [growth(apart) for apart in every]
-        best = [max(one.segments, key=lambda segment: segment.factor) for one in found]
+        series_apart = [apart for apart in (distances(name, rng) for _ in range(orbits)) if apart is not None]
+        growths = [growth(apart) for apart in series_apart]
+        best = [max(each.segments, key=lambda segment: segment.factor) for each in growths]
         held = [segment.lower <= exponent <= segment.upper for segment in best]
         width = float(np.median([segment.upper - segment.lower for segment in best]))
-        level = sum(one.saturation is not None for one in found) / len(found)
+        level = sum(each.saturation is not None for each in growths) / len(growths)
         yield name, exponent, float(np.median([segment.rate for segment in best])), width, level, held
 
 
@@ -108,16 +108,18 @@ def main():
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=400)
+    parser.add_argument("--smoke", action="store_true", help="five series of each kind, to see that it runs")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    count = 5 if options.smoke else options.series
     print("| errors | values | coverage of the 95 % interval, % |\n| --- | --- | --- |")
     rows = []
-    for name, size, held in slopes(options.series):
+    for name, size, held in slopes(count):
         print(f"| {name} | {size} | {covered(held)} |", flush=True)
         rows.append({"errors": name, "values": size, "coverage": float(np.mean(held)), "series": len(held)})
     print("\n| map | orbits | exponent a step | median rate | median width | saturation found | coverage, % |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, exponent, rate, width, level, held in exponents(options.series):
+    for name, exponent, rate, width, level, held in exponents(count):
         print(f"| {name} | {len(held)} | {exponent:.4f} | {rate:.4f} | {width:.3f} | {level:.2f} | {covered(held)} |")
         rows.append({"map": name, "exponent": exponent, "rate": rate, "coverage": float(np.mean(held))})
     if options.json:

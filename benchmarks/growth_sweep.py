@@ -3,7 +3,7 @@
 Each row trains twins of a recipe in lock-step (k = 3 against k = 1, everything else the same) and prints how their
 distance grew. Rows of one table differ in one setting.
 
-    python benchmarks/growth_sweep.py [--only activation,batch] [--steps 200] [--seeds 1,2] [--json FILE]
+    python benchmarks/growth_sweep.py [--only activation,batch] [--steps 200] [--seeds 1,2] [--smoke] [--json FILE]
 """
 
 import argparse
@@ -85,21 +85,25 @@ def main():
     parser.add_argument("--only", default=",".join(TABLES), help="tables, by name")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", default="1")
+    parser.add_argument("--smoke", action="store_true", help="five steps of the first setting, to see that it runs")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    tables = {name: TABLES[name] for name in options.only.split(",")}
+    if options.smoke:
+        tables = {"activation": {"ReLU": TABLES["activation"]["ReLU"]}}
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     rows = []
-    for table in options.only.split(","):
+    for table, settings in tables.items():
         print(
             f"\n{table}\n\n| setting | seed | steps | RelL1 first | last | first flip | jumps | churn % | accuracy % |"
         )
         print("| --- " * 9 + "|")
-        for name, (recipe_name, changes) in TABLES[table].items():
+        for name, (recipe_name, changes) in settings.items():
             recipe = load_recipe(recipe_name, changes=changes)
             task = prepare(recipe)
             for seed in map(int, options.seeds.split(",")):
-                row = measure(recipe, task, seed, STEPS.get(table, options.steps))
+                row = measure(recipe, task, seed, 5 if options.smoke else STEPS.get(table, options.steps))
                 show(name, row)
                 rows.append({"table": table, "setting": name, **row})
     if options.json:
