@@ -12,7 +12,7 @@ from lastbit.statistics.spread import spread
 from lastbit.study import ControlsFailedError
 from lastbit.study.agreement import Agreement
 from lastbit.study.controls import Controls
-from lastbit.study.verdict import Evidence, verdict
+from lastbit.study.verdict import Basis, verdict
 
 KINDS = {
     "ulp": [lb.Ulp(None), lb.Ulp(1), lb.Ulp(2)],
@@ -76,7 +76,7 @@ def test_several_sources_are_all_named(tmp_path):
 def test_the_verdict_of_noise_that_moves_weights_and_no_accuracy():
     still = spread(np.array([80.0, 80.0, 80.0]))
     said = verdict(
-        Evidence(
+        Basis(
             source="summation order",
             controls=Controls({"repeat": Agreement()}),
             noise=still,

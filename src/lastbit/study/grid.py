@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from lastbit.study.stored_trial import FAILED, StoredTrial
 if TYPE_CHECKING:
     import polars as pl
 
+_Cell = TypeVar("_Cell")
 # The columns of any trial's row, whatever its noise: a metric with such a name stands under `metrics` alone.
 _COLUMNS = {"id", "seed", "noise", "noise_seed", "status", "diverged_at", "failure", "metrics", *SETTINGS}
 
@@ -95,16 +96,12 @@ class Grid:
             seeds: indices, ascending.
         """
         new = {j: position for position, j in enumerate(seeds)}
-
-        def kept(cells: Mapping[tuple[int, int], Any]) -> dict[tuple[int, int], Any]:
-            return {(i, new[j]): cell for (i, j), cell in cells.items() if j in new}
-
         return replace(
             self,
             seeds=tuple(self.seeds[j] for j in seeds),
-            stored=kept(self.stored),
-            ids=kept(self.ids),
-            failed=kept(self.failed),
+            stored=_at_columns(self.stored, new),
+            ids=_at_columns(self.ids, new),
+            failed=_at_columns(self.failed, new),
         )
 
     def rows(self, metric: str) -> Iterator[dict[str, Any]]:
@@ -132,9 +129,12 @@ class Grid:
         import polars as pl  # only here: it takes half a second that no worker needs
 
         values = self.values(metric)
-        seeds = {f"seed {seed}": _with_std(values[:, j]) for j, seed in enumerate(self.seeds)}
-        stds = [_std(row) for row in values]
-        return pl.DataFrame({"noise": [*(noise.label for noise in self.noises), "STD"], **seeds, "STD": [*stds, None]})
+        columns = {
+            f"seed {seed}": np.append(column, _std(column)) for seed, column in zip(self.seeds, values.T, strict=True)
+        }
+        stds = np.array([*map(_std, values), np.nan])
+        labels = [*(noise.label for noise in self.noises), "STD"]
+        return pl.DataFrame({"noise": labels, **columns, "STD": stds}, nan_to_null=True)
 
 
 def noise_columns(noise: Noise) -> dict[str, Any]:
@@ -151,10 +151,10 @@ def _final_metrics(trial: StoredTrial | None, metric: str) -> dict[str, Any]:
     return {**last, **own}
 
 
-def _with_std(column: Table) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in column] + [_std(column)]
+def _at_columns(cells: Mapping[tuple[int, int], _Cell], new: Mapping[int, int]) -> dict[tuple[int, int], _Cell]:
+    return {(i, new[j]): cell for (i, j), cell in cells.items() if j in new}
 
 
-def _std(values: Table) -> float | None:
+def _std(values: Table) -> float:
     estimate = spread(values)
-    return None if estimate is None else estimate.std
+    return np.nan if estimate is None else estimate.std

@@ -36,7 +36,7 @@ from lastbit.study.distances import (
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.repetitions import Repetitions, repetitions
-from lastbit.study.verdict import Evidence, verdict
+from lastbit.study.verdict import Basis, verdict
 
 FORMAT = 3  # of the JSON, raised when its meaning changes
 
@@ -88,7 +88,7 @@ class Results:
         values, fingerprints = self.grid.values(self.metric.name), self.fingerprints
         rel_l1 = [value for distance in self.distances if isfinite(value := distance.rel_l1.value)]
         return verdict(
-            Evidence(
+            Basis(
                 source=self.source,
                 controls=self.controls,
                 noise=self.noise,

@@ -12,7 +12,7 @@ from lastbit.study.repetitions import Repetitions
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Basis:
     """What the verdict rests on; spreads are in the metric's unit."""
 
     source: str  # what the runs of a seed differ in: `last-bit noise`, `summation order`
@@ -46,55 +46,55 @@ class Evidence:
         return self.number(value) + self.metric.unit
 
 
-def verdict(evidence: Evidence) -> str:
+def verdict(basis: Basis) -> str:
     """Say how much the noise moves the metric, and what that makes of small differences.
 
     Doubts come first: controls that failed or were not run, a random evaluation, trials with different numerics, seeds
     that change nothing, a metric that never varies. Where runs that must agree do not, no number is given. Runs that
     diverged or failed are counted.
     """
-    return " ".join(sentence for sentence in _sentences(evidence) if sentence)
+    return " ".join(sentence for sentence in _sentences(basis) if sentence)
 
 
-def _sentences(evidence: Evidence) -> Iterator[str]:
-    controls, random = evidence.controls, _random(evidence)
-    if evidence.doubts:
-        more = f" ({len(evidence.doubts) - 1} more such runs)" if len(evidence.doubts) > 1 else ""
-        yield f"Runs may not have started alike: {evidence.doubts[0]}{more}."
+def _sentences(basis: Basis) -> Iterator[str]:
+    controls, random = basis.controls, _random(basis)
+    if basis.doubts:
+        more = f" ({len(basis.doubts) - 1} more such runs)" if len(basis.doubts) > 1 else ""
+        yield f"Runs may not have started alike: {basis.doubts[0]}{more}."
     if controls is not None and not controls.passed:
         yield f"Not to be trusted: {controls.complaint}."
     else:
-        yield _mixed(evidence)
+        yield _mixed(basis)
     if controls is None:
         yield "Without controls: other sources of noise are not ruled out."
         yield random
     else:
         yield _capitalised(controls.random_metrics)
-    if evidence.repetitions is not None:
-        yield evidence.repetitions.doubt
-    if evidence.constant is not None:
+    if basis.repetitions is not None:
+        yield basis.repetitions.doubt
+    if basis.constant is not None:
         yield (
-            f"{_capitalised(evidence.metric.label)} is {evidence.number(evidence.constant)} in every run of every "
+            f"{_capitalised(basis.metric.label)} is {basis.number(basis.constant)} in every run of every "
             "seed: it is at a limit, or not the number you mean, and shows nothing of what moves it."
         )
     if not random if controls is None else controls.passed:
-        yield _finding(evidence)
-    for count, fate in ((evidence.diverged, "diverged"), (evidence.failed, "failed")):
+        yield _finding(basis)
+    for count, fate in ((basis.diverged, "diverged"), (basis.failed, "failed")):
         if count:
             yield f"{count} run(s) {fate} and count in no average."
-    if evidence.incomparable:
+    if basis.incomparable:
         yield (
-            f"The weights of {len(evidence.incomparable)} pair(s) of runs cannot be compared, the first "
-            f"{evidence.incomparable[0]}."
+            f"The weights of {len(basis.incomparable)} pair(s) of runs cannot be compared, the first "
+            f"{basis.incomparable[0]}."
         )
     if controls is not None:
         yield controls.note
 
 
-def _random(evidence: Evidence) -> str:
+def _random(basis: Basis) -> str:
     """The doubt that runs with equal weights raise where no controls did: with controls, noise may miss the weights."""
-    repetitions = evidence.repetitions
-    if repetitions is None or not repetitions.random or evidence.controls is not None:
+    repetitions = basis.repetitions
+    if repetitions is None or not repetitions.random or basis.controls is not None:
         return ""
     return (
         f"Not to be trusted: two runs ({repetitions.random_runs}) have the same weights bit for bit. "
@@ -102,49 +102,49 @@ def _random(evidence: Evidence) -> str:
     )
 
 
-def _mixed(evidence: Evidence) -> str:
+def _mixed(basis: Basis) -> str:
     """The doubt that trials with different numerics raise."""
-    fields = ", ".join(evidence.differing)
-    if len(evidence.groups) > 1:
-        first, *rest = (f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for seeds in evidence.groups)
+    fields = ", ".join(basis.differing)
+    if len(basis.groups) > 1:
+        first, *rest = (f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for seeds in basis.groups)
         differing = f" (they differ in {fields})" if fields else ""
         return (
             f"{_capitalised(first)} ran with different numerics than {' and than '.join(rest)}: within a seed only the "
             f"noise differs, and the spread over seeds includes that change{differing}."
         )
-    if evidence.fingerprints < 2:
+    if basis.fingerprints < 2:
         return ""
     return (
-        f"Trials ran with {evidence.fingerprints} different numerics, which differ in {fields} and may move results by "
+        f"Trials ran with {basis.fingerprints} different numerics, which differ in {fields} and may move results by "
         "more than the noise does."
     )
 
 
-def _finding(evidence: Evidence) -> str:
-    if not evidence.measured:
-        return _weights_only(evidence)
-    if evidence.noise is None:
-        return f"Too few finished runs to say how far {evidence.source} moves {evidence.metric.label}."
-    if evidence.noise.std == 0:
-        return _unmoved(evidence)
-    noise = evidence.noise
+def _finding(basis: Basis) -> str:
+    if not basis.measured:
+        return _weights_only(basis)
+    if basis.noise is None:
+        return f"Too few finished runs to say how far {basis.source} moves {basis.metric.label}."
+    if basis.noise.std == 0:
+        return _unmoved(basis)
+    noise = basis.noise
     moved = (
-        f"{_capitalised(evidence.source)} moves {evidence.metric.label} by {evidence.difference(noise.std)} (standard "
-        f"deviation, 95 % interval {evidence.number(noise.lower)} to {evidence.number(noise.upper)})"
+        f"{_capitalised(basis.source)} moves {basis.metric.label} by {basis.difference(noise.std)} (standard "
+        f"deviation, 95 % interval {basis.number(noise.lower)} to {basis.number(noise.upper)})"
     )
-    compared = _compared(evidence)
-    single = f"between two single runs, differences below {evidence.difference(least_difference(noise))} mean nothing"
-    if evidence.luck is None:
-        unknown = " What the finite test set alone would give is not known." if evidence.metric.counts_examples else ""
+    compared = _compared(basis)
+    single = f"between two single runs, differences below {basis.difference(least_difference(noise))} mean nothing"
+    if basis.luck is None:
+        unknown = " What the finite test set alone would give is not known." if basis.metric.counts_examples else ""
         return f"{moved}{compared and f', {compared}'}; {single}.{unknown}"
     rest = f"The spread is {compared}; {single}" if compared else _capitalised(single)
-    return f"{moved}; {_by_luck(evidence, evidence.luck, noise)}. {rest}."
+    return f"{moved}; {_by_luck(basis, basis.luck, noise)}. {rest}."
 
 
-def _by_luck(evidence: Evidence, luck: Luck, noise: Spread) -> str:
+def _by_luck(basis: Basis, luck: Luck, noise: Spread) -> str:
     """How much of the spread the finite test set gives by itself, and so what the spread is evidence of."""
     errors = f"independent errors on the {luck.examples:,} test examples alone would give"
-    alone = evidence.difference(luck.std)
+    alone = basis.difference(luck.std)
     if not luck.may_explain(noise):
         most = " at most" if luck.at_most else ""
         return f"{errors} {alone}{most}, and what exceeds it is more than independent errors give"
@@ -153,37 +153,35 @@ def _by_luck(evidence: Evidence, luck: Luck, noise: Spread) -> str:
     return f"{errors} {up_to}{alone}, so this is no {clear}evidence of a difference in quality"
 
 
-def _compared(evidence: Evidence) -> str:
-    share, seed = evidence.share, evidence.seed
+def _compared(basis: Basis) -> str:
+    share, seed = basis.share, basis.seed
     if share is None or seed is None:
         return ""
     return (
-        f"{100 * share.value:.0f} % of what {evidence.seed_decides} does ({evidence.difference(seed.std)}; interval of "
+        f"{100 * share.value:.0f} % of what {basis.seed_decides} does ({basis.difference(seed.std)}; interval of "
         f"the share {100 * share.lower:.0f} to {100 * share.upper:.0f} %)"
     )
 
 
-def _weights_only(evidence: Evidence) -> str:
-    logged = f" (the runs logged {', '.join(evidence.logged)}: choose one with `metric`)" if evidence.logged else ""
-    missing = f"No run has a value of {evidence.metric.label}{logged}."
-    if evidence.largest_distance is None:
+def _weights_only(basis: Basis) -> str:
+    logged = f" (the runs logged {', '.join(basis.logged)}: choose one with `metric`)" if basis.logged else ""
+    missing = f"No run has a value of {basis.metric.label}{logged}."
+    if basis.largest_distance is None:
         return missing
-    if evidence.largest_distance == 0:
+    if basis.largest_distance == 0:
         return f"{missing} No weight of any run differs either."
-    return f"{missing} {_capitalised(evidence.source)} moved the weights by up to {_rel_l1(evidence.largest_distance)}."
+    return f"{missing} {_capitalised(basis.source)} moved the weights by up to {_rel_l1(basis.largest_distance)}."
 
 
-def _unmoved(evidence: Evidence) -> str:
-    distance, weights = evidence.largest_distance, ""
+def _unmoved(basis: Basis) -> str:
+    distance, weights = basis.largest_distance, ""
     if distance == 0:
         weights = ", for no weight of any run differs: rounding absorbed it all, or the training does not use its noise"
     elif distance is not None:
         weights = f", and the weights moved by no more than {_rel_l1(distance)}"
-    seed = evidence.seed
-    moved = (
-        "" if seed is None else f" {_capitalised(evidence.seed_decides)} moves it by {evidence.difference(seed.std)}."
-    )
-    return f"{_capitalised(evidence.source)} left the {evidence.metric.label} of every run as it was{weights}.{moved}"
+    seed = basis.seed
+    moved = "" if seed is None else f" {_capitalised(basis.seed_decides)} moves it by {basis.difference(seed.std)}."
+    return f"{_capitalised(basis.source)} left the {basis.metric.label} of every run as it was{weights}.{moved}"
 
 
 def _rel_l1(value: float) -> str:

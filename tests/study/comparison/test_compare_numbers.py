@@ -11,7 +11,7 @@ from scipy import stats
 
 import lastbit as lb
 from lastbit.statistics.means import exchanged, flipped_signs
-from lastbit.study.comparison.read import read_sides
+from lastbit.study.comparison.compare import read_sides
 from lastbit.study.comparison.replicates import replicates, single_run_design
 
 A = [93.36, 93.40, 93.10, 93.14, 93.34, 93.33]

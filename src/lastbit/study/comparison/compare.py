@@ -1,18 +1,27 @@
-"""`compare`: from two recipes' runs to their comparison."""
+"""`compare`: reads two recipes' runs from studies, directories or plain numbers, and compares them."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from lastbit.errors import LastbitTypeError
-from lastbit.statistics.examples import Correctness, ExampleTest, McNemar, Right, example_test, mcnemar
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.statistics.means import MeanTest
-from lastbit.statistics.spread import least_difference, noise_spread, pooled
+from lastbit.statistics.spread import Table, least_difference, noise_spread, pooled
+from lastbit.study.check import verify_study
 from lastbit.study.comparison.comparison import Comparison
 from lastbit.study.comparison.doubts import check_comparable, doubts
-from lastbit.study.comparison.read import Runs, read_sides
-from lastbit.study.comparison.replicates import Replicates, replicates, single_run_design
-from lastbit.study.comparison.side import Side
+from lastbit.study.comparison.replicates import Replicates, example_test_of, replicates, single_run_design
+from lastbit.study.comparison.side import ComparedStudy, Side, side_of_numbers
+from lastbit.study.grid import Grid
+from lastbit.study.metric import TEST_ACCURACY, Metric
+from lastbit.study.reopen import reopen
+from lastbit.study.repetitions import listed, repetitions
+from lastbit.study.results import Results
+from lastbit.study.study import Study
 
-_AGREES = 0.01  # points: a training may compute its accuracy in single precision
+Runs = str | Path | Study | Results | ArrayLike  # what can be compared
 
 
 def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: bool | None = None) -> Comparison:
@@ -47,11 +56,11 @@ def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: 
     values = replicates(first, second, paired=paired)
     paired_test, unpaired_test = values.paired_test(), values.unpaired_test()
     test = unpaired_test if paired_test is None else paired_test
-    compared = next((side.study.metric for side in (first, second) if side.study is not None), None)
+    compared = next((side.study.metric for side in (first, second) if side.study is not None), Metric("", ""))
     return Comparison(
-        metric="" if compared is None else compared.name,
-        label="" if compared is None else compared.label,
-        unit="points" if compared is not None and compared.is_percentage else "",
+        metric=compared.name,
+        label=compared.label,
+        unit=compared.unit.strip(),
         a=first,
         b=second,
         doubts=(*doubts(first, second), *_limits(values, test)),
@@ -59,7 +68,7 @@ def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: 
         paired=paired_test,
         unpaired=unpaired_test,
         permutation=values.permutation_test(),
-        examples=_by_example(first, second, values, test),
+        examples=example_test_of(first, second, values, test),
         noise_floor=_noise_floor(first, second),
         design=single_run_design(first, second, values),
     )
@@ -85,48 +94,92 @@ def _noise_floor(a: Side, b: Side) -> float | None:
     return None if spread is None else least_difference(spread)
 
 
-def _by_example(a: Side, b: Side, values: Replicates, test: MeanTest) -> ExampleTest | None:
-    """The test of single examples; None without predictions and true labels of every run that counts."""
-    if a.study is None or b.study is None:
-        return None
-    predicted = a.study.grid.correctness(), b.study.grid.correctness()
-    if predicted[0] is None or predicted[1] is None or len(predicted[0].targets) < 2:
-        return None
-    if not (_is_share_right(a, predicted[0]) and _is_share_right(b, predicted[1])):
-        return None
-    right = (
-        _replicated(a, predicted[0], values.seeds_a, values.only_seed),
-        _replicated(b, predicted[1], values.seeds_b, values.only_seed),
-    )
-    if len(right[0]) != len(values.a) or len(right[1]) != len(values.b):
-        return None
-    return example_test(test, *right, paired=values.paired, pairs=_pairs(a, predicted[0], b, predicted[1]))
+def read_sides(a: Runs, b: Runs, metric: str | None) -> tuple[Side, Side]:
+    """Read both sides.
+
+    Args:
+        a: runs.
+        b: the other runs.
+        metric: a name given to `log`; None for the studies' own.
+
+    Raises:
+        LastbitError: one is no study, has no such metric, is about another, or is neither a study nor numbers.
+    """
+    first, second = _read(a, metric, "a"), _read(b, metric, "b")
+    if first.study is not None and second.study is not None:
+        _check_same_metric(first.name, first.study, second.name, second.study)
+    if first.name != second.name:
+        return first, second
+    by_place = [_place(runs) for runs in (a, b)]
+    names = by_place if len(set(by_place)) == 2 else [f"{first.name} (a)", f"{second.name} (b)"]
+    return replace(first, name=names[0]), replace(second, name=names[1])
 
 
-def _is_share_right(side: Side, predicted: Correctness) -> bool:
-    """Whether the metric is the percentage of right predictions, as far as both are stored."""
-    shares = predicted.right.mean(2)
-    both = ~np.isnan(shares) & ~np.isnan(side.values)
-    return bool(np.allclose(shares[both], side.values[both], rtol=0, atol=_AGREES))
+def _check_same_metric(name: str, study: ComparedStudy, other_name: str, other: ComparedStudy) -> None:
+    if study.metric.name != other.metric.name:
+        both = sorted({*study.grid.metrics()} & {*other.grid.metrics()})
+        raise LastbitError(
+            f"{name} is about {study.metric.name!r} and {other_name} about {other.metric.name!r}: name a metric that "
+            f"both logged ({', '.join(both) or 'there is none'})"
+        )
 
 
-def _replicated(side: Side, predicted: Correctness, seeds: tuple[int, ...], only_seed: int | None) -> Right:
-    """Percent right on each example, for each replicate; rows are missing where a run kept no predictions."""
-    columns = [side.seeds.index(seed) for seed in seeds]
-    if only_seed is not None:
-        return predicted.at_seed(columns[0])
-    kept = ~np.isnan(predicted.right[..., 0])
-    complete = [j for j in columns if np.array_equal(kept[:, j], ~np.isnan(side.values[:, j]))]
-    return np.asarray(np.nanmean(predicted.right[:, complete], axis=0))
+def _read(runs: Runs, metric: str | None, name: str) -> Side:
+    if isinstance(runs, str | Path):
+        runs = _reopened(Path(runs))
+    if not isinstance(runs, Study | Results):
+        return side_of_numbers(runs, name)
+    grid, controls = (runs.grid(), runs.controls()) if isinstance(runs, Study) else (runs.grid, runs.controls)
+    compared = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
+    # Test accuracy is a percentage by custom, also in a study that is about something else.
+    compared = TEST_ACCURACY if compared.name == TEST_ACCURACY.name else compared
+    about = None if controls is None else controls.about(compared.name)
+    return _side_of_study(runs.name, ComparedStudy(grid, about, runs.settings, grid.fingerprints(), compared))
 
 
-def _pairs(a: Side, right_a: Correctness, b: Side, right_b: Correctness) -> tuple[McNemar, ...]:
-    """McNemar's test of every two runs with the same seed and noise."""
-    tests = []
-    for seed in (seed for seed in a.seeds if seed in b.seeds):
-        for noise in (noise for noise in a.noises if noise in b.noises):
-            first = right_a.right[a.noises.index(noise), a.seeds.index(seed)]
-            second = right_b.right[b.noises.index(noise), b.seeds.index(seed)]
-            if not np.isnan([first, second]).any():
-                tests.append(mcnemar(first > 0, second > 0, seed=seed, noise=noise))
-    return tuple(tests)
+def _reopened(path: Path) -> Study:
+    """The study in a directory; a file, such as a table of runs, is none."""
+    if path.is_file():
+        kind = "a table of runs" if path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".xlsx") else "a file"
+        raise LastbitError(
+            f"{path} is {kind}, and only a study's directory can be named so far (columns of a CSV file will be, in a "
+            "later version): pass the numbers in Python, one list for each recipe, as in lastbit.compare([0.934, "
+            "0.931], [0.930, 0.929]), or {seed: number} for pairs"
+        )
+    verify_study(path, weights=False)  # of a study elsewhere, weights are not copied
+    return reopen(path)
+
+
+def _side_of_study(name: str, origin: ComparedStudy) -> Side:
+    grid, metric = origin.grid, origin.metric.name
+    logged = grid.metrics()
+    if metric not in logged:
+        known = f"it has {', '.join(sorted(logged))}" if logged else "no finished run of it logged one"
+        raise LastbitError(f"the study {name} has no metric {metric!r}: {known}")
+    values = grid.values(metric)
+    values[~np.isfinite(values)] = np.nan
+    lost = _lost(grid, values, metric)
+    repeated = repetitions(grid, metric)
+    for first, *twins in repeated.groups():
+        values[:, [grid.seeds.index(seed) for seed in twins]] = np.nan
+        lost.append(f"seed{'s' if len(twins) > 1 else ''} {listed(twins)} (bit-identical to seed {first})")
+    noises = tuple(noise.label for noise in grid.noises)
+    return Side(name, values, noises, grid.seeds, tuple(lost), origin, has_seeds=True, doubt=repeated.doubt)
+
+
+def _lost(grid: Grid, values: Table, metric: str) -> list[str]:
+    places = [(i, j) for j in range(len(grid.seeds)) for i in range(len(grid.noises)) if np.isnan(values[i, j])]
+    return [f"seed {grid.seeds[j]}, {grid.noises[i].label} ({_fate(grid, (i, j), metric)})" for i, j in places]
+
+
+def _fate(grid: Grid, place: tuple[int, int], metric: str) -> str:
+    trial = grid.stored.get(place)
+    if trial is None:
+        return "not finished" if place not in grid.failed else grid.failed[place].outcome
+    return f"no finite {metric}" if trial.diverged_at is None else f"diverged at step {trial.diverged_at}"
+
+
+def _place(runs: Runs) -> str:
+    if isinstance(runs, Study):
+        return runs.store.root.name
+    return Path(runs).resolve().name if isinstance(runs, str | Path) else ""

@@ -8,7 +8,7 @@ from lastbit.differing import differing_fields
 from lastbit.errors import LastbitError
 from lastbit.storage.files import to_json
 from lastbit.study.agreement import same_weights
-from lastbit.study.comparison.side import Origin, Side
+from lastbit.study.comparison.side import ComparedStudy, Side
 from lastbit.study.grid import Grid
 from lastbit.study.stored_trial import StoredTrial
 
@@ -54,7 +54,7 @@ def _refuse_mixed_units(a: Side, b: Side) -> None:
         )
 
 
-def _different_tests(a: Origin, b: Origin) -> str:
+def _different_tests(a: ComparedStudy, b: ComparedStudy) -> str:
     first, second = a.grid.correctness(), b.grid.correctness()
     if first is not None and second is not None:
         if np.array_equal(first.targets, second.targets):
@@ -74,12 +74,12 @@ def _sizes(what: str, size: object, other: object) -> str:
     return f"{what} ({size} and {other} examples)"
 
 
-def _data(study: Origin, field: str) -> object:
+def _data(study: ComparedStudy, field: str) -> object:
     data = study.settings.get("data")
     return data.get(field) if isinstance(data, dict) else None
 
 
-def _controls(name: str, study: Origin) -> Iterator[str]:
+def _controls(name: str, study: ComparedStudy) -> Iterator[str]:
     if study.controls is None:
         yield f"{name} has no controls: other sources of noise are not ruled out."
     elif not study.controls.passed:
@@ -126,7 +126,7 @@ def _numerics(a: Side, b: Side) -> Iterator[str]:
         )
 
 
-def _of_two_studies(name: str, study: Origin, other_name: str, other: Origin) -> Iterator[str]:
+def _of_two_studies(name: str, study: ComparedStudy, other_name: str, other: ComparedStudy) -> Iterator[str]:
     """Recipes that are the same, and a difference between recipes that does not reach the training."""
     if to_json(study.settings) == to_json(other.settings):
         yield "Both studies train the same recipe: whatever differs is noise."

@@ -11,6 +11,7 @@ from math import sqrt
 import numpy as np
 
 from lastbit.errors import LastbitError
+from lastbit.statistics.examples import Correctness, ExampleTest, McNemar, Right, example_test, mcnemar
 from lastbit.statistics.means import (
     MeanTest,
     PermutationTest,
@@ -24,6 +25,8 @@ from lastbit.statistics.means import (
 from lastbit.statistics.power import Design
 from lastbit.statistics.spread import Table, noise_spread
 from lastbit.study.comparison.side import Side
+
+_AGREES = 0.01  # points: a training may compute its accuracy in single precision
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,31 @@ def single_run_design(a: Side, b: Side, values: Replicates) -> Design:
     return Design(sqrt(total), float(variances[0]) / total if total > 0 else 0.5)
 
 
+def example_test_of(a: Side, b: Side, values: Replicates, test: MeanTest) -> ExampleTest | None:
+    """The test with the test set's uncertainty; None without predictions and true labels of every run that counts.
+
+    Args:
+        a: one recipe's runs.
+        b: the other's.
+        values: their independent values.
+        test: of these values.
+    """
+    if a.study is None or b.study is None:
+        return None
+    predicted = a.study.grid.correctness(), b.study.grid.correctness()
+    if predicted[0] is None or predicted[1] is None or len(predicted[0].targets) < 2:
+        return None
+    if not (_is_share_right(a, predicted[0]) and _is_share_right(b, predicted[1])):
+        return None
+    right = (
+        _replicated(a, predicted[0], values.seeds_a, values.only_seed),
+        _replicated(b, predicted[1], values.seeds_b, values.only_seed),
+    )
+    if len(right[0]) != len(values.a) or len(right[1]) != len(values.b):
+        return None
+    return example_test(test, *right, paired=values.paired, pairs=_pairs(a, predicted[0], b, predicted[1]))
+
+
 def _at_one_seed(a: Side, b: Side) -> Replicates:
     """Single runs at the first seed at which both sides have two."""
     for seed in [seed for seed in a.seed_means() if seed in b.seed_means()]:
@@ -141,3 +169,32 @@ def _values(means: dict[int, float]) -> Table:
 
 def _listed(seeds: tuple[int, ...]) -> str:
     return ", ".join(map(str, seeds))
+
+
+def _is_share_right(side: Side, predicted: Correctness) -> bool:
+    """Whether the metric is the percentage of right predictions, as far as both are stored."""
+    shares = predicted.right.mean(2)
+    both = ~np.isnan(shares) & ~np.isnan(side.values)
+    return bool(np.allclose(shares[both], side.values[both], rtol=0, atol=_AGREES))
+
+
+def _replicated(side: Side, predicted: Correctness, seeds: tuple[int, ...], only_seed: int | None) -> Right:
+    """Percent right on each example, for each replicate; rows are missing where a run kept no predictions."""
+    columns = [side.seeds.index(seed) for seed in seeds]
+    if only_seed is not None:
+        return predicted.at_seed(columns[0])
+    kept = ~np.isnan(predicted.right[..., 0])
+    complete = [j for j in columns if np.array_equal(kept[:, j], ~np.isnan(side.values[:, j]))]
+    return np.asarray(np.nanmean(predicted.right[:, complete], axis=0))
+
+
+def _pairs(a: Side, right_a: Correctness, b: Side, right_b: Correctness) -> tuple[McNemar, ...]:
+    """McNemar's test of every two runs with the same seed and noise."""
+    tests = []
+    for seed in (seed for seed in a.seeds if seed in b.seeds):
+        for noise in (noise for noise in a.noises if noise in b.noises):
+            first = right_a.right[a.noises.index(noise), a.seeds.index(seed)]
+            second = right_b.right[b.noises.index(noise), b.seeds.index(seed)]
+            if not np.isnan([first, second]).any():
+                tests.append(mcnemar(first > 0, second > 0, seed=seed, noise=noise))
+    return tuple(tests)

@@ -19,7 +19,7 @@ _MISSING = frozenset({"", "-", "–", "n/a", "na", "none", "null", "nan"})
 
 
 @dataclass(frozen=True)
-class Origin:
+class ComparedStudy:
     """The study behind a side."""
 
     grid: Grid
@@ -38,7 +38,7 @@ class Side:
     noises: tuple[str, ...]
     seeds: tuple[int, ...]  # positions, for plain numbers
     lost: tuple[str, ...]  # the runs that count in no average, and why
-    study: Origin | None = None  # None for plain numbers
+    study: ComparedStudy | None = None  # None for plain numbers
     has_seeds: bool = False  # whether `seeds` are those of a study or of a dictionary, and no positions
     doubt: str = ""  # a warning about its seeds, to be read before any number
 
