@@ -57,7 +57,6 @@ SHARED = {
     "Order",
     "Outcome",
     "Place",
-    "Point",
     "Recorder",
     "Results",
     "Row",
