@@ -4,11 +4,9 @@ Every round trains three times with the same script, in turn: alone, twice at th
 cores have to share), and under the audit, which is two processes in step. The script times its own steps after an epoch
 that warms up, so imports do not count. A ratio is taken within a round; the table gives the median over the rounds.
 
-    python benchmarks/audit_overhead.py [--rounds 7] [--epochs 3] [--json FILE]
+    python benchmarks/audit_overhead.py [--rounds 7] [--epochs 3] [--smoke] [--json FILE]
 """
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -18,6 +16,7 @@ from pathlib import Path
 
 from lastbit.script import parse_target
 from lastbit.script.audit.audit import audit
+from options import parsed, parser_of, write
 
 SCRIPT = """
 import sys, time
@@ -57,11 +56,10 @@ def seconds_a_step(way: str, epochs: int, folder: Path) -> float:
 
 def main() -> None:
     """Measure and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="trainings in each way (7)")
     parser.add_argument("--epochs", type=int, default=3, help="timed epochs of 31 steps each (3)")
-    parser.add_argument("--json", metavar="FILE", help="write JSON there instead of a table; - is standard output")
-    arguments = parser.parse_args()
+    arguments = parsed(parser, rounds=1, epochs=1)
     os.environ["OMP_NUM_THREADS"] = "1"
     taken: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name:
@@ -71,9 +69,8 @@ def main() -> None:
             for way in WAYS:
                 taken[way].append(seconds_a_step(way, arguments.epochs, folder))
     ratios = {way: [t / plain for t, plain in zip(taken[way], taken["plain"], strict=True)] for way in WAYS}
-    if arguments.json:
-        text = json.dumps({"seconds_a_step": taken, "ratios": ratios}, indent=2) + "\n"
-        sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
+    write({"seconds_a_step": taken, "ratios": ratios}, arguments.json)
+    if arguments.json == "-":
         return
     print(f"{'way':<12} {'ms a step':>9} {'ratio':>6} {'lowest':>7} {'highest':>8}   {arguments.rounds} rounds")
     for way in WAYS:

@@ -3,23 +3,23 @@
 Each sequence changes from one measurement to the next as training does in its calm and its violent stretches, or as
 unkindly as a sequence can. A bound is violated where the largest eigenvalue lies above `upper` (or below `lower`) by
 more than rounding. `missed` are those where another eigenvalue passed the tracked one unseen, which only a random probe
-can notice; the others are failures of the ceiling (see `lastbit.curvature.eigenpairs`).
+can notice; the others are failures of the ceiling (see `lastbit.curvature.bound`).
 
-    python benchmarks/certificates.py [--sequences 100] [--size 120]
+    python benchmarks/certificates.py [--sequences 100] [--size 120] [--smoke] [--json FILE]
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from lastbit.curvature.counted import Counted
 from lastbit.curvature.search import WarmSearch
-from lastbit.curvature.subspace import Counted
+from options import parsed, parser_of, write
 
 STEPS, TOL = 30, 1e-3
 
@@ -147,18 +147,20 @@ def count(kind: str, sequences: int, size: int) -> Count:
 
 def main() -> None:
     """Count and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--sequences", type=int, default=100, help="of each kind")
     parser.add_argument("--size", type=int, default=120, help="rows of the matrices")
-    options = parser.parse_args()
+    options = parsed(parser, sequences=2, size=40)
     torch.set_num_threads(1)
+    counts = {}
     for kind in KINDS:
-        found = count(kind, options.sequences, options.size)
+        counts[kind] = found = count(kind, options.sequences, options.size)
         print(
             f"{kind:12} {found.measurements} measurements, {found.violated} violated ({found.missed} missed), "
             f"worst error {found.worst:.1e}, products {found.products}",
             flush=True,
         )
+    write({kind: asdict(found) for kind, found in counts.items()}, options.json)
 
 
 if __name__ == "__main__":

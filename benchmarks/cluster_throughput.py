@@ -10,11 +10,10 @@ trivial     1,000 and 10,000 trials that log eight rows, on two workers: trials 
             and to load them.
 proof       what proving a worker takes, beside a trial.
 
-    python benchmarks/cluster_throughput.py [--only NAME] [--rounds 3] [--sizes 1000,10000] [--json FILE|-]
+    python benchmarks/cluster_throughput.py [--only NAME] [--rounds 3] [--sizes 1000,10000] [--smoke]
+                                            [--json FILE|-]
 """
 
-import argparse
-import json
 import multiprocessing
 import os
 import resource
@@ -37,6 +36,7 @@ from lastbit.study.proof import prove_by_first_steps
 from lastbit.study.trial import Trial
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
+from options import parsed, parser_of, write
 
 SPAWN = multiprocessing.get_context("spawn")
 ASKED = {"speedup": 1.85, "overhead": 0.02}
@@ -116,7 +116,7 @@ def throughput(rounds):
     }
 
 
-def overhead(seconds=10.0, trials=6):
+def overhead(seconds, trials=6):
     """From one trial's end to the next one's, on one worker."""
     ends = []
     with workers(1) as address, tempfile.TemporaryDirectory() as out, cluster(address) as executor:
@@ -198,25 +198,21 @@ def proof():
 
 def main():
     """Measure, and print what was found as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--only", choices=("throughput", "overhead", "trivial", "proof"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", default="1000,10000")
-    parser.add_argument("--json", metavar="FILE", default="-")
-    options = parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=10.0, help="that a trial of the overhead sleeps")
+    options = parsed(parser, only="trivial", sizes="20")
     sizes = [int(size) for size in options.sizes.split(",")]
     measures = {
         "proof": proof,
-        "overhead": overhead,
+        "overhead": lambda: overhead(options.seconds),
         "trivial": lambda: [trivial(size) for size in sizes],
         "throughput": lambda: throughput(options.rounds),
     }
     found = {name: measure() for name, measure in measures.items() if options.only in (None, name)}
-    text = json.dumps({"cores": os.cpu_count(), **found}, indent=1)
-    if options.json == "-":
-        print(text)
-    else:
-        Path(options.json).write_text(text + "\n")
+    write({"cores": os.cpu_count(), **found}, options.json or "-")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,8 @@
 Two recipes are simulated with known effects of batch order, last bit and test set, and compared as `lastbit compare`
 does. Every interval claims 95 %, every test 5 %, every least gain 80 %. The naive test takes all runs as independent.
 
-    python benchmarks/comparison_coverage.py [--rounds 4000] [--json FILE|-]
+    python benchmarks/comparison_coverage.py [--rounds 4000] [--smoke] [--json FILE|-]
 """
-
-import argparse
-import json
-import sys
-from pathlib import Path
 
 import numpy as np
 from scipy import special, stats
@@ -20,6 +15,7 @@ from lastbit.statistics.power import Design
 from lastbit.statistics.variance import variance_split
 from lastbit.study.comparison.compare import read_sides
 from lastbit.study.comparison.replicates import replicates
+from options import parsed, parser_of, write
 
 # seeds of a, seeds of b, noises, effect of batch order of a and of b, effect of the last bit
 CASES = {
@@ -114,21 +110,16 @@ def of_the_split(generator, rounds, *, examples=1000):
 
 def main():
     """Print the shares."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=4000)
-    parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
+    options = parsed(parser, rounds=4)
     generator = np.random.default_rng(20260101)
     found = {case: of_runs(generator, options.rounds, numbers) for case, numbers in CASES.items()}
     found["permutations"] = of_permutations(generator, max(1, options.rounds // 4))
     found["power"] = of_power(generator, options.rounds)
     found["5 runs on 400 examples"] = of_test_sets(generator, options.rounds)
     found["variance split of 6 x 6 runs on 1,000 examples"] = of_the_split(generator, options.rounds)
-    if options.json:
-        text = json.dumps(
-            {case: {k: float(v) for k, v in numbers.items()} for case, numbers in found.items()}, indent=1
-        )
-        sys.stdout.write(text + "\n") if options.json == "-" else Path(options.json).write_text(text + "\n")
+    write({case: {k: float(v) for k, v in numbers.items()} for case, numbers in found.items()}, options.json)
     if options.json != "-":
         for case, numbers in found.items():
             print(case)

@@ -3,7 +3,7 @@
 Each figure is the peak resident size of a process of its own, less that of a process that only prepares: the network (a
 convolutional one of three layers, 32 channels) and 512 images of 32 x 32.
 
-    python benchmarks/curvature_memory.py [--micro-batch 128] [--runs 3]
+    python benchmarks/curvature_memory.py [--micro-batch 128] [--runs 3] [--smoke] [--json FILE]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from lastbit.curvature import HessianOperator
+from options import parsed, parser_of, write
 
 SAMPLES = 512
 LOSS = nn.CrossEntropyLoss()
@@ -58,11 +59,11 @@ def peak(kind: str, micro_batch: int) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--micro-batch", type=int, default=128)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--work", choices=["idle", "step", "product"], help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parsed(parser, runs=1)
     if options.work:
         work(options.work, options.micro_batch)
         return
@@ -70,6 +71,7 @@ def main() -> None:
     peaks = {kind: statistics.median(peak(kind, options.micro_batch) for _ in range(options.runs)) for kind in kinds}
     step, product = peaks["step"] - peaks["idle"], peaks["product"] - peaks["idle"]
     print(f"idle process {peaks['idle']:.0f} MiB; above it: training step {step:.0f} MiB, product {product:.0f} MiB")
+    write({"mib": peaks, "ratio_above_idle": product / step}, options.json)
     print(f"ratio above idle {product / step:.2f}; of whole processes {peaks['product'] / peaks['step']:.2f}")
 
 

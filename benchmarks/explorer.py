@@ -5,15 +5,13 @@ painted: every canvas is a new one with something on it, and the next frame has 
 of learning rate, weight decay and momentum in turns, each after the one before has ended. Server and browser share the
 machine, as they do for a person.
 
-    python benchmarks/explorer.py [--moves 50] [--kernel 8] [--picture noise] [--json FILE]
+    python benchmarks/explorer.py [--moves 50] [--kernel 8] [--picture noise] [--smoke] [--json FILE]
 
 Prints median and worst over all moves, and over those after which the edge's crossing is shown, which costs most.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
 import signal
@@ -22,9 +20,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from playwright.sync_api import Locator, Page, sync_playwright
+
+from options import parsed, parser_of, write
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 KERNELS = (4, 6, 8, 10, 12)  # the slider's, which starts at 8
@@ -125,12 +124,11 @@ def summary(name: str, times: list[float]) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser()
+    parser = parser_of(__doc__)
     parser.add_argument("--moves", type=int, default=50)
     parser.add_argument("--kernel", type=int, choices=KERNELS, default=8)
     parser.add_argument("--picture", default="checkerboard", help="as the page names it")
-    parser.add_argument("--json", type=Path)
-    chosen = parser.parse_args()
+    chosen = parsed(parser, moves=4)
     with explorer() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -148,8 +146,7 @@ def main() -> None:
     content = {"all": summary("all moves", [time for time, _ in found])}
     if shown := [time for time, edge in found if edge]:
         content["edge shown"] = summary("edge shown", shown)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(content, indent=1))
+    write(content, chosen.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """How long `import lastbit` and the command's help take beside `import torch`, in fresh processes, alternating.
 
-    python benchmarks/import_time.py
-    python benchmarks/import_time.py --smoke
+    python benchmarks/import_time.py [--rounds 7] [--smoke] [--json FILE]
 
 `lastbit` loads its rooms when they are first used, so the bare import costs next to nothing. What a program pays in the
 end is that of the names it uses, which are measured too. A command imports what it needs when it runs, so help, the
@@ -9,7 +8,6 @@ version, completion and wrong options take a fraction of `import torch`. Each ti
 with the start of Python itself subtracted; ratios are to `import torch`.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from lastbit.cli.commands import app
+from options import parsed, parser_of, write
 
 LIBRARY = {
     "import torch": "import torch",
@@ -60,8 +59,8 @@ def medians(programs: dict[str, str], rounds: int) -> dict[str, float]:
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def measure(*, smoke: bool) -> dict[str, float]:
-    """The ratio of each program's median to that of `import torch`; printed line by line."""
+def measure(rounds: int, *, smoke: bool) -> dict[str, float]:
+    """The ratio of each program's median to that of `import torch`; a few of the programs in a smoke run."""
     helps = {
         f"lastbit {' '.join((*path, '--help'))}": command_line(*path, "--help") for path in commands(get_command(app))
     }
@@ -72,7 +71,7 @@ def measure(*, smoke: bool) -> dict[str, float]:
         "lastbit study --wrong": command_line("study", "--wrong"),
     }
     library = {name: LIBRARY[name] for name in ("import torch", "import lastbit")} if smoke else LIBRARY
-    found = medians(library | helps | others, 3 if smoke else 7)
+    found = medians(library | helps | others, rounds)
     ratios = {name: value / found["import torch"] for name, value in found.items()}
     for name, value in found.items():
         limit = LARGEST.get(name, 0.4 if name in helps else None)
@@ -83,9 +82,10 @@ def measure(*, smoke: bool) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="three rounds of the most important programs")
-    measure(smoke=parser.parse_args().smoke)
+    parser = parser_of(__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="processes of each program (7)")
+    options = parsed(parser, rounds=1)
+    write(measure(options.rounds, smoke=options.smoke), options.json)
 
 
 if __name__ == "__main__":

@@ -9,51 +9,30 @@ for instance, and the machine's noise. Both are medians over the rounds with the
 The monitored data are the first samples of the training set as one fixed batch, in several sizes. --reference measures
 the whole training set at the same steps, to see what a small batch's sharpness is worth.
 
-    python benchmarks/monitor.py [--rounds 5] [--samples 16 32 64] [--reference] [--json FILE]
+    python benchmarks/monitor.py [--rounds 5] [--samples 16 32 64] [--reference] [--smoke] [--json FILE]
 """
 
-import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import torch
-from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import lastbit as lb
 from lastbit.curvature import SharpnessRow
+from lastbit.study import Recorder, Trial
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeRun
 from lastbit.training.task import Task, prepare
+from options import parsed, parser_of, write
 
 EVERY = 100
-
-
-class Unrecorded:
-    """A run that keeps nothing but its seed."""
-
-    seed = 1
-    noise = lb.Scale(1)
-
-    def log(self, step: int, **metrics: float) -> None:
-        """Drop metrics."""
-
-    def snapshot(self, step: int, weights: object) -> None:
-        """Drop weights."""
-
-    def mark_diverged(self, step: int) -> None:
-        """Refuse to time half a training."""
-        raise RuntimeError(f"the training diverged at step {step}")
-
-    def log_predictions(self, *labels: Tensor) -> None:
-        """Drop predictions."""
 
 
 class Clocked(lb.SharpnessMonitor):
@@ -103,7 +82,12 @@ class Cost:
 
 def train(task: Task, samples: int | None) -> Trained:
     """Train the demo, monitored on the first samples or not at all; making network and batch is not counted."""
-    training = RecipeRun(load_recipe("demo"), task, Unrecorded())
+    with TemporaryDirectory() as folder:
+        return _train(RecipeRun(load_recipe("demo"), task, Recorder(Trial({}, 1, lb.Scale(1)), Path(folder))), samples)
+
+
+def _train(training: RecipeRun, samples: int | None) -> Trained:
+    task = training.task
     batch = task.normalise(task.train_images[:samples]), task.train_labels[:samples]
     monitor = Clocked(
         training.stepper.model, cross_entropy, batch, training.stepper.optimizer, lb.every(EVERY), micro_batch=1000
@@ -152,20 +136,17 @@ def printed(samples: int, rows: tuple[SharpnessRow, ...], times: str = "") -> No
 
 def main() -> None:
     """Measure and print the table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="trainings of each kind (5)")
     parser.add_argument("--samples", type=int, nargs="+", default=[16, 32, 64], help="sizes of batch (16 32 64)")
     parser.add_argument("--reference", action="store_true", help="measure the whole training set too (minutes)")
-    parser.add_argument("--json", metavar="FILE", help="write JSON there instead of a table; - is standard output")
-    arguments = parser.parse_args()
+    arguments = parsed(parser, rounds=1, samples=[16])
     torch.set_num_threads(1)
     task = prepare(load_recipe("demo"))
     results = costs(task, arguments.samples, arguments.rounds)
     whole = train(task, len(task.train_images)).rows if arguments.reference else ()
-    if arguments.json:
-        found = {"costs": [*map(asdict, results)], "whole": [row.as_dict() for row in whole]}
-        text = json.dumps(found, indent=2) + "\n"
-        sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
+    write({"costs": [*map(asdict, results)], "whole": [row.as_dict() for row in whole]}, arguments.json)
+    if arguments.json == "-":
         return
     columns = f"{'inside':>7} {'range':>15} {'beside':>7} {'range':>15} {'same bits':>9}"
     steps = " and ".join(str(row.step) for row in results[0].rows)

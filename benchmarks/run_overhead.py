@@ -4,11 +4,9 @@ The script times its own training loop, snapshots of the weights included, and p
 runs it plainly and under each noise in turn, in processes of one thread, so that a busy machine slows all of them
 alike; a ratio is taken within a round, and the table gives the median over the rounds with its quartiles.
 
-    python benchmarks/run_overhead.py [--rounds 9] [--epochs 3] [--json FILE]
+    python benchmarks/run_overhead.py [--rounds 9] [--epochs 3] [--smoke] [--json FILE]
 """
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -20,10 +18,11 @@ from pathlib import Path
 from lastbit.noise import Noise, Rounding, Scale, Ulp
 from lastbit.script import Target
 from lastbit.script.execute import run_script
-from lastbit.script.metrics import PatternMetric
+from lastbit.script.pattern_metric import PatternMetric
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Trial
 from lastbit.study.store import Store
+from options import parsed, parser_of, write
 
 NOISES: tuple[Noise, ...] = (Scale(1), Scale(3), Ulp(1), Rounding(0.03, 1))
 SCRIPT = """
@@ -106,11 +105,10 @@ def overhead(noise: str, times: list[float], base: list[float]) -> Overhead:
 
 def main() -> None:
     """Print the table, and write it as JSON where asked to."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parsed(parser, rounds=1, epochs=1)
     rows = measure(arguments.rounds, arguments.epochs)
     print(f"{'noise':<14}{'ratio':>8}{'quartiles':>18}{'plain ms':>11}{'run ms':>9}")
     for row in rows:
@@ -118,8 +116,7 @@ def main() -> None:
         print(
             f"{row.noise:<14}{row.ratio:>8.3f}{f'{low:.3f} to {high:.3f}':>18}{row.plain_ms:>11.2f}{row.run_ms:>9.2f}"
         )
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    write([asdict(row) for row in rows], arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,12 @@ beside the tracker's own measurement at those weights; a contestant that takes a
 step before. Peers are taken from the environment:
 
     pip install PyHessian hessian-eigenthings curvlinops-for-pytorch stable-solvers
-    python benchmarks/sharpness.py [--consecutive 200] [--sparse 30] [--references 10] [--rounds 8] [--json FILE]
+    python benchmarks/sharpness.py [--consecutive 200] [--sparse 30] [--references 10] [--rounds 8] [--smoke]
+                                   [--json FILE]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import statistics
 import sys
@@ -22,7 +21,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +30,7 @@ from torch import Tensor, nn
 
 from lastbit.curvature import HessianOperator, Sharpness, SharpnessTracker
 from lastbit.training.data import load
+from options import parsed, parser_of, write
 
 FIRST_STEP, LR = 300, 0.05
 ROUNDING = 5e-5  # of float32 products, relative to the largest eigenvalue: twice the largest seen
@@ -303,14 +302,13 @@ def summary(name: str, points: list[Point]) -> str:
 
 def main() -> None:
     """Run it all and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--consecutive", type=int, default=200, help="consecutive steps tracked")
     parser.add_argument("--sparse", type=int, default=30, help="points tracked at every tenth step after them")
     parser.add_argument("--references", type=int, default=10, help="points of each stretch with a float64 reference")
     parser.add_argument("--rounds", type=int, default=8, help="timed points of the other contestants")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = parsed(parser, consecutive=4, sparse=2, references=1, rounds=1)
     torch.set_num_threads(options.threads)
     batch, model = cifar(), network()
     descend(model, batch, FIRST_STEP)
@@ -328,11 +326,8 @@ def main() -> None:
     sys.stdout.flush()
     sparse = list(tracked(model, batch, range(last, last + 10 * options.sparse, 10), options.references))
     print(summary("every tenth", sparse), flush=True)
-    if options.json:
-        parts = {"every_step": dense, "every_tenth": sparse, "contests": raced}
-        options.json.write_text(
-            json.dumps({key: [asdict(row) for row in rows] for key, rows in parts.items()}, indent=1)
-        )
+    parts = {"every_step": dense, "every_tenth": sparse, "contests": raced}
+    write({key: [asdict(row) for row in rows] for key, rows in parts.items()}, options.json)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,20 @@
 Every round times one step of each contestant in turn, so that a busy machine slows all of them alike; a ratio is taken
 within a round, and the table gives the median ratio over the rounds with its quartiles. Absolute times are medians too.
 
-    python benchmarks/step_overhead.py [--rounds 300] [--threads 1] [--k 1 3] [--p 0 0.03 0.5] [--json FILE]
+    python benchmarks/step_overhead.py [--rounds 300] [--threads 1] [--k 1 3] [--p 0 0.03 0.5] [--smoke]
+                                       [--json FILE]
 """
 
-import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from lastbit.noise import Noise, Rounding, Scale, Ulp, perturb
+from options import parsed, parser_of, write
 
 WARM_UP = 10  # rounds that are not counted: state is created in them
 # The largest activation of a training step (batch 128). Freeing one teaches glibc's malloc to keep that much memory
@@ -115,20 +113,18 @@ def overheads(name: str, noises: list[Noise], rounds: int) -> list[Overhead]:
 
 def main() -> None:
     """Measure all settings and print the table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=300, help="counted rounds (300)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch, 1 as in a study's workers (1)")
     parser.add_argument("--k", type=int, nargs="+", default=[1, 3], help="divisors to measure (1 3)")
     parser.add_argument("--p", type=float, nargs="+", default=[0, 0.03, 0.5], help="probabilities (0 0.03 0.5)")
-    parser.add_argument("--json", metavar="FILE", help="write JSON there instead of a table; - is standard output")
-    arguments = parser.parse_args()
+    arguments = parsed(parser, rounds=3)
     torch.set_num_threads(arguments.threads)
     torch.ones(ACTIVATION)
     noises = [*map(Scale, arguments.k), Ulp(1), *(Rounding(p, 1) for p in arguments.p)]
     results = [row for name in SETTINGS for row in overheads(name, noises, arguments.rounds)]
-    if arguments.json:
-        text = json.dumps([asdict(row) for row in results], indent=2) + "\n"
-        sys.stdout.write(text) if arguments.json == "-" else Path(arguments.json).write_text(text)
+    write([asdict(row) for row in results], arguments.json)
+    if arguments.json == "-":
         return
     print(f"{'optimizer':<38} {'torch':<8} {'noise':<9} {'ratio':>6} {'quartiles':>13} {'torch us':>9} {'ours us':>9}")
     for row in results:

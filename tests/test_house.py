@@ -57,6 +57,7 @@ SHARED = {
     "Order",
     "Outcome",
     "Place",
+    "Point",
     "Recorder",
     "Results",
     "Row",

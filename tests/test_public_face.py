@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -14,6 +15,10 @@ def test_every_public_name_is_there():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'Sturdy'"):
         _ = lb.Sturdy
+
+
+def test_the_version_is_that_of_the_package():
+    assert lb.__version__ == version("lastbit")
 
 
 def test_importing_lastbit_imports_none_of_the_libraries():

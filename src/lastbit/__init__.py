@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lastbit.study.comparison import compare
     from lastbit.study.metric import Metric
 
+    __version__: str
+
 __all__ = [
     "HessianOperator",
     "LastbitError",
@@ -26,6 +28,7 @@ __all__ = [
     "SharpnessTracker",
     "Study",
     "Ulp",
+    "__version__",
     "compare",
     "curvature",
     "divergence",
@@ -66,6 +69,10 @@ _ROOMS = frozenset({"curvature", "divergence", "noise", "pde"})
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lastbit")
     if name in _ROOMS:
         return import_module(f"lastbit.{name}")
     if name in _HOMES:

@@ -10,7 +10,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from lastbit.errors import LastbitError, LastbitTypeError
 
@@ -94,19 +93,6 @@ def log_spaced(per_decade: float = 10) -> Combinable:
     return _LogSpaced(per_decade)
 
 
-def as_schedule(when: object) -> Schedule:
-    """A schedule as it is; of a plain number of steps n, `every(n)`.
-
-    Raises:
-        LastbitTypeError: it is neither.
-        LastbitError: the number is not positive.
-    """
-    if isinstance(when, int) and not isinstance(when, bool):
-        return every(when)
-    refuse_no_schedule(when)
-    return cast(Schedule, when)
-
-
 def refuse_no_schedule(schedule: object) -> None:
     """Refuse what cannot be asked about a step.
 
@@ -115,7 +101,7 @@ def refuse_no_schedule(schedule: object) -> None:
     """
     if callable(schedule):
         return
-    if isinstance(schedule, int) and not isinstance(schedule, bool):
+    if isinstance(schedule, int):
         raise LastbitTypeError(f"{schedule} is no schedule; write lb.every({schedule})")
     raise LastbitTypeError(
         f"a {type(schedule).__name__} is no schedule; give a callable from a step to True or False, such as "

@@ -35,7 +35,7 @@ def why_another_step(optimizer: Optimizer, kind: type[Optimizer]) -> str | None:
     if not _from(_plain(kind.step), ("torch",)):
         return f"{parent} whose step a program has replaced"
     replaced = vars(optimizer).get("step")
-    if replaced is not None and not _passes_on(replaced, own):
+    if replaced is not None and not _passes_on(replaced, own, type(optimizer)):
         if hasattr(replaced, "_torchdynamo_orig_callable"):
             return f"{own.__qualname__} whose step torch.compile has replaced"
         where = f"{getattr(replaced, '__module__', '?')}.{getattr(replaced, '__qualname__', replaced)}"
@@ -51,13 +51,14 @@ def _undisturbed_class(optimizer: Optimizer) -> type[Optimizer]:
     return own
 
 
-def _passes_on(step: Any, own: type[Optimizer]) -> bool:
+def _passes_on(step: Any, own: type[Optimizer], disturbed: type[Optimizer]) -> bool:
     """Whether a step put on the object itself ends in its class's: by an lr scheduler, a framework, or as it was."""
     if _from(step, _FRAMEWORKS):
         return True
     if hasattr(step, "_wrapped_by_lr_sched") and _from(step, ("torch",)):
         step = step.__wrapped__
-    return _plain(getattr(step, "__func__", step)) is _plain(own.step)
+    plain = _plain(getattr(step, "__func__", step))
+    return plain is _plain(own.step) or plain is _plain(disturbed.step)
 
 
 def _plain(function: Any) -> Any:

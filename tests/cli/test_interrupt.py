@@ -73,10 +73,13 @@ def interrupted_in(tmp_path, program, **environment):
 MAIN = "import sys; sys.argv = ['lastbit', 'recipe', 'list']; from lastbit.cli.main import main; main()"
 
 
-@pytest.mark.parametrize("module", ["torch", "typer", "rich"])
-def test_while_modules_are_imported_it_stops_at_once(tmp_path, module):
+@pytest.mark.parametrize(
+    ("module", "command"), [("torch", ["doctor"]), ("typer", ["recipe", "list"]), ("rich", ["-h"])]
+)
+def test_while_modules_are_imported_it_stops_at_once(tmp_path, module, command):
     (tmp_path / f"{module}.py").write_text("import time\nprint('waits', flush=True)\ntime.sleep(60)\n")
-    assert interrupted_in(tmp_path, MAIN, PYTHONPATH=str(tmp_path)) == (130, "", "lastbit: stopped\n")
+    program = MAIN.replace("'recipe', 'list'", ", ".join(map(repr, command)))
+    assert interrupted_in(tmp_path, program, PYTHONPATH=str(tmp_path)) == (130, "", "lastbit: stopped\n")
 
 
 def test_while_the_interpreter_ends_it_stops_at_once(tmp_path):

@@ -253,7 +253,7 @@ def test_optimizers_that_step_as_torchs_keep_their_edge() -> None:
     )
     averaged = torch.optim.SGD([parameter()], lr=0.1)
     averaged.step = averaged.step  # type: ignore[method-assign]  # as Accelerate leaves it after a scaled step
-    plain = [torch.optim.SGD([parameter()], lr=0.1) for _ in range(4)]
+    plain = [torch.optim.SGD([parameter()], lr=0.1) for _ in range(6)]
     adam = lb.perturb(torch.optim.Adam([parameter()], lr=0.1), lb.Scale(k=3))
     optimizers = [
         Renamed([parameter()]),
@@ -263,8 +263,11 @@ def test_optimizers_that_step_as_torchs_keep_their_edge() -> None:
         LightningOptimizer(plain[1]),
         lb.perturb(plain[2], lb.Scale(k=3)),
         lb.perturb(plain[3], lb.Ulp(seed=1)),
+        *(lb.perturb(each, noise) for each, noise in zip(plain[4:], (lb.Scale(k=3), lb.Ulp(seed=1)), strict=True)),
     ]
-    assert [edge(optimizer)[0].value for optimizer in optimizers] == [20] * 7
+    for noisy in optimizers[-2:]:
+        torch.optim.lr_scheduler.ConstantLR(noisy, factor=1.0)
+    assert [edge(optimizer)[0].value for optimizer in optimizers] == [20] * 9
     assert edge(adam)[0].value == pytest.approx(380)
     with pytest.raises(TypeError, match="Normalised"):
         edge(lb.perturb(Normalised([parameter()], lr=0.1), lb.Ulp(seed=1)))

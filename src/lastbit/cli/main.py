@@ -1,6 +1,6 @@
 """The `lastbit` command's beginning and end: its exit status, and what it says of each kind of error.
 
-Nothing but the standard library is imported before `main` runs: a Ctrl-C while torch is imported is answered too.
+Nothing but the standard library is imported before `main` runs: Ctrl-C while typer or torch is imported is heard too.
 """
 
 import atexit
@@ -10,21 +10,23 @@ import sys
 from types import FrameType
 
 _STOPPED = 130  # the exit status that shells give what Ctrl-C ended
+_IMPORTING = "<frozen importlib"  # how the names of files begin whose code imports
 
 
 def main() -> None:
     """Run the command line: exit 0 on success, 2 on wrong input with one line that says what it is, 130 on Ctrl-C."""
-    patient = signal.getsignal(signal.SIGINT)
-    if patient is signal.default_int_handler:  # else somebody ignores Ctrl-C, as `nohup` does
-        signal.signal(signal.SIGINT, _leave)
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else somebody ignores Ctrl-C, as `nohup` does
+        signal.signal(signal.SIGINT, _interrupted)
     try:
-        # Only here, under the handler: typer, rich and torch take seconds to import.
+        # Only here, under the handler: typer and rich take a tenth of a second to import.
         from lastbit.cli.end import run
 
-        signal.signal(signal.SIGINT, patient)
         code = run()
     except KeyboardInterrupt:  # between two lines of `run`'s own
         code = _say_stopped()
+    finally:
+        signal.signal(signal.SIGINT, before)
     atexit.unregister(_guard)
     atexit.register(_guard)  # what is registered last is called first
     sys.exit(code)
@@ -36,8 +38,17 @@ def _guard() -> None:
         signal.signal(signal.SIGINT, _leave)
 
 
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; but leave at once in the midst of an import, where it would be shown or swallowed."""
+    outer = frame
+    while outer is not None:
+        if outer.f_code.co_filename.startswith(_IMPORTING):
+            _leave(number, frame)
+        outer = outer.f_back
+    raise KeyboardInterrupt
+
+
 def _leave(number: int, frame: FrameType | None) -> None:
-    # An exception here would surface in the midst of some module's import, and be shown or swallowed there.
     os._exit(_say_stopped())
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,23 +62,23 @@ def sharpness(
 
     changed = (*(changes or ()), *([f"optimizer.lr={lr}"] if lr is not None else ()))
     chosen = load_recipe(recipe, scale=scale, changes=changed)
-    what: dict[str, Any] = {
-        "every": every,
-        "k": k,
-        "layers": layers,
-        "flow": flow,
-        "seed": seed,
-        "images": images,
-        "root": root,
-    }
-    series = Series(chosen, device=choose_device(device), **what)
+    series = Series(
+        chosen,
+        every=every,
+        k=k,
+        layers=layers,
+        flow=flow,
+        seed=seed,
+        images=images,
+        device=choose_device(device),
+        root=root,
+    )
     directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
-    page, answers = directory / PAGE, Answers(yes)
-    with ExitStack() as stack:
-        opened = stack.enter_context(series.open(directory, steps=steps))
-        told = partial(announce_steps, chosen.name, steps, answers=answers)
-        progress = stack.enter_context(step_progress(chosen.name, steps, told))
+    opened = series.open(directory, steps=steps)
+    answers = Answers(yes)
+    with step_progress(chosen.name, steps, lambda left: announce_steps(chosen.name, steps, left, answers)) as progress:
         content = opened.run(on_point=lambda point: progress(point.step, f"loss {point.loss:.4g}"))
+    page = directory / PAGE
     _draw(content, page)
     write_json(json, content["rows"])
     if json != "-":
@@ -122,7 +120,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 def _show_layers(rows: list[dict[str, Any]], terminal: Console) -> None:
     """The sharpness of each layer at the last measurement, the sharpest first."""
-    from lastbit.curvature import EDGE
+    from lastbit.training.sharpness.finding import EDGE
 
     last = _last(rows, "layers")
     if last is None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from lastbit.curvature import SharpnessTracker
+from lastbit.curvature import SharpnessTracker, edge
 from lastbit.paper.digits import rounded
 from lastbit.pde import REGIMES, Path, classify
 from lastbit.training.catalogue import load_recipe
@@ -59,11 +59,12 @@ def follow(
         goal: stop at a loss below this.
     """
     tracker = SharpnessTracker(descent.model, descent.loss, batch, tol=_TOLERANCE, optimizer=descent.optimizer)
+    (bound,) = edge(descent.optimizer)
     record = _Record()
     for point in descent.points(steps):
         record.note_weights(parameters_to_vector(descent.model.parameters()).detach())
         if point.step % every == 0 and not point.diverged:
-            record.note_sharpness(point.step, tracker.measure().normalised)
+            record.note_sharpness(point.step, bound.normalised(tracker.measure().value))
         if point.loss < goal:
             break
     return record.as_json(descent)
@@ -95,7 +96,7 @@ def slow_descent(
     time = 0.0
     for point in descent.points(steps):
         if point.step % every == 0:
-            sharpness = tracker.measure().sharpness
+            sharpness = tracker.measure().value
             group["lr"] = share * EDGE / sharpness
             for name, value in (("step", point.step), ("time", time), ("loss", point.loss), ("sharpness", sharpness)):
                 found[name].append(value)

@@ -77,8 +77,8 @@ class Grid:
         prints = [trial.fingerprint for trial in self.stored.values()]
         return [fingerprint for i, fingerprint in enumerate(prints) if fingerprint not in prints[:i]]
 
-    def by_numerics(self) -> dict[str | None, list[int]]:
-        """The seeds of each kind of numerics by its bit fingerprint, which is None where none was taken."""
+    def proofs(self) -> dict[str | None, list[int]]:
+        """The seeds of each kind of arithmetic by its proof, which is None where none was made."""
         groups: dict[str | None, list[int]] = {}
         for j, seed in enumerate(self.seeds):
             if trials := self.at_seed(j):

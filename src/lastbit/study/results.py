@@ -100,7 +100,7 @@ class Results:
                 failed=len(self.grid.failed),
                 incomparable=tuple(self.incomparable),
                 fingerprints=len(fingerprints),
-                groups=tuple(tuple(seeds) for seeds in self.grid.by_numerics().values()),
+                groups=tuple(tuple(seeds) for seeds in self.grid.proofs().values()),
                 differing=tuple(differing_fields(fingerprints)),
                 metric=self.metric,
                 decimals=self.metric.decimals(values),
@@ -149,7 +149,7 @@ class Results:
             "rel_l1_layers": layer_rows(self.distances),
             "growth": growth_rows(self.grid, self.distances),
             "gradient_fluctuation": self.gradient_fluctuation,
-            "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.grid.by_numerics().items()],
+            "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.grid.proofs().items()],
             "fingerprints": self.fingerprints,
             "verdict": self.verdict,
         }

@@ -1,28 +1,31 @@
-"""Whether autograd gives the derivatives of the loss: compare them with finite differences.
+"""Whether what autograd gives are the derivatives of the loss: held to differences of the loss and of its gradient.
 
 Straight-through estimators, gradient reversal, clipped or otherwise altered gradients, detached parts and custom
-functions whose backward is no derivative can train a network well, but their products belong to no Hessian.
+functions whose backward is no derivative train a network well, but their products are those of no Hessian.
 
-Everything is computed in float64, at a few samples and at weights moved a little from the model's: where zero weights
-and zero inputs hit a kink of ReLU or a tie of max-pooling exactly, there is no derivative to compare with. A step in
-the weights is as short as rounding allows, so that kinks hardly ever lie between its ends. Where rounding drowns it a
-longer one is tried, and a loss is refused only if three directions in a row show the difference.
+All is done in double precision, at a few samples and at weights that are moved a little from those of the model: a
+kink of ReLU or a tie of max-pooling, hit exactly as zero weights and zero inputs do, has no derivative to compare with.
+A step in the weights is as short as rounding allows, so that kinks hardly ever lie between its ends; where rounding
+drowns it a longer one is tried, and only what three directions in a row show is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from lastbit.curvature.loss.batches import Piece
-from lastbit.curvature.loss.checks import custom_functions, refuse_once_differentiable
-from lastbit.curvature.loss.parameters import flatten, flatten_slopes, unflatten
-from lastbit.curvature.loss.point import FAILURES, LossPoint, attempted, grad_of
+from lastbit.curvature.batches import Piece
+from lastbit.curvature.differentiable import refuse_once_differentiable
+from lastbit.curvature.float64 import FAILURES, InFloat64, attempted
+from lastbit.curvature.graph import custom_functions
+from lastbit.curvature.parameters import flatten, flatten_slopes, unflatten
+from lastbit.curvature.point import Point, grad_of
 from lastbit.errors import LastbitError
 
-SAMPLES = 8  # that are tested
+SAMPLES = 8  # that are looked at
 _MOVED = 0.01  # of the weights' size
 _SIGNAL = 1e-8  # change of the loss that a step is to make, relative to it: a hundred million times its rounding
 _LONGEST = 1e-3  # step, relative to the weights' norm
@@ -31,7 +34,7 @@ _OFF = 1e-3  # relative difference beyond rounding and kinks
 _DIRECTIONS = 3
 
 
-def moved(point: LossPoint) -> LossPoint:
+def moved(point: Point) -> Point:
     """The point with its copies of the weights moved a little, into a general position."""
     generator = torch.Generator().manual_seed(0)
     typical = float(flatten(point.weights, point.dtype).square().mean().sqrt()) or 1.0
@@ -43,10 +46,10 @@ def moved(point: LossPoint) -> LossPoint:
     return point
 
 
-def refuse_no_derivatives(point: LossPoint, twin: LossPoint, piece: Piece) -> None:
+def refuse_no_derivatives(point: Point, twin: Point, piece: Piece) -> None:
     """Refuse a loss of which autograd's first or second derivatives are not the derivatives.
 
-    A loss that cannot be evaluated in float64 passes.
+    Where the loss cannot be evaluated in double precision nothing is told.
 
     Args:
         point: in float64, moved.
@@ -57,7 +60,7 @@ def refuse_no_derivatives(point: LossPoint, twin: LossPoint, piece: Piece) -> No
         LastbitError: they are not; the message names custom functions and parameters that look responsible.
     """
     try:
-        with point.in_float64():
+        with in_float64(point):
             loss = attempted(lambda: point.piece_loss(piece))
             comparison = _Comparison(point, twin, piece, loss) if loss is not None and loss.requires_grad else None
         if comparison is not None:
@@ -65,25 +68,31 @@ def refuse_no_derivatives(point: LossPoint, twin: LossPoint, piece: Piece) -> No
     except FAILURES as error:
         if isinstance(error, LastbitError) and error.__cause__ is None:
             raise
-        # No second derivative, or none in float64: the measurement itself raises.
+        # No second derivative, or none in double precision: the measurement itself will tell.
+
+
+@contextmanager
+def in_float64(point: Point) -> Iterator[None]:
+    """Evaluate a point in double precision throughout."""
+    with point.evaluating(), InFloat64():
+        yield
 
 
 class _Comparison:
-    """Compares autograd's derivatives at one piece with differences of the loss and its gradient."""
+    """Differences of the loss and its gradient at one piece beside what autograd gives."""
 
-    def __init__(self, point: LossPoint, twin: LossPoint, piece: Piece, loss: Tensor) -> None:
+    def __init__(self, point: Point, twin: Point, piece: Piece, loss: Tensor) -> None:
         self._point, self._twin, self._piece, self._value = point, twin, piece, float(loss.detach())
         slopes = grad_of(loss, point.weights, create_graph=True)
         refuse_once_differentiable([slope for slope in slopes if slope is not None])
         self._without = [index for index, slope in enumerate(slopes) if slope is None]
-        self._with = [index for index, slope in enumerate(slopes) if slope is not None]
         self._slope = flatten_slopes(slopes, point.weights, point.dtype)
         self._generator = torch.Generator().manual_seed(1)
         self._length = float(flatten(point.weights, point.dtype).norm()) or 1.0
         self._functions = custom_functions(loss)
 
     def refuse(self) -> None:
-        """Test the gradient first: where it is no derivative, its own derivative means nothing.
+        """Look at the gradient first: where it is no derivative its own derivative means nothing.
 
         Raises:
             LastbitError: see `refuse_no_derivatives`.
@@ -95,14 +104,14 @@ class _Comparison:
         self._refuse_products()
 
     def _refuse_gradient(self) -> None:
-        """Test the loss's change along the gradient and along a random direction of the parameters that have one."""
+        """The loss's change along the gradient and along random directions, in the parameters that have one."""
         norm = float(self._slope.norm())
-        for direction in (self._slope / (norm or 1.0), self._random(self._with)):
+        for direction in (self._slope / (norm or 1.0), self._random(self._with())):
             expected = float(self._slope @ direction)
             scale = max(1.0, abs(self._value))
             step = _SIGNAL * scale / abs(expected) if expected else 1.0
             if not norm or step > _LONGEST * self._length:
-                continue  # too flat to test
+                continue  # too flat to tell
             change, check = (self._change_along(direction, size) for size in (step, 4 * step))
             steady = abs(change - check) <= _OFF * max(map(abs, (change, check, expected)))
             if steady and not _near(change, expected):
@@ -113,7 +122,7 @@ class _Comparison:
                 )
 
     def _refuse_unreached(self) -> None:
-        """Test the loss's change along the parameters that no gradient reaches: all at once, then each."""
+        """The loss's change along parameters that no gradient reaches: along all at once, and where it changes each."""
         if not self._without or not self._moves(self._without):
             return
         for index in self._without:
@@ -135,10 +144,10 @@ class _Comparison:
         return abs(there - back) > 1e-11 * max(1.0, abs(back))
 
     def _refuse_products(self) -> None:
-        """Test products against differences of gradients, and their symmetry."""
+        """Products beside differences of gradients, and the symmetry of products."""
         unsymmetric = 0.0
         for _ in range(_DIRECTIONS):
-            direction = self._random(self._with)
+            direction = self._random(self._with())
             product = self._product(direction)
             size = float(product.norm())
             if size:
@@ -146,11 +155,12 @@ class _Comparison:
                 unsymmetric = max(unsymmetric, abs(back - size) / size)
             if not unsymmetric > _OFF and any(self._agrees(product, direction, step) for step in _STEPS):
                 return
-        reason = "products with the Hessian are not the derivative of the gradient"
         if unsymmetric > _OFF:
-            reason = f"products are not those of a symmetric matrix ({unsymmetric:.1e} relative)"
+            found = f"products are not those of a symmetric matrix ({unsymmetric:.1e} relative)"
+        else:
+            found = "products with the Hessian are not the derivative of the gradient"
         raise LastbitError(
-            f"{reason}{self._suspects()}: the backward pass of a function is no derivative or has none, so that the "
+            f"{found}{self._suspects()}: the backward pass of a function is no derivative or has none, so that the "
             "loss has no Hessian to be measured; measure the network without that"
         )
 
@@ -160,6 +170,9 @@ class _Comparison:
         change = (self._slope_at(direction, step) - self._slope_at(direction, -step)) / (2 * step)
         largest = max(float(product.norm()), float(change.norm()))
         return float((change - product).norm()) <= _OFF * (largest + float(self._slope.norm()) / self._length)
+
+    def _with(self) -> list[int]:
+        return [index for index in range(len(self._point.weights)) if index not in self._without]
 
     def _random(self, indices: Sequence[int]) -> Tensor:
         """A unit direction in some of the weights, each moved by its size."""
@@ -175,18 +188,18 @@ class _Comparison:
         return unit
 
     def _change_along(self, direction: Tensor, size: float) -> float:
-        """The loss's slope by a central difference."""
+        """The loss's change a unit, by a central difference."""
         return (self._loss_at(direction, size) - self._loss_at(direction, -size)) / (2 * size)
 
     def _loss_at(self, direction: Tensor, size: float) -> float:
         self._step(direction, size)
-        with self._twin.in_float64(), torch.no_grad():
+        with in_float64(self._twin), torch.no_grad():
             return float(self._twin.piece_loss(self._piece))
 
     def _slope_at(self, direction: Tensor, size: float) -> Tensor:
         self._step(direction, size)
         twin = self._twin
-        with twin.in_float64():
+        with in_float64(twin):
             return flatten_slopes(grad_of(twin.piece_loss(self._piece), twin.weights), twin.weights, twin.dtype)
 
     def _step(self, direction: Tensor, size: float) -> None:
@@ -197,10 +210,16 @@ class _Comparison:
                 weight.copy_(start + part)
 
     def _product(self, direction: Tensor) -> Tensor:
-        """A product from a new graph: a loss that writes to its weights leaves none that can be used twice."""
+        """A product from a graph of its own: a loss that writes to its weights leaves no graph to come back to."""
         point = self._point
-        with point.in_float64():
-            return point.product(grad_of(point.piece_loss(self._piece), point.weights, create_graph=True), direction)
+        with in_float64(point):
+            slopes = grad_of(point.piece_loss(self._piece), point.weights, create_graph=True)
+            pairs = zip(slopes, unflatten(direction, point.weights), strict=True)
+            curved = [(slope, part) for slope, part in pairs if slope is not None and slope.requires_grad]
+            if not curved:
+                return torch.zeros_like(direction)
+            rates = grad_of([slope for slope, _ in curved], point.weights, [part for _, part in curved])
+            return flatten_slopes(rates, point.weights, point.dtype)
 
     def _suspects(self) -> str:
         if self._functions:

@@ -10,25 +10,21 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.stateless import _reparametrize_module
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
-from lastbit.curvature.loss.batches import Batches, Piece
-from lastbit.curvature.loss.calls import arguments, bare, loss_called, model_called
-from lastbit.curvature.loss.checks import twice_differentiable
-from lastbit.curvature.loss.nests import placed
-from lastbit.curvature.loss.parameters import flat_dtype, flatten, flatten_slopes, unflatten
-from lastbit.curvature.loss.reduction import BY_SAMPLES, Reduction
-from lastbit.curvature.untouched.undisturbed import State, undisturbed
+from lastbit.curvature.batches import Batches, Piece
+from lastbit.curvature.calls import arguments, bare, loss_called, model_called
+from lastbit.curvature.differentiable import twice_differentiable
+from lastbit.curvature.nests import placed
+from lastbit.curvature.parameters import flat_dtype, flatten
+from lastbit.curvature.reduction import BY_SAMPLES, Reduction
+from lastbit.curvature.state import State
+from lastbit.curvature.untouched import undisturbed
 from lastbit.errors import LastbitError, LastbitTypeError
 
 Loss = Callable[[Any, Any], Tensor]
-# What a model or a loss that cannot be evaluated in float64 raises.
-FAILURES = (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, LookupError)
-_NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
-class LossPoint:
+class Point:
     """The objective at copies of the parameters and buffers: training may go on, and measuring cannot touch it.
 
     Args:
@@ -37,7 +33,7 @@ class LossPoint:
         parameters: those that are chosen, by name.
         batches: the data.
         dtype: floating-point type of the copies; None for the model's own.
-        reduction: how pieces of the data are weighted.
+        reduction: how pieces of the data weigh in the whole.
     """
 
     def __init__(
@@ -55,7 +51,7 @@ class LossPoint:
         copies: dict[Tensor, Tensor] = {}
         self._state = _copied(model, dtype, copies)
         self._loss_state = _copied(loss, dtype, copies) if isinstance(loss, nn.Module) else {}
-        # Copies that an evaluation may write to: buffers, and what a loss module holds.
+        # Copies that an evaluation may write to: buffers, and whatever a loss normalises of its own.
         self.writable = [*(copies[buffer] for _, buffer in model.named_buffers()), *self._loss_state.values()]
         self.weights = [copies[parameter].requires_grad_() for parameter in parameters.values()]
         self.dtype = flat_dtype(self.weights)
@@ -67,10 +63,10 @@ class LossPoint:
 
     @contextmanager
     def evaluating(self) -> Iterator[State]:
-        """Within the block model and loss hold the copies, and nothing is disturbed.
+        """Model and loss hold the copies, nothing is disturbed, and errors of differentiation are put plainly.
 
-        A backward pass that recomputes activations, and a loss that reads the model's parameters itself, then see the
-        copies. Blocks of two points cannot be nested.
+        A backward pass that computes activations again, and a loss that reads the model's parameters itself, see the
+        copies within the block. Blocks of two points cannot be nested.
         """
         with undisturbed(self.model, self.loss, *self.writable) as state, twice_differentiable(), ExitStack() as stack:
             stack.enter_context(
@@ -81,12 +77,6 @@ class LossPoint:
                     _reparametrize_module(self.loss, dict(self._loss_state), tie_weights=True, stack_weights=True)
                 )
             yield state
-
-    @contextmanager
-    def in_float64(self) -> Iterator[None]:
-        """As `evaluating`, in float64 throughout."""
-        with self.evaluating(), _InFloat64():
-            yield
 
     def outputs(self, piece: Piece) -> Any:
         """The model's outputs at a piece of the data."""
@@ -109,7 +99,7 @@ class LossPoint:
         return self.loss_of(self.outputs(piece), piece)
 
     def mean(self, of_piece: Callable[[Piece], Tensor]) -> Tensor:
-        """Combine the flat vectors of all pieces into that of the mean loss.
+        """What a flat vector that each piece yields is for the whole; torch's random states stay as they are.
 
         Raises:
             LastbitError: no sample counts, as where every target is ignored.
@@ -148,20 +138,6 @@ class LossPoint:
         pairs = zip(slopes, self.weights, strict=True)
         return tuple(torch.zeros_like(weight) if slope is None else slope for slope, weight in pairs)
 
-    def product(self, slopes: Sequence[Tensor | None], vector: Tensor, *, retain_graph: bool | None = None) -> Tensor:
-        """The Hessian's product with a flat vector, from the graph of a loss's slopes.
-
-        Slopes without a graph (the loss is linear in those weights) contribute nothing.
-        """
-        pairs = zip(slopes, unflatten(vector, self.weights), strict=True)
-        curved = [(slope, part) for slope, part in pairs if slope is not None and slope.requires_grad]
-        if not curved:
-            return torch.zeros_like(vector)
-        rates = grad_of(
-            [slope for slope, _ in curved], self.weights, [part for _, part in curved], retain_graph=retain_graph
-        )
-        return flatten_slopes(rates, self.weights, self.dtype)
-
 
 def grad_of(
     output: Tensor | Sequence[Tensor],
@@ -198,42 +174,3 @@ def _scalar(value: object) -> Tensor:
     raise LastbitTypeError(
         f"loss(outputs, targets) returns {shape}, not one number; reduce it, for instance by its mean"
     )
-
-
-class _InFloat64(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Every operation takes and gives float64 in place of narrower floating-point numbers.
-
-    Casts inside a model (as in normalisations that compute in float32) and narrow tensors that a loss holds then do not
-    round. Operations that write in place are left as they are.
-    """
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Torch keeps its compiler away from a mode by importing it, for seconds; under one nothing is compiled."""
-        return False
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        named = dict(kwargs or {})
-        if func._schema.is_mutable:
-            return func(*args, **named)
-        if named.get("dtype") in _NARROW:
-            named["dtype"] = torch.float64
-        return tree_map(_widened, func(*tree_map(_widened, tuple(args)), **tree_map(_widened, named)))
-
-
-def _widened(leaf: Any) -> Any:
-    return leaf.to(torch.float64) if isinstance(leaf, Tensor) and leaf.dtype in _NARROW else leaf
-
-
-def attempted(work: Callable[[], Tensor]) -> Tensor | None:
-    """The result of work in float64; None where it cannot be done so, or is not finite."""
-    try:
-        value = work()
-    except FAILURES:
-        return None
-    return value if value.dtype == torch.float64 and bool(value.isfinite().all()) else None

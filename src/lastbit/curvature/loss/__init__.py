@@ -1,1 +1,0 @@
-"""Understand somebody's model, loss and batches: how they are called, cut into pieces, weighed and checked."""
