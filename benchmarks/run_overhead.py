@@ -17,8 +17,8 @@ from pathlib import Path
 
 from lastbit.noise import Noise, Rounding, Scale, Ulp
 from lastbit.script import Target
-from lastbit.script.execute import run_script
 from lastbit.script.pattern_metric import PatternMetric
+from lastbit.script.study import run_script
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Trial
 from lastbit.study.store import Store

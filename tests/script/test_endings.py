@@ -10,8 +10,8 @@ import pytest
 INSTRUMENTS = """
 from contextlib import contextmanager
 from pathlib import Path
-from lastbit.script.endings import at_every_end
-from lastbit.script.children import on_every_child
+from lastbit.script.hooks import at_every_end
+from lastbit.script.hooks import on_every_child
 steps = []
 @contextmanager
 def instruments(settings):

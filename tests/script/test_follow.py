@@ -1,6 +1,6 @@
 import time
 
-from lastbit.script.follow import followed
+from lastbit.script.processes import followed
 
 
 def test_lines_come_while_they_are_written_and_the_last_one_at_the_end(tmp_path):

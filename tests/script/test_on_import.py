@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from lastbit.script.on_import import after_import
+from lastbit.script.hooks import after_import
 
 
 def program(body, place):
@@ -9,7 +9,7 @@ def program(body, place):
     (place / "toy").mkdir()
     (place / "toy" / "__init__.py").write_text("print('toy runs'); parts = ['whole']\n")
     (place / "toy" / "sub.py").write_text("print('sub runs')\n")
-    code = f"from lastbit.script.on_import import after_import\n{body}"
+    code = f"from lastbit.script.hooks import after_import\n{body}"
     ended = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True)
     return ended.stdout.splitlines()
 

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from lastbit.script.names import parameter_names, parameters_of
+from lastbit.script.snapshots import parameter_names, parameters_of
 
 
 class Wrapper(nn.Module):

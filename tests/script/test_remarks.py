@@ -8,8 +8,7 @@ import lastbit as lb
 from lastbit.script.metrics import write_found
 from lastbit.script.notes import Notes
 from lastbit.script.pattern_metric import PatternMetric
-from lastbit.script.remarks import remarks, shared_files
-from lastbit.script.study import script_study
+from lastbit.script.study import remarks, script_study, shared_files
 from lastbit.script.target import Target
 from lastbit.script.training import ScriptTraining
 

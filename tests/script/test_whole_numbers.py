@@ -5,9 +5,8 @@ from math import inf, isnan
 
 import pytest
 
-from lastbit.script.numbers import number
-from lastbit.script.pattern_groups import groups
-from lastbit.script.pattern_metric import PatternMetric
+from lastbit.script.metrics import number
+from lastbit.script.pattern_metric import PatternMetric, groups
 
 PLAIN = "loss=([0-9.]+)"
 

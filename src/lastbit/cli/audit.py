@@ -76,7 +76,7 @@ def audit(
 
 def _run(target: Target, folder: Path, steps: int | None, threads: tuple[int | None, int | None]) -> Audit:
     from lastbit.script.audit.audit import audit as audit_target
-    from lastbit.script.audit.look import ScriptFailedError
+    from lastbit.script.audit.runs import ScriptFailedError
 
     try:
         with _progress(target.name, steps) as on_progress:

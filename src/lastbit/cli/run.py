@@ -136,7 +136,7 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
 def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
     from lastbit.cli.run_study import run_trials
-    from lastbit.script.remarks import shared_files
+    from lastbit.script.study import shared_files
     from lastbit.study import ControlsFailedError, TrialFailedError
 
     announce_study(study, crew=crew, run_seconds=lambda: None, answers=answers)
@@ -229,9 +229,8 @@ def _checked_snapshots(per_decade: float) -> float:
 
 def _remarks(study: Study, training: ScriptTraining, terminal: Console) -> None:
     """Say on standard error what a person should know about how the script was run."""
-    from lastbit.script.ended import last_lines
-    from lastbit.script.remarks import remarks
-    from lastbit.script.study import notes_of
+    from lastbit.script.notes import last_lines
+    from lastbit.script.study import notes_of, remarks
     from lastbit.study.stored_trial import OUTPUT
 
     trials = study.stored()

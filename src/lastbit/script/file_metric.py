@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.script.metrics import refuse_taken
-from lastbit.script.numbers import number
+from lastbit.script.metrics import number, refuse_taken
 
 FILES = "files"  # in a trial's directory of output
 

@@ -1,4 +1,4 @@
-"""Files of a program's own that it reads although it did not write them, and those that it writes."""
+"""Files that a program reads without having written them, files that it writes, and the code of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lastbit.script.on_import import after_import
+from lastbit.script.hooks import after_import
+from lastbit.storage.files import sha256
 
 _MOST = 1000  # files of each kind that are noted; a data set may have millions
 _CODE = (".py", ".pyc", ".so", ".ipynb")
@@ -117,3 +118,31 @@ def _changed(path: str) -> int | None:
     """When it was changed last; None where it is no file."""
     found = os.stat(path) if os.path.isfile(path) else None  # noqa: PTH113, PTH116 - called very often
     return None if found is None else found.st_mtime_ns
+
+
+def imported_sources(directory: Path) -> dict[str, str]:
+    """Hash of each Python file under `directory` that this process has imported, by its absolute path.
+
+    Installed packages are left out, though they may lie below: the fingerprint names the versions that matter.
+    """
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    own = {
+        path
+        for file in files
+        if isinstance(file, str) and (path := Path(file)).suffix == ".py" and _is_own(path, directory)
+    }
+    return {str(path): sha256(path.read_bytes()) for path in sorted(own) if path.is_file()}
+
+
+def changed_sources(sources: dict[str, str]) -> list[str]:
+    """Those of the files that are no longer what their hash says."""
+    return [file for file, known in sources.items() if not _is_still(Path(file), known)]
+
+
+def _is_own(path: Path, directory: Path) -> bool:
+    installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return path.suffix == ".py" and path.is_relative_to(directory) and not installed
+
+
+def _is_still(path: Path, known: str) -> bool:
+    return path.is_file() and sha256(path.read_bytes()) == known

@@ -1,17 +1,20 @@
-"""Runs a program in this process exactly as `python` would."""
+"""Runs a program in a process of its own, exactly as python would."""
 
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
+from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-from lastbit.script.lookup import find_command, find_entry_point
-from lastbit.script.target import FILE, MODULE, Target
+from lastbit.script.target import FILE, MODULE, Target, find_command, find_entry_point, target_from_json
+from lastbit.storage.files import to_json
 
 _HERE = str(Path(__file__).parent)
 
@@ -120,3 +123,29 @@ def _without_our_frames(hook: Hook) -> Hook:
 def _is_ours(trace: TracebackType) -> bool:
     file = trace.tb_frame.f_code.co_filename
     return file == "<string>" or file.startswith((_HERE, "<frozen importlib", "<frozen runpy"))
+
+
+# `-c` puts the present directory first in the search path, where a file of the user's could stand for one of ours.
+_BOOTSTRAP = "import sys; sys.flags.safe_path or sys.path.pop(0); from lastbit.script.launch import main; main()"
+
+
+def child_command(target: Target, instruments: str, settings: Mapping[str, Any]) -> list[str]:
+    """The command line of a Python process that runs `target` with instruments; everything else is the caller's choice.
+
+    Args:
+        target: what to run.
+        instruments: `module:function`. The function is called in that process with `settings` and gives a context
+            manager, entered before the program's first line and left after its last.
+        settings: plain JSON for that function.
+    """
+    order = {"target": target.as_json(), "instruments": instruments, "settings": dict(settings)}
+    return [sys.executable, "-c", _BOOTSTRAP, to_json(order)]
+
+
+def main() -> None:
+    """Run what the command line of `child_command` asks for."""
+    order = json.loads(sys.argv[1])
+    module, _, function = order["instruments"].partition(":")
+    install = getattr(import_module(module), function)
+    instruments: partial[AbstractContextManager[object]] = partial(install, order["settings"])
+    launch(target_from_json(order["target"]), instruments)

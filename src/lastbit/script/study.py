@@ -1,21 +1,22 @@
-"""A study of a person's script: which runs, which metric, and what was stored before."""
+"""A study of a person's script: how a trial is run and stored, and what to say of all trials in the end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from math import isnan
 from pathlib import Path
 
 from lastbit.errors import LastbitError
 from lastbit.noise import Noise
-from lastbit.script.execute import run_script
+from lastbit.script.files_used import changed_sources
+from lastbit.script.left_over import ADVICE, left_over, notes_of_study, told
 from lastbit.script.metrics import write_found
-from lastbit.script.notes import Notes, read_notes
-from lastbit.script.proof import prove_script
-from lastbit.script.sources import changed_sources
-from lastbit.script.training import ScriptTraining
-from lastbit.study import Study, Trial
+from lastbit.script.notes import Notes, ScriptError, UnfitError, UntrainedError, read_notes
+from lastbit.script.training import ScriptTraining, keep_output, prove_script
+from lastbit.study import Outcome, Study, Trial
 from lastbit.study.agreement import first_logged
 from lastbit.study.belonging import OtherStudyError, advice, since
 from lastbit.study.metric import Metric
-from lastbit.study.stored_trial import OUTPUT
+from lastbit.study.store import Store
+from lastbit.study.stored_trial import OUTPUT, StoredTrial
 
 UNKNOWN = Metric("", "any metric")
 
@@ -95,3 +96,110 @@ def notes_of(study: Study, trial: Trial) -> Notes:
 def _named(training: ScriptTraining) -> Metric | None:
     names = [name for source in training.sources for name in source.names]
     return Metric(names[0], names[0]) if names else None
+
+
+def run_script(train: ScriptTraining, trial: Trial, root: Path, device: str, proof: str | None = None) -> Outcome:
+    """Run a script in a process of its own and store the trial with the arithmetic of that process.
+
+    Args:
+        train: the script.
+        trial: which seed and noise.
+        root: the study's directory.
+        device: not used: the process tells the device of its weights.
+        proof: of the arithmetic here.
+    """
+    store = Store(root)
+    with store.attempt(trial) as wanted:
+        return _attempt(train, trial, store, proof) if wanted else Outcome(trial, None)
+
+
+def _attempt(train: ScriptTraining, trial: Trial, store: Store, proof: str | None) -> Outcome:
+    recorder = store.begin(trial, {})
+    try:
+        notes = train.train(recorder)
+    except UntrainedError as error:
+        return Outcome(trial, f"{error}{_resumed(train, recorder.directory / OUTPUT, store)}", hopeless=True)
+    except UnfitError as error:
+        return Outcome(trial, str(error), hopeless=True)
+    except ScriptError as error:
+        if train.children.stopped:
+            return Outcome(trial, "it was stopped")  # with the study, which is no failure of the script
+        kept, code = store.failed(trial), error.exit_code
+        keep_output(recorder.directory, kept)
+        # Its weights are kept from the first step on; one that a signal ended may have met a passing shortage.
+        untrained = recorder.is_empty and code is not None and code > 0
+        said = f"{error} (all it wrote is in {kept})\n{error.said}"
+        return Outcome(trial, said, exit_code=code, untrained=untrained, exited=error.exited)
+    if train.children.stopped:
+        return Outcome(trial, "it was stopped")  # though it ended well: a script may catch the interrupt and save
+    _note_doubts(train, notes, recorder.directory / OUTPUT, store)
+    store.describe_trial(trial, dict(notes.fingerprint), proof)
+    write_found(train.sources, recorder.directory / OUTPUT)  # before it is stored: the controls look at it then
+    store.finish(trial, recorder)
+    return Outcome(trial, None)
+
+
+def _resumed(train: ScriptTraining, output: Path, store: Store) -> str:
+    """What to add where a script that took no step had read what another run left."""
+    notes = read_notes(output) or Notes()
+    found = left_over(notes, notes_of_study(store.root))
+    return f". It read {told(found, train.directory)}: if it went on from there, {ADVICE}" if found else ""
+
+
+def _note_doubts(train: ScriptTraining, notes: Notes, output: Path, store: Store) -> None:
+    """Note that a run may have gone on from what another left."""
+    found = [each for each in left_over(notes, notes_of_study(store.root)) if each.is_state]
+    if found:
+        notes.doubts.append(f"read {told(found, train.directory)}; {ADVICE}")
+        notes.write(output)
+
+
+def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
+    """Lines about numbers that were not read as they seem, runs of other lengths, and networks trained in turn.
+
+    Args:
+        study: of a script, with a stored trial.
+        training: the script.
+    """
+    trials = study.stored()
+    stored = [study.store.load(trial) for trial in trials]
+    for source in training.sources:
+        doubts = (source.doubt(trial.directory / OUTPUT) for trial in stored)
+        lines = [next(filter(None, doubts), ""), *(_without_value(name, stored) for name in source.names)]
+        yield from filter(None, lines)
+    notes = [notes_of(study, trial) for trial in trials]
+    yield from _lengths(trials, notes)
+    in_turn = max(note.in_turn for note in notes)
+    if in_turn > 1:
+        yield (
+            f"{training.target.name} trained {in_turn} networks one after another. At each step the weights of the one"
+            " then in training are compared; of a metric that each of them gives, the last one's counts"
+        )
+
+
+def shared_files(study: Study, training: ScriptTraining) -> str:
+    """That a run read what another left, in a sentence; empty where none did."""
+    notes = notes_of_study(study.store.root)
+    for label, mine in notes.items():
+        others = {name: other for name, other in notes.items() if name != label}
+        if found := left_over(mine, others):
+            return f"The run of {label} read {told(found, training.directory)}: {ADVICE}"
+    return ""
+
+
+def _without_value(name: str, stored: Sequence[StoredTrial]) -> str:
+    last = [next((row[name] for row in reversed(trial.metrics) if name in row), 0.0) for trial in stored]
+    count = sum(value is None or isnan(value) for value in last)
+    return f"{name} ended as NaN in {count} of {len(stored)} runs, controls included; they count in no average" * bool(
+        count
+    )
+
+
+def _lengths(trials: Sequence[Trial], notes: Sequence[Notes]) -> Iterator[str]:
+    steps = [note.steps for note in notes]
+    if len(set(steps)) > 1:
+        few, many = steps.index(min(steps)), steps.index(max(steps))
+        yield (
+            f"runs did not take the same number of steps: {trials[few].label} took {steps[few]}, {trials[many].label}"
+            f" took {steps[many]}. Where the script does not stop by what it measures, one of them was ended early"
+        )

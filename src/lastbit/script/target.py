@@ -1,17 +1,20 @@
-"""What to run: a script, a module, or a console script, with its arguments."""
+"""What to run: a script, a module or a console script, with its arguments; where it is, and whether it is Python."""
 
+import ast
 import os
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.script.is_python import check_python
-from lastbit.script.lookup import find_command, find_entry_point, find_module
 from lastbit.storage.limits import reachable
 
 FILE, MODULE, COMMAND = "file", "module", "command"
@@ -129,3 +132,94 @@ def _near(path: Path) -> str:
     there = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
     near = get_close_matches(path.name, there)
     return f": did you mean {' or '.join(near)}?" if near else ""
+
+
+def find_module(name: str, directory: Path | None = None) -> ModuleSpec | None:
+    """The spec of what `python -m name` runs in `directory`: the module, or a package's `__main__`; None without one.
+
+    Only the file system is looked at: importing a package to look into it would run its code here.
+
+    Args:
+        name: dotted name.
+        directory: which `python -m` would search first; the present directory by default.
+    """
+    spec, places = None, [str(directory or Path.cwd()), *sys.path]
+    parts = name.split(".")
+    for depth in range(len(parts)):
+        spec = PathFinder.find_spec(".".join(parts[: depth + 1]), places)
+        if spec is None:
+            return None
+        places = list(spec.submodule_search_locations or [])
+    assert spec is not None
+    if spec.submodule_search_locations is not None:
+        return PathFinder.find_spec(f"{name}.__main__", places)
+    return spec
+
+
+def find_command(name: str) -> Path | None:
+    """The Python file of a console script, on PATH or beside this Python; None where there is none in Python.
+
+    What PATH holds may be a version manager's shell script of the same name.
+    """
+    beside = str(Path(sys.executable).parent)
+    found = (shutil.which(name), shutil.which(name, path=beside))
+    return next((Path(path) for path in found if path is not None and _is_python_file(Path(path))), None)
+
+
+def find_entry_point(name: str) -> EntryPoint | None:
+    """The console script of this name among the installed packages of this Python."""
+    return next(iter(entry_points(group="console_scripts", name=name)), None)
+
+
+def _is_python_file(path: Path) -> bool:
+    # Where Python's path is long or holds a space, pip writes `#!/bin/sh` and starts Python in the second line.
+    with path.open("rb") as file:
+        beginning = file.read(1024)
+    return beginning.startswith(b"#!") and b"python" in b"\n".join(beginning.split(b"\n")[:2])
+
+
+_SHELL = (".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".fish")
+_BEGINNING = 1024  # bytes that are looked at
+_IS_SHELL = re.compile(rb"#!.*\b(ba|z|k|da|fi)?sh\b")
+_SUFFIXES = (".py", ".pyw")
+
+
+def check_python(path: Path, name: str) -> None:
+    """Check that a file may be a Python program; whether it is a right one, Python itself will say.
+
+    Args:
+        path: of the file.
+        name: as it was given.
+
+    Raises:
+        LastbitError: it cannot be read, or is a notebook, a shell script or something else.
+    """
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_BEGINNING)
+    except OSError as error:
+        raise LastbitError(f"{name} cannot be read: {error.strerror}") from None
+    if path.suffix in _SUFFIXES:
+        return
+    if path.suffix == ".ipynb":
+        script = Path(name).with_suffix(".py")
+        raise LastbitError(
+            f"{name} is a notebook: make a script of it with `jupyter nbconvert --to script {shlex.quote(name)}` and"
+            f" give {script.name}"
+        )
+    first, _, rest = beginning.partition(b"\n")
+    # Where Python's path is long, pip writes `#!/bin/sh` and starts Python in the second line.
+    if path.suffix in _SHELL or (_IS_SHELL.match(first) and b"python" not in rest.partition(b"\n")[0]):
+        raise LastbitError(f"{name} is a shell script: give the Python script that it starts, with its arguments")
+    if path.suffix == ".pyc" or b"\0" in beginning:
+        raise LastbitError(f"{name} is no text: give the Python script it was made of")
+    if not first.startswith(b"#!") and path.suffix and not _parses(path):
+        raise LastbitError(f"{name} is no Python script: give one, `-m` and a module, or a console script")
+
+
+def _parses(path: Path) -> bool:
+    try:
+        ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return False
+    return True

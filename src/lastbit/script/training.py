@@ -4,24 +4,23 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.script.child import child_command
-from lastbit.script.ended import STDERR, STDOUT, UnfitError, checked
 from lastbit.script.file_metric import FileMetric
-from lastbit.script.follow import followed
+from lastbit.script.launch import child_command
 from lastbit.script.metrics import Source
-from lastbit.script.notes import Notes, read_notes
-from lastbit.script.processes import Children
+from lastbit.script.notes import STDERR, STDOUT, Notes, UnfitError, checked, read_notes
+from lastbit.script.processes import Children, followed
 from lastbit.script.target import Target
 from lastbit.storage.files import sha256
-from lastbit.study import Recorder
+from lastbit.study import Recorder, Trial
 
 DIRECTORY = "{trial}"  # in the script's arguments: a directory of the trial's own
 
@@ -178,3 +177,25 @@ def keep_output(directory: Path, kept: Path) -> None:
 
 def _workspace() -> str:
     return os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+_PROGRAM = "from lastbit.execution.numerics import probe; print(probe())"
+
+
+def prove_script(train: ScriptTraining, control: Trial) -> str | None:
+    """Run a fixed computation in a process like those of the script's trials, once for this one, and hash its bits.
+
+    A script cannot be begun for that and left, for nobody knows what it would leave behind.
+
+    Args:
+        train: the script; its environment is what counts.
+        control: not used.
+    """
+    return _probed(tuple(sorted(train.environment().items())))
+
+
+@lru_cache(maxsize=4)
+def _probed(environment: tuple[tuple[str, str], ...]) -> str:
+    command = [sys.executable, "-P", "-c", _PROGRAM]  # -P: nothing in the present directory stands for ours
+    ran = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True)
+    return ran.stdout.strip()

@@ -13,13 +13,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lastbit.script.children import on_every_child
-from lastbit.script.endings import at_every_end
-from lastbit.script.files_used import FilesUsed
+from lastbit.script.files_used import FilesUsed, imported_sources
+from lastbit.script.hooks import after_import, at_every_end, on_every_child
 from lastbit.script.log import hear
 from lastbit.script.notes import Notes
-from lastbit.script.on_import import after_import
-from lastbit.script.sources import imported_sources
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +70,7 @@ class _Trial:
 
         from lastbit.noise import noise_from_json
         from lastbit.schedules import log_spaced
-        from lastbit.script.loaders import arrange_batches
+        from lastbit.script.attach import arrange_batches
         from lastbit.script.optimizers import on_every_optimizer
         from lastbit.script.snapshots import Snapshots
         from lastbit.study import Recorder, Trial

@@ -4,7 +4,7 @@ import pytest
 from warm import warm_start
 
 from lastbit.script.audit.audit import audit
-from lastbit.script.audit.look import Run
+from lastbit.script.audit.runs import Run
 from lastbit.script.target import Target
 
 

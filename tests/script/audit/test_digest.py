@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.script.audit import digest as module
-from lastbit.script.audit.digest import digest
+from lastbit.script.audit import bits as module
+from lastbit.script.audit.bits import digest
 
 SIZES = [1, 7, 1000, 4083, 4084, 4085, 50_001]  # float32 elements, around the size where sums begin
 

@@ -1,21 +1,48 @@
-"""What a run says of the operation at which it and the other run part."""
+"""What a run reports at its end, and of the operation at which it and the other run part."""
 
-from dataclasses import asdict, dataclass
+import random
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 
+import numpy
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from lastbit.script.audit.digest import digest
-from lastbit.script.audit.generators import Generators
+from lastbit.script.audit.bits import cpu_copy, digest, is_plain, outline
+from lastbit.script.audit.lockstep import Lockstep
 from lastbit.script.audit.memory import Memory
-from lastbit.script.audit.origins import Origins
-from lastbit.script.audit.plain import cpu_copy, is_plain, outline
+from lastbit.script.audit.operation import Call
+from lastbit.script.audit.place import Origins, Program, locate
 from lastbit.storage.files import read_json, to_json, write_atomically
 
-ACCOUNT, TENSORS = "account.json", "tensors.safetensors"
-SUSPECT = "suspect"  # folder of the account of the first operation that took memory nobody wrote
+ACCOUNT, SUMMARY, TENSORS = "account.json", "summary.json", "tensors.safetensors"
+FIRST_UNWRITTEN = "unwritten"  # folder of the account of the first operation that took memory nobody wrote
+
+
+@dataclass(frozen=True)
+class Generators:
+    """The random generators that a program shares between all its parts: seed, and checksums of their states."""
+
+    torch_seed: int  # of the default generator
+    torch_state: int
+    python_state: int  # of `random`
+    numpy_state: int  # of `numpy.random`
+
+
+def generators() -> Generators:
+    """The generators of this process, without drawing from them."""
+    # The generator behind numpy.random's functions, which many programs still share.
+    _, key, position, *_ = numpy.random.get_state()  # noqa: NPY002
+    return Generators(
+        torch_seed=torch.initial_seed(),
+        torch_state=zlib.crc32(torch.get_rng_state().numpy().tobytes()),
+        python_state=zlib.crc32(repr(random.getstate()).encode()),
+        numpy_state=zlib.crc32(numpy.asarray(key).tobytes(), int(position)),
+    )
 
 
 @dataclass(frozen=True)
@@ -26,7 +53,7 @@ class Value:
     dtype: str
     device: str
     digest: int | None  # None where its values could not be looked at
-    unwritten: bool  # its memory was allocated and not wholly written before
+    unwritten: bool  # its memory was allocated and not completely written before
     module: str | None  # of which module it is a parameter
 
 
@@ -47,7 +74,7 @@ class Account:
     inputs: tuple[Value, ...]
     numbers: dict[str, str]  # arguments that are numbers
     generator_seed: int | None  # of a generator that it is given
-    trials: dict[str, tuple[int, ...]]  # how the operation was done once more -> digests of its results
+    repeats: dict[str, tuple[int, ...]]  # how the operation was repeated -> digests of its results
     threads: int  # of torch
     start: Generators  # before the program's first line
     now: Generators
@@ -69,20 +96,103 @@ def read_account(directory: Path) -> Account | None:
     for name in ("outputs", "inputs"):
         data[name] = tuple(Value(**{**value, "shape": tuple(value["shape"])}) for value in data[name])
     data |= {name: Generators(**data[name]) for name in ("start", "now")}
-    data["trials"] = {name: tuple(digests) for name, digests in data["trials"].items()}
+    data["repeats"] = {name: tuple(digests) for name, digests in data["repeats"].items()}
     return Account(**{**data, "files": tuple(data["files"])})
 
 
-def values(tensors: list[Tensor], memory: Memory, origins: Origins, frame: FrameType) -> tuple[Value, ...]:
-    """Describe tensors that an operation of this frame takes or gives."""
-    return tuple(
-        Value(
-            shape=outline(tensor),
-            dtype=str(tensor.dtype).removeprefix("torch."),
-            device=tensor.device.type,
-            digest=digest(tensor) if is_plain(tensor) else None,
-            unwritten=is_plain(tensor) and memory.is_unwritten(tensor),
-            module=origins.owner(tensor, frame),
+@dataclass(frozen=True)
+class Summary:
+    """One run, however far it came."""
+
+    unseen: Mapping[str, int]  # operation -> results compared by shape alone
+    unobserved: Mapping[str, int]  # what was not compared -> how often it was met
+    filled: bool  # memory was allocated without values, and filled by the audit
+    took_unwritten: bool  # an operation took memory nobody wrote
+    unwritten_differences: int  # operations that did so, and whose results differ
+    may_have_escaped: bool  # such a difference may have come into a result
+    start: Generators  # before the program's first line
+    end: Generators
+    files: tuple[str, ...]  # of the user's own code, seen at work
+
+    def write(self, directory: Path) -> None:
+        """Keep it."""
+        write_atomically(directory / SUMMARY, to_json(asdict(self)).encode())
+
+
+def read_summary(directory: Path) -> Summary | None:
+    """Read what `Summary.write` kept; None where the run ended without a word."""
+    if not (directory / SUMMARY).is_file():
+        return None
+    data = read_json(directory / SUMMARY)
+    data |= {name: Generators(**data[name]) for name in ("start", "end")}
+    return Summary(**{**data, "files": tuple(data["files"])})
+
+
+class Reporter:
+    """Describes an operation of the program.
+
+    Args:
+        lockstep: the line to the other run.
+        memory: of this run.
+        python_state: digest of the state of Python's `random` before the program's first line.
+    """
+
+    def __init__(self, lockstep: Lockstep, memory: Memory, python_state: int) -> None:
+        self._lockstep, self._memory = lockstep, memory
+        self._program = Program()
+        self.origins = Origins(self._program)
+        self.start = replace(generators(), python_state=python_state)
+
+    def account(
+        self, call: Call, compared: Sequence[Tensor], *, reading: bool, repeats: dict[str, tuple[int, ...]]
+    ) -> Account:
+        """Describe an operation.
+
+        Args:
+            call: the operation.
+            compared: the tensors that were compared.
+            reading: whether those are what it reads from outside torch.
+            repeats: what came of repeating it.
+        """
+        operation, frame = call.operation, call.frame
+        where = locate(frame, self._program, self.origins)
+        changed = operation.changed(call.args, call.kwargs)
+        unchanged = [t for t, _ in call.inputs if reading or not any(t is each for each in changed)]
+        return Account(
+            op=operation.name,
+            reading=reading,
+            alone=self._lockstep.other_ended,
+            random=operation.random,
+            phase=where.phase,
+            step=self._lockstep.steps(),
+            module=where.module,
+            line=where.line,
+            called_from=where.called_from,
+            outputs=self._values(compared, frame),
+            inputs=self._values(unchanged, frame),
+            numbers=operation.numbers(call.args, call.kwargs),
+            generator_seed=operation.generator_seed(call.args, call.kwargs),
+            repeats=repeats,
+            threads=torch.get_num_threads(),
+            start=self.start,
+            now=generators(),
+            files=tuple(self._program.files()),
         )
-        for tensor in tensors
-    )
+
+    def _values(self, tensors: Sequence[Tensor], frame: FrameType) -> tuple[Value, ...]:
+        """Describe tensors that an operation of this frame takes or gives."""
+        return tuple(
+            Value(
+                shape=outline(tensor),
+                dtype=str(tensor.dtype).removeprefix("torch."),
+                device=tensor.device.type,
+                digest=digest(tensor) if is_plain(tensor) else None,
+                unwritten=is_plain(tensor) and self._memory.is_unwritten(tensor),
+                module=self.origins.owner(tensor, frame),
+            )
+            for tensor in tensors
+        )
+
+    def files(self) -> list[str]:
+        """The user's own files that were seen at work."""
+        return self._program.files()

@@ -7,15 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lastbit.script.audit.account import SUSPECT
-from lastbit.script.audit.difference import Difference, first_difference
-from lastbit.script.audit.explanation import through_python
-from lastbit.script.audit.look import LOCKSTEP, SIDES, Look, Process, Run, look, start_process
-from lastbit.script.audit.notes import notes
-from lastbit.script.audit.poison import ALIKE
+from lastbit.script.audit.account import FIRST_UNWRITTEN
+from lastbit.script.audit.bits import ALIKE
+from lastbit.script.audit.decisions import notes
+from lastbit.script.audit.difference import Difference, first_difference, read_by_python
+from lastbit.script.audit.runs import LOCKSTEP, SIDES, Pair, Process, Run, run_pair, start_process
 from lastbit.script.target import Target
 
-AGAIN, ONCE_MORE = "again", "once-more"  # folders of a second and a third look
+AGAIN, ONCE_MORE = "again", "once-more"  # folders of a second and a third pair of runs
 LEFT = (*SIDES, AGAIN, ONCE_MORE, LOCKSTEP)  # names that an audit leaves in its directory
 _BREAKS = (
     "it fails where fresh memory holds other values than zeros: it uses what a tensor of torch.empty or the like held"
@@ -78,25 +77,25 @@ def audit(
     Raises:
         ScriptFailedError: a run ended with an error, the two ended differently, or neither did a tensor operation.
     """
-    see = partial(look, target, steps=steps, threads=threads, start=start, on_progress=on_progress)
-    first = see(directory, fills=(0, 1))
+    run = partial(run_pair, target, steps=steps, threads=threads, start=start, on_progress=on_progress)
+    first = run(directory, fills=(0, 1))
     if not first.blames_memory:
         first.check(target)
         return _audit(first, first.difference)
     # Before anything is blamed: the same with all fresh memory filled alike, which is what plain runs mostly find.
-    again = see(directory / AGAIN, fills=(ALIKE, ALIKE))
+    again = run(directory / AGAIN, fills=(ALIKE, ALIKE))
     again.check(target)
     if again.difference is not None:
         return _audit(again, again.difference)
-    suspect = first_difference([side / SUSPECT for side in first.sides])
-    if suspect is None and first.difference is not None:
+    by_memory = first_difference([side / FIRST_UNWRITTEN for side in first.sides])
+    if by_memory is None and first.difference is not None:
         # No operation was seen to take such memory: is it the filling, or do the runs differ only now and then?
-        once_more = see(directory / ONCE_MORE, fills=(0, 1))
+        once_more = run(directory / ONCE_MORE, fills=(0, 1))
         if not _same_place(first.difference, once_more.difference):
             return _audit(first, first.difference)
-        suspect = _through_python(first.difference)
-    found = _audit(again, None if suspect is None else replace(suspect, only_filled=True))
-    return replace(found, notes=(*found.notes, _BREAKS)) if any(first.codes) else found
+        by_memory = first.difference.explained(read_by_python())
+    result = _audit(again, None if by_memory is None else replace(by_memory, only_filled=True))
+    return replace(result, notes=(*result.notes, _BREAKS)) if any(first.codes) else result
 
 
 def clear(directory: Path) -> None:
@@ -112,16 +111,11 @@ def _same_place(one: Difference, other: Difference | None) -> bool:
     return other is not None and (one.op, one.line, one.step) == (other.op, other.line, other.step)
 
 
-def _through_python(found: Difference) -> Difference:
-    why = through_python()
-    return replace(found, kind=why.kind, cause=why.cause, cure=why.cure)
-
-
-def _audit(look: Look, difference: Difference | None) -> Audit:
-    summaries = look.summaries
+def _audit(pair: Pair, difference: Difference | None) -> Audit:
+    summaries = pair.summaries
     return Audit(
-        operations=look.operations,
-        steps=look.steps,
+        operations=pair.operations,
+        steps=pair.steps,
         first_difference=difference,
         unseen=summaries[0].unseen if summaries else {},
         unobserved=summaries[0].unobserved if summaries else {},

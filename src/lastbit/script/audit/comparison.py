@@ -1,22 +1,25 @@
-"""Compares what an operation gives with the other run, and remembers what only unwritten memory made differ."""
+"""Compares what an operation gives with the other run, and judges a disagreement."""
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from lastbit.script.audit.account import SUSPECT
-from lastbit.script.audit.call import Call
-from lastbit.script.audit.digest import digest
-from lastbit.script.audit.disagreement import DEPENDS, PART, Disagreements
-from lastbit.script.audit.lockstep import Lockstep
+from lastbit.script.audit.account import FIRST_UNWRITTEN, Reporter
+from lastbit.script.audit.bits import bits, digest, is_plain, outline, untouched
+from lastbit.script.audit.lockstep import Exchange, Lockstep
 from lastbit.script.audit.memory import Memory
-from lastbit.script.audit.plain import is_plain, outline
-from lastbit.script.audit.teller import Teller
-from lastbit.script.audit.trials import trials
+from lastbit.script.audit.operation import Call
+from lastbit.script.audit.repeat import repeat, where_unwritten
 
-_MOST_SUSPECT = 2000  # operations; there is no end to it then
+# Verdicts on a disagreement. PART: the runs part. UNWRITTEN: they differ only where the operation wrote nothing.
+# DEPENDS: the operation took what nobody had written.
+PART, UNWRITTEN, DEPENDS = 0, 1, 2
+
+_MOST_UNWRITTEN = 2000  # operations that differ by unwritten memory, after which a run is stopped
 
 
 class Comparison:
@@ -24,44 +27,48 @@ class Comparison:
 
     Args:
         lockstep: the line to the other run.
-        side: 0 or 1.
-        directory: where to leave accounts.
         memory: of this run.
-        teller: tells what an operation is.
-        disagreements: judges what differs.
+        reporter: describes an operation.
+        side: 0 or 1.
+        fill: what fresh memory is filled with here: 0, 1 or ALIKE.
+        directory: where to leave accounts.
+        other: the other run's.
         stop: ends this process at once.
     """
 
     def __init__(
         self,
         lockstep: Lockstep,
-        side: int,
-        directory: Path,
         memory: Memory,
-        teller: Teller,
-        disagreements: Disagreements,
+        reporter: Reporter,
+        *,
+        side: int,
+        fill: int,
+        directory: Path,
+        other: Path,
         stop: Callable[[], None],
     ) -> None:
-        self._lockstep, self._side, self._directory, self._memory = lockstep, side, directory, memory
-        self._teller, self._disagreements, self._stop = teller, disagreements, stop
+        self._lockstep, self._memory, self._reporter = lockstep, memory, reporter
+        self._exchange = Exchange(lockstep, directory, other)
+        self._side, self._fill, self._directory, self._stop = side, fill, directory, stop
         self._event = 0
         self._escaped = False
         self.took_unwritten = False  # whether an operation took what nobody wrote, whatever came of it
-        self.suspect = 0  # operations that took what nobody wrote, and whose results differ
+        self.unwritten_differences = 0  # operations that took what nobody wrote, and whose results differ
         self.unseen: Counter[str] = Counter()  # operation -> results whose values could not be looked at
 
     def note(self, call: Call) -> None:
-        """An operation is about to be done."""
-        self._teller.origins.note(call.frame)
+        """Note the place of an operation that is about to be done."""
+        self._reporter.origins.note(call.frame)
 
     @property
-    def suspicious(self) -> bool:
-        """Whether what unwritten memory held may have come into a result: it was given to Python, or never read."""
+    def may_have_escaped(self) -> bool:
+        """Whether what unwritten memory held may be in a result: it was given to Python, or never read."""
         return self._escaped or self._memory.holds_unread
 
     def escape(self, call: Call) -> None:
-        """Unwritten memory has become a number or an error of the program's."""
-        self._suspect(call, [])
+        """Note that unwritten memory became a number or an error of the program's."""
+        self._record_unwritten(call, [])
         self._escaped = True
 
     def compare_layout(self, call: Call, views: list[Tensor]) -> None:
@@ -71,7 +78,7 @@ class Comparison:
             self._part(call, views, reading=False)
 
     def compare(self, call: Call, compared: list[Tensor], *, reading: bool) -> list[Tensor]:
-        """Compare shapes and bits; give those tensors that hold, in part, what nobody wrote."""
+        """Compare shapes and bits; return those tensors that hold, in part, what nobody wrote."""
         word: list[int] = []
         for tensor in compared:
             word += outline(tensor)
@@ -81,11 +88,11 @@ class Comparison:
                 self.unseen[call.operation.name] += 1
         if self._agree(call, tuple(word), reading=reading):
             return []
-        verdict, differing = (PART, []) if reading else self._disagreements.judge(call, compared)
+        verdict, differing = (PART, []) if reading else self._judge(call, compared)
         if verdict == PART:
             self._part(call, compared, reading=reading)
         if verdict == DEPENDS:
-            self._suspect(call, compared)
+            self._record_unwritten(call, compared)
         for tensor in differing:
             self._memory.leave_unwritten(tensor, computed=verdict == DEPENDS)
         return differing
@@ -96,24 +103,61 @@ class Comparison:
         event, self._event = self._event, self._event + 1
         return self._lockstep.agree(event, value)
 
+    def _judge(self, call: Call, compared: Sequence[Tensor]) -> tuple[int, list[Tensor]]:
+        """A verdict on results whose bits or shapes differ, and those of them that differ."""
+        if not all(is_plain(tensor) for tensor in compared):
+            return PART, []
+        pairs = self._exchange.swap(_topic(call, compared), compared)
+        if pairs is None:
+            return PART, []
+        masks = [bits(mine) != bits(theirs) for mine, theirs in pairs]
+        differing = [tensor for tensor, mask in zip(compared, masks, strict=True) if mask.any()]
+        # Where either holds what fresh memory was filled with, nobody wrote.
+        unwritten = call.operation.moves and all(
+            bool(untouched(mine.flatten(), theirs.flatten(), self._fill)[mask].all())
+            for (mine, theirs), mask in zip(pairs, masks, strict=True)
+        )
+        if unwritten or (call.repeatable and _leaves_out(call, masks)):
+            verdict = UNWRITTEN
+        else:
+            verdict = DEPENDS if call.reads_unwritten(self._memory) else PART
+        return self._exchange.settle(verdict), differing
+
     def _part(self, call: Call, compared: Sequence[Tensor], *, reading: bool) -> None:
         """Leave an account of the difference, and stop."""
         if call.reads_unwritten(self._memory):
-            self._suspect(call, compared)
-        again = trials(call.func, call.args, call.kwargs, self._side) if call.repeatable and not reading else {}
-        account = self._teller.account(call, compared, reading=reading, trials=again)
+            self._record_unwritten(call, compared)
+        repeats = repeat(call.func, call.args, call.kwargs, self._side) if call.repeatable and not reading else {}
+        account = self._reporter.account(call, compared, reading=reading, repeats=repeats)
         account.write(self._directory, list(compared))
         self._stop()
 
-    def _suspect(self, call: Call, compared: Sequence[Tensor]) -> None:
-        self.suspect += 1
-        if self.suspect == 1:
-            account = self._teller.account(call, compared, reading=False, trials={})
-            account.write(self._directory / SUSPECT, list(compared))
-        if self.suspect == _MOST_SUSPECT:
+    def _record_unwritten(self, call: Call, compared: Sequence[Tensor]) -> None:
+        self.unwritten_differences += 1
+        if self.unwritten_differences == 1:
+            account = self._reporter.account(call, compared, reading=False, repeats={})
+            account.write(self._directory / FIRST_UNWRITTEN, list(compared))
+        if self.unwritten_differences == _MOST_UNWRITTEN:
             self._escaped = True
             self._stop()
 
 
 def _strides(tensor: Tensor) -> tuple[int, ...]:
     return (*tensor.stride(), int(tensor.storage_offset())) if is_plain(tensor) else ()
+
+
+def _leaves_out(call: Call, masks: Sequence[Tensor]) -> bool:
+    """Whether only parts of side results differ, and those that the operation does not write."""
+    if len(masks) < 2 or masks[0].any():
+        return False
+    unwritten = where_unwritten(call.func, call.args, call.kwargs)
+    compared = [part for place, part in enumerate(unwritten) if place not in call.operation.scratch]
+    pairs = zip(masks, compared, strict=True)
+    return all(not mask.any() or (part is not None and bool(part[mask].all())) for mask, part in pairs)
+
+
+def _topic(call: Call, compared: Sequence[Tensor]) -> int:
+    """Stands for the operation, the shapes and types of its results, and the random numbers drawn so far."""
+    drawn = torch.get_rng_state().numpy().tobytes() if call.operation.random else b""
+    about = [(outline(tensor), str(tensor.dtype)) for tensor in compared]
+    return zlib.crc32(drawn, zlib.crc32(repr((call.operation.code, about)).encode()))

@@ -1,22 +1,24 @@
-"""The first operation at which two runs differ."""
+"""The first operation at which two runs differ: what it is, its usual cause, and the cure."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
+from lastbit.script.audit.evidence import Evidence, collect_evidence
+from lastbit.script.audit.repeat import FILLED, ONE_THREAD
+from lastbit.script.audit.varying_calls import ENTROPY, MEANING
 
-from lastbit.divergence.ulps import ulp_distance
-from lastbit.script.audit.account import TENSORS, Account, read_account
-from lastbit.script.audit.evidence import Evidence
-from lastbit.script.audit.explanation import explain
-from lastbit.script.audit.plain import bits
+RANDOMNESS, ARITHMETIC, DATA = "randomness", "arithmetic", "data"
 
-_HAS_ULPS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why two runs differ at an operation."""
+
+    kind: str  # randomness, arithmetic or data
+    cause: str
+    cure: str
 
 
 @dataclass(frozen=True)
@@ -41,79 +43,184 @@ class Difference:
         """Plain data."""
         return asdict(self)
 
-
-@dataclass(frozen=True)
-class Parting:
-    """How far two tensors differ."""
-
-    elements: int
-    max_ulp: int | None
-    permuted: bool  # the same values in another order
+    def explained(self, why: Explanation) -> "Difference":
+        """The same difference with another explanation."""
+        return replace(self, **asdict(why))
 
 
 def first_difference(directories: Sequence[Path]) -> Difference | None:
-    """Read the accounts that the runs left in their directories; None where there is none."""
-    accounts = [(account, directory) for directory in directories if (account := read_account(directory)) is not None]
-    if not accounts:
+    """Read what the runs left in their directories; None where they found no difference."""
+    evidence = collect_evidence(directories)
+    if evidence is None:
         return None
-    # The other run has none where it ended before.
-    (one, directory), (other, others) = accounts[0], accounts[-1]
-    index = _first_differing(one, other)
-    parting = None if index is None else _parting(_tensor(directory, index), _tensor(others, index))
-    evidence = Evidence(one, other, index or 0, parting is not None and parting.permuted)
-    found = explain(evidence)
-    value = one.outputs[index or 0] if one.outputs else None
+    one, tensors, value = evidence.one, evidence.tensors, evidence.value
     return Difference(
         op=one.op,
-        module=one.module or _owner(one, index),
+        module=evidence.module,
         line=one.line,
         called_from=one.called_from,
         step=one.step,
         phase=one.phase,
         shape=None if value is None else value.shape,
-        elements=None if parting is None else parting.elements,
-        max_ulp=None if parting is None else parting.max_ulp,
-        kind=found.kind,
-        cause=found.cause,
-        cure=found.cure,
+        elements=None if tensors is None else tensors.elements,
+        max_ulp=None if tensors is None else tensors.max_ulp,
+        **asdict(explain(evidence)),
     )
 
 
-def part(one: Tensor, other: Tensor) -> Parting:
-    """Compare two tensors of one shape and dtype bit by bit."""
-    mine, others = bits(one), bits(other)
-    elements = int((mine != others).sum())
-    return Parting(elements, _max_ulp(one, other), bool(elements) and bool((mine.sort()[0] == others.sort()[0]).all()))
+def explain(evidence: Evidence) -> Explanation:
+    """Say why the runs differ, by the first rule that holds."""
+    return _outside_torch(evidence) or _random_numbers(evidence) or _inside_the_operation(evidence)
 
 
-def _parting(one: Tensor | None, other: Tensor | None) -> Parting | None:
-    comparable = one is not None and other is not None and (one.shape, one.dtype) == (other.shape, other.dtype)
-    return part(one, other) if comparable else None  # type: ignore[arg-type]
+def read_by_python() -> Explanation:
+    """Say why the runs differ where only filling fresh memory alike makes them agree, and no operation read it."""
+    cause = (
+        "it depends on uninitialised memory: values of a tensor made by torch.empty or the like, which was not"
+        " completely written, were read outside torch, as by `.numpy()` or `.tolist()`"
+    )
+    return Explanation(ARITHMETIC, cause, _WRITE_FIRST)
 
 
-def _first_differing(one: Account, other: Account) -> int | None:
-    if one is other or one.op != other.op:
+def _outside_torch(evidence: Evidence) -> Explanation | None:
+    """Where the operation, or what it takes, differs before it computes anything."""
+    one, other = evidence.one, evidence.other
+    if evidence.parted:
+        does = "ended" if one.alone else f"does {other.op} at {other.line or 'a line of a library'}"
+        return _from_outside(evidence, f"the runs part ways: one does {one.op} where the other {does}")
+    if one.reading:
+        order = ", the same ones in another order" if evidence.permuted else ""
+        return _from_outside(evidence, f"it reads values that torch did not make, and they differ{order}")
+    if evidence.unwritten and not one.random:
+        cause = "it reads uninitialised memory: a tensor made by torch.empty or the like was not completely written"
+        return Explanation(ARITHMETIC, cause, _WRITE_FIRST)
+    if evidence.changed_inputs:
+        what = "a tensor it takes was changed from outside torch, as through the array of `.numpy()`"
+        return _from_outside(evidence, what)
+    changed = [
+        f"{name} is {number} in one run and {other.numbers.get(name)} in the other"
+        for name, number in one.numbers.items()
+        if number != other.numbers.get(name)
+    ]
+    return _from_outside(evidence, f"it is given another number: {' and '.join(changed)}") if changed else None
+
+
+def _random_numbers(evidence: Evidence) -> Explanation | None:
+    """Where the operation draws random numbers."""
+    one, other = evidence.one, evidence.other
+    if not one.random or float(one.numbers.get("dropout_p", "1")) == 0:
         return None
-    pairs = enumerate(zip(one.outputs, other.outputs, strict=False))
-    return next((place for place, (a, b) in pairs if (a.shape, a.digest) != (b.shape, b.digest)), None)
+    what = _DRAWS.get(one.op, "random numbers")
+    if one.generator_seed is not None and one.generator_seed != other.generator_seed:
+        seeds = f"{one.generator_seed} and {other.generator_seed}"
+        return _badly_seeded(evidence, f"{what}: the generator it is given was seeded differently ({seeds})")
+    if one.now.torch_seed == other.now.torch_seed:
+        cause = f"{what}: the seeds agree, but one run drew more numbers before than the other"
+        return Explanation(RANDOMNESS, cause, "look for draws that depend on time or on another process or thread")
+    if one.now.torch_seed == one.start.torch_seed:
+        cure = "call torch.manual_seed with a fixed number before the first draw"
+        return Explanation(RANDOMNESS, f"unseeded {what}: torch's generator was never seeded", cure)
+    seeds = f"{one.now.torch_seed} and {other.now.torch_seed}"
+    return _badly_seeded(evidence, f"{what}: torch's generator was seeded differently ({seeds})")
 
 
-def _owner(one: Account, index: int | None) -> str | None:
-    """The module whose parameter differs, or was taken to compute what differs."""
-    if index is None:
-        return None
-    value = one.outputs[index]
-    if value.module is not None or len(one.outputs) > 1:
-        return value.module
-    return next((each.module for each in one.inputs if each.module is not None), None)
+def _inside_the_operation(evidence: Evidence) -> Explanation:
+    """Where the same inputs give other bits."""
+    one, other = evidence.one, evidence.other
+    if one.threads != other.threads:
+        threads = f"{one.threads} and {other.threads}"
+        cause = f"its result depends on the number of threads ({threads}): each adds up a part of the sum"
+        cure = "fix the number by torch.set_num_threads or OMP_NUM_THREADS, on every machine"
+    elif evidence.value is not None and evidence.value.device != "cpu":
+        if "conv" in one.op or "cudnn" in one.op:
+            cause = "cuDNN chose another algorithm, by timing them, or one whose additions come in any order"
+            cure = f"torch.backends.cudnn.benchmark = False and {_DETERMINISTIC}"
+        else:
+            cause = f"{_SAME_INPUTS}: the kernel adds by atomics, in any order"
+            cure = f"{_DETERMINISTIC}, with CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment"
+    elif not one.op.startswith("aten::"):
+        cause = f"{_SAME_INPUTS}: inside this custom operation threads race, or memory is not initialised"
+        cure = "add in a fixed order instead of by atomics or as threads finish"
+    else:
+        return _on_the_cpu(evidence)
+    return Explanation(ARITHMETIC, cause, cure)
 
 
-def _tensor(directory: Path, index: int) -> Tensor | None:
-    return load_file(directory / TENSORS).get(f"{index:06d}")
+def _on_the_cpu(evidence: Evidence) -> Explanation:
+    """Tell threads from memory by what came of repeating the operation."""
+    one = evidence.one
+    threads_race = one.threads > 1 and evidence.agree_again(ONE_THREAD)
+    where = f"{_SAME_INPUTS} on {one.threads} thread(s)"
+    if threads_race:
+        cause = f"{where}, and the same bits on one: threads add atomically, in any order"
+        cure = f"{_DETERMINISTIC}, or one thread"
+    elif evidence.agree_again(FILLED):
+        cause = (
+            f"{_SAME_INPUTS}, on one thread too, and the same bits once fresh memory is filled:"
+            " it reads memory that it allocates itself and does not initialise"
+        )
+        instead = f"{_INSTEAD[one.op]}, or " if one.op in _INSTEAD else ""
+        cure = f"{instead}{_DETERMINISTIC}, which fills fresh memory"
+    elif not one.repeats:
+        cause = f"{where}: perhaps threads add atomically, in any order, or memory is not initialised"
+        cure = f"{_DETERMINISTIC}, or another operation"
+    else:
+        cause = (
+            f"{where}, on one thread too, and with fresh memory filled: something inside it differs, as where"
+            " threads add atomically, in any order"
+        )
+        cure = "another operation that gives the same; one thread is no cure"
+    return Explanation(ARITHMETIC, cause, cure)
 
 
-def _max_ulp(one: Tensor, other: Tensor) -> int | None:
-    if one.dtype not in _HAS_ULPS:
-        return None
-    finite = (one.isfinite() & other.isfinite()).numpy()
-    return int(np.max(ulp_distance(one, other)[finite])) if finite.any() else None
+def _from_outside(evidence: Evidence, what: str) -> Explanation:
+    source = _source(evidence)
+    return Explanation(source.kind, f"{what}; {source.cause}", source.cure)
+
+
+def _badly_seeded(evidence: Evidence, cause: str) -> Explanation:
+    source = _source(evidence)
+    by = "" if source is _UNKNOWN else f"; {source.cause}"
+    return Explanation(RANDOMNESS, cause + by, "seed it with a fixed number, or with one from the command line")
+
+
+def _source(evidence: Evidence) -> Explanation:
+    """The likeliest source of a value that came from outside torch.
+
+    A call on the very line comes first, then a generator that was drawn from and whose states differ, then the nearest
+    call in the user's files.
+    """
+    likeliest = next(iter(evidence.calls), None)
+    if evidence.drawn_differently and not (likeliest and evidence.is_on_the_line(likeliest)):
+        name = evidence.drawn_differently[0]
+        seed = "random.seed" if name.startswith("Python") else "numpy.random.seed"
+        cause = f"{name} was drawn from and is not in the same state in both runs: it was not seeded, or differently"
+        cure = f"call {seed} with a fixed number before the first draw, in every worker as well"
+        return Explanation(RANDOMNESS, cause, cure)
+    if likeliest is None:
+        return _UNKNOWN
+    does, cure = MEANING[likeliest.category]
+    kind = RANDOMNESS if likeliest.category == ENTROPY else DATA
+    return Explanation(kind, f"{likeliest.call} at {likeliest.where} {does}", cure)
+
+
+_UNKNOWN = Explanation(
+    DATA,
+    "the difference may come from a file, another process or thread, the clock, or the order of a set",
+    "print the values in two runs and follow them back to where they first differ",
+)
+_SAME_INPUTS = "the same inputs give other bits"
+_DETERMINISTIC = "torch.use_deterministic_algorithms(True)"
+_WRITE_FIRST = "make the tensor with torch.zeros or torch.full, or write all of it first"
+_INSTEAD = {
+    # LAPACK's gelsy, which is the default, takes a list of columns to begin with, and torch leaves that unwritten.
+    "aten::linalg_lstsq": 'another driver, as torch.linalg.lstsq(..., driver="gels"), or "gelsd" for a rank below full',
+}
+_DRAWS = {
+    "aten::bernoulli_": "mask of a dropout",
+    "aten::native_dropout": "mask of a dropout",
+    "aten::randperm": "shuffle",
+    "aten::random_": "seed that a loader or sampler draws",
+    "aten::normal_": "normal numbers, as of an initialisation",
+    "aten::uniform_": "uniform numbers, as of an initialisation",
+}

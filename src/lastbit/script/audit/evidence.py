@@ -1,11 +1,30 @@
-"""What is known of the first event at which two runs differ."""
+"""What is known of the first event at which two runs differ: both accounts, and the tensors that were compared."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lastbit.script.audit.account import Account, Value
-from lastbit.script.audit.suspects import ENVIRONMENT, HASH, ORDER, Suspect, find_suspects
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lastbit.divergence.ulps import ulp_distance
+from lastbit.script.audit.account import TENSORS, Account, Value, read_account
+from lastbit.script.audit.bits import bits
+from lastbit.script.audit.varying_calls import ENVIRONMENT, HASH, ORDER, VaryingCall, find_varying_calls
+
+_HAS_ULPS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class TensorDifference:
+    """How far two tensors differ."""
+
+    elements: int  # that differ in their bits
+    max_ulp: int | None  # largest distance among finite elements; None without a floating-point one
+    permuted: bool  # the same values in another order
 
 
 @dataclass(frozen=True)
@@ -14,8 +33,18 @@ class Evidence:
 
     one: Account
     other: Account
-    index: int  # of the first tensor compared that differs
-    permuted: bool  # it holds the same values in another order
+    index: int | None  # of the first tensor compared that differs; None where they did different operations
+    tensors: TensorDifference | None  # None where there are no two tensors of one shape and dtype
+
+    @property
+    def value(self) -> Value | None:
+        """The tensor that differs, or the first one that was compared."""
+        return self.one.outputs[self.index or 0] if self.one.outputs else None
+
+    @property
+    def permuted(self) -> bool:
+        """Whether the runs hold the same values in another order."""
+        return self.tensors is not None and self.tensors.permuted
 
     @property
     def parted(self) -> bool:
@@ -29,29 +58,28 @@ class Evidence:
         return [value for value, other in pairs if value.digest != other.digest]
 
     @property
-    def changed_numbers(self) -> dict[str, tuple[str, str]]:
-        """Arguments that are numbers and differ."""
-        numbers, others = self.one.numbers, self.other.numbers
-        return {name: (numbers[name], others[name]) for name in numbers if numbers[name] != others.get(name)}
-
-    @property
     def unwritten(self) -> bool:
-        """Whether the operation takes memory that was allocated and not wholly written."""
+        """Whether the operation takes memory that was allocated and not completely written."""
         return any(value.unwritten for value in (*self.changed_inputs, *self.one.outputs))
 
+    @property
+    def module(self) -> str | None:
+        """The module at work, or whose parameter differs or was taken to compute what differs."""
+        if self.one.module is not None or self.index is None:
+            return self.one.module
+        owner = self.one.outputs[self.index].module
+        if owner is not None or len(self.one.outputs) > 1:
+            return owner
+        return next((value.module for value in self.one.inputs if value.module is not None), None)
+
     def agree_again(self, how: str) -> bool:
-        """Whether the operation, done once more in this way, gave the same in both runs; False where it was not."""
-        mine, others = self.one.trials.get(how), self.other.trials.get(how)
+        """Whether the operation, repeated in this way, gave the same in both runs; False where it was not repeated."""
+        mine, others = self.one.repeats.get(how), self.other.repeats.get(how)
         return mine is not None and mine == others
 
     @property
-    def device(self) -> str:
-        """Where the tensor is that differs."""
-        return self.one.outputs[self.index].device if self.one.outputs else "cpu"
-
-    @property
     def drawn_differently(self) -> list[str]:
-        """Generators outside torch that the program drew from, or seeded, and that are not in the same state."""
+        """Generators outside torch that the program drew from, or seeded, and that are in different states."""
         one, other = self.one, self.other
         states = {
             "Python's random": (one.start.python_state, one.now.python_state, other.now.python_state),
@@ -60,24 +88,68 @@ class Evidence:
         return [name for name, (start, now, others) in states.items() if now not in (start, others)]
 
     @cached_property
-    def suspects(self) -> tuple[Suspect, ...]:
-        """Calls in the user's files that give other values in every run, the likeliest first."""
-        found = [suspect for file in self.one.files for suspect in find_suspects(Path(file))]
-        return tuple(sorted(found, key=self._unlikeliness))
+    def calls(self) -> tuple[VaryingCall, ...]:
+        """Calls in the user's files whose values change from run to run, the likeliest cause first."""
+        calls = [call for file in self.one.files for call in find_varying_calls(Path(file))]
+        return tuple(sorted(calls, key=self._unlikeliness))
 
-    def is_on_the_line(self, suspect: Suspect) -> bool:
-        """Whether a suspect is on the very line of the difference."""
+    def is_on_the_line(self, call: VaryingCall) -> bool:
+        """Whether a call is on the very line of the difference."""
         file, _, line = (self.one.line or ":").rpartition(":")
-        return suspect.file == str(Path(file).absolute()) and str(suspect.line) == line
+        return call.file == str(Path(file).absolute()) and str(call.line) == line
 
-    def _unlikeliness(self, suspect: Suspect) -> tuple[bool, bool, bool, int]:
+    def _unlikeliness(self, call: VaryingCall) -> tuple[bool, bool, bool, int]:
         file, _, number = (self.one.line or ":0").rpartition(":")
-        line, (first, last) = int(number), suspect.function
-        around = suspect.file == str(Path(file).absolute()) and first <= line <= last
-        order = suspect.category in (HASH, ORDER)
+        line, (first, last) = int(number), call.function
+        around = call.file == str(Path(file).absolute()) and first <= line <= last
+        order = call.category in (HASH, ORDER)
         return (
-            not self.is_on_the_line(suspect),
-            suspect.category == ENVIRONMENT or (self.permuted and not order),
+            not self.is_on_the_line(call),
+            call.category == ENVIRONMENT or (self.permuted and not order),
             not around,
-            abs(line - suspect.line),
+            abs(line - call.line),
         )
+
+
+def collect_evidence(directories: Sequence[Path]) -> Evidence | None:
+    """Read the accounts that the runs left in their directories; None where there is none."""
+    accounts = [(account, directory) for directory in directories if (account := read_account(directory)) is not None]
+    if not accounts:
+        return None
+    # The other run has none where it ended before.
+    (one, directory), (other, others) = accounts[0], accounts[-1]
+    index = _first_differing(one, other)
+    pair = None if index is None else (_tensor(directory, index), _tensor(others, index))
+    return Evidence(one, other, index, None if pair is None else _compared(*pair))
+
+
+def compare_tensors(one: Tensor, other: Tensor) -> TensorDifference:
+    """Compare two tensors of one shape and dtype bit by bit."""
+    mine, others = bits(one), bits(other)
+    elements = int((mine != others).sum())
+    permuted = bool(elements) and bool((mine.sort()[0] == others.sort()[0]).all())
+    return TensorDifference(elements, _max_ulp(one, other), permuted)
+
+
+def _compared(one: Tensor | None, other: Tensor | None) -> TensorDifference | None:
+    if one is None or other is None or (one.shape, one.dtype) != (other.shape, other.dtype):
+        return None
+    return compare_tensors(one, other)
+
+
+def _first_differing(one: Account, other: Account) -> int | None:
+    if one is other or one.op != other.op:
+        return None
+    pairs = enumerate(zip(one.outputs, other.outputs, strict=False))
+    return next((place for place, (a, b) in pairs if (a.shape, a.digest) != (b.shape, b.digest)), None)
+
+
+def _tensor(directory: Path, index: int) -> Tensor | None:
+    return load_file(directory / TENSORS).get(f"{index:06d}")
+
+
+def _max_ulp(one: Tensor, other: Tensor) -> int | None:
+    if one.dtype not in _HAS_ULPS:
+        return None
+    finite = (one.isfinite() & other.isfinite()).numpy()
+    return int(np.max(ulp_distance(one, other)[finite])) if finite.any() else None

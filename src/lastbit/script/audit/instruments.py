@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.script.audit.lockstep import Lockstep
-from lastbit.script.on_import import after_import
+from lastbit.script.hooks import after_import
 
 
 @contextmanager
@@ -20,73 +20,85 @@ def record(settings: Mapping[str, Any]) -> Iterator[None]:
     """Audit this process's program from its first line to its last, as one of two runs.
 
     Args:
-        settings: `lockstep`, the shared file; `side`, 0 or 1; `directory`, this run's; `threads` of torch, and
-            `steps` after which to stop, each or null; `fill`, of memory that is allocated without values.
+        settings: `lockstep`, the shared file; `side`, 0 or 1; `directory`, this run's; `other`, the other run's;
+            `threads` of torch, and `steps` after which to stop, each or null; `fill`, of memory that is allocated
+            without values.
     """
     lockstep = Lockstep(Path(settings["lockstep"]), settings["side"])
     python_state = zlib.crc32(repr(random.getstate()).encode())
     with ExitStack() as instruments:
         instruments.callback(lockstep.end)
         # Not before the program does: what it sets in the environment for torch must still count.
-        after_import("torch", lambda: _install(settings, lockstep, python_state, instruments))
+        after_import("torch", lambda: _Audited(settings, lockstep, python_state).install(instruments))
         yield
 
 
-def _install(settings: Mapping[str, Any], lockstep: Lockstep, python_state: int, instruments: ExitStack) -> None:
-    import torch
-    from torch.optim import optimizer as optimizers
+class _Audited:
+    """A program under the audit, seen from inside its process, which has imported torch."""
 
-    from lastbit.script.audit.comparison import Comparison
-    from lastbit.script.audit.compiled import around_compilers
-    from lastbit.script.audit.disagreement import Disagreements
-    from lastbit.script.audit.exchange import Exchange
-    from lastbit.script.audit.generators import generators
-    from lastbit.script.audit.memory import Memory
-    from lastbit.script.audit.recorder import Recorder
-    from lastbit.script.audit.summary import Summary
-    from lastbit.script.audit.teller import Teller
+    def __init__(self, settings: Mapping[str, Any], lockstep: Lockstep, python_state: int) -> None:
+        from lastbit.script.audit.account import Reporter
+        from lastbit.script.audit.comparison import Comparison
+        from lastbit.script.audit.memory import Memory
+        from lastbit.script.audit.recorder import Recorder
 
-    side, directory = settings["side"], Path(settings["directory"])
+        self._settings, self._lockstep, self._directory = settings, lockstep, Path(settings["directory"])
+        self._memory = Memory()
+        self._reporter = Reporter(lockstep, self._memory, python_state)
+        self._comparison = Comparison(
+            lockstep,
+            self._memory,
+            self._reporter,
+            side=settings["side"],
+            fill=settings["fill"],
+            directory=self._directory,
+            other=Path(settings["other"]),
+            stop=self.stop,
+        )
+        self._recorder = Recorder(self._comparison, self._memory, settings["fill"])
 
-    def sum_up() -> None:
+    def install(self, instruments: ExitStack) -> None:
+        """See and compare every operation until the stack is closed."""
+        import torch
+        from torch.optim import optimizer as optimizers
+
+        from lastbit.script.audit.recorder import around_compilers
+
+        if self._settings["threads"] is not None:
+            torch.set_num_threads(self._settings["threads"])
+        # A loader's workers, forked from here, compute at their own pace: what they hand over is compared when read.
+        os.register_at_fork(after_in_child=self._recorder.pause)
+        instruments.callback(self.sum_up)
+        instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
+        instruments.enter_context(around_compilers(self._recorder.unobserved))
+        instruments.enter_context(self._recorder)
+
+    def sum_up(self) -> None:
         """Write down what the audit could not compare, and what it leaves open."""
-        Summary(
-            unseen=dict(comparison.unseen),
-            unobserved=dict(recorder.unobserved + compiled),
-            filled=memory.filled,
-            took_unwritten=comparison.took_unwritten,
-            suspect=comparison.suspect,
-            suspicious=comparison.suspicious,
-            start=teller.start,
-            end=generators(),
-            files=tuple(teller.files()),
-        ).write(directory)
+        from lastbit.script.audit.account import Summary, generators
 
-    def stop() -> None:
+        Summary(
+            unseen=dict(self._comparison.unseen),
+            unobserved=dict(self._recorder.unobserved),
+            filled=self._memory.filled,
+            took_unwritten=self._comparison.took_unwritten,
+            unwritten_differences=self._comparison.unwritten_differences,
+            may_have_escaped=self._comparison.may_have_escaped,
+            start=self._reporter.start,
+            end=generators(),
+            files=tuple(self._reporter.files()),
+        ).write(self._directory)
+
+    def stop(self) -> None:
         """End the process at once, with its output flushed."""
-        sum_up()
-        lockstep.end()
+        self.sum_up()
+        self._lockstep.end()
         sys.stdout.flush()
         sys.stderr.flush()
         # At once: the program must not go on, nor catch this, nor write a checkpoint on its way out.
         os._exit(0)
 
-    def on_step(*_: Any) -> None:
+    def _stepped(self, *_: Any) -> None:
         """Count an optimizer step and stop at the last one wanted."""
-        if lockstep.count_step() == settings["steps"]:
-            stop()
-
-    if settings["threads"] is not None:
-        torch.set_num_threads(settings["threads"])
-    memory = Memory()
-    teller = Teller(lockstep, memory, python_state)
-    exchange = Exchange(lockstep, directory, Path(settings["other"]))
-    disagreements = Disagreements(exchange, memory, settings["fill"])
-    comparison = Comparison(lockstep, side, directory, memory, teller, disagreements, stop)
-    recorder = Recorder(comparison, memory, settings["fill"])
-    # A loader's workers, forked from here, compute at their own pace: what they hand over is compared when it is read.
-    os.register_at_fork(after_in_child=recorder.pause)
-    instruments.callback(sum_up)
-    instruments.callback(optimizers.register_optimizer_step_post_hook(on_step).remove)
-    compiled = instruments.enter_context(around_compilers())
-    instruments.enter_context(recorder)
+        if self._lockstep.count_step() == self._settings["steps"]:
+            self.stop()

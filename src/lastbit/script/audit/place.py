@@ -9,7 +9,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd import _get_sequence_nr  # type: ignore[attr-defined]
 
 FORWARD, BACKWARD, OPTIMIZER = "forward", "backward", "optimizer"
 
@@ -147,3 +148,88 @@ def _attributes(value: object) -> dict[str, object]:
     if isinstance(value, nn.Module):
         return dict(value._modules)
     return dict(getattr(value, "__dict__", {}))
+
+
+_KEPT = 1 << 16  # nodes; a graph of more since its forward pass loses its oldest names, not its comparison
+
+
+class Origins:
+    """Remembers, for the latest nodes of autograd's graphs, the place of their forward operation."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._places: dict[int, Place] = {}  # by the node's sequence number
+        self._next = _get_sequence_nr()
+        self._roots: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
+    def note(self, frame: FrameType) -> None:
+        """Give the nodes made since the last call the place of this frame."""
+        first, self._next = self._next, _get_sequence_nr()
+        if first == self._next:
+            return
+        place = self._program.place(frame)
+        if place.root is not None and (root := place.root()) is not None:
+            self._roots.add(root)
+        for number in range(first, self._next):
+            self._places[number] = place
+            self._places.pop(number - _KEPT, None)
+
+    def of(self, node: torch.autograd.graph.Node) -> Place | None:
+        """Where the operation was done that a node differentiates."""
+        return self._places.get(node._sequence_nr())
+
+    def owner(self, tensor: Tensor, frame: FrameType | None) -> str | None:
+        """The path of the module that holds a parameter; the tensor is it, its gradient, or an optimizer's state of it.
+
+        Modules are those that were called; optimizers those at work in the frame and its callers.
+        """
+        parameter = _parameter_of_state(tensor, frame)
+        for root in list(self._roots):
+            for module in root.modules():
+                for each in module.parameters(recurse=False):
+                    if each is parameter or each is tensor or each.grad is tensor:
+                        return path_of(module, root, frame)
+        return None
+
+
+def _parameter_of_state(tensor: Tensor, frame: FrameType | None) -> Tensor | None:
+    for each in frames(frame):
+        optimizer = each.f_locals.get("self")
+        if isinstance(optimizer, torch.optim.Optimizer):
+            for parameter, state in optimizer.state.items():
+                if any(value is tensor for value in state.values()):
+                    return parameter
+    return None
+
+
+@dataclass(frozen=True)
+class Location:
+    """The place of an operation in words."""
+
+    phase: str
+    module: str | None  # such as `model.layer1.0.conv1`
+    line: str | None  # such as `train.py:12`
+    called_from: str | None  # in the backward pass, the line that asked for it
+
+
+def locate(frame: FrameType, program: Program, origins: Origins) -> Location:
+    """Find out where the operation is that `frame` calls."""
+    now, place = phase(frame), program.place(frame)
+    if now != BACKWARD:
+        return Location(now, _module_path(place, frame), place.written(), None)
+    caller = program.place(outside_backward(frame)).written()
+    node = torch._C._current_autograd_node()
+    origin = None if node is None else origins.of(node)
+    if origin is None:
+        variable = getattr(node, "variable", None)  # of a node that adds a gradient to a parameter's
+        owner = None if variable is None else origins.owner(variable, frame)
+        return Location(now, owner, place.written() or caller, caller)
+    # A backward of the user's own, or a hook of theirs, says more than the forward operation.
+    line = place if program.in_backward_code(frame) else origin
+    return Location(now, _module_path(origin, frame), line.written(), caller)
+
+
+def _module_path(place: Place, frame: FrameType) -> str | None:
+    root = None if place.root is None else place.root()
+    module = None if place.module is None else place.module()
+    return None if root is None or module is None else path_of(module, root, frame)

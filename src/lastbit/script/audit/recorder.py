@@ -1,23 +1,74 @@
 """Sees every tensor operation of a program as it happens, and compares it with the other run's."""
 
+import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils import deterministic
-from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode_stack
 
-from lastbit.script.audit.call import Call, call
+from lastbit.script.audit.bits import fill, fill_rest, is_foreign, is_plain
 from lastbit.script.audit.comparison import Comparison
 from lastbit.script.audit.memory import Memory
-from lastbit.script.audit.operation import Operation, describe, tensors
-from lastbit.script.audit.plain import is_foreign, is_plain
-from lastbit.script.audit.poison import fill, fill_rest
+from lastbit.script.audit.operation import Call, Operation, call, describe, tensors
+
+_COMPILED = "calls of torch.compile, which run eagerly here: kernels that it would generate"
+_TRACED = "calls of torch.jit.trace: operations inside"
+
+
+@contextmanager
+def around_compilers(counted: Counter[str]) -> Iterator[None]:
+    """While the block runs, let what is compiled run eagerly and what is traced be traced unseen; count both.
+
+    Neither can be done beside a dispatch mode as it would be without.
+    """
+    replaced = (
+        (torch, "compile", _eager),
+        (torch.jit, "trace", _unseen),
+        (torch.jit, "trace_module", _unseen),
+    )
+    originals = [getattr(module, name) for module, name, _ in replaced]
+    for (module, name, wrap), original in zip(replaced, originals, strict=True):
+        setattr(module, name, wrap(counted, original))
+    try:
+        yield
+    finally:
+        for (module, name, _), original in zip(replaced, originals, strict=True):
+            setattr(module, name, original)
+
+
+def _eager(counted: Counter[str], compile_: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(compile_)
+    def compiling(*args: Any, **kwargs: Any) -> Any:
+        """Compile, counted."""
+        if not counted[_COMPILED]:
+            # By itself it would give up beside a dispatch mode, with an error where the whole graph is asked for.
+            torch.compiler.set_stance("force_eager")
+        counted[_COMPILED] += 1
+        return compile_(*args, **kwargs)
+
+    return compiling
+
+
+def _unseen(counted: Counter[str], trace: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(trace)
+    def tracing(*args: Any, **kwargs: Any) -> Any:
+        """Trace, counted, without the audit: beside any dispatch mode a trace with constants fails its own check."""
+        counted[_TRACED] += 1
+        if torch._C._len_torch_dispatch_stack() != 1:  # the program's own modes stay
+            return trace(*args, **kwargs)
+        with _disable_current_modes():
+            return trace(*args, **kwargs)
+
+    return tracing
+
 
 _NUMBERS = (int, float, bool, complex)
 _modes_below = torch._C._len_torch_dispatch_stack

@@ -1,4 +1,4 @@
-"""Calls in a program's source that give other values in every run."""
+"""Calls in a program's source whose values change from run to run, and what to do about them."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -39,12 +39,22 @@ _UNSEEDED = {  # random only where no seed is given
     "numpy.random.SeedSequence",
     "numpy.random.Generator",
 }
+# What a call of each category does, and what to do about it.
+MEANING = {
+    CLOCK: ("reads the clock", "count steps or epochs instead of time"),
+    PROCESS: ("depends on the process's or thread's number", "use a fixed number, or the worker's rank"),
+    ENTROPY: ("draws from the system's entropy, unseeded", "draw from a generator with a fixed seed"),
+    HASH: ("depends on Python's hashes or addresses", "sort before use; PYTHONHASHSEED=0 fixes hashes of strings"),
+    ORDER: ("gives things in the order in which the system happens to", "sort them, or collect results by their index"),
+    NAMES: ("makes a random name", "do not compute anything from the name"),
+    ENVIRONMENT: ("reads the environment", "pass the value as an argument"),
+}
 _METHODS = {"iterdir": ORDER, "rglob": ORDER, "imap_unordered": ORDER}
 _SORTED = {"sorted", "len", "min", "max", "any", "all"}  # give the same for any order
 
 
 @dataclass(frozen=True)
-class Suspect:
+class VaryingCall:
     """A call whose value differs from run to run."""
 
     category: str
@@ -59,14 +69,14 @@ class Suspect:
         return f"{Path(self.file).name}:{self.line}"
 
 
-def find_suspects(file: Path) -> list[Suspect]:
-    """Read a Python file, without running it, for calls that give other values in every run; empty if unreadable."""
+def find_varying_calls(file: Path) -> list[VaryingCall]:
+    """Read a Python file, without running it, for calls whose values change from run to run; empty if unreadable."""
     tree = parsed(file)
     if tree is None:
         return []
     aliases = aliases_in(tree)
-    found = [_suspect(node, scope, aliases, str(file)) for node, scope in _nodes(tree, (1, 1 << 30))]
-    return [suspect for suspect in found if suspect is not None]
+    calls = [_varying_call(node, scope, aliases, str(file)) for node, scope in _nodes(tree, (1, 1 << 30))]
+    return [call for call in calls if call is not None]
 
 
 def parsed(file: Path) -> ast.Module | None:
@@ -96,15 +106,15 @@ def _is_collection(node: ast.AST) -> bool:
     return name is not None and (_CATEGORIES.get(name) in (HASH, ORDER) or name.split(".")[-1] in _METHODS)
 
 
-def _suspect(node: ast.AST, scope: tuple[int, int], aliases: Mapping[str, str], file: str) -> Suspect | None:
+def _varying_call(node: ast.AST, scope: tuple[int, int], aliases: Mapping[str, str], file: str) -> VaryingCall | None:
     if isinstance(node, ast.Set | ast.SetComp):
-        return Suspect(HASH, "a set", file, node.lineno, scope)
+        return VaryingCall(HASH, "a set", file, node.lineno, scope)
     if isinstance(node, ast.Subscript) and full_name(node.value, aliases) == "os.environ":
-        return Suspect(ENVIRONMENT, "os.environ", file, node.lineno, scope)
+        return VaryingCall(ENVIRONMENT, "os.environ", file, node.lineno, scope)
     if not isinstance(node, ast.Call):
         return None
     found = category_of(node, aliases)
-    return None if found is None else Suspect(*found, file, node.lineno, scope)
+    return None if found is None else VaryingCall(*found, file, node.lineno, scope)
 
 
 def category_of(call: ast.Call, aliases: Mapping[str, str]) -> tuple[str, str] | None:

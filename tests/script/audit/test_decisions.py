@@ -1,6 +1,6 @@
 import pytest
 
-from lastbit.script.audit.steering import find_decisions
+from lastbit.script.audit.decisions import find_decisions
 
 
 def decisions(tmp_path, **sources):

@@ -1,12 +1,12 @@
 import pytest
 
-from lastbit.script.audit.suspects import find_suspects
+from lastbit.script.audit.varying_calls import find_varying_calls
 
 
 def suspects(tmp_path, source):
     file = tmp_path / "train.py"
     file.write_text(source)
-    return [(suspect.category, suspect.call, suspect.line) for suspect in find_suspects(file)]
+    return [(suspect.category, suspect.call, suspect.line) for suspect in find_varying_calls(file)]
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_calls_that_differ_from_run_to_run_are_found(tmp_path, source, expected)
 
 
 def test_an_unreadable_file_has_none(tmp_path):
-    assert find_suspects(tmp_path / "nowhere.py") == []
+    assert find_varying_calls(tmp_path / "nowhere.py") == []
 
 
 def test_a_suspect_knows_the_function_around_it(tmp_path):
     (tmp_path / "train.py").write_text("import os\ndef seed():\n    return os.getpid()\n")
-    (found,) = find_suspects(tmp_path / "train.py")
+    (found,) = find_varying_calls(tmp_path / "train.py")
     assert found.function == (2, 3)
     assert found.where == "train.py:3"

@@ -1,4 +1,4 @@
-"""Does an operation once more, to find out what its result depends on beside its arguments."""
+"""Repeats an operation, to find out what its result depends on beside its arguments."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 from torch.utils import deterministic
 
-from lastbit.script.audit.digest import digest
+from lastbit.script.audit.bits import digest, is_plain
 from lastbit.script.audit.operation import tensors
-from lastbit.script.audit.plain import is_plain
 
 FILLED, ONE_THREAD = "filled", "one thread"
-_TIMES = 4  # an operation is done with other values left behind in memory
+_TIMES = 4  # repetitions, each with other values left behind in memory
 _SIZES = (*range(4, 260, 4), *(256 << power for power in range(1, 9)))  # bytes of pieces that the allocator gives again
 _PIECES = 4  # of each size
 
 
-def trials(func: Any, args: Sequence[Any], kwargs: Any, side: int) -> dict[str, tuple[int, ...]]:
+def repeat(func: Any, args: Sequence[Any], kwargs: Any, side: int) -> dict[str, tuple[int, ...]]:
     """Digests of an operation's results where fresh memory is filled alike, and of those on one thread where it is not.
 
     Args:
@@ -28,18 +27,18 @@ def trials(func: Any, args: Sequence[Any], kwargs: Any, side: int) -> dict[str, 
         kwargs: of it.
         side: 0 or 1; memory that is not filled holds something else on either.
     """
-    found = {}
+    digests = {}
     with _filling():
-        found[FILLED] = _digests(func(*args, **kwargs))
-    found[ONE_THREAD] = ()
+        digests[FILLED] = _digests(func(*args, **kwargs))
+    digests[ONE_THREAD] = ()
     with _on_one_thread():
         for time in range(_TIMES):
             _litter(side + time % 2)
-            found[ONE_THREAD] += _digests(func(*args, **kwargs))
-    return found
+            digests[ONE_THREAD] += _digests(func(*args, **kwargs))
+    return digests
 
 
-def left_out(func: Any, args: Sequence[Any], kwargs: Any) -> list[Tensor | None]:
+def where_unwritten(func: Any, args: Sequence[Any], kwargs: Any) -> list[Tensor | None]:
     """For each of an operation's results, in one row, where it writes nothing; None where that cannot be told."""
     with _filling():
         again = tensors(func(*args, **kwargs))

@@ -1,4 +1,4 @@
-"""Two runs of a program at the same time, in step: what they left, and whether they tell something."""
+"""Two runs of a program at the same time, in step: how they are started, what they left, and what that shows."""
 
 import os
 import subprocess
@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lastbit.errors import LastbitError
-from lastbit.script.audit.difference import Difference, first_difference
-from lastbit.script.audit.explanation import ARITHMETIC
+from lastbit.script.audit.account import Summary, read_summary
+from lastbit.script.audit.difference import ARITHMETIC, Difference, first_difference
 from lastbit.script.audit.lockstep import Lockstep
-from lastbit.script.audit.summary import Summary, read_summary
-from lastbit.script.child import child_command
+from lastbit.script.launch import child_command
 from lastbit.script.target import Target
 
 INSTRUMENTS = "lastbit.script.audit.instruments:record"
@@ -68,7 +67,7 @@ def start_process(run: Run) -> subprocess.Popen[bytes]:
 
 
 @dataclass(frozen=True)
-class Look:
+class Pair:
     """Two runs that are over."""
 
     codes: list[int]
@@ -90,13 +89,13 @@ class Look:
     def blames_memory(self) -> bool:
         """Whether what differs, or how they ended, may come from what fresh memory was filled with."""
         summaries = self.summaries
-        suspect = any(summary.suspect for summary in summaries)
+        suspect = any(summary.unwritten_differences for summary in summaries)
         filled = any(summary.filled for summary in summaries)
         if any(self.codes):
             disagree = filled and self.codes[0] != self.codes[1]
             return disagree or suspect or any(summary.took_unwritten for summary in summaries)
         if self.difference is None:
-            return suspect and any(summary.suspicious for summary in summaries)
+            return suspect and any(summary.may_have_escaped for summary in summaries)
         # Values may have gone by Python or NumPy unseen; what is computed from the same inputs has not taken them.
         return suspect or (filled and self.difference.kind != ARITHMETIC)
 
@@ -117,7 +116,7 @@ class Look:
             raise ScriptFailedError(f"{target.name} did no tensor operation: nothing could be compared", outputs[0])
 
 
-def look(
+def run_pair(
     target: Target,
     directory: Path,
     *,
@@ -126,7 +125,7 @@ def look(
     threads: tuple[int | None, int | None],
     start: Callable[[Run], Process],
     on_progress: Callable[[int, int], None],
-) -> Look:
+) -> Pair:
     """Run a program twice at the same time, in step.
 
     Args:
@@ -149,7 +148,7 @@ def look(
         for process in processes:
             process.kill()
             process.wait()
-    return Look(
+    return Pair(
         codes,
         [run.output.parent for run in runs],
         operations=min(lockstep.events(side) for side in (0, 1)),

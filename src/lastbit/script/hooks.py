@@ -1,0 +1,234 @@
+"""What to do when a program imports a library, when it starts another process, and when its own one ends."""
+
+import atexit
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def after_import(name: str, act: Callable[[], None]) -> None:
+    """Call `act` once, right after the program's first `import name` and before that import hands over the module.
+
+    The program then meets the library as it would without us: variables it sets before the import still count, and a
+    program that never imports the library is not made to.
+
+    Args:
+        name: of a top-level module, such as `torch`. Where it is imported already, `act` is called at once.
+        act: without arguments.
+    """
+    if name in sys.modules:
+        act()
+    else:
+        sys.meta_path.insert(0, _Finder(name, act))
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, name: str, act: Callable[[], None]) -> None:
+        self.name, self.act = name, act
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the awaited module's spec with the act put behind its loading; None for others."""
+        if fullname != self.name:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            _act_after(spec.loader, self.act)
+        return spec
+
+
+def _act_after(loader: Loader, act: Callable[[], None]) -> None:
+    """Make a loader call `act` after it has run the module; an attribute of this one loader, whose class stays."""
+    execute = loader.exec_module
+
+    def execute_and_act(module: ModuleType) -> None:
+        """Run the module's code, then act."""
+        execute(module)
+        act()
+
+    loader.exec_module = execute_and_act  # type: ignore[method-assign]
+
+
+Act = Callable[[], None]
+OnReplaced = Callable[[str | None], None]
+
+
+def at_every_end(act: Act, on_replaced: OnReplaced) -> None:
+    """Call `act` once, as the last thing that this process does.
+
+    A program ends in more ways than by its last line: by `sys.exit`, an exception, a thread that outlives its main
+    function, handlers of `atexit` that still train, `os._exit`, or by becoming another program (`os.exec*`). What was
+    registered with `atexit` first is called last of all, after the other threads, so this must be called before the
+    program's first line. A process forked from this one does nothing at its end. No Python code runs after a signal
+    that kills, or C code that ends the process: then `act` was never called.
+
+    Args:
+        act: without arguments.
+        on_replaced: called before `act` where the process becomes another program, with that program's words; and with
+            None where that failed, so that the process goes on. Then `act` is called again at its end.
+    """
+    end = _Once(act)
+    atexit.register(end)
+    _before_os_exit(end)
+    sys.addaudithook(lambda event, args: _exec(event, args, end, on_replaced))
+    for name in ("execv", "execve"):  # all others of the family come down to these
+        _undo_where_failed(name, end, on_replaced)
+
+
+class _Once:
+    """Acts at its first call, in the process that made it, and once more after an end that did not come."""
+
+    def __init__(self, act: Act) -> None:
+        self._act, self._process, self._done = act, os.getpid(), False
+
+    @property
+    def due(self) -> bool:
+        """Whether a call would act."""
+        return not self._done and os.getpid() == self._process
+
+    def __call__(self) -> None:
+        """Act, unless it was done."""
+        if self.due:
+            self._done = True
+            self._act()
+
+    def undo(self) -> None:
+        """The end did not come."""
+        self._done = False
+
+
+def _before_os_exit(end: _Once) -> None:
+    leave = os._exit
+
+    def leave_after_all(status: int) -> None:
+        """End the process at once, as `os._exit` does, after what is to be done at its end."""
+        try:
+            end()
+        finally:
+            leave(status)
+
+    os._exit = leave_after_all  # type: ignore[assignment]
+
+
+def _exec(event: str, args: tuple[Any, ...], end: _Once, on_replaced: OnReplaced) -> None:
+    if event == "os.exec" and end.due:
+        on_replaced(" ".join(os.fsdecode(word) for word in args[1]))
+        end()
+
+
+def _undo_where_failed(name: str, end: _Once, on_replaced: OnReplaced) -> None:
+    become = getattr(os, name)
+
+    @wraps(become)
+    def become_or_go_on(*args: Any, **options: Any) -> None:
+        """Become another program; where there is none, the process goes on as if nothing had been noted."""
+        was_due = end.due
+        try:
+            become(*args, **options)
+        finally:  # it comes back only where it failed
+            if was_due and not end.due:
+                end.undo()
+                on_replaced(None)
+
+    setattr(os, name, become_or_go_on)
+
+
+Tell = Callable[[str], None]
+
+_WORDS = 6  # of a command line, which may be long
+_LOADERS = "torch.utils.data"
+# Programs also ask git, compilers and the system about this and that.
+_MAY_TRAIN = ("python", "torchrun", "accelerate", "deepspeed", "lightning", "fabric", "mpi", "srun", "bash", "sh")
+# These start the program that follows their own options.
+_PASS_ON = (
+    "env",
+    "nohup",
+    "nice",
+    "ionice",
+    "timeout",
+    "time",
+    "taskset",
+    "numactl",
+    "stdbuf",
+    "setsid",
+    "uv",
+    "conda",
+)
+
+
+def on_every_child(tell: Tell) -> None:
+    """Call `tell` with a description of each process that this one starts from now on and that may train.
+
+    The workers of torch's data loaders are passed over: they prepare batches.
+
+    Args:
+        tell: given words such as `multiprocessing, spawn: worker`.
+    """
+    here = os.getpid()
+
+    def started(event: str, args: tuple[Any, ...]) -> None:
+        """Tell of a command."""
+        if event in ("subprocess.Popen", "os.system", "os.posix_spawn") and os.getpid() == here:
+            words = _words(args[0] if event == "os.system" else args[1])
+            if any(word.startswith(_MAY_TRAIN) for word in _programs(words)):
+                tell(" ".join(words[:_WORDS]))
+        elif event == "os.fork" and os.getpid() == here:
+            caller = sys._getframe(1)
+            if not str(caller.f_globals.get("__name__")).startswith("multiprocessing"):  # which is told of beside this
+                tell(f"os.fork: {caller.f_code.co_name}")
+
+    sys.addaudithook(started)
+    after_import("multiprocessing", lambda: _watch_processes(tell))
+
+
+def _words(given: Any) -> list[str]:
+    """Of a command line, the program without its directory."""
+    words = given.split() if isinstance(given, str | bytes) else [os.fspath(word) for word in given]
+    return [Path(os.fsdecode(words[0])).name, *map(os.fsdecode, words[1:])] if words else []
+
+
+def _programs(words: list[str]) -> list[str]:
+    """Those of the first words that may be the program: behind `A=1`, all that follow `env`, `nice` and the like."""
+    found = [Path(word).name for word in words[:_WORDS] if "=" not in word and not word.startswith("-")]
+    return found if found and found[0] in _PASS_ON else found[:1]
+
+
+def _watch_processes(tell: Tell) -> None:
+    from multiprocessing.process import BaseProcess
+
+    here, start = os.getpid(), BaseProcess.start
+
+    def start_and_tell(process: BaseProcess) -> None:
+        """Tell of the process, and start it, which forgets what it is to do."""
+        if os.getpid() == here and not _module(process).startswith(_LOADERS):
+            tell(f"multiprocessing, {_method(process)}: {_function(process)}")
+        start(process)
+
+    BaseProcess.start = start_and_tell  # type: ignore[method-assign, assignment]
+
+
+def _method(process: Any) -> str:
+    from multiprocessing import get_start_method
+
+    return getattr(process, "_start_method", None) or str(get_start_method(allow_none=True))
+
+
+def _module(process: Any) -> str:
+    return str(getattr(getattr(process, "_target", None), "__module__", ""))
+
+
+def _function(process: Any) -> str:
+    """The name of what it runs; of torch's `spawn`, which hands over a function of its own, the first argument's."""
+    target = getattr(process, "_target", None)
+    if _module(process).startswith("torch.multiprocessing"):
+        target = next(filter(callable, process._args), target)
+    return str(getattr(target, "__qualname__", type(process).__qualname__))
