@@ -24,7 +24,7 @@ from lastbit.errors import LastbitError
 
 if TYPE_CHECKING:
     from lastbit.script.file_metric import FileMetric
-    from lastbit.script.metrics import Source
+    from lastbit.script.metrics import MetricSource
     from lastbit.script.pattern_metric import PatternMetric
     from lastbit.script.training import ScriptTraining
     from lastbit.study import Study
@@ -169,7 +169,7 @@ def _executor(study: Study, training: ScriptTraining, crew: Crew) -> AbstractCon
     return thread_pool(crew.limited(len(study.pending())), training.children)
 
 
-def _sources(patterns: list[str], files: list[str], crew: Crew) -> tuple[Source, ...]:
+def _sources(patterns: list[str], files: list[str], crew: Crew) -> tuple[MetricSource, ...]:
     from lastbit.script.file_metric import parse_file_metric
     from lastbit.script.pattern_metric import PatternMetric
     from lastbit.script.training import DIRECTORY

@@ -13,7 +13,7 @@ from lastbit.storage.files import DamagedError, read_checksummed, to_json, write
 _TAKEN = frozenset({"step"})  # what a line of metrics has besides them: after how many updates it was logged
 
 
-class Source(Protocol):
+class MetricSource(Protocol):
     """Where values of metrics are found."""
 
     @property
@@ -27,7 +27,7 @@ class Source(Protocol):
         """What a person should know of how the values in that directory were read, in a line; empty mostly."""
 
 
-def write_found(sources: Sequence[Source], output: Path) -> None:
+def write_found(sources: Sequence[MetricSource], output: Path) -> None:
     """Find all metrics in a trial's directory of output and leave them there as `found.json`."""
     rows = [row for source in sources for row in source.find(output)]
     # NaN, and what else JSON lacks, is compared as it is stored.

@@ -1,7 +1,7 @@
 """Metrics found in what a script printed, by a regular expression."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -10,6 +10,8 @@ from lastbit.errors import LastbitError
 from lastbit.script.metrics import SIGN, WORD, CutError, number, number_at, refuse_taken
 
 _SPECIAL = frozenset(".^$*+?{}[]|()\\")
+# What is escaped, a set of characters, and parentheses outside of both.
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\\\]])*\]|\((?:\?P<\w+>)?|\)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,55 +39,17 @@ class Group:
 
 def groups(pattern: str) -> list[Group]:
     """The capturing groups of a regular expression that compiles, in their order; parentheses in comments mislead."""
-    found: list[tuple[int, int | None]] = []  # of each open parenthesis, where what it captures begins
+    opened: list[tuple[int, int | None]] = []  # of each open parenthesis, where what it captures begins
     captured = []
-    for place in _parentheses(pattern):
-        if pattern[place] == "(":
-            found.append((place, _begin(pattern, place)))
-        elif found:
-            opening, begin = found.pop()
+    for token in _TOKEN.finditer(pattern):
+        if token.group().startswith("("):
+            captures = token.group() != "(" or not pattern.startswith("?", token.end())
+            opened.append((token.start(), token.end() if captures else None))
+        elif token.group() == ")" and opened:
+            opening, begin = opened.pop()
             if begin is not None:
-                captured.append(Group(opening, begin, place))
+                captured.append(Group(opening, begin, token.start()))
     return sorted(captured, key=lambda group: group.opening)
-
-
-def widened(pattern: str, alternative: Callable[[Group], str]) -> re.Pattern[str] | None:
-    """The pattern with `alternative` beside what each group holds; None where that is no pattern.
-
-    What was matched before is still preferred wherever it is.
-    """
-    text = pattern
-    for group in sorted(groups(pattern), key=lambda group: -group.end):
-        inner = text[group.begin : group.end]
-        text = f"{text[: group.begin]}(?:{inner})|(?:{alternative(group)}){text[group.end :]}"
-    try:
-        return re.compile(text, re.MULTILINE)
-    except re.error:  # as of a group in a lookbehind, which must have one length
-        return None
-
-
-def _parentheses(pattern: str) -> Iterator[int]:
-    """Where parentheses are that are neither escaped nor in a set of characters."""
-    place, in_set = 0, False
-    while place < len(pattern):
-        letter = pattern[place]
-        if letter == "\\":
-            place += 1
-        elif in_set:
-            in_set = letter != "]"
-        elif letter == "[":
-            in_set = True
-            place += len(re.match(r"\^?\]?", pattern[place + 1 :]).group())  # type: ignore[union-attr]
-        elif letter in "()":
-            yield place
-        place += 1
-
-
-def _begin(pattern: str, opening: int) -> int | None:
-    named = re.compile(r"\(\?P<\w+>").match(pattern, opening)
-    if named is not None:
-        return named.end()
-    return None if pattern.startswith("(?", opening) else opening + 1
 
 
 _COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\].*?(?:\x07|\x1b\\))")
@@ -143,8 +107,9 @@ class PatternMetric:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the groups, or of the word before the only one."""
-        groups = re.compile(self.pattern).groupindex
-        return tuple(groups) or (_word_before_group(self.pattern),)
+        compiled = re.compile(self.pattern)
+        before = _last_word(self.pattern[: _places(compiled)[0].opening]).rstrip("./-")
+        return tuple(compiled.groupindex) or (before or "metric",)
 
     def find(self, output: Path) -> Iterator[dict[str, float]]:
         """All matches in standard output; where it has none, those in standard error, to which loggers write.
@@ -230,10 +195,20 @@ def _places(pattern: re.Pattern[str]) -> list[Group]:
 
 
 def _widened(pattern: str) -> re.Pattern[str] | None:
-    """The pattern with groups that hold all that may stand for a number there; None where it names nothing."""
-    if not _last_word(pattern):  # all numbers would do
+    """The pattern with groups that hold all that may stand for a number there; None where there is no such pattern.
+
+    What was matched before is still preferred wherever it is.
+    """
+    if not _last_word(pattern):  # it names nothing: all numbers would do
         return None
-    return widened(pattern, lambda group: _PLAIN if _NAMED.search(pattern[: group.opening]) else _INSTEAD)
+    text = pattern
+    for group in sorted(groups(pattern), key=lambda group: -group.end):
+        instead = _PLAIN if _NAMED.search(pattern[: group.opening]) else _INSTEAD
+        text = f"{text[: group.begin]}(?:{text[group.begin : group.end]})|(?:{instead}){text[group.end :]}"
+    try:
+        return re.compile(text, re.MULTILINE)
+    except re.error:  # as of a group in a lookbehind, which must have one length
+        return None
 
 
 def _preferred(match: re.Match[str], given: re.Pattern[str], name: str) -> re.Match[str]:
@@ -254,10 +229,6 @@ def _skipped(match: re.Match[str], place: Group, pattern: str, start: int) -> fl
     _, found, between = match.string[match.start() : start].rpartition(word) if word else ("", "", "")
     skipped = _WORD.search(between) if found else None
     return None if skipped is None else number(skipped.group())
-
-
-def _word_before_group(pattern: str) -> str:
-    return _last_word(pattern[: _places(re.compile(pattern))[0].opening]).rstrip("./-") or "metric"
 
 
 def _last_word(pattern: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from lastbit.errors import LastbitError
 from lastbit.script.file_metric import FileMetric
 from lastbit.script.launch import child_command
-from lastbit.script.metrics import Source
+from lastbit.script.metrics import MetricSource
 from lastbit.script.notes import STDERR, STDOUT, Notes, UnfitError, checked, read_notes
 from lastbit.script.processes import Children, followed
 from lastbit.script.target import Target
@@ -46,7 +46,7 @@ class ScriptTraining:
     seed_env: str | None = None  # an environment variable that holds the seed
     threads: int | None = 1  # of the process; None leaves them as they are
     snapshots: float = 10  # of the weights, for each decade of steps
-    sources: tuple[Source, ...] = ()  # of metrics beside those the script logs; they may change between calls
+    sources: tuple[MetricSource, ...] = ()  # of metrics beside those the script logs; they may change between calls
     directory: Path = field(default_factory=Path.cwd, compare=False)  # where the script runs
     on_line: Callable[[str], None] | None = field(default=None, compare=False)  # called with what scripts write, live
     children: Children = field(default_factory=Children, compare=False)

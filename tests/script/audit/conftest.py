@@ -4,7 +4,7 @@ import pytest
 from warm import warm_start
 
 from lastbit.script.audit.audit import audit
-from lastbit.script.audit.runs import Run
+from lastbit.script.audit.runs import AuditedRun
 from lastbit.script.target import Target
 
 
@@ -35,7 +35,7 @@ def alone(warm, tmp_path):
 
     def run():
         output = tmp_path / "alone.txt"
-        process = warm(Run(Target("file", "train.py"), 0, {}, dict(os.environ), output))
+        process = warm(AuditedRun(Target("file", "train.py"), 0, {}, dict(os.environ), output))
         return process.wait(), output.read_text()
 
     return run

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from lastbit.script.audit import memory as module
-from lastbit.script.audit.memory import Memory
+from lastbit.script.audit.memory import WrittenMemory
 
 
 def test_a_view_is_known_with_its_memory_and_a_copy_is_not():
-    memory, tensor = Memory(), torch.ones(4, 3)
+    memory, tensor = WrittenMemory(), torch.ones(4, 3)
     assert not memory.knows(tensor)
     memory.learn(tensor)
     assert memory.knows(tensor[1:])
@@ -19,7 +19,7 @@ def test_a_view_is_known_with_its_memory_and_a_copy_is_not():
 
 
 def test_looking_at_a_part_does_not_make_the_whole_known():
-    memory, tensor = Memory(), torch.ones(4, 3)
+    memory, tensor = WrittenMemory(), torch.ones(4, 3)
     memory.meet(tensor[1:])
     assert not memory.knows(tensor)
     memory.meet(tensor.t())
@@ -27,7 +27,7 @@ def test_looking_at_a_part_does_not_make_the_whole_known():
 
 
 def test_memory_is_unwritten_until_its_parts_add_up():
-    memory, tensor = Memory(), torch.empty(4, 3)
+    memory, tensor = WrittenMemory(), torch.empty(4, 3)
     memory.leave_unwritten(tensor)
     memory.write(tensor[0])
     memory.write(tensor[0])
@@ -37,7 +37,7 @@ def test_memory_is_unwritten_until_its_parts_add_up():
 
 
 def test_what_is_written_twice_counts_once():
-    memory, tensor = Memory(), torch.empty(100)
+    memory, tensor = WrittenMemory(), torch.empty(100)
     memory.leave_unwritten(tensor)
     memory.write(tensor[:60])
     memory.write(tensor[:50])
@@ -59,7 +59,7 @@ PARTS = {
 
 @pytest.mark.parametrize("name", PARTS)
 def test_memory_is_written_when_its_parts_cover_it(name):
-    memory, tensor = Memory(), torch.empty(6, 5, dtype=torch.complex64)
+    memory, tensor = WrittenMemory(), torch.empty(6, 5, dtype=torch.complex64)
     parts = PARTS[name](tensor)
     memory.leave_unwritten(tensor)
     oracle = torch.zeros(tensor.nbytes, dtype=torch.uint8)  # the same parts of other memory, written in truth
@@ -75,7 +75,7 @@ def test_memory_is_written_when_its_parts_cover_it(name):
 
 
 def test_memory_that_was_resized_is_covered_anew():
-    memory, tensor = Memory(), torch.empty(4)
+    memory, tensor = WrittenMemory(), torch.empty(4)
     memory.leave_unwritten(tensor)
     memory.write(tensor[::2])
     tensor.untyped_storage().resize_(32)
@@ -88,7 +88,7 @@ def test_memory_that_was_resized_is_covered_anew():
 
 def test_what_is_gone_is_forgotten_and_a_new_tensor_in_its_place_is_a_stranger(monkeypatch):
     monkeypatch.setattr(module, "_FEWEST", 100)
-    memory = Memory()
+    memory = WrittenMemory()
     kept = torch.ones(3)
     memory.learn(kept)
     for _ in range(1000):

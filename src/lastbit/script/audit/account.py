@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lastbit.script.audit.bits import cpu_copy, digest, is_plain, outline
 from lastbit.script.audit.lockstep import Lockstep
-from lastbit.script.audit.memory import Memory
-from lastbit.script.audit.operation import Call
+from lastbit.script.audit.memory import WrittenMemory
+from lastbit.script.audit.operation import OperationCall
 from lastbit.script.audit.place import Origins, Program, locate
 from lastbit.storage.files import read_json, to_json, write_atomically
 
@@ -137,14 +137,14 @@ class Reporter:
         python_state: digest of the state of Python's `random` before the program's first line.
     """
 
-    def __init__(self, lockstep: Lockstep, memory: Memory, python_state: int) -> None:
+    def __init__(self, lockstep: Lockstep, memory: WrittenMemory, python_state: int) -> None:
         self._lockstep, self._memory = lockstep, memory
         self._program = Program()
         self.origins = Origins(self._program)
         self.start = replace(generators(), python_state=python_state)
 
     def account(
-        self, call: Call, compared: Sequence[Tensor], *, reading: bool, repeats: dict[str, tuple[int, ...]]
+        self, call: OperationCall, compared: Sequence[Tensor], *, reading: bool, repeats: dict[str, tuple[int, ...]]
     ) -> Account:
         """Describe an operation.
 

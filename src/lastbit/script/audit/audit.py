@@ -11,7 +11,7 @@ from lastbit.script.audit.account import FIRST_UNWRITTEN
 from lastbit.script.audit.bits import ALIKE
 from lastbit.script.audit.decisions import notes
 from lastbit.script.audit.difference import Difference, first_difference, read_by_python
-from lastbit.script.audit.runs import LOCKSTEP, SIDES, Pair, Process, Run, run_pair, start_process
+from lastbit.script.audit.runs import LOCKSTEP, SIDES, AuditedRun, Process, RunPair, run_pair, start_process
 from lastbit.script.target import Target
 
 AGAIN, ONCE_MORE = "again", "once-more"  # folders of a second and a third pair of runs
@@ -57,7 +57,7 @@ def audit(
     *,
     steps: int | None = None,
     threads: tuple[int | None, int | None] = (None, None),
-    start: Callable[[Run], Process] = start_process,
+    start: Callable[[AuditedRun], Process] = start_process,
     on_progress: Callable[[int, int], None] = lambda operations, steps: None,
 ) -> Audit:
     """Run a program twice at the same time and compare every tensor operation as it happens.
@@ -111,7 +111,7 @@ def _same_place(one: Difference, other: Difference | None) -> bool:
     return other is not None and (one.op, one.line, one.step) == (other.op, other.line, other.step)
 
 
-def _audit(pair: Pair, difference: Difference | None) -> Audit:
+def _audit(pair: RunPair, difference: Difference | None) -> Audit:
     summaries = pair.summaries
     return Audit(
         operations=pair.operations,

@@ -11,8 +11,8 @@ from torch import Tensor
 from lastbit.script.audit.account import FIRST_UNWRITTEN, Reporter
 from lastbit.script.audit.bits import bits, digest, is_plain, outline, untouched
 from lastbit.script.audit.lockstep import Exchange, Lockstep
-from lastbit.script.audit.memory import Memory
-from lastbit.script.audit.operation import Call
+from lastbit.script.audit.memory import WrittenMemory
+from lastbit.script.audit.operation import OperationCall
 from lastbit.script.audit.repeat import repeat, where_unwritten
 
 # Verdicts on a disagreement. PART: the runs part. UNWRITTEN: they differ only where the operation wrote nothing.
@@ -22,7 +22,7 @@ PART, UNWRITTEN, DEPENDS = 0, 1, 2
 _MOST_UNWRITTEN = 2000  # operations that differ by unwritten memory, after which a run is stopped
 
 
-class Comparison:
+class BitComparison:
     """One run's side of the comparison; stops the run where the two differ.
 
     Args:
@@ -39,7 +39,7 @@ class Comparison:
     def __init__(
         self,
         lockstep: Lockstep,
-        memory: Memory,
+        memory: WrittenMemory,
         reporter: Reporter,
         *,
         side: int,
@@ -57,7 +57,7 @@ class Comparison:
         self.unwritten_differences = 0  # operations that took what nobody wrote, and whose results differ
         self.unseen: Counter[str] = Counter()  # operation -> results whose values could not be looked at
 
-    def note(self, call: Call) -> None:
+    def note(self, call: OperationCall) -> None:
         """Note the place of an operation that is about to be done."""
         self._reporter.origins.note(call.frame)
 
@@ -66,18 +66,18 @@ class Comparison:
         """Whether what unwritten memory held may be in a result: it was given to Python, or never read."""
         return self._escaped or self._memory.holds_unread
 
-    def escape(self, call: Call) -> None:
+    def escape(self, call: OperationCall) -> None:
         """Note that unwritten memory became a number or an error of the program's."""
         self._record_unwritten(call, [])
         self._escaped = True
 
-    def compare_layout(self, call: Call, views: list[Tensor]) -> None:
+    def compare_layout(self, call: OperationCall, views: list[Tensor]) -> None:
         """Compare shapes, strides and offsets."""
         laid_out = tuple(n for t in views for n in (*outline(t), *_strides(t)))
         if not self._agree(call, laid_out, reading=False):
             self._part(call, views, reading=False)
 
-    def compare(self, call: Call, compared: list[Tensor], *, reading: bool) -> list[Tensor]:
+    def compare(self, call: OperationCall, compared: list[Tensor], *, reading: bool) -> list[Tensor]:
         """Compare shapes and bits; return those tensors that hold, in part, what nobody wrote."""
         word: list[int] = []
         for tensor in compared:
@@ -97,13 +97,13 @@ class Comparison:
             self._memory.leave_unwritten(tensor, computed=verdict == DEPENDS)
         return differing
 
-    def _agree(self, call: Call, word: tuple[int, ...], *, reading: bool) -> bool:
+    def _agree(self, call: OperationCall, word: tuple[int, ...], *, reading: bool) -> bool:
         # Hashes of whole numbers, unlike those of strings, are the same in every process.
         value = hash((call.operation.code, reading, *word))
         event, self._event = self._event, self._event + 1
         return self._lockstep.agree(event, value)
 
-    def _judge(self, call: Call, compared: Sequence[Tensor]) -> tuple[int, list[Tensor]]:
+    def _judge(self, call: OperationCall, compared: Sequence[Tensor]) -> tuple[int, list[Tensor]]:
         """A verdict on results whose bits or shapes differ, and those of them that differ."""
         if not all(is_plain(tensor) for tensor in compared):
             return PART, []
@@ -123,7 +123,7 @@ class Comparison:
             verdict = DEPENDS if call.reads_unwritten(self._memory) else PART
         return self._exchange.settle(verdict), differing
 
-    def _part(self, call: Call, compared: Sequence[Tensor], *, reading: bool) -> None:
+    def _part(self, call: OperationCall, compared: Sequence[Tensor], *, reading: bool) -> None:
         """Leave an account of the difference, and stop."""
         if call.reads_unwritten(self._memory):
             self._record_unwritten(call, compared)
@@ -132,7 +132,7 @@ class Comparison:
         account.write(self._directory, list(compared))
         self._stop()
 
-    def _record_unwritten(self, call: Call, compared: Sequence[Tensor]) -> None:
+    def _record_unwritten(self, call: OperationCall, compared: Sequence[Tensor]) -> None:
         self.unwritten_differences += 1
         if self.unwritten_differences == 1:
             account = self._reporter.account(call, compared, reading=False, repeats={})
@@ -146,7 +146,7 @@ def _strides(tensor: Tensor) -> tuple[int, ...]:
     return (*tensor.stride(), int(tensor.storage_offset())) if is_plain(tensor) else ()
 
 
-def _leaves_out(call: Call, masks: Sequence[Tensor]) -> bool:
+def _leaves_out(call: OperationCall, masks: Sequence[Tensor]) -> bool:
     """Whether only parts of side results differ, and those that the operation does not write."""
     if len(masks) < 2 or masks[0].any():
         return False
@@ -156,7 +156,7 @@ def _leaves_out(call: Call, masks: Sequence[Tensor]) -> bool:
     return all(not mask.any() or (part is not None and bool(part[mask].all())) for mask, part in pairs)
 
 
-def _topic(call: Call, compared: Sequence[Tensor]) -> int:
+def _topic(call: OperationCall, compared: Sequence[Tensor]) -> int:
     """Stands for the operation, the shapes and types of its results, and the random numbers drawn so far."""
     drawn = torch.get_rng_state().numpy().tobytes() if call.operation.random else b""
     about = [(outline(tensor), str(tensor.dtype)) for tensor in compared]

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lastbit.script.audit.evidence import Evidence, collect_evidence
+from lastbit.script.audit.evidence import AuditEvidence, collect_evidence
 from lastbit.script.audit.repeat import FILLED, ONE_THREAD
 from lastbit.script.audit.varying_calls import ENTROPY, MEANING
 
@@ -68,7 +68,7 @@ def first_difference(directories: Sequence[Path]) -> Difference | None:
     )
 
 
-def explain(evidence: Evidence) -> Explanation:
+def explain(evidence: AuditEvidence) -> Explanation:
     """Say why the runs differ, by the first rule that holds."""
     return _outside_torch(evidence) or _random_numbers(evidence) or _inside_the_operation(evidence)
 
@@ -82,7 +82,7 @@ def read_by_python() -> Explanation:
     return Explanation(ARITHMETIC, cause, _WRITE_FIRST)
 
 
-def _outside_torch(evidence: Evidence) -> Explanation | None:
+def _outside_torch(evidence: AuditEvidence) -> Explanation | None:
     """Where the operation, or what it takes, differs before it computes anything."""
     one, other = evidence.one, evidence.other
     if evidence.parted:
@@ -105,7 +105,7 @@ def _outside_torch(evidence: Evidence) -> Explanation | None:
     return _from_outside(evidence, f"it is given another number: {' and '.join(changed)}") if changed else None
 
 
-def _random_numbers(evidence: Evidence) -> Explanation | None:
+def _random_numbers(evidence: AuditEvidence) -> Explanation | None:
     """Where the operation draws random numbers."""
     one, other = evidence.one, evidence.other
     if not one.random or float(one.numbers.get("dropout_p", "1")) == 0:
@@ -124,7 +124,7 @@ def _random_numbers(evidence: Evidence) -> Explanation | None:
     return _badly_seeded(evidence, f"{what}: torch's generator was seeded differently ({seeds})")
 
 
-def _inside_the_operation(evidence: Evidence) -> Explanation:
+def _inside_the_operation(evidence: AuditEvidence) -> Explanation:
     """Where the same inputs give other bits."""
     one, other = evidence.one, evidence.other
     if one.threads != other.threads:
@@ -146,7 +146,7 @@ def _inside_the_operation(evidence: Evidence) -> Explanation:
     return Explanation(ARITHMETIC, cause, cure)
 
 
-def _on_the_cpu(evidence: Evidence) -> Explanation:
+def _on_the_cpu(evidence: AuditEvidence) -> Explanation:
     """Tell threads from memory by what came of repeating the operation."""
     one = evidence.one
     threads_race = one.threads > 1 and evidence.agree_again(ONE_THREAD)
@@ -173,18 +173,18 @@ def _on_the_cpu(evidence: Evidence) -> Explanation:
     return Explanation(ARITHMETIC, cause, cure)
 
 
-def _from_outside(evidence: Evidence, what: str) -> Explanation:
+def _from_outside(evidence: AuditEvidence, what: str) -> Explanation:
     source = _source(evidence)
     return Explanation(source.kind, f"{what}; {source.cause}", source.cure)
 
 
-def _badly_seeded(evidence: Evidence, cause: str) -> Explanation:
+def _badly_seeded(evidence: AuditEvidence, cause: str) -> Explanation:
     source = _source(evidence)
     by = "" if source is _UNKNOWN else f"; {source.cause}"
     return Explanation(RANDOMNESS, cause + by, "seed it with a fixed number, or with one from the command line")
 
 
-def _source(evidence: Evidence) -> Explanation:
+def _source(evidence: AuditEvidence) -> Explanation:
     """The likeliest source of a value that came from outside torch.
 
     A call on the very line comes first, then a generator that was drawn from and whose states differ, then the nearest

@@ -28,7 +28,7 @@ class TensorDifference:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class AuditEvidence:
     """Both runs' accounts of their first difference, and what can be read from them."""
 
     one: Account
@@ -111,7 +111,7 @@ class Evidence:
         )
 
 
-def collect_evidence(directories: Sequence[Path]) -> Evidence | None:
+def collect_evidence(directories: Sequence[Path]) -> AuditEvidence | None:
     """Read the accounts that the runs left in their directories; None where there is none."""
     accounts = [(account, directory) for directory in directories if (account := read_account(directory)) is not None]
     if not accounts:
@@ -120,7 +120,7 @@ def collect_evidence(directories: Sequence[Path]) -> Evidence | None:
     (one, directory), (other, others) = accounts[0], accounts[-1]
     index = _first_differing(one, other)
     pair = None if index is None else (_tensor(directory, index), _tensor(others, index))
-    return Evidence(one, other, index, None if pair is None else _compared(*pair))
+    return AuditEvidence(one, other, index, None if pair is None else _compared(*pair))
 
 
 def compare_tensors(one: Tensor, other: Tensor) -> TensorDifference:

@@ -38,14 +38,14 @@ class _Audited:
 
     def __init__(self, settings: Mapping[str, Any], lockstep: Lockstep, python_state: int) -> None:
         from lastbit.script.audit.account import Reporter
-        from lastbit.script.audit.comparison import Comparison
-        from lastbit.script.audit.memory import Memory
-        from lastbit.script.audit.recorder import Recorder
+        from lastbit.script.audit.comparison import BitComparison
+        from lastbit.script.audit.memory import WrittenMemory
+        from lastbit.script.audit.recorder import AuditMode
 
         self._settings, self._lockstep, self._directory = settings, lockstep, Path(settings["directory"])
-        self._memory = Memory()
+        self._memory = WrittenMemory()
         self._reporter = Reporter(lockstep, self._memory, python_state)
-        self._comparison = Comparison(
+        self._comparison = BitComparison(
             lockstep,
             self._memory,
             self._reporter,
@@ -55,7 +55,7 @@ class _Audited:
             other=Path(settings["other"]),
             stop=self.stop,
         )
-        self._recorder = Recorder(self._comparison, self._memory, settings["fill"])
+        self._recorder = AuditMode(self._comparison, self._memory, settings["fill"])
 
     def install(self, instruments: ExitStack) -> None:
         """See and compare every operation until the stack is closed."""

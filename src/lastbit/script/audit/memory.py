@@ -89,7 +89,7 @@ def _has_no_gaps(tensor: Tensor) -> bool:
 _FEWEST = 4096  # entries before it is worth looking for those whose memory is gone
 
 
-class Memory:
+class WrittenMemory:
     """The storages that a run has met. It keeps none of them alive, and forgets those that are gone."""
 
     def __init__(self) -> None:

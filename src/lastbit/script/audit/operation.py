@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from lastbit.script.audit.bits import is_plain
-from lastbit.script.audit.memory import Memory
+from lastbit.script.audit.memory import WrittenMemory
 
 
 def _named(names: str) -> frozenset[str]:
@@ -130,6 +131,7 @@ class Operation:
         return next((generator.initial_seed() for generator in given), None)
 
 
+@cache
 def describe(overload: OpOverload[..., Any]) -> Operation:
     """Read an operation's schema and tags."""
     schema = overload._schema
@@ -176,7 +178,7 @@ def _is_numeric(value: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class OperationCall:
     """An operation and what it is called with."""
 
     func: Any
@@ -187,7 +189,7 @@ class Call:
     frame: FrameType  # that called it
     held: int | None  # bytes of the memory of a tensor that it resizes
 
-    def reads_unwritten(self, memory: Memory) -> bool:
+    def reads_unwritten(self, memory: WrittenMemory) -> bool:
         """Whether some value that it reads may never have been written."""
         return memory.has_unwritten and any(
             read and is_plain(tensor) and memory.is_unwritten(tensor) for tensor, read in self.inputs
@@ -198,9 +200,3 @@ class Call:
         """Whether doing it again changes nothing and gives the same, as far as its arguments decide."""
         operation = self.operation
         return operation.ours and not (operation.written or operation.random or operation.view or operation.allocates)
-
-
-def call(func: Any, operation: Operation, args: Sequence[Any], kwargs: Mapping[str, Any], frame: FrameType) -> Call:
-    """Look at what an operation is called with, before it is done."""
-    held = args[0].untyped_storage().nbytes() if operation.name == "aten::resize_" and is_plain(args[0]) else None
-    return Call(func, operation, args, kwargs, list(operation.inputs(args, kwargs)), frame, held)

@@ -26,7 +26,7 @@ ModuleRef = weakref.ref[nn.Module]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CallSite:
     """A line of a program and the modules being called there."""
 
     file: str | None  # of the innermost line that is the user's own; None where there is none
@@ -48,7 +48,7 @@ class Program:
     def __init__(self) -> None:
         self._own: dict[CodeType, bool] = {}
 
-    def place(self, frame: FrameType | None) -> Place:
+    def place(self, frame: FrameType | None) -> CallSite:
         """Where `frame` is, by the frames that called it."""
         line: FrameType | None = None
         inner: FrameType | None = None
@@ -62,7 +62,7 @@ class Program:
                 inner = inner or frame
             frame = frame.f_back
         file = None if line is None else line.f_code.co_filename
-        return Place(file, 0 if line is None else line.f_lineno, _module(outer), _module(inner))
+        return CallSite(file, 0 if line is None else line.f_lineno, _module(outer), _module(inner))
 
     def owns(self, code: CodeType) -> bool:
         """Whether a code object is the user's own."""
@@ -158,7 +158,7 @@ class Origins:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._places: dict[int, Place] = {}  # by the node's sequence number
+        self._places: dict[int, CallSite] = {}  # by the node's sequence number
         self._next = _get_sequence_nr()
         self._roots: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
@@ -174,7 +174,7 @@ class Origins:
             self._places[number] = place
             self._places.pop(number - _KEPT, None)
 
-    def of(self, node: torch.autograd.graph.Node) -> Place | None:
+    def of(self, node: torch.autograd.graph.Node) -> CallSite | None:
         """Where the operation was done that a node differentiates."""
         return self._places.get(node._sequence_nr())
 
@@ -229,7 +229,7 @@ def locate(frame: FrameType, program: Program, origins: Origins) -> Location:
     return Location(now, _module_path(origin, frame), line.written(), caller)
 
 
-def _module_path(place: Place, frame: FrameType) -> str | None:
+def _module_path(place: CallSite, frame: FrameType) -> str | None:
     root = None if place.root is None else place.root()
     module = None if place.module is None else place.module()
     return None if root is None or module is None else path_of(module, root, frame)

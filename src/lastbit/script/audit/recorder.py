@@ -15,9 +15,9 @@ from torch.utils import deterministic
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode_stack
 
 from lastbit.script.audit.bits import fill, fill_rest, is_foreign, is_plain
-from lastbit.script.audit.comparison import Comparison
-from lastbit.script.audit.memory import Memory
-from lastbit.script.audit.operation import Call, Operation, call, describe, tensors
+from lastbit.script.audit.comparison import BitComparison
+from lastbit.script.audit.memory import WrittenMemory
+from lastbit.script.audit.operation import Operation, OperationCall, describe, tensors
 
 _COMPILED = "calls of torch.compile, which run eagerly here: kernels that it would generate"
 _TRACED = "calls of torch.jit.trace: operations inside"
@@ -75,7 +75,7 @@ _modes_below = torch._C._len_torch_dispatch_stack
 _tracing_state = torch._C._get_tracing_state
 
 
-class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A dispatch mode that compares what every operation reads from outside, and gives, with the other run.
 
     What it cannot look into it lets through as it is, and counts: the program must not notice that it is watched.
@@ -88,11 +88,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
-    def __init__(self, comparison: Comparison, memory: Memory, which: int) -> None:
+    def __init__(self, comparison: BitComparison, memory: WrittenMemory, which: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._comparison, self._memory, self._which = comparison, memory, which
         self._paused = False
-        self._operations: dict[Any, Operation] = {}
         self.unobserved: Counter[str] = Counter()  # why operations were let through -> how many
 
     def pause(self) -> None:
@@ -133,10 +132,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.unobserved[f"{func}, a higher-order operator"] += 1
         return func(*args, **kwargs)
 
-    def _meet(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], frame: Any) -> Call | None:
+    def _meet(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], frame: Any) -> OperationCall | None:
         try:
-            operation = self._operations.get(func) or self._introduce(func)
-            seen = call(func, operation, args, kwargs, frame)
+            operation = describe(func)
+            inputs = list(operation.inputs(args, kwargs))
+            seen = OperationCall(func, operation, args, kwargs, inputs, frame, _held(operation, args))
             self._comparison.note(seen)
             if operation.reads:
                 self._compare_strangers(seen)
@@ -145,17 +145,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         return seen
 
-    def _introduce(self, func: Any) -> Operation:
-        operation = self._operations[func] = describe(func)
-        return operation
-
     def _miss(self, func: Any, error: Exception) -> None:
         """Count an operation that could not be looked into, for whatever reason: the program goes on."""
         if os.environ.get("LASTBIT_DEBUG"):
             raise error
         self.unobserved[f"{func} ({type(error).__name__})"] += 1
 
-    def _compare_strangers(self, seen: Call) -> None:
+    def _compare_strangers(self, seen: OperationCall) -> None:
         """Compare what the operation reads and no operation before it has written or read."""
         strangers = [t for t, read in seen.inputs if read and is_plain(t) and not self._memory.knows(t)]
         if strangers:
@@ -163,13 +159,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for tensor in strangers:
                 self._memory.meet(tensor)
 
-    def _follow(self, seen: Call, result: Any) -> None:
+    def _follow(self, seen: OperationCall, result: Any) -> None:
         try:
             self._follow_result(seen, result)
         except Exception as error:
             self._miss(seen.func, error)
 
-    def _follow_result(self, seen: Call, result: Any) -> None:
+    def _follow_result(self, seen: OperationCall, result: Any) -> None:
         operation = seen.operation
         if operation.allocates:
             self._follow_allocation(seen, tensors(result))
@@ -183,7 +179,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif operation.escapes and seen.reads_unwritten(self._memory):
             self._comparison.escape(seen)
 
-    def _follow_allocation(self, seen: Call, results: list[Tensor]) -> None:
+    def _follow_allocation(self, seen: OperationCall, results: list[Tensor]) -> None:
         if _torch_fills_memory():
             return
         for tensor in results:
@@ -197,7 +193,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._memory.leave_unwritten(tensor, but_for=0 if whole else seen.held)
                 fill_rest(tensor, seen.held, self._which)
 
-    def _follow_computation(self, seen: Call, result: Any) -> None:
+    def _follow_computation(self, seen: OperationCall, result: Any) -> None:
         results = seen.operation.results(seen.args, seen.kwargs, result)
         unread = self._memory.holds_unread and sum(self._memory.read(t) for t, read in seen.inputs if read) > 0
         if seen.operation.copies and seen.reads_unwritten(self._memory):
@@ -211,6 +207,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if is_plain(tensor) and not any(tensor is each for each in unwritten):
                 self._memory.learn(tensor)
                 self._memory.write(tensor)
+
+
+def _held(operation: Operation, args: Sequence[Any]) -> int | None:
+    """Bytes of the memory of a tensor that an operation is about to resize."""
+    return args[0].untyped_storage().nbytes() if operation.name == "aten::resize_" and is_plain(args[0]) else None
 
 
 def _torch_fills_memory() -> bool:

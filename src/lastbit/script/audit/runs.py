@@ -47,7 +47,7 @@ class Process(Protocol):
 
 
 @dataclass(frozen=True)
-class Run:
+class AuditedRun:
     """One of the two runs."""
 
     target: Target
@@ -57,7 +57,7 @@ class Run:
     output: Path  # file for all it prints
 
 
-def start_process(run: Run) -> subprocess.Popen[bytes]:
+def start_process(run: AuditedRun) -> subprocess.Popen[bytes]:
     """Start a run in a Python process of its own."""
     command = child_command(run.target, INSTRUMENTS, run.settings)
     with run.output.open("wb") as output:
@@ -67,7 +67,7 @@ def start_process(run: Run) -> subprocess.Popen[bytes]:
 
 
 @dataclass(frozen=True)
-class Pair:
+class RunPair:
     """Two runs that are over."""
 
     codes: list[int]
@@ -123,9 +123,9 @@ def run_pair(
     fills: tuple[int, int],
     steps: int | None,
     threads: tuple[int | None, int | None],
-    start: Callable[[Run], Process],
+    start: Callable[[AuditedRun], Process],
     on_progress: Callable[[int, int], None],
-) -> Pair:
+) -> RunPair:
     """Run a program twice at the same time, in step.
 
     Args:
@@ -148,7 +148,7 @@ def run_pair(
         for process in processes:
             process.kill()
             process.wait()
-    return Pair(
+    return RunPair(
         codes,
         [run.output.parent for run in runs],
         operations=min(lockstep.events(side) for side in (0, 1)),
@@ -156,7 +156,9 @@ def run_pair(
     )
 
 
-def _prepare(target: Target, directory: Path, side: int, steps: int | None, threads: int | None, fill: int) -> Run:
+def _prepare(
+    target: Target, directory: Path, side: int, steps: int | None, threads: int | None, fill: int
+) -> AuditedRun:
     own = directory / SIDES[side]
     own.mkdir()
     settings = {
@@ -169,7 +171,7 @@ def _prepare(target: Target, directory: Path, side: int, steps: int | None, thre
         "steps": steps,
     }
     counted = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    return Run(target, side, settings, {**_CONDITIONS[side], **os.environ, **counted}, own / OUTPUT)
+    return AuditedRun(target, side, settings, {**_CONDITIONS[side], **os.environ, **counted}, own / OUTPUT)
 
 
 def _watch(processes: list[Process], lockstep: Lockstep, on_progress: Callable[[int, int], None]) -> list[int]:
