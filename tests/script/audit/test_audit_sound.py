@@ -202,7 +202,7 @@ def test_a_difference_that_comes_only_now_and_then_is_not_blamed_on_the_filling(
 
 def test_a_difference_of_unknown_source_is_told_in_whole_sentences():
     one = SimpleNamespace(reading=False, random=False)
-    evidence = SimpleNamespace(one=one, parted=False, unwritten=False, changed_inputs=True)
+    evidence = SimpleNamespace(one=one, other=one, parted=False, unwritten=False, changed_inputs=True)
     evidence.calls = evidence.drawn_differently = ()
     assert explain(evidence).cause == (
         "a tensor it takes was changed from outside torch, as through the array of `.numpy()`; the difference may come"
