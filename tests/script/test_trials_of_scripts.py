@@ -131,3 +131,8 @@ def test_a_batch_that_cannot_be_permuted_is_a_line(place):
     )
     with pytest.raises(UnfitError, match=r"--noise order: the batch is a __main__.Batch, whose samples cannot be told"):
         trained(place, BEGIN + body, Order(1))
+
+
+def test_a_trials_process_imports_neither_statistics_nor_charts(place):
+    _, directory = trained(place, BEGIN + "step(1); print({'altair', 'pydantic', 'scipy'} & set(sys.modules))")
+    assert (directory / "output" / "stdout.txt").read_text() == "set()\n"

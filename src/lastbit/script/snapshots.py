@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lastbit.schedules import Schedule
-from lastbit.study import Recorder
+from lastbit.study.recorder import Recorder
 
 _ENDS = 20  # networks trained one after another of which each one's end is kept; of more, those that are due
 

@@ -73,7 +73,8 @@ class _Trial:
         from lastbit.script.attach import arrange_batches
         from lastbit.script.optimizers import on_every_optimizer
         from lastbit.script.snapshots import Snapshots
-        from lastbit.study import Recorder, Trial
+        from lastbit.study.recorder import Recorder
+        from lastbit.study.trial import Trial
 
         self.noise = noise_from_json(self.settings["noise"])
         self.recorder = Recorder(Trial({}, self.settings["seed"], self.noise), self.directory)

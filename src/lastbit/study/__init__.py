@@ -3,14 +3,18 @@
 The design of seeds and noises and its controls are the paper's (section 4.1, appendix B).
 """
 
-from lastbit.study.controls import Controls, ControlsFailedError
-from lastbit.study.execute import Outcome
-from lastbit.study.failure import TrialFailedError
-from lastbit.study.hand_out import StoppedError
-from lastbit.study.recorder import Recorder
-from lastbit.study.results import Results
-from lastbit.study.study import Study
-from lastbit.study.trial import Trial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lastbit.study.controls import Controls, ControlsFailedError
+    from lastbit.study.execute import Outcome
+    from lastbit.study.failure import TrialFailedError
+    from lastbit.study.hand_out import StoppedError
+    from lastbit.study.recorder import Recorder
+    from lastbit.study.results import Results
+    from lastbit.study.study import Study
+    from lastbit.study.trial import Trial
 
 __all__ = [
     "Controls",
@@ -23,3 +27,23 @@ __all__ = [
     "Trial",
     "TrialFailedError",
 ]
+
+# Imported when first used: the process of a script's trial needs a recorder, and neither statistics nor charts, which
+# would cost each trial a second.
+_HOMES = {
+    "Controls": "lastbit.study.controls",
+    "ControlsFailedError": "lastbit.study.controls",
+    "Outcome": "lastbit.study.execute",
+    "Recorder": "lastbit.study.recorder",
+    "Results": "lastbit.study.results",
+    "StoppedError": "lastbit.study.hand_out",
+    "Study": "lastbit.study.study",
+    "Trial": "lastbit.study.trial",
+    "TrialFailedError": "lastbit.study.failure",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'lastbit.study' has no attribute {name!r}")
