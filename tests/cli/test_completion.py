@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from lastbit.cli.completion import data_sets, recipes
+from lastbit.cli.options import data_sets, recipes
 from lastbit.training.catalogue import load_recipe, recipe_names, scale_names
 from lastbit.training.data import inventory
 

@@ -10,7 +10,7 @@ import lastbit as lb
 from lastbit.cli import cost, progress
 from lastbit.cli.commands import app
 from lastbit.cli.cost import Answers, announce_rest, announce_study, recipe_seconds
-from lastbit.cli.endings import StoppedCommandError
+from lastbit.cli.output import StoppedCommandError
 from lastbit.cli.workers import Crew
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.study import Recorder, Trial

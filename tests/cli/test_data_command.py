@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lastbit.cli.data import app
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.output import SafeConsole
 from lastbit.errors import LastbitError
 from lastbit.training.data import inventory
 from lastbit.training.data.catalogue import ENTRIES

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from lastbit.cli.commands import app
 from lastbit.cli.main import main
-from lastbit.cli.printable import SafeConsole, always_encodable
+from lastbit.cli.output import SafeConsole, always_encodable
 from lastbit.cli.progress import progress_bar
 
 BUILT = get_command(app)

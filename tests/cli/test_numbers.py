@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.options import parse_numbers
 
 
 @given(st.lists(st.integers(0, 999), min_size=1))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.printable import SafeConsole, printable
+from lastbit.cli.output import SafeConsole, printable
 from lastbit.cli.progress import progress_bar
 
 HOSTILE = "[red]a[/] [/] [link=x]\x1b[2J\x1b]0;title\x07\u202eb\ud800\x9b31m"

@@ -6,7 +6,7 @@ import pytest
 
 import lastbit as lb
 from lastbit.cli import progress
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.output import SafeConsole
 from lastbit.study import Outcome, Trial
 from lastbit.study.underway import Underway, underway
 

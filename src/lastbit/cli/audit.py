@@ -14,9 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.numbers import LARGEST
-from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.options import LARGEST
+from lastbit.cli.output import JsonOption, SafeConsole, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free, held
 from lastbit.storage.files import to_json, write_output, writing

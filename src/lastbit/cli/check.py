@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lastbit.cli.endings import FailedError
-from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.output import FailedError, JsonOption, console, write_json
 from lastbit.errors import LastbitError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def check(
 
     Example: `lastbit check runs/demo`
     """
-    from lastbit.cli.place import opened
+    from lastbit.cli.progress import opened
 
     with opened(place) as directory:
         found = [_named(_checked(study), directory, place) for study in _studies(directory)]

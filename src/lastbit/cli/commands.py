@@ -1,6 +1,16 @@
-"""The `lastbit` command: its subcommands."""
+"""The `lastbit` command: its subcommands, and what it says of each kind of error.
 
-from importlib.metadata import version
+A person's error is one line; a fault of lastbit's own keeps its traceback. The exit status is 2 for wrong input, 1 for
+a fault and for an outcome that is not good, 130 for Ctrl-C.
+"""
+
+import errno
+import os
+import platform
+import sys
+import traceback
+from importlib.metadata import metadata, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +33,14 @@ from lastbit.cli import (
     study,
     worker,
 )
+from lastbit.cli.output import FailedError, StoppedCommandError, always_encodable, printable
+from lastbit.errors import LastbitError
+from lastbit.extras import installed_version
+
+DEBUG = "LASTBIT_DEBUG"  # set to 1 in the environment: tracebacks of everything
+_WRONG, _FAILED, _STOPPED = 2, FailedError.exit_code, StoppedCommandError.exit_code
+# What a disk or its owner refuses in the midst of work; any other error of the system is ours to explain.
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 app = typer.Typer(
     name="lastbit",
@@ -63,3 +81,67 @@ def options(
     ] = False,
 ) -> None:
     """How far the last bit of floating-point arithmetic carries into training a neural network."""
+
+
+def run_command_line() -> int:
+    """Run the command of `sys.argv`; say on standard error what went wrong, and return the exit status."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever began this process
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 as long as the process lives
+    always_encodable(sys.stdout, sys.stderr)
+    try:
+        code = app(standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:
+        code, said = _ending(error)
+        if said is None or os.environ.get(DEBUG, "0") not in ("", "0"):
+            traceback.print_exception(error)
+        return _complain(_fault() if said is None else said, code)
+    # typer turns a Ctrl-C into a status of its own.
+    return _complain("stopped", _STOPPED) if code == _STOPPED else code if isinstance(code, int) else 0
+
+
+def _ending(error: BaseException) -> tuple[int, str | None]:
+    """The exit status and what is to be said; None where the error is a fault of lastbit's own."""
+    match error:
+        case LastbitError():
+            return _WRONG, _in_one_line(str(error))
+        case typer.TyperException():
+            said = error.format_message()
+            return error.exit_code, _in_one_line(said) if error.exit_code == _WRONG else said
+        case typer.Abort() | KeyboardInterrupt():
+            return _STOPPED, "stopped"
+        case MemoryError():  # asked for by a size that was given, such as --size
+            return _FAILED, f"not enough memory: {str(error) or 'choose smaller sizes'}"
+        case BrokenPipeError():
+            # The reader of a pipe went away, as `head` does; nothing is left to say to anybody.
+            sys.stderr.close()
+            return 0, ""
+        case OSError() if error.errno in _DISK_TROUBLE:
+            return _FAILED, f"{error.filename or 'writing'}: {error.strerror}"
+    return _FAILED, None
+
+
+def _fault() -> str:
+    versions = f"lastbit {installed_version('lastbit')}, torch {installed_version('torch')}"
+    return (
+        "this is a fault of lastbit's own and not of what you gave. Please report it "
+        f"{_tracker()}, with the traceback above and these versions: {versions}, Python {platform.python_version()}"
+    )
+
+
+def _tracker() -> str:
+    """Where to report, by the addresses that the installed package names."""
+    about = metadata("lastbit") if installed_version("lastbit") is not None else None
+    urls = dict(each.split(", ", 1) for each in (about.get_all("Project-URL") or [] if about is not None else []))
+    return f"at {urls['Issues']}" if "Issues" in urls else "on the project's issue tracker"
+
+
+def _in_one_line(text: str) -> str:
+    """An error may quote anything."""
+    return " ".join(text.split("\n"))
+
+
+def _complain(message: str, code: int) -> int:
+    if message:  # a group of commands without a command has shown its help, and has nothing to say
+        print(f"lastbit: {printable(message)}", file=sys.stderr)  # noqa: T201
+    return code

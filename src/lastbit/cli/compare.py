@@ -38,7 +38,7 @@ def compare(
     Examples: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`,
     `lastbit compare s3://bucket/new runs/old`
     """
-    from lastbit.cli.place import opened
+    from lastbit.cli.progress import opened
     from lastbit.study.comparison import compare as compare_runs
 
     _check_gain(gain)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastbit.cli.endings import StoppedCommandError
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.output import SafeConsole, StoppedCommandError
 from lastbit.cli.workers import Crew
 
 if TYPE_CHECKING:

@@ -13,10 +13,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.completion import data_sets
-from lastbit.cli.endings import FailedError
-from lastbit.cli.output import JsonOption, write_json
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.options import data_sets
+from lastbit.cli.output import FailedError, JsonOption, SafeConsole, write_json
 from lastbit.storage.directories import Kind, check_free
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lastbit.cli.completion import demo_scales
 from lastbit.cli.cost import Answers, YesOption
+from lastbit.cli.options import demo_scales
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
 from lastbit.storage.directories import Kind, check_free

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.completion import DeviceOption
+from lastbit.cli.options import DeviceOption
 from lastbit.cli.output import JsonOption, console, write_json
 
 if TYPE_CHECKING:

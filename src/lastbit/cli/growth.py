@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption, announce_steps
-from lastbit.cli.numbers import LARGEST, parse_numbers
+from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind

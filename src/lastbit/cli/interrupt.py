@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lastbit.cli.endings import StoppedCommandError
+from lastbit.cli.output import StoppedCommandError
 from lastbit.execution.watched import Watched
 from lastbit.study import StoppedError
 

@@ -20,10 +20,10 @@ def main() -> None:
         signal.signal(signal.SIGINT, _interrupted)
     try:
         # Only here, under the handler: typer and rich take a tenth of a second to import.
-        from lastbit.cli.end import run
+        from lastbit.cli.commands import run_command_line
 
-        code = run()
-    except KeyboardInterrupt:  # between two lines of `run`'s own
+        code = run_command_line()
+    except KeyboardInterrupt:  # between two lines of `run_command_line`
         code = _say_stopped()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.options import parse_numbers
 from lastbit.errors import LastbitError
 
 if TYPE_CHECKING:

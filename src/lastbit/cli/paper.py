@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastbit.cli.completion import devices, paper_items, paper_scales
 from lastbit.cli.cost import Answers, YesOption
-from lastbit.cli.endings import FailedError
-from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.options import devices, paper_items, paper_scales
+from lastbit.cli.output import FailedError, JsonOption, console, write_json
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
 from lastbit.storage.directories import Kind, check_free
 

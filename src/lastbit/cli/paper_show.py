@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.output import SafeConsole
 from lastbit.report.paper import Tally, duration, in_words, tally
 
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yellow")}

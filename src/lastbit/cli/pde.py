@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastbit.cli.numbers import LARGEST, LARGEST_SEED, parse_numbers
+from lastbit.cli.options import LARGEST, LARGEST_SEED, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.pde_bounds import bounds
 from lastbit.cli.pde_cnn import cnn

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastbit.cli.numbers import parse_numbers
+from lastbit.cli.options import parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.pde_options import (
     BetaOption,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastbit.cli.numbers import LARGEST, LARGEST_SEED, MOST_PIXELS
+from lastbit.cli.options import LARGEST, LARGEST_SEED, MOST_PIXELS
 from lastbit.errors import LastbitError
 
 if TYPE_CHECKING:

@@ -1,18 +1,24 @@
 """One progress bar for trials, for jobs and for steps, on standard error: drawn on a terminal, else in plain lines."""
 
+from __future__ import annotations
+
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from lastbit.cli.printable import SafeConsole, printable
-from lastbit.study import Outcome
-from lastbit.study.underway import Underway
+from lastbit.cli.output import SafeConsole, printable
+from lastbit.storage.url_copies import is_url, local_copy
+
+if TYPE_CHECKING:
+    from lastbit.study import Outcome
+    from lastbit.study.underway import Underway
 
 Show = Callable[..., None]  # called with any of `done`, `total`, `left` (seconds) and `remark`
 
@@ -20,17 +26,6 @@ LINES_EVERY = 60.0  # seconds between two plain lines
 _ENDS_FASTER = 6  # how many times more often, where something has ended meanwhile
 _TIMED_STEPS, _TIMED_SECONDS = 10, 5.0  # after which a training's cost is told, whichever comes first
 _LOOK_EVERY = 1.0  # seconds between two looks at trials in progress
-
-
-class Bar(Protocol):
-    """Progress as it is shown."""
-
-    def show(self, **changes: Any) -> None:
-        """Take up any of `done`, `total`, `left` (seconds) and `remark`."""
-
-    @contextmanager
-    def hidden(self) -> Iterator[None]:
-        """Leave the terminal to a question while the block runs."""
 
 
 @contextmanager
@@ -48,7 +43,7 @@ def progress_bar(title: str, unit: str, total: int | None = None, *, transient: 
 
 
 @contextmanager
-def _bar(title: str, unit: str, total: int | None, *, transient: bool = False) -> Iterator[Bar]:
+def _bar(title: str, unit: str, total: int | None, *, transient: bool = False) -> Iterator[_Drawn | _Lines]:
     terminal = SafeConsole(stderr=True)
     if not terminal.is_terminal:
         yield _Lines(title, unit, total)
@@ -231,3 +226,19 @@ class _Left(ProgressColumn):
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+@contextmanager
+def opened(place: str, *, wanted: Sequence[str] = ("*",)) -> Iterator[Path]:
+    """Give the directory to read: one here, or a copy of what is at a URL, with progress while files are copied.
+
+    Args and errors are those of `lastbit.storage.url_copies.local_copy`.
+    """
+    with ExitStack() as stack:
+        if not is_url(place):
+            yield stack.enter_context(local_copy(place, wanted=wanted))
+            return
+        with progress_bar(f"copy {place}", "files", transient=True) as show:
+            copying = local_copy(place, wanted=wanted, on_file=lambda done, total: show(done=done, total=total))
+            directory = stack.enter_context(copying)
+        yield directory

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.completion import ChangesOption, RecipeArgument, ScaleOption
+from lastbit.cli.options import ChangesOption, RecipeArgument, ScaleOption
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.training.catalogue import FULL, load_recipe, recipe_names, scale_names
 

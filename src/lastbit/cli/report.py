@@ -36,7 +36,7 @@ def report(
 
     Examples: `lastbit report runs/demo --charts runs/demo/charts`, `lastbit report s3://bucket/demo --out demo.html`
     """
-    from lastbit.cli.place import opened
+    from lastbit.cli.progress import opened
 
     with opened(place, wanted=_wanted()) as directory:
         _check_charts(charts, directory)

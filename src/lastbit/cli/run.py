@@ -14,11 +14,9 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.cost import Answers, YesOption, announce_rest, announce_study
-from lastbit.cli.endings import FailedError
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
-from lastbit.cli.numbers import MOST_WORKERS, parse_numbers
-from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.printable import SafeConsole
+from lastbit.cli.options import MOST_WORKERS, parse_numbers
+from lastbit.cli.output import FailedError, JsonOption, SafeConsole, console, write_json
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
 from lastbit.errors import LastbitError
 

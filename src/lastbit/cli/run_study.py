@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.cli.cost import Answers, announce_study, recipe_seconds
-from lastbit.cli.endings import FailedError
 from lastbit.cli.interrupt import gentle_interrupts
+from lastbit.cli.output import FailedError
 from lastbit.cli.progress import progress_bar, trial_progress
 from lastbit.cli.workers import Crew
 from lastbit.execution.lost import LostWorkersError

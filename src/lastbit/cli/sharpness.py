@@ -9,9 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption, announce_steps
-from lastbit.cli.numbers import LARGEST
+from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.storage.files import writing
 from lastbit.training.catalogue import FULL, load_recipe

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lastbit.cli.completion import ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
-from lastbit.cli.numbers import LARGEST, parse_numbers
+from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
 from lastbit.training.catalogue import FULL, load_recipe

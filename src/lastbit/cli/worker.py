@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lastbit.cli.numbers import MOST_WORKERS
+from lastbit.cli.options import MOST_WORKERS
 from lastbit.cli.output import JsonOption, console, write_json
 
 if TYPE_CHECKING:

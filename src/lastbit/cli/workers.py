@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lastbit.cli.numbers import MOST_WORKERS
+from lastbit.cli.options import MOST_WORKERS
 from lastbit.errors import LastbitError
 
 WorkersOption = Annotated[
