@@ -193,3 +193,11 @@ def test_trials_of_different_arithmetic_are_never_mixed_silently(study):
     )
     assert len(mixed.fingerprints) == 2
     assert mixed.verdict.startswith("Trials ran with 2 different numerics, which differ in torch and may move ")
+
+
+def test_results_show_themselves_in_a_line_and_as_a_table(study):
+    results = study.results()
+    name = results.name
+    assert repr(results) == f"<Results of {name}: test accuracy, 3 noise(s), 3 seed(s), 9 of 9 trials stored>"
+    assert results.table().equals(study.table())
+    assert results.table("test_accuracy")["seed 1"].len() == len(NOISES) + 1

@@ -106,9 +106,9 @@ def _series(trial: StoredTrial) -> dict[str, _Series]:
 
 
 def _metrics(first: StoredTrial, second: StoredTrial) -> Iterator[Differing]:
-    one, other = _series(first), _series(second)
-    for name in dict.fromkeys([*one, *other]):
-        a, b = one.get(name, []), other.get(name, [])
+    ours, theirs = _series(first), _series(second)
+    for name in dict.fromkeys([*ours, *theirs]):
+        a, b = ours.get(name, []), theirs.get(name, [])
         if len(a) != len(b):
             yield Differing(name, f"{len(a)} and {len(b)} values", counts=True)
         elif a != b:

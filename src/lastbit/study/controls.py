@@ -90,7 +90,7 @@ class Controls:
 
     def as_json(self) -> dict[str, Any]:
         """The results that differ in each control, as plain data."""
-        return {name: [result.as_json() for result in found.differing] for name, found in self.agreements.items()}
+        return {name: [result.as_json() for result in pair.differing] for name, pair in self.agreements.items()}
 
     def _detail(self, agreement: Agreement) -> str:
         """Where no weights tell that the training differs, the results that do."""
@@ -127,7 +127,7 @@ def random_evaluation(differing: Sequence[Differing]) -> str:
         )
     return (
         f"But {differs}: the evaluation is random, and its chance would be taken for the last bit's, so no number is "
-        "given. Seed the evaluation (a generator of its own, such as numpy.random.default_rng(0) or "
+        "given. Seed the evaluation (a separate generator, such as numpy.random.default_rng(0) or "
         "torch.Generator().manual_seed(0)), test on the same examples in the same order, and call model.eval()"
     )
 

@@ -118,31 +118,22 @@ def prediction_churn(grid: Grid, *, axis: int) -> Churn | None:
     return Churn(fmean(shares), max(shares), len(shares)) if shares else None
 
 
-def distance_rows(grid: Grid, distances: Sequence[Distance]) -> list[dict[str, Any]]:
-    """A row for each pair of trials at each step."""
-    return [
-        {
-            **noise_columns(grid.noises[distance.noise]),
-            "seed": grid.seeds[distance.seed],
-            "step": distance.step,
-            "value": distance.rel_l1.value,
-        }
-        for distance in distances
-    ]
-
-
-def growth_rows(grid: Grid, distances: Sequence[Distance]) -> list[dict[str, Any]]:
-    """A row for each pair of trials."""
-    return [
-        {**noise_columns(grid.noises[pair.noise]), "seed": grid.seeds[pair.seed], **pair.as_json()}
-        for pair in pair_growths(distances)
-    ]
-
-
-def layer_rows(distances: Sequence[Distance]) -> list[dict[str, Any]]:
-    """The median RelL1 over pairs of trials: a row for each weight tensor at each step."""
-    by_place: dict[tuple[str, int], list[float]] = {}
+def distances_json(grid: Grid, distances: Sequence[Distance]) -> dict[str, Any]:
+    """Distances, their medians by layer and their growth as the results of a study hold them, in rows."""
+    layers: dict[tuple[str, int], list[float]] = {}
     for distance in distances:
         for layer, value in distance.rel_l1.tensors.items():
-            by_place.setdefault((layer, distance.step), []).append(value)
-    return [{"layer": layer, "step": step, "value": median(values)} for (layer, step), values in by_place.items()]
+            layers.setdefault((layer, distance.step), []).append(value)
+    return {
+        "rel_l1": [
+            {**_place(grid, distance), "step": distance.step, "value": distance.rel_l1.value} for distance in distances
+        ],
+        "rel_l1_layers": [
+            {"layer": layer, "step": step, "value": median(values)} for (layer, step), values in layers.items()
+        ],
+        "growth": [{**_place(grid, pair), **pair.as_json()} for pair in pair_growths(distances)],
+    }
+
+
+def _place(grid: Grid, pair: Distance | PairGrowth) -> dict[str, Any]:
+    return {**noise_columns(grid.noises[pair.noise]), "seed": grid.seeds[pair.seed]}

@@ -77,8 +77,19 @@ class Grid:
         prints = [trial.fingerprint for trial in self.stored.values()]
         return [fingerprint for i, fingerprint in enumerate(prints) if fingerprint not in prints[:i]]
 
-    def proofs(self) -> dict[str | None, list[int]]:
-        """The seeds of each kind of arithmetic by its proof, which is None where none was made."""
+    @property
+    def source(self) -> str:
+        """What the runs of a seed differ in: `last-bit noise`, `summation order`."""
+        disturbing = [noise for noise in self.noises if not noise.is_exact] or self.noises[:1]
+        return " and ".join(dict.fromkeys(noise.source for noise in disturbing))
+
+    def doubts(self) -> Iterator[str]:
+        """Why trials may not have started alike, each with the trial's label."""
+        for (noise, seed), trial in sorted(self.stored.items()):
+            yield from (f"seed {self.seeds[seed]}, {self.noises[noise].label} {doubt}" for doubt in trial.doubts)
+
+    def by_numerics(self) -> dict[str | None, list[int]]:
+        """The seeds of each kind of numerics by its bit fingerprint, which is None where none was taken."""
         groups: dict[str | None, list[int]] = {}
         for j, seed in enumerate(self.seeds):
             if trials := self.at_seed(j):

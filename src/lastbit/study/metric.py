@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from math import floor, log10
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,15 @@ class Metric:
     def counts_examples(self) -> bool:
         """Whether it is an accuracy, as far as its name tells."""
         return self.is_percentage or "acc" in self.name.lower()
+
+    def as_json(self, table: Table) -> dict[str, Any]:
+        """As the results of a study hold it.
+
+        Args:
+            table: its values, shape (noises, seeds).
+        """
+        unit = "percent" if self.is_percentage else None
+        return {"name": self.name, "label": self.label, "unit": unit, "decimals": self.decimals(table)}
 
     def decimals(self, table: Table) -> int:
         """Decimals that show what varies: two of a percentage, else as many as give the values' STD two digits.

@@ -1,10 +1,10 @@
 """Everything a study says, computed from its stored trials."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,24 +24,19 @@ from lastbit.statistics.spread import (
 )
 from lastbit.statistics.variance import VarianceSplit, variance_split
 from lastbit.study.controls import Controls
-from lastbit.study.distances import (
-    Churn,
-    Distance,
-    distance_rows,
-    growth_rows,
-    layer_rows,
-    prediction_churn,
-    weight_distances,
-)
+from lastbit.study.distances import Churn, Distance, distances_json, prediction_churn, weight_distances
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.repetitions import Repetitions, repetitions
 from lastbit.study.verdict import Basis, verdict
 
+if TYPE_CHECKING:
+    import polars as pl
+
 FORMAT = 3  # of the JSON, raised when its meaning changes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """A study's numbers. Spreads are in the metric's unit (percentage points of accuracies), churn is in percent."""
 
@@ -66,11 +61,23 @@ class Results:
     incomparable: list[str]  # pairs of trials that have no distance since their weights have other shapes, and why
     gradient_fluctuation: float | None  # median over epochs and unperturbed trials (paper, footnote 5)
 
+    def __repr__(self) -> str:
+        noises, seeds = len(self.grid.noises), len(self.grid.seeds)
+        trials = f"{len(self.grid.stored)} of {noises * seeds} trials"
+        return f"<Results of {self.name}: {self.metric.label}, {noises} noise(s), {seeds} seed(s), {trials} stored>"
+
+    def table(self, metric: str | None = None) -> "pl.DataFrame":
+        """The paper's Table 1: a row for each noise, a column for each seed, STD (ddof 1) of rows and columns.
+
+        Args:
+            metric: a name given to `log`, whose last value counts; by default the study's own metric.
+        """
+        return self.grid.frame(metric or self.metric.name)
+
     @property
     def source(self) -> str:
         """What the runs of a seed differ in: `last-bit noise`, `summation order`."""
-        disturbing = [noise for noise in self.grid.noises if not noise.is_exact] or self.grid.noises[:1]
-        return " and ".join(dict.fromkeys(noise.source for noise in disturbing))
+        return self.grid.source
 
     @property
     def fingerprints(self) -> list[Fingerprint]:
@@ -100,12 +107,12 @@ class Results:
                 failed=len(self.grid.failed),
                 incomparable=tuple(self.incomparable),
                 fingerprints=len(fingerprints),
-                groups=tuple(tuple(seeds) for seeds in self.grid.proofs().values()),
+                groups=tuple(tuple(seeds) for seeds in self.grid.by_numerics().values()),
                 differing=tuple(differing_fields(fingerprints)),
                 metric=self.metric,
                 decimals=self.metric.decimals(values),
                 seed_decides=self.seed_decides,
-                doubts=tuple(_doubts(self.grid)),
+                doubts=tuple(self.grid.doubts()),
                 measured=bool(np.isfinite(values).any()) or not self.grid.stored,
                 logged=tuple(name for name in self.grid.metrics() if name not in (self.metric.name, "epoch")),
                 constant=self._constant(values),
@@ -125,7 +132,7 @@ class Results:
             "format": FORMAT,
             "name": self.name,
             "settings": dict(self.settings),
-            "metric": self._metric_json(),
+            "metric": self.metric.as_json(self.grid.values(self.metric.name)),
             "seed_decides": self.seed_decides,
             "noises": [noise.label for noise in self.grid.noises],
             "source": self.source,
@@ -145,27 +152,18 @@ class Results:
             "least_detectable_gain": None if self.seed is None else between_recipes(self.seed).least_gains(),
             "churn": {"unit": "percent", "noise": _plain(self.noise_churn), "seed": _plain(self.seed_churn)},
             "incomparable": self.incomparable,
-            "rel_l1": distance_rows(self.grid, self.distances),
-            "rel_l1_layers": layer_rows(self.distances),
-            "growth": growth_rows(self.grid, self.distances),
+            **distances_json(self.grid, self.distances),
             "gradient_fluctuation": self.gradient_fluctuation,
-            "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.grid.proofs().items()],
+            "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.grid.by_numerics().items()],
             "fingerprints": self.fingerprints,
             "verdict": self.verdict,
         }
-
-    def _metric_json(self) -> dict[str, Any]:
-        decimals = self.metric.decimals(self.grid.values(self.metric.name))
-        return {"name": self.metric.name, "label": self.metric.label, "unit": self._unit(), "decimals": decimals}
-
-    def _unit(self) -> str | None:
-        return "percent" if self.metric.is_percentage else None
 
     def _std_json(self) -> dict[str, Any]:
         seeds = zip(self.grid.seeds, self.per_seed, strict=True)
         noises = zip(self.grid.noises, self.per_noise, strict=True)
         return {
-            "unit": self._unit(),
+            "unit": "percent" if self.metric.is_percentage else None,
             "ddof": 1,
             "interval": "95 % chi-square",
             "noise": {"pooled": _plain(self.noise), "per_seed": {str(seed): _plain(std) for seed, std in seeds}},
@@ -235,12 +233,6 @@ def _gradient_fluctuation(grid: Grid) -> float | None:
     values = [row.get("gradient_fluctuation") for trial in unperturbed for row in trial.metrics]
     present = [value for value in values if value is not None]
     return median(present) if present else None
-
-
-def _doubts(grid: Grid) -> Iterator[str]:
-    """Why trials may not have started alike, each with the trial's label."""
-    for (noise, seed), trial in sorted(grid.stored.items()):
-        yield from (f"seed {grid.seeds[seed]}, {grid.noises[noise].label} {doubt}" for doubt in trial.doubts)
 
 
 def _plain(estimate: Spread | Share | Churn | Luck | None) -> dict[str, Any] | None:

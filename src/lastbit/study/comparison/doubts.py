@@ -59,19 +59,16 @@ def _different_tests(a: ComparedStudy, b: ComparedStudy) -> str:
     if first is not None and second is not None:
         if np.array_equal(first.targets, second.targets):
             return ""
-        return _sizes("their test sets have different labels", len(first.targets), len(second.targets))
+        counts = f"{len(first.targets)} and {len(second.targets)} examples"
+        return f"their test sets have different labels ({counts})"
     sizes = a.grid.examples(), b.grid.examples()
     if None not in sizes and sizes[0] != sizes[1]:
-        return _sizes("their test sets differ", *sizes)
+        return f"their test sets differ ({sizes[0]} and {sizes[1]} examples)"
     for field in ("name", "test"):
         values = _data(a, field), _data(b, field)
         if None not in values and values[0] != values[1]:
             return f"they were tested on different data (data.{field} = {values[0]} and {values[1]})"
     return ""
-
-
-def _sizes(what: str, size: object, other: object) -> str:
-    return f"{what} ({size} and {other} examples)"
 
 
 def _data(study: ComparedStudy, field: str) -> object:
