@@ -10,7 +10,7 @@ from torch.func import functional_call
 import lastbit as lb
 from lastbit.curvature import HessianOperator, SharpnessTracker
 from lastbit.execution.numerics import repeatable_numerics
-from lastbit.pde import layer_bounds
+from lastbit.pde.layers import bounds as layer_bounds
 
 CE = nn.CrossEntropyLoss()
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lastbit.pde.layer_bounds import layer_bounds
+from lastbit.pde.layers.bounds import layer_bounds
 from lastbit.pde.multilayer import MultiLayerCNN
 
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from lastbit.pde.layer_operator import Evaluation
+from lastbit.pde.layers.operator import Evaluation
 
 torch.set_num_threads(1)
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lastbit.pde.layer_spectrum import BlockSpectrum, Extremes, block_spectrum
+from lastbit.pde.layers.spectrum import BlockSpectrum, Extremes, block_spectrum
 
 torch.set_num_threads(1)
 

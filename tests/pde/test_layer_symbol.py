@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lastbit.pde import layer_symbol
-from lastbit.pde.layer_symbol import closed_form, windowed_product
+from lastbit.pde.layers import symbol as layer_symbol
+from lastbit.pde.layers.symbol import closed_form, windowed_product
 
 torch.set_num_threads(1)
 

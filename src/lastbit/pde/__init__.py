@@ -6,35 +6,41 @@ named is the paper's: sections 3 and 5, appendices D to F. Kernels have shape (W
 """
 
 from lastbit.pde import heat
-from lastbit.pde.accelerated import damped_flow, optimizer_path, semi_implicit_path
-from lastbit.pde.automatic import as_layers, automatic_block, automatic_gradients
+from lastbit.pde.accelerated import Order, damped_flow, fitted_order, optimizer_path, semi_implicit_path
+from lastbit.pde.activation import ACTIVATIONS, regime_shares
+from lastbit.pde.agreement import (
+    LinearisationErrors,
+    as_layers,
+    autograd_error,
+    automatic_block,
+    automatic_gradients,
+    block_error,
+    difference_error,
+    gradient_errors,
+    linearisation_errors,
+    signal_change,
+    window_error,
+)
+from lastbit.pde.amplification import FrequencyStep, frequency_step, growth_factor, predicted_factor
 from lastbit.pde.beltrami import Beltrami, noisy_step
 from lastbit.pde.bisection import EmpiricalBounds, empirical_bounds
 from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.classification import REGIMES, Path, classify
-from lastbit.pde.frequencies import FrequencyStep, frequency_step
-from lastbit.pde.gradient_agreement import autograd_error, difference_error, window_error
 from lastbit.pde.grid import GridRun
-from lastbit.pde.growth_factor import growth_factor, predicted_factor
-from lastbit.pde.hessian import Hessian
 from lastbit.pde.images import checkerboard, noise, random_kernel, read_image
-from lastbit.pde.layer_agreement import block_error, gradient_errors, signal_change
-from lastbit.pde.layer_bounds import LayerBounds, layer_bounds
-from lastbit.pde.layer_spectrum import BlockSpectrum
-from lastbit.pde.layer_symbol import ClosedForm
+from lastbit.pde.layers.bounds import LayerBounds, layer_bounds
+from lastbit.pde.layers.spectrum import BlockSpectrum
+from lastbit.pde.layers.symbol import ClosedForm
 from lastbit.pde.linearisation import Linearisation
-from lastbit.pde.linearisation_error import LinearisationErrors, linearisation_errors
 from lastbit.pde.model import Evaluation, Model
 from lastbit.pde.momentum import Momentum, from_damping, to_damping
 from lastbit.pde.multilayer import MultiLayerCNN
 from lastbit.pde.one_layer import OneLayerCNN
-from lastbit.pde.order import Order, fitted_order
 from lastbit.pde.perturbation import perturbed_update, relative_l1
 from lastbit.pde.phase_map import BoundCurve, Phase, bound_curve, phase
 from lastbit.pde.regime_bounds import regime_bounds
-from lastbit.pde.regimes import ACTIVATIONS, regime_shares
 from lastbit.pde.simulation import Simulation, simulate
-from lastbit.pde.spectrum import Mode, Spectrum
+from lastbit.pde.spectrum import Hessian, Mode, Spectrum
 
 __all__ = [
     "ACTIVATIONS",

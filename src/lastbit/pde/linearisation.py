@@ -16,9 +16,9 @@ import scipy.fft
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lastbit.errors import LastbitError
+from lastbit.pde.activation import regime_shares
 from lastbit.pde.correlation import Correlation
 from lastbit.pde.model import Evaluation
-from lastbit.pde.regimes import regime_shares
 from lastbit.pde.spectrum import Spectrum, eigenvalue_extremes, symbol_extremes
 
 Array = NDArray[np.floating]

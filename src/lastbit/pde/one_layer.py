@@ -10,17 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lastbit.errors import LastbitError
-from lastbit.pde.activation import swish, swish_and_slope, swish_curvature
+from lastbit.pde.activation import regime_shares, swish, swish_and_slope, swish_curvature
 from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.correlation import BOUNDARIES, METHODS, Correlation, choose_correlation
-from lastbit.pde.hessian import Hessian
 from lastbit.pde.images import checked_image
 from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.model import Evaluation
 from lastbit.pde.momentum import Momentum
 from lastbit.pde.pooled_loss import LOSSES, PooledLoss
-from lastbit.pde.regimes import regime_shares
-from lastbit.pde.spectrum import Spectrum
+from lastbit.pde.spectrum import Hessian, Spectrum
 
 Array = NDArray[np.floating]
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lastbit.pde.layer_spectrum import Extremes, rounding_resolution
+from lastbit.pde.layers.spectrum import Extremes, rounding_resolution
 
 # Entries of the Hermitian matrices diagonalised at a time: enough to keep the library busy, a few MB.
 _ENTRIES_AT_ONCE = 1 << 18

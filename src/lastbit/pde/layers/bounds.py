@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from lastbit.errors import LastbitError
-from lastbit.pde.layer_operator import Evaluation, LayerBlock, Loss
-from lastbit.pde.layer_spectrum import BlockSpectrum, Extremes, block_spectrum
-from lastbit.pde.layer_symbol import ClosedForm, closed_form, windowed_product
-from lastbit.pde.layer_training import LayerTraining, plan_layers
+from lastbit.pde.layers.operator import Evaluation, LayerBlock, Loss
+from lastbit.pde.layers.spectrum import BlockSpectrum, Extremes, block_spectrum
+from lastbit.pde.layers.symbol import ClosedForm, closed_form, windowed_product
+from lastbit.pde.layers.training import LayerTraining, plan_layers
 from lastbit.precision import exact_products
 
 Kind = Literal["infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessian"]
