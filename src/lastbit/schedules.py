@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from lastbit.errors import LastbitError, LastbitTypeError
 
@@ -91,6 +92,19 @@ def log_spaced(per_decade: float = 10) -> Combinable:
     if isinstance(per_decade, bool) or not isinstance(per_decade, int | float) or not 0 < per_decade < math.inf:
         raise LastbitError(f"log_spaced({per_decade!r}) is not allowed; give a positive number of steps a decade")
     return _LogSpaced(per_decade)
+
+
+def as_schedule(when: object) -> Schedule:
+    """A schedule as it is; of a plain number of steps n, `every(n)`.
+
+    Raises:
+        LastbitTypeError: it is neither.
+        LastbitError: the number is not positive.
+    """
+    if isinstance(when, int) and not isinstance(when, bool):
+        return every(when)
+    refuse_no_schedule(when)
+    return cast(Schedule, when)
 
 
 def refuse_no_schedule(schedule: object) -> None:

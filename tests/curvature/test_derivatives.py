@@ -13,8 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 import lastbit as lb
 from lastbit.curvature import HessianOperator, SharpnessTracker
-from lastbit.curvature.objective import Objective
-from lastbit.curvature.point import Point
+from lastbit.curvature.loss.objective import Objective
+from lastbit.curvature.loss.point import Point
 
 X = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
 Y = torch.arange(20) % 3

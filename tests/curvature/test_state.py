@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import lastbit as lb
-from lastbit.curvature import reading
-from lastbit.curvature.state import State
+from lastbit.curvature.loss import loader as reading
+from lastbit.curvature.untouched.state import State
 from lastbit.errors import LastbitError
 
 
@@ -81,7 +81,7 @@ def test_a_tensor_that_got_another_type_gets_its_own_again() -> None:
 
 
 def test_an_inference_tensor_beyond_the_budget_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lastbit.curvature.state._COPIED", 0)
+    monkeypatch.setattr("lastbit.curvature.untouched.state._COPIED", 0)
     with torch.inference_mode():
         tensor = torch.ones(3)
     State(tensor).restore()
@@ -178,7 +178,7 @@ def test_modules_are_listed_without_a_copy() -> None:
 
 
 def test_parameters_are_the_last_that_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lastbit.curvature.state._COPIED", 100)
+    monkeypatch.setattr("lastbit.curvature.untouched.state._COPIED", 100)
     module = nn.Linear(4, 4)
     module.cache, module.large = torch.zeros(12), torch.zeros(20)  # type: ignore[assignment]
     state = State(module)

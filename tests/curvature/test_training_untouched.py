@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, Sampler, TensorDataset
 
 import lastbit as lb
-from lastbit.curvature import reading
+from lastbit.curvature.loss import loader as reading
 
 LABELS = 3
 UPDATES = 12

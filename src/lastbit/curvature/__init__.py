@@ -7,28 +7,25 @@ the edge of stability and holds it there. `SharpnessTracker` measures it along t
 """
 
 from lastbit.curvature.edge import Edge, edge
-from lastbit.curvature.gauss_newton import GaussNewtonOperator
-from lastbit.curvature.hessian import HessianOperator
+from lastbit.curvature.hessian import GaussNewtonOperator, HessianOperator
 from lastbit.curvature.monitor import SharpnessMonitor
 from lastbit.curvature.operator import CurvatureOperator
 from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
-from lastbit.curvature.sharpness import Sharpness
-from lastbit.curvature.sharpness_row import SharpnessRow
-from lastbit.curvature.spectrum import Estimate, Spectrum, spectrum
-from lastbit.curvature.trace import Trace, trace
+from lastbit.curvature.sharpness import EDGE, SharpnessRow
+from lastbit.curvature.spectrum import Estimate, SpectralDensity, Trace, spectrum, trace
 from lastbit.curvature.tracker import SharpnessTracker
 
 __all__ = [
+    "EDGE",
     "CurvatureOperator",
     "Edge",
     "Estimate",
     "GaussNewtonOperator",
     "HessianOperator",
-    "Sharpness",
     "SharpnessMonitor",
     "SharpnessRow",
     "SharpnessTracker",
-    "Spectrum",
+    "SpectralDensity",
     "Trace",
     "coupled_weight_decay",
     "edge",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from lastbit.curvature.preconditioner import is_decoupled
 from lastbit.curvature.supported import supported
@@ -54,6 +56,13 @@ def edge(optimizer: Optimizer) -> tuple[Edge, ...]:
     """
     optimizer, _ = supported(optimizer)
     return tuple(_edge(optimizer, group) for group in optimizer.param_groups)
+
+
+def edges_of(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> tuple[Edge, ...]:
+    """The edges of the groups that hold one of the parameters."""
+    wanted = set(parameters)
+    pairs = zip(edge(optimizer), optimizer.param_groups, strict=True)
+    return tuple(bound for bound, group in pairs if not wanted.isdisjoint(group["params"]))
 
 
 def _edge(optimizer: Optimizer, group: dict[str, Any]) -> Edge:

@@ -5,57 +5,57 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature.calls import CallError
+from lastbit.curvature.edge import edges_of
 from lastbit.curvature.hessian import HessianOperator
-from lastbit.curvature.modes import evaluation_mode, plain_arithmetic
-from lastbit.curvature.parameters import refuse_nan
-from lastbit.curvature.point import Loss
-from lastbit.curvature.reduction import Denominator
-from lastbit.curvature.sharpness_row import SharpnessRow, row
-from lastbit.curvature.stepped import edges_of, exact_patterns, stepped
+from lastbit.curvature.loss.calls import CallError
+from lastbit.curvature.loss.parameters import chosen_and_stepped, refuse_nan
+from lastbit.curvature.loss.point import Loss
+from lastbit.curvature.loss.reduction import Denominator
+from lastbit.curvature.sharpness import SharpnessRow
 from lastbit.curvature.stepped_gradient import Comparisons, SteppedGradient, stepped_gradient, training_differs
 from lastbit.curvature.supported import innermost
 from lastbit.curvature.tracker import SharpnessTracker
-from lastbit.curvature.untouched import undisturbed
+from lastbit.curvature.untouched.undisturbed import evaluation_mode, undisturbed, without_autocast
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
+from lastbit.schedules import Schedule, as_schedule, log_spaced
 
 Sink = Callable[[SharpnessRow], object]
 MODES = ("eval", "as is")
 _LOG_SPACED = log_spaced()
-_COMPARED = 5  # rows at which the stepped gradient is looked at, for each costs a gradient
-_COMPARED_AGAIN = 10  # rows from one look to the next
+_COMPARED = 5  # rows at which the stepped gradient is compared, since a comparison costs a gradient
+_COMPARED_AGAIN = 10  # rows from one comparison to the next after these
 
 
 class SharpnessMonitor:
     """Measures the sharpness of a training after the updates that a schedule names, and never changes the training.
 
-        with lb.SharpnessMonitor(model, loss, (inputs, targets), optimizer, every=lb.every(100)) as monitor:
+        with lb.SharpnessMonitor(model, loss, (inputs, targets), optimizer, every=100) as monitor:
             for epoch in range(epochs):
                 ...  # as before
         print(monitor.rows[-1].normalised)  # 2 is the edge
 
     Inside the `with` block it counts the optimizer's steps by a hook, so the loop itself stays as it is, and steps that
     a gradient scaler or gradient accumulation leaves out are not counted. Weights, buffers, `.grad`, modes and torch's
-    random states come out bit for bit as they would without it. An exception of the loop passes through; the rows so
-    far stay, and sinks have had each as it was measured.
+    random states come out bit for bit as they would without it. An exception in the loop passes through; the rows so
+    far stay, and sinks have received each as it was measured.
 
-    What is measured is the curvature of the mean loss over `data`, with the optimizer's coupled weight decay and
-    preconditioner as in `SharpnessTracker(..., optimizer=optimizer)`, in the parameters that the optimizer steps. Where
-    parameter groups have edges of their own, the whole is held against the smallest, which above 2 need not be
-    unstable; `parameters` singles a group out.
+    It measures the curvature of the mean loss over `data`, with the optimizer's coupled weight decay and preconditioner
+    as in `SharpnessTracker(..., optimizer=optimizer)`, in the parameters that the optimizer steps. Where parameter
+    groups have different edges, the network is compared with the smallest, above which it need not be unstable;
+    `parameters` singles a group out.
 
     The edge is that of steps along the monitored loss's gradient. So at the first rows, and every tenth after, the
-    gradient that is stepped is held beside it: accumulation that adds up, scaled losses and clipping are said in the
-    row's `note`.
+    stepped gradient is compared with it: the row's `note` tells of accumulation that adds up, scaled losses and
+    clipping.
 
-    The first row after a weight, the loss or the curvature is no longer finite is marked `diverged` and is the last.
+    The first row at which a weight, the loss or the curvature is not finite is marked `diverged` and is the last.
 
     Args:
         model: the network in training.
@@ -63,16 +63,17 @@ class SharpnessMonitor:
             steps them.
         data: one batch, which is the quickest, or an iterable of batches such as a `DataLoader`, which is read when
             watching begins and left as it was. A batch is a pair (inputs, targets), or a mapping, which is both and
-            goes into the model by keyword. A fixed batch of training samples will do: its size decides what a
+            goes into the model by keyword. A fixed batch of training samples will do; its size decides what a
             measurement costs.
         optimizer: the one that steps the model: torch's SGD, Adam, AdamW or RMSprop.
-        every: when to measure, a callable from the number of updates to True or False.
-        sinks: callables that are given each row, such as those of `lastbit.integrations`, or `print`.
+        every: updates from one measurement to the next, or a schedule: a callable from the number of updates to True
+            or False, such as `lb.log_spaced()`.
+        sinks: callables that receive each row, such as those of `lastbit.integrations`, or `print`.
         k: eigenvalues wanted.
         tol: largest error: distance from a value to its upper bound, relative to the largest value.
         parameters: glob patterns of parameter names.
         micro_batch: samples whose training step fills the memory that a measurement may take.
-        denominator: what the loss divides its sum by, a callable of inputs and targets; None to find it out.
+        denominator: what the loss divides its sum by, a callable of inputs and targets; None to infer it.
         mode: "eval" measures with every module in evaluation mode, and so without dropout and with the running
             statistics of batch normalisation, also in other networks that the loss goes through; "as is" leaves the
             modes alone, and refuses these two in training mode.
@@ -89,7 +90,7 @@ class SharpnessMonitor:
         loss: Loss,
         data: Any,
         optimizer: torch.optim.Optimizer,
-        every: Schedule = _LOG_SPACED,
+        every: Schedule | int = _LOG_SPACED,
         *,
         sinks: Sequence[Sink] = (),
         k: int = 1,
@@ -100,11 +101,11 @@ class SharpnessMonitor:
         mode: str = "eval",
         start: int = 0,
     ) -> None:
-        _refuse(loss, every, sinks, mode)
+        _refuse(loss, sinks, mode)
+        self._every, self._sinks, self._mode = as_schedule(every), tuple(sinks), mode
         self._model, self._loss, self._optimizer = model, loss, innermost(optimizer)
-        self._parameters = stepped(model, self._optimizer, parameters, loss)
+        self._parameters = chosen_and_stepped(model, self._optimizer, parameters, loss)
         edges_of(self._optimizer, self._parameters.values())  # refuses an optimizer that has none
-        patterns = exact_patterns(model, self._parameters, loss)
         self._tracker = SharpnessTracker(
             model,
             loss,
@@ -112,11 +113,10 @@ class SharpnessMonitor:
             k,
             tol,
             optimizer=self._optimizer,
-            parameters=patterns,
+            parameters=self._parameters,
             micro_batch=micro_batch,
             denominator=denominator,
         )
-        self._every, self._sinks, self._mode = every, tuple(sinks), mode
         self._step = start
         self._rows: list[SharpnessRow] = []
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
@@ -181,24 +181,15 @@ class SharpnessMonitor:
     def _measured(self, compared: SteppedGradient | None) -> SharpnessRow:
         started = time.perf_counter()
         with self._measuring():
-            sharpness = self._tracker.measure()
-            loss = self._mean_loss()
-        note, factor = self._comparisons.said(self._step)
-        measured = row(
-            self._step,
-            loss,
-            sharpness,
-            edges_of(self._optimizer, self._parameters.values()),
-            mode=self._mode,
-            seconds=time.perf_counter() - started,
-            compared=compared,
-            note=note,
-            factor=factor,
-        )
-        self._rows.append(measured)
+            row = self._tracker.measure()
+            row = replace(row, step=self._step, loss=self._tracker.objective.mean_loss(), mode=self._mode)
+        row = replace(row, seconds=time.perf_counter() - started, note=self._comparisons.note(row))
+        if compared is not None:
+            row = replace(row, stepped_ratio=compared.ratio, stepped_cosine=compared.cosine)
+        self._rows.append(row)
         for sink in self._sinks:
-            sink(measured)
-        return measured
+            sink(row)
+        return row
 
     def _before_step(self, *_: object) -> None:
         self._monitored = None  # a step that raised may have left one
@@ -225,25 +216,20 @@ class SharpnessMonitor:
     def _measuring(self) -> Iterator[None]:
         device = next(iter(self._parameters.values())).device
         with ExitStack() as stack:
-            stack.enter_context(plain_arithmetic(device))
+            stack.enter_context(without_autocast(device))
             if self._mode == "eval":
                 stack.enter_context(evaluation_mode(self._model, self._loss))
             stack.enter_context(undisturbed(self._model, self._loss))
             yield
 
-    def _mean_loss(self) -> float:
-        point = self._tracker.objective.point()
-        return float(point.mean(lambda piece: point.piece_loss(piece).detach()))
 
-
-def _refuse(loss: object, every: object, sinks: object, mode: str) -> None:
+def _refuse(loss: object, sinks: object, mode: str) -> None:
     """Check what the tracker does not.
 
     Raises:
-        LastbitTypeError: the loss, the schedule or a sink cannot be called.
+        LastbitTypeError: the loss or a sink cannot be called.
         LastbitError: the mode is another.
     """
-    refuse_no_schedule(every)
     if not callable(loss):
         raise LastbitTypeError(
             f"loss is a {type(loss).__name__}; give a callable loss(model(inputs), targets), such as "

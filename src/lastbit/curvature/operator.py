@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
-from lastbit.curvature.batches import Piece
-from lastbit.curvature.objective import Objective
-from lastbit.curvature.parameters import flatten, refuse_nan
-from lastbit.curvature.point import Loss, Point
-from lastbit.curvature.reduction import Denominator
+from lastbit.curvature.loss.batches import Piece
+from lastbit.curvature.loss.objective import Objective
+from lastbit.curvature.loss.parameters import flatten, refuse_nan
+from lastbit.curvature.loss.point import Loss, LossPoint
+from lastbit.curvature.loss.reduction import Denominator
 from lastbit.errors import LastbitError
 
 Product = Callable[[Tensor], Tensor]
@@ -34,7 +34,7 @@ class CurvatureOperator(ABC):
     Constructing and multiplying leave the model's modes, buffers, `.grad` and torch's random states as they were. Data
     of one batch keep their gradient graph, and a product then costs one backward pass; several batches (or a batch cut
     by `micro_batch`) are evaluated anew for each product, weighted as the loss itself weighs them: by samples, by
-    targets that are not ignored, by class weights, or added up (see `lastbit.curvature.reduction`).
+    targets that are not ignored, by class weights, or added up (see `lastbit.curvature.loss.reduction`).
 
     Args:
         model: the network, in the modes it is to be measured in.
@@ -84,7 +84,7 @@ class CurvatureOperator(ABC):
     @classmethod
     def at(
         cls,
-        point: Point,
+        point: LossPoint,
         *,
         weight_decay: float | Mapping[nn.Parameter, float] = 0.0,
         preconditioner: Mapping[nn.Parameter, Tensor] | None = None,
@@ -96,7 +96,7 @@ class CurvatureOperator(ABC):
 
     def _settle(
         self,
-        point: Point,
+        point: LossPoint,
         weight_decay: float | Mapping[nn.Parameter, float],
         preconditioner: Mapping[nn.Parameter, Tensor] | None,
     ) -> None:
@@ -184,7 +184,7 @@ def _each(product: Product, rows: Tensor) -> Tensor:
     return torch.stack([product(row) for row in rows])
 
 
-def _decay(weight_decay: float | Mapping[nn.Parameter, float], point: Point) -> float | Tensor:
+def _decay(weight_decay: float | Mapping[nn.Parameter, float], point: LossPoint) -> float | Tensor:
     """The weight decay's diagonal: one number, or a flat vector where it differs by parameter."""
     if not isinstance(weight_decay, Mapping):
         if not math.isfinite(weight_decay):
@@ -195,7 +195,7 @@ def _decay(weight_decay: float | Mapping[nn.Parameter, float], point: Point) -> 
     return flatten(parts, point.dtype)
 
 
-def _inverse_root(preconditioner: Mapping[nn.Parameter, Tensor], point: Point) -> Tensor:
+def _inverse_root(preconditioner: Mapping[nn.Parameter, Tensor], point: LossPoint) -> Tensor:
     """P^(-1/2), flat."""
     for name, parameter in point.parameters.items():
         if parameter not in preconditioner:

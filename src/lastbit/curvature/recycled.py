@@ -1,7 +1,8 @@
-"""What a measurement leaves for the next: Ritz pairs that start it and steer its corrections."""
+"""What a measurement leaves for the next: eigenpairs that start it and steer its corrections, and their prediction."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from lastbit.curvature.subspace import Ritz, orthogonalised
 
+MEMORY = 5  # measurements that the longest rule and its trial need
 BENEATH = 0.7  # Rayleigh quotient of a residual's direction, relative to the pair's value
 
 
@@ -99,3 +101,39 @@ def reaches(ritz: Ritz) -> Tensor:
     values, residuals = ritz.values, ritz.residual_norms()
     half = (1 - BENEATH) / 2 * values.abs()
     return values - half + (half**2 + residuals**2).sqrt()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The eigenvectors of `lag` measurements ago, as they were or moved on by their last change over that time."""
+
+    lag: int
+    linear: bool
+
+    @property
+    def reach(self) -> int:
+        """Measurements it looks back on."""
+        return 2 * self.lag if self.linear else self.lag
+
+    def vector(self, history: Sequence[Recycled], index: int) -> Tensor:
+        """The next unit eigenvector of that index."""
+        vector = history[-self.lag].vectors[index]
+        if not self.linear:
+            return vector
+        earlier = history[-2 * self.lag].vectors[index]
+        moved = 2 * vector - torch.sign(torch.dot(vector, earlier)) * earlier
+        unit: Tensor = moved / torch.linalg.vector_norm(moved)
+        return unit
+
+
+# Near its edge gradient descent jumps from side to side of a valley and the Hessian with it, so that every second one
+# is alike; elsewhere it glides.
+RULES = tuple(Rule(lag, linear) for lag in (1, 2) for linear in (False, True))
+
+
+def best_rule(history: Sequence[Recycled]) -> Rule:
+    """The rule that would have foretold the first eigenvector of the last measurement best; costs no product."""
+    past, last = history[:-1], history[-1].vectors[0]
+    usable = [rule for rule in RULES if rule.reach <= len(past)]
+    overlap = {rule: abs(float(torch.dot(rule.vector(past, 0), last))) for rule in usable}
+    return max(usable, key=lambda rule: overlap[rule], default=RULES[0])

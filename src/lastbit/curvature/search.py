@@ -6,13 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from lastbit.curvature.bound import DRIFT
-from lastbit.curvature.counted import Counted
-from lastbit.curvature.eigenpairs import Bounded, converge
-from lastbit.curvature.prediction import MEMORY, best_rule
-from lastbit.curvature.probe import lanczos, steps_needed
-from lastbit.curvature.recycled import Recycled, recycle
-from lastbit.curvature.subspace import Subspace
+from lastbit.curvature.eigenpairs import DRIFT, Bounded, converge
+from lastbit.curvature.recycled import MEMORY, Recycled, best_rule, recycle
+from lastbit.curvature.subspace import Counted, Subspace, lanczos, steps_needed
 
 PROBE_GAP = 0.1  # a probe looks for eigenvalues this part of the spectrum's width above those found
 PROBE_MISS = 0.01  # bound on the probability that it misses one

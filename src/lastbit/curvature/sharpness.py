@@ -1,48 +1,126 @@
-"""The result of a sharpness measurement."""
+"""One measurement of sharpness: the largest eigenvalues with their error, beside the edge of stability."""
 
 from __future__ import annotations
 
+import html
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+EDGE = 2.0  # of the normalised sharpness
+_SCALARS = ("loss", "sharpness", "normalised", "edge", "residual", "lower", "upper", "matvecs", "seconds")
 
 
-@dataclass(frozen=True)
-class Sharpness:
-    """The largest eigenvalues of a training loss's Hessian, with what is known of their error.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SharpnessRow:
+    """The largest eigenvalues of a training loss's Hessian at a step, and what is known of their error.
 
-    `residual` certifies: an eigenvalue lies within it of `value` (Weyl's theorem; for symmetric matrices of any
-    spectrum). `lower` certifies too: no Rayleigh quotient exceeds the largest eigenvalue.
+    `residual` is a certificate: an eigenvalue lies within it of `sharpness` (Weyl's theorem; for symmetric matrices of
+    any spectrum). So is `lower`: no Rayleigh quotient exceeds the largest eigenvalue.
 
-    `upper` holds under two conditions that no small number of products can certify. First, the eigenvalue near `value`
-    is the largest; `probed` and `miss_probability` say how well that was checked, in this measurement or the last that
-    did. Then value + residual is an upper bound. Second, where `upper` is below that, it is about value +
-    residual^2 / gap, and the gap to the other eigenvalues is taken from recycled eigenvectors with a margin (see
-    `lastbit.curvature.bound`). Rounding in the products, about their type's unit times the largest modulus, comes on
-    top.
+    `upper` holds under two conditions that no small number of products can certify. First, the eigenvalue near
+    `sharpness` is the largest; `probed` and `miss_probability` say how well that was checked, in this measurement or
+    the last that did. Then sharpness + residual is an upper bound. Second, where `upper` is below that, it is about
+    sharpness + residual^2 / gap, and the gap to the other eigenvalues is estimated from recycled eigenvectors with a
+    margin (see `lastbit.curvature.eigenpairs`). Rounding in the products, about their type's unit times the largest
+    modulus, comes on top.
+
+    A tracker leaves `step`, `loss` and `mode` open; a monitor and `lastbit sharpness` fill them in.
     """
 
-    value: float  # Rayleigh quotient of the unit vector v; NaN for a diverged model
-    residual: float  # ||Hv - value v||, the 2-norm
+    step: int | None = None  # updates of the optimizer so far
+    loss: float | None = None  # mean over the measured data, without weight decay
+    sharpness: float  # Rayleigh quotient of the unit vector v, the largest eigenvalue; NaN where diverged
+    residual: float  # ||Hv - sharpness v||, the 2-norm
     lower: float  # <= largest eigenvalue
-    upper: float  # >= largest eigenvalue under the conditions above; at most value + residual
-    values: tuple[float, ...]  # the k largest, in descending order; value is the first
+    upper: float  # >= largest eigenvalue under the conditions above; at most sharpness + residual
+    values: tuple[float, ...]  # the k largest eigenvalues, in descending order; sharpness is the first
     residuals: tuple[float, ...]  # of each, (k,)
     uppers: tuple[float, ...]  # of each, (k,); upper is the first
+    edges: tuple[float, ...] = ()  # of each parameter group that is measured; empty without an optimizer
+    converged: bool  # every upper bound is within the tolerance of its value
     matvecs: int  # Hessian-vector products spent, those of probes included
-    seconds: float  # wall time, that of the gradient graph included
-    converged: bool  # every upper bound within the tolerance of its value
     probed: int  # products of this measurement's random probe; 0 if it had none
     probe_age: int  # measurements since the last probe
     miss_probability: float  # that the last probe missed an eigenvalue a tenth of the spectrum's width above its best
+    seconds: float  # wall time of all of it
+    mode: str = ""  # "eval": measured in evaluation mode; "as is": in the modes that the modules were in
+    stepped_ratio: float = math.nan  # norm of the stepped gradient / of the monitored loss's; NaN: not compared
+    stepped_cosine: float = math.nan  # of the angle between the two
+    note: str = ""  # what the two say of the edge, where it is not the stepped gradient's
+    # By the name of a layer, all other weights held fixed: `sharpness`, `residual` and `matvecs`.
+    layers: Mapping[str, Mapping[str, float]] | None = field(default=None)
+    # Distance to the gradient flow: `time` (lr * step), `relative_l2`, `rel_l1`, and `evaluations` since the last row.
+    flow: Mapping[str, float] | None = None
+
+    @property
+    def edge(self) -> float:
+        """The smallest of `edges`: infinite at lr 0, NaN where there is none."""
+        return min(self.edges, default=math.nan)
+
+    @property
+    def normalised(self) -> float:
+        """Sharpness / edge * 2, so that 2 is the edge; 0 at lr 0, NaN without an optimizer."""
+        return EDGE * self.sharpness / self.edge
 
     @property
     def diverged(self) -> bool:
-        """Whether the weights or the curvature are no finite numbers."""
-        return not math.isfinite(self.value)
+        """Whether weights, loss or curvature are no finite numbers."""
+        return not math.isfinite(self.sharpness) or not math.isfinite(self.loss or 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything by name, for JSON and tables; what was not measured is left out."""
+        derived = {"edge": self.edge, "normalised": self.normalised, "diverged": self.diverged}
+        return {name: value for name, value in (asdict(self) | derived).items() if value is not None}
+
+    def scalars(self) -> dict[str, float]:
+        """What a chart against the step shows, by name: `value_2` and on are the further eigenvalues.
+
+        `stepped_ratio` and `stepped_cosine` are left out where they are not known.
+        """
+        further = {f"value_{place}": value for place, value in enumerate(self.values[1:], 2)}
+        compared = () if math.isnan(self.stepped_ratio) else ("stepped_ratio", "stepped_cosine")
+        names = [name for name in (*_SCALARS, *compared) if getattr(self, name) is not None]
+        return {name: float(getattr(self, name)) for name in names} | further
+
+    def __repr__(self) -> str:
+        return f"SharpnessRow({', '.join(f'{name} {text}' for name, text in self._shown().items())})"
+
+    def _repr_html_(self) -> str:
+        """A table of one row, for notebooks."""
+        cells = {name: html.escape(text) for name, text in self._shown().items()}
+        heads, values = (
+            "".join(f"<{tag}>{cell}</{tag}>" for cell in row) for tag, row in (("th", cells), ("td", cells.values()))
+        )
+        return f"<table><tr>{heads}</tr><tr>{values}</tr></table>"
+
+    def _shown(self) -> dict[str, str]:
+        """The numbers that a person asks for first, by name."""
+        shown = {} if self.step is None else {"step": f"{self.step:,}"}
+        numbers = {"loss": self.loss, "sharpness": self.sharpness, "upper": self.upper}
+        numbers |= {"edge": self.edge, "normalised": self.normalised} if self.edges else {}
+        shown |= {name: f"{value:.4g}" for name, value in numbers.items() if value is not None}
+        shown |= {"matvecs": str(self.matvecs), "converged": str(self.converged)}
+        return shown | ({"note": self.note} if self.note else {})
 
 
-def diverged(k: int, matvecs: int, seconds: float) -> Sharpness:
-    """The mark of a model whose weights or curvature are not finite."""
-    nan = math.nan
-    nans = (nan,) * k
-    return Sharpness(nan, nan, nan, nan, nans, nans, nans, matvecs, seconds, False, 0, 0, 1.0)
+def diverged_row(k: int, matvecs: int = 0, seconds: float = 0.0, **more: Any) -> SharpnessRow:
+    """The row of a model whose weights, loss or curvature are not finite: there are no k eigenvalues to measure."""
+    nan, nans = math.nan, (math.nan,) * k
+    return SharpnessRow(
+        sharpness=nan,
+        residual=nan,
+        lower=nan,
+        upper=nan,
+        values=nans,
+        residuals=nans,
+        uppers=nans,
+        converged=False,
+        matvecs=matvecs,
+        probed=0,
+        probe_age=0,
+        miss_probability=1.0,
+        seconds=seconds,
+        **more,
+    )

@@ -1,4 +1,4 @@
-"""The density of a curvature matrix's eigenvalues, estimated with error bars."""
+"""The density of a curvature matrix's eigenvalues and its trace, estimated with error bars."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lastbit.curvature.counted import Counted
 from lastbit.curvature.operator import CurvatureOperator
-from lastbit.curvature.probe import lanczos
+from lastbit.curvature.subspace import Counted, Subspace, lanczos
 from lastbit.errors import LastbitError
 
 
@@ -23,7 +22,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class SpectralDensity:
     """Quadrature rules whose mean is the distribution of the eigenvalues: each probe's weights sum to 1."""
 
     nodes: Tensor = field(repr=False)  # (probes, steps), float64
@@ -57,7 +56,9 @@ class Spectrum:
         return Estimate(by_probe.mean(0), by_probe.std(0) / math.sqrt(len(by_probe)))
 
 
-def spectrum(operator: CurvatureOperator | Tensor, *, probes: int = 10, steps: int = 40, seed: int = 0) -> Spectrum:
+def spectrum(
+    operator: CurvatureOperator | Tensor, *, probes: int = 10, steps: int = 40, seed: int = 0
+) -> SpectralDensity:
     """The eigenvalue distribution by stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017; Ghorbani et al. 2019).
 
     Each probe is a Lanczos run from a random direction; its Ritz values are the nodes and the squared first components
@@ -80,7 +81,7 @@ def spectrum(operator: CurvatureOperator | Tensor, *, probes: int = 10, steps: i
     counted, generator = Counted(operator), torch.Generator().manual_seed(seed)
     rules = [_rule(counted, steps, generator) for _ in range(probes)]
     nodes, weights = (torch.stack(part) for part in zip(*rules, strict=True))
-    return Spectrum(nodes, weights, counted.size, counted.products)
+    return SpectralDensity(nodes, weights, counted.size, counted.products)
 
 
 def _rule(counted: Counted, steps: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -88,3 +89,51 @@ def _rule(counted: Counted, steps: int, generator: torch.Generator) -> tuple[Ten
     values, components = lanczos(counted, steps, generator).quadrature()
     missing = (0, steps - len(values))
     return torch.nn.functional.pad(values, missing), torch.nn.functional.pad(components**2, missing)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """An unbiased estimate of a trace."""
+
+    value: float
+    error: float  # standard error, from the spread of the probes; 0 where the trace is exact
+    matvecs: int  # products spent
+
+
+def trace(operator: CurvatureOperator | Tensor, *, products: int = 60, seed: int = 0) -> Trace:
+    """The trace of a symmetric matrix by Hutch++ (Meyer, Musco, Musco and Woodruff 2021, algorithm 1).
+
+    A third of the products finds a subspace Q near the dominant eigenvectors, a third takes the trace there exactly,
+    and a third estimates the trace on the complement from random signs; only that last part has an error.
+
+    Args:
+        operator: the matrix.
+        products: most products to spend, 6 at least.
+        seed: of the random directions, drawn from a generator of their own.
+
+    Raises:
+        LastbitError: fewer than 6 products.
+    """
+    if products < 6:
+        raise LastbitError(f"products={products} is not allowed; the standard error needs 6 or more")
+    counted, generator = Counted(operator), torch.Generator().manual_seed(seed)
+    third = products // 3
+    space = Subspace(counted)
+    for _ in range(min(third, counted.size)):
+        # Normal, not signs: few rows have few patterns of signs, which may not span the space.
+        space.add(counted @ counted.random_direction(generator))
+    inside = float(space.ritz().values.sum())
+    if len(space) == counted.size:
+        return Trace(inside, 0.0, counted.products)
+    basis = space.ritz().vectors
+    samples = torch.tensor(
+        [_sample(counted, basis, generator) for _ in range(third)], dtype=torch.float64, device="cpu"
+    )
+    return Trace(inside + float(samples.mean()), float(samples.std()) / math.sqrt(third), counted.products)
+
+
+def _sample(counted: Counted, basis: Tensor, generator: torch.Generator) -> float:
+    """One estimate of the trace on the complement of a basis."""
+    probe = counted.random_direction(generator).sign()  # independent random signs
+    outside = probe - (basis @ probe) @ basis
+    return float(torch.dot(outside.double(), (counted @ outside).double()))

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from lastbit.curvature.parameters import flatten_slopes
+from lastbit.curvature.loss.parameters import flatten_slopes
+from lastbit.curvature.sharpness import SharpnessRow
 
 EXACT = 1e-6  # of 1 - cosine: the same gradient but for a factor, rounded
 _NEAR = 1e-3  # the same, in narrow precision, where the factor is constant over rows
@@ -89,12 +90,18 @@ class Comparisons:
         self._seen.append(compared)
         self._step, self._changed = step, changed
 
-    def said(self, step: int) -> tuple[str, float | None]:
-        """The note of a row, and the factor by which its edge is to be divided, where the row itself was compared."""
+    def note(self, row: SharpnessRow) -> str:
+        """What the comparisons up to a row say of its edge; the edge itself, where the row was compared."""
         note = noted(self._seen, self._changed)
-        if note and step != self._step:
-            return f"at step {self._step}, the last at which it was looked at: {note}", None
-        return note, factor_told(self._seen) if note else None
+        if note and row.step != self._step:
+            return f"at step {self._step}, the last at which it was compared: {note}"
+        factor = factor_told(self._seen) if note else None
+        if factor:
+            note += (
+                f", so that this loss's edge is about {row.edge / factor:.4g}, and normalised "
+                f"{factor * row.normalised:.4g}"
+            )
+        return note
 
 
 def training_differs(*roots: object) -> bool:

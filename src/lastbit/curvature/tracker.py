@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature.counted import Counted
+from lastbit.curvature.edge import edges_of
 from lastbit.curvature.hessian import HessianOperator
-from lastbit.curvature.objective import Objective
-from lastbit.curvature.point import Loss
+from lastbit.curvature.loss.objective import Objective
+from lastbit.curvature.loss.parameters import Choice, stepped_by, without_fixed_loss
+from lastbit.curvature.loss.point import Loss
+from lastbit.curvature.loss.reduction import Denominator
 from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
-from lastbit.curvature.probe import miss_probability, steps_needed
-from lastbit.curvature.reduction import Denominator
 from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, Found, WarmSearch
-from lastbit.curvature.sharpness import Sharpness, diverged
-from lastbit.curvature.stepped import owned, without_fixed_loss
-from lastbit.curvature.untouched import undisturbed
+from lastbit.curvature.sharpness import SharpnessRow, diverged_row
+from lastbit.curvature.subspace import Counted, miss_probability, steps_needed
+from lastbit.curvature.untouched.undisturbed import undisturbed
 from lastbit.errors import LastbitError
 
 MOVED = 0.1  # of the weights' norm since the last probe: another place, to be probed again
@@ -33,10 +33,11 @@ class SharpnessTracker:
     A warm measurement starts from the eigenvectors of the last one, or of the last but one where those were nearer
     last time (gradient descent past its edge alternates between two places), widens the space by corrections of first
     order in all recycled eigenvectors, and stops when every value's upper bound is within `tol` times the largest
-    value of it (see `Sharpness` and `lastbit.curvature.bound`). The first measurement starts from a random direction.
+    value of it (see `SharpnessRow` and `lastbit.curvature.eigenpairs`). The first measurement starts from a random
+    direction.
 
     A residual certifies that *some* eigenvalue is near. That it is the largest is checked by a random Lanczos run (see
-    `lastbit.curvature.probe`) at the first measurement, then every `probe_every` measurements, and whenever the warm
+    `lastbit.curvature.subspace`) at the first measurement, then every `probe_every` measurements, and whenever the warm
     start is suspect: its residual is above half its value, or the weights have moved by a tenth of their norm since
     the last run. Each run misses an eigenvalue that lies a tenth of the spectrum's width above the reported one with
     probability 0.01 at most. Between two runs an eigenvalue that rises in a direction orthogonal to everything tracked
@@ -52,9 +53,10 @@ class SharpnessTracker:
         optimizer: measure the curvature that `edge(optimizer)` bounds: its coupled weight decay is included, and an
             adaptive optimizer's current preconditioner is applied.
         weight_decay: coefficient of coupled weight decay, where no optimizer is given.
-        parameters: glob patterns of names; only parameters that require a gradient count.
+        parameters: glob patterns of names, or the parameters themselves by name; only those that require a gradient
+            count.
         micro_batch: samples whose training step fills the memory that a product may take.
-        denominator: what the loss divides its sum by, a callable of inputs and targets; None to find it out.
+        denominator: what the loss divides its sum by, a callable of inputs and targets; None to infer it.
         max_matvecs: most products of a measurement before it returns unconverged, probes aside.
         probe_every: measurements from one random run to the next; 1 probes always, 0 only where a start is suspect.
         seed: of the random directions, drawn from a generator of the tracker's own.
@@ -74,19 +76,18 @@ class SharpnessTracker:
         *,
         optimizer: torch.optim.Optimizer | None = None,
         weight_decay: float = 0.0,
-        parameters: str | Sequence[str] = "*",
+        parameters: Choice = "*",
         micro_batch: int | None = None,
         denominator: Denominator | None = None,
         max_matvecs: int = 200,
         probe_every: int = 50,
         seed: int = 0,
     ) -> None:
-        every = frozenset[nn.Parameter]()
+        stepped = frozenset[nn.Parameter]()
         if optimizer is not None:
-            parameters = without_fixed_loss(model, loss, optimizer, parameters)
-            every = owned(optimizer)
+            parameters, stepped = without_fixed_loss(model, loss, optimizer, parameters), stepped_by(optimizer)
         self.objective = Objective(
-            model, loss, data, parameters=parameters, micro_batch=micro_batch, denominator=denominator, stepped=every
+            model, loss, data, parameters=parameters, micro_batch=micro_batch, denominator=denominator, stepped=stepped
         )
         self.size = sum(parameter.numel() for parameter in self.objective.parameters.values())
         _refuse(k, tol, max_matvecs, probe_every, self.size)
@@ -111,8 +112,8 @@ class SharpnessTracker:
             raise LastbitError("there are no eigenvectors: nothing has been measured, or the last measurement diverged")
         return self._vectors
 
-    def measure(self) -> Sharpness:
-        """The k largest eigenvalues at the model's present weights.
+    def measure(self) -> SharpnessRow:
+        """The k largest eigenvalues at the model's present weights, with the optimizer's edges where there is one.
 
         Weights or curvature that are not finite give a result that says so (`diverged`); the next measurement starts
         afresh.
@@ -123,7 +124,7 @@ class SharpnessTracker:
         with undisturbed(self.objective.model, self.objective.loss):  # once for all products
             return self._measured(time.perf_counter())
 
-    def _measured(self, started: float) -> Sharpness:
+    def _measured(self, started: float) -> SharpnessRow:
         weights = [parameter.detach() for parameter in self.objective.parameters.values()]
         if not all(bool(weight.isfinite().all()) for weight in weights):
             return self._lost(0, started)
@@ -154,28 +155,35 @@ class SharpnessTracker:
         eps = max(torch.finfo(parameter.dtype).eps for parameter in self.objective.parameters.values())
         return max(self.tol, 4 * eps)
 
-    def _lost(self, matvecs: int, started: float) -> Sharpness:
+    def _edges(self) -> tuple[float, ...]:
+        parameters = self.objective.parameters.values()
+        return () if self._optimizer is None else tuple(edge.value for edge in edges_of(self._optimizer, parameters))
+
+    def _lost(self, matvecs: int, started: float) -> SharpnessRow:
         self._search.forget()
         self._vectors, self._probe = None, _LastProbe(self.size)
-        return diverged(self.k, matvecs, time.perf_counter() - started)
+        return diverged_row(self.k, matvecs, time.perf_counter() - started, edges=self._edges())
 
-    def _result(self, found: Found, matvecs: int, seconds: float) -> Sharpness:
+    def _result(self, found: Found, matvecs: int, seconds: float) -> SharpnessRow:
         ritz, uppers = found.pairs.ritz, found.pairs.uppers.tolist()
-        values = ritz.values.tolist()
-        return Sharpness(
-            value=values[0],
-            residual=float(ritz.residual_norms()[0]),
+        values, residuals = ritz.values.tolist(), ritz.residual_norms().tolist()
+        # A probe of several runs is no better than the last of them.
+        last_run = min(self._probe.products, steps_needed(self.size, PROBE_GAP, PROBE_MISS))
+        return SharpnessRow(
+            sharpness=values[0],
+            residual=residuals[0],
             lower=values[0],
             upper=uppers[0],
             values=tuple(values),
-            residuals=tuple(ritz.residual_norms().tolist()),
+            residuals=tuple(residuals),
             uppers=tuple(uppers),
-            matvecs=matvecs,
-            seconds=seconds,
+            edges=self._edges(),
             converged=bool(found.pairs.slack.max() <= self.tol * ritz.values.abs().max()),
+            matvecs=matvecs,
             probed=found.probed,
             probe_age=self._probe.age,
-            miss_probability=_miss_probability(self.size, self._probe.products),
+            miss_probability=miss_probability(self.size, last_run, PROBE_GAP),
+            seconds=seconds,
         )
 
 
@@ -202,11 +210,6 @@ class _LastProbe:
         pairs = list(zip(weights, self.weights, strict=True))
         distance = math.hypot(*(float((now - then).double().norm()) for now, then in pairs))
         return distance > MOVED * math.hypot(*(float(then.double().norm()) for _, then in pairs))
-
-
-def _miss_probability(size: int, products: int) -> float:
-    """Of the last run of a probe: a probe of several runs is no better than each."""
-    return miss_probability(size, min(products, steps_needed(size, PROBE_GAP, PROBE_MISS)), PROBE_GAP)
 
 
 def _refuse(k: int, tol: float, max_matvecs: int, probe_every: int, size: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from lastbit.curvature import SharpnessMonitor, SharpnessRow
 from lastbit.curvature.monitor import Sink
 from lastbit.extras import missing
-from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
+from lastbit.schedules import Schedule, as_schedule, log_spaced
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -19,14 +19,14 @@ _LOG_SPACED = log_spaced()
 class SharpnessCallback(Callback):
     """Runs a `SharpnessMonitor` while the trainer fits, and logs each row to the trainer's loggers as `sharpness/...`.
 
-        trainer = lightning.Trainer(callbacks=[SharpnessCallback(cross_entropy, (inputs, targets), lb.every(100))])
+        trainer = lightning.Trainer(callbacks=[SharpnessCallback(cross_entropy, (inputs, targets), 100)])
 
     On several processes the first alone measures, with its copy of the weights.
 
     Args:
         loss: `loss(module(inputs), targets)`, a mean over samples.
         data: one (inputs, targets) batch, or an iterable of them.
-        every: when to measure, by the number of updates.
+        every: updates from one measurement to the next, or a schedule.
         sinks: callables that are given each row beside the loggers.
         optimizer: which of the module's optimizers, where it has several.
         options: further options of `SharpnessMonitor`.
@@ -36,15 +36,14 @@ class SharpnessCallback(Callback):
         self,
         loss: Any,
         data: Any,
-        every: Schedule = _LOG_SPACED,
+        every: Schedule | int = _LOG_SPACED,
         *,
         sinks: Sequence[Sink] = (),
         optimizer: int = 0,
         **options: Any,
     ) -> None:
         super().__init__()
-        refuse_no_schedule(every)
-        self._loss, self._data, self._every, self._sinks = loss, data, every, tuple(sinks)
+        self._loss, self._data, self._every, self._sinks = loss, data, as_schedule(every), tuple(sinks)
         self._index, self._options = optimizer, options
         self._monitor: SharpnessMonitor | None = None
 

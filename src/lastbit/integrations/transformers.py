@@ -12,7 +12,7 @@ from lastbit.curvature import SharpnessMonitor, SharpnessRow
 from lastbit.curvature.monitor import Sink
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.extras import missing
-from lastbit.schedules import Schedule, log_spaced, refuse_no_schedule
+from lastbit.schedules import Schedule, as_schedule, log_spaced
 
 try:
     from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -38,7 +38,7 @@ class SharpnessCallback(TrainerCallback):
     """Runs a `SharpnessMonitor` while the trainer trains.
 
         batch = collator([dataset[index] for index in range(32)])
-        Trainer(..., callbacks=[SharpnessCallback(batch, lb.every(100), sinks=[JsonLines("sharpness.jsonl")])])
+        Trainer(..., callbacks=[SharpnessCallback(batch, 100, sinks=[JsonLines("sharpness.jsonl")])])
 
     On several processes the first alone measures, with its copy of the weights.
 
@@ -47,7 +47,7 @@ class SharpnessCallback(TrainerCallback):
 
     Args:
         data: one batch as the collator makes it, a mapping of tensors with labels, or a list of such batches.
-        every: when to measure, by the number of updates.
+        every: updates from one measurement to the next, or a schedule.
         loss: `loss(model(**batch), batch)`, to be measured instead of the loss that is trained.
         sinks: callables that are given each row.
         options: further options of `SharpnessMonitor`.
@@ -59,13 +59,12 @@ class SharpnessCallback(TrainerCallback):
     def __init__(
         self,
         data: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]],
-        every: Schedule = _LOG_SPACED,
+        every: Schedule | int = _LOG_SPACED,
         *,
         loss: Any = None,
         sinks: Sequence[Sink] = (),
         **options: Any,
     ) -> None:
-        refuse_no_schedule(every)
         batches = [data] if isinstance(data, Mapping) else list(data)
         for batch in batches:
             if not isinstance(batch, Mapping):
@@ -73,7 +72,7 @@ class SharpnessCallback(TrainerCallback):
                     f"a batch is a {type(batch).__name__}; give mappings of tensors, as a collator makes"
                 )
         self._data = [(dict(batch), dict(batch)) for batch in batches]
-        self._every, self._loss, self._sinks, self._options = every, loss, tuple(sinks), options
+        self._every, self._loss, self._sinks, self._options = as_schedule(every), loss, tuple(sinks), options
         self._monitor: SharpnessMonitor | None = None
 
     @property

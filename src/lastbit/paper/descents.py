@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from lastbit.curvature import SharpnessTracker, edge
+from lastbit.curvature import EDGE, SharpnessTracker
 from lastbit.paper.digits import rounded
 from lastbit.pde import REGIMES, Path, classify
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.descent import Descent, prepare_descent
 
-EDGE = 2.0  # of the normalised sharpness
 # Products grow with the logarithm of this, and a curve needs no more.
 _TOLERANCE = 1e-2
 _DIGITS = 8  # of a loss: float32 has seven
@@ -59,12 +58,11 @@ def follow(
         goal: stop at a loss below this.
     """
     tracker = SharpnessTracker(descent.model, descent.loss, batch, tol=_TOLERANCE, optimizer=descent.optimizer)
-    (bound,) = edge(descent.optimizer)
     record = _Record()
     for point in descent.points(steps):
         record.note_weights(parameters_to_vector(descent.model.parameters()).detach())
         if point.step % every == 0 and not point.diverged:
-            record.note_sharpness(point.step, bound.normalised(tracker.measure().value))
+            record.note_sharpness(point.step, tracker.measure().normalised)
         if point.loss < goal:
             break
     return record.as_json(descent)
@@ -96,7 +94,7 @@ def slow_descent(
     time = 0.0
     for point in descent.points(steps):
         if point.step % every == 0:
-            sharpness = tracker.measure().value
+            sharpness = tracker.measure().sharpness
             group["lr"] = share * EDGE / sharpness
             for name, value in (("step", point.step), ("time", time), ("loss", point.loss), ("sharpness", sharpness)):
                 found[name].append(value)

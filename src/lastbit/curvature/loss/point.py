@@ -11,20 +11,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.stateless import _reparametrize_module
 
-from lastbit.curvature.batches import Batches, Piece
-from lastbit.curvature.calls import arguments, bare, loss_called, model_called
-from lastbit.curvature.differentiable import twice_differentiable
-from lastbit.curvature.nests import placed
-from lastbit.curvature.parameters import flat_dtype, flatten
-from lastbit.curvature.reduction import BY_SAMPLES, Reduction
-from lastbit.curvature.state import State
-from lastbit.curvature.untouched import undisturbed
+from lastbit.curvature.loss.batches import Batches, Piece
+from lastbit.curvature.loss.calls import arguments, bare, loss_called, model_called
+from lastbit.curvature.loss.checks import twice_differentiable
+from lastbit.curvature.loss.nests import placed
+from lastbit.curvature.loss.parameters import flat_dtype, flatten, flatten_slopes, unflatten
+from lastbit.curvature.loss.reduction import BY_SAMPLES, Reduction
+from lastbit.curvature.untouched.undisturbed import State, undisturbed
 from lastbit.errors import LastbitError, LastbitTypeError
 
 Loss = Callable[[Any, Any], Tensor]
 
 
-class Point:
+class LossPoint:
     """The objective at copies of the parameters and buffers: training may go on, and measuring cannot touch it.
 
     Args:
@@ -33,7 +32,7 @@ class Point:
         parameters: those that are chosen, by name.
         batches: the data.
         dtype: floating-point type of the copies; None for the model's own.
-        reduction: how pieces of the data weigh in the whole.
+        reduction: how pieces of the data are weighted.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Point:
         copies: dict[Tensor, Tensor] = {}
         self._state = _copied(model, dtype, copies)
         self._loss_state = _copied(loss, dtype, copies) if isinstance(loss, nn.Module) else {}
-        # Copies that an evaluation may write to: buffers, and whatever a loss normalises of its own.
+        # Copies that an evaluation may write to: buffers, and what a loss module holds.
         self.writable = [*(copies[buffer] for _, buffer in model.named_buffers()), *self._loss_state.values()]
         self.weights = [copies[parameter].requires_grad_() for parameter in parameters.values()]
         self.dtype = flat_dtype(self.weights)
@@ -63,10 +62,10 @@ class Point:
 
     @contextmanager
     def evaluating(self) -> Iterator[State]:
-        """Model and loss hold the copies, nothing is disturbed, and errors of differentiation are put plainly.
+        """Within the block model and loss hold the copies, and nothing is disturbed.
 
-        A backward pass that computes activations again, and a loss that reads the model's parameters itself, see the
-        copies within the block. Blocks of two points cannot be nested.
+        A backward pass that recomputes activations, and a loss that reads the model's parameters itself, then see the
+        copies. Blocks of two points cannot be nested.
         """
         with undisturbed(self.model, self.loss, *self.writable) as state, twice_differentiable(), ExitStack() as stack:
             stack.enter_context(
@@ -99,7 +98,7 @@ class Point:
         return self.loss_of(self.outputs(piece), piece)
 
     def mean(self, of_piece: Callable[[Piece], Tensor]) -> Tensor:
-        """What a flat vector that each piece yields is for the whole; torch's random states stay as they are.
+        """Combine the flat vectors of all pieces into that of the mean loss.
 
         Raises:
             LastbitError: no sample counts, as where every target is ignored.
@@ -137,6 +136,20 @@ class Point:
             )
         pairs = zip(slopes, self.weights, strict=True)
         return tuple(torch.zeros_like(weight) if slope is None else slope for slope, weight in pairs)
+
+    def product(self, slopes: Sequence[Tensor | None], vector: Tensor, *, retain_graph: bool | None = None) -> Tensor:
+        """The Hessian's product with a flat vector, from the graph of a loss's slopes.
+
+        Slopes without a graph (the loss is linear in those weights) contribute nothing.
+        """
+        pairs = zip(slopes, unflatten(vector, self.weights), strict=True)
+        curved = [(slope, part) for slope, part in pairs if slope is not None and slope.requires_grad]
+        if not curved:
+            return torch.zeros_like(vector)
+        rates = grad_of(
+            [slope for slope, _ in curved], self.weights, [part for _, part in curved], retain_graph=retain_graph
+        )
+        return flatten_slopes(rates, self.weights, self.dtype)
 
 
 def grad_of(

@@ -1,4 +1,4 @@
-"""Which parameters a curvature is taken in, and their one flat vector."""
+"""The parameters that a curvature is taken in, by name and as one flat vector."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.steps import Optimizer
+
+Choice = str | Sequence[str] | Mapping[str, nn.Parameter]  # glob patterns of names, or the parameters themselves
 
 
 def of_loss(model: nn.Module, loss: object) -> dict[str, nn.Parameter]:
@@ -23,10 +26,10 @@ def of_loss(model: nn.Module, loss: object) -> dict[str, nn.Parameter]:
     return {prefix + name: parameter for name, parameter in loss.named_parameters() if parameter not in shared}
 
 
-def chosen(model: nn.Module, patterns: str | Sequence[str], loss: object = None) -> dict[str, nn.Parameter]:
+def chosen(model: nn.Module, patterns: Choice, loss: object = None) -> dict[str, nn.Parameter]:
     """The parameters that require a gradient and whose name matches one of the glob patterns, in the model's order.
 
-    Those of a loss module follow.
+    Those of a loss module follow. Parameters that have been chosen already stay as they are.
 
     Raises:
         LastbitTypeError: the model is no `nn.Module`, or TorchScript's.
@@ -41,6 +44,8 @@ def chosen(model: nn.Module, patterns: str | Sequence[str], loss: object = None)
     trainable = {name: parameter for name, parameter in all_of_them.items() if parameter.requires_grad}
     if not trainable:
         raise LastbitError("the model has no parameter that requires a gradient, so its loss has no Hessian")
+    if isinstance(patterns, Mapping):
+        return dict(patterns)
     patterns = (patterns,) if isinstance(patterns, str) else tuple(patterns)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in trainable):
@@ -79,6 +84,44 @@ def _listing(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + more
+
+
+def stepped_by(optimizer: Optimizer) -> frozenset[nn.Parameter]:
+    """All parameters that an optimizer steps."""
+    return frozenset(parameter for group in optimizer.param_groups for parameter in group["params"])
+
+
+def chosen_and_stepped(
+    model: nn.Module, optimizer: Optimizer, patterns: Choice, loss: object = None
+) -> dict[str, nn.Parameter]:
+    """The parameters that require a gradient, match one of the patterns, and are the optimizer's to step.
+
+    Those of a loss module are among them.
+
+    Raises:
+        LastbitTypeError: the model is no `nn.Module`.
+        LastbitError: there are none.
+    """
+    stepped = stepped_by(optimizer)
+    matching = chosen(model, patterns, loss)
+    found = {name: parameter for name, parameter in matching.items() if parameter in stepped}
+    if stepped.isdisjoint(model.parameters()) and not stepped <= set(found.values()):
+        raise LastbitError(
+            f"none of the optimizer's {len(stepped)} parameters is the model's; give the model it was built for, and "
+            "build the optimizer after the model has been copied, replaced or cast"
+        )
+    if found:
+        return found
+    raise LastbitError(f"the optimizer steps none of the parameters that parameters={patterns!r} matches")
+
+
+def without_fixed_loss(
+    model: nn.Module, loss: object, optimizer: Optimizer, patterns: Choice
+) -> dict[str, nn.Parameter]:
+    """The chosen parameters but for those of a loss module that the optimizer does not step."""
+    stepped, own = stepped_by(optimizer), of_loss(model, loss)
+    matching = chosen(model, patterns, loss)
+    return {name: parameter for name, parameter in matching.items() if name not in own or parameter in stepped}
 
 
 def refuse_nan(parameters: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""The data a loss is measured on: one batch or many, cut into pieces that fit into memory, weighted by samples."""
+"""The data a loss is measured on: one batch or many, cut into pieces that fit into memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from lastbit.curvature.nests import columns, described, parts, refilled
-from lastbit.curvature.reading import Held
+from lastbit.curvature.loss.loader import HeldBatches
+from lastbit.curvature.loss.nests import columns, described, parts, refilled
 from lastbit.errors import LastbitError, LastbitTypeError
 
 
@@ -24,11 +25,43 @@ class Piece:
     targets: Any
     samples: int
 
+    def tensors(self) -> list[Tensor]:
+        """The tensors of numbers, targets first; once where a batch is both inputs and targets.
+
+        Arrays of text and dates are left out, and so are sparse and quantised tensors, in which little can be counted.
+        """
+        trees = (self.targets,) if self.inputs is self.targets else (self.targets, self.inputs)
+        found = []
+        for column in (column for tree in trees for column in columns(tree)):
+            try:
+                tensor = torch.as_tensor(column)
+            except TypeError:  # an array of text, dates or objects
+                continue
+            if tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested:
+                found.append(tensor)
+        return found
+
+    def cut(self, most: int) -> Iterator[Piece]:
+        """Pieces of at most so many samples; the piece itself where its samples cannot be told apart."""
+        try:
+            yield from _cut(self.inputs, self.targets, most)
+        except LastbitError:
+            yield self
+
+    def joined(self, other: Piece) -> Piece | None:
+        """The samples of both; None where they do not fit together."""
+        try:
+            inputs = _joined(self.inputs, other.inputs)
+            targets = inputs if self.inputs is self.targets else _joined(self.targets, other.targets)
+        except _ApartError:
+            return None
+        return Piece(inputs, targets, self.samples + other.samples)
+
 
 class Batches:
     """The batches of a data set, the same at every pass.
 
-    A loader is read when the first piece is asked for, and once; see `lastbit.curvature.reading`.
+    A loader is read once, when the first piece is asked for; see `lastbit.curvature.loss.loader`.
 
     Args:
         data: one batch, or an iterable of batches. A batch is a pair (inputs, targets), or a mapping, which is both. A
@@ -51,7 +84,7 @@ class Batches:
 
     @cached_property
     def _batches(self) -> Iterable[Any]:
-        return self._source if isinstance(self._source, list | tuple) else Held(self._source)
+        return self._source if isinstance(self._source, list | tuple) else HeldBatches(self._source)
 
     def pieces(self) -> Iterator[Piece]:
         """The pieces of one pass over the data, in order.
@@ -69,7 +102,7 @@ class Batches:
 
     def single(self) -> Piece | None:
         """The only piece of data that are held in memory, or None where there are several or a loader makes them."""
-        held = self._batches.held if isinstance(self._batches, Held) else self._batches
+        held = self._batches.held if isinstance(self._batches, HeldBatches) else self._batches
         if not isinstance(held, list) or len(held) != 1:
             return None
         pieces = list(self.pieces())
@@ -83,12 +116,12 @@ def _is_batch(data: Any) -> bool:
     if not isinstance(data, list) or len(data) != 2:
         return False
     if all(isinstance(item, Mapping) for item in data):
-        return list(data[0]) != list(data[1])  # inputs and targets, or two batches of the same make
+        return list(data[0]) != list(data[1])  # inputs and targets, or two batches with the same keys
     return not all(isinstance(item, tuple | list) and len(item) == 2 for item in data)
 
 
 def _readable_again(data: Any) -> Iterable[Any]:
-    """An iterable that starts over at every pass; a tensor is refused, for it holds no targets."""
+    """An iterable that starts over at every pass; a tensor is refused, since it holds no targets."""
     name = type(data).__name__
     if isinstance(data, Iterator):
         raise LastbitTypeError(f"data is a {name}, which can be read only once; give a list or a DataLoader")
@@ -119,14 +152,14 @@ def _pair(batch: Any) -> tuple[Any, Any]:
         )
     raise LastbitError(
         f"a batch is {described(batch)}; it must be an (inputs, targets) pair, as in "
-        "[(batch.x, batch.y) for batch in loader], or a mapping that model and loss take whole"
+        "[(batch.x, batch.y) for batch in loader], or a mapping that both model and loss take"
     )
 
 
-def _cut(inputs: Any, targets: Any, micro_batch: int | None) -> Iterator[Piece]:
+def _cut(inputs: Any, targets: Any, most: int | None) -> Iterator[Piece]:
     """The pieces of one batch; views, no copies."""
     samples = _samples(inputs, targets)
-    size = micro_batch or max(samples, 1)
+    size = most or max(samples, 1)
     if samples <= size:
         if samples:
             yield Piece(inputs, targets, samples)
@@ -139,26 +172,27 @@ def _cut(inputs: Any, targets: Any, micro_batch: int | None) -> Iterator[Piece]:
 
 
 def _taken(tree: Any, part: slice, samples: int) -> Any:
-    """Some samples of a nest: of its tensors and arrays, and of lists of one plain thing for each sample.
+    """Some samples of a nest: of its tensors and arrays, and of lists with a plain object for each sample.
 
     Raises:
         LastbitError: it holds an object whose samples are not known.
     """
     held = parts(tree)
-    if (
-        held is not None
-        and isinstance(tree, list | tuple)
-        and len(held) == samples
-        and not any(True for _ in columns(tree))
-    ):
-        return tree[part]
-    if held is None:
-        return _taken_leaf(tree, part)
-    return refilled(tree, [_taken(item, part, samples) for item in held])
+    if held is not None:
+        by_sample = isinstance(tree, list | tuple) and len(held) == samples and next(columns(tree), None) is None
+        return tree[part] if by_sample else refilled(tree, [_taken(item, part, samples) for item in held])
+    if isinstance(tree, Tensor | np.ndarray):
+        return tree[part] if tree.ndim else tree  # a temperature belongs to every sample
+    if tree is None or isinstance(tree, str | bytes | int | float):
+        return tree
+    raise LastbitError(
+        f"micro_batch cuts batches, and a batch holds {described(tree)}, whose samples cannot be told apart; give "
+        "tensors, or tuples, lists, mappings and dataclasses of them"
+    )
 
 
 def _samples(inputs: Any, targets: Any) -> int:
-    """Number of samples: the common first dimension of all tensors of a batch, those without dimensions aside."""
+    """Number of samples: the common first dimension of all tensors of a batch that have one."""
     found = [*_counts(inputs), *_counts(targets)]
     counts = {count for count in found if count is not None} or {1 for _ in found}
     if len(counts) == 1:
@@ -172,7 +206,7 @@ def _samples(inputs: Any, targets: Any) -> int:
 
 
 def _counts(tree: Any) -> Iterator[int | None]:
-    """Numbers of samples of a nest's tensors, of packed sequences that of sequences; None for one number alone."""
+    """Numbers of samples of a nest's tensors, of packed sequences that of sequences; None for a tensor of dim 0."""
     if isinstance(tree, PackedSequence):
         yield int(tree.batch_sizes[0])
     elif isinstance(tree, Tensor | np.ndarray):
@@ -182,12 +216,25 @@ def _counts(tree: Any) -> Iterator[int | None]:
             yield from _counts(item)
 
 
-def _taken_leaf(leaf: Any, part: slice) -> Any:
-    if isinstance(leaf, Tensor | np.ndarray):
-        return leaf[part] if leaf.ndim else leaf  # a temperature belongs to every sample
-    if leaf is None or isinstance(leaf, str | bytes | int | float):
-        return leaf
-    raise LastbitError(
-        f"micro_batch cuts batches, and a batch holds {described(leaf)}, whose samples cannot be told apart; give "
-        "tensors, or tuples, lists, mappings and dataclasses of them"
-    )
+class _ApartError(Exception):
+    """Two nests that cannot be joined."""
+
+
+def _joined(one: Any, other: Any) -> Any:
+    """A nest like the first whose tensors hold the samples of both."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        if one.dim() == 0 and torch.equal(one, other):
+            return one
+        if one.dim() == 0 or one.shape[1:] != other.shape[1:] or one.dtype != other.dtype or one.device != other.device:
+            raise _ApartError
+        return torch.cat([one, other])
+    held, others = parts(one), parts(other)
+    if type(one) is not type(other) or (held is None and not isinstance(one, str | int | float | None)):
+        raise _ApartError
+    if held is None or others is None:
+        if one != other:
+            raise _ApartError
+        return one
+    if len(held) != len(others):
+        raise _ApartError
+    return refilled(one, [_joined(left, right) for left, right in zip(held, others, strict=True)])

@@ -1,8 +1,8 @@
-"""How the loss of a batch is made of the losses of its parts: a sum over samples, or a mean over what.
+"""How the loss of a batch is made of the losses of its parts: their sum, or a mean weighted by what it divides by.
 
-A loss that is a ratio N / D of two sums over samples obeys L(A and B) (D(A) + D(B)) = D(A) L(A) + D(B) L(B). D is
-looked for among counts of samples, of targets that are not ignored, of mask entries, and sums of class weights; a
-candidate is held to this identity at every piece of the data before it is used.
+A loss N / D, with N and D sums over samples, obeys L(A and B) (D(A) + D(B)) = D(A) L(A) + D(B) L(B). D is looked for
+among counts of samples, of targets that are not ignored, of mask entries, and sums of class weights. A candidate must
+satisfy this identity at every piece of the data before it is used.
 """
 
 from __future__ import annotations
@@ -12,107 +12,97 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from types import CellType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature.batches import Piece
-from lastbit.curvature.pieces import halves, joined, leaves
+from lastbit.curvature.loss.batches import Piece
 from lastbit.errors import LastbitError
 
 Denominator = Callable[[Any, Any], Any]
 _IGNORED = -100  # torch's default for cross-entropy, and Hugging Face's
-_MOST_TENSORS = 8  # of a batch that are looked at
-_RELATIVE = {torch.float64: 1e-6}  # what losses may be off, for a small constant in a denominator; else:
-_RELATIVE_NARROW = 2e-5
+_MOST_TENSORS = 8  # of a batch, in which something is counted
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """How the pieces of the data weigh in the whole."""
+    """How the pieces of the data are weighted."""
 
     what: str  # for messages: "samples"
     weight: Callable[[Piece], float]
-    adds: bool = False  # the whole is the sum of the pieces, not their mean
+    adds: bool = False  # the total is the sum of the pieces, not their mean
+
+    def misfit(self, total: float, losses: Sequence[float], weights: Sequence[float]) -> float:
+        """The error of the total predicted from the parts; infinite where it is no number."""
+        counted = [(loss, weight) for loss, weight in zip(losses, weights, strict=True) if weight]
+        divisor = sum(weight for _, weight in counted)
+        if not math.isfinite(divisor) or divisor <= 0:
+            return math.inf
+        made = sum(loss * weight for loss, weight in counted)
+        error = abs(total - (made if self.adds else made / divisor))
+        return error if math.isfinite(error) else math.inf
 
 
-def _samples(piece: Piece) -> int:
-    return piece.samples
-
-
-BY_SAMPLES = Reduction("samples", _samples)
+BY_SAMPLES = Reduction("samples", lambda piece: piece.samples)
 _SUM = Reduction("nothing (a sum)", lambda piece: 1, adds=True)
 
 
 def reduction_of(
     loss: Any, denominator: Denominator | None, pieces: Iterator[Piece], value: Callable[[Piece], Tensor]
 ) -> Reduction:
-    """Find out how the losses of the pieces make up the whole's.
+    """Infer how the losses of the pieces make up the loss of all the data.
 
     Args:
-        loss: what the losses come from; its options are candidates.
+        loss: the loss itself; its options are candidates.
         denominator: what it divides by, of inputs and targets, where that is given.
         pieces: one pass over the data.
         value: the loss of a piece.
 
     Raises:
-        LastbitError: nothing explains the losses, or two reductions do and would weigh the pieces differently.
+        LastbitError: nothing explains the losses, or two reductions do and would weight the pieces differently.
     """
-    first = next(pieces)
-    second = next(pieces, None)
+    first, second = next(pieces), next(pieces, None)
     if second is None:
         return BY_SAMPLES
-    found = candidates(loss, first, denominator)
-    trials = _Trials(found, value)
-    trials.add(first)
-    trials.add(second)
-    for piece in pieces:
+    trials = _Trials(_candidates(loss, first, denominator), value)
+    for piece in chain((first, second), pieces):
         trials.add(piece)
     return trials.verdict(denominator is not None)
 
 
 class _Trials:
-    """Losses of pieces beside those of two together, and what each candidate makes of them."""
+    """Losses of pieces and of two pieces together, and how well each candidate explains them."""
 
-    def __init__(self, found: Sequence[Reduction], value: Callable[[Piece], Tensor]) -> None:
-        self._candidates, self._value = found, value
+    def __init__(self, candidates: Sequence[Reduction], value: Callable[[Piece], Tensor]) -> None:
+        self._candidates, self._value = candidates, value
         self._anchor: tuple[Piece, float] | None = None
         self._empty: list[tuple[Piece, float]] = []
         self._weights: list[list[float]] = []  # of each piece, by candidate
-        self._misfit = [0.0] * len(found)  # the largest, relative to what rounding allows
-        self._worst: tuple[float, float, float] | None = None  # losses that the first candidate fails at
+        self._misfit = [0.0] * len(candidates)  # the largest, relative to what rounding allows
+        self._worst: tuple[float, float, float] | None = None  # losses that the first candidate fails to explain
         self._tested = True  # every piece so far
 
     def add(self, piece: Piece) -> None:
-        """Hold the candidates to a piece beside the first one, or to its halves where the two cannot be joined."""
+        """Test the candidates on a piece and the first one, or on its halves where the two cannot be joined."""
         self._weights.append([candidate.weight(piece) for candidate in self._candidates])
         own = self._loss(piece)
-        if self._anchor is None and (not own or not math.isfinite(own)):
-            self._empty.append((piece, own))  # as where every target is ignored: nothing to hold others to
-        elif self._anchor is None:
+        if self._anchor is not None:
+            self._beside(piece, own)
+        elif not own or not math.isfinite(own):
+            self._empty.append((piece, own))  # as where every target is ignored: nothing to compare others with
+        else:
             self._anchor = (piece, own)
             for empty in self._empty:
                 self._beside(*empty)
-        else:
-            self._beside(piece, own)
-
-    def _beside(self, piece: Piece, own: float) -> None:
-        assert self._anchor is not None
-        both = joined(self._anchor[0], piece)
-        if both is not None:
-            self._test(both, (self._anchor, (piece, own)))
-        elif len(parts := halves(piece)) == 2:
-            self._test(piece, [(part, self._loss(part)) for part in parts], own)
-        else:
-            self._tested = False
 
     def verdict(self, given: bool) -> Reduction:
-        """The first candidate that nothing speaks against.
+        """The first candidate that every test allows.
 
         Raises:
-            LastbitError: there is none, or it cannot be told.
+            LastbitError: there is none, or the tests cannot decide.
         """
         fitting = [index for index, misfit in enumerate(self._misfit) if misfit <= 1]
         if not fitting:
@@ -126,20 +116,31 @@ class _Trials:
             )
         return self._candidates[best]
 
+    def _beside(self, piece: Piece, own: float) -> None:
+        assert self._anchor is not None
+        both = self._anchor[0].joined(piece)
+        if both is not None:
+            self._test(both, (self._anchor, (piece, own)))
+        elif len(halves := list(piece.cut(-(-piece.samples // 2)))) == 2:
+            self._test(piece, [(half, self._loss(half)) for half in halves], own)
+        else:
+            self._tested = False
+
     def _loss(self, piece: Piece) -> float:
         value = self._value(piece)
-        self._relative = _RELATIVE.get(value.dtype, _RELATIVE_NARROW)
+        # Relative, with room for a small constant in a denominator.
+        self._rounding = 1e-6 if value.dtype == torch.float64 else 2e-5
         return float(value)
 
-    def _test(self, whole: Piece, parts: Sequence[tuple[Piece, float]], loss: float | None = None) -> None:
-        loss = self._loss(whole) if loss is None else loss
+    def _test(self, total: Piece, parts: Sequence[tuple[Piece, float]], loss: float | None = None) -> None:
+        loss = self._loss(total) if loss is None else loss
         losses = [part_loss for _, part_loss in parts]
         if not math.isfinite(loss):
             return
-        allowed = self._relative * max(abs(value) for value in (loss, *losses) if value == value)
+        allowed = self._rounding * max(abs(value) for value in (loss, *losses) if value == value)
         for index, candidate in enumerate(self._candidates):
             weights = [candidate.weight(part) for part, _ in parts]
-            misfit = _misfit(candidate, loss, losses, weights) / max(allowed, 1e-300)
+            misfit = candidate.misfit(loss, losses, weights) / max(allowed, 1e-300)
             if not misfit <= 1 and index == 0 and self._worst is None:
                 self._worst = (loss, losses[0], losses[1])
             self._misfit[index] = max(self._misfit[index], misfit)
@@ -151,8 +152,8 @@ class _Trials:
         return all(math.isclose(ratio, ratios[0], rel_tol=1e-6) for ratio in ratios)
 
     def _refusal(self, given: bool) -> str:
-        whole, left, right = self._worst or (math.nan,) * 3
-        seen = f"of two parts of the data it is {left:.6g} and {right:.6g}, of both together {whole:.6g}"
+        total, left, right = self._worst or (math.nan,) * 3
+        seen = f"of two parts of the data it is {left:.6g} and {right:.6g}, of both together {total:.6g}"
         if given:
             return f"denominator= does not explain the loss: {seen}; give what the loss divides its sum by"
         return (
@@ -163,24 +164,13 @@ class _Trials:
         )
 
 
-def _misfit(candidate: Reduction, whole: float, losses: Sequence[float], weights: Sequence[float]) -> float:
-    """By how much a reduction misses the loss of the whole; infinite where it is no number."""
-    counted = [(loss, weight) for loss, weight in zip(losses, weights, strict=True) if weight]
-    total = sum(weight for _, weight in counted)
-    if not math.isfinite(total) or total <= 0:
-        return math.inf
-    made = sum(loss * weight for loss, weight in counted)
-    miss = abs(whole - (made if candidate.adds else made / total))
-    return miss if math.isfinite(miss) else math.inf
-
-
-def candidates(loss: Any, piece: Piece, denominator: Denominator | None) -> list[Reduction]:
+def _candidates(loss: Any, piece: Piece, denominator: Denominator | None) -> list[Reduction]:
     """The reductions to be tried, the likeliest first."""
     if denominator is not None:
         return [Reduction("denominator", lambda piece: float(denominator(piece.inputs, piece.targets)))]
     ignored, class_weights = _options(loss)
     counts: list[Reduction] = []
-    for place, tensor in enumerate(leaves(piece)[:_MOST_TENSORS]):
+    for place, tensor in enumerate(piece.tensors()[:_MOST_TENSORS]):
         counts.extend(_of_tensor(place, tensor, ignored, class_weights))
     exact = [count for count in counts if "class weights" in count.what] if class_weights else []
     return [*exact, BY_SAMPLES, _SUM, *(count for count in counts if count not in exact)]
@@ -192,47 +182,40 @@ def _of_tensor(
     """What may be counted in one tensor of a batch."""
     columns = [slice(None), slice(1, None)] if tensor.dim() > 1 else [slice(None)]  # language models drop the first
     integer = not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != torch.bool
+
+    def of(what: str, columns: slice, count: Callable[[Tensor], float]) -> Reduction:
+        """A count in some columns of the tensor at this place of a piece."""
+        part = (..., columns) if columns.start else ()
+        return Reduction(what, lambda piece: count(piece.tensors()[place][part]))
+
     for kept in columns:
         if integer:
             for index in ignored:
-                yield Reduction(f"targets that are not {index}", partial(_counted, place, kept, index))
+                yield of(f"targets that are not {index}", kept, partial(_not_ignored, index))
                 for weights in class_weights:
-                    yield Reduction("the class weights of targets", partial(_weighed, place, kept, index, weights))
+                    yield of("the class weights of targets", kept, partial(_weighted, index, weights))
         if not tensor.is_complex() and bool((tensor.double() >= 0).all()):
-            yield Reduction("the sum of a mask", partial(_summed, place, kept))
+            yield of("the sum of a mask", kept, lambda tensor: float(tensor.double().sum()))
         if not integer:
-            yield Reduction("entries", partial(_entries, place, kept))
+            yield of("entries", kept, torch.numel)
 
 
-def _leaf(piece: Piece, place: int, kept: slice) -> Tensor:
-    tensor = leaves(piece)[place]
-    return tensor[..., kept] if kept.start else tensor
+def _not_ignored(ignored: int, targets: Tensor) -> float:
+    return int((targets != ignored).sum())
 
 
-def _counted(place: int, kept: slice, ignored: int, piece: Piece) -> float:
-    return int((_leaf(piece, place, kept) != ignored).sum())
-
-
-def _weighed(place: int, kept: slice, ignored: int, weights: Tensor, piece: Piece) -> float:
-    classes = _leaf(piece, place, kept).reshape(-1)
+def _weighted(ignored: int, weights: Tensor, targets: Tensor) -> float:
+    classes = targets.reshape(-1)
     classes = classes[classes != ignored].long().to(weights.device)
     inside = bool(((classes >= 0) & (classes < len(weights))).all())
     return float(weights.double()[classes].sum()) if inside else math.nan
 
 
-def _summed(place: int, kept: slice, piece: Piece) -> float:
-    return float(_leaf(piece, place, kept).double().sum())
-
-
-def _entries(place: int, kept: slice, piece: Piece) -> float:
-    return _leaf(piece, place, kept).numel()
-
-
 def _options(loss: Any) -> tuple[list[int], list[Tensor]]:
-    """Whole numbers that may be an ignored target's, and vectors that may be class weights, as far as a loss tells.
+    """Integers that may mark an ignored target, and vectors that may be class weights, found in the loss.
 
-    What a module or a partial function holds, what a function refers to, and the constants in its code. Each is only a
-    guess to be tried.
+    Searched are what a module or a partial function holds, what a function refers to, and the constants in its code.
+    Each is only a guess to be tested.
     """
     held: list[Any] = []
     while isinstance(loss, partial):
@@ -248,16 +231,13 @@ def _options(loss: Any) -> tuple[list[int], list[Tensor]]:
         if isinstance(thing, nn.Module):
             held.extend((*vars(thing).values(), *thing._buffers.values()))
     numbers = [thing for thing in held if isinstance(thing, int) and not isinstance(thing, bool)]
-    vectors = [
-        thing.detach()
-        for thing in held
-        if isinstance(thing, Tensor) and thing.dim() == 1 and thing.is_floating_point() and len(thing) > 1
-    ]
+    tensors = [thing.detach() for thing in held if isinstance(thing, Tensor) and thing.is_floating_point()]
+    vectors = [tensor for tensor in tensors if tensor.dim() == 1 and len(tensor) > 1]
     return list(dict.fromkeys((_IGNORED, *numbers)))[:6], list({id(vector): vector for vector in vectors}.values())[:4]
 
 
 def _referred(loss: Any) -> Iterator[Any]:
-    """What a function refers to."""
+    """What a function refers to: closure cells, globals, constants, defaults, and attributes of its owner."""
     function = inspect.unwrap(getattr(loss, "__func__", loss))
     if not inspect.isfunction(function):
         function = vars(type(loss)).get("__call__")
@@ -265,16 +245,8 @@ def _referred(loss: Any) -> Iterator[Any]:
     if not inspect.isfunction(function):
         return
     code, names = function.__code__, function.__globals__
-    yield from (held for cell in function.__closure__ or () for held in _in_cell(cell))
+    yield from (cell.cell_contents for cell in function.__closure__ or () if cell != CellType())  # but empty ones
     yield from (*(names[name] for name in code.co_names if name in names), *code.co_consts)
     yield from (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
     if inspect.ismethod(loss):
         yield from getattr(loss.__self__, "__dict__", {}).values()
-
-
-def _in_cell(cell: CellType) -> list[Any]:
-    """What a closure's cell holds: nothing while its variable has no value."""
-    try:
-        return [cell.cell_contents]
-    except ValueError:
-        return []

@@ -1,4 +1,4 @@
-"""How a walk came to a thing, and whose code a thing is of."""
+"""Names of what a walk visits, for messages, and whose code a thing belongs to."""
 
 from __future__ import annotations
 
@@ -8,78 +8,66 @@ from collections.abc import Iterator
 from functools import cache
 
 _PLAIN_KEYS = (str, int, float, bool, type(None))
-_SHOWN = 8  # links of a way that a message names, beside its start
+_SHOWN = 8  # parts of a path that a message names, beside its start
 
-# Methods that make, show, copy or compare an object: an evaluation of something else does not call them.
+# Methods that make, show, copy or compare an object: evaluating something else does not call them.
 ASIDE = frozenset(
-    (
-        "__init__",
-        "__new__",
-        "__post_init__",
-        "__init_subclass__",
-        "__del__",
-        "__repr__",
-        "__str__",
-        "__eq__",
-        "__hash__",
-        "__getstate__",
-        "__setstate__",
-        "__reduce__",
-        "__reduce_ex__",
-        "__copy__",
-        "__deepcopy__",
-    )
+    {
+        *("__init__", "__new__", "__post_init__", "__init_subclass__", "__del__", "__repr__", "__str__"),
+        *("__eq__", "__hash__", "__copy__", "__deepcopy__"),
+        *("__getstate__", "__setstate__", "__reduce__", "__reduce_ex__"),
+    }
 )
 _ANY_NAME = frozenset(("__dict__", "vars", "setattr"))
 
 
-class Way:
-    """A name for messages, made only where there is one: the thing before, and what led on from there.
+class Name:
+    """The path from a root to a thing, written out only where a message names it.
 
     Args:
-        label: as it stands in a name.
-        parent: the way to the thing that holds this one.
-        entire: whether all attributes of objects count, not only those that code names; None as at the parent.
+        label: the last part of the name.
+        parent: the path to the thing that holds this one.
+        entire: whether all attributes of objects count, not only those that code names; None takes the parent's.
     """
 
     __slots__ = ("_label", "_parent", "entire")
 
-    def __init__(self, label: str, parent: Way | None = None, *, entire: bool | None = None) -> None:
+    def __init__(self, label: str, parent: Name | None = None, *, entire: bool | None = None) -> None:
         self._label, self._parent = label, parent
         self.entire: bool = (parent is not None and parent.entire) if entire is None else entire
 
     def __str__(self) -> str:
-        labels = [way._label for way in self._back()]
+        labels = [name._label for name in self._back()]
         if len(labels) > _SHOWN + 1:
             labels = [*labels[:_SHOWN], "...", labels[-1]]
         return "".join(reversed(labels))
 
-    def _back(self) -> Iterator[Way]:
-        way: Way | None = self
-        while way is not None:
-            yield way
-            way = way._parent
+    def _back(self) -> Iterator[Name]:
+        name: Name | None = self
+        while name is not None:
+            yield name
+            name = name._parent
 
 
-def item(key: object, parent: Way) -> Way:
-    """The way to an item of a container."""
-    return Way(f"[{key!r}]" if isinstance(key, _PLAIN_KEYS) else f"[a {type(key).__name__}]", parent)
+def item(key: object, parent: Name) -> Name:
+    """The path to an item of a container."""
+    return Name(f"[{key!r}]" if isinstance(key, _PLAIN_KEYS) else f"[a {type(key).__name__}]", parent)
 
 
 def named_by(function: types.FunctionType) -> set[str] | None:
-    """The names that a function's code uses, as words of the language or as text; None where it may use any."""
+    """The names that a function's code uses, as identifiers or as text; None where it may use any."""
     if function.__name__ in ASIDE:
         return set()
     names: set[str] = set()
     for code in codes(function):
         names.update(code.co_names)
         for constant in code.co_consts:
-            names.update(text for text in (constant if isinstance(constant, tuple) else (constant,)) if _word(text))
+            names.update(
+                text
+                for text in (constant if isinstance(constant, tuple) else (constant,))
+                if isinstance(text, str) and text.isidentifier()
+            )
     return None if names & _ANY_NAME and own(function.__module__ or "") else names
-
-
-def _word(constant: object) -> bool:
-    return isinstance(constant, str) and constant.isidentifier()
 
 
 def codes(function: types.FunctionType) -> Iterator[types.CodeType]:
@@ -92,12 +80,12 @@ def codes(function: types.FunctionType) -> Iterator[types.CodeType]:
 
 
 def root(module: str) -> str:
-    """The package that a module is of."""
+    """The top-level package of a module."""
     return module.partition(".")[0]
 
 
 def of_python(package: str) -> bool:
-    """Whether a top-level module is of the standard library."""
+    """Whether a top-level module belongs to the standard library."""
     return package in sys.stdlib_module_names and package != "__main__"
 
 

@@ -1,8 +1,8 @@
-"""Batches read from somebody's loader once, so that the loader goes on as if nobody had looked.
+"""Read the batches of somebody's loader once, and leave the loader as it was.
 
 A `DataLoader` itself is not iterated: it may be in the middle of an epoch, and one with persistent workers would start
-over. It is read through one of our own, without workers, whose batches are those that its sampler names now. What
-reading changes, in samplers, generators and data sets, is put back.
+over. It is read through a loader of our own, without workers, whose batches are those that its sampler names now. What
+reading changes in samplers, generators and data sets is put back.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from lastbit.curvature.nests import Column, columns, mapped
-from lastbit.curvature.untouched import as_read, undisturbed
+from lastbit.curvature.loss.nests import Column, columns, mapped
+from lastbit.curvature.untouched.undisturbed import as_read, undisturbed
 from lastbit.errors import LastbitError
 from lastbit.tensors import bits
 
 HELD = 2**30  # bytes of batches that are held in memory
-_ENDLESS = 1000  # batches for each sample of the data set, after which a sampler is said not to end
+_ENDLESS = 1000  # batches per sample of the data set, after which a sampler counts as endless
 
 
-class Held:
+class HeldBatches:
     """The batches of a loader, in memory; where they are too many, read anew at every pass.
 
     Args:

@@ -1,40 +1,44 @@
-"""Whether what autograd gives are the derivatives of the loss: held to differences of the loss and of its gradient.
+"""Whether autograd gives the derivatives of the loss: compare them with finite differences.
 
 Straight-through estimators, gradient reversal, clipped or otherwise altered gradients, detached parts and custom
-functions whose backward is no derivative train a network well, but their products are those of no Hessian.
+functions whose backward is no derivative can train a network well, but their products belong to no Hessian.
 
-All is done in double precision, at a few samples and at weights that are moved a little from those of the model: a
-kink of ReLU or a tie of max-pooling, hit exactly as zero weights and zero inputs do, has no derivative to compare with.
-A step in the weights is as short as rounding allows, so that kinks hardly ever lie between its ends; where rounding
-drowns it a longer one is tried, and only what three directions in a row show is said.
+Everything is computed in float64, at a few samples and at weights moved a little from the model's: where zero weights
+and zero inputs hit a kink of ReLU or a tie of max-pooling exactly, there is no derivative to compare with. A step in
+the weights is as short as rounding allows, so that kinks hardly ever lie between its ends. Where rounding drowns it a
+longer one is tried, and a loss is refused only if three directions in a row show the difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
-from lastbit.curvature.batches import Piece
-from lastbit.curvature.differentiable import refuse_once_differentiable
-from lastbit.curvature.float64 import FAILURES, InFloat64, attempted
-from lastbit.curvature.graph import custom_functions
-from lastbit.curvature.parameters import flatten, flatten_slopes, unflatten
-from lastbit.curvature.point import Point, grad_of
+from lastbit.curvature.loss.batches import Piece
+from lastbit.curvature.loss.checks import custom_functions, refuse_once_differentiable
+from lastbit.curvature.loss.parameters import flatten, flatten_slopes, unflatten
+from lastbit.curvature.loss.point import LossPoint, grad_of
 from lastbit.errors import LastbitError
 
-SAMPLES = 8  # that are looked at
+SAMPLES = 8  # that are tested
 _MOVED = 0.01  # of the weights' size
 _SIGNAL = 1e-8  # change of the loss that a step is to make, relative to it: a hundred million times its rounding
 _LONGEST = 1e-3  # step, relative to the weights' norm
 _STEPS = (1e-9, 1e-7, 1e-5)  # the same, between two gradients: short for kinks, longer where rounding drowns that
 _OFF = 1e-3  # relative difference beyond rounding and kinks
 _DIRECTIONS = 3
+# What a model or a loss that cannot be evaluated in float64 raises.
+_FAILURES = (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, LookupError)
+_NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
-def moved(point: Point) -> Point:
+def moved(point: LossPoint) -> LossPoint:
     """The point with its copies of the weights moved a little, into a general position."""
     generator = torch.Generator().manual_seed(0)
     typical = float(flatten(point.weights, point.dtype).square().mean().sqrt()) or 1.0
@@ -46,10 +50,10 @@ def moved(point: Point) -> Point:
     return point
 
 
-def refuse_no_derivatives(point: Point, twin: Point, piece: Piece) -> None:
+def refuse_no_derivatives(point: LossPoint, twin: LossPoint, piece: Piece) -> None:
     """Refuse a loss of which autograd's first or second derivatives are not the derivatives.
 
-    Where the loss cannot be evaluated in double precision nothing is told.
+    A loss that cannot be evaluated in float64 passes.
 
     Args:
         point: in float64, moved.
@@ -65,34 +69,28 @@ def refuse_no_derivatives(point: Point, twin: Point, piece: Piece) -> None:
             comparison = _Comparison(point, twin, piece, loss) if loss is not None and loss.requires_grad else None
         if comparison is not None:
             comparison.refuse()
-    except FAILURES as error:
+    except _FAILURES as error:
         if isinstance(error, LastbitError) and error.__cause__ is None:
             raise
-        # No second derivative, or none in double precision: the measurement itself will tell.
-
-
-@contextmanager
-def in_float64(point: Point) -> Iterator[None]:
-    """Evaluate a point in double precision throughout."""
-    with point.evaluating(), InFloat64():
-        yield
+        # No second derivative, or none in float64: the measurement itself raises.
 
 
 class _Comparison:
-    """Differences of the loss and its gradient at one piece beside what autograd gives."""
+    """Compares autograd's derivatives at one piece with differences of the loss and its gradient."""
 
-    def __init__(self, point: Point, twin: Point, piece: Piece, loss: Tensor) -> None:
+    def __init__(self, point: LossPoint, twin: LossPoint, piece: Piece, loss: Tensor) -> None:
         self._point, self._twin, self._piece, self._value = point, twin, piece, float(loss.detach())
         slopes = grad_of(loss, point.weights, create_graph=True)
         refuse_once_differentiable([slope for slope in slopes if slope is not None])
         self._without = [index for index, slope in enumerate(slopes) if slope is None]
+        self._with = [index for index, slope in enumerate(slopes) if slope is not None]
         self._slope = flatten_slopes(slopes, point.weights, point.dtype)
         self._generator = torch.Generator().manual_seed(1)
         self._length = float(flatten(point.weights, point.dtype).norm()) or 1.0
         self._functions = custom_functions(loss)
 
     def refuse(self) -> None:
-        """Look at the gradient first: where it is no derivative its own derivative means nothing.
+        """Test the gradient first: where it is no derivative, its own derivative means nothing.
 
         Raises:
             LastbitError: see `refuse_no_derivatives`.
@@ -104,14 +102,14 @@ class _Comparison:
         self._refuse_products()
 
     def _refuse_gradient(self) -> None:
-        """The loss's change along the gradient and along random directions, in the parameters that have one."""
+        """Test the loss's change along the gradient and along a random direction of the parameters that have one."""
         norm = float(self._slope.norm())
-        for direction in (self._slope / (norm or 1.0), self._random(self._with())):
+        for direction in (self._slope / (norm or 1.0), self._random(self._with)):
             expected = float(self._slope @ direction)
             scale = max(1.0, abs(self._value))
             step = _SIGNAL * scale / abs(expected) if expected else 1.0
             if not norm or step > _LONGEST * self._length:
-                continue  # too flat to tell
+                continue  # too flat to test
             change, check = (self._change_along(direction, size) for size in (step, 4 * step))
             steady = abs(change - check) <= _OFF * max(map(abs, (change, check, expected)))
             if steady and not _near(change, expected):
@@ -122,7 +120,7 @@ class _Comparison:
                 )
 
     def _refuse_unreached(self) -> None:
-        """The loss's change along parameters that no gradient reaches: along all at once, and where it changes each."""
+        """Test the loss's change along the parameters that no gradient reaches: all at once, then each."""
         if not self._without or not self._moves(self._without):
             return
         for index in self._without:
@@ -144,10 +142,10 @@ class _Comparison:
         return abs(there - back) > 1e-11 * max(1.0, abs(back))
 
     def _refuse_products(self) -> None:
-        """Products beside differences of gradients, and the symmetry of products."""
+        """Test products against differences of gradients, and their symmetry."""
         unsymmetric = 0.0
         for _ in range(_DIRECTIONS):
-            direction = self._random(self._with())
+            direction = self._random(self._with)
             product = self._product(direction)
             size = float(product.norm())
             if size:
@@ -155,12 +153,11 @@ class _Comparison:
                 unsymmetric = max(unsymmetric, abs(back - size) / size)
             if not unsymmetric > _OFF and any(self._agrees(product, direction, step) for step in _STEPS):
                 return
+        reason = "products with the Hessian are not the derivative of the gradient"
         if unsymmetric > _OFF:
-            found = f"products are not those of a symmetric matrix ({unsymmetric:.1e} relative)"
-        else:
-            found = "products with the Hessian are not the derivative of the gradient"
+            reason = f"products are not those of a symmetric matrix ({unsymmetric:.1e} relative)"
         raise LastbitError(
-            f"{found}{self._suspects()}: the backward pass of a function is no derivative or has none, so that the "
+            f"{reason}{self._suspects()}: the backward pass of a function is no derivative or has none, so that the "
             "loss has no Hessian to be measured; measure the network without that"
         )
 
@@ -170,9 +167,6 @@ class _Comparison:
         change = (self._slope_at(direction, step) - self._slope_at(direction, -step)) / (2 * step)
         largest = max(float(product.norm()), float(change.norm()))
         return float((change - product).norm()) <= _OFF * (largest + float(self._slope.norm()) / self._length)
-
-    def _with(self) -> list[int]:
-        return [index for index in range(len(self._point.weights)) if index not in self._without]
 
     def _random(self, indices: Sequence[int]) -> Tensor:
         """A unit direction in some of the weights, each moved by its size."""
@@ -188,7 +182,7 @@ class _Comparison:
         return unit
 
     def _change_along(self, direction: Tensor, size: float) -> float:
-        """The loss's change a unit, by a central difference."""
+        """The loss's slope by a central difference."""
         return (self._loss_at(direction, size) - self._loss_at(direction, -size)) / (2 * size)
 
     def _loss_at(self, direction: Tensor, size: float) -> float:
@@ -210,16 +204,10 @@ class _Comparison:
                 weight.copy_(start + part)
 
     def _product(self, direction: Tensor) -> Tensor:
-        """A product from a graph of its own: a loss that writes to its weights leaves no graph to come back to."""
+        """A product from a new graph: a loss that writes to its weights leaves none that can be used twice."""
         point = self._point
         with in_float64(point):
-            slopes = grad_of(point.piece_loss(self._piece), point.weights, create_graph=True)
-            pairs = zip(slopes, unflatten(direction, point.weights), strict=True)
-            curved = [(slope, part) for slope, part in pairs if slope is not None and slope.requires_grad]
-            if not curved:
-                return torch.zeros_like(direction)
-            rates = grad_of([slope for slope, _ in curved], point.weights, [part for _, part in curved])
-            return flatten_slopes(rates, point.weights, point.dtype)
+            return point.product(grad_of(point.piece_loss(self._piece), point.weights, create_graph=True), direction)
 
     def _suspects(self) -> str:
         if self._functions:
@@ -229,3 +217,49 @@ class _Comparison:
 
 def _near(one: float, other: float) -> bool:
     return abs(one - other) <= 5 * _OFF * max(abs(one), abs(other))
+
+
+@contextmanager
+def in_float64(point: LossPoint) -> Iterator[None]:
+    """Evaluate a point in float64 throughout."""
+    with point.evaluating(), _InFloat64():
+        yield
+
+
+class _InFloat64(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Every operation takes and gives float64 in place of narrower floating-point numbers.
+
+    Casts inside a model (as in normalisations that compute in float32) and narrow tensors that a loss holds then do not
+    round. Operations that write in place are left as they are.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch keeps its compiler away from a mode by importing it, for seconds; under one nothing is compiled."""
+        return False
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = dict(kwargs or {})
+        if func._schema.is_mutable:
+            return func(*args, **named)
+        if named.get("dtype") in _NARROW:
+            named["dtype"] = torch.float64
+        return tree_map(_widened, func(*tree_map(_widened, tuple(args)), **tree_map(_widened, named)))
+
+
+def _widened(leaf: Any) -> Any:
+    return leaf.to(torch.float64) if isinstance(leaf, Tensor) and leaf.dtype in _NARROW else leaf
+
+
+def attempted(work: Callable[[], Tensor]) -> Tensor | None:
+    """The result of work in float64; None where it cannot be done so, or is not finite."""
+    try:
+        value = work()
+    except _FAILURES:
+        return None
+    return value if value.dtype == torch.float64 and bool(value.isfinite().all()) else None

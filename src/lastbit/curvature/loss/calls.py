@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from lastbit.curvature.nests import described
+from lastbit.curvature.loss.nests import described
 from lastbit.errors import LastbitError, LastbitTypeError
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

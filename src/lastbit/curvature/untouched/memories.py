@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lastbit.curvature.way import Way
+from lastbit.curvature.untouched.names import Name
 
 _COMPARED = 2**22  # bytes of an array that are compared at once
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
+class Remembered:
     """One thing as it was."""
 
     name: object  # its text is the name in messages
@@ -27,7 +27,7 @@ class Memory:
     put_back: Callable[[], object] | None  # None: a change can only be noticed
 
 
-def of_dict(name: object, thing: dict[Any, Any]) -> Memory:
+def of_dict(name: object, thing: dict[Any, Any]) -> Remembered:
     """The items of a dictionary, and their order."""
     saved = list(thing.items())
 
@@ -43,10 +43,10 @@ def of_dict(name: object, thing: dict[Any, Any]) -> Memory:
         thing.clear()
         thing.update(saved)
 
-    return Memory(name, changed, put_back)
+    return Remembered(name, changed, put_back)
 
 
-def of_named(name: object, thing: dict[str, Any], names: Collection[str]) -> Memory:
+def of_named(name: object, thing: dict[str, Any], names: Collection[str]) -> Remembered:
     """Some items of a dictionary of attributes, those that are not there among them; the others are left alone."""
     saved = {key: value for key, value in list(thing.items()) if key in names}
 
@@ -61,10 +61,10 @@ def of_named(name: object, thing: dict[str, Any], names: Collection[str]) -> Mem
             del thing[key]
         thing.update(saved)
 
-    return Memory(name, changed, put_back)
+    return Remembered(name, changed, put_back)
 
 
-def of_items(name: object, thing: Any) -> Memory:
+def of_items(name: object, thing: Any) -> Remembered:
     """The items of a list, a deque, a set or an array of bytes."""
     saved = list(thing)
 
@@ -78,19 +78,19 @@ def of_items(name: object, thing: Any) -> Memory:
         thing.clear()
         (thing.update if isinstance(thing, set) else thing.extend)(saved)
 
-    return Memory(name, changed, put_back)
+    return Remembered(name, changed, put_back)
 
 
-def of_variable(name: object, read: Callable[[], object], write: Callable[[Any], object]) -> Memory:
+def of_variable(name: object, read: Callable[[], object], write: Callable[[Any], object]) -> Remembered:
     """A variable or an attribute: which object it is bound to."""
     saved = read()
-    return Memory(name, lambda: read() is not saved, lambda: write(saved))
+    return Remembered(name, lambda: read() is not saved, lambda: write(saved))
 
 
-def of_array(name: object, thing: np.ndarray[Any, Any]) -> Memory:
+def of_array(name: object, thing: np.ndarray[Any, Any]) -> Remembered:
     """The elements of an array of numbers."""
     saved = thing.copy()
-    return Memory(name, lambda: not _same_bytes(thing, saved), lambda: np.copyto(thing, saved))
+    return Remembered(name, lambda: not _same_bytes(thing, saved), lambda: np.copyto(thing, saved))
 
 
 def _same_bytes(array: np.ndarray[Any, Any], saved: np.ndarray[Any, Any]) -> bool:
@@ -104,13 +104,13 @@ def _same_bytes(array: np.ndarray[Any, Any], saved: np.ndarray[Any, Any]) -> boo
     return all(np.array_equal(flat[at : at + _COMPARED], old[at : at + _COMPARED]) for at in parts)
 
 
-def of_generator(name: object, thing: Any) -> tuple[Memory, Callable[[], str]]:
+def of_generator(name: object, thing: Any) -> tuple[Remembered, Callable[[], str]]:
     """The state of a random generator; and what tells it as text."""
     read, write = _access(thing)
     saved = read()
     text = partial(_text, read)
     before = text()
-    return Memory(name, lambda: text() != before, lambda: write(saved)), text
+    return Remembered(name, lambda: text() != before, lambda: write(saved)), text
 
 
 def _access(thing: Any) -> tuple[Callable[[], Any], Callable[[Any], object]]:
@@ -133,10 +133,10 @@ def _text(read: Callable[[], Any]) -> str:
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
-def of_file(name: object, file: Any) -> list[Memory]:
+def of_file(name: object, file: Any) -> list[Remembered]:
     """Where an open file is read; nothing in the middle of a loop over its lines, where it does not tell."""
     where = _position(file)
-    return [] if where is None else [Memory(name, lambda: _position(file) != where, lambda: file.seek(where))]
+    return [] if where is None else [Remembered(name, lambda: _position(file) != where, lambda: file.seek(where))]
 
 
 def _position(file: Any) -> int | None:
@@ -146,10 +146,10 @@ def _position(file: Any) -> int | None:
         return None
 
 
-def of_iterator(name: object, iterator: Any) -> Memory:
+def of_iterator(name: object, iterator: Any) -> Remembered:
     """How far an iterator is, as far as can be told without reading it. That cannot be undone."""
     before = _progress(iterator)
-    return Memory(name, lambda: _progress(iterator) != before, None)
+    return Remembered(name, lambda: _progress(iterator) != before, None)
 
 
 def _progress(iterator: Any) -> object:
@@ -161,7 +161,7 @@ def _progress(iterator: Any) -> object:
     return hint() if yielded is None and callable(hint) else yielded
 
 
-def of_tensor(name: Way, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
+def of_tensor(name: Name, tensor: Tensor, most: int) -> tuple[list[Remembered], int]:
     """A tensor's elements, where they may be copied, else its version; its flag and gradient. And the bytes copied.
 
     Args:
@@ -176,31 +176,31 @@ def of_tensor(name: Way, tensor: Tensor, most: int) -> tuple[list[Memory], int]:
         if tensor.is_inference():  # it has no version
             return found, 0
         version = tensor._version
-        return [*found, Memory(name, lambda: tensor._version != version, None)], 0
+        return [*found, Remembered(name, lambda: tensor._version != version, None)], 0
     saved = tensor.detach().clone()
-    return [*found, Memory(name, lambda: not _equal(tensor, saved), lambda: _write(tensor, saved))], tensor.nbytes
+    return [*found, Remembered(name, lambda: not _equal(tensor, saved), lambda: _write(tensor, saved))], tensor.nbytes
 
 
-def _flag(name: Way, tensor: Tensor) -> Memory:
+def _flag(name: Name, tensor: Tensor) -> Remembered:
     return of_variable(
-        Way(".requires_grad", name),
+        Name(".requires_grad", name),
         lambda: tensor.requires_grad,
         lambda value: setattr(tensor, "requires_grad", value),
     )
 
 
-def _gradient(name: Way, tensor: Tensor) -> list[Memory]:
+def _gradient(name: Name, tensor: Tensor) -> list[Remembered]:
     """The gradient, which can be another object, or one that was added to; the latter cannot be undone."""
-    name = Way(".grad", name)
+    name = Name(".grad", name)
     if tensor.grad is None:
         back = partial(setattr, tensor, "grad", None)
-        return [Memory(name, lambda: tensor.grad is not None, back)]
+        return [Remembered(name, lambda: tensor.grad is not None, back)]
     saved = tensor.grad
     kept = of_variable(name, lambda: tensor.grad, lambda value: setattr(tensor, "grad", value))
     if saved.is_inference():
         return [kept]
     version = saved._version
-    return [kept, Memory(name, lambda: saved._version != version, None)]
+    return [kept, Remembered(name, lambda: saved._version != version, None)]
 
 
 def _bits(tensor: Tensor) -> Tensor:
