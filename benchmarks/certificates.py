@@ -3,7 +3,7 @@
 Each sequence changes from one measurement to the next as training does in its calm and its violent stretches, or as
 unkindly as a sequence can. A bound is violated where the largest eigenvalue lies above `upper` (or below `lower`) by
 more than rounding. `missed` are those where another eigenvalue passed the tracked one unseen, which only a random probe
-can notice; the others are failures of the ceiling (see `lastbit.curvature.bound`).
+can notice; the others are failures of the ceiling (see `lastbit.curvature.eigenpairs`).
 
     python benchmarks/certificates.py [--sequences 100] [--size 120] [--smoke] [--json FILE]
 """
@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from lastbit.curvature.counted import Counted
 from lastbit.curvature.search import WarmSearch
+from lastbit.curvature.subspace import Counted
 from options import parsed, parser_of, write
 
 STEPS, TOL = 30, 1e-3

@@ -99,7 +99,7 @@ def _(inputs, lb, loss, model, optimizer, pl, targets):
         layers = lb.pde.layer_bounds(model, loss, (inputs, targets), optimizer=optimizer)
         tracker = lb.SharpnessTracker(model, loss, (inputs, targets), optimizer=optimizer)
         (edge,) = lb.edge(optimizer)
-        whole = 2 * edge.lr / edge.normalised(tracker.measure().value)
+        whole = 2 * edge.lr / edge.normalised(tracker.measure().sharpness)
         rows = [
             {
                 "when": when,

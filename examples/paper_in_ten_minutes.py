@@ -372,7 +372,7 @@ def _(lb, load, nn, pl, small, torch):
         loss = nn.functional.mse_loss(descending(inputs), targets)
         loss.backward()
         if update % measured_every == 0:
-            rows.append({"step": update, "lr · sharpness": edge_lr * tracker.measure().value, "loss": loss.item()})
+            rows.append({"step": update, "lr · sharpness": edge_lr * tracker.measure().sharpness, "loss": loss.item()})
         if update < edge_steps:
             descent.step()
     sharpness = pl.DataFrame(rows)

@@ -1,12 +1,13 @@
 import math
 import pickle
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import lastbit as lb
-from lastbit.schedules import refuse_no_schedule
+from lastbit.schedules import as_schedule, refuse_no_schedule
 
 
 def due(schedule, upto):
@@ -63,3 +64,15 @@ def test_what_is_no_schedule_is_named():
         refuse_no_schedule(100)
     with pytest.raises(TypeError, match="a str is no schedule; give a callable"):
         _ = lb.every(2) | "often"
+
+
+def test_a_plain_number_is_a_schedule():
+    assert [step for step in range(250) if as_schedule(100)(step)] == [0, 100, 200]
+    assert as_schedule({10}.__contains__)(10)
+    for wrong, kind, said in (
+        (0, ValueError, "every(0) is not allowed"),
+        (True, TypeError, "a bool"),
+        ("x", TypeError, "a str"),
+    ):
+        with pytest.raises(kind, match=re.escape(said)):
+            as_schedule(wrong)

@@ -115,7 +115,7 @@ def refuse_no_schedule(schedule: object) -> None:
     """
     if callable(schedule):
         return
-    if isinstance(schedule, int):
+    if isinstance(schedule, int) and not isinstance(schedule, bool):
         raise LastbitTypeError(f"{schedule} is no schedule; write lb.every({schedule})")
     raise LastbitTypeError(
         f"a {type(schedule).__name__} is no schedule; give a callable from a step to True or False, such as "

@@ -102,5 +102,5 @@ def test_a_directory_of_another_series_is_refused(lastbit, tmp_path):
     before = (tmp_path / "s" / "rows.jsonl").read_bytes()
     code, _, err = lastbit("sharpness", *TINY, "--steps", 1, "--lr", 0.3, "--out", tmp_path / "s")
     assert code == 2
-    assert "holds another series, of other settings: choose another directory" in err
+    assert "holds a sharpness series of other settings: choose another directory" in err
     assert (tmp_path / "s" / "rows.jsonl").read_bytes() == before

@@ -131,7 +131,7 @@ def test_batches_of_every_make_are_measured_right(name: str) -> None:
     exact = WITH_WEIGHTS if loss is weighted else PLAIN
     for micro in (None, 7):
         measured = lb.SharpnessTracker(make(), loss, data, tol=1e-5, micro_batch=micro).measure()
-        assert measured.value == pytest.approx(exact, rel=1e-4)
+        assert measured.sharpness == pytest.approx(exact, rel=1e-4)
 
 
 def test_a_dataclass_is_cast_and_cut_with_the_rest() -> None:
@@ -268,7 +268,7 @@ def test_an_adapter_beside_a_frozen_half_precision_base() -> None:
     flat = torch.cat([model.down.detach().reshape(-1), model.up.detach().reshape(-1)]).double()
     exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, flat))[-1]
     measured = lb.SharpnessTracker(model, cross_entropy, (LEFT, TARGETS), tol=1e-5).measure()
-    assert measured.value == pytest.approx(float(exact), rel=1e-4)
+    assert measured.sharpness == pytest.approx(float(exact), rel=1e-4)
 
 
 SEQUENCES = [LEFT[:5], LEFT[2:8], LEFT[1:4]]

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lastbit.curvature.bound import UNSEEN, Ceiling, upper_bounds
-from lastbit.curvature.counted import Counted
+from lastbit.curvature.eigenpairs import UNSEEN, Ceiling, upper_bounds
 from lastbit.curvature.recycled import BENEATH, Recycled, reaches
-from lastbit.curvature.subspace import Ritz, Subspace
+from lastbit.curvature.subspace import Counted, Ritz, Subspace
 
 
 def symmetric(size: int, seed: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 import lastbit as lb
 from lastbit.curvature import HessianOperator, SharpnessTracker
 from lastbit.curvature.loss.objective import Objective
-from lastbit.curvature.loss.point import Point
+from lastbit.curvature.loss.point import LossPoint
 
 X = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
 Y = torch.arange(20) % 3
@@ -37,8 +37,8 @@ class Checkpointed(nn.Module):
 
 
 def test_checkpointing_is_measured_as_without_it_or_refused() -> None:
-    plain = SharpnessTracker(Checkpointed(None), cross_entropy, (X, Y)).measure().value
-    again = SharpnessTracker(Checkpointed(False), cross_entropy, (X, Y)).measure().value
+    plain = SharpnessTracker(Checkpointed(None), cross_entropy, (X, Y)).measure().sharpness
+    again = SharpnessTracker(Checkpointed(False), cross_entropy, (X, Y)).measure().sharpness
     assert again == pytest.approx(plain, rel=1e-5)
     with pytest.raises(ValueError, match=r"reentrant activation checkpointing.*use_reentrant=False"):
         SharpnessTracker(Checkpointed(True), cross_entropy, (X, Y)).measure()
@@ -409,7 +409,7 @@ def test_a_losss_own_weights_count_where_the_optimizer_steps_them() -> None:
         alone: torch.optim.SGD(model.parameters(), lr=0.1),
     }
     for expected, optimizer in stepping.items():
-        tracked = SharpnessTracker(model, loss, (X, Y), optimizer=optimizer).measure().value
+        tracked = SharpnessTracker(model, loss, (X, Y), optimizer=optimizer).measure().sharpness
         assert tracked == pytest.approx(expected, rel=1e-3)
         with lb.SharpnessMonitor(model, loss, (X, Y), optimizer) as monitor:
             assert monitor.measure().sharpness == pytest.approx(expected, rel=1e-3)
@@ -448,7 +448,7 @@ def test_a_stepped_parameter_in_neither_model_nor_loss_is_refused() -> None:
         with pytest.raises(ValueError, match=r"steps a parameter of shape \(\) that the loss depends on"):
             act()
     fixed = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert SharpnessTracker(model, loss, (X, Y), optimizer=fixed).measure().value > 0
+    assert SharpnessTracker(model, loss, (X, Y), optimizer=fixed).measure().sharpness > 0
 
 
 def test_many_unused_heads_cost_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,14 +461,14 @@ def test_many_unused_heads_cost_no_more_than_one(monkeypatch: pytest.MonkeyPatch
         def forward(self, x: Tensor) -> Tensor:
             return self.used(x)
 
-    count, evaluate = 0, Point.piece_loss
+    count, evaluate = 0, LossPoint.piece_loss
 
-    def counted(point: Point, *arguments: Any) -> Tensor:
+    def counted(point: LossPoint, *arguments: Any) -> Tensor:
         nonlocal count
         count += 1
         return evaluate(point, *arguments)
 
-    monkeypatch.setattr(Point, "piece_loss", counted)
+    monkeypatch.setattr(LossPoint, "piece_loss", counted)
     counts = []
     for heads in (1, 40):
         count = 0

@@ -323,7 +323,7 @@ class OnceOnly(torch.autograd.Function):
 MODEL, DATA = plain_network(), batch()
 OTHER = plain_network()
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "a number for a schedule": ({"every": 100}, TypeError, r"100 is no schedule; write lb\.every\(100\)"),
+    "no steps between measurements": ({"every": 0}, ValueError, r"every\(0\) is not allowed; give a positive integer"),
     "no loss": ({"loss": None}, TypeError, "loss is a NoneType; give a callable"),
     "no model": ({"model": "net"}, TypeError, "model is a str"),
     "no optimizer": ({"optimizer": 0.1}, TypeError, "optimizer is a float; give a torch"),

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
-from lastbit.curvature import HessianOperator, SharpnessTracker, objective
+from lastbit.curvature import HessianOperator, SharpnessTracker
+from lastbit.curvature.loss import objective
 
 WEIGHTS = torch.tensor([0.1, 1.0, 5.0])
 X = torch.randn(24, 4, generator=torch.Generator().manual_seed(0))
@@ -113,9 +114,9 @@ def test_tokens_of_a_language_model_that_shifts_its_labels() -> None:
     def shifted(logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
 
-    whole = SharpnessTracker(model, shifted, (tokens, labels)).measure().value
+    whole = SharpnessTracker(model, shifted, (tokens, labels)).measure().sharpness
     for data in ([(tokens[:2], labels[:2]), (tokens[2:], labels[2:])], DataLoader(TensorDataset(tokens, labels), 3)):
-        assert SharpnessTracker(model, shifted, data).measure().value == pytest.approx(whole, rel=1e-4)
+        assert SharpnessTracker(model, shifted, data).measure().sharpness == pytest.approx(whole, rel=1e-4)
 
 
 def test_batches_of_different_lengths_are_told_by_their_halves() -> None:
@@ -128,8 +129,8 @@ def test_batches_of_different_lengths_are_told_by_their_halves() -> None:
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits.flatten(0, 1), labels.flatten())
 
-    whole = SharpnessTracker(model, loss, (tokens, labels)).measure().value
-    assert SharpnessTracker(model, loss, batches).measure().value == pytest.approx(whole, rel=1e-4)
+    whole = SharpnessTracker(model, loss, (tokens, labels)).measure().sharpness
+    assert SharpnessTracker(model, loss, batches).measure().sharpness == pytest.approx(whole, rel=1e-4)
 
 
 def contrastive(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -173,14 +174,14 @@ def test_two_means_over_different_things_are_refused_in_pieces() -> None:
 
 
 def test_a_denominator_can_be_given_and_is_held_to_the_losses() -> None:
-    whole = SharpnessTracker(network(), hidden, (X, CLASSES)).measure().value
+    whole = SharpnessTracker(network(), hidden, (X, CLASSES)).measure().sharpness
 
     def shares(inputs: Tensor, targets: Tensor) -> Tensor:
         return (targets**2 + 1).sum()
 
     for data, options in cuts(CLASSES)[1:]:
         tracker = SharpnessTracker(network(), hidden, data, denominator=shares, **options)
-        assert tracker.measure().value == pytest.approx(whole, rel=1e-4)
+        assert tracker.measure().sharpness == pytest.approx(whole, rel=1e-4)
     with pytest.raises(ValueError, match="denominator= does not explain the loss: of two parts"):
         SharpnessTracker(network(), hidden, (X, CLASSES), micro_batch=17, denominator=lambda x, y: len(x)).measure()
 

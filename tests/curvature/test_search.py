@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lastbit.curvature.counted import Counted
-from lastbit.curvature.probe import lanczos, miss_probability, steps_needed
 from lastbit.curvature.search import Found, WarmSearch
+from lastbit.curvature.subspace import Counted, lanczos, miss_probability, steps_needed
 
 
 def rotation(size: int, seed: int) -> Tensor:

@@ -65,16 +65,16 @@ def test_every_step_of_a_training_is_certified(lr: float, k: int, dtype: torch.d
         assert bool((nearest <= residuals + slack * exact[0]).all())
         assert result.converged
         assert result.lower - slack * exact[0] <= exact[0] <= result.upper + slack * exact[0]
-        assert result.upper - result.value <= 1e-3 * result.value
+        assert result.upper - result.sharpness <= 1e-3 * result.sharpness
         descend(model, data, optimizer)
 
 
 def test_fields_agree_with_each_other() -> None:
     tracker = SharpnessTracker(network(), CE, batch(), 2)
     first, second = tracker.measure(), tracker.measure()
-    assert (first.values[0], first.residuals[0]) == (first.value, first.residual)
-    assert (first.lower, first.upper) == (first.value, first.uppers[0])
-    assert first.upper <= first.value + first.residual
+    assert (first.values[0], first.residuals[0]) == (first.sharpness, first.residual)
+    assert (first.lower, first.upper) == (first.sharpness, first.uppers[0])
+    assert first.upper <= first.sharpness + first.residual
     assert first.probed > 0
     assert first.matvecs >= first.probed
     assert (second.matvecs, second.probed, second.probe_age) == (2, 0, 1)
@@ -119,10 +119,10 @@ def test_a_top_that_moved_to_an_orthogonal_block_is_noticed() -> None:
         model.left.copy_(torch.linspace(0.1, 2, 20))
         model.right.fill_(0.1)
     tracker = SharpnessTracker(model, loss, data, probe_every=0)
-    assert math.isclose(tracker.measure().value, 12 * 2.0**2, rel_tol=1e-5)
+    assert math.isclose(tracker.measure().sharpness, 12 * 2.0**2, rel_tol=1e-5)
     with torch.no_grad():
         model.right[4] = 3.0  # the old top is an eigenvector still
-    assert math.isclose(tracker.measure().value, 12 * 3.0**2, rel_tol=1e-5)
+    assert math.isclose(tracker.measure().sharpness, 12 * 3.0**2, rel_tol=1e-5)
 
 
 def test_after_a_catapult_the_old_vectors_are_not_trusted() -> None:
@@ -133,14 +133,14 @@ def test_after_a_catapult_the_old_vectors_are_not_trusted() -> None:
     result = tracker.measure()
     exact = float(torch.linalg.eigvalsh(dense(model, data))[-1])
     assert result.probed > 0
-    assert abs(result.value - exact) <= result.residual + 1e-12
+    assert abs(result.sharpness - exact) <= result.residual + 1e-12
 
 
 def test_a_layer_alone_and_weight_decay() -> None:
     model, data = network(), batch()
     block = dense(model, data)[40:, 40:]
     tracker = SharpnessTracker(model, CE, data, tol=1e-7, parameters="2.*", weight_decay=0.25)
-    assert math.isclose(tracker.measure().value, float(torch.linalg.eigvalsh(block)[-1]) + 0.25, rel_tol=1e-9)
+    assert math.isclose(tracker.measure().sharpness, float(torch.linalg.eigvalsh(block)[-1]) + 0.25, rel_tol=1e-9)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
@@ -156,17 +156,17 @@ def test_an_adaptive_optimizer_measures_its_preconditioned_sharpness(decay: floa
     product = (dense(model, data) + decay * torch.eye(67, dtype=torch.float64)) / diagonal[:, None]
     exact = float(torch.linalg.eigvals(product).real.max())
     result = SharpnessTracker(model, CE, data, tol=1e-6, optimizer=optimizer).measure()
-    assert math.isclose(result.value, exact, rel_tol=1e-8)
+    assert math.isclose(result.sharpness, exact, rel_tol=1e-8)
     (bound,) = edge(optimizer)
-    assert math.isclose(bound.normalised(result.value), 2 * exact * 0.01 * 0.2 / (2 * 1.8), rel_tol=1e-7)
+    assert math.isclose(bound.normalised(result.sharpness), 2 * exact * 0.01 * 0.2 / (2 * 1.8), rel_tol=1e-7)
 
 
 def test_half_precision_says_that_it_cannot_converge() -> None:
     model, data = network(torch.bfloat16), batch(torch.bfloat16)
     result = SharpnessTracker(model, CE, data).measure()
     exact = float(torch.linalg.eigvalsh(dense(model, data))[-1])
-    assert math.isclose(result.value, exact, rel_tol=0.1)
-    assert result.converged == (result.upper - result.value <= 1e-3 * result.value)
+    assert math.isclose(result.sharpness, exact, rel_tol=0.1)
+    assert result.converged == (result.upper - result.sharpness <= 1e-3 * result.sharpness)
 
 
 def test_a_diverged_model_is_marked_and_measuring_goes_on_after_it() -> None:
@@ -178,12 +178,12 @@ def test_a_diverged_model_is_marked_and_measuring_goes_on_after_it() -> None:
     lost = tracker.measure()
     assert lost.diverged
     assert not before.diverged
-    assert math.isnan(lost.value)
+    assert math.isnan(lost.sharpness)
     assert (lost.matvecs, lost.converged) == (0, False)
     with pytest.raises(ValueError, match="no eigenvectors"):
         _ = tracker.vectors
     model.load_state_dict(state)
-    assert math.isclose(tracker.measure().value, before.value, rel_tol=1e-5)
+    assert math.isclose(tracker.measure().sharpness, before.sharpness, rel_tol=1e-5)
 
 
 def test_a_loss_that_overflows_is_marked() -> None:
@@ -227,7 +227,7 @@ def test_a_measurement_does_not_import_the_compiler() -> None:
     program = """if True:
         import sys, torch, lastbit as lb
         model, data = torch.nn.Linear(3, 2), (torch.randn(6, 3), torch.arange(6) % 2)
-        assert lb.SharpnessTracker(model, torch.nn.functional.cross_entropy, data).measure().value > 0
+        assert lb.SharpnessTracker(model, torch.nn.functional.cross_entropy, data).measure().sharpness > 0
         print("torch._dynamo" in sys.modules)
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import lastbit as lb
-from lastbit.curvature.loss import loader as reading
-from lastbit.curvature.untouched.state import State
+from lastbit.curvature.loss import loader
+from lastbit.curvature.untouched.undisturbed import State
 from lastbit.errors import LastbitError
 
 
@@ -81,7 +81,7 @@ def test_a_tensor_that_got_another_type_gets_its_own_again() -> None:
 
 
 def test_an_inference_tensor_beyond_the_budget_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lastbit.curvature.untouched.state._COPIED", 0)
+    monkeypatch.setattr("lastbit.curvature.untouched.undisturbed._COPIED", 0)
     with torch.inference_mode():
         tensor = torch.ones(3)
     State(tensor).restore()
@@ -178,7 +178,7 @@ def test_modules_are_listed_without_a_copy() -> None:
 
 
 def test_parameters_are_the_last_that_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lastbit.curvature.untouched.state._COPIED", 100)
+    monkeypatch.setattr("lastbit.curvature.untouched.undisturbed._COPIED", 100)
     module = nn.Linear(4, 4)
     module.cache, module.large = torch.zeros(12), torch.zeros(20)  # type: ignore[assignment]
     state = State(module)
@@ -220,13 +220,15 @@ def test_names_cost_nothing_until_there_is_a_message() -> None:
 def test_data_that_are_not_held_are_remembered_once_a_measurement(
     monkeypatch: pytest.MonkeyPatch, walks: list[int]
 ) -> None:
-    monkeypatch.setattr(reading, "HELD", 50)
+    monkeypatch.setattr(loader, "HELD", 50)
     inputs, targets = samples()
     model = nn.Linear(4, 3)
     tracker = lb.SharpnessTracker(model, cross_entropy, DataLoader(TensorDataset(inputs, targets), 4), tol=1e-5)
     found = tracker.measure()
     assert found.matvecs > 3
-    assert found.value == pytest.approx(lb.SharpnessTracker(model, cross_entropy, samples()).measure().value, rel=1e-3)
+    assert found.sharpness == pytest.approx(
+        lb.SharpnessTracker(model, cross_entropy, samples()).measure().sharpness, rel=1e-3
+    )
     walks.clear()
     model.weight.data.mul_(1.5)
     assert tracker.measure().matvecs > 2

@@ -179,7 +179,7 @@ def test_later_rows_are_compared_now_and_then() -> None:
     assert compared == [1, 2, 3, 4, 5, 11]
     for row in monitor.rows:
         last = max(step for step in compared if step <= row.step)
-        when = "" if row.step == last else f"at step {last}, the last at which it was looked at: "
+        when = "" if row.step == last else f"at step {last}, the last at which it was compared: "
         assert row.note.startswith(f"{when}the stepped gradient is 4 times")
         assert ("edge is about" in row.note) == (row.step == last)
 

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, Sampler, TensorDataset
 
 import lastbit as lb
-from lastbit.curvature.loss import loader as reading
+from lastbit.curvature.loss import loader
 
 LABELS = 3
 UPDATES = 12
@@ -499,15 +499,15 @@ def test_a_prepared_loader_leaves_gradient_accumulation_alone() -> None:
 def test_a_loader_gives_the_value_of_its_samples_in_one_batch() -> None:
     """Whatever its order, and of batches that are measured in pieces as well."""
     model, (inputs, targets) = network().eval(), samples()
-    exact = lb.SharpnessTracker(model, cross_entropy, (inputs, targets), tol=1e-5).measure().value
+    exact = lb.SharpnessTracker(model, cross_entropy, (inputs, targets), tol=1e-5).measure().sharpness
     generator = torch.Generator().manual_seed(1)
-    for loader in (loader_with(shuffle=True, generator=generator), loader_with(num_workers=1), Stateful()):
+    for data in (loader_with(shuffle=True, generator=generator), loader_with(num_workers=1), Stateful()):
         for micro in (None, 8):
-            tracker = lb.SharpnessTracker(model, cross_entropy, loader, tol=1e-5, micro_batch=micro)
-            assert tracker.measure().value == pytest.approx(exact, rel=1e-4)
-    changed = lb.SharpnessTracker(model, cross_entropy, (inputs * 2, targets), tol=1e-5).measure().value
-    for loader in (Wrapped(loader_with()), Scaled(TensorDataset(*samples()), 6, shuffle=True)):
-        assert lb.SharpnessTracker(model, cross_entropy, loader, tol=1e-5).measure().value == pytest.approx(
+            tracker = lb.SharpnessTracker(model, cross_entropy, data, tol=1e-5, micro_batch=micro)
+            assert tracker.measure().sharpness == pytest.approx(exact, rel=1e-4)
+    changed = lb.SharpnessTracker(model, cross_entropy, (inputs * 2, targets), tol=1e-5).measure().sharpness
+    for wrapped in (Wrapped(loader_with()), Scaled(TensorDataset(*samples()), 6, shuffle=True)):
+        assert lb.SharpnessTracker(model, cross_entropy, wrapped, tol=1e-5).measure().sharpness == pytest.approx(
             changed, rel=1e-4
         )
 
@@ -525,7 +525,7 @@ def test_random_augmentation_is_said(source: Callable[[int], Any]) -> None:
 
 
 def test_data_too_large_to_hold_are_read_by_index_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "HELD", 200)
+    monkeypatch.setattr(loader, "HELD", 200)
     assert_untouched(own_generator)
     assert_untouched(remembering)
     with pytest.raises(lb.LastbitError, match=r"hold more than .* GiB.*give fewer batches"):
@@ -565,7 +565,7 @@ def test_batch_normalisation_of_another_network_in_training_mode_is_named() -> N
 def test_default_device_and_type_do_not_matter() -> None:
     model, data = network().eval(), samples()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    exact = lb.SharpnessTracker(model, cross_entropy, data).measure().value
+    exact = lb.SharpnessTracker(model, cross_entropy, data).measure().sharpness
     torch.set_default_device("meta")
     torch.set_default_dtype(torch.float64)
     try:

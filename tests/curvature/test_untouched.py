@@ -56,9 +56,9 @@ def test_every_measurement_leaves_training_untouched(cut: str) -> None:
 def test_gradients_off_outside_do_not_matter() -> None:
     model, loss = model_with_state(), nn.CrossEntropyLoss()
     data = torch.randn(10, 1, 6, 6), torch.randint(3, (10,))
-    expected = SharpnessTracker(model, loss, data).measure().value
+    expected = SharpnessTracker(model, loss, data).measure().sharpness
     with torch.no_grad():
-        assert SharpnessTracker(model, loss, data).measure().value == expected
+        assert SharpnessTracker(model, loss, data).measure().sharpness == expected
         assert not torch.is_grad_enabled()
 
 

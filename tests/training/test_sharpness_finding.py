@@ -1,14 +1,27 @@
+import math
+from dataclasses import replace
+
 import pytest
 
+from lastbit.curvature.sharpness import diverged_row
 from lastbit.training.sharpness import finding
 
 
+def row(step, normalised, upper):
+    sharpness = 20 * normalised
+    return replace(
+        diverged_row(1, edges=(40.0,)),
+        step=step,
+        loss=1.0,
+        sharpness=sharpness,
+        upper=sharpness * upper,
+        converged=True,
+    )
+
+
 def rows(*values, upper=1.0, diverged=None):
-    found = [
-        {"step": 10 * i, "normalised": v, "upper": v and 20 * v * upper, "edge": 40.0, "diverged": False}
-        for i, v in enumerate(values)
-    ]
-    return found if diverged is None else [*found, {"step": diverged, "normalised": None, "diverged": True}]
+    found = [row(10 * i, math.nan if value is None else value, upper) for i, value in enumerate(values)]
+    return found if diverged is None else [*found, diverged_row(1, edges=(40.0,), step=diverged, loss=math.nan)]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +37,7 @@ def rows(*values, upper=1.0, diverged=None):
             "Sharpness reaches the edge at step 10 and then moves between 1.8 and 2.3, where 2 is the edge",
         ),
         (rows(1.0, 2.5), "Sharpness reaches the edge at step 10, at 2.5 where 2 is the edge"),
-        (rows(1.0, 2.5, 1.5), "Sharpness reaches the edge at step 10, and is at 1.5 at last, where 2 is the edge"),
+        (rows(1.0, 2.5, 1.5), "Sharpness reaches the edge at step 10, and is at 1.5 at the end, where 2 is the edge"),
         (
             rows(3.0, 1.0, None, 2.5),
             "Sharpness is beyond the edge at step 0 and then moves between 1 and 2.5, where 2 is the edge",

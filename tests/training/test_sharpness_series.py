@@ -7,6 +7,8 @@ from recorded_run import RecordedRun
 from torch.func import functional_call
 from torch.nn import functional
 
+from lastbit.errors import LastbitError
+from lastbit.storage.files import read_checksummed
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.descent import prepare_descent
 from lastbit.training.gradient_flow import GradientFlow
@@ -23,7 +25,8 @@ def small(*changes):
 
 
 def run(directory, series, steps, on_point=lambda point: None):
-    return series.open(directory, steps=steps).run(on_point=on_point)
+    with series.open(directory, steps=steps) as opened:
+        return opened.run(on_point=on_point)
 
 
 def dense_hessian(model, batch):
@@ -64,8 +67,8 @@ def test_rows_are_the_dense_hessians_largest_eigenvalues_with_weight_decay():
         assert set(row.layers) == set(blocks) == {"hidden.0.0", "hidden.1.0", "linear"}
         for name, found in row.layers.items():
             block = hessian[blocks[name]][:, blocks[name]]
-            assert found.sharpness == pytest.approx(float(torch.linalg.eigvalsh(block)[-1]), rel=1e-3)
-            assert found.sharpness <= float(exact[0]) + 1e-12
+            assert found["sharpness"] == pytest.approx(float(torch.linalg.eigvalsh(block)[-1]), rel=1e-3)
+            assert found["sharpness"] <= float(exact[0]) + 1e-12
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_what_is_measured_is_kept_through_a_crash_and_never_measured_again(tmp_p
     assert seen == [5, 6, 7, 8]
     assert (tmp_path / "rows.jsonl").read_bytes().startswith(kept)
     assert [row["step"] for row in content["rows"]] == [0, 2, 4, 6, 8]
-    assert json.loads((tmp_path / RESULTS).read_text()) == json.loads(json.dumps(content))
+    assert read_checksummed(tmp_path / RESULTS) == content
     straight = run(tmp_path / "straight", series, 8)
     assert content["losses"] == straight["losses"]
     for one, other in zip(content["rows"], straight["rows"], strict=True):
@@ -157,14 +160,14 @@ def test_the_flow_column_is_the_flow_at_time_lr_times_step():
     start = prepare_descent(small("optimizer.weight_decay=0.01")).descent
     measurement = Measurement(prepared, flow=True)
     rows = [measurement.row(point) for point in prepared.descent.points(6) if point.step in (0, 6)]
-    assert (rows[0].flow.time, rows[0].flow.relative_l2, rows[0].flow.rel_l1) == (0, 0, 0)
+    assert rows[0].flow == {"time": 0, "relative_l2": 0, "rel_l1": 0, "evaluations": 0}
     flow = GradientFlow(start.model, start.loss, prepared.batch, weight_decay=0.01, method="DOP853", rtol=1e-9)
     flow.advance(3.0)
     expected = flow.distance(prepared.descent.model)
-    assert rows[1].flow.time == 3.0
-    assert rows[1].flow.relative_l2 == pytest.approx(expected.relative_l2, rel=1e-2)
-    assert rows[1].flow.rel_l1 == pytest.approx(expected.rel_l1, rel=1e-2)
-    assert rows[1].flow.evaluations > 0
+    assert rows[1].flow["time"] == 3.0
+    assert rows[1].flow["relative_l2"] == pytest.approx(expected.relative_l2, rel=1e-2)
+    assert rows[1].flow["rel_l1"] == pytest.approx(expected.rel_l1, rel=1e-2)
+    assert rows[1].flow["evaluations"] > 0
 
 
 @pytest.mark.parametrize(
@@ -178,7 +181,7 @@ def test_the_flow_column_is_the_flow_at_time_lr_times_step():
 )
 def test_what_discretises_no_gradient_flow_is_said(tmp_path, recipe, changes, complaint):
     with pytest.raises(ValueError, match=f"without momentum discretises; {complaint}"):
-        Series(load_recipe(recipe, changes=changes), flow=True).open(tmp_path / "s", steps=5)
+        run(tmp_path / "s", Series(load_recipe(recipe, changes=changes), flow=True), 5)
     assert not (tmp_path / "s").exists()
 
 
@@ -186,10 +189,39 @@ def test_a_directory_of_something_else_is_refused(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(ValueError, match=r"holds other files \(file\) and no sharpness series"):
-        Series(small()).open(tmp_path / "other", steps=1)
-    Series(small()).open(tmp_path / "mine", steps=1)
-    with pytest.raises(ValueError, match="holds another series, of other settings"):
-        Series(small(), every="2").open(tmp_path / "mine", steps=1)
+        run(tmp_path / "other", Series(small()), 1)
+    with Series(small()).open(tmp_path / "mine", steps=1):
+        pass
+    with pytest.raises(ValueError, match="holds a sharpness series of other settings"):
+        run(tmp_path / "mine", Series(small(), every="2"), 1)
+
+
+def test_a_second_process_is_told_that_the_directory_is_in_use(tmp_path):
+    series = Series(small())
+    with series.open(tmp_path, steps=1), pytest.raises(LastbitError, match="is in use by another run") as caught:
+        run(tmp_path, series, 1)
+    assert "\n" not in str(caught.value)
+    assert [row["step"] for row in run(tmp_path, series, 1)["rows"]] == [0, 1]
+
+
+def test_altered_rows_are_refused(tmp_path):
+    run(tmp_path, Series(small()), 1)
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines()
+    for altered in (
+        '{"step": 0}',
+        rows[0].replace('"step": 0', '"step": null'),
+        rows[0].replace('"values": [', '"values": ["'),
+    ):
+        assert altered != rows[0]
+        (tmp_path / "rows.jsonl").write_text(altered + "\n" + rows[1] + "\n")
+        with pytest.raises(LastbitError, match=r"rows\.jsonl.* altered|rows\.jsonl"):
+            run(tmp_path, Series(small()), 1)
+
+
+def test_a_directory_of_the_first_format_is_refused_in_a_line(tmp_path):
+    (tmp_path / "series.json").write_text(json.dumps({"format": 1}))
+    with pytest.raises(LastbitError, match="made by an earlier version of lastbit"):
+        run(tmp_path, Series(small()), 1)
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "log:", "log:0", "log:x", "lin", "10:2"])

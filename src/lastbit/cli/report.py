@@ -88,7 +88,7 @@ def _content(path: Path) -> Any:
     if path.name == RESULTS:  # where what they rest on is as it was; of a study elsewhere the trials are not here
         verify_study(path.parent)
         return Store(path.parent).stored_results()
-    return read_checksummed(path) if path.name == "growth.json" else read_json(path)
+    return read_checksummed(path) if path.name in ("growth.json", "sharpness.json") else read_json(path)
 
 
 def find_results(directory: Path) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,23 +63,23 @@ def sharpness(
 
     changed = (*(changes or ()), *([f"optimizer.lr={lr}"] if lr is not None else ()))
     chosen = load_recipe(recipe, scale=scale, changes=changed)
-    series = Series(
-        chosen,
-        every=every,
-        k=k,
-        layers=layers,
-        flow=flow,
-        seed=seed,
-        images=images,
-        device=choose_device(device),
-        root=root,
-    )
+    what: dict[str, Any] = {
+        "every": every,
+        "k": k,
+        "layers": layers,
+        "flow": flow,
+        "seed": seed,
+        "images": images,
+        "root": root,
+    }
+    series = Series(chosen, device=choose_device(device), **what)
     directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
-    opened = series.open(directory, steps=steps)
-    answers = Answers(yes)
-    with step_progress(chosen.name, steps, lambda left: announce_steps(chosen.name, steps, left, answers)) as progress:
+    page, answers = directory / PAGE, Answers(yes)
+    with ExitStack() as stack:
+        opened = stack.enter_context(series.open(directory, steps=steps))
+        told = partial(announce_steps, chosen.name, steps, answers=answers)
+        progress = stack.enter_context(step_progress(chosen.name, steps, told))
         content = opened.run(on_point=lambda point: progress(point.step, f"loss {point.loss:.4g}"))
-    page = directory / PAGE
     _draw(content, page)
     write_json(json, content["rows"])
     if json != "-":
@@ -119,7 +121,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 def _show_layers(rows: list[dict[str, Any]], terminal: Console) -> None:
     """The sharpness of each layer at the last measurement, the sharpest first."""
-    from lastbit.training.sharpness.finding import EDGE
+    from lastbit.curvature import EDGE
 
     last = _last(rows, "layers")
     if last is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 EDGE = 2.0  # of the normalised sharpness
@@ -50,9 +50,9 @@ class SharpnessRow:
     stepped_cosine: float = math.nan  # of the angle between the two
     note: str = ""  # what the two say of the edge, where it is not the stepped gradient's
     # By the name of a layer, all other weights held fixed: `sharpness`, `residual` and `matvecs`.
-    layers: Mapping[str, Mapping[str, float]] | None = field(default=None)
+    layers: Mapping[str, Mapping[str, int | float]] | None = None
     # Distance to the gradient flow: `time` (lr * step), `relative_l2`, `rel_l1`, and `evaluations` since the last row.
-    flow: Mapping[str, float] | None = None
+    flow: Mapping[str, int | float] | None = None
 
     @property
     def edge(self) -> float:

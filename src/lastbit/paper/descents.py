@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from lastbit.curvature import EDGE, SharpnessTracker
+from lastbit.curvature import SharpnessTracker
 from lastbit.paper.digits import rounded
 from lastbit.pde import REGIMES, Path, classify
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.descent import Descent, prepare_descent
 
+EDGE = 2.0  # of the normalised sharpness
 # Products grow with the logarithm of this, and a curve needs no more.
 _TOLERANCE = 1e-2
 _DIGITS = 8  # of a loss: float32 has seven

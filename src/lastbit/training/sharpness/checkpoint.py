@@ -1,42 +1,65 @@
-"""Where a measured descent is, as tensors, so that an interrupted one goes on from its last row."""
+"""Where a measured descent is, as tensors in a file, so that an interrupted one goes on from its last row."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from lastbit.errors import LastbitError
+from lastbit.storage.files import write_atomically
+from lastbit.storage.limits import MOST_TENSORS, read_limited
 from lastbit.tensors import plain
+from lastbit.training.data.errors import first_line
 from lastbit.training.descent import Descent
 from lastbit.training.sharpness.measurement import Measurement
 
-Tensors = dict[str, Tensor]
 
+def write_checkpoint(path: Path, descent: Descent, measurement: Measurement) -> None:
+    """Write everything that decides how a descent goes on from the present point, in place of an earlier checkpoint.
 
-def checkpoint(descent: Descent, measurement: Measurement) -> Tensors:
-    """Everything that decides how a descent goes on from the point in hand, by dotted names.
-
-    The last gradients are part of it: they are what the next update takes.
+    The last gradients are part of it: the next update uses them.
     """
-    slopes = {name: weight.grad for name, weight in descent.model.named_parameters() if weight.grad is not None}
-    flow = measurement.flow.weights() if measurement.flow is not None else {}
     parts: dict[str, Mapping[str, Any]] = {
         "model": descent.model.state_dict(),
-        "gradient": slopes,
+        "gradient": {name: w.grad for name, w in descent.model.named_parameters() if w.grad is not None},
         "optimizer": _optimizer_state(descent),
-        "flow": flow,
+        "flow": {} if measurement.flow is None else measurement.flow.weights(),
     }
     tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
     # Losses are float64 here as they are in the descent, and so come back as the same numbers.
     tensors["losses"] = torch.tensor(descent.losses, dtype=torch.float64)
     tensors["rate"] = torch.tensor(descent.optimizer.param_groups[0]["lr"], dtype=torch.float64)
-    return {name: plain(tensor) for name, tensor in tensors.items()}
+    write_atomically(path, save({name: plain(tensor) for name, tensor in tensors.items()}))
 
 
-def resume(tensors: Tensors, descent: Descent, measurement: Measurement) -> None:
-    """Put a fresh descent and its measurement back where `checkpoint` left them."""
+def resume(path: Path, descent: Descent, measurement: Measurement) -> None:
+    """Put a fresh descent and its measurement where `write_checkpoint` left them; nothing where it never wrote.
+
+    Raises:
+        LastbitError: the file holds no tensors, or those of another training.
+    """
+    if not path.exists():
+        return
+    try:
+        tensors = load(read_limited(path, MOST_TENSORS))
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise LastbitError(f"{path} holds no tensors ({error}): it was altered or cut short") from None
+    try:
+        _resume(tensors, descent, measurement)
+    except (LookupError, RuntimeError, ValueError, TypeError) as error:
+        raise LastbitError(
+            f"{path} holds the state of another training ({first_line(error)}): it was altered; delete its directory "
+            "and give the command again"
+        ) from error
+
+
+def _resume(tensors: Mapping[str, Tensor], descent: Descent, measurement: Measurement) -> None:
     descent.model.load_state_dict(_part(tensors, "model"))
     slopes = _part(tensors, "gradient")
     for name, weight in descent.model.named_parameters():
@@ -48,7 +71,7 @@ def resume(tensors: Tensors, descent: Descent, measurement: Measurement) -> None
         descent.optimizer.state[owner][key] = tensor if tensor.dim() == 0 else tensor.to(owner)
     descent.take_up(tensors["losses"].tolist(), float(tensors["rate"]))
     if measurement.flow is not None:
-        measurement.flow.take_up(_part(tensors, "flow"), descent.step)
+        measurement.flow.resume(_part(tensors, "flow"), descent.step)
 
 
 def _optimizer_state(descent: Descent) -> dict[str, Tensor]:
@@ -64,5 +87,5 @@ def _parameters(descent: Descent) -> list[nn.Parameter]:
     return [weight for group in descent.optimizer.param_groups for weight in group["params"]]
 
 
-def _part(tensors: Tensors, part: str) -> Tensors:
+def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}

@@ -1,24 +1,28 @@
-"""Sharpness, of the whole network and layer by layer, and the distance to the gradient flow along a descent."""
+"""Sharpness of a recipe's network and of its layers, and the distance to the gradient flow, along its training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lastbit.curvature import SharpnessTracker, edge
+from lastbit.curvature import SharpnessRow, SharpnessTracker, edge
+from lastbit.curvature.sharpness import diverged_row
+from lastbit.curvature.untouched.undisturbed import evaluation_mode
+from lastbit.errors import LastbitError
 from lastbit.training.descent import Point, RecipeDescent
-from lastbit.training.sharpness.beside_flow import BesideFlow
-from lastbit.training.sharpness.row import LayerSharpness, Row, diverged_row, row_of
+from lastbit.training.gradient_flow import FlowStoppedError, GradientFlow
 
 
 class Measurement:
     """Measures a descent at its points, and changes nothing of it.
 
-    The network is measured in eval mode, where batch normalisation uses its running statistics: in training mode the
-    loss is no mean over samples. Networks without it or dropout are the same in both modes.
+    The network is measured in evaluation mode, where batch normalisation uses its running statistics: in training mode
+    the loss is no mean over samples. Networks without batch normalisation or dropout are the same in both modes.
 
     Args:
         prepared: the descent, and the images to measure on.
@@ -33,46 +37,40 @@ class Measurement:
     def __init__(self, prepared: RecipeDescent, *, k: int = 1, layers: bool = False, flow: bool = False) -> None:
         self._prepared, self._descent, self._k = prepared, prepared.descent, k
         self._tracker = self._track(k, "*")
-        self._layers = {name: self._track(1, names) for name, names in _layers(self.model).items()} if layers else None
+        named = _layers(self._descent.model) if layers else {}
+        self._layers = {name: self._track(1, parameters) for name, parameters in named.items()}
         self.flow = BesideFlow(prepared) if flow else None
-
-    @property
-    def model(self) -> nn.Module:
-        """The network that is trained."""
-        return self._descent.model
 
     @property
     def first_step(self) -> int:
         """The first that can be measured: an adaptive optimizer has no preconditioner before its first update."""
         return 0 if isinstance(self._descent.optimizer, torch.optim.SGD) else 1
 
-    def row(self, point: Point) -> Row:
-        """Measure at the point that is in hand."""
-        bound = edge(self._descent.optimizer)[0]  # a recipe has one parameter group
+    def row(self, point: Point) -> SharpnessRow:
+        """Measure at the present point of the descent; a diverged one has no curvature."""
         if point.diverged:
-            return diverged_row(point.step, point.loss, bound, self._k)
-        with in_eval_mode(self.model):
+            edges = tuple(group.value for group in edge(self._descent.optimizer))
+            return diverged_row(self._k, edges=edges, step=point.step, loss=point.loss, mode="eval")
+        with evaluation_mode(self._descent.model):
             loss = point.loss if self._prepared.full_batch else self._loss()
-            found = self._tracker.measure()
-            layers = None if self._layers is None else {name: _layer(each) for name, each in self._layers.items()}
-            flow = None if self.flow is None else self.flow.row(point.step)
-        return row_of(point.step, loss, found, bound, layers=layers, flow=flow)
+            row = self._tracker.measure()
+            layers = {name: _block(tracker.measure()) for name, tracker in self._layers.items()}
+            flow = None if self.flow is None else self.flow.distance(point.step)
+        return replace(row, step=point.step, loss=loss, mode="eval", layers=layers or None, flow=flow)
 
-    def _track(self, k: int, names: str | Sequence[str]) -> SharpnessTracker:
-        descent = self._descent
-        return SharpnessTracker(
-            descent.model, descent.loss, self._prepared.batch, k, optimizer=descent.optimizer, parameters=names
-        )
+    def _track(self, k: int, parameters: str | list[str]) -> SharpnessTracker:
+        model, loss, optimizer = self._descent.model, self._descent.loss, self._descent.optimizer
+        return SharpnessTracker(model, loss, self._prepared.batch, k, optimizer=optimizer, parameters=parameters)
 
     def _loss(self) -> float:
         images, labels = self._prepared.batch
         with torch.no_grad():
-            return float(self._descent.loss(self.model(images), labels))
+            return float(self._descent.loss(self._descent.model(images), labels))
 
 
-def _layer(tracker: SharpnessTracker) -> LayerSharpness:
-    found = tracker.measure()
-    return LayerSharpness(found.value, found.residual, found.matvecs)
+def _block(row: SharpnessRow) -> dict[str, int | float]:
+    """What is kept of a layer: its sharpness is never above the network's (Cauchy's interlacing)."""
+    return {"sharpness": row.sharpness, "residual": row.residual, "matvecs": row.matvecs}
 
 
 def _layers(model: nn.Module) -> dict[str, list[str]]:
@@ -84,12 +82,70 @@ def _layers(model: nn.Module) -> dict[str, list[str]]:
     }
 
 
-@contextmanager
-def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode, and back into its own at the end."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
+class BesideFlow:
+    """Follows the gradient flow from a descent's present weights, and measures the distance between the two.
+
+    Args:
+        prepared: gradient descent at a constant learning rate, before its first step.
+
+    Raises:
+        LastbitError: it is something else, and so discretises no gradient flow.
+    """
+
+    def __init__(self, prepared: RecipeDescent) -> None:
+        self._descent, self._batch = prepared.descent, prepared.batch
+        _refuse_others(prepared)
+        group = self._descent.optimizer.param_groups[0]
+        self._lr, self._decay = float(group["lr"]), float(group["weight_decay"])
+        self._flow: GradientFlow | None = self._from(self._descent.model, 0)
+
+    def distance(self, step: int) -> dict[str, int | float]:
+        """The distance after so many steps of the descent; NaN once the flow cannot be followed.
+
+        Returns:
+            `time` (lr * step), `relative_l2` (‖θ − φ‖ / ‖φ‖, φ the flow's weights), `rel_l1` (in [0, 2]), and
+            `evaluations`, the gradients that the flow took since the last time.
+        """
+        time, flow, evaluations = self._lr * step, self._flow, 0
+        relative_l2 = rel_l1 = math.nan
+        if flow is not None:
+            before = flow.evaluations
+            try:
+                flow.advance(time)
+                apart = flow.distance(self._descent.model)
+                relative_l2, rel_l1 = apart.relative_l2, apart.rel_l1
+            except FlowStoppedError:
+                self._flow = None
+            evaluations = flow.evaluations - before
+        return {"time": time, "relative_l2": relative_l2, "rel_l1": rel_l1, "evaluations": evaluations}
+
+    def weights(self) -> dict[str, Tensor]:
+        """The flow's weights at the last step, by name; none once it cannot be followed."""
+        return {} if self._flow is None else self._flow.weights
+
+    def resume(self, weights: Mapping[str, Tensor], step: int) -> None:
+        """Go on from the weights that `weights()` gave at a step."""
+        model = copy.deepcopy(self._descent.model).double()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(weights.get(name, parameter))
+        self._flow = self._from(model, step) if weights else None
+
+    def _from(self, model: nn.Module, step: int) -> GradientFlow:
+        return GradientFlow(model, self._descent.loss, self._batch, weight_decay=self._decay, time=self._lr * step)
+
+
+def _refuse_others(prepared: RecipeDescent) -> None:
+    optimizer = prepared.descent.optimizer
+    momentum = optimizer.param_groups[0].get("momentum")
+    reasons = {
+        "this recipe trains on batches": not prepared.full_batch,
+        f"this recipe's optimizer is {type(optimizer).__name__}": not isinstance(optimizer, torch.optim.SGD),
+        f"this recipe has momentum {momentum}": bool(momentum),
+        "this recipe changes its learning rate": prepared.has_schedule,
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            raise LastbitError(
+                f"the gradient flow is what full-batch gradient descent without momentum discretises; {reason}"
+            )

@@ -1,34 +1,42 @@
-"""Sharpness along a recipe's training: measured, stored as it comes, and taken up again where it stopped."""
+"""Sharpness along a recipe's training: measured, stored row by row, and resumed where it stopped.
+
+series.json          what is trained and measured
+rows.jsonl           one line for each row, appended and synced
+state.safetensors    where the training is, at the last row or the one before
+sharpness.json       the series with its losses and its finding, written when its last step is reached
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from lastbit.curvature import edge
+from lastbit.curvature import EDGE, SharpnessRow, edge
 from lastbit.errors import LastbitError
 from lastbit.schedules import Schedule, every, log_spaced
+from lastbit.storage.directories import Kind
 from lastbit.storage.files import to_json
-from lastbit.training.data.errors import first_line
-from lastbit.training.descent import Descent, Point, RecipeDescent, prepare_descent
+from lastbit.storage.run_directory import RunDirectory
+from lastbit.training.descent import Point, RecipeDescent, prepare_descent
 from lastbit.training.gradient_flow import RTOL
 from lastbit.training.recipe import Recipe
-from lastbit.training.sharpness import row as measured
-from lastbit.training.sharpness.checkpoint import Tensors, checkpoint, resume
-from lastbit.training.sharpness.finding import finding
+from lastbit.training.sharpness.checkpoint import resume, write_checkpoint
 from lastbit.training.sharpness.measurement import Measurement
-from lastbit.training.sharpness.store import SeriesStore
 
-FORMAT = 1
-Row = dict[str, Any]  # of `sharpness.row.Row`, as plain JSON
+FORMAT = 2  # 1 had no checksums
+RESULTS, _ROWS, _STATE = "sharpness.json", "rows.jsonl", "state.safetensors"
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
+_READER = TypeAdapter(SharpnessRow)
 
 
 @dataclass(frozen=True)
@@ -59,15 +67,17 @@ class Series:
             "device": torch.device(self.device).type,
         }
 
-    def open(self, directory: Path, *, steps: int) -> OpenSeries:
-        """Prepare everything, and take up what is stored; nothing is trained or measured yet.
+    @contextmanager
+    def open(self, directory: str | Path, *, steps: int) -> Iterator[OpenSeries]:
+        """Prepare everything, claim the directory, and read what is stored; nothing is trained or measured yet.
 
         Args:
-            directory: empty, new, or of this series.
+            directory: empty, new, or of this series; no other process can use it while the block runs.
             steps: updates in all.
 
         Raises:
-            LastbitError: the directory is something else's, the data are not here, or a setting is out of range.
+            LastbitError: the directory is something else's or in use, the data are not here, or a setting is out of
+                range.
         """
         schedule = parse_every(self.every)
         if steps < 1:
@@ -77,22 +87,11 @@ class Series:
         device = torch.device(self.device)
         prepared = prepare_descent(self.recipe, seed=self.seed, measured=self.images, device=device, root=self.root)
         measurement = Measurement(prepared, k=self.k, layers=self.layers, flow=self.flow)
-        store = SeriesStore(directory)
-        store.claim(self.description())
-        rows, state = store.rows(), store.state()
-        if state is not None:
-            _resume(state, prepared.descent, measurement, directory)
-        return OpenSeries(self, steps, schedule, prepared, measurement, store, rows)
-
-
-def _resume(state: Tensors, descent: Descent, measurement: Measurement, directory: Path) -> None:
-    try:
-        resume(state, descent, measurement)
-    except (LookupError, RuntimeError, ValueError, TypeError) as error:
-        raise LastbitError(
-            f"{directory} holds the state of another training ({first_line(error)}): it was altered; delete it and "
-            "give the command again"
-        ) from error
+        store = RunDirectory(directory, Kind.SHARPNESS)
+        with store.claimed(self.description()):
+            rows = {row.step or 0: row for row in _rows(store)}
+            resume(store.root / _STATE, prepared.descent, measurement)
+            yield OpenSeries(self, steps, schedule, prepared, measurement, store, rows)
 
 
 @dataclass(frozen=True)
@@ -104,34 +103,35 @@ class OpenSeries:
     schedule: Schedule
     prepared: RecipeDescent
     measurement: Measurement
-    store: SeriesStore
-    rows: dict[int, Row]  # those stored, by their step
+    store: RunDirectory
+    rows: dict[int, SharpnessRow]  # those stored, by their step
 
     def run(self, *, on_point: Callable[[Point], None]) -> dict[str, Any]:
-        """Train, measure what is due and not stored yet, and return the whole series.
+        """Train, measure what is due and not stored yet, and return the series as it is stored.
 
         Each row is on disk before the training goes on.
 
         Args:
             on_point: called at every point of the training, after it was measured where that was due.
         """
-        store, descent, rows = self.store, self.prepared.descent, dict(self.rows)
+        descent, rows = self.prepared.descent, dict(self.rows)
         for point in descent.points(self.steps):
             if self._is_due(point) and point.step not in rows:
-                rows[point.step] = plain(self.measurement.row(point))
-                store.append(rows[point.step])
-                store.save_state(checkpoint(descent, self.measurement))
+                rows[point.step] = self.measurement.row(point)
+                self.store.append(_ROWS, _as_stored(rows[point.step]))
+                write_checkpoint(self.store.root / _STATE, descent, self.measurement)
             on_point(point)
         content = self._content([row for step, row in sorted(rows.items()) if step <= self.steps])
-        store.finish(content)
-        return content
+        self.store.write(RESULTS, content)
+        plain: dict[str, Any] = json.loads(to_json(content))
+        return plain
 
     def _is_due(self, point: Point) -> bool:
-        """What the schedule says, and the first and the last point, for an adaptive optimizer but step 0."""
+        """The steps that the schedule names, the first (1 for an adaptive optimizer) and the last."""
         first, step = self.measurement.first_step, point.step
         return point.diverged or step in (first, self.steps) or (step > first and self.schedule(step))
 
-    def _content(self, rows: list[Row]) -> dict[str, Any]:
+    def _content(self, rows: list[SharpnessRow]) -> dict[str, Any]:
         descent = self.prepared.descent
         losses = descent.losses[: self.steps + 1]
         modules = list(descent.model.modules())
@@ -144,7 +144,7 @@ class OpenSeries:
             "parameters": sum(parameter.numel() for parameter in descent.model.parameters()),
             "flow_rtol": RTOL if self.series.flow else None,
             "edge": edge(descent.optimizer)[0].source,
-            "rows": rows,
+            "rows": list(map(_as_stored, rows)),
             "losses": losses,
             "rises": sum(after > before for before, after in pairwise(losses)),
             "finding": finding(rows),
@@ -152,10 +152,33 @@ class OpenSeries:
         }
 
 
-def plain(row: measured.Row) -> Row:
-    """A row as it is once stored: None for what is not finite."""
-    stored: Row = json.loads(to_json(row.as_json()))
-    return stored
+def _as_stored(row: SharpnessRow) -> dict[str, Any]:
+    """A row without its wall time, so that the same measurement is the same bytes."""
+    return {name: value for name, value in row.as_dict().items() if name != "seconds"}
+
+
+def _rows(store: RunDirectory) -> Iterator[SharpnessRow]:
+    """The stored rows; null stands for what is not finite.
+
+    Raises:
+        LastbitError: a line is no row with its step.
+    """
+    for stored in store.rows(_ROWS):
+        try:
+            row = _READER.validate_python({"step": None, **_with_nan(stored), "seconds": math.nan})
+        except ValidationError:
+            row = None
+        if row is None or row.step is None:
+            raise LastbitError(f"{store.root / _ROWS} holds something else than measurements: it was altered")
+        yield row
+
+
+def _with_nan(stored: Any) -> Any:
+    if isinstance(stored, Mapping):
+        return {name: _with_nan(value) for name, value in stored.items()}
+    if isinstance(stored, list):
+        return tuple(map(_with_nan, stored))
+    return math.nan if stored is None else stored
 
 
 def parse_every(text: str) -> Schedule:
@@ -172,3 +195,38 @@ def parse_every(text: str) -> Schedule:
     raise LastbitError(
         f"every = {text!r}: write a number of steps such as 10, or log, or log:5 for five steps a decade"
     )
+
+
+def finding(rows: Sequence[SharpnessRow]) -> str:
+    """Say where the sharpness reaches the edge and where it stays then, normalised = 2 · sharpness / edge ≥ 2.
+
+    That the edge is reached is certain, up to rounding, since a Rayleigh quotient is never above the largest
+    eigenvalue. That the sharpness stays below is judged by `upper`, which holds unless an eigenvalue was missed (see
+    `SharpnessRow`).
+
+    Args:
+        rows: by ascending step.
+    """
+    measured = [row for row in rows if math.isfinite(row.normalised)]
+    course = _course(measured) if measured else "Nothing could be measured"
+    end = rows[-1] if rows else None
+    return f"{course}; training diverges at step {end.step:,}" if end and end.diverged else course
+
+
+def _course(rows: Sequence[SharpnessRow]) -> str:
+    beyond = [index for index, row in enumerate(rows) if row.normalised >= EDGE]
+    if not beyond:
+        top = max(rows, key=lambda row: row.normalised)
+        where = f"at most {top.normalised:.3g}, at step {top.step:,}, where 2 is the edge"
+        if any(row.upper >= row.edge for row in rows):
+            return f"Sharpness comes up to the edge, within its error bound: {where}"
+        return f"Sharpness stays below the edge: {where}"
+    first = rows[beyond[0]]
+    at = f"at step {first.step:,}"
+    start = f"Sharpness is beyond the edge {at}" if beyond[0] == 0 else f"Sharpness reaches the edge {at}"
+    later = [row.normalised for row in rows[beyond[0] + 1 :]]
+    if not later:
+        return f"{start}, at {first.normalised:.3g} where 2 is the edge"
+    if len(later) == 1:
+        return f"{start}, and is at {later[0]:.3g} at the end, where 2 is the edge"
+    return f"{start} and then moves between {min(later):.3g} and {max(later):.3g}, where 2 is the edge"
