@@ -11,19 +11,15 @@ longer one is tried, and a loss is refused only if three directions in a row sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
 from lastbit.curvature.loss.batches import Piece
 from lastbit.curvature.loss.checks import custom_functions, refuse_once_differentiable
 from lastbit.curvature.loss.parameters import flatten, flatten_slopes, unflatten
-from lastbit.curvature.loss.point import LossPoint, grad_of
+from lastbit.curvature.loss.point import FAILURES, LossPoint, attempted, grad_of
 from lastbit.errors import LastbitError
 
 SAMPLES = 8  # that are tested
@@ -33,9 +29,6 @@ _LONGEST = 1e-3  # step, relative to the weights' norm
 _STEPS = (1e-9, 1e-7, 1e-5)  # the same, between two gradients: short for kinks, longer where rounding drowns that
 _OFF = 1e-3  # relative difference beyond rounding and kinks
 _DIRECTIONS = 3
-# What a model or a loss that cannot be evaluated in float64 raises.
-_FAILURES = (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, LookupError)
-_NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def moved(point: LossPoint) -> LossPoint:
@@ -64,12 +57,12 @@ def refuse_no_derivatives(point: LossPoint, twin: LossPoint, piece: Piece) -> No
         LastbitError: they are not; the message names custom functions and parameters that look responsible.
     """
     try:
-        with in_float64(point):
+        with point.in_float64():
             loss = attempted(lambda: point.piece_loss(piece))
             comparison = _Comparison(point, twin, piece, loss) if loss is not None and loss.requires_grad else None
         if comparison is not None:
             comparison.refuse()
-    except _FAILURES as error:
+    except FAILURES as error:
         if isinstance(error, LastbitError) and error.__cause__ is None:
             raise
         # No second derivative, or none in float64: the measurement itself raises.
@@ -187,13 +180,13 @@ class _Comparison:
 
     def _loss_at(self, direction: Tensor, size: float) -> float:
         self._step(direction, size)
-        with in_float64(self._twin), torch.no_grad():
+        with self._twin.in_float64(), torch.no_grad():
             return float(self._twin.piece_loss(self._piece))
 
     def _slope_at(self, direction: Tensor, size: float) -> Tensor:
         self._step(direction, size)
         twin = self._twin
-        with in_float64(twin):
+        with twin.in_float64():
             return flatten_slopes(grad_of(twin.piece_loss(self._piece), twin.weights), twin.weights, twin.dtype)
 
     def _step(self, direction: Tensor, size: float) -> None:
@@ -206,7 +199,7 @@ class _Comparison:
     def _product(self, direction: Tensor) -> Tensor:
         """A product from a new graph: a loss that writes to its weights leaves none that can be used twice."""
         point = self._point
-        with in_float64(point):
+        with point.in_float64():
             return point.product(grad_of(point.piece_loss(self._piece), point.weights, create_graph=True), direction)
 
     def _suspects(self) -> str:
@@ -217,49 +210,3 @@ class _Comparison:
 
 def _near(one: float, other: float) -> bool:
     return abs(one - other) <= 5 * _OFF * max(abs(one), abs(other))
-
-
-@contextmanager
-def in_float64(point: LossPoint) -> Iterator[None]:
-    """Evaluate a point in float64 throughout."""
-    with point.evaluating(), _InFloat64():
-        yield
-
-
-class _InFloat64(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Every operation takes and gives float64 in place of narrower floating-point numbers.
-
-    Casts inside a model (as in normalisations that compute in float32) and narrow tensors that a loss holds then do not
-    round. Operations that write in place are left as they are.
-    """
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Torch keeps its compiler away from a mode by importing it, for seconds; under one nothing is compiled."""
-        return False
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        named = dict(kwargs or {})
-        if func._schema.is_mutable:
-            return func(*args, **named)
-        if named.get("dtype") in _NARROW:
-            named["dtype"] = torch.float64
-        return tree_map(_widened, func(*tree_map(_widened, tuple(args)), **tree_map(_widened, named)))
-
-
-def _widened(leaf: Any) -> Any:
-    return leaf.to(torch.float64) if isinstance(leaf, Tensor) and leaf.dtype in _NARROW else leaf
-
-
-def attempted(work: Callable[[], Tensor]) -> Tensor | None:
-    """The result of work in float64; None where it cannot be done so, or is not finite."""
-    try:
-        value = work()
-    except _FAILURES:
-        return None
-    return value if value.dtype == torch.float64 and bool(value.isfinite().all()) else None

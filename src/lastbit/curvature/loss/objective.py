@@ -17,9 +17,9 @@ from lastbit.curvature.loss.checks import (
     refuse_random,
     refuse_reentrant,
 )
-from lastbit.curvature.loss.derivatives import SAMPLES, attempted, in_float64, moved, refuse_no_derivatives
+from lastbit.curvature.loss.derivatives import SAMPLES, moved, refuse_no_derivatives
 from lastbit.curvature.loss.parameters import Choice, chosen
-from lastbit.curvature.loss.point import Loss, LossPoint
+from lastbit.curvature.loss.point import Loss, LossPoint, attempted
 from lastbit.curvature.loss.reduction import BY_SAMPLES, Denominator, Reduction, reduction_of
 from lastbit.curvature.untouched.undisturbed import undisturbed
 
@@ -103,7 +103,7 @@ class Objective:
         def value(piece: Piece) -> Tensor:
             """Return a piece's loss, in float64 where it can be."""
             if wide_first:
-                with in_float64(wide), torch.no_grad():
+                with wide.in_float64(), torch.no_grad():
                     loss = attempted(lambda: wide.piece_loss(piece))
                 if loss is not None:
                     return loss

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.stateless import _reparametrize_module
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
 from lastbit.curvature.loss.batches import Batches, Piece
 from lastbit.curvature.loss.calls import arguments, bare, loss_called, model_called
@@ -21,6 +23,9 @@ from lastbit.curvature.untouched.undisturbed import State, undisturbed
 from lastbit.errors import LastbitError, LastbitTypeError
 
 Loss = Callable[[Any, Any], Tensor]
+# What a model or a loss that cannot be evaluated in float64 raises.
+FAILURES = (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, LookupError)
+_NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class LossPoint:
@@ -76,6 +81,12 @@ class LossPoint:
                     _reparametrize_module(self.loss, dict(self._loss_state), tie_weights=True, stack_weights=True)
                 )
             yield state
+
+    @contextmanager
+    def in_float64(self) -> Iterator[None]:
+        """As `evaluating`, in float64 throughout."""
+        with self.evaluating(), _InFloat64():
+            yield
 
     def outputs(self, piece: Piece) -> Any:
         """The model's outputs at a piece of the data."""
@@ -187,3 +198,42 @@ def _scalar(value: object) -> Tensor:
     raise LastbitTypeError(
         f"loss(outputs, targets) returns {shape}, not one number; reduce it, for instance by its mean"
     )
+
+
+class _InFloat64(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Every operation takes and gives float64 in place of narrower floating-point numbers.
+
+    Casts inside a model (as in normalisations that compute in float32) and narrow tensors that a loss holds then do not
+    round. Operations that write in place are left as they are.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch keeps its compiler away from a mode by importing it, for seconds; under one nothing is compiled."""
+        return False
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = dict(kwargs or {})
+        if func._schema.is_mutable:
+            return func(*args, **named)
+        if named.get("dtype") in _NARROW:
+            named["dtype"] = torch.float64
+        return tree_map(_widened, func(*tree_map(_widened, tuple(args)), **tree_map(_widened, named)))
+
+
+def _widened(leaf: Any) -> Any:
+    return leaf.to(torch.float64) if isinstance(leaf, Tensor) and leaf.dtype in _NARROW else leaf
+
+
+def attempted(work: Callable[[], Tensor]) -> Tensor | None:
+    """The result of work in float64; None where it cannot be done so, or is not finite."""
+    try:
+        value = work()
+    except FAILURES:
+        return None
+    return value if value.dtype == torch.float64 and bool(value.isfinite().all()) else None

@@ -128,15 +128,14 @@ class _Trials:
 
     def _loss(self, piece: Piece) -> float:
         value = self._value(piece)
-        # Relative, with room for a small constant in a denominator.
-        self._rounding = 1e-6 if value.dtype == torch.float64 else 2e-5
+        self._rounding = 1e-6 if value.dtype == torch.float64 else 2e-5  # with room for a constant in a denominator
         return float(value)
 
     def _test(self, total: Piece, parts: Sequence[tuple[Piece, float]], loss: float | None = None) -> None:
         loss = self._loss(total) if loss is None else loss
-        losses = [part_loss for _, part_loss in parts]
         if not math.isfinite(loss):
             return
+        losses = [part_loss for _, part_loss in parts]
         allowed = self._rounding * max(abs(value) for value in (loss, *losses) if value == value)
         for index, candidate in enumerate(self._candidates):
             weights = [candidate.weight(part) for part, _ in parts]
@@ -212,10 +211,9 @@ def _weighted(ignored: int, weights: Tensor, targets: Tensor) -> float:
 
 
 def _options(loss: Any) -> tuple[list[int], list[Tensor]]:
-    """Integers that may mark an ignored target, and vectors that may be class weights, found in the loss.
+    """Guesses to be tested: integers that may mark an ignored target, and vectors that may be class weights.
 
-    Searched are what a module or a partial function holds, what a function refers to, and the constants in its code.
-    Each is only a guess to be tested.
+    They come from what a module or a partial function holds, and from what a function and its code refer to.
     """
     held: list[Any] = []
     while isinstance(loss, partial):
