@@ -52,7 +52,6 @@ SHARED = {
     "Metric",
     "Order",
     "Outcome",
-    "Point",
     "Results",
     "Row",
     "Scale",

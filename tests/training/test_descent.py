@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lastbit.training.descent import Descent, Point
+from lastbit.training.descent import Descent, DescentPoint
 
 
 def problem(*, lr, weight_decay=0.0, momentum=0.0):
@@ -47,7 +47,7 @@ def test_beyond_the_edge_the_last_point_is_marked():
     model, loss, data, optimizer = problem(lr=2.5 / float(CURVATURE[2]))
     descent = Descent(model, loss, data, optimizer)
     *finite, last = descent.points(10_000)
-    assert last == Point(len(finite), pytest.approx(math.inf), True)
+    assert last == DescentPoint(len(finite), pytest.approx(math.inf), True)
     assert descent.diverged
     assert all(math.isfinite(point.loss) and not point.diverged for point in finite)
     assert list(descent.points(20_000)) == []

@@ -1,4 +1,4 @@
-"""What a command is about to take: said before it begins, and asked on a terminal where it is above an hour."""
+"""How long a command will take: it says so before it begins, and on a terminal asks first if that is over an hour."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin what takes a
 _NOT_BEGUN = "not begun; with --yes it begins without a question"
 _STOPPED = "stopped; what is stored is kept, and the same command goes on (with --yes without a question)"
 ASKED_ABOVE = 3600.0  # seconds
-_SAID_ABOVE = 10.0  # seconds, of what begins without a word
-_LEAST_UPDATES, _LEAST_SECONDS = 3, 0.5  # that are timed, whichever comes later
-_MOST_SECONDS = 10.0  # after which no more are timed
+_SAID_ABOVE = 10.0  # seconds; shorter work begins without a word
+_LEAST_UPDATES, _LEAST_SECONDS = 3, 0.5  # to be timed, whichever comes later
+_MOST_SECONDS = 10.0  # of timing
 
 
 def at_terminal() -> bool:
-    """Whether somebody is there to be asked."""
+    """Whether a person can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
@@ -42,16 +42,16 @@ class Answers:
     yes: bool  # its --yes
 
     def say(self, text: str) -> None:
-        """Say what is about to happen, on standard error like all progress: the results have the other."""
+        """Print a line on standard error, as all progress is; standard output is for results."""
         SafeConsole(stderr=True).print(text, soft_wrap=True)
 
     def ask(self, seconds: float, said: str = "", refused: str = _NOT_BEGUN) -> None:
-        """Ask on a terminal before what takes above an hour.
+        """Ask on a terminal before work of more than an hour.
 
         Args:
-            seconds: it takes.
-            said: of it, where it has not been said yet.
-            refused: what a no has come to.
+            seconds: what the work takes.
+            said: a line to print before the question.
+            refused: the message if the answer is no.
 
         Raises:
             StoppedCommandError: the answer was no.
@@ -65,13 +65,13 @@ class Answers:
 def announce_study(
     study: Study, *, crew: Crew, run_seconds: Callable[[], float | None], answers: Answers
 ) -> float | None:
-    """Say how many runs are to be made and about how long they take, and ask where that is above an hour.
+    """Say how many runs are to be made and about how long they take; ask if that is more than an hour.
 
     Args:
-        study: that is about to run.
+        study: about to run.
         crew: makes the runs.
-        run_seconds: estimates those of one run; None where nobody can before the first has ended.
-        answers: where it is said.
+        run_seconds: estimates the seconds of one run; returns None where only the first run can tell.
+        answers: prints and asks.
 
     Returns:
         The estimated seconds of one run.
@@ -89,23 +89,25 @@ def announce_study(
     already = f"{stored} more {'is' if stored == 1 else 'are'} stored already" if stored else ""
     parts = [f"{controls} of them {'a control' if controls == 1 else 'controls'}" if controls else "", already]
     counted = f"{runs} ({', '.join(filter(None, parts))})" if any(parts) else runs
-    each = run_seconds()
-    if each is None:
+    one_run = run_seconds()
+    if one_run is None:
         answers.say(f"{study.name}: {counted} on {crew}; how long they take is known when the first has ended")
         return None
-    whole = each * -(-len(pending) // crew.limited(len(pending)))
-    answers.say(f"{study.name}: {counted}, about {duration(whole)} on {crew} (estimated from a few updates of one run)")
-    answers.ask(whole)
-    return each
+    seconds = one_run * -(-len(pending) // crew.limited(len(pending)))
+    answers.say(
+        f"{study.name}: {counted}, about {duration(seconds)} on {crew} (estimated from a few updates of one run)"
+    )
+    answers.ask(seconds)
+    return one_run
 
 
 def announce_rest(name: str, seconds: float, answers: Answers) -> None:
-    """Say how long the runs to come take, once the first of a script has ended, and ask where it is above an hour.
+    """Say how long a script's other runs take, once the first has ended; ask if that is more than an hour.
 
     Args:
         name: of the study.
-        seconds: those to come may take.
-        answers: where it is said.
+        seconds: what the other runs may take.
+        answers: prints and asks.
 
     Raises:
         StoppedCommandError: the answer was no.
@@ -116,13 +118,13 @@ def announce_rest(name: str, seconds: float, answers: Answers) -> None:
 
 
 def announce_steps(name: str, steps: int, seconds: float, answers: Answers) -> None:
-    """Say how long a training that has just begun takes, where that is worth a word, and ask where it is above an hour.
+    """Say how long a training that has just begun takes, unless it is short; ask if that is more than an hour.
 
     Args:
         name: what is trained.
         steps: in all.
-        seconds: it takes from here, by its first steps.
-        answers: where it is said.
+        seconds: what is left, estimated from the first steps.
+        answers: prints and asks.
 
     Raises:
         StoppedCommandError: the answer was no.
@@ -133,13 +135,13 @@ def announce_steps(name: str, steps: int, seconds: float, answers: Answers) -> N
 
 
 def recipe_seconds(training: RecipeTraining) -> float:
-    """About how long one run of a recipe takes here, from its first updates.
+    """Estimate the seconds of one run of a recipe here from its first updates.
 
-    What a run does beside its updates is counted as updates: testing as a third of one for each batch, measuring the
-    fluctuation of gradients as one for each batch. Nothing that a study uses is touched.
+    The rest of a run is counted in updates: a batch of the test set as a third of one, a batch of the gradient
+    fluctuation as one. Nothing that a study uses is touched.
 
     Args:
-        training: of a recipe whose data are here.
+        training: of a recipe whose data are on this machine.
     """
     import torch
 
@@ -160,7 +162,7 @@ def recipe_seconds(training: RecipeTraining) -> float:
 
 
 def _update_seconds(stepper: Stepper, epochs: Epochs) -> float:
-    """Mean seconds of an update, the first of which, slower than all others, is left out where there are more."""
+    """Mean seconds of an update. The first one is slower and is left out, unless it is the only one."""
     begun, ends = time.monotonic(), list[float]()
     for batch in next(epochs):
         float(stepper.take(batch))  # waits for a GPU
@@ -172,7 +174,7 @@ def _update_seconds(stepper: Stepper, epochs: Epochs) -> float:
 
 
 def duration(seconds: float) -> str:
-    """As `lastbit.report.paper` writes one."""
+    """A duration as `lastbit.report.paper` writes it."""
     from lastbit.report.paper import duration as written  # only here: charts take a third of a second to import
 
     return written(seconds)

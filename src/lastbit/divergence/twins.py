@@ -20,16 +20,16 @@ from lastbit.errors import LastbitError, LastbitTypeError
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where a jump came from."""
+class JumpOrigin:
+    """What made a distance jump."""
 
-    tensor: str | None  # whose difference leapt by the largest factor
+    tensor: str | None  # the one whose difference grew by the largest factor
     flips: dict[str, int]  # module -> activations on different sides of a kink in the step, where there are any
 
 
 @dataclass(frozen=True)
 class History:
-    """Distances between twins after each step, and the activations that parted them in it."""
+    """Distances between twins after each step, and the activations that differed in it."""
 
     steps: tuple[int, ...]  # 1, 2, 3, ...
     rel_l1: tuple[float, ...]  # of all weights, after each step
@@ -47,12 +47,12 @@ class History:
         """Growth of the relative L2 distance; arguments as for `lastbit.divergence.growth`."""
         return growth(self.relative_l2, self.steps, jump=jump)
 
-    def origin(self, jump: Jump) -> Origin:
-        """Where a jump of these twins came from."""
+    def origin(self, jump: Jump) -> JumpOrigin:
+        """What made these twins' distance jump."""
         before, after = self.steps.index(jump.before), self.steps.index(jump.step)
         tensor = leapt_most(*({name: norms[i] for name, norms in self.norms.items()} for i in (before, after)))
         counts = {module: sum(step[before + 1 : after + 1]) for module, step in self.sides.items()}
-        return Origin(tensor, {module: count for module, count in counts.items() if count})
+        return JumpOrigin(tensor, {module: count for module, count in counts.items() if count})
 
     def amplification(self) -> NDArray[np.float64]:
         """‖δ_t‖ / ‖δ_{t−1}‖ of each tensor at each step, shape (tensors, steps − 1).
@@ -77,16 +77,16 @@ class Twins:
                 train(other, inputs, targets)
         twins.history().growth()
 
-    Networks in `DataParallel` or `DistributedDataParallel` are looked at inside it. Twins that draw random numbers in
-    their forward passes, as dropout does, and not the same ones, part by chance: they are warned of it once.
+    Networks in `DataParallel` or `DistributedDataParallel` are watched inside it. Twins that draw different random
+    numbers in their forward passes, as with dropout, part by chance: one warning says so.
 
     Args:
-        model: the one that the distance is relative to.
-        other: of the same architecture; it may be of another dtype or on another device.
+        model: the distance is relative to its weights.
+        other: of the same architecture; its dtype and its device may differ.
 
     Raises:
         LastbitError: their parameters differ in names or shapes, they share parameters that train, or one is compiled.
-        LastbitTypeError: one is no network.
+        LastbitTypeError: one of them is not a network.
     """
 
     def __init__(self, model: nn.Module, other: nn.Module) -> None:
@@ -102,7 +102,7 @@ class Twins:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """One step of both: their forward passes in the block are watched, and afterwards their weights compared.
+        """Watch the forward passes of one step of both in the block, then compare the weights.
 
         Raises:
             LastbitError: they did not run the same activations.
@@ -129,7 +129,7 @@ class Twins:
             self._norms[name].append(norm)
 
     def history(self) -> History:
-        """All steps so far."""
+        """The distances and activations of all steps so far."""
         modules = dict.fromkeys(module for step in self._sides for module in step)
         return History(
             steps=tuple(range(1, len(self._rel_l1) + 1)),
@@ -153,7 +153,7 @@ _NAMED = 3  # modules that a message names
 
 
 def _inside(network: nn.Module) -> nn.Module:
-    """The network in its wrappers, which train the same parameters under other names."""
+    """The network inside its wrappers, which train the same parameters under other names."""
     if not isinstance(network, nn.Module):
         raise LastbitTypeError(f"twins are two networks, torch.nn.Modules; got {type(network).__name__}")
     while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):

@@ -18,7 +18,7 @@ from lastbit.training.task import prepare
 
 
 @dataclass(frozen=True)
-class Point:
+class DescentPoint:
     """A training before its next update."""
 
     step: int  # updates so far
@@ -65,7 +65,7 @@ class Descent:
         """Whether the last loss is not finite."""
         return bool(self.losses) and not math.isfinite(self.losses[-1])
 
-    def points(self, steps: int) -> Iterator[Point]:
+    def points(self, steps: int) -> Iterator[DescentPoint]:
         """Train to `steps` updates in all; yield the point before each of them, and the one after the last.
 
         While you hold a point, the weights are those of its step. A loss that is not finite ends the series with a
@@ -75,7 +75,7 @@ class Descent:
             if self.losses:
                 self._stepper.update()
             self.losses.append(float(self._stepper.gradient(next(self._batches))))
-            yield Point(self.step, self.losses[-1], self.diverged)
+            yield DescentPoint(self.step, self.losses[-1], self.diverged)
 
     def take_up(self, losses: Sequence[float], rate: float) -> None:
         """Go on from a point of an earlier training with the same settings.

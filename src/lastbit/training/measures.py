@@ -15,7 +15,7 @@ _ORDER = 2**40
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class NetworkEvaluation:
     """A network on the test set."""
 
     accuracy: float  # percent
@@ -25,14 +25,14 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, task: Task) -> Evaluation:
+def evaluate(model: nn.Module, task: Task) -> NetworkEvaluation:
     """Evaluate a network in eval mode on the test images, then put it back into the mode it was in."""
     training = model.training
     model.eval()
     logits = torch.cat([model(images) for images, _ in task.test_batches()])
     model.train(training)
     predictions = logits.argmax(1)
-    return Evaluation(
+    return NetworkEvaluation(
         accuracy=100 * float((predictions == task.test_labels).double().mean()),
         loss=float(functional.cross_entropy(logits.double(), task.test_labels)),
         predictions=predictions.cpu(),

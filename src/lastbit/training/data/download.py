@@ -1,4 +1,4 @@
-"""One file over HTTP, resumed where a former try stopped, checked against its published checksum."""
+"""One file over HTTP: resumed where an earlier try stopped, and checked against its published checksum."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def silent(what: str, done: int, total: int | None) -> None:
 def download(remote: RemoteFile, folder: Path, *, progress: Progress) -> Path:
     """Return the path of a file downloaded into `folder`, its checksum verified.
 
-    What came before an interruption stays beside it as `NAME.part`, and the next call asks for the rest only. A
-    file put together from two calls that fails its checksum is fetched once more from the beginning.
+    What came before an interruption stays in the folder as `NAME.part`, and the next call asks for the rest only. If a
+    file from two calls fails its checksum, it is downloaded once more from the beginning.
 
     Raises:
-        SourceError: if the host cannot be reached, does not have the file, ends it early again and again, sends
-            more than `remote.limit` bytes, or sends something else.
+        SourceError: the host cannot be reached, does not have the file, ends it early again and again, or sends more
+            than `remote.limit` bytes or something else.
     """
     part = folder / f"{remote.name}.part"
     resumed = part.exists()
@@ -66,7 +66,7 @@ def download(remote: RemoteFile, folder: Path, *, progress: Progress) -> Path:
 
 def _retrieve(remote: RemoteFile, part: Path, progress: Progress) -> Path:
     def downloader(url: str, output_file: object, pooch: object) -> None:
-        """Fetch what is missing of a file, in pooch's form of a downloader."""
+        """Download what is missing, in the form that pooch asks of a downloader."""
         _complete(remote, part, progress)
         part.replace(str(output_file))
 
@@ -79,7 +79,7 @@ def _retrieve(remote: RemoteFile, part: Path, progress: Progress) -> Path:
 
 
 def _complete(remote: RemoteFile, part: Path, progress: Progress) -> None:
-    """Fill a partial file to its end, going on after interruptions for as long as more bytes come."""
+    """Fill a partial file to its end; ask again after an interruption as long as more bytes come."""
     for attempt in range(1, ATTEMPTS + 1):
         before = _size(part)
         try:
@@ -91,45 +91,31 @@ def _complete(remote: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _fill(remote: RemoteFile, part: Path, progress: Progress) -> None:
-    progress(remote.name, _size(part), None)
-    with _ask(remote.url, _size(part)) as response:
-        if response.status_code == requests.codes.requested_range_not_satisfiable and part.exists():
+    """Ask once for what is missing, and add it; urllib3 raises ProtocolError if the answer ends before its length."""
+    start = _size(part)
+    progress(remote.name, start, None)
+    # Identity: a host that compressed on the fly would make byte ranges and lengths mean something else.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    timeout = (CONNECT_SECONDS, READ_SECONDS)
+    with requests.get(remote.url, headers=headers, stream=True, timeout=timeout) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable and start:
             part.unlink()  # no shorter than the file: not a beginning of it
             _fill(remote, part, progress)
             return
         response.raise_for_status()
-        _copy(response, remote, part, progress)
-
-
-def _ask(url: str, start: int) -> requests.Response:
-    # Identity: a host that compressed on the fly would make byte ranges and lengths mean something else.
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    return requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
-
-
-def _continues(response: requests.Response, start: int) -> bool:
-    """Whether the answer goes on at `start`; a host that knows no ranges sends the file from its beginning."""
-    found = response.headers.get("Content-Range", "")
-    return response.status_code == requests.codes.partial_content and found.startswith(f"bytes {start}-")
-
-
-def _total(response: requests.Response, start: int) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return start + int(length) if length.isdigit() else None
-
-
-def _copy(response: requests.Response, remote: RemoteFile, part: Path, progress: Progress) -> None:
-    """Add what the host sends to the partial file; urllib3 raises ProtocolError if that ends before its length."""
-    done = _size(part) if _continues(response, _size(part)) else 0
-    total = _total(response, done)
-    with part.open("ab" if done else "wb") as handle:
-        progress(remote.name, done, total)
-        for chunk in response.raw.stream(CHUNK, decode_content=False):
-            done += handle.write(chunk)
+        # A host that knows no ranges sends the file from its beginning.
+        ranged = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+        done = start if response.status_code == requests.codes.partial_content and ranged else 0
+        length = response.headers.get("Content-Length", "")
+        total = done + int(length) if length.isdigit() else None
+        with part.open("ab" if done else "wb") as handle:
             progress(remote.name, done, total)
-            if max(done, total or 0) > remote.limit:
-                part.unlink()
-                raise SourceError(f"{remote.name} has more than the {remote.limit} bytes allowed")
+            for chunk in response.raw.stream(CHUNK, decode_content=False):
+                done += handle.write(chunk)
+                progress(remote.name, done, total)
+                if max(done, total or 0) > remote.limit:
+                    part.unlink()
+                    raise SourceError(f"{remote.name} has more than the {remote.limit} bytes allowed")
 
 
 def _size(part: Path) -> int:
@@ -154,7 +140,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _quiet_pooch() -> Iterator[None]:
-    """Keep pooch's own log lines out of the terminal while the progress bar tells the same."""
+    """Keep pooch's log lines out of the terminal, where the progress bar shows the same."""
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What can go wrong with data, each as one line a person can act on."""
+"""What can go wrong with data sets, each in one line that a person can act on."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from lastbit.errors import LastbitError
 
 
 class MissingDataError(LastbitError):
-    """A data set is not on this machine yet; the message says which command brings it."""
+    """A data set is not on this machine yet; the message says which command fetches it."""
 
     def __init__(self, name: str, path: Path, command: str) -> None:
         super().__init__(f"data set {name!r} is not at {path}: run `{command}`")
 
 
 class DamagedDataError(LastbitError):
-    """A file holds something else than the data set it is named for, so it is not used."""
+    """A file does not hold the data set that it is named for, so it is not used."""
 
     def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
         self.path = path
@@ -32,6 +32,6 @@ class FetchError(OSError):
 
 
 def first_line(error: BaseException, limit: int = 160) -> str:
-    """Name an exception in one short line."""
+    """The type and the first line of an exception's message."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:limit]}" if text else type(error).__name__

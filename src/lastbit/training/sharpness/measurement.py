@@ -14,7 +14,7 @@ from lastbit.curvature import SharpnessRow, SharpnessTracker, edge
 from lastbit.curvature.sharpness import diverged_row
 from lastbit.curvature.untouched.undisturbed import evaluation_mode
 from lastbit.errors import LastbitError
-from lastbit.training.descent import Point, RecipeDescent
+from lastbit.training.descent import DescentPoint, RecipeDescent
 from lastbit.training.gradient_flow import FlowStoppedError, GradientFlow
 
 
@@ -46,7 +46,7 @@ class Measurement:
         """The first that can be measured: an adaptive optimizer has no preconditioner before its first update."""
         return 0 if isinstance(self._descent.optimizer, torch.optim.SGD) else 1
 
-    def row(self, point: Point) -> SharpnessRow:
+    def row(self, point: DescentPoint) -> SharpnessRow:
         """Measure at the present point of the descent; a diverged one has no curvature."""
         if point.diverged:
             edges = tuple(group.value for group in edge(self._descent.optimizer))

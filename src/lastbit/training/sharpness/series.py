@@ -27,7 +27,7 @@ from lastbit.schedules import Schedule, every, log_spaced
 from lastbit.storage.directories import Kind
 from lastbit.storage.files import to_json
 from lastbit.storage.run_directory import RunDirectory
-from lastbit.training.descent import Point, RecipeDescent, prepare_descent
+from lastbit.training.descent import DescentPoint, RecipeDescent, prepare_descent
 from lastbit.training.gradient_flow import RTOL
 from lastbit.training.recipe import Recipe
 from lastbit.training.sharpness.checkpoint import resume, write_checkpoint
@@ -106,7 +106,7 @@ class OpenSeries:
     store: RunDirectory
     rows: dict[int, SharpnessRow]  # those stored, by their step
 
-    def run(self, *, on_point: Callable[[Point], None]) -> dict[str, Any]:
+    def run(self, *, on_point: Callable[[DescentPoint], None]) -> dict[str, Any]:
         """Train, measure what is due and not stored yet, and return the series as it is stored.
 
         Each row is on disk before the training goes on.
@@ -126,7 +126,7 @@ class OpenSeries:
         plain: dict[str, Any] = json.loads(to_json(content))
         return plain
 
-    def _is_due(self, point: Point) -> bool:
+    def _is_due(self, point: DescentPoint) -> bool:
         """The steps that the schedule names, the first (1 for an adaptive optimizer) and the last."""
         first, step = self.measurement.first_step, point.step
         return point.diverged or step in (first, self.steps) or (step > first and self.schedule(step))
