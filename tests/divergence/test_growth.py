@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lastbit.divergence import growth
-from lastbit.divergence.thinning import stride
+from lastbit.divergence.trend import stride
 
 
 def steepest(found):

@@ -22,5 +22,5 @@ def test_what_diverged_has_parted(gone):
 
 
 def test_a_distance_belongs_to_each_step():
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="there are 1 distances for 2 steps"):
         horizon([0.0], [1, 2], level=1.0)

@@ -85,7 +85,7 @@ class SharpnessRow:
         return {name: float(getattr(self, name)) for name in names} | further
 
     def __repr__(self) -> str:
-        return f"SharpnessRow({', '.join(f'{name} {text}' for name, text in self._shown().items())})"
+        return f"<SharpnessRow: {', '.join(f'{name} {text}' for name, text in self._shown().items())}>"
 
     def _repr_html_(self) -> str:
         """A table of one row, for notebooks."""

@@ -5,16 +5,10 @@ element by element with those of the same shape.
 """
 
 from lastbit.divergence.activation_sides import activation_sides, differing_sides
-from lastbit.divergence.attribution import leapt_most
-from lastbit.divergence.churn import churn
-from lastbit.divergence.comparable import check_shapes
-from lastbit.divergence.cosine import Cosine, cosine
-from lastbit.divergence.growth import Growth, Saturation, Segment, growth
-from lastbit.divergence.horizon import horizon
-from lastbit.divergence.jumps import Jump, stays_apart
-from lastbit.divergence.logits import LogitDistance, logit_distance
-from lastbit.divergence.rel_l1 import RelL1, rel_l1
-from lastbit.divergence.relative_l2 import RelativeL2, relative_l2
+from lastbit.divergence.distances import Cosine, RelativeL2, RelL1, check_shapes, cosine, rel_l1, relative_l2
+from lastbit.divergence.growth import Growth, Saturation, Segment, growth, horizon
+from lastbit.divergence.jumps import Jump, leapt_most, stays_apart
+from lastbit.divergence.predictions import LogitDistance, churn, logit_distance
 from lastbit.divergence.trend import Trend, fit_trend
 from lastbit.divergence.twins import History, JumpOrigin, Twins
 from lastbit.divergence.ulps import UlpHistogram, ulp_distance, ulp_histogram

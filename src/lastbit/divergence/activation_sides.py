@@ -1,4 +1,4 @@
-"""On which side of its kinks each activation is: what a ReLU's slope, and so the gradient, jumps with."""
+"""The side of its kink on which each activation lies: where it changes, a ReLU's slope and the gradient jump."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -42,8 +42,8 @@ def activation_sides(model: nn.Module) -> Iterator[Sides]:
     running: list[str] = []
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            begin = module.register_forward_pre_hook(_entering(running, name))
-            end = module.register_forward_hook(_leaving(running), always_call=True)
+            begin = module.register_forward_pre_hook(lambda *_, name=name: running.append(name))
+            end = module.register_forward_hook(lambda *_: _leave(running), always_call=True)
             stack.callback(begin.remove)
             stack.callback(end.remove)
         stack.enter_context(_Watch(sides, running))
@@ -88,8 +88,8 @@ def are_reordered(sides: Mapping[str, list[Tensor]], others: Mapping[str, list[T
     return len(first) > len(one) / 2 and (first & second).total() > _MOST * len(one)
 
 
-_MOST = 0.9  # so large a share of all samples' patterns in both networks is no chance
-_MANY = 0.1  # so large a share of activations on different sides is no matter of rounding at the beginning
+_MOST = 0.9  # so large a share of all samples' patterns in both networks is not chance
+_MANY = 0.1  # so large a share of activations on different sides is not rounding at the beginning
 
 
 class _Watch(TorchFunctionMode):
@@ -123,16 +123,8 @@ def _bounds(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[float, fl
     return low, high
 
 
-def _entering(running: list[str], name: str) -> Callable[..., None]:
-    return lambda module, inputs: running.append(name)
-
-
-def _leaving(running: list[str]) -> Callable[..., None]:
-    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-        """Forget the innermost running module as it ends."""
-        running.pop()
-
-    return leave
+def _leave(running: list[str]) -> None:
+    running.pop()
 
 
 def _first_difference(shapes: Mapping[str, Any], others: Mapping[str, Any]) -> str:

@@ -11,8 +11,7 @@ import numpy as np
 
 from lastbit.divergence.jumps import Jump, find_jumps
 from lastbit.divergence.segmentation import pieces
-from lastbit.divergence.thinning import stride
-from lastbit.divergence.trend import Series, fit_trend
+from lastbit.divergence.trend import Series, fit_trend, stride
 from lastbit.errors import LastbitError
 
 _LARGEST = math.log(sys.float_info.max)
@@ -185,3 +184,21 @@ def _check(distances: Series, steps: np.ndarray, jump: float) -> None:
         raise LastbitError(f"a distance is not negative, got {float(distances[distances < 0][0])}")
     if not jump > 1:
         raise LastbitError(f"jump = {jump}: the least factor of a jump is above 1")
+
+
+def horizon(distances: Sequence[float], steps: Sequence[int], *, level: float) -> int | None:
+    """Return the first of the steps at which the distance is above the level, or None where it never is.
+
+    A distance that is not finite, as where a training diverged, is beyond every level.
+
+    Args:
+        distances: after each of the steps.
+        steps: ascending.
+        level: such as a RelL1 of 1e-2.
+
+    Raises:
+        LastbitError: there are not as many distances as steps.
+    """
+    if len(distances) != len(steps):
+        raise LastbitError(f"there are {len(distances)} distances for {len(steps)} steps: give one for each step")
+    return next((step for step, distance in zip(steps, distances, strict=True) if not distance <= level), None)

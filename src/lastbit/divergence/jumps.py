@@ -1,12 +1,14 @@
-"""Jumps: single steps in which the distance between two runs leaps by orders of magnitude."""
+"""Jumps: single steps in which the distance between two runs leaps by orders of magnitude, and which tensor did."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from lastbit.divergence.trend import Series
 
-_NEIGHBOURS = 3  # on each side, whose median growth a step must exceed
+_NEIGHBOURS = 3  # measurements on each side, whose median growth a jump must exceed
 _APART = 10.0  # the least factor of a jump, by default
 
 
@@ -39,6 +41,24 @@ def find_jumps(steps: Series, values: Series, *, factor: float) -> list[int]:
 def _usual(rates: Series, place: int) -> float:
     around = np.concatenate([rates[max(0, place - _NEIGHBOURS) : place], rates[place + 1 : place + 1 + _NEIGHBOURS]])
     return max(0.0, float(np.median(around))) if len(around) else 0.0
+
+
+def leapt_most(before: Mapping[str, float], after: Mapping[str, float]) -> str | None:
+    """The tensor whose distance grew by the largest factor; None where none grew from a distance above 0.
+
+    A tensor without a difference before, or that was not there, has no factor and is passed over, unless all are such;
+    then it is the one with the largest distance. A training may drop one network and make another.
+
+    Args:
+        before: name of the tensor -> its distance before the jump.
+        after: the same after it.
+    """
+    finite = {name: value for name, value in after.items() if math.isfinite(value)}
+    factors = {name: value / before[name] for name, value in finite.items() if before.get(name, 0.0) > 0}
+    if factors:
+        return max(factors, key=lambda name: factors[name])
+    appeared = {name: value for name, value in finite.items() if value > 0}
+    return max(appeared, key=lambda name: appeared[name], default=None)
 
 
 def stays_apart(before: float, last: float) -> bool:

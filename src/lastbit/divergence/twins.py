@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lastbit.divergence.activation_sides import activation_sides, are_reordered, differing_sides
-from lastbit.divergence.attribution import leapt_most
 from lastbit.divergence.chance import differ_by_chance, drawing_modules, passes_of
+from lastbit.divergence.distances import RelativeL2, rel_l1, relative_l2
 from lastbit.divergence.growth import Growth, growth
-from lastbit.divergence.jumps import Jump
-from lastbit.divergence.rel_l1 import rel_l1
-from lastbit.divergence.relative_l2 import RelativeL2, relative_l2
+from lastbit.divergence.jumps import Jump, leapt_most
 from lastbit.errors import LastbitError, LastbitTypeError
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lastbit.divergence.comparable import check_comparable
+from lastbit.divergence.distances import check_comparable
 from lastbit.errors import LastbitTypeError
 
 _BITS = {

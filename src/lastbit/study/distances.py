@@ -7,7 +7,7 @@ from statistics import fmean, median
 from typing import Any
 
 from lastbit.divergence import Growth, RelL1, churn, growth, leapt_most, rel_l1
-from lastbit.divergence.comparable import check_comparable
+from lastbit.divergence.distances import check_comparable
 from lastbit.errors import LastbitError
 from lastbit.study.grid import Grid, noise_columns
 

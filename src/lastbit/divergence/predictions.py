@@ -1,11 +1,32 @@
-"""How far apart two networks' outputs are, before they become labels."""
+"""How far two networks' predictions are apart: churn of labels, and distances between logits."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from lastbit.divergence.norm import norm, relative
+from lastbit.divergence.distances import norm, ratio
 from lastbit.errors import LastbitError
+
+
+def churn(predictions: Tensor, others: Tensor) -> float:
+    """Share of examples, in [0, 1], to which two networks give different labels.
+
+    Two networks of equal accuracy can still disagree on many examples; churn sees it, accuracy does not
+    (Milani Fard et al., *Launch and Iterate: Reducing Prediction Churn*, NeurIPS 2016).
+
+    Args:
+        predictions: predicted labels, shape (examples,).
+        others: the other network's labels on the same examples, shape (examples,).
+
+    Raises:
+        LastbitError: the shapes differ or there are no predictions.
+    """
+    if predictions.shape != others.shape or predictions.numel() == 0:
+        raise LastbitError(
+            f"churn compares two non-empty predictions of the same examples: got shapes {tuple(predictions.shape)} "
+            f"and {tuple(others.shape)}"
+        )
+    return float((predictions != others).double().mean())
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,7 @@ def logit_distance(logits: Tensor, reference: Tensor) -> LogitDistance:
     one, other = logits.detach().double(), reference.detach().double()
     variation = (one.softmax(1) - other.softmax(1)).abs().sum(1) / 2
     return LogitDistance(
-        relative_l2=relative(norm(one - other), norm(other)),
+        relative_l2=ratio(norm(one - other), norm(other)),
         largest=float((one - other).abs().max()),
         total_variation=float(variation.mean()),
         largest_total_variation=float(variation.max()),

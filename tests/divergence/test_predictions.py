@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.divergence import logit_distance
+from lastbit.divergence import churn, logit_distance
 
 
 @given(st.floats(-30, 30), st.floats(-30, 30))
@@ -48,3 +48,15 @@ def test_refuses_what_are_no_logits_of_the_same_examples(shapes):
     one, other = (torch.zeros(shape) for shape in shapes)
     with pytest.raises(ValueError, match="examples, classes"):
         logit_distance(one, other)
+
+
+def test_churn_counts_the_predictions_that_differ():
+    assert churn(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 0, 3, 0])) == 0.5
+    assert churn(torch.tensor([1, 2]), torch.tensor([1, 2])) == 0
+
+
+@pytest.mark.parametrize("shapes", [((2,), (3,)), ((0,), (0,))])
+def test_churn_refuses_what_cannot_be_compared(shapes):
+    one, other = (torch.zeros(shape) for shape in shapes)
+    with pytest.raises(ValueError, match="non-empty predictions of the same examples"):
+        churn(one, other)
