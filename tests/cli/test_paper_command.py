@@ -7,7 +7,7 @@ import pytest
 from lastbit.cli import paper_run
 from lastbit.paper import catalogue, page
 from lastbit.paper import needs as needs_module
-from lastbit.paper.item import Cost, Item, Scale, claim
+from lastbit.paper.item import Cost, Item, ItemScale, claim
 from lastbit.storage.lock import directory_lock
 
 CLAIM_KEYS = {"claim", "published", "measured", "interval", "holds", "reason"}
@@ -34,7 +34,9 @@ def claims(result):
 
 def make_item(id, run=double, **cost):
     scales = {
-        name: Scale({"n": n}, "" if name == "paper" else "fewer", Cost(**{"seconds": 90.0, "memory_mib": 1, **cost}))
+        name: ItemScale(
+            {"n": n}, "" if name == "paper" else "fewer", Cost(**{"seconds": 90.0, "memory_mib": 1, **cost})
+        )
         for name, n in (("smoke", 2), ("laptop", 20), ("paper", 200))
     }
     texts = {"title": f"The title of {id}", "shows": f"What {id} shows."}

@@ -10,10 +10,10 @@ import lastbit as lb
 from lastbit.doctor import Outcome, examine
 from lastbit.execution.cluster import cluster
 from lastbit.execution.numerics import probe
-from lastbit.paper.figure8 import FIGURE8
 from lastbit.paper.item import Work
+from lastbit.paper.items.figure8 import FIGURE8
+from lastbit.paper.items.table1 import TABLE1
 from lastbit.paper.suite import make
-from lastbit.paper.table1 import TABLE1
 from lastbit.study import Recorder, Trial
 from lastbit.study.execute import run_trial
 from lastbit.study.proof import prove_by_first_steps

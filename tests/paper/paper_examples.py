@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from lastbit.paper.item import Cost, Item, Scale, claim
+from lastbit.paper.item import Cost, Item, ItemScale, claim
 
 
 def count(settings, work):
@@ -35,9 +35,9 @@ def make_item(id="powers", *, run=count, trains=False, n=4, cost=None):
     """An item that takes no time."""
     cost = cost or Cost(seconds=1.0, memory_mib=100, disk_mib=1)
     scales = {
-        "smoke": Scale({"n": n}, "a fourth of the powers", cost),
-        "laptop": Scale({"n": 2 * n}, "half of the powers", cost),
-        "paper": Scale({"n": 4 * n}, "", cost),
+        "smoke": ItemScale({"n": n}, "a fourth of the powers", cost),
+        "laptop": ItemScale({"n": 2 * n}, "half of the powers", cost),
+        "paper": ItemScale({"n": 4 * n}, "", cost),
     }
     return Item(
         id=id,

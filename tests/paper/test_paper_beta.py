@@ -2,8 +2,8 @@
 
 import pytest
 
-from lastbit.paper.beta import BETA, twins
 from lastbit.paper.item import Work
+from lastbit.paper.items.beta import BETA, twins
 
 
 def test_relu_parts_and_swish_does_not(smoke):

@@ -3,8 +3,8 @@
 import pytest
 from mutations import outcomes
 
-from lastbit.paper.table4 import TABLE4
-from lastbit.paper.table5 import TABLE5
+from lastbit.paper.items.table4 import TABLE4
+from lastbit.paper.items.table5 import TABLE5
 
 
 def set_digest(result, k, digest, *, trials=(1, 2)):

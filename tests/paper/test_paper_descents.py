@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lastbit.paper.descents import descent_of, follow, peak, rises, slow_descent
+from lastbit.paper.items.descents import descent_of, follow, peak, rises, slow_descent
 
 EVERY = 100  # images: 22 are left
 DECAY = 0.05

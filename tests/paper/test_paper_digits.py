@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.paper.digits import rounded
+from lastbit.paper.item import rounded
 
 
 @given(st.floats(-1e300, 1e300, allow_subnormal=False), st.integers(1, 16))

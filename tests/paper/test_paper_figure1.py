@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lastbit.paper.figure1 import FIGURE1
+from lastbit.paper.items.figure1 import FIGURE1
 
 
 def holds(result):

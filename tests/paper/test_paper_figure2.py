@@ -1,6 +1,6 @@
 import pytest
 
-from lastbit.paper.figure2 import FIGURE2
+from lastbit.paper.items.figure2 import FIGURE2
 
 
 def holds(result):

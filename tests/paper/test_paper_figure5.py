@@ -1,7 +1,7 @@
 import pytest
 
-from lastbit.paper.figure5 import FIGURE5
 from lastbit.paper.item import Work
+from lastbit.paper.items.figure5 import FIGURE5
 
 RESTRAINED = 2  # of the claims, in order: blow-up, converges, restrained, amplifies, throughout, forgets
 

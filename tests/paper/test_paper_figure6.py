@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from lastbit.paper.figure6 import FIGURE6
 from lastbit.paper.item import Work
+from lastbit.paper.items.figure6 import FIGURE6
 
 USUAL = [True, True, False, True, True]  # the edge decides, settles below, stays below, oscillates, stays above
 
@@ -96,6 +96,6 @@ def test_a_cycle_of_rounding_errors_is_no_instability(tmp_path, spread, regime, 
         sharpness = np.resize([100.0, 100.0 + spread / 0.01], steps)
         return SimpleNamespace(regime="restrained", sharpness=sharpness)
 
-    monkeypatch.setattr("lastbit.paper.figure6.simulate", simulated)
+    monkeypatch.setattr("lastbit.paper.items.figure6.simulate", simulated)
     settings = FIGURE6.scales["smoke"].settings | {"lrs": [0.01]}
     assert FIGURE6.run(settings, Work(tmp_path))["runs"][0]["regime"] == regime

@@ -1,6 +1,6 @@
 import pytest
 
-from lastbit.paper.figure7 import FIGURE7
+from lastbit.paper.items.figure7 import FIGURE7
 
 
 def failing(result):

@@ -1,6 +1,6 @@
 import pytest
 
-from lastbit.paper.figure8 import FIGURE8
+from lastbit.paper.items.figure8 import FIGURE8
 
 
 def holds(result):

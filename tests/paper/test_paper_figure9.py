@@ -1,6 +1,6 @@
 import pytest
 
-from lastbit.paper.figure9 import FIGURE9
+from lastbit.paper.items.figure9 import FIGURE9
 
 USUAL = [True, None, True, True, True]  # falls, one and two layers as published, the edge, stable below only
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lastbit.paper.catalogue import ITEMS
-from lastbit.paper.item import SCALES, Item, Scale, claim
+from lastbit.paper.item import SCALES, Item, ItemScale, claim
 from lastbit.report.figure import Figure
 from lastbit.report.pde import Table, write_figures
 
@@ -73,7 +73,7 @@ def test_a_result_keeps_its_settings_and_loses_what_is_not_finite():
         id="x",
         title="",
         shows="",
-        scales={"smoke": Scale({"n": 2})},
+        scales={"smoke": ItemScale({"n": 2})},
         published={},
         run=lambda settings, work: {"double": 2 * settings["n"], "gone": float("inf")},
         claims=lambda result: [],

@@ -4,8 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lastbit.paper.item import Work
-from lastbit.paper.kept_jobs import run_jobs
+from lastbit.paper.item import Work, run_jobs
 
 calls = []
 

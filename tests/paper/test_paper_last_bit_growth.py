@@ -5,10 +5,10 @@ import math
 import pytest
 from mutations import outcomes
 
-from lastbit.paper.figure3 import FIGURE3
-from lastbit.paper.figure10 import FIGURE10
-from lastbit.paper.lr_sweep import SWEEPS, steps_of, sweep_twins
-from lastbit.paper.resnet56_growth import RESNET56_GROWTH
+from lastbit.paper.items.figure3 import FIGURE3
+from lastbit.paper.items.figure10 import FIGURE10
+from lastbit.paper.items.lr_sweep import SWEEPS, steps_of, sweep_twins
+from lastbit.paper.items.resnet56_growth import RESNET56_GROWTH
 
 
 def network(name, values):

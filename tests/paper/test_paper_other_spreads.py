@@ -2,8 +2,7 @@
 
 from mutations import outcomes
 
-from lastbit.paper.table6 import TABLE6
-from lastbit.paper.table7 import TABLE7
+from lastbit.paper.items.accuracy_tables import TABLE6, TABLE7
 
 
 def test_reduced_networks_are_said_to_stand_in(smoke):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from lastbit.paper.phase import PHASE
+from lastbit.paper.items.phase import PHASE
 
 
 def test_bounds_and_edge_foretell_the_regimes(smoke):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lastbit.paper.catalogue import find_item
-from lastbit.paper.published_spreads import PublishedTable
+from lastbit.paper.items.published_spreads import PublishedTable
 
 
 def printed(name):

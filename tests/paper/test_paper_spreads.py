@@ -3,8 +3,8 @@
 import pytest
 from mutations import grown, outcomes, set_share, set_spread
 
-from lastbit.paper.table1 import TABLE1
-from lastbit.paper.table8 import TABLE8
+from lastbit.paper.items.accuracy_tables import TABLE8
+from lastbit.paper.items.table1 import TABLE1
 
 
 def as_published(result, key):

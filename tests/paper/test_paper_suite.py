@@ -1,6 +1,7 @@
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from paper_examples import count, fail, make_item
@@ -67,4 +68,12 @@ def test_what_interrupted_trainings_took_is_counted(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ITEMS)
 def test_every_item_can_be_sent_to_a_worker(name):
-    assert pickle.loads(pickle.dumps(ITEMS[name])) == ITEMS[name]
+    assert parts(pickle.loads(pickle.dumps(ITEMS[name]))) == parts(ITEMS[name])
+
+
+def parts(item):
+    """An item's fields; a function with its first arguments filled in equals only itself, so it is taken apart."""
+    return {
+        name: (value.func, value.args, value.keywords) if isinstance(value, partial) else value
+        for name, value in vars(item).items()
+    }

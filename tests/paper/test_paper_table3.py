@@ -1,6 +1,6 @@
 import pytest
 
-from lastbit.paper.table3 import TABLE3
+from lastbit.paper.items.table3 import TABLE3
 
 USUAL = [True] * 7  # agrees, and not activated, for three cases; restrains
 

@@ -1,9 +1,8 @@
 from dataclasses import replace
 
-from lastbit.paper.decided import above, ratio_interval, within
 from lastbit.paper.item import Work
-from lastbit.paper.reduced import SMOKE_CNN
-from lastbit.paper.trainings import complete_study, training
+from lastbit.paper.items.spread_claims import above, ratio_interval, within
+from lastbit.paper.trainings import SMOKE_CNN, complete_study, training
 
 TINY = (*SMOKE_CNN, "epochs=1", "data.train=128", "data.test=50", "measure.fluctuation_epochs=1")
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from lastbit.paper.table2 import TABLE2
-from lastbit.paper.table9 import TABLE9
+from lastbit.paper.items.window_bounds import TABLE2, TABLE9
 from lastbit.report.pde import Table
 
 ITEMS = [TABLE2, TABLE9]

@@ -1,80 +1,49 @@
-"""Every item, in the paper's order, and how to name one."""
+"""Every item, in the paper's order, and how to name one.
+
+An item is found by being there: each module of `lastbit.paper.items` that defines an `Item` at its top adds it, and so
+does each entry point of the group `lastbit.paper_items` of an installed package, which names an `Item`.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
 
 from lastbit.errors import LastbitError
-from lastbit.paper.beta import BETA
-from lastbit.paper.figure1 import FIGURE1
-from lastbit.paper.figure2 import FIGURE2
-from lastbit.paper.figure3 import FIGURE3
-from lastbit.paper.figure4 import FIGURE4
-from lastbit.paper.figure5 import FIGURE5
-from lastbit.paper.figure6 import FIGURE6
-from lastbit.paper.figure7 import FIGURE7
-from lastbit.paper.figure8 import FIGURE8
-from lastbit.paper.figure9 import FIGURE9
-from lastbit.paper.figure10 import FIGURE10
-from lastbit.paper.figure11 import FIGURE11
+from lastbit.paper import items as home
 from lastbit.paper.item import Item
-from lastbit.paper.names import ALL
-from lastbit.paper.phase import PHASE
-from lastbit.paper.resnet56_growth import RESNET56_GROWTH
-from lastbit.paper.table1 import TABLE1
-from lastbit.paper.table2 import TABLE2
-from lastbit.paper.table3 import TABLE3
-from lastbit.paper.table4 import TABLE4
-from lastbit.paper.table5 import TABLE5
-from lastbit.paper.table6 import TABLE6
-from lastbit.paper.table7 import TABLE7
-from lastbit.paper.table8 import TABLE8
-from lastbit.paper.table9 import TABLE9
-from lastbit.paper.theorem5_1 import THEOREM5_1
-from lastbit.paper.theorem5_2 import THEOREM5_2
-from lastbit.paper.theorem5_3 import THEOREM5_3
-from lastbit.paper.theorem5_4 import THEOREM5_4
-from lastbit.paper.theorem5_5 import THEOREM5_5
-from lastbit.paper.theorem5_6 import THEOREM5_6
-from lastbit.paper.theorem5_7 import THEOREM5_7
+from lastbit.paper.names import ALL, other_items
 
-ITEMS: Mapping[str, Item] = {
-    item.id: item
-    for item in (
-        FIGURE1,  # section 3: the last bit, and PDEs that restrain their instabilities
-        FIGURE2,
-        TABLE1,  # section 4: the last bit in trainings of deep networks
-        FIGURE3,
-        THEOREM5_1,  # section 5: stability of a convolution layer's PDE
-        THEOREM5_2,
-        THEOREM5_3,
-        THEOREM5_4,
-        THEOREM5_5,
-        THEOREM5_6,
-        FIGURE4,
-        TABLE2,
-        TABLE3,
-        FIGURE5,
-        THEOREM5_7,
-        FIGURE6,  # section 6: the edge of stability
-        FIGURE7,
-        FIGURE8,
-        FIGURE9,
-        TABLE4,  # appendices
-        TABLE5,
-        TABLE6,
-        TABLE7,
-        TABLE8,
-        FIGURE10,
-        FIGURE11,
-        TABLE9,
-        RESNET56_GROWTH,  # beyond the paper
-        BETA,
-        PHASE,
-    )
-}
+
+def _built_in() -> Iterator[Item]:
+    for module in iter_modules(home.__path__, f"{home.__name__}."):
+        yield from (value for value in vars(import_module(module.name)).values() if isinstance(value, Item))
+
+
+def _of_other_packages() -> Iterator[Item]:
+    for entry in other_items():
+        try:
+            item = entry.load()
+        except Exception as error:  # whatever it is, the other items are there all the same
+            warnings.warn(f"the paper item {entry.value} cannot be imported: {error}", stacklevel=2)
+            continue
+        if isinstance(item, Item):
+            yield item
+        else:
+            warnings.warn(f"the paper item {entry.value} is no Item: {item!r:.80}", stacklevel=2)
+
+
+def _in_order(items: Iterator[Item]) -> dict[str, Item]:
+    return {item.id: item for item in sorted(items, key=lambda item: (item.order, item.id))}
+
+
+# A built-in item keeps its id: nobody's package changes what `figure5` is.
+ITEMS: Mapping[str, Item] = _in_order(_of_other_packages()) | _in_order(_built_in())
+ITEMS = _in_order(iter(ITEMS.values()))
 
 _LONG = (("figure", r"fig(?:ure)?"), ("table", r"tab(?:le)?"), ("theorem", r"th(?:eore)?m"))
 

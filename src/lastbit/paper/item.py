@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,8 @@ from lastbit.errors import LastbitError
 from lastbit.paper.names import SCALES
 from lastbit.report.figure import Figure
 from lastbit.report.pde import Table
-from lastbit.storage.files import to_json
+from lastbit.storage.files import read_json, sha256, to_json, write_atomically
+from lastbit.study import StoppedError
 
 Settings = Mapping[str, Any]  # plain JSON: what `run` needs to know
 Result = Mapping[str, Any]  # plain JSON: what `run` found, with null for what is not finite
@@ -36,7 +37,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ItemScale:
     """How much of an item to do."""
 
     settings: Settings
@@ -70,15 +71,16 @@ class Item:
     id: str  # such as "figure5"
     title: str
     shows: str  # in a sentence
-    scales: Mapping[str, Scale]  # for each of `SCALES`
+    scales: Mapping[str, ItemScale]  # for each of `SCALES`
     published: Mapping[str, Any]  # the numbers that the paper gives; statements in words where its numbers are lost
     run: Callable[[Settings, Work], dict[str, Any]]
     claims: Callable[[Result], list[Claim]]
     draw: Callable[[Result], list[Drawing]]
     trains: bool = False  # whether `run` hands trainings to the executor; else it is itself a job for one
     descends: bool = False  # whether `run` itself trains a network on the work's device
+    order: int = 1000  # items are listed by it, then by id: the paper's, those beyond it, those of other packages
 
-    def scale(self, name: str) -> Scale:
+    def scale(self, name: str) -> ItemScale:
         """Return the scale of a name.
 
         Raises:
@@ -110,9 +112,9 @@ class Item:
         return result
 
 
-def same_at_every_scale(settings: Settings, cost: Cost) -> dict[str, Scale]:
+def same_at_every_scale(settings: Settings, cost: Cost) -> dict[str, ItemScale]:
     """The scales of an item that takes seconds: the paper's settings at each."""
-    return dict.fromkeys(SCALES, Scale(settings, cost=cost))
+    return dict.fromkeys(SCALES, ItemScale(settings, cost=cost))
 
 
 def claim(
@@ -142,3 +144,41 @@ def claim(
         "holds": None if holds is None else bool(holds),
         "reason": reason,
     }
+
+
+def rounded(values: Iterable[float], digits: int) -> list[float]:
+    """Values to so many significant digits; what is not finite stays as it is."""
+    return [float(f"{value:.{digits}g}") for value in values]
+
+
+def run_jobs(job: Callable[..., Any], arguments: Sequence[Mapping[str, Any]], work: Work) -> list[Any]:
+    """Return what job(**each) gives for each of the arguments, in order, as plain JSON.
+
+    Each answer is a file in the work's directory, named by the job and a hash of its arguments, written as soon as it
+    is there. With an executor the missing ones are computed on it, else in this process one after another.
+
+    Args:
+        job: a function that other processes can import; it returns plain JSON.
+        arguments: plain JSON for each.
+        work: the directory, and who runs the jobs.
+
+    Raises:
+        StoppedError: the executor was stopped; the answers of jobs that had begun are kept.
+    """
+    paths = [work.directory / f"{job.__name__.strip('_')}-{_hash(each)}.json" for each in arguments]
+    missing = {path: each for path, each in zip(paths, arguments, strict=True) if not path.is_file()}
+    if work.executor is None:
+        for path, each in missing.items():
+            write_atomically(path, to_json(job(**each)).encode())
+    else:
+        futures = {work.executor.submit(job, **each): path for path, each in missing.items()}
+        for future in as_completed(futures):
+            if not future.cancelled():
+                write_atomically(futures[future], to_json(future.result()).encode())
+        if any(future.cancelled() for future in futures):
+            raise StoppedError("stopped before all jobs were done")
+    return [read_json(path) for path in paths]
+
+
+def _hash(arguments: Mapping[str, Any]) -> str:
+    return sha256(to_json(dict(arguments)).encode())[:16]

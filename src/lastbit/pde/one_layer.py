@@ -66,10 +66,10 @@ class OneLayerCNN:
             raise LastbitError(f"the label must be 0 or 1, not {self.label}")
         if not (isfinite(self.beta) and self.beta >= 0.0):
             raise LastbitError(f"beta must be finite and at least 0, not {self.beta}")
-        _check_choice("pool", self.pool, POOLS)
-        _check_choice("boundary", self.boundary, BOUNDARIES)
-        _check_choice("objective", self.objective, tuple(LOSSES))
-        _check_choice("method", self.method, METHODS)
+        choices = {"pool": POOLS, "boundary": BOUNDARIES, "objective": tuple(LOSSES), "method": METHODS}
+        for name, allowed in choices.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise LastbitError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
@@ -274,8 +274,3 @@ class OneLayerCNN:
         if k.shape[-2:] != (self.kernel, self.kernel):
             raise LastbitError(f"kernels must be of shape (..., {self.kernel}, {self.kernel}), not {k.shape}")
         return k
-
-
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise LastbitError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

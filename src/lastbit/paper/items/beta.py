@@ -1,0 +1,217 @@
+"""Beyond the paper: how far ahead a training can be foretold, with ReLU and with Swish as β goes towards ReLU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from lastbit.divergence import horizon
+from lastbit.execution.numerics import repeatable_numerics
+from lastbit.noise import Scale as Noise
+from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded, run_jobs
+from lastbit.report.growth import horizon_figures
+from lastbit.training.catalogue import load_recipe
+from lastbit.training.task import prepare
+from lastbit.training.twins import run_twins
+
+RELU = None  # stands for β's limit
+
+# A weight that passes through 0 alone moves RelL1 of these 24,000 by 1e-4, which is no horizon: 1e-2 is beyond that.
+# The learning rate stays where it is: lowering it would end the growth before it can be told apart from a plateau.
+_PAPER: Settings = {
+    "recipe": "demo",
+    "changes": ["schedule.milestones=[]"],
+    "betas": [1.0, 5.0, 20.0, 50.0, 100.0, 300.0, RELU],
+    "seeds": [1, 2, 3, 4, 5, 6],
+    "steps": 2000,
+    "ks": [1, 3],
+    "level": 1e-2,
+}
+_LAPTOP: Settings = {**_PAPER, "betas": [1.0, 5.0, 20.0, 100.0, 300.0, RELU], "seeds": [1, 2, 3], "steps": 800}
+_SMOKE: Settings = {
+    **_PAPER,
+    "changes": ["schedule.milestones=[]", "data.train=512", "data.test=200", "batch_size=64"],
+    "betas": [1.0, 300.0, RELU],
+    "seeds": [1],
+    "steps": 96,
+}
+
+_DIGITS = 3  # of RelL1, which is drawn
+_FAR = 2.0  # times ReLU's horizon
+_NEAR = 2.0  # times it, or part of it
+
+
+def run(settings: Settings, work: Work) -> dict[str, Any]:
+    """Train twins for each activation and order of the batches, and find the step at which they have parted."""
+    arguments = [
+        {"recipe": settings["recipe"], "changes": [*settings["changes"], *_activation(beta)], "seed": seed}
+        | {name: settings[name] for name in ("steps", "ks")}
+        for beta in settings["betas"]
+        for seed in settings["seeds"]
+    ]
+    keys = [{"beta": beta, "seed": seed} for beta in settings["betas"] for seed in settings["seeds"]]
+    found = run_jobs(twins, arguments, work)
+    runs = [
+        {**key, **each, "horizon": horizon(_finite(each["rel_l1"]), each["step"], level=settings["level"])}
+        for key, each in zip(keys, found, strict=True)
+    ]
+    return {"runs": runs, "activations": [_summary(runs, beta) for beta in settings["betas"]]}
+
+
+def _activation(beta: float | None) -> list[str]:
+    return [] if beta is RELU else ["model.activation=swish", f"model.beta={beta}"]
+
+
+def twins(*, recipe: str, changes: list[str], seed: int, steps: int, ks: list[int]) -> dict[str, Any]:
+    """Train twins of a recipe and give RelL1 after each step, and what it came to, as plain JSON."""
+    chosen = load_recipe(recipe, changes=tuple(changes))
+    baseline, noise = map(Noise, ks)
+    with repeatable_numerics():
+        found = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps)
+    history = found.history
+    return {
+        "step": list(history.steps),
+        "rel_l1": rounded(history.rel_l1, _DIGITS),
+        "first_flip": next((s for s, n in zip(history.steps, history.flips, strict=True) if n), None),
+        "churn": found.churn,
+        "test_accuracy": list(found.accuracies),
+    }
+
+
+def _finite(values: Sequence[float | None]) -> list[float]:
+    """Distances with their infinities back, which JSON has not."""
+    return [float("inf") if value is None else value for value in values]
+
+
+def _summary(runs: Sequence[Any], beta: float | None) -> dict[str, Any]:
+    horizons = [run["horizon"] for run in runs if run["beta"] == beta]
+    known = [step for step in horizons if step is not None]
+    middle = median(float("inf") if step is None else step for step in horizons)
+    return {
+        "beta": beta,
+        "name": name_of(beta),
+        "horizons": horizons,
+        "never": len(horizons) - len(known),
+        "median": middle,  # null in the result where it is beyond the run
+        "range": [min(known), max(known)] if known else None,
+    }
+
+
+def name_of(beta: float | None) -> str:
+    """The activation as a person reads it."""
+    return "ReLU" if beta is RELU else f"Swish, β = {beta:g}"
+
+
+def claims(result: Result) -> list[Claim]:
+    """ReLU's twins part; Swish's at β = 1 do not in this time; the larger β, the earlier; in the limit as with ReLU."""
+    settings, rows = result["settings"], result["activations"]
+    relu = next(row for row in rows if row["beta"] is RELU)
+    swish = [row for row in rows if row["beta"] is not RELU]
+    level, steps = settings["level"], settings["steps"]
+    return [
+        claim(
+            f"With ReLU the twins pass RelL1 = {level:g} within {steps:,} steps, whatever the order of batches",
+            published="the difference rapidly grows",
+            measured=relu["horizons"],
+            interval=relu["range"],
+            holds=relu["never"] == 0,
+        ),
+        _as_relu(swish[0], relu, steps),
+        _is_further(swish[0], relu, steps),
+        _falls(swish, steps),
+        _is_the_limit(swish[-1], relu),
+    ]
+
+
+def _as_relu(first: Any, relu: Any, steps: int) -> Claim:
+    passed = first["never"] == 0
+    return claim(
+        f"With {first['name']} the last bit is amplified like with ReLU",
+        published="similar to ReLU (ResNet-56, β = 5, 200 epochs)",
+        measured={first["name"]: first["horizons"], "ReLU": relu["horizons"]},
+        interval=first["range"],
+        holds=_within(first, relu) if passed else None,
+        reason="" if passed else f"Not amplified to this level in {steps:,} steps; a longer training may.",
+    )
+
+
+def _within(row: Any, relu: Any) -> bool:
+    if row["median"] is None or relu["median"] is None:
+        return False
+    return bool(1.0 / _NEAR <= row["median"] / relu["median"] <= _NEAR)
+
+
+def _is_further(first: Any, relu: Any, steps: int) -> Claim:
+    ends = [steps if step is None else step for step in first["horizons"]]
+    latest = None if relu["never"] else max(relu["horizons"])
+    return claim(
+        f"With {first['name']} the horizon is at least {_FAR:g} times as far as with ReLU",
+        published=None,
+        measured={first["name"]: first["horizons"], "ReLU": relu["horizons"]},
+        interval=[min(ends) / latest, max(ends) / latest] if latest else None,
+        holds=None if latest is None else _is_far(first["horizons"], _FAR * latest, steps),
+        reason=f"null: beyond the run, which counts as {steps:,} steps, too few to tell where they are less than "
+        f"{_FAR:g} of ReLU’s horizons; the interval is of the ratios.",
+    )
+
+
+def _is_far(horizons: Sequence[int | None], far: float, steps: int) -> bool | None:
+    """Whether all are beyond; None where the run is too short to tell."""
+    if any(step is not None and step < far for step in horizons):
+        return False
+    return True if steps >= far else None
+
+
+def _falls(rows: Sequence[Any], steps: int) -> Claim:
+    medians = [_beyond(row["median"]) for row in rows]
+    return claim(
+        "The larger β, the nearer the horizon",
+        published="Swish approaches ReLU as β → ∞",
+        measured={row["name"]: row["median"] for row in rows},
+        holds=medians == sorted(medians, reverse=True) and medians[0] > medians[-1],
+        reason=f"Medians over seeds; null: beyond the {steps:,} steps of the run.",
+    )
+
+
+def _is_the_limit(last: Any, relu: Any) -> Claim:
+    return claim(
+        f"At the largest β, {last['name']}, the horizon is within {_NEAR:g} times ReLU's",
+        published="Swish approaches ReLU as β → ∞",
+        measured={last["name"]: last["horizons"], "ReLU": relu["horizons"]},
+        interval=last["range"],
+        holds=_within(last, relu),
+    )
+
+
+def _beyond(step: float | None) -> float:
+    return float("inf") if step is None else step
+
+
+def draw(result: Result) -> list[Drawing]:
+    """RelL1 along training by activation, and the horizon of each run."""
+    return [*horizon_figures(result)]
+
+
+BETA = Item(
+    id="beta",
+    order=302,
+    title="How far ahead training can be foretold: Swish, from β = 1 towards ReLU",
+    shows="The step at which twins that differ in the last bit have parted, by activation.",
+    scales={
+        "smoke": ItemScale(
+            _SMOKE,
+            "512 of 4,000 images, 96 of 2,000 steps, one of six orders of batches, three of seven activations",
+            Cost(seconds=10.0),
+        ),
+        "laptop": ItemScale(
+            _LAPTOP, "800 of 2,000 steps, three of six orders of batches, six of seven activations", Cost(seconds=700.0)
+        ),
+        "paper": ItemScale(_PAPER, cost=Cost(seconds=4000.0)),
+    },
+    published={"swish": "similar to ReLU; the paper’s own networks use β = 5"},
+    run=run,
+    claims=claims,
+    draw=draw,
+    trains=True,
+)

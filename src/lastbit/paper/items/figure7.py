@@ -1,0 +1,141 @@
+"""Figure 7: without weight decay, depth lowers the learning rates at which training is stable (paper, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
+from lastbit.paper.items.descents import EDGE, descent_of, follow, peak, rises
+from lastbit.report.edge import depth_figures
+
+# The paper's learning rates, beta and initial kernels are lost.
+_PAPER: Settings = {
+    "every_image": 1,
+    "steps": 1000,
+    "every": 10,
+    "seed": 0,
+    "depths": [1, 3],
+    "lrs": [1, 3, 10, 30],
+}
+_LAPTOP: Settings = {**_PAPER, "every_image": 8}
+_SMOKE: Settings = {**_PAPER, "every_image": 28, "steps": 400, "every": 20, "lrs": [1, 6]}
+
+_LATE = 4  # the last quarter of a run shows whether an instability lasts
+
+
+def run(settings: Settings, work: Work) -> dict[str, Any]:
+    """Train the shallow and the deep network at each learning rate, without weight decay."""
+    pairs = [(depth, lr) for depth in settings["depths"] for lr in settings["lrs"]]
+    return {"runs": [_train(settings, depth, lr, work.device) for depth, lr in pairs]}
+
+
+def _train(settings: Settings, depth: int, lr: float, device: str) -> dict[str, Any]:
+    changes = [f"model.depth={depth}", f"init_seed={settings['seed']}", f"optimizer.lr={float(lr)}"]
+    descent, batch = descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
+    found = follow(descent, batch, steps=settings["steps"], every=settings["every"])
+    at = rises(found["loss"])
+    late = sum(step > len(found["loss"]) * (_LATE - 1) // _LATE for step in at)
+    return {"depth": depth, **found, "rises": len(at), "late_rises": late}
+
+
+def claims(result: Result) -> list[Claim]:
+    """The shallow network is stable throughout; the deep one is not, though nothing blows up; and it is at the edge."""
+    shallow, deep = (_of_depth(result["runs"], depth) for depth in result["settings"]["depths"])
+    unstable = [each for each in deep if _is_unstable(each)]
+    odd = [_name(each) for each in [*shallow, *deep] if (peak(each) > EDGE) != _is_unstable(each)]
+    return [
+        claim(
+            "One layer is stable at every learning rate tried: its loss falls at every step",
+            published="stable",
+            measured=_by_lr(shallow, "rises"),
+            holds=not any(map(_is_unstable, shallow)),
+        ),
+        claim(
+            "Three layers are unstable, their loss rises, at a learning rate at which one layer is stable",
+            published="unstable at one of the learning rates",
+            measured=_by_lr(deep, "rises"),
+            interval=_bracket(deep, unstable),
+            holds=bool({each["lr"] for each in unstable} & {each["lr"] for each in shallow if not _is_unstable(each)}),
+        ),
+        claim(
+            "The instability is restrained: no run blows up, and at one learning rate the loss goes on rising and "
+            "falling to the end",
+            published="restrained instabilities",
+            measured=_by_lr(deep, "late_rises"),
+            holds=all(each["blow_up_step"] is None for each in deep) and any(each["late_rises"] > 1 for each in deep),
+            reason=_thrown_out(unstable),
+        ),
+        claim(
+            "The loss rises only where normalised sharpness passes 2, and wherever it does",
+            published=None,
+            measured={_name(each): peak(each) for each in [*shallow, *deep]},
+            holds=bool(unstable) and not odd,
+            reason=_why(odd, result["settings"]["every"]),
+        ),
+    ]
+
+
+def _of_depth(runs: Sequence[Any], depth: int) -> list[Any]:
+    return [each for each in runs if each["depth"] == depth]
+
+
+def _name(each: Any) -> str:
+    return f"depth {each['depth']}, lr {each['lr']:g}"
+
+
+def _is_unstable(each: Any) -> bool:
+    return bool(each["rises"]) or each["blow_up_step"] is not None
+
+
+def _why(odd: Sequence[str], every: int) -> str:
+    if not odd:
+        return ""
+    return (
+        f"Otherwise at: {'; '.join(odd)}. Measurements at every {every} steps can miss a short passage, and along the "
+        "sharpest direction of a starting point there may be little to descend."
+    )
+
+
+def _by_lr(runs: Sequence[Any], name: str) -> dict[str, Any]:
+    return {f"{each['lr']:g}": each[name] for each in runs}
+
+
+def _bracket(runs: Sequence[Any], unstable: Sequence[Any]) -> list[float] | None:
+    """The largest learning rate below all unstable ones, and the smallest of those."""
+    first = min((each["lr"] for each in unstable), default=0.0)
+    stable = [each["lr"] for each in runs if each["lr"] < first]
+    return [max(stable), first] if stable else None
+
+
+def _thrown_out(unstable: Sequence[Any]) -> str:
+    calm = [f"{each['lr']:g}" for each in unstable if each["late_rises"] == 0]
+    return f"At lr = {', '.join(calm)} it threw the kernels out to where the loss is flat, and ended." if calm else ""
+
+
+def draw(result: Result) -> list[Drawing]:
+    """The losses of both networks, and their normalised sharpness."""
+    return [*depth_figures(result)]
+
+
+FIGURE7 = Item(
+    id="figure7",
+    order=52,
+    title="A deeper network is unstable at learning rates at which a shallow one is stable",
+    shows="Losses of one and three convolutions on zeros and ones of MNIST by learning rate, without weight decay.",
+    scales={
+        "smoke": ItemScale(
+            _SMOKE,
+            "every 28th of 2,128 images, 400 of 1000 steps, two learning rates, half the measurements",
+            Cost(seconds=11.0),
+        ),
+        "laptop": ItemScale(_LAPTOP, "every 8th of 2,128 images", Cost(seconds=135.0)),
+        # Extrapolated: eight times the images.
+        "paper": ItemScale(_PAPER, cost=Cost(seconds=1100.0, memory_mib=800)),
+    },
+    published={"shallow": "stable at every learning rate shown", "deep": "restrained instability at one of them"},
+    run=run,
+    claims=claims,
+    draw=draw,
+    descends=True,
+)

@@ -1,0 +1,201 @@
+"""Figure 9: weight decay and depth, the largest stable learning rate of one and two convolutions (paper, section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
+from lastbit.paper.items.descents import EDGE, descent_of, follow
+from lastbit.report.edge import stable_rate_figures
+
+# The paper's weight decay and beta are lost.
+_PAPER: Settings = {
+    "every_image": 1,
+    "weight_decay": 1e-3,
+    "steps": 1000,
+    "every": 100,
+    "seeds": [0, 1, 2],
+    "sweeps": {"1": [20, 40, 60, 80, 100], "2": [3, 6, 9, 12, 20, 40]},
+    "ratio": 1.02,
+}
+_LAPTOP: Settings = {**_PAPER, "every_image": 8, "steps": 600}
+_SMOKE: Settings = {
+    **_PAPER,
+    "every_image": 28,
+    "steps": 300,
+    "seeds": [0],
+    "sweeps": {"1": [60, 100], "2": [8, 16]},
+    "ratio": 1.3,
+}
+
+_PUBLISHED = {"1": [90, 100], "2": [10, 20]}
+_DECIDES = 0.1  # how near, in relative terms, the threshold must come to the edge to be called the same
+
+
+def run(settings: Settings, work: Work) -> dict[str, Any]:
+    """For each depth and initial kernel, train at some learning rates, then bisect for the largest stable one."""
+    pairs = [(int(depth), seed) for depth in settings["sweeps"] for seed in settings["seeds"]]
+    return {"searches": [_search(settings, depth, seed, work.device) for depth, seed in pairs]}
+
+
+def _search(settings: Settings, depth: int, seed: int, device: str) -> dict[str, Any]:
+    runs = [_train(settings, depth, seed, lr, device) for lr in settings["sweeps"][str(depth)]]
+    predicted = _edge(runs)
+    while (bracket := _bracket(runs)) is not None and bracket[1] > settings["ratio"] * bracket[0]:
+        runs.append(_train(settings, depth, seed, (bracket[0] * bracket[1]) ** 0.5, device))
+    return {
+        "depth": depth,
+        "seed": seed,
+        "edge": predicted,
+        "bracket": None if bracket is None else list(bracket),
+        "runs": sorted(runs, key=lambda each: float(each["lr"])),
+    }
+
+
+def _train(settings: Settings, depth: int, seed: int, lr: float, device: str) -> dict[str, Any]:
+    changes = [
+        f"model.depth={depth}",
+        f"init_seed={seed}",
+        f"optimizer.lr={float(lr)}",
+        f"optimizer.weight_decay={settings['weight_decay']}",
+    ]
+    descent, batch = descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
+    found = follow(descent, batch, steps=settings["steps"], every=settings["every"])
+    return {**found, "loss": found["loss"][:: settings["every"]]}  # at the steps where the sharpness is measured
+
+
+def _bracket(runs: Sequence[Any]) -> tuple[float, float] | None:
+    """The largest stable learning rate below the smallest unstable one, and that one."""
+    unstable = [each["lr"] for each in runs if each["regime"] != "stable"]
+    stable = [each["lr"] for each in runs if each["regime"] == "stable" and each["lr"] < min(unstable, default=0.0)]
+    return (max(stable), min(unstable)) if stable else None
+
+
+def _edge(runs: Sequence[Any]) -> float | None:
+    """2 over the sharpness at which the largest learning rate of the sweep that is stable ends, or None without one."""
+    bracket = _bracket(runs)
+    if bracket is None:
+        return None
+    (last,) = [each for each in runs if each["lr"] == bracket[0]]
+    return float(EDGE * last["lr"] / last["sharpness"]["normalised"][-1])
+
+
+def claims(result: Result) -> list[Claim]:
+    """That depth lowers the largest stable learning rate; where it is; that it is the edge of stability."""
+    searches = result["searches"]
+    return [
+        _falls(searches),
+        *(_is_where_published(searches, depth) for depth in ("1", "2")),
+        _is_the_edge(searches),
+        _is_stable_below_only(searches),
+    ]
+
+
+def _brackets(searches: Sequence[Any], depth: str) -> list[Sequence[float]]:
+    return [each["bracket"] for each in searches if str(each["depth"]) == depth and each["bracket"] is not None]
+
+
+def _span(brackets: Sequence[Sequence[float]]) -> list[float] | None:
+    return [min(low for low, _ in brackets), max(high for _, high in brackets)] if brackets else None
+
+
+def _endless(searches: Sequence[Any]) -> str:
+    """The searches whose sweep has no end of stability, in words; empty where each has one."""
+    names = [f"{each['depth']} layer(s), seed {each['seed']}" for each in searches if each["bracket"] is None]
+    return f" No largest stable learning rate within the sweep: {'; '.join(names)}." if names else ""
+
+
+def _falls(searches: Sequence[Any]) -> Claim:
+    one, two = (_span(_brackets(searches, depth)) for depth in ("1", "2"))
+    endless = _endless(searches)
+    lower = None if one is None or two is None else two[1] < one[0]
+    return claim(
+        "With weight decay, two layers are stable up to a lower learning rate than one",
+        published=_PUBLISHED,
+        measured={"1": one, "2": two},
+        holds=None if lower and endless else lower,
+        reason=endless.strip(),
+    )
+
+
+def _is_where_published(searches: Sequence[Any], depth: str) -> Claim:
+    low, high = _PUBLISHED[depth]
+    found = _brackets(searches, depth)
+    holds = _inside(found, low, high)
+    return claim(
+        f"The largest stable learning rate of {depth} layer{'s' if depth != '1' else ''} is between {low} and {high}",
+        published=[low, high],
+        measured=found,
+        interval=_span(found),
+        holds=holds,
+        reason=("" if holds is not None else "No bracket here is narrow enough to tell. ")
+        + "The paper's weight decay, β, initial kernels and images are not known; a bracket for each initial "
+        "kernel here." + _endless([each for each in searches if str(each["depth"]) == depth]),
+    )
+
+
+def _inside(brackets: Sequence[Sequence[float]], low: float, high: float) -> bool | None:
+    """Whether all brackets lie between two values; None where one is too wide to tell, or there is none."""
+    if any(upper < low or lower > high for lower, upper in brackets):
+        return False
+    return True if brackets and all(low <= lower and upper <= high for lower, upper in brackets) else None
+
+
+def _is_the_edge(searches: Sequence[Any]) -> Claim:
+    measured = [[each["edge"], *each["bracket"]] for each in searches if each["bracket"] is not None]
+    near = [low * (1.0 - _DECIDES) < edge < high * (1.0 + _DECIDES) for edge, low, high in measured]
+    return claim(
+        "It is 2/λ, λ the sharpness (weight decay included) of the minimum that a stable descent came to before",
+        published=None,
+        measured=measured,
+        holds=bool(near) and all(near),
+        reason="Measured are 2/λ and the bracket of the largest stable learning rate, for each depth and kernel."
+        + _endless(searches),
+    )
+
+
+def _is_stable_below_only(searches: Sequence[Any]) -> Claim:
+    again = [
+        [each["depth"], each["seed"], run["lr"]]
+        for each in searches
+        for run in each["runs"]
+        if each["bracket"] is not None and run["lr"] > each["bracket"][1] and run["regime"] == "stable"
+    ]
+    return claim(
+        "Beyond it no learning rate is stable",
+        published="an upper bound",
+        measured=again,
+        holds=not again,
+        reason="There a descent was thrown out of the minimum and settled in a flatter one (depth, kernel, lr)."
+        if again
+        else "",
+    )
+
+
+def draw(result: Result) -> list[Drawing]:
+    """The largest stable learning rates, as a chart and as a table."""
+    return [*stable_rate_figures(result)]
+
+
+FIGURE9 = Item(
+    id="figure9",
+    order=54,
+    title="With weight decay too, a deeper network is stable at smaller learning rates only",
+    shows="The largest stable learning rate of one and two convolutions on zeros and ones of MNIST, by bisection.",
+    scales={
+        "smoke": ItemScale(
+            _SMOKE,
+            "every 28th of 2,128 images, 300 of 1000 steps, one of three initial kernels, a coarse bisection",
+            Cost(seconds=8.0),
+        ),
+        "laptop": ItemScale(_LAPTOP, "every 8th of 2,128 images, 600 of 1000 steps", Cost(seconds=220.0)),
+        # Extrapolated: eight times the images, and 1000 steps for 600.
+        "paper": ItemScale(_PAPER, cost=Cost(seconds=2900.0, memory_mib=800)),
+    },
+    published={"largest_stable_lr": _PUBLISHED},
+    run=run,
+    claims=claims,
+    draw=draw,
+    descends=True,
+)

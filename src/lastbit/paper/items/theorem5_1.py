@@ -1,0 +1,135 @@
+"""Theorem 5.1: the gradient descent PDE of the one-layer network (paper, section 5.1, eq. 8-9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
+from lastbit.pde import (
+    OneLayerCNN,
+    autograd_error,
+    checkerboard,
+    difference_error,
+    noise,
+    random_kernel,
+    window_error,
+)
+from lastbit.report.pde import agreement, agreement_figure
+from lastbit.report.pde.significant import significant
+
+_MEAN: dict[str, Any] = {"image": "noise", "label": 1, "beta": 1.0, "pool": "mean", "boundary": "valid"}
+# A kernel of size 1 has entries N(0, 1) / W, and responses around 1. A sum over N^2 of these saturates the sigmoid and
+# leaves no gradient: pooled by sum, kernels are smaller by N, and only the mean sees the activation bend.
+_SMALL: dict[str, Any] = {"pool": "sum", "size_over_image": True}
+_CASES = [
+    _MEAN | _SMALL | {"image": "checkerboard"},
+    _MEAN | {"image": "checkerboard"},
+    _MEAN | _SMALL,
+    _MEAN,
+    _MEAN | {"label": 0},
+    _MEAN | {"beta": 5.0},
+    _MEAN | {"boundary": "same"},
+    _MEAN | {"boundary": "circular"},
+    _MEAN | _SMALL | {"boundary": "circular", "label": 0},
+]
+_PAPER: Settings = {
+    "size": 256,
+    "kernel": 32,
+    "seeds": [1, 2],
+    "sizes": [0.1, 1.0, 3.0],
+    "weight_decay": 0.01,
+    "cases": _CASES,
+}
+_LAPTOP: Settings = {**_PAPER, "size": 128, "kernel": 16}
+_SMOKE: Settings = {**_PAPER, "size": 24, "kernel": 5}
+_INSTEAD = "instead of 256 x 256 and 32 x 32"
+
+# Both sides round sums of 256^2 terms in float64, which on the checkerboard cancel to less than a millionth of a term.
+_EXACT = 1e-7
+# Rounding of the loss over the step of the difference, and the step's square.
+_DIFFERENCE = 1e-5
+_TOLERANCES = {"autograd": _EXACT, "loss difference": _DIFFERENCE, "no window": _EXACT}
+
+
+def run(settings: Settings, work: Work) -> dict[str, Any]:
+    """Compare the theorem's gradient with autograd's, the loss's differences and the unlimited kernel's gradient."""
+    return {"cases": [_case(settings, each) for each in settings["cases"]]}
+
+
+def _case(settings: Settings, each: Settings) -> dict[str, Any]:
+    image = checkerboard(settings["size"]) if each["image"] == "checkerboard" else noise(settings["size"], 0)
+    options = {name: each[name] for name in ("label", "beta", "pool", "boundary")}
+    net = OneLayerCNN(image, settings["kernel"], **options)
+    scale = 1.0 / (settings["kernel"] * (settings["size"] if each.get("size_over_image") else 1))
+    drawn = [random_kernel(settings["kernel"], seed) for seed in settings["seeds"]]
+    kernels = [size * scale * kernel for size in settings["sizes"] for kernel in drawn]
+    decay = settings["weight_decay"]
+    return {
+        "name": _name(each),
+        "autograd": [autograd_error(net, kernel, decay) for kernel in kernels],
+        "loss difference": [difference_error(net, kernel, decay) for kernel in kernels],
+        "no window": [window_error(net, kernel) for kernel in kernels if net.boundary == "circular"],
+    }
+
+
+def _name(each: Settings) -> str:
+    """The image and the pooling, and what is not as in most cases."""
+    usual = {"boundary": each["boundary"], "label": f"y = {each['label']}", "beta": f"β = {each['beta']:g}"}
+    return ", ".join(
+        [each["image"], each["pool"], *(said for name, said in usual.items() if each[name] != _MEAN[name])]
+    )
+
+
+def claims(result: Result) -> list[Claim]:
+    """The gradient is autograd's, and the slope of the loss; a window only cuts it."""
+    return [
+        _agrees(result, "autograd", "Eq. 8 is the gradient of the loss (7) that autograd finds"),
+        _agrees(result, "loss difference", "Its length is the slope of the loss along it, by differences"),
+        _agrees(result, "no window", "Eq. 9: a kernel of compact support descends eq. 8 cut to its window"),
+    ]
+
+
+def _agrees(result: Result, kind: str, text: str) -> Claim:
+    errors = [error for case in result["cases"] for error in case[kind]]
+    worst = None if not errors or None in errors else max(errors)
+    return claim(
+        f"{text}, to {significant(_TOLERANCES[kind])}",
+        published="equal",
+        measured={"largest_relative_difference": worst, "kernels": len(errors)},
+        interval=None if worst is None else [0.0, worst],
+        holds=worst is not None and worst < _TOLERANCES[kind],
+    )
+
+
+def draw(result: Result) -> list[Drawing]:
+    """The largest difference of each case."""
+    rows = [
+        {"case": case["name"], "kind": kind, "error": max(case[kind])}
+        for case in result["cases"]
+        for kind in _TOLERANCES
+        if case[kind]
+    ]
+    note = (
+        "The largest relative difference over random kernels, by case: the theorem’s gradient against autograd’s, its "
+        "length against central differences of the loss, and a windowed kernel’s gradient against the unlimited one’s. "
+        "Dashed lines are the tolerances."
+    )
+    title = f"The theorem’s gradient is that of the loss: {agreement(rows, _TOLERANCES)}"
+    return [agreement_figure(rows, name="theorem5.1", title=title, note=note, tolerances=_TOLERANCES)]
+
+
+THEOREM5_1 = Item(
+    id="theorem5.1",
+    order=31,
+    title="The gradient descent PDE of the one-layer network",
+    shows="The theorem’s gradient against autograd, differences of the loss, and the gradient without a window.",
+    scales={
+        "smoke": ItemScale(_SMOKE, f"images of 24 x 24 and kernels of 5 x 5 {_INSTEAD}", Cost(seconds=0.2)),
+        "laptop": ItemScale(_LAPTOP, f"images of 128 x 128 and kernels of 16 x 16 {_INSTEAD}", Cost(seconds=2.0)),
+        "paper": ItemScale(_PAPER, cost=Cost(seconds=40.0, memory_mib=1500)),
+    },
+    published={"gradient": "K_t = −(a I ⋆ r′(I ⋆ K) + αK) · w"},
+    run=run,
+    claims=claims,
+    draw=draw,
+)
