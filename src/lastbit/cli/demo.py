@@ -1,4 +1,4 @@
-"""`lastbit demo`: two minutes from nothing to a table, a verdict and a page."""
+"""`lastbit demo`: a table, a verdict and a page in two minutes."""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ from lastbit.storage.run_directory import RunDirectory
 from lastbit.training.catalogue import FULL, load_recipe
 
 if TYPE_CHECKING:
-    from lastbit.noise import Scale
     from lastbit.training.recipe import Recipe
     from lastbit.training.task import Task
     from lastbit.training.twins import TwinRun
@@ -54,17 +53,11 @@ def growth(
     """
     import torch
 
-    from lastbit.noise import Scale
     from lastbit.training.device import choose_device
     from lastbit.training.task import prepare
     from lastbit.training.twins import twin_verdict
 
-    numbers = parse_numbers(k, "--k")
-    if len(numbers) < 2 or len(set(numbers)) < len(numbers):
-        raise LastbitError(f"--k {k}: give at least two different values, such as 1,3")
-    if not 1 < jump < float("inf"):
-        raise LastbitError(f"--jump {jump:g}: the least factor of a jump is above 1")
-    noises = [Scale(number) for number in numbers]
+    numbers = _check_numbers(k, jump)
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
     task = prepare(chosen, device=torch.device(choose_device(device)), root=root)
     taken = steps or 3 * task.steps_per_epoch
@@ -74,7 +67,7 @@ def growth(
         if directory is not None:  # before hours of work
             asked = {"k": numbers, "steps": taken, "jump": jump, "device": task.train_images.device.type}
             stack.enter_context(directory.claimed({**what, **asked}))
-        runs = _run(chosen, task, noises, seed=seed, steps=taken, jump=jump, answers=Answers(yes))
+        runs = _run(chosen, task, numbers, seed=seed, steps=taken, jump=jump, answers=Answers(yes))
         content = {
             **what,
             "steps_per_epoch": task.steps_per_epoch,
@@ -87,15 +80,26 @@ def growth(
         _show(content, page, console(json))
 
 
+def _check_numbers(k: str, jump: float) -> list[int]:
+    """The values of `--k`; those of `--jump` are checked only."""
+    numbers = parse_numbers(k, "--k")
+    if len(numbers) < 2 or len(set(numbers)) < len(numbers):
+        raise LastbitError(f"--k {k}: give at least two different values, such as 1,3")
+    if not 1 < jump < float("inf"):
+        raise LastbitError(f"--jump {jump:g}: the least factor of a jump is above 1")
+    return numbers
+
+
 def _run(
-    recipe: Recipe, task: Task, noises: list[Scale], *, seed: int, steps: int, jump: float, answers: Answers
+    recipe: Recipe, task: Task, numbers: list[int], *, seed: int, steps: int, jump: float, answers: Answers
 ) -> list[TwinRun]:
     from lastbit.cli.progress import step_progress
     from lastbit.execution.numerics import repeatable_numerics
+    from lastbit.noise import Scale
     from lastbit.training.twins import run_twins
 
     runs = []
-    baseline, *others = noises
+    baseline, *others = (Scale(number) for number in numbers)
     train = partial(run_twins, recipe, task, baseline=baseline, seed=seed, steps=steps, jump=jump)
     with repeatable_numerics():
         for noise in others:

@@ -1,11 +1,11 @@
-"""Built-in and user recipes: TOML files, each its own or based on another, with reduced scales and changes on top.
+"""Built-in and user recipes: TOML files, possibly based on another one, with reduced scales and changes on top.
 
 A recipe file holds the fields of `Recipe`, and beside them
 
 - `based_on = "NAME"`: start from that built-in recipe; this file's fields replace its fields one by one;
 - `[scale.laptop]`, `[scale.smoke]`: fields that a reduced scale replaces, with `cuts` saying what it leaves out.
 
-Names are known without pydantic and torch: the command line completes them at once.
+Names are read without pydantic and torch, so that the command line completes them at once.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def load_recipe(source: str, *, scale: str = FULL, changes: tuple[str, ...] = ()
         changes: such as `optimizer.lr=0.05`, applied last; the value is TOML, or a bare word.
 
     Raises:
-        RecipeError: an unknown name, scale or field, or a value that is not allowed, said in one line.
+        RecipeError: an unknown name, scale or field, or a value that is not allowed; one line says which.
     """
     from pydantic import ValidationError
 
@@ -118,7 +118,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
     try:
         fields = tomllib.loads(text)
         check_depth(fields, source)
-    # Besides its own errors: numbers of more digits, and nests of more levels, than Python reads.
+    # Besides TOML errors: numbers of more digits, and nests of more levels, than Python reads.
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{source} is not valid TOML: {error}") from None
     return fields

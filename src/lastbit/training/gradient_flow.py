@@ -1,4 +1,4 @@
-"""Gradient flow: what gradient descent tends to as its step goes to zero, and the stable reference for it."""
+"""Gradient flow: the limit of gradient descent for small steps, and the stable reference for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FlowStoppedError(LastbitError):
 
 @dataclass(frozen=True)
 class FlowDistance:
-    """How far a training is from the gradient flow at the same time."""
+    """The distance of a training from the gradient flow at the same time."""
 
     relative_l2: float  # ‖θ − φ‖ / ‖φ‖ over all weights, φ the flow's
     rel_l1: float  # mean relative difference, in [0, 2]
@@ -37,12 +37,13 @@ class FlowDistance:
 class GradientFlow:
     """The solution of dφ/dt = −∇L(φ) − wd·φ from a model's present weights, in float64.
 
-    An explicit Runge-Kutta pair of scipy with its own step control: the estimated error of a step stays below `atol` +
-    `rtol` |φ_i| in the root mean square over the weights. An explicit pair has a stability edge of its own, a step of
-    2.5 / sharpness for RK23 with three gradients. Where the flow's sharpness is s times the edge 2 / lr of descent, its
-    every step therefore costs the flow 2.4 s gradients, whatever the tolerance. That is why the pair of lowest order is
-    the default: on the tanh network of figure 8 (200 images, width 50, lr 0.05, 600 steps) it took 569 gradients at
-    rtol 1e-5 for an error of 6e-6, against 854 and 1e-5 of RK45, and 1193 and 2e-6 of DOP853 at rtol 1e-6.
+    It is integrated by an explicit Runge-Kutta pair of scipy with step control: the estimated error of a step stays
+    below `atol` + `rtol` |φ_i| in the root mean square over the weights. An explicit pair has an edge of stability too:
+    for RK23, which takes three gradients a step, a step of 2.5 / sharpness. Where the flow's sharpness is s times the
+    edge 2 / lr of descent, a step of descent therefore costs the flow 2.4 s gradients, whatever the tolerance. So the
+    pair of lowest order is the default: on the tanh network of figure 8 (200 images, width 50, lr 0.05, 600 steps) it
+    took 569 gradients at rtol 1e-5 for an error of 6e-6, against 854 and 1e-5 of RK45, and 1193 and 2e-6 of DOP853 at
+    rtol 1e-6.
 
     Args:
         model: copied; it must give the same output twice (no dropout, no batch normalisation in training mode).

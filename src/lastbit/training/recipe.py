@@ -13,7 +13,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-# A recipe may come from anywhere: what no machine of today could hold is refused before it is tried.
+# A recipe may come from anyone, so sizes that no machine of today can hold are refused.
 Depth = Annotated[int, Field(ge=0, le=10_000)]
 Width = Annotated[int, Field(ge=0, le=1_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -26,25 +26,25 @@ else:
 
 
 def _if_set(**options: Any) -> Any:
-    """A field that is left out of the plain data while it says nothing.
+    """A field that plain data leave out while it has its default.
 
-    Trials are identified by a recipe's plain data: a field that is new, and not used, must not change who they are.
+    A recipe's plain data identify its trials, and a new field that a recipe does not use must not change their ids.
     """
     return Field(exclude_if=lambda value: not value, **options)
 
 
 class Settings(BaseModel):
-    """Frozen settings that refuse fields they do not know and do not turn one type into another."""
+    """Frozen settings that refuse unknown fields and convert no types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataSettings(Settings):
-    """Which images, how many of them, and how they are prepared."""
+    """Which images are used, how many of them, and how they are prepared."""
 
     name: str  # a data set of `lastbit data list`
-    train: Count | None = None  # use the first so many training images; None for all
-    test: Count | None = None  # use the first so many test images; None for all
+    train: Count | None = None  # the first so many training images; None for all
+    test: Count | None = None  # the first so many test images; None for all
     pad: Annotated[int, Field(ge=0, le=64)] = 0  # black pixels added on each side, before anything else
     augment: bool = False  # random crop after padding by 4, and random horizontal flip
     mean: tuple[float, ...] = (0.5,)  # per channel, of pixels in [0, 1]
@@ -64,7 +64,7 @@ class ModelSettings(Settings):
 
     name: ModelName
     activation: Literal["relu", "swish", "tanh"] = "relu"
-    beta: Positive = 1.0  # of Swish, z · σ(βz); the others have none
+    beta: Positive = 1.0  # of Swish, z · σ(βz)
     depth: Depth = _if_set(default=0)  # hidden layers of fully-connected, convolutions of one-channel-conv
     width: Width = _if_set(default=0)  # units of each hidden layer of fully-connected
 
@@ -110,15 +110,15 @@ class ScheduleSettings(Settings):
 
 
 class MeasureSettings(Settings):
-    """What is recorded along the way; it never changes the training."""
+    """What is recorded along the way. It never changes the training."""
 
-    snapshot_epochs: Count = 1  # after the log-spaced steps of the first epoch, weights are kept every so many epochs
-    fluctuation_epochs: Count | None = None  # measure the gradient fluctuation every so many epochs; None for never
+    snapshot_epochs: Count = 1  # epochs from one snapshot to the next, after the log-spaced ones of the first epoch
+    fluctuation_epochs: Count | None = None  # epochs from one gradient fluctuation to the next; None for none
     fluctuation_batches: Annotated[int, Field(ge=2)] = 8  # batches whose mean gradient is the reference
 
 
 class Recipe(Settings):
-    """A training run but for its seed (batch order, augmentation) and its noise."""
+    """A training run except its seed (batch order, augmentation) and its noise."""
 
     name: str
     description: str = ""

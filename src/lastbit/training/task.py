@@ -26,7 +26,7 @@ _AUGMENTATION = 2**32
 
 @dataclass(frozen=True)
 class Task:
-    """Images and labels on the device, and how batches are made of them."""
+    """Images and labels on the device, and how they become batches."""
 
     train_images: Tensor  # uint8 (n, channels, height, width)
     train_labels: Tensor  # int64 (n,)
@@ -135,10 +135,10 @@ def crop_and_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def prepare(recipe: Recipe, *, device: torch.device | None = None, root: Path | None = None) -> Task:
-    """Load a recipe's data set and cut it to what the recipe asks for.
+    """Load a recipe's data set, with as many images as the recipe asks for, padded.
 
     Args:
-        recipe: names the data set, how much of it, its padding and normalisation.
+        recipe: names the data set, how much of it to use, its padding and normalisation.
         device: where the images go; the CPU by default.
         root: folder of the fetched data sets; the cache by default.
 
