@@ -9,14 +9,13 @@ quarter fall together again; those that do not have grown faster than the expone
 itself uncertain by √(p(1 − p)/n), which is printed.
 """
 
-import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from lastbit.divergence import fit_trend, growth
+from options import parsed, parser_of, write
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "divergence"))
 import chaotic_maps as maps  # lies with the tests, which use it too
@@ -106,24 +105,20 @@ def covered(held):
 
 def main():
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--series", type=int, default=400)
-    parser.add_argument("--smoke", action="store_true", help="five series of each kind, to see that it runs")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    count = 5 if options.smoke else options.series
+    options = parsed(parser, series=5)
     print("| errors | values | coverage of the 95 % interval, % |\n| --- | --- | --- |")
     rows = []
-    for name, size, held in slopes(count):
+    for name, size, held in slopes(options.series):
         print(f"| {name} | {size} | {covered(held)} |", flush=True)
         rows.append({"errors": name, "values": size, "coverage": float(np.mean(held)), "series": len(held)})
     print("\n| map | orbits | exponent a step | median rate | median width | saturation found | coverage, % |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, exponent, rate, width, level, held in exponents(count):
+    for name, exponent, rate, width, level, held in exponents(options.series):
         print(f"| {name} | {len(held)} | {exponent:.4f} | {rate:.4f} | {width:.3f} | {level:.2f} | {covered(held)} |")
         rows.append({"map": name, "exponent": exponent, "rate": rate, "coverage": float(np.mean(held))})
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    write(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,13 @@ distance grew. Rows of one table differ in one setting.
     python benchmarks/growth_sweep.py [--only activation,batch] [--steps 200] [--seeds 1,2] [--smoke] [--json FILE]
 """
 
-import argparse
-import json
-from pathlib import Path
-
 import torch
 
 from lastbit.noise import Scale
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 from lastbit.training.twins import run_twins
+from options import parsed, parser_of, write
 
 SWISH = ("model.activation=swish",)
 CIFAR = ("data.train=2000", "data.test=1000", "model.name=resnet8", "data.augment=false", "measure.snapshot_epochs=1")
@@ -81,16 +78,12 @@ def show(name, row):
 
 def main():
     """Print every table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--only", default=",".join(TABLES), help="tables, by name")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", default="1")
-    parser.add_argument("--smoke", action="store_true", help="five steps of the first setting, to see that it runs")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = parsed(parser, only="activation", steps=5)
     tables = {name: TABLES[name] for name in options.only.split(",")}
-    if options.smoke:
-        tables = {"activation": {"ReLU": TABLES["activation"]["ReLU"]}}
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     rows = []
@@ -103,11 +96,10 @@ def main():
             recipe = load_recipe(recipe_name, changes=changes)
             task = prepare(recipe)
             for seed in map(int, options.seeds.split(",")):
-                row = measure(recipe, task, seed, 5 if options.smoke else STEPS.get(table, options.steps))
+                row = measure(recipe, task, seed, STEPS.get(table, options.steps))
                 show(name, row)
                 rows.append({"table": table, "setting": name, **row})
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    write(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,7 @@ what it costs. Speed-ups are of wall time; the ratio to the floor is of processo
     python benchmarks/study_throughput.py [--rounds 3] [--workers 2] [--case demo] [--smoke] [--json FILE|-]
 """
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -36,6 +33,7 @@ from lastbit.training.network import build_model
 from lastbit.training.optimizer import build_optimizer, build_schedule
 from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import PADDING, prepare
+from options import parsed, parser_of, write
 
 KS = (1, 3, 5, 7, 9, 11)
 UNMEASURED = "measure.fluctuation_epochs=1000000"  # beyond every epoch
@@ -181,9 +179,9 @@ def measure(name, rounds, workers, *, smoke):
     }
 
 
-def show(rows, machine, workers):
+def show(rows, threads, workers):
     """Print the table."""
-    print(f"{workers} workers of one thread against one process of {machine['threads']} threads")
+    print(f"{workers} workers of one thread against one process of {threads} threads")
     print(f"{'recipe':<18}{'plain':>9}{'study':>9}{'speedup':>9}{'range':>14}{'aim':>7}{'over floor':>12}{'range':>14}")
     for row in rows:
         ranges = ["{:.2f}-{:.2f}".format(*row[key]) for key in ("speedup_range", "over_floor_range")]
@@ -195,24 +193,17 @@ def show(rows, machine, workers):
 
 def main():
     """Measure every case and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--case", choices=sorted(CASES), action="append")
-    parser.add_argument("--smoke", action="store_true", help="one round of tiny trainings, to see that it runs")
-    parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
-    rounds = 1 if options.smoke else options.rounds
+    options = parsed(parser, rounds=1)
     cases = options.case or sorted(CASES)
-    rows = [measure(name, rounds, options.workers, smoke=options.smoke) for name in cases]
-    machine = {"processor": platform.processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
-    content = json.dumps({"machine": machine, "rows": rows}, indent=1)
-    if options.json == "-":
-        print(content)
-        return
-    if options.json:
-        Path(options.json).write_text(content)
-    show(rows, machine, options.workers)
+    rows = [measure(name, options.rounds, options.workers, smoke=options.smoke) for name in cases]
+    threads = torch.get_num_threads()
+    write({"workers": options.workers, "threads": threads, "rows": rows}, options.json)
+    if options.json != "-":
+        show(rows, threads, options.workers)
 
 
 if __name__ == "__main__":
