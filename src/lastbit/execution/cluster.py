@@ -17,12 +17,11 @@ from functools import partial
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.execution.lost import LostWorkersError, WorkerDiedError
-from lastbit.execution.versions import check_versions
+from lastbit.execution.jobs import LostWorkersError, WorkerDiedError
+from lastbit.execution.handshake import check_versions
+from lastbit.execution.scheduler import GPU, TIMEOUT, Worker, connected, with_nanny, workers_of
 from lastbit.extras import how_to_install
 
-TIMEOUT = 10  # seconds for the scheduler to answer
-GPU = "GPU"  # the Dask resource that `lastbit worker --gpus` gives each of its workers
 _LOOK = 1.0  # seconds between two looks at who is there
 _LIVES = 2  # workers that a job may lose before it fails: one may be preempted, and a second hardly by chance
 
@@ -51,53 +50,6 @@ def cluster(address: str) -> Iterator[Cluster]:
             raise
         finally:
             executor.shutdown()
-
-
-@contextmanager
-def connected(address: str) -> Iterator[Any]:
-    """Give a client of the scheduler at an address.
-
-    Raises:
-        LastbitError: dask.distributed is not installed, this is no address, or nothing answers there within 10 seconds.
-    """
-    try:
-        from distributed import Client  # only here: an extra that most do without
-        from distributed.comm.addressing import get_address_host_port
-    except ModuleNotFoundError:
-        raise LastbitError(f"a scheduler needs dask.distributed: {how_to_install('cluster')}") from None
-    try:
-        get_address_host_port(address)  # a client that finds this out itself leaves threads behind
-        client = Client(address, timeout=TIMEOUT, set_as_default=False)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:  # a time-out is an OSError
-        raise LastbitError(
-            f"no scheduler answers at {address!r} within {TIMEOUT} s ({_reason(error)}): check that `dask scheduler` "
-            "runs there, that the address is the one it prints, and that no firewall is between"
-        ) from None
-    with client:
-        yield client
-
-
-def has_gpus(address: str) -> bool:
-    """Whether any worker behind a scheduler has a GPU to give.
-
-    Raises:
-        LastbitError: as `cluster` does.
-    """
-    with connected(address) as client:
-        return any(worker.gpus for worker in _workers(client).values())
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A worker process of a cluster."""
-
-    address: str  # tcp://10.0.0.7:40123
-    name: str  # as it was started
-    host: str
-    gpus: int  # that it may use, by Dask's resource GPU
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.address})" if self.name != self.address else self.address
 
 
 Fits = Callable[[Worker], bool]
@@ -131,7 +83,7 @@ class Cluster(Executor):
         # Never held while a future is told its outcome, which calls functions of others.
         self._changing, self._over = threading.Lock(), threading.Event()
         self._lost: LostWorkersError | None = None
-        self._workers: Mapping[str, Worker] = _workers(client)
+        self._workers: Mapping[str, Worker] = workers_of(client)
         threading.Thread(target=self._watch, daemon=True).start()
 
     @property
@@ -172,7 +124,7 @@ class Cluster(Executor):
         for address, (job, _) in running.items():
             job.future.set_exception(WorkerDiedError(f"the worker {address} was told to stop"))
         with suppress(OSError):  # a scheduler that is gone has nothing to stop
-            if ours := sorted(_with_nanny(self._client).intersection(running)):
+            if ours := sorted(with_nanny(self._client).intersection(running)):
                 self._client.restart_workers(ours, timeout=TIMEOUT, raise_for_error=False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -225,7 +177,7 @@ class Cluster(Executor):
     def _watch(self) -> None:
         while not self._over.wait(_LOOK):
             try:
-                workers = _workers(self._client)
+                workers = workers_of(self._client)
                 if self._client.status == "closed":  # then Dask goes on telling who was there last
                     raise ConnectionError
                 self._look(workers)
@@ -279,20 +231,3 @@ def _tell(future: Future[Any], dask: Any) -> None:
         future.set_exception(error)
     else:
         future.set_result(value)
-
-
-def _workers(client: Any) -> dict[str, Worker]:
-    found = client.scheduler_info(n_workers=-1)["workers"]  # some versions of Dask tell of five unless asked for all
-    return {
-        address: Worker(address, str(each["name"]), each["host"], int(each["resources"].get(GPU, 0)))
-        for address, each in found.items()
-    }
-
-
-def _with_nanny(client: Any) -> set[str]:
-    """Addresses of the workers that are started again when they end."""
-    return {address for address, each in client.scheduler_info(n_workers=-1)["workers"].items() if each["nanny"]}
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

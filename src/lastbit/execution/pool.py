@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.execution.lost import WorkerDiedError
+from lastbit.execution.jobs import WorkerDiedError
 
 # Fresh processes: a forked one would inherit torch's thread pools in an undefined state.
 _SPAWN = get_context("spawn")

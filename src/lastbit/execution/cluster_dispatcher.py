@@ -1,0 +1,162 @@
+"""Gives jobs to the workers of a cluster after a handshake: a seed group to workers of one bit fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from functools import partial
+from typing import Generic
+
+from lastbit.errors import LastbitError
+from lastbit.execution.cluster import Cluster
+from lastbit.execution.handshake import Handshake, description_checksum, own_versions, shake_hands
+from lastbit.execution.jobs import LOOK, BitFingerprint, J, Outcome, Runner
+from lastbit.execution.scheduler import Worker
+from lastbit.execution.seed_groups import SeedGroups
+from lastbit.execution.watched import Watched
+
+_AHEAD = 1  # jobs that wait for workers besides those that these are at, so that none of them is idle for long
+_NAMED = 3  # workers that a message names
+
+
+class ClusterDispatcher(Generic[J]):
+    """Gives jobs to the workers of a cluster.
+
+    Args:
+        executor: the cluster, perhaps watched.
+        cluster: the one behind it.
+        runner: runs jobs.
+        groups: the jobs that are wanted.
+        on_remark: told in words what a person should know.
+
+    Raises:
+        LastbitError: a worker that is there cannot take part, or none has the bit fingerprint of a seed that was begun.
+    """
+
+    def __init__(
+        self,
+        executor: Cluster | Watched,
+        cluster: Cluster,
+        runner: Runner[J],
+        groups: SeedGroups[J],
+        on_remark: Callable[[str], None],
+    ) -> None:
+        self._executor, self._cluster = executor, cluster
+        self._runner, self._groups, self._say = runner, groups, on_remark
+        self._description = description_checksum(runner)
+        self._handshakes: dict[str, Future[Handshake]] = {}  # by address
+        self._bits: dict[str, BitFingerprint] = {}  # by address, of those that may take part
+        self._aside: set[str] = set()  # addresses of those that may not, after it was said
+        self._open: dict[BitFingerprint, int] = {}  # jobs given to workers of a fingerprint and not ended
+        self._missed: set[BitFingerprint] = set()  # fingerprints without a worker, after it was said
+        self._meet_all()
+
+    def more(self) -> Iterator[tuple[J, Future[Outcome[J]]]]:
+        """Give out as many as keep the workers busy, and shake hands with those that came lately."""
+        self._meet()
+        there = self._by_bits()
+        for bits, workers in there.items():
+            room = len(workers) + _AHEAD
+            while self._open.get(bits, 0) < room and (job := self._groups.next_for(bits)) is not None:
+                yield job, self._submit(bits, job)
+        self._miss({bits for bits, count in self._open.items() if count and bits not in there})
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no job is left to be given out."""
+        return self._groups.is_empty
+
+    def _submit(self, bits: BitFingerprint, job: J) -> Future[Outcome[J]]:
+        future = self._executor.submit_to(lambda worker: self._has(worker, bits), self._runner, job)
+        self._open[bits] = self._open.get(bits, 0) + 1
+        future.add_done_callback(lambda _: self._close(bits))
+        return future
+
+    def _has(self, worker: Worker, bits: BitFingerprint) -> bool:
+        return worker.address in self._bits and self._bits[worker.address] == bits
+
+    def _close(self, bits: BitFingerprint) -> None:
+        self._open[bits] -= 1
+
+    def _miss(self, fingerprints: set[BitFingerprint]) -> None:
+        for bits in fingerprints - self._missed:
+            self._say(f"no worker of bit fingerprint {bits} is left: its trials wait for one")
+        self._missed = fingerprints
+
+    def _by_bits(self) -> dict[BitFingerprint, list[Worker]]:
+        """The workers that may take part, by their bit fingerprints."""
+        there: dict[BitFingerprint, list[Worker]] = {}
+        for worker in self._able():
+            if worker.address in self._bits:
+                there.setdefault(self._bits[worker.address], []).append(worker)
+        return there
+
+    def _able(self) -> list[Worker]:
+        """The workers that have the device."""
+        return [worker for worker in self._cluster.workers() if worker.gpus or not self._runner.needs_gpu]
+
+    def _meet_all(self) -> None:
+        """Shake hands with all workers that are there, and refuse those that cannot take part."""
+        if not self._cluster.workers():
+            self._say("the scheduler has no workers yet: waiting for some, as `lastbit worker` starts them")
+        elif not self._able():
+            raise LastbitError(
+                "no worker has a GPU to give, Dask's resource GPU=1: start them with `lastbit worker ADDR --gpus N`, "
+                "or give --device cpu"
+            )
+        self._invite()
+        while pending := self._pending():
+            wait(pending, timeout=LOOK)
+        workers = {worker.address: worker for worker in self._cluster.workers()}
+        said = {
+            address: found.result()
+            for address, found in self._handshakes.items()
+            if address in workers and found.done()
+        }
+        wrong = {found.complaint: workers[address] for address, found in said.items() if found.complaint}
+        if wrong:
+            raise LastbitError("; ".join(f"worker {worker}: {complaint}" for complaint, worker in wrong.items()))
+        self._bits |= {address: found.bits for address, found in said.items()}
+        if self._bits:
+            self._groups.check(self._in_words())
+        if len(set(self._bits.values())) > 1:
+            groups = "; ".join(f"{bits}: {names}" for bits, names in self._in_words().items())
+            self._say(f"workers of different bit fingerprints, which share no seed: {groups}")
+
+    def _pending(self) -> list[Future[Handshake]]:
+        """Of the workers that are still there, the handshakes that are awaited."""
+        there = {worker.address for worker in self._cluster.workers()}
+        return [found for address, found in self._handshakes.items() if address in there and not found.done()]
+
+    def _invite(self) -> None:
+        for worker in self._able():
+            if worker.address not in self._handshakes:
+                only = partial(_is, worker.address)
+                self._handshakes[worker.address] = self._cluster.submit_to(
+                    only, shake_hands, self._runner, self._description, own_versions()
+                )
+
+    def _meet(self) -> None:
+        """Take in those that came lately; one that cannot take part is left aside, and said to be."""
+        self._invite()
+        for address, found in self._handshakes.items():
+            if address in self._bits or not found.done() or found.cancelled():
+                continue
+            error = found.exception()
+            if error is None and found.result().complaint is None:
+                self._bits[address] = found.result().bits
+            elif address not in self._aside:
+                self._aside.add(address)
+                self._say(f"worker {address} is left aside: {error or found.result().complaint}")
+
+    def _in_words(self) -> dict[BitFingerprint, str]:
+        return {bits: _some([worker.name for worker in workers]) for bits, workers in self._by_bits().items()}
+
+
+def _is(address: str, worker: Worker) -> bool:
+    return worker.address == address
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,141 @@
+"""Gives jobs to an executor, few at a time, and their outcomes back as they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from typing import Generic, Protocol
+
+from lastbit.execution.cluster import Cluster
+from lastbit.execution.cluster_dispatcher import ClusterDispatcher
+from lastbit.execution.jobs import LOOK, BitFingerprint, J, LostWorkersError, Outcome, Runner, StoppedError
+from lastbit.execution.seed_groups import SeedGroups
+from lastbit.execution.watched import Watched
+
+# Jobs given out and not ended, at most. It bounds what a study of any size keeps in memory, and is more than the
+# workers of an executor that does not say how many it has; the queue of such an executor is what `cancel` empties.
+AHEAD = 1_000
+
+
+class Dispatcher(Protocol[J]):
+    """Gives jobs to workers."""
+
+    def more(self) -> Iterator[tuple[J, Future[Outcome[J]]]]:
+        """Give out as many jobs as there is room for now."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no job is left to be given out."""
+
+
+def dispatch(
+    runner: Runner[J],
+    groups: SeedGroups[J],
+    executor: Executor | None,
+    on_remark: Callable[[str], None],
+    enough: Callable[[], bool],
+) -> Iterator[Outcome[J]]:
+    """Run jobs and give the outcome of each as it ends.
+
+    Args:
+        runner: runs a job.
+        groups: the jobs that are wanted.
+        executor: runs calls; without one, jobs run in this process one after another.
+        on_remark: told what a person should know of a cluster's workers, in words.
+        enough: whether none that waits is to begin any more; those in progress still end.
+
+    Raises:
+        LastbitError: no worker has the bit fingerprint with which a seed was begun, or a cluster's worker cannot take
+            part.
+        StoppedError: the executor was stopped; raised once those in progress have ended.
+        LostWorkersError: all workers are out of reach.
+    """
+    if executor is None:
+        return _in_this_process(runner, groups, enough)
+    cluster = cluster_of(executor)
+    if cluster is None:
+        return _outcomes(ExecutorDispatcher(executor, runner, groups), enough)
+    assert isinstance(executor, Cluster | Watched)
+    return _outcomes(ClusterDispatcher(executor, cluster, runner.with_absolute_root(), groups, on_remark), enough)
+
+
+def cluster_of(executor: Executor | None) -> Cluster | None:
+    """The cluster behind an executor, whose workers may be on several machines; None where there is none."""
+    return executor.cluster if isinstance(executor, Cluster | Watched) else None
+
+
+class ExecutorDispatcher(Generic[J]):
+    """Gives jobs to an executor that does not tell its workers apart: they are taken for alike.
+
+    A worker that is not like the others refuses its job, as runners do.
+
+    Raises:
+        LastbitError: a seed was begun with another bit fingerprint than a worker's.
+    """
+
+    def __init__(self, executor: Executor, runner: Runner[J], groups: SeedGroups[J]) -> None:
+        self._executor, self._runner, self._groups = executor, runner, groups
+        self._open: set[Future[Outcome[J]]] = set()
+        self._bits: BitFingerprint = None
+        if groups.firsts:  # else the first worker decides, and none need wait for it
+            self._bits = executor.submit(runner.bit_fingerprint).result()
+            groups.check({self._bits: "here"})
+
+    def more(self) -> Iterator[tuple[J, Future[Outcome[J]]]]:
+        """Give out jobs until so many are open that the workers are busy."""
+        while len(self._open) < AHEAD and (job := self._groups.next_for(self._bits)) is not None:
+            future = self._executor.submit(self._runner, job)
+            self._open.add(future)
+            future.add_done_callback(self._open.discard)
+            yield job, future
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no job is left to be given out."""
+        return self._groups.is_empty
+
+
+def _in_this_process(runner: Runner[J], groups: SeedGroups[J], enough: Callable[[], bool]) -> Iterator[Outcome[J]]:
+    bits = runner.bit_fingerprint()
+    groups.check({bits: "here"})
+    while not enough() and (job := groups.next_for(bits)) is not None:
+        yield runner(job)
+
+
+def _outcomes(dispatcher: Dispatcher[J], enough: Callable[[], bool]) -> Iterator[Outcome[J]]:
+    running, stopped = dict[Future[Outcome[J]], J](), False
+    try:
+        while running or not (stopped or enough() or dispatcher.is_done):
+            if not (stopped or enough()):
+                running |= {future: job for job, future in dispatcher.more()}
+            for future in _ended(running):
+                job = running.pop(future)
+                stopped = stopped or future.cancelled()
+                if not future.cancelled():
+                    yield _outcome(future, job)
+            if enough():
+                running = {future: job for future, job in running.items() if not future.cancel()}
+    finally:
+        for future in running:
+            future.cancel()
+    if stopped:
+        raise StoppedError("stopped before all trials were stored")
+
+
+def _ended(running: Collection[Future[Outcome[J]]]) -> set[Future[Outcome[J]]]:
+    """Those that have ended, after waiting a little for one; with none running, workers are waited for."""
+    if not running:
+        time.sleep(LOOK)
+    return wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done
+
+
+def _outcome(future: Future[Outcome[J]], job: J) -> Outcome[J]:
+    """How the job of a future that is done went."""
+    try:
+        return future.result()
+    except LostWorkersError:
+        raise
+    except Exception as error:
+        # The executor's trouble, not the job's: a worker that died, a connection that broke.
+        return Outcome(job, f"{type(error).__name__}: {error}")
