@@ -8,7 +8,7 @@ overhead    trials that sleep ten seconds, on one worker: what a trial takes mor
 trivial     1,000 and 10,000 trials that log eight rows, on two workers: trials a second; the client's peak memory (its
             resident set, the scheduler's included), which must not grow with their number; how long it takes to list
             and to load them.
-proof       what proving a worker takes, beside a trial.
+bits        what the bit fingerprint of a worker takes, beside a trial.
 
     python benchmarks/cluster_throughput.py [--only NAME] [--rounds 3] [--sizes 1000,10000] [--smoke]
                                             [--json FILE|-]
@@ -30,9 +30,9 @@ from distributed import LocalCluster
 
 import lastbit as lb
 from lastbit.execution.cluster import cluster
-from lastbit.execution.cluster_workers import Place, serve
+from lastbit.execution.worker import Place, serve
 from lastbit.noise import Scale
-from lastbit.study.proof import prove_by_first_steps
+from lastbit.study.first_steps import first_steps_fingerprint
 from lastbit.study.trial import Trial
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
@@ -44,7 +44,7 @@ ASKED = {"speedup": 1.85, "overhead": 0.02}
 
 @dataclass(frozen=True)
 class Sleeps:
-    """A trial of so many seconds; its beginning, which is its proof, comes before it sleeps."""
+    """A trial of so many seconds; its first steps, which give its bit fingerprint, come before it sleeps."""
 
     seconds: float
     name: str = "sleeps"
@@ -55,7 +55,7 @@ class Sleeps:
         return {"name": self.name}
 
     def __call__(self, run):
-        """Log enough for a proof, and sleep."""
+        """Log enough for a bit fingerprint, and sleep."""
         for step in range(8):
             run.log(step, test_accuracy=50.0)
         time.sleep(self.seconds)
@@ -180,9 +180,9 @@ def _resident_mib():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
-def proof():
-    """Seconds of the proof in a process that trains already, beside one trial of the demo."""
-    from lastbit.study.execute import run_trial
+def bits():
+    """Seconds of the bit fingerprint in a process that trains already, beside one trial of the demo."""
+    from lastbit.study.run_trial import run_trial
 
     training = RecipeTraining(load_recipe("demo"))
     with tempfile.TemporaryDirectory() as out:
@@ -191,22 +191,22 @@ def proof():
         run_trial(training, trial, Path(out), "cpu")
         whole = time.perf_counter() - begun
     begun = time.perf_counter()
-    prove_by_first_steps(training, trial)
+    first_steps_fingerprint(training, trial)
     seconds = time.perf_counter() - begun
-    return {"proof_seconds": seconds, "trial_seconds": whole, "share": seconds / whole}
+    return {"bits_seconds": seconds, "trial_seconds": whole, "share": seconds / whole}
 
 
 def main():
     """Measure, and print what was found as JSON."""
     parser = parser_of(__doc__)
-    parser.add_argument("--only", choices=("throughput", "overhead", "trivial", "proof"))
+    parser.add_argument("--only", choices=("throughput", "overhead", "trivial", "bits"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", default="1000,10000")
     parser.add_argument("--seconds", type=float, default=10.0, help="that a trial of the overhead sleeps")
     options = parsed(parser, only="trivial", sizes="20")
     sizes = [int(size) for size in options.sizes.split(",")]
     measures = {
-        "proof": proof,
+        "bits": bits,
         "overhead": lambda: overhead(options.seconds),
         "trivial": lambda: [trivial(size) for size in sizes],
         "throughput": lambda: throughput(options.rounds),

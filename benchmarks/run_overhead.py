@@ -18,7 +18,6 @@ from pathlib import Path
 from lastbit.noise import Noise, Rounding, Scale, Ulp
 from lastbit.script import Target
 from lastbit.script.pattern_metric import PatternMetric
-from lastbit.script.study import run_script
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Trial
 from lastbit.study.store import Store
@@ -73,7 +72,8 @@ def under_lastbit(script: Path, epochs: int, noise: Noise, directory: Path) -> f
     target = Target("file", str(script), (str(epochs),))
     trial = Trial({"round": directory.name}, 1, noise)
     (directory / "trials").mkdir(parents=True, exist_ok=True)
-    outcome = run_script(ScriptTraining(target, sources=(PatternMetric("ms=([0-9.]+)"),)), trial, directory, "cpu")
+    training = ScriptTraining(target, sources=(PatternMetric("ms=([0-9.]+)"),))
+    outcome = training.run_trial(trial, directory, None)
     if outcome.error is not None:
         raise RuntimeError(outcome.error)
     value = Store(directory).load(trial).final("ms")

@@ -46,7 +46,7 @@ def test_a_study_of_a_recipe(lastbit, tmp_path, scheduler):
     results = json.loads(out)
     assert results["controls"] == {"repeat": True, "power_of_two": True}
     assert [group["seeds"] for group in results["arithmetic"]] == [[1]]
-    assert results["arithmetic"][0]["proof"] == reopen(tmp_path / "there").proofs()[1]
+    assert results["arithmetic"][0]["proof"] == reopen(tmp_path / "there").bit_fingerprints()[1]
 
 
 def test_a_script_runs_where_the_command_was_given(lastbit, tmp_path, monkeypatch, scheduler):
@@ -59,7 +59,7 @@ def test_a_script_runs_where_the_command_was_given(lastbit, tmp_path, monkeypatc
     assert [(row["noise"], row["acc"]) for row in json.loads(out)["trials"]] == [("k=1", 0.5), ("k=3", 0.5)]
     assert (tmp_path / "runs" / "train" / "trials").is_dir()
     study = reopen(Path("runs/train"))
-    assert len(study.proofs()[1]) == 16
+    assert len(study.bit_fingerprints()[1]) == 16
     code, _, err = lastbit(*words, "--show", "--", "train.py")
     assert (code, err.startswith("lastbit: --show follows runs on this machine")) == (2, True)
 

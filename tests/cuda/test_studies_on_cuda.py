@@ -1,4 +1,4 @@
-"""Studies on a CUDA device: controls, resumption, proofs, a cluster's worker with a GPU, the doctor."""
+"""Studies on a CUDA device: controls, resumption, bit fingerprints, a cluster's worker with a GPU, the doctor."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from lastbit.paper.items.figure8 import FIGURE8
 from lastbit.paper.items.table1 import TABLE1
 from lastbit.paper.suite import make
 from lastbit.study import Recorder, Trial
-from lastbit.study.execute import run_trial
-from lastbit.study.proof import prove_by_first_steps
+from lastbit.study.first_steps import first_steps_fingerprint
+from lastbit.study.run_trial import run_trial
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
 
@@ -62,14 +62,14 @@ def test_a_trial_gives_the_bits_of_the_study_again(tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two") != {}
 
 
-def test_proofs_and_the_probe_repeat():
+def test_bit_fingerprints_and_the_probe_repeat():
     assert probe() == probe()
     train = training()
     control = Trial(train.settings, 1, lb.Scale(1))
-    first = prove_by_first_steps(train, control)
+    first = first_steps_fingerprint(train, control)
     assert first is not None
     cpu = RecipeTraining(train.recipe, device="cpu")
-    assert prove_by_first_steps(cpu, Trial(cpu.settings, 1, lb.Scale(1))) is not None
+    assert first_steps_fingerprint(cpu, Trial(cpu.settings, 1, lb.Scale(1))) is not None
 
 
 def test_a_killed_trial_goes_on_to_the_same_bits(tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ from tests.study.toy_training import train
 import lastbit as lb
 from lastbit.divergence import rel_l1
 from lastbit.explore import study_view
+from lastbit.storage.directories import RESULTS
 from lastbit.storage.files import write_checksummed
-from lastbit.study.layout import RESULTS
 
 
 @pytest.fixture

@@ -14,13 +14,12 @@ import toy_training
 from test_killed_study import wait_until
 from test_study import contents, make
 
-from lastbit.execution import cluster as module
+from lastbit.execution import scheduler
 from lastbit.execution.cluster import cluster
-from lastbit.execution.cluster_workers import Place, serve
-from lastbit.execution.lost import LostWorkersError, WorkerDiedError
+from lastbit.execution.jobs import LostWorkersError, StoppedError, WorkerDiedError
 from lastbit.execution.watched import Watched
+from lastbit.execution.worker import Place, serve
 from lastbit.extras import how_to_install
-from lastbit.study.hand_out import StoppedError
 
 
 def test_without_dask_the_extra_is_named(monkeypatch):
@@ -31,7 +30,7 @@ def test_without_dask_the_extra_is_named(monkeypatch):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:{port}", "nonsense://127.0.0.1:{port}"])
 def test_an_address_where_no_scheduler_answers_is_refused(monkeypatch, address):
-    monkeypatch.setattr(module, "TIMEOUT", 1)
+    monkeypatch.setattr(scheduler, "TIMEOUT", 1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -158,7 +157,7 @@ def test_a_scheduler_that_is_killed_is_said_in_one_line(tmp_path):
 
 @pytest.mark.filterwarnings("ignore")  # of a connection that breaks
 def test_a_scheduler_that_is_killed_while_a_study_waits_for_workers_ends_the_study(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "TIMEOUT", 1)  # which is also how long a client tries to come back
+    monkeypatch.setattr(scheduler, "TIMEOUT", 1)  # which is also how long a client tries to come back
     with subprocess.Popen([sys.executable, "-c", SCHEDULER, "0"], stdout=subprocess.PIPE, text=True) as process:
         with cluster(process.stdout.readline().strip()) as executor:
             remarks, looks = [], []

@@ -10,8 +10,9 @@ import toy_training
 import lastbit as lb
 from lastbit.execution.pool import local_pool
 from lastbit.study import Outcome, Trial, TrialFailedError
-from lastbit.study.failure import failure
-from lastbit.study.repeated_failure import RepeatedFailure, first_update
+from lastbit.study.failure import RepeatedFailure, failure
+from lastbit.study.run_trial import first_update
+from lastbit.study.training import FunctionTraining
 
 NOISES, SEEDS = [lb.Scale(k) for k in (1, 3, 5)], range(1, 4)
 
@@ -67,20 +68,23 @@ def test_so_do_two_in_a_pool(tmp_path):
 def test_of_several_workers_those_that_had_begun_are_waited_for_and_counted(tmp_path):
     begun, ended, gate, second = [], [], Barrier(6), Event()
 
-    def execute(train, trial, root, device, proof):
-        """Fail: two of six at once, all others when the study has cancelled one that waits."""
-        begun.append(trial)
-        place = len(begun)
-        if place <= 6:
-            gate.wait(10)
-        if place > 2:
-            second.wait(10)
-        ended.append(trial)
-        return Outcome(trial, "ImportError: no such module", untrained=True)
+    class Fails(FunctionTraining):
+        """Fails: two of six at once, all others when the study has cancelled one that waits."""
 
-    study = lb.Study(
-        tmp_path, train_nothing, noises=NOISES, seeds=range(1, 7), execute=execute, prove=lambda train, control: None
-    )
+        def bit_fingerprint(self, control):
+            return None
+
+        def run_trial(self, trial, root, bits):
+            begun.append(trial)
+            place = len(begun)
+            if place <= 6:
+                gate.wait(10)
+            if place > 2:
+                second.wait(10)
+            ended.append(trial)
+            return Outcome(trial, "ImportError: no such module", untrained=True)
+
+    study = lb.Study(tmp_path, Fails(train_nothing), noises=NOISES, seeds=range(1, 7))
 
     class Pool(ThreadPoolExecutor):
         """Notices what is cancelled."""
@@ -132,14 +136,14 @@ def outcomes(*errors, code=None):
 )
 def test_only_the_first_two_count_and_only_where_they_say_the_same(errors, ends):
     repeated = RepeatedFailure()
-    assert [repeated.found(outcome) for outcome in outcomes(*errors)][: len(ends)] == ends
+    assert [repeated.is_shown_by(outcome) for outcome in outcomes(*errors)][: len(ends)] == ends
 
 
 def test_two_that_exit_alike_after_their_training_end_it():
     trials = [Trial({}, seed, lb.Scale(1)) for seed in (1, 2)]
     repeated = RepeatedFailure()
     found = [Outcome(each, f"exit\n0.9{each.seed}", exit_code=1, exited=True) for each in trials]
-    assert [repeated.found(outcome) for outcome in found] == [False, True]
+    assert [repeated.is_shown_by(outcome) for outcome in found] == [False, True]
 
 
 def test_a_step_is_noticed_and_the_hook_is_gone_afterwards():

@@ -47,7 +47,7 @@ def _studies(directory: Path) -> list[Path]:
     Raises:
         LastbitError: there is none.
     """
-    from lastbit.study.layout import STUDY, TRIALS
+    from lastbit.storage.directories import STUDY, TRIALS
 
     if not directory.is_dir():
         raise LastbitError(f"there is no directory {directory}")
@@ -69,8 +69,8 @@ def _named(checked: Checked, directory: Path, place: str) -> Checked:
 
 def _checked(place: Path) -> Checked:
     from lastbit.cli.progress import progress_bar
+    from lastbit.storage.directories import TRIALS
     from lastbit.study.check import check_study
-    from lastbit.study.layout import TRIALS
 
     total = sum(1 for _ in (place / TRIALS).glob("*"))
     with progress_bar(f"check {place}", "trials", total) as show:

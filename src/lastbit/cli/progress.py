@@ -17,7 +17,7 @@ from lastbit.cli.output import SafeConsole, printable
 from lastbit.storage.url_copies import is_url, local_copy
 
 if TYPE_CHECKING:
-    from lastbit.study import Outcome
+    from lastbit.study import Outcome, Trial
     from lastbit.study.underway import Underway
 
 Show = Callable[..., None]  # called with any of `done`, `total`, `left` (seconds) and `remark`
@@ -123,7 +123,7 @@ def trial_progress(
     look: Callable[[], Underway],
     seconds: float | None = None,
     on_estimate: Callable[[float], None] | None = None,
-) -> Iterator[Callable[[Outcome], None]]:
+) -> Iterator[Callable[[Outcome[Trial]], None]]:
     """Show progress while a study runs; give the function to call after each trial.
 
     The time left is that of the mean trial so far, for each trial to come, shared by the workers there are.
@@ -137,7 +137,7 @@ def trial_progress(
         on_estimate: told once, when the first has ended well, how many seconds those to come may take.
     """
     with _bar(title, "trials", total) as bar:
-        ended: list[Outcome] = []
+        ended: list[Outcome[Trial]] = []
         # Only here is a cluster asked for its workers: what it raises belongs to this thread.
         there, last = [workers()], [""]
 
@@ -153,7 +153,7 @@ def trial_progress(
             bar.show(done=len(ended), left=left, remark=remark)
             return left
 
-        def on_trial(outcome: Outcome) -> None:
+        def on_trial(outcome: Outcome[Trial]) -> None:
             """Count a finished trial."""
             ended.append(outcome)
             there[0], last[0] = workers(), f"last {outcome.trial.label}"

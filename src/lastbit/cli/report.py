@@ -57,7 +57,7 @@ def _check_charts(charts: Path | None, directory: Path) -> None:
 
 def _wanted() -> list[str]:
     """Names, of what `find_results` looks at, to be copied from elsewhere."""
-    from lastbit.study.layout import RESULTS
+    from lastbit.storage.directories import RESULTS
 
     return [*_DRAWN, f"*/{RESULTS}", "study.json", "audit.json"]
 
@@ -65,7 +65,7 @@ def _wanted() -> list[str]:
 def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) -> tuple[Path, list[Path]]:
     """Draw what the directory holds, by default into `beside`; the page, and the files of its charts."""
     from lastbit.report.shape import ShapeError  # only here: the charts' library takes a third of a second to import
-    from lastbit.study.layout import RESULTS
+    from lastbit.storage.directories import RESULTS
 
     found = find_results(directory)
     name = found[0].name
@@ -81,8 +81,8 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
 
 def _content(path: Path) -> Any:
     """What a file of results holds."""
+    from lastbit.storage.directories import RESULTS
     from lastbit.study.check import verify_study
-    from lastbit.study.layout import RESULTS
     from lastbit.study.store import Store
 
     if path.name == RESULTS:  # where what they rest on is as it was; of a study elsewhere the trials are not here
@@ -97,7 +97,7 @@ def find_results(directory: Path) -> list[Path]:
     Raises:
         LastbitError: there is none.
     """
-    from lastbit.study.layout import RESULTS
+    from lastbit.storage.directories import RESULTS
 
     here = [path for name in _DRAWN if (path := directory / name).is_file()]
     found = here[:1] or sorted(directory.glob(f"*/{RESULTS}"))
@@ -107,7 +107,7 @@ def find_results(directory: Path) -> list[Path]:
 
 
 def _nothing(directory: Path) -> str:
-    from lastbit.study.layout import RESULTS
+    from lastbit.storage.directories import RESULTS
 
     if not directory.is_dir():
         return f"there is no directory {directory}"

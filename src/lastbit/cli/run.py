@@ -148,7 +148,7 @@ def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -
         )
     except FailedError as error:
         cause = error.__cause__
-        if isinstance(cause, TrialFailedError) and (found := [each for each in cause.failures if each.hopeless]):
+        if isinstance(cause, TrialFailedError) and (found := [each for each in cause.failures if each.fatal]):
             raise LastbitError(str(found[0].error)) from error
         if isinstance(cause, ControlsFailedError):
             shared = f". {said}" if (said := shared_files(study, training)) else ""

@@ -13,12 +13,12 @@ from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.output import FailedError
 from lastbit.cli.progress import progress_bar, trial_progress
 from lastbit.cli.workers import Crew
-from lastbit.execution.lost import LostWorkersError
+from lastbit.execution.jobs import LostWorkersError
 from lastbit.execution.watched import Watched
+from lastbit.storage.directories import RESULTS, STUDY, TRIALS
 from lastbit.storage.files import DamagedError, read_checksummed, write_checksummed, writing
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.check import verify_study
-from lastbit.study.layout import RESULTS, STUDY, TRIALS
 from lastbit.study.results import FORMAT
 from lastbit.study.underway import underway
 from lastbit.training.recipe_training import RecipeTraining

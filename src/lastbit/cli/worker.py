@@ -11,7 +11,7 @@ from lastbit.cli.options import MOST_WORKERS
 from lastbit.cli.output import JsonOption, console, write_json
 
 if TYPE_CHECKING:
-    from lastbit.execution.cluster_workers import Place
+    from lastbit.execution.worker import Place
 
 
 def worker(
@@ -41,8 +41,8 @@ def worker(
     """
     import torch  # only here: the command line starts without it
 
-    from lastbit.execution.cluster import connected
-    from lastbit.execution.cluster_workers import places, serve, visible_gpus
+    from lastbit.execution.scheduler import connected
+    from lastbit.execution.worker import places, serve, visible_gpus
 
     visible = visible_gpus(torch.cuda.device_count()) if cpus is None else []
     chosen = places(name or socket.gethostname(), cpus=cpus, gpus=gpus, visible=visible)

@@ -49,7 +49,7 @@ class Crew:
         Raises:
             LastbitError: there is none of this name, or the scheduler does not answer.
         """
-        from lastbit.execution.cluster import has_gpus
+        from lastbit.execution.scheduler import has_gpus
         from lastbit.training.device import choose_device
 
         if self.scheduler is None:

@@ -72,7 +72,7 @@ class Runner(Protocol[J]):
     def bit_fingerprint(self) -> BitFingerprint:
         """The bit fingerprint of this process."""
 
-    def __call__(self, job: J) -> Outcome[J]:
+    def __call__(self, job: J, /) -> Outcome[J]:
         """Run and store one job."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.execution.cluster import GPU
+from lastbit.execution.scheduler import GPU
 
 # Libraries that would each start a thread for every core in every worker.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")

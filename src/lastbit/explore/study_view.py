@@ -20,10 +20,10 @@ from lastbit.report.log_axis import LogAxis, decades, power_axis
 from lastbit.report.numbers import MISSING, scientific
 from lastbit.report.rel_l1_chart import rel_l1_figure
 from lastbit.report.stored import as_stored
+from lastbit.storage.directories import RESULTS, STUDY, TRIALS
 from lastbit.storage.limits import reachable
 from lastbit.study.check import verify_study
 from lastbit.study.grid import Grid
-from lastbit.study.layout import RESULTS, STUDY, TRIALS
 from lastbit.study.reopen import reopen
 from lastbit.study.results import FORMAT
 from lastbit.study.store import Store

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from lastbit.execution.jobs import LOOK
 from lastbit.execution.numerics import fingerprint, repeatable_numerics
 from lastbit.paper.item import Item, Work
 from lastbit.paper.results import Made
 from lastbit.storage.files import read_json, to_json, write_atomically
 from lastbit.study import StoppedError
-from lastbit.study.hand_out import LOOK
 
 SHARED = "shared"  # no item has this id
 

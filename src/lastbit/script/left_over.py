@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lastbit.noise import noise_from_json
 from lastbit.script.notes import NOTES, Notes, read_notes
+from lastbit.storage.directories import FAILURES, TRIALS
 from lastbit.storage.files import read_checksummed, read_json
-from lastbit.study.layout import FAILURES, TRIALS
 from lastbit.study.store import FAILURE
 from lastbit.study.stored_trial import OUTPUT, TRIAL
 from lastbit.study.trial import Trial

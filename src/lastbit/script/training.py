@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.execution.jobs import BitFingerprint, Outcome
 from lastbit.script.file_metric import FileMetric
 from lastbit.script.launch import child_command
 from lastbit.script.metrics import MetricSource
 from lastbit.script.notes import STDERR, STDOUT, Notes, UnfitError, checked, read_notes
 from lastbit.script.processes import Children, followed
+from lastbit.script.run_trial import run_script
 from lastbit.script.target import Target
 from lastbit.storage.files import sha256
 from lastbit.study import Recorder, Trial
@@ -33,10 +34,13 @@ _THREAD_VARIABLES = (
 )
 FIXED_VARIABLES = frozenset({*_THREAD_VARIABLES, "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "PYTHONUNBUFFERED"})
 
+# For `python -c`, with the environment of the script's processes.
+_PROBE = "from lastbit.execution.numerics import probe; print(probe())"
+
 
 @dataclass(frozen=True)
 class ScriptTraining:
-    """Runs a script once for the trial it is given, in a process of its own.
+    """A script as a study's training: runs it once for the trial it is given, in a process of its own.
 
     It travels to other machines without `on_line` and `children`, which are this process's own.
     """
@@ -94,9 +98,24 @@ class ScriptTraining:
         if self.script != self._script():
             raise LastbitError(f"{self.target.name} in {self.directory} is another one than where the study was begun")
 
-    def __call__(self, run: Recorder) -> None:
-        """Run the script for a trial, as `train` does."""
-        self.train(run)
+    @property
+    def device(self) -> str:
+        """Of this process, which trains nothing: the script's processes report where their weights are."""
+        return "cpu"
+
+    def bit_fingerprint(self, control: Trial) -> BitFingerprint:
+        """Run a fixed computation in a process like those of the script's trials, once for this one, and hash its bits.
+
+        A script cannot be begun and left for that: nobody knows what it would leave behind.
+
+        Args:
+            control: not used.
+        """
+        return _probed(tuple(sorted(self.environment().items())))
+
+    def run_trial(self, trial: Trial, root: Path, bits: BitFingerprint) -> Outcome[Trial]:
+        """Run the script in a process of its own, and store the trial with the fingerprint of that process."""
+        return run_script(self, trial, root, bits)
 
     def train(self, run: Recorder) -> Notes:
         """Run the script for a trial; its output, weights and logged metrics are left in the trial's directory.
@@ -168,34 +187,12 @@ class ScriptTraining:
         return {**os.environ, **threads, **fixed, **watched}
 
 
-def keep_output(directory: Path, kept: Path) -> None:
-    """Move what a failed trial wrote to a place that outlives the trial."""
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(directory / "output", kept)
-
-
 def _workspace() -> str:
     return os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-_PROGRAM = "from lastbit.execution.numerics import probe; print(probe())"
-
-
-def prove_script(train: ScriptTraining, control: Trial) -> str | None:
-    """Run a fixed computation in a process like those of the script's trials, once for this one, and hash its bits.
-
-    A script cannot be begun for that and left, for nobody knows what it would leave behind.
-
-    Args:
-        train: the script; its environment is what counts.
-        control: not used.
-    """
-    return _probed(tuple(sorted(train.environment().items())))
-
-
 @lru_cache(maxsize=4)
 def _probed(environment: tuple[tuple[str, str], ...]) -> str:
-    command = [sys.executable, "-P", "-c", _PROGRAM]  # -P: nothing in the present directory stands for ours
+    command = [sys.executable, "-P", "-c", _PROBE]  # -P: nothing in the present directory stands for ours
     ran = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True)
     return ran.stdout.strip()

@@ -41,8 +41,10 @@ _MARKS = {
 # The file that says what a run directory holds; RUN also says of which kind.
 RUN = "run.json"
 DESCRIPTIONS = dict.fromkeys(Kind, RUN) | {Kind.STUDY: "study.json", Kind.SHARPNESS: "series.json"}
-_KEPT = ("trials", "running", "failed")  # directories of a study
-_STUDY_FILES = ("study.json", "results.json", *_KEPT)
+# Of a study; `lastbit.study.store` says what each is.
+STUDY, TRIALS, RUNNING, RESULTS, FAILURES = "study.json", "trials", "running", "results.json", "failed"
+_KEPT = (TRIALS, RUNNING, FAILURES)
+_STUDY_FILES = (STUDY, RESULTS, *_KEPT)
 _DRAWINGS = {Kind.PHASE, Kind.CHARTS}  # which may lie beside each other, and beside anybody's pictures
 
 

@@ -7,10 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lastbit.execution.jobs import Outcome, StoppedError
     from lastbit.study.controls import Controls, ControlsFailedError
-    from lastbit.study.execute import Outcome
     from lastbit.study.failure import TrialFailedError
-    from lastbit.study.hand_out import StoppedError
     from lastbit.study.recorder import Recorder
     from lastbit.study.results import Results
     from lastbit.study.study import Study
@@ -33,10 +32,10 @@ __all__ = [
 _HOMES = {
     "Controls": "lastbit.study.controls",
     "ControlsFailedError": "lastbit.study.controls",
-    "Outcome": "lastbit.study.execute",
+    "Outcome": "lastbit.execution.jobs",
     "Recorder": "lastbit.study.recorder",
     "Results": "lastbit.study.results",
-    "StoppedError": "lastbit.study.hand_out",
+    "StoppedError": "lastbit.execution.jobs",
     "Study": "lastbit.study.study",
     "Trial": "lastbit.study.trial",
     "TrialFailedError": "lastbit.study.failure",

@@ -9,27 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.differing import changes
-from lastbit.errors import LastbitError
+from lastbit.storage.directories import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
 from lastbit.storage.files import read_checksummed, to_json
 from lastbit.storage.lock import is_held
+from lastbit.storage.run_directory import OtherSettingsError
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
-from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
 from lastbit.study.stored_trial import DONE
 
 
-class OtherStudyError(LastbitError):
-    """A directory holds runs of other settings than those of the study that asks for it.
-
-    Attributes:
-        changed: the settings that differ, each as `old -> new`.
-    """
+class OtherStudyError(OtherSettingsError):
+    """A directory holds runs of other settings than those of the study that asks for it."""
 
     def __init__(self, root: Path, name: object, changed: Mapping[str, str]) -> None:
-        self.changed = changed
         said = ", ".join(f"{setting} {values}" for setting, values in changed.items())
         super().__init__(
             f"{root} holds another study ({name}, with other settings): {said} ({since(root)}). "
-            f"Old and new runs cannot be compared: {advice(root)}"
+            f"Old and new runs cannot be compared: {advice(root)}",
+            changed,
         )
 
 

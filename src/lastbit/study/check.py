@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.storage.directories import held_in_words, is_drawing
+from lastbit.storage.directories import FAILURES, RESULTS, RUNNING, STUDY, TRIALS, held_in_words, is_drawing
 from lastbit.storage.files import DamagedError, read_checksummed, to_json
 from lastbit.storage.lock import LOCK, OWNER, is_held
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
-from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
 from lastbit.study.recorder import WEIGHTS
 from lastbit.study.reopen import reopen
 from lastbit.study.store import FAILURE, Store

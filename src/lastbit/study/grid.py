@@ -93,7 +93,7 @@ class Grid:
         groups: dict[str | None, list[int]] = {}
         for j, seed in enumerate(self.seeds):
             if trials := self.at_seed(j):
-                groups.setdefault(next(iter(trials.values())).proof, []).append(seed)
+                groups.setdefault(next(iter(trials.values())).bit_fingerprint, []).append(seed)
         return groups
 
     def at_seed(self, seed: int) -> dict[int, StoredTrial]:

@@ -1,19 +1,19 @@
 """A study's directory: `study.json`, and under `trials/` one directory for each finished trial, complete or absent.
 
 study.json                      checksummed; settings, noises, seeds
-trials/ID/trial.json            the trial and the arithmetic it ran on
+trials/ID/trial.json            the trial and the numerics it ran with
 trials/ID/metrics.jsonl         one line for each log call
 trials/ID/weights/STEP.safetensors
 trials/ID/predictions.safetensors
 trials/ID/output/               what a script wrote, and metrics found in it; no part of the digest
 trials/ID/done.json             checksummed; how it ended and a checksum of every other file; written last
-running/seed-SEED.proof         on which arithmetic the trials of a seed run
+running/seed-SEED.bits          the bit fingerprint of a seed's trials
 running/ID                      a trial in progress, with its checkpoint; running/ID.lock is held by whoever is at it
 results.json                    checksummed; computed from the trials
 failed/ID/failure.json          checksummed; how a trial failed when it was last tried; beside it, what a script wrote
 .lock                           held by whoever runs the study, who is named in .owner.json
 
-A checksummed file is JSON with a checksum of its own (`lastbit.storage.files.write_checksummed`).
+A checksummed file is JSON with a checksum in it (`lastbit.storage.files.write_checksummed`).
 """
 
 import os
@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.execution.jobs import BitFingerprint
 from lastbit.execution.numerics import Fingerprint
-from lastbit.storage.directories import Kind, is_drawing
+from lastbit.storage.directories import FAILURES, RESULTS, RUNNING, STUDY, TRIALS, Kind, is_drawing
 from lastbit.storage.files import (
     DamagedError,
     read_checksummed,
@@ -42,14 +43,13 @@ from lastbit.study.belonging import check_same, make_room
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
 from lastbit.study.failure import Failure
-from lastbit.study.layout import FAILURES, RESULTS, RUNNING, STUDY, TRIALS
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial
 from lastbit.study.trial import Trial
 
 FAILURE = "failure.json"
 _AGAIN = "delete it, then give the study's command again: the trials are kept"  # where study.json is damaged
-_CLAIM = ".proof"
+_CLAIM = ".bits"
 
 
 class Store(RunDirectory):
@@ -129,44 +129,44 @@ class Store(RunDirectory):
             self._store_complete(trial)
             yield not self.has(trial)
 
-    def begin(self, trial: Trial, fingerprint: Fingerprint, proof: str | None = None) -> Recorder:
+    def begin(self, trial: Trial, fingerprint: Fingerprint, bits: BitFingerprint = None) -> Recorder:
         """Open a trial's directory; of an interrupted attempt only what a sound checkpoint can go on from is kept.
 
         Args:
             trial: of which an attempt is held.
-            fingerprint: of the arithmetic it runs on; an attempt on another one is dropped.
-            proof: of that arithmetic, a hash of what it gives.
+            fingerprint: of the numerics it runs with; an attempt with others is dropped.
+            bits: the bit fingerprint of this process.
         """
         place = self._running(trial)
-        if not _goes_on(place, _description(trial, fingerprint, proof)):
+        if not _goes_on(place, _description(trial, fingerprint, bits)):
             shutil.rmtree(place, ignore_errors=True)
         recorder = Recorder(trial, place)
-        self.describe_trial(trial, fingerprint, proof)
+        self.describe_trial(trial, fingerprint, bits)
         return recorder
 
-    def describe_trial(self, trial: Trial, fingerprint: Fingerprint, proof: str | None = None) -> None:
-        """Write down what a trial in progress is, and the arithmetic it runs on."""
-        (self._running(trial) / TRIAL).write_bytes(_description(trial, fingerprint, proof))
+    def describe_trial(self, trial: Trial, fingerprint: Fingerprint, bits: BitFingerprint = None) -> None:
+        """Write down what a trial in progress is, and the numerics it runs with."""
+        (self._running(trial) / TRIAL).write_bytes(_description(trial, fingerprint, bits))
 
-    def claim_column(self, seed: int, proof: str | None) -> str | None:
-        """Make a seed's trials those of workers with this proof, if nobody was faster; give the proof that holds.
+    def claim_seed(self, seed: int, bits: BitFingerprint) -> BitFingerprint:
+        """Make a seed's trials those of workers with these bits, if nobody was faster; give the fingerprint that holds.
 
         Of several workers on several machines one wins, since a name can be linked once. A claim ends with the study's
-        run; what is stored then tells whose a column is.
+        run; from then on what is stored says which fingerprint a seed has.
         """
         path = self.root / RUNNING / f"seed-{seed}{_CLAIM}"
-        if proof is None:
+        if bits is None:
             return None
         path.parent.mkdir(parents=True, exist_ok=True)
         mine = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        mine.write_text(proof, encoding="utf-8")
+        mine.write_text(bits, encoding="utf-8")
         try:
             path.hardlink_to(mine)
         except FileExistsError:
             return path.read_text(encoding="utf-8")
         finally:
             mine.unlink()
-        return proof
+        return bits
 
     def finish(self, trial: Trial, recorder: Recorder) -> None:
         """Checksum and sync every file of a trial, then move it among the finished ones in one rename."""
@@ -260,7 +260,7 @@ class Store(RunDirectory):
 
 
 def _goes_on(place: Path, description: bytes) -> bool:
-    """Whether an interrupted attempt has a sound checkpoint, of this trial and on this arithmetic."""
+    """Whether an interrupted attempt has a sound checkpoint, of this trial and with these numerics."""
     try:
         described = (place / TRIAL).read_bytes() == description
         return described and read_checkpoint(place / CHECKPOINT) is not None
@@ -268,8 +268,8 @@ def _goes_on(place: Path, description: bytes) -> bool:
         return False
 
 
-def _description(trial: Trial, fingerprint: Fingerprint, proof: str | None) -> bytes:
-    content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint, "proof": proof}
+def _description(trial: Trial, fingerprint: Fingerprint, bits: BitFingerprint) -> bytes:
+    content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint, "proof": bits}
     return (to_json(content, indent=1) + "\n").encode()
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load as parse_tensors
 from torch import Tensor
 
 from lastbit.errors import LastbitError
+from lastbit.execution.jobs import BitFingerprint
 from lastbit.execution.numerics import Fingerprint
 from lastbit.storage.files import DamagedError, read_checksummed, sha256
 from lastbit.storage.limits import MOST_JSON, MOST_LINES, MOST_TENSORS, parse_json, read_limited
@@ -55,7 +56,7 @@ class StoredTrial:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """The arithmetic it ran on.
+        """The numerics it ran with.
 
         Raises:
             DamagedError: the trial has none: it was altered.
@@ -66,15 +67,15 @@ class StoredTrial:
         return found
 
     @cached_property
-    def proof(self) -> str | None:
-        """A hash of what that arithmetic gives at the beginning of the training; None where it was not made.
+    def bit_fingerprint(self) -> BitFingerprint:
+        """The bit fingerprint of the process it ran in; None where the training does not repeat itself.
 
         Raises:
             DamagedError: it is no text: it was altered.
         """
         found = self.description.get("proof")
         if found is not None and not isinstance(found, str):
-            raise DamagedError(f"{self.directory / TRIAL} has a proof that is no text: it was altered")
+            raise DamagedError(f"{self.directory / TRIAL} has a bit fingerprint that is no text: it was altered")
         return found
 
     @cached_property

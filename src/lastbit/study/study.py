@@ -10,20 +10,19 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError
+from lastbit.execution.dispatch import cluster_of, dispatch
+from lastbit.execution.jobs import BitFingerprint, Outcome
+from lastbit.execution.seed_groups import SeedGroups
 from lastbit.noise import Noise
 from lastbit.study.agreement import agreement, first_logged
-from lastbit.study.columns import Columns, Proof
 from lastbit.study.controls import Controls, ControlsFailedError, together
-from lastbit.study.desks import is_cluster, outcomes_of
-from lastbit.study.execute import Execute, Job, Outcome, TrainFunction, own_settings, run_trial
-from lastbit.study.failure import TrialFailedError, failure
+from lastbit.study.failure import RepeatedFailure, TrialFailedError, failure
+from lastbit.study.first_steps import SEED as FIRST_STEPS_SEED
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
-from lastbit.study.proof import SEED as PROOF_SEED
-from lastbit.study.proof import Prove, prove_by_first_steps
-from lastbit.study.repeated_failure import RepeatedFailure
 from lastbit.study.results import Results, collect
 from lastbit.study.store import Store
+from lastbit.study.training import TrainFunction, Training, TrialRunner, as_training
 from lastbit.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -52,8 +51,6 @@ class Study:
         controlled: run the controls and refuse to go on where they fail.
         metric: what is logged under its name at the end of each run is what table, verdict and page compare.
         seed_decides: what another seed changes, in a word for people.
-        execute: runs one trial and stores it, by custom in the process it is called in.
-        prove: gives a hash of the bits that a process computes, by custom those of the training's first steps.
 
     Raises:
         LastbitError: no noise, no seed, or one twice.
@@ -62,7 +59,7 @@ class Study:
     def __init__(
         self,
         out: str | Path,
-        train: TrainFunction,
+        train: Training | TrainFunction,
         *,
         noises: Iterable[Noise],
         seeds: Iterable[int],
@@ -71,17 +68,14 @@ class Study:
         controlled: bool = True,
         metric: Metric = TEST_ACCURACY,
         seed_decides: str = "batch order",
-        execute: Execute = run_trial,
-        prove: Prove = prove_by_first_steps,
     ) -> None:
         self.noises, self.seeds, self.controlled = tuple(noises), tuple(seeds), controlled
         _check_distinct("noise", [noise.label for noise in self.noises])
         _check_distinct("seed", self.seeds)
-        self.train = train
-        self.settings = dict(settings if settings is not None else own_settings(train))
+        self.training = as_training(train)
+        self.settings = dict(settings if settings is not None else self.training.settings)
         self.name = name or str(self.settings.get("name", "study"))
         self.metric, self.seed_decides = metric, seed_decides
-        self.execute, self.prove = execute, prove
         self.store = Store(Path(out))
 
     def trials(self) -> list[Trial]:
@@ -111,7 +105,7 @@ class Study:
     def pending(self) -> list[Trial]:
         """Trials that are not stored yet, controls first.
 
-        Workers of another arithmetic than those that there were will run the controls at a seed of theirs as well.
+        Workers of a new bit fingerprint will run the controls at a seed of theirs as well.
         """
         wanted = {trial.id: trial for trial in [*self.controls_wanted(), *self.trials()]}
         return [trial for trial in wanted.values() if not self.store.has(trial)]
@@ -122,7 +116,7 @@ class Study:
         return [trial for trial in every.values() if self.store.has(trial)]
 
     def controls_wanted(self) -> list[Trial]:
-        """The control runs and what they are held against, at the first seed of each kind of arithmetic."""
+        """The control runs and what they are compared with, at the first seed of each bit fingerprint."""
         return [trial for seed in self._firsts().values() for trial in self._controls_in_order(seed)]
 
     def _controls_in_order(self, seed: int) -> list[Trial]:
@@ -132,30 +126,30 @@ class Study:
     def _missing_controls(self, seed: int) -> list[Trial]:
         return [trial for trial in self._controls_in_order(seed) if not self.store.has(trial)]
 
-    def proofs(self) -> dict[int, str]:
-        """The proof of the arithmetic of each seed of which a trial is stored with one."""
+    def bit_fingerprints(self) -> dict[int, str]:
+        """The bit fingerprint of each seed of which a trial is stored with one."""
         found = {}
         for seed in self.seeds:
-            stored = next((trial for trial in self._column(seed) if self.store.has(trial)), None)
-            if stored is not None and (proof := self.store.load(stored).proof) is not None:
-                found[seed] = proof
+            stored = next((trial for trial in self._seed_group(seed) if self.store.has(trial)), None)
+            if stored is not None and (bits := self.store.load(stored).bit_fingerprint) is not None:
+                found[seed] = bits
         return found
 
-    def _column(self, seed: int) -> list[Trial]:
+    def _seed_group(self, seed: int) -> list[Trial]:
         return [Trial(self.settings, seed, noise) for noise in self.noises]
 
-    def _firsts(self) -> dict[Proof, int]:
-        """The first seed of each kind of arithmetic, where its controls are; of a study not begun, the first of all."""
-        firsts: dict[Proof, int] = {}
-        for seed, proof in self.proofs().items():
-            firsts.setdefault(proof, seed)
+    def _firsts(self) -> dict[BitFingerprint, int]:
+        """The first seed of each bit fingerprint, where its controls are; of a study not begun, the first of all."""
+        firsts: dict[BitFingerprint, int] = {}
+        for seed, bits in self.bit_fingerprints().items():
+            firsts.setdefault(bits, seed)
         return firsts or {None: self.seeds[0]}
 
     def run(
         self,
         executor: Executor | None = None,
         *,
-        on_trial: Callable[[Outcome], None] = _ignore,
+        on_trial: Callable[[Outcome[Trial]], None] = _ignore,
         on_remark: Callable[[str], None] = _ignore,
     ) -> Results:
         """Run what is not stored yet and return the results of the whole study.
@@ -169,7 +163,7 @@ class Study:
         self,
         executor: Executor | None = None,
         *,
-        on_trial: Callable[[Outcome], None] = _ignore,
+        on_trial: Callable[[Outcome[Trial]], None] = _ignore,
         on_remark: Callable[[str], None] = _ignore,
     ) -> None:
         """Run what is not stored yet.
@@ -198,38 +192,43 @@ class Study:
             raise TrialFailedError(failures, untried=len(self.pending()) - len(failures))
 
     def _failures(
-        self, executor: Executor | None, on_trial: Callable[[Outcome], None], on_remark: Callable[[str], None]
-    ) -> Iterator[Outcome]:
+        self, executor: Executor | None, on_trial: Callable[[Outcome[Trial]], None], on_remark: Callable[[str], None]
+    ) -> Iterator[Outcome[Trial]]:
         """Run what is not stored yet and give the trials that failed, which are written down."""
-        columns = self._columns()
-        checked = self._checked_controls(columns, set())
+        groups = self._seed_groups()
+        checked = self._checked_controls(groups, set())
         repeated, enough = RepeatedFailure(), Event()
-        for outcome in self._outcomes(executor, columns, on_remark, enough.is_set):
+        runner = TrialRunner(
+            self.training, self.store.root, Trial(self.settings, FIRST_STEPS_SEED, self.noises[0].baseline())
+        )
+        for outcome in dispatch(runner, groups, executor, on_remark, enough.is_set):
             on_trial(outcome)
             if outcome.error is not None:
                 yield outcome
             # Those in progress end before the directory is let go of.
-            if outcome.hopeless:
+            if outcome.fatal:
                 enough.set()
             elif outcome.error is not None:
                 self.store.fail(outcome.trial, failure(outcome.error, outcome.exit_code))
             # A cluster's workers have surroundings of their own: what one of them lacks, others may have.
-            if repeated.found(outcome) and not is_cluster(executor):
+            if repeated.is_shown_by(outcome) and cluster_of(executor) is None:
                 enough.set()
-            checked = self._checked_controls(columns, checked)
+            checked = self._checked_controls(groups, checked)
 
-    def _columns(self) -> Columns:
-        """What is to be run, and on which arithmetic each seed was begun."""
-        waiting = {seed: [trial for trial in self._column(seed) if not self.store.has(trial)] for seed in self.seeds}
-        owners = self.proofs()
-        for seed, proof in owners.items():
-            self.store.claim_column(seed, proof)
-        return Columns(waiting, owners, self._missing_controls)
+    def _seed_groups(self) -> SeedGroups[Trial]:
+        """What is to be run, and with which bit fingerprint each seed was begun."""
+        waiting = {
+            seed: [trial for trial in self._seed_group(seed) if not self.store.has(trial)] for seed in self.seeds
+        }
+        owners = self.bit_fingerprints()
+        for seed, bits in owners.items():
+            self.store.claim_seed(seed, bits)
+        return SeedGroups(waiting, owners, self._missing_controls)
 
     def controls(self) -> Controls | None:
         """Which controls agree, once all of them are stored; None before, and for an uncontrolled study.
 
-        Of a study on several kinds of arithmetic, those of each must agree.
+        Where seeds have different bit fingerprints, the controls of each must agree.
         """
         found = [self._controls_at(seed) for seed in self._firsts().values()]
         complete = [each for each in found if each is not None]
@@ -280,25 +279,13 @@ class Study:
 
         write_report([self.results().as_json()], Path(path))
 
-    def _outcomes(
-        self,
-        executor: Executor | None,
-        columns: Columns,
-        on_remark: Callable[[str], None],
-        enough: Callable[[], bool],
-    ) -> Iterator[Outcome]:
-        control = Trial(self.settings, PROOF_SEED, self.noises[0].baseline())
-        device = getattr(self.train, "device", "cpu")
-        job = Job(self.execute, self.prove, self.train, self.store.root, device, control)
-        return outcomes_of(job, columns, executor, on_remark, enough)
-
-    def _checked_controls(self, columns: Columns, checked: set[int]) -> set[int]:
+    def _checked_controls(self, groups: SeedGroups[Trial], checked: set[int]) -> set[int]:
         """Check the controls that are complete by now, and give the seeds whose controls need not be looked at again.
 
         Raises:
             ControlsFailedError: some do not agree.
         """
-        for seed in set(columns.firsts.values()) - checked:
+        for seed in set(groups.firsts.values()) - checked:
             controls = self._controls_at(seed)
             if controls is not None and not controls.passed:
                 raise ControlsFailedError(controls)

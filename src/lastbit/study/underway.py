@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lastbit.study.layout import RUNNING
+from lastbit.storage.directories import RUNNING
 from lastbit.study.recorder import METRICS, STEP
 
 _TAIL = 4096  # bytes from the end of a file of metrics, which hold its last line

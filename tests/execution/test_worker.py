@@ -5,9 +5,8 @@ import dask
 import pytest
 import torch
 
-from lastbit.execution.cluster_workers import _nanny, places, visible_gpus
-from lastbit.execution.versions import check_versions, versions
-from lastbit.study.introduction import introduce
+from lastbit.execution.handshake import check_versions, own_versions, shake_hands
+from lastbit.execution.worker import _nanny, places, visible_gpus
 
 
 def test_each_gpu_has_a_worker_that_sees_no_other():
@@ -116,10 +115,10 @@ def test_many_workers_are_counted():
 
 
 def test_a_worker_that_comes_later_says_what_it_has_other_versions_of():
-    here = versions()
+    here = own_versions()
     assert here["torch"] == torch.__version__
     wanted = {**here, "torch": "1.0", "lastbit": None}
-    complaint = introduce(None, "", wanted).complaint
+    complaint = shake_hands(None, "", wanted).complaint
     assert complaint == (
         f"has lastbit {here['lastbit']} for None, torch {here['torch']} for 1.0: install one version of each on all "
         "machines"

@@ -1,8 +1,8 @@
-"""A worker's proof: a hash of the bits that the first steps of a training give in its process.
+"""The bit fingerprint of a training: a hash of the bits that its first steps give in this process.
 
 Equal versions and processors do not promise equal bits, and different ones need not change them. So each process that
-is to run trials first runs the beginning of the control trial and hashes what comes out. Workers of one hash may share
-a column of a study's table; between others, the change of arithmetic would count as noise.
+is to run trials first runs the beginning of the control trial and hashes what comes out. Workers of one bit fingerprint
+may share a seed of a study; between others, the change of numerics would count as noise.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from lastbit.execution.jobs import BitFingerprint
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.storage.files import to_json
 from lastbit.study.recorder import Recorder
 from lastbit.study.trial import Trial
 from lastbit.tensors import bits
 
-SEED = 1  # of every proof, so that one of today can be compared with one of a study that had fewer seeds
+SEED = 1  # of every fingerprint, so that studies of other seeds can be compared
 EVENTS = 8  # updates, snapshots and logged rows that are hashed: four steps of a built-in recipe
 
-Prove = Callable[[Any, Trial], "str | None"]
 
-
-def prove_by_first_steps(train: Callable[[Recorder], None], control: Trial) -> str | None:
+def first_steps_fingerprint(train: Callable[[Recorder], None], control: Trial) -> BitFingerprint:
     """Hash the first updates, snapshots and logged numbers of a training, and end it there.
 
-    It is run twice, once in a process: a training that does not repeat itself proves nothing and gives None, and the
-    study's controls will say so. No generator of torch is moved.
+    They run twice, the first time that a process is asked: a training that does not repeat itself has no fingerprint,
+    and the study's controls will say so. No generator of torch is moved.
 
     Args:
         train: as a study calls it; once it is known what comes first, it is left by an exception that is no
@@ -56,20 +55,20 @@ class _Beginning:
 
 
 @lru_cache(maxsize=16)
-def _cached(beginning: _Beginning) -> str | None:
+def _cached(beginning: _Beginning) -> BitFingerprint:
     once, again = (_hash(beginning.train, beginning.control) for _ in range(2))
     return once if once == again else None
 
 
 def _hash(train: Callable[[Recorder], None], control: Trial) -> str:
-    with TemporaryDirectory(prefix="lastbit-proof-") as directory, torch.random.fork_rng(), repeatable_numerics():
+    with TemporaryDirectory(prefix="lastbit-first-steps-") as directory, torch.random.fork_rng(), repeatable_numerics():
         witness = _Witness(control, Path(directory))
         with _hearing_updates(witness):
             try:
                 train(witness)
             except _EnoughError:
                 pass
-            except Exception as error:  # the trial itself will tell it
+            except Exception as error:  # the trial itself will report it
                 witness.numbers.update(type(error).__name__.encode())
     return witness.hash
 

@@ -7,7 +7,7 @@ import toy_training
 
 import lastbit as lb
 from lastbit.execution.numerics import probe
-from lastbit.study.proof import EVENTS, prove_by_first_steps
+from lastbit.study.first_steps import EVENTS, first_steps_fingerprint
 from lastbit.study.trial import Trial
 
 COUNTED = []
@@ -29,17 +29,19 @@ def train_counting(run, *, width=4, scale=1.0):
 
 def test_a_training_is_left_after_its_first_steps_and_asked_once():
     COUNTED.clear()
-    proof = prove_by_first_steps(train_counting, control("counted"))
+    bits = first_steps_fingerprint(train_counting, control("counted"))
     assert [*range(EVENTS)] * 2 == COUNTED
-    assert prove_by_first_steps(train_counting, control("counted")) == proof
+    assert first_steps_fingerprint(train_counting, control("counted")) == bits
     assert len(COUNTED) == 2 * EVENTS
-    assert len(proof) == 16
+    assert len(bits) == 16
 
 
-def test_one_bit_of_a_weight_changes_the_proof():
+def test_one_bit_of_a_weight_changes_the_bits():
     one, ulp = 1.0, 1.0 + 2.0**-23
-    proofs = [prove_by_first_steps(lambda run, s=s: train_counting(run, scale=s), control(str(s))) for s in (one, ulp)]
-    assert proofs[0] != proofs[1]
+    found = [
+        first_steps_fingerprint(lambda run, s=s: train_counting(run, scale=s), control(str(s))) for s in (one, ulp)
+    ]
+    assert found[0] != found[1]
 
 
 def test_snapshots_and_numbers_are_hashed_where_no_optimizer_is():
@@ -51,25 +53,25 @@ def test_snapshots_and_numbers_are_hashed_where_no_optimizer_is():
 
     for number, make in enumerate((logs, snapshots)):
         first, same, other = (
-            prove_by_first_steps(make(value), control(f"{number} {i}")) for i, value in enumerate((0.1, 0.1, 0.2))
+            first_steps_fingerprint(make(value), control(f"{number} {i}")) for i, value in enumerate((0.1, 0.1, 0.2))
         )
         assert first == same != other
 
 
-def test_a_training_that_does_not_repeat_itself_proves_nothing():
-    assert prove_by_first_steps(toy_training.train_unseeded, control("unseeded")) is None
+def test_a_training_that_does_not_repeat_itself_has_no_fingerprint():
+    assert first_steps_fingerprint(toy_training.train_unseeded, control("unseeded")) is None
 
 
 def test_one_that_raises_is_left_to_its_trial():
     def fails(run):
         raise RuntimeError("no data")
 
-    assert prove_by_first_steps(fails, control("fails")) is not None
+    assert first_steps_fingerprint(fails, control("fails")) is not None
 
 
 def test_proving_moves_no_generator():
     before = torch.get_rng_state()
-    prove_by_first_steps(lambda run: run.log(1, value=float(torch.rand(()))), control("draws"))
+    first_steps_fingerprint(lambda run: run.log(1, value=float(torch.rand(()))), control("draws"))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -1,4 +1,4 @@
-"""A study over workers of different arithmetic, told apart by fake proofs and by real ones."""
+"""A study over workers of different numerics, told apart by fake bit fingerprints and by real ones."""
 
 import os
 import subprocess
@@ -16,18 +16,24 @@ from test_study import make
 
 from lastbit.execution.cluster import cluster
 from lastbit.study import TrialFailedError
+from lastbit.study.training import FunctionTraining
 
 MACHINES = ("old-0", "new-0")
 
 
-def prove_by_name(train, control):
-    """By the first letters of the worker's name; of this process, `here`."""
-    from distributed import get_worker
+class ByName(FunctionTraining):
+    """Has the first letters of the worker's name for bits; in this process, `here`."""
 
-    try:
-        return str(get_worker().name).split("-")[0]
-    except ValueError:
-        return os.environ.get("FAKE_PROOF", "here")
+    def bit_fingerprint(self, control):
+        from distributed import get_worker
+
+        try:
+            return str(get_worker().name).split("-")[0]
+        except ValueError:
+            return os.environ.get("FAKE_BITS", "here")
+
+
+BY_NAME = ByName(toy_training.train)
 
 
 @pytest.fixture
@@ -45,21 +51,23 @@ async def _start(kind, address, name):
     return await kind(address, nthreads=1, name=name)
 
 
-def proofs_of(study):
+def bits_of(study):
     return {
-        trial.seed: {study.store.load(t).proof for t in study.trials() if t.seed == trial.seed and study.store.has(t)}
+        trial.seed: {
+            study.store.load(t).bit_fingerprint for t in study.trials() if t.seed == trial.seed and study.store.has(t)
+        }
         for trial in study.trials()
     }
 
 
-def test_each_seed_runs_on_one_arithmetic_and_each_arithmetic_has_its_controls(tmp_path, machines):
-    study, said = make(tmp_path, seeds=range(1, 7), prove=prove_by_name), []
+def test_each_seed_runs_with_one_bit_fingerprint_and_each_of_these_has_its_controls(tmp_path, machines):
+    study, said = make(tmp_path, seeds=range(1, 7), train=BY_NAME), []
     with cluster(machines) as executor:
         results = study.run(executor, on_remark=said.append)
-    found = proofs_of(study)
-    assert {len(proofs) for proofs in found.values()} == {1}
-    assert {proof for proofs in found.values() for proof in proofs} == {"old", "new"}
-    assert said[0].startswith("workers of different arithmetic, each with whole seeds of its own: ")
+    found = bits_of(study)
+    assert {len(each) for each in found.values()} == {1}
+    assert {bits for each in found.values() for bits in each} == {"old", "new"}
+    assert said[0].startswith("workers of different bit fingerprints, which share no seed: ")
     assert "old: old-0" in said[0]
     assert "new: new-0" in said[0]
     assert results.controls.agree == {"repeat": True, "power_of_two": True}
@@ -74,46 +82,49 @@ def test_each_seed_runs_on_one_arithmetic_and_each_arithmetic_has_its_controls(t
 
 
 def test_a_seed_that_was_begun_goes_on_where_its_bits_are_given_or_not_at_all(tmp_path, machines, monkeypatch):
-    monkeypatch.setenv("FAKE_PROOF", "new")
-    assert (
-        make(tmp_path / "one", noises=make(tmp_path / "one").noises[:2], seeds=(1,), prove=prove_by_name).run()
-        is not None
-    )
+    monkeypatch.setenv("FAKE_BITS", "new")
+    assert make(tmp_path / "one", noises=make(tmp_path / "one").noises[:2], seeds=(1,), train=BY_NAME).run() is not None
     with cluster(machines) as executor:
-        make(tmp_path / "one", prove=prove_by_name).run(executor)
-    assert proofs_of(make(tmp_path / "one", seeds=(1,))) == {1: {"new"}}
+        make(tmp_path / "one", train=BY_NAME).run(executor)
+    assert bits_of(make(tmp_path / "one", seeds=(1,))) == {1: {"new"}}
 
-    monkeypatch.setenv("FAKE_PROOF", "ancient")
-    make(tmp_path / "other", noises=make(tmp_path / "other").noises[:2], seeds=(1,), prove=prove_by_name).run()
-    refused = r"seed 1 was begun on arithmetic ancient, and no worker gives its bits \(there is .*old: old-0"
+    monkeypatch.setenv("FAKE_BITS", "ancient")
+    make(tmp_path / "other", noises=make(tmp_path / "other").noises[:2], seeds=(1,), train=BY_NAME).run()
+    refused = r"seed 1 was begun with bit fingerprint ancient, and no worker has it \(there is .*old: old-0"
     with cluster(machines) as executor, pytest.raises(ValueError, match=refused):
-        make(tmp_path / "other", prove=prove_by_name).run(executor)
-    monkeypatch.setenv("FAKE_PROOF", "modern")
-    with pytest.raises(ValueError, match=r"begun on arithmetic ancient, and no worker .* \(there is modern: here\)"):
-        make(tmp_path / "other", prove=prove_by_name).run()
+        make(tmp_path / "other", train=BY_NAME).run(executor)
+    monkeypatch.setenv("FAKE_BITS", "modern")
+    with pytest.raises(
+        ValueError, match=r"begun with bit fingerprint ancient, and no worker .* \(there is modern: here\)"
+    ):
+        make(tmp_path / "other", train=BY_NAME).run()
 
 
-def prove_by_thread(train, control):
-    BOTH.wait(60)  # so that each of two workers has a trial
-    return threading.current_thread().name
+class ByThread(FunctionTraining):
+    """Has the name of its thread for bits."""
+
+    def bit_fingerprint(self, control):
+        BOTH.wait(60)  # so that each of two workers has a trial
+        return threading.current_thread().name
 
 
+BY_THREAD = ByThread(toy_training.train)
 BOTH = threading.Barrier(2)
 
 
-def test_a_worker_of_another_arithmetic_refuses_its_trial_where_nobody_chooses(tmp_path):
+def test_a_worker_of_other_bits_refuses_its_trial_where_nobody_chooses(tmp_path):
     """What comes of an executor that does not tell its workers apart."""
-    study = make(tmp_path, noises=make(tmp_path).noises[:2], seeds=(1,), controlled=False, prove=prove_by_thread)
-    with ThreadPoolExecutor(2) as pool, pytest.raises(TrialFailedError, match="seed 1 was begun on arithmetic"):
+    study = make(tmp_path, noises=make(tmp_path).noises[:2], seeds=(1,), controlled=False, train=BY_THREAD)
+    with ThreadPoolExecutor(2) as pool, pytest.raises(TrialFailedError, match="seed 1 was begun with bit fingerprint"):
         study.run(pool)
     assert len(study.pending()) == 1
-    assert len(proofs_of(study)[1]) == 1
+    assert len(bits_of(study)[1]) == 1
 
 
 WORKER = """
 import sys
 sys.path.insert(0, {tests!r})
-from lastbit.execution.cluster_workers import Place, serve
+from lastbit.execution.worker import Place, serve
 if __name__ == "__main__":
     serve({address!r}, [Place({name!r}, None)], lambda: None)
 """
@@ -142,11 +153,11 @@ def test_processes_that_give_other_bits_are_told_apart(tmp_path):
                 process.terminate()
             for process in started:
                 process.wait(30)
-    found = proofs_of(study)
-    assert {len(proofs) for proofs in found.values()} == {1}
-    assert len({proof for proofs in found.values() for proof in proofs}) == 2
+    found = bits_of(study)
+    assert {len(each) for each in found.values()} == {1}
+    assert len({bits for each in found.values() for bits in each}) == 2
     here = make(tmp_path / "here", toy_training.train_wide, seeds=range(1, 5))
     here.run()
     same = [here.store.load(trial).digest == study.store.load(trial).digest for trial in here.trials()]
-    by_proof = {proof for trial, equal in zip(here.trials(), same, strict=True) if equal for proof in found[trial.seed]}
-    assert by_proof == {here.proofs()[1]}, "equal proofs give equal bits, others give others"
+    by_bits = {bits for trial, equal in zip(here.trials(), same, strict=True) if equal for bits in found[trial.seed]}
+    assert by_bits == {here.bit_fingerprints()[1]}, "equal fingerprints give equal bits, others give others"
