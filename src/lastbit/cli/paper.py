@@ -35,7 +35,7 @@ def list_command(out: OutOption = None, json: JsonOption = None) -> None:
 
     Example: `lastbit paper list --out results/laptop`
     """
-    from lastbit.cli.paper_show import show_list
+    from lastbit.cli.paper_run import show_list
     from lastbit.paper.catalogue import ITEMS
 
     kept = _kept(out)
@@ -73,8 +73,7 @@ def run_command(
 
     Examples: `lastbit paper run fig5 table2 --scale smoke`, `lastbit paper run all --scale laptop --out results/laptop`
     """
-    from lastbit.cli.paper_run import announcement, asked, checked_needs, run_pending
-    from lastbit.cli.paper_show import show_claims
+    from lastbit.cli.paper_run import announcement, asked, checked_needs, run_pending, show_claims
     from lastbit.paper.page import claims_of, write_page
 
     crew = chosen_crew(workers, scheduler)

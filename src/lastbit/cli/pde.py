@@ -9,8 +9,7 @@ import typer
 
 from lastbit.cli.options import LARGEST, LARGEST_SEED, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.pde_bounds import bounds
-from lastbit.cli.pde_cnn import cnn
+from lastbit.cli.pde_network import bounds, cnn
 from lastbit.cli.pde_phase import phase
 from lastbit.errors import LastbitError
 

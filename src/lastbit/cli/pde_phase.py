@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.pde_options import (
+from lastbit.cli.pde_network import (
     BetaOption,
     BoundaryOption,
     ImageOption,
