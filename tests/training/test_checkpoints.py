@@ -81,3 +81,20 @@ def test_the_interval_of_checkpoints_decides_nothing_else(tmp_path):
 def test_less_than_an_epoch_is_refused():
     with pytest.raises(ValueError, match="checkpoint_every = 0: at least 1 epoch"):
         RecipeTraining(recipe("sgd", "false"), checkpoint_every=0)
+
+
+def test_a_checkpoint_with_the_schedule_of_an_earlier_version_is_read(tmp_path):
+    """It counted epochs where the schedule counts updates now; the learning rate is the optimizer's."""
+
+    class Earlier(KilledRun):
+        def save_checkpoint(self, step, state):
+            super().save_checkpoint(step, state | {"schedule": {"last_epoch": step // 3, "milestones": {2: 1, 4: 1}}})
+
+    train, whole = RecipeTraining(recipe("sgd", "false"), checkpoint_every=1), RecordedRun()
+    RecipeTraining(train.recipe)(whole)
+    with pytest.raises(KilledError):
+        train(Earlier(tmp_path, 3))
+    resumed = KilledRun(tmp_path, 0)
+    train(resumed)
+    assert resumed.rows == whole.rows[3:]
+    assert [row["lr"] for row in resumed.rows] == pytest.approx([0.01, 0.001])
