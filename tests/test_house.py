@@ -38,7 +38,6 @@ CRUMBS = {
     "training/optimizer.py",
 }
 SHARED = {
-    "Checkpoint",
     "Curve",
     "Descent",
     "Evaluation",

@@ -16,7 +16,9 @@ from lastbit.training.task import Epochs, Task, check_available, prepare
 
 @dataclass(frozen=True)
 class RecipeTraining:
-    """Trains a recipe once for the run it is called with. Plain data, so that it travels to workers.
+    """Trains a recipe once for the run that it is called with.
+
+    A study takes it as it is. It is plain data, so that it travels to workers.
 
     Raises:
         LastbitError: `checkpoint_every` is below 1.
@@ -47,7 +49,7 @@ class RecipeTraining:
     def __call__(self, run: Run) -> None:
         """Train to the end, or to the step where the loss stops being finite, and leave the results with `run`.
 
-        An earlier attempt's checkpoint is gone on from, to the same bits.
+        With an earlier attempt's checkpoint it goes on from there, to the same bits.
         """
         task = prepare(self.recipe, device=torch.device(self.device), root=self.root)
         RecipeRun(self.recipe, task, run).train(checkpoint_every=self.checkpoint_every)
@@ -67,7 +69,7 @@ class RecipeRun:
         self._kept_steps = snapshot_steps(task.steps_per_epoch, recipe.epochs, recipe.measure.snapshot_epochs)
 
     def train(self, *, checkpoint_every: int | None = None) -> None:
-        """Train every epoch, from an earlier attempt's checkpoint where there is one, unless the loss becomes infinite.
+        """Train to the end, or to the first loss that is not finite; begin at an earlier attempt's checkpoint if there is one.
 
         Args:
             checkpoint_every: epochs from one checkpoint to the next; None for none.

@@ -1,4 +1,4 @@
-"""What a training run is given, and where it leaves what it found."""
+"""What a training is given: a run with its seed and noise, and a place for its results."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from torch import Tensor
 from lastbit.noise import Noise
 
 
-class Checkpoint(Protocol):
+class SavedState(Protocol):
     """A state of a training after so many updates."""
 
     @property
@@ -44,7 +44,7 @@ class Run(Protocol):
         """Say that the loss stopped being finite at `step`; a result, not an error."""
 
     def save_checkpoint(self, step: int, state: Any) -> None:
-        """Keep all that the training needs to go on from here, a nest as `Checkpoint.state` is."""
+        """Keep all that the training needs to go on from here, a nest as `SavedState.state` is."""
 
-    def load_checkpoint(self) -> Checkpoint | None:
+    def load_checkpoint(self) -> SavedState | None:
         """What an earlier attempt at this trial kept before it was killed; None where there is nothing."""
