@@ -69,7 +69,7 @@ class RecipeRun:
         self._kept_steps = snapshot_steps(task.steps_per_epoch, recipe.epochs, recipe.measure.snapshot_epochs)
 
     def train(self, *, checkpoint_every: int | None = None) -> None:
-        """Train to the end, or to the first loss that is not finite; begin at an earlier attempt's checkpoint if there is one.
+        """Train from an earlier attempt's checkpoint, where there is one, to the end or to a loss that is not finite.
 
         Args:
             checkpoint_every: epochs from one checkpoint to the next; None for none.
