@@ -29,7 +29,7 @@ import sys, time
 import torch
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import initial_network
-from lastbit.training.optimizer import build_optimizer
+from lastbit.optimizers.family import build_optimizer
 from lastbit.training.task import prepare
 recipe = load_recipe("demo")
 task = prepare(recipe)

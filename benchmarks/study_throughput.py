@@ -26,11 +26,11 @@ from torch.utils.data import DataLoader, Dataset
 import lastbit as lb
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.execution.pool import local_pool
+from lastbit.optimizers.family import build_optimizer
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
-from lastbit.training.loop import recipe_stepper
+from lastbit.training.loop import build_schedule, recipe_stepper
 from lastbit.training.network import build_model
-from lastbit.training.optimizer import build_optimizer, build_schedule
 from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import PADDING, prepare
 from options import parsed, parser_of, write

@@ -98,7 +98,7 @@ def _(inputs, lb, loss, model, optimizer, pl, targets):
         """The layers' bounds, and the whole network's, at the present weights."""
         layers = lb.pde.layer_bounds(model, loss, (inputs, targets), optimizer=optimizer)
         tracker = lb.SharpnessTracker(model, loss, (inputs, targets), optimizer=optimizer)
-        (edge,) = lb.edge(optimizer)
+        (edge,) = lb.edge_of_stability(optimizer)
         whole = 2 * edge.lr / edge.normalised(tracker.measure().sharpness)
         rows = [
             {

@@ -35,7 +35,6 @@ CRUMBS = {
     "divergence/thinning.py",
     "explore/study_blocks.py",
     "study/processor.py",
-    "training/optimizer.py",
 }
 SHARED = {
     "Curve",

@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lastbit import curvature, divergence, noise, pde
-    from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker, edge
+    from lastbit import curvature, divergence, noise, optimizers, pde
+    from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker
     from lastbit.errors import LastbitError
     from lastbit.execution.pool import local_pool
     from lastbit.noise import Order, Rounding, Scale, Ulp, perturb
+    from lastbit.optimizers import edge_of_stability
     from lastbit.schedules import every, log_spaced
     from lastbit.script.log import log, log_predictions
     from lastbit.study import Study
@@ -32,13 +33,14 @@ __all__ = [
     "compare",
     "curvature",
     "divergence",
-    "edge",
+    "edge_of_stability",
     "every",
     "local_pool",
     "log",
     "log_predictions",
     "log_spaced",
     "noise",
+    "optimizers",
     "pde",
     "perturb",
 ]
@@ -57,7 +59,7 @@ _HOMES = {
     "Study": "lastbit.study",
     "Ulp": "lastbit.noise",
     "compare": "lastbit.study.comparison",
-    "edge": "lastbit.curvature",
+    "edge_of_stability": "lastbit.optimizers",
     "every": "lastbit.schedules",
     "local_pool": "lastbit.execution.pool",
     "log": "lastbit.script.log",
@@ -65,7 +67,7 @@ _HOMES = {
     "log_spaced": "lastbit.schedules",
     "perturb": "lastbit.noise",
 }
-_ROOMS = frozenset({"curvature", "divergence", "noise", "pde"})
+_ROOMS = frozenset({"curvature", "divergence", "noise", "optimizers", "pde"})
 
 
 def __getattr__(name: str) -> object:

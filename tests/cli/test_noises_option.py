@@ -1,14 +1,14 @@
 import pytest
 
 import lastbit as lb
-from lastbit.cli.noises import Kind, parse_noises
+from lastbit.cli.noises import Noises
 from lastbit.storage.files import read_checksummed
 
 NOTHING = {"k": None, "noise_seeds": None, "p": None}
 
 
 def parsed(kind, **options):
-    return parse_noises(Kind(kind), **(NOTHING | options))
+    return Noises(kind, NOTHING | options).chosen()
 
 
 def test_without_options_the_papers_k_or_five_seeds_after_the_baseline():
@@ -29,7 +29,7 @@ def test_options_choose():
     [
         ("ulp", {"k": "1,3"}, "--k 1,3 is for --noise scale, and the noise here is ulp"),
         ("order", {"p": 0.1}, "--p 0.1 is for --noise rounding, and the noise here is order"),
-        ("scale", {"noise_seeds": "1"}, "--noise-seeds 1 is for --noise ulp or rounding or order, and the noise here"),
+        ("scale", {"noise_seeds": "1"}, "--noise-seeds 1 is for --noise order or rounding or ulp, and the noise here"),
         ("rounding", {"p": 1.5}, "p is the probability of moving a weight, a number from 0 to 1; got 1.5"),
         ("rounding", {"p": 0.0}, "--p 0.0 moves no weight"),
         ("ulp", {"noise_seeds": "x"}, "--noise-seeds 'x': write whole numbers and ranges"),

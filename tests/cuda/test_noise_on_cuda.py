@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import lastbit as lb
-from lastbit.noise.kernels import divided
+from lastbit.optimizers.kernels import divided
 
 DEVICES = ("cpu", "cuda")
 OPTIMIZERS = {

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lastbit as lb
-from lastbit.curvature import coupled_weight_decay, edge, preconditioner
+from lastbit.optimizers import coupled_weight_decay, edge_of_stability, preconditioner
 
 RATE, MOMENTUM = st.floats(1e-3, 10), st.floats(0.01, 0.99)
 
@@ -33,20 +33,20 @@ def assert_edge(radius: Any, value: float) -> None:
 
 @given(lr=RATE, m=MOMENTUM, d=st.floats(0, 0.95))
 def test_heavy_ball_against_its_roots(lr: float, m: float, d: float) -> None:
-    (bound,) = edge(torch.optim.SGD([parameter()], lr=lr, momentum=m, dampening=d))
+    (bound,) = edge_of_stability(torch.optim.SGD([parameter()], lr=lr, momentum=m, dampening=d))
     assert_edge(lambda c: spectral_radius([1, -(1 + m - (1 - d) * lr * c), m]), bound.value)
 
 
 @given(lr=RATE, m=MOMENTUM)
 def test_nesterov_against_its_roots(lr: float, m: float) -> None:
-    (bound,) = edge(torch.optim.SGD([parameter()], lr=lr, momentum=m, nesterov=True))
+    (bound,) = edge_of_stability(torch.optim.SGD([parameter()], lr=lr, momentum=m, nesterov=True))
     assert_edge(lambda c: spectral_radius([1, -(1 - lr * c) * (1 + m), (1 - lr * c) * m]), bound.value)
 
 
 @given(lr=RATE, beta=MOMENTUM, decay=st.floats(0, 0.09))
 def test_adamw_against_its_roots(lr: float, beta: float, decay: float) -> None:
     """The step as a matrix on (weight, average): w' = (1 - lr decay) w - lr a', a' = beta a + (1 - beta) c w."""
-    (bound,) = edge(torch.optim.AdamW([parameter()], lr=lr, betas=(beta, 0.9), weight_decay=decay))
+    (bound,) = edge_of_stability(torch.optim.AdamW([parameter()], lr=lr, betas=(beta, 0.9), weight_decay=decay))
 
     def radius(c: float) -> float:
         average = np.array([(1 - beta) * c, beta])
@@ -105,7 +105,7 @@ def test_torch_itself_turns_unstable_at_the_edge(name: str) -> None:
     divisor = 1.0 if scale is None else float(scale[weight])
     assert math.isclose(divisor, 1.0 if scale is None else 4.0, rel_tol=1e-6)
     decay = coupled_weight_decay(optimizer)[weight]
-    (bound,) = edge(optimizer)
+    (bound,) = edge_of_stability(optimizer)
     curvature = bound.value * divisor - decay  # so that (curvature + decay) / divisor is at the edge
     assert growth(kind, options, curvature * 0.98) < 1
     assert growth(kind, options, curvature * 1.02) > 1
@@ -114,14 +114,14 @@ def test_torch_itself_turns_unstable_at_the_edge(name: str) -> None:
 def test_numbers_of_the_paper() -> None:
     """2, 2(1+m) and (2+2m)/(1+2m) over the lr; normalised, each is 2."""
     for options, units in ({}, 2.0), ({"momentum": 0.9}, 3.8), ({"momentum": 0.9, "nesterov": True}, 3.8 / 2.8):
-        (bound,) = edge(torch.optim.SGD([parameter()], lr=0.05, **options))
+        (bound,) = edge_of_stability(torch.optim.SGD([parameter()], lr=0.05, **options))
         assert math.isclose(bound.value, units / 0.05)
         assert math.isclose(bound.normalised(units / 0.05), 2)
         assert bound.normalised(0) == 0
 
 
 def test_coupled_weight_decay_lowers_the_bare_edge() -> None:
-    (bound,) = edge(torch.optim.SGD([parameter()], lr=0.1, weight_decay=0.5))
+    (bound,) = edge_of_stability(torch.optim.SGD([parameter()], lr=0.1, weight_decay=0.5))
     assert (bound.value, bound.bare) == (20, 19.5)
 
 
@@ -129,13 +129,13 @@ def test_each_group_has_its_edge() -> None:
     first, second = parameter(), parameter()
     groups = [{"params": [first], "lr": 0.1}, {"params": [second], "weight_decay": 1.0, "lr": torch.tensor(0.5)}]
     optimizer = torch.optim.SGD(groups, lr=1.0)
-    assert [bound.value for bound in edge(optimizer)] == [20, 4]
-    assert [bound.bare for bound in edge(optimizer)] == [20, 3]
+    assert [bound.value for bound in edge_of_stability(optimizer)] == [20, 4]
+    assert [bound.bare for bound in edge_of_stability(optimizer)] == [20, 3]
     assert coupled_weight_decay(optimizer) == {first: 0.0, second: 1.0}
 
 
 def test_a_rate_of_zero_has_no_edge() -> None:
-    (bound,) = edge(torch.optim.SGD([parameter()], lr=0.0))
+    (bound,) = edge_of_stability(torch.optim.SGD([parameter()], lr=0.0))
     assert (bound.value, bound.normalised(7.0)) == (math.inf, 0)
 
 
@@ -157,17 +157,17 @@ def test_adams_preconditioner_is_what_its_next_step_divides_by(steps: int, seed:
 
 def test_wrong_optimizers_are_named() -> None:
     with pytest.raises(TypeError, match="Adagrad; allowed are"):
-        edge(torch.optim.Adagrad([parameter()]))
+        edge_of_stability(torch.optim.Adagrad([parameter()]))
     with pytest.raises(TypeError, match="Adagrad; allowed are"):
         preconditioner(torch.optim.Adagrad([parameter()]))
     with pytest.raises(ValueError, match="maximize=True"):
-        edge(torch.optim.SGD([parameter()], lr=0.1, maximize=True))
+        edge_of_stability(torch.optim.SGD([parameter()], lr=0.1, maximize=True))
     with pytest.raises(ValueError, match="taken no step yet"):
         preconditioner(torch.optim.Adam([parameter()]))
     optimizer = torch.optim.SGD([parameter()], lr=0.1)
     optimizer.param_groups[0]["lr"] = math.nan
     with pytest.raises(ValueError, match="lr=nan"):
-        edge(optimizer)
+        edge_of_stability(optimizer)
 
 
 class Normalised(torch.optim.SGD):
@@ -223,13 +223,13 @@ def replaced_before_the_scheduler() -> torch.optim.Optimizer:
 @pytest.mark.parametrize("build", [replaced_on_the_object, replaced_before_the_scheduler])
 def test_a_replaced_step_is_not_its_classs(build: Any) -> None:
     with pytest.raises(TypeError, match=r"SGD whose step has been replaced by .*lambda"):
-        edge(build())
+        edge_of_stability(build())
 
 
 @pytest.mark.parametrize("kind", [Normalised, Centred, Disguised])
 def test_an_overridden_step_is_not_its_parents(kind: Any) -> None:
     optimizer = kind([parameter()], lr=0.1)
-    for judge in (edge, preconditioner, coupled_weight_decay):
+    for judge in (edge_of_stability, preconditioner, coupled_weight_decay):
         with pytest.raises(TypeError, match=rf"{kind.__name__}, which has a \w+ of its own and is not torch\.optim"):
             judge(optimizer)
     with pytest.raises(TypeError, match="k perturbs"):
@@ -239,7 +239,7 @@ def test_an_overridden_step_is_not_its_parents(kind: Any) -> None:
 def test_a_step_replaced_for_the_whole_class_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.optim.SGD, "step", lambda self, closure=None: None)
     with pytest.raises(TypeError, match="whose step a program has replaced"):
-        edge(torch.optim.SGD([parameter()], lr=0.1))
+        edge_of_stability(torch.optim.SGD([parameter()], lr=0.1))
 
 
 def test_optimizers_that_step_as_torchs_keep_their_edge() -> None:
@@ -267,22 +267,22 @@ def test_optimizers_that_step_as_torchs_keep_their_edge() -> None:
     ]
     for noisy in optimizers[-2:]:
         torch.optim.lr_scheduler.ConstantLR(noisy, factor=1.0)
-    assert [edge(optimizer)[0].value for optimizer in optimizers] == [20] * 9
-    assert edge(adam)[0].value == pytest.approx(380)
+    assert [edge_of_stability(optimizer)[0].value for optimizer in optimizers] == [20] * 9
+    assert edge_of_stability(adam)[0].value == pytest.approx(380)
     with pytest.raises(TypeError, match="Normalised"):
-        edge(lb.perturb(Normalised([parameter()], lr=0.1), lb.Ulp(seed=1)))
+        edge_of_stability(lb.perturb(Normalised([parameter()], lr=0.1), lb.Ulp(seed=1)))
 
 
 def test_a_wrapper_that_may_step_otherwise_is_refused() -> None:
     with pytest.raises(TypeError, match="Lookahead, which wraps another"):
-        edge(Lookahead(torch.optim.SGD([parameter()], lr=0.1)))  # type: ignore[arg-type]
+        edge_of_stability(Lookahead(torch.optim.SGD([parameter()], lr=0.1)))  # type: ignore[arg-type]
 
 
 def test_what_is_known_of_optimizers_without_an_edge_is_said() -> None:
     weight = torch.nn.Parameter(torch.ones(2, 2))
     for name in ("Adadelta", "Adagrad", "LBFGS", "Muon", "NAdam", "RAdam", "Rprop"):
         with pytest.raises(TypeError, match=rf"optimizer is a {name}; allowed are .* \({name}: ") as caught:
-            edge(getattr(torch.optim, name)([weight]))
+            edge_of_stability(getattr(torch.optim, name)([weight]))
         assert "\n" not in str(caught.value)
 
 
@@ -291,5 +291,5 @@ def test_decoupled_decay_as_an_option_and_options_without_a_formula() -> None:
     for options in ({"decoupled_weight_decay": True}, {"amsgrad": True}, {"foreach": True}, {"fused": True}):
         adam = torch.optim.Adam([parameter()], lr=0.1, weight_decay=0.5, **options)  # type: ignore[arg-type]
         decoupled = "decoupled_weight_decay" in options
-        assert edge(adam)[0].value == pytest.approx((1.95 if decoupled else 2) * 1.9 / 0.1 / 0.1)
+        assert edge_of_stability(adam)[0].value == pytest.approx((1.95 if decoupled else 2) * 1.9 / 0.1 / 0.1)
         assert list(coupled_weight_decay(adam).values()) == [0.0 if decoupled else 0.5]

@@ -399,4 +399,4 @@ def test_a_compiled_step_is_named() -> None:
     optimizer = torch.optim.SGD(nn.Linear(2, 1).parameters(), lr=0.1)
     optimizer.step = torch.compile(optimizer.step, backend="eager")  # type: ignore[method-assign]
     with pytest.raises(TypeError, match=r"SGD whose step torch\.compile has replaced"):
-        lb.edge(optimizer)
+        lb.edge_of_stability(optimizer)

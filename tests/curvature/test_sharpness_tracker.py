@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lastbit.curvature import SharpnessTracker, edge
+from lastbit.curvature import SharpnessTracker
+from lastbit.optimizers import edge_of_stability
 
 CE = nn.CrossEntropyLoss()
 
@@ -157,7 +158,7 @@ def test_an_adaptive_optimizer_measures_its_preconditioned_sharpness(decay: floa
     exact = float(torch.linalg.eigvals(product).real.max())
     result = SharpnessTracker(model, CE, data, tol=1e-6, optimizer=optimizer).measure()
     assert math.isclose(result.sharpness, exact, rel_tol=1e-8)
-    (bound,) = edge(optimizer)
+    (bound,) = edge_of_stability(optimizer)
     assert math.isclose(bound.normalised(result.sharpness), 2 * exact * 0.01 * 0.2 / (2 * 1.8), rel_tol=1e-7)
 
 

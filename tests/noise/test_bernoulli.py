@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, chisquare
 
-from lastbit.noise import bernoulli
-from lastbit.noise.bernoulli import successes, successes_by_part
+from lastbit.noise import rounding as bernoulli
+from lastbit.noise.rounding import successes, successes_by_part
 
 PROBABILITIES = st.floats(1e-4, 1) | st.just(1.0)
 

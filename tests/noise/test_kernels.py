@@ -3,7 +3,7 @@ import pytest
 import torch
 from stepping import same_bits
 
-from lastbit.noise.kernels import batches, divided, for_loop, foreach
+from lastbit.optimizers.kernels import batches, divided, for_loop, foreach
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 

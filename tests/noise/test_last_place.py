@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stepping import INTEGERS
 
-from lastbit.noise.last_place import neighbour
+from lastbit.optimizers.weights import neighbour
 
 SHORT = (torch.float16, torch.bfloat16)
 NUMPY = {torch.int16: np.int16, torch.int32: np.int32, torch.int64: np.int64}

@@ -57,5 +57,5 @@ class OwnSGD(torch.optim.SGD):
 def test_other_optimizers_and_subclasses_are_refused_by_name(cls):
     optimizer = cls([torch.nn.Parameter(torch.ones(1))], lr=0.1)
     name = re.escape(f"{cls.__module__}.{cls.__qualname__}")
-    with pytest.raises(TypeError, match=f"torch.optim.SGD, Adam and AdamW themselves, not {name}"):
+    with pytest.raises(TypeError, match=f"torch.optim's Adam, AdamW and SGD themselves, not {name}"):
         Scale(3).attach(optimizer)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lastbit.noise.weights import disturbable, put, real, take
+from lastbit.optimizers.weights import disturbable, put, real, take
 
 TENSORS = {
     "contiguous": lambda: torch.arange(24.0).reshape(2, 3, 4),

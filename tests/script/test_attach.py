@@ -44,7 +44,9 @@ def test_nothing_is_said_of_an_optimizer_that_was_not_fused():
 
 
 def test_k_is_refused_for_other_optimizers_with_what_to_do():
-    with pytest.raises(RefusedError, match=r"makes a torch.optim.rmsprop.RMSprop; use --noise ulp or --noise rounding"):
+    with pytest.raises(
+        RefusedError, match=r"SGD themselves, not torch.optim.rmsprop.RMSprop; the noises ulp and rounding take any"
+    ):
         attach(torch.optim.RMSprop(network().parameters()), Scale(1))
 
 

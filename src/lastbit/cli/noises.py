@@ -1,95 +1,124 @@
 """Noises on the command line: which kind, and how much and how many of it."""
 
-from __future__ import annotations
-
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
 from lastbit.cli.options import parse_numbers
 from lastbit.errors import LastbitError
+from lastbit.noise.noise import KINDS, Noise, Option
 
-if TYPE_CHECKING:
-    from lastbit.noise import Noise, Rounding
-
-
-SCALES = "1,3,5,7,9,11"
-SEEDS = "1-5"
-PROBABILITY = 0.03  # about the share of weights that the paper's k moves at each step of ordinary training
+USUAL = "scale"
 
 
-class Kind(StrEnum):
-    """What is disturbed."""
+@dataclass(frozen=True)
+class Noises:
+    """The noises that a command line asks for."""
 
-    SCALE = "scale"
-    ULP = "ulp"
-    ROUNDING = "rounding"
-    ORDER = "order"
+    kind: str
+    options: Mapping[str, Any]  # as given, by the names of the kinds' options; None where not given
 
+    def chosen(self) -> list[Noise]:
+        """The noises, the one to compare the others with first.
 
-_OWNERS = {"--k": (Kind.SCALE,), "--noise-seeds": (Kind.ULP, Kind.ROUNDING, Kind.ORDER), "--p": (Kind.ROUNDING,)}
-
-NoiseOption = Annotated[
-    Kind,
-    typer.Option(
-        "--noise",
-        help="`scale`: the paper's k. `ulp`: one weight by one ulp, once. `rounding`: each update by one ulp with "
-        "probability p. `order`: samples permuted inside batches.",
-    ),
-]
-ScalesOption = Annotated[
-    str | None, typer.Option("--k", metavar="LIST", help=f"For scale: θ ← θ − (lr·k)·(d/k) [{SCALES}].")
-]
-NoiseSeedsOption = Annotated[
-    str | None, typer.Option("--noise-seeds", metavar="LIST", help=f"Seeds of the other noises [{SEEDS}].")
-]
-ProbabilityOption = Annotated[
-    float | None, typer.Option("--p", metavar="P", help=f"For rounding: the probability [{PROBABILITY}].")
-]
-
-
-def parse_noises(kind: Kind, *, k: str | None, noise_seeds: str | None, p: float | None) -> list[Noise]:
-    """The noises that a command's options ask for, the one to compare the others with first.
-
-    Args:
-        kind: of all of them.
-        k: list of divisors for `Kind.SCALE`, in which the first is compared with; None for 1, 3, 5, 7, 9 and 11.
-        noise_seeds: list of seeds for the other kinds, before which the noise that changes nothing is put; None for
-            1 to 5.
-        p: probability for `Kind.ROUNDING`; None for 0.03.
-
-    Raises:
-        LastbitError: an option that does not belong to the kind, or a value that is not allowed.
-    """
-    from lastbit.noise import Scale
-
-    _refuse_foreign(kind, {"--k": k, "--noise-seeds": noise_seeds, "--p": p})
-    if kind is Kind.SCALE:
-        return [Scale(number) for number in parse_numbers(SCALES if k is None else k, "--k")]
-    seeds = parse_numbers(SEEDS if noise_seeds is None else noise_seeds, "--noise-seeds")
-    members = [_member(kind, seed, p) for seed in seeds]
-    return [members[0].baseline(), *members]
+        Raises:
+            LastbitError: an option that does not belong to the kind, or a value that is not allowed.
+        """
+        name, settings = _taken_apart(self.kind)
+        noise, known = KINDS.get(name), _options()
+        if noise is None:
+            raise LastbitError(f"--noise {name}: there is no such noise; there are {', '.join(_names())}")
+        given: dict[str, Any] = {option: value for option, value in self.options.items() if value is not None}
+        for option in given:
+            if known[option] not in noise.options:
+                owners = " or ".join(kind for kind, other in KINDS.here().items() if known[option] in other.options)
+                flag = f"{known[option].flag} {given[option]}"
+                raise LastbitError(f"{flag} is for --noise {owners}, and the noise here is {name}")
+            if known[option].kind is list:
+                given[option] = parse_numbers(given[option], known[option].flag)
+        try:
+            return list(noise.choose(**settings | given))
+        except TypeError as error:
+            raise LastbitError(f"--noise {self.kind}: {error}") from None
 
 
-def _refuse_foreign(kind: Kind, given: dict[str, object]) -> None:
-    for option, value in given.items():
-        if value is not None and kind not in _OWNERS[option]:
-            owners = " or ".join(_OWNERS[option])
-            raise LastbitError(f"{option} {value} is for --noise {owners}, and the noise here is {kind}")
+def with_noises(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameter `noises` is filled from `--noise` and the options of all noises."""
+    known = _options()
+
+    @functools.wraps(command)
+    def parsed(**arguments: Any) -> None:
+        """Gather the options of noises; pass on all others."""
+        kind, options = arguments.pop("noise"), {name: arguments.pop(name) for name in known}
+        command(**arguments, noises=Noises(kind, options))
+
+    added = [
+        _parameter("noise", USUAL, _noise_option()),
+        *(_parameter(name, None, _annotation(known[name])) for name in known),
+    ]
+    parameters = []
+    for own in inspect.signature(command, eval_str=True).parameters.values():
+        parameters += added if own.name == "noises" else [own.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+    parsed.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return parsed
 
 
-def _member(kind: Kind, seed: int, p: float | None) -> Noise:
-    from lastbit.noise import Order, Ulp
+def _taken_apart(text: str) -> tuple[str, dict[str, Any]]:
+    """`late-ulp:after=3,share=0.5`, a kind and settings that have no option of their own."""
+    kind, *rest = text.split(":", 1)
+    settings = {}
+    for part in rest[0].split(",") if rest else []:
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not name.isidentifier() or not equals:
+            raise LastbitError(f"--noise {text}: write KIND:NAME=VALUE,NAME=VALUE")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return kind, settings
 
-    if kind is Kind.ROUNDING:
-        return _rounding(seed, PROBABILITY if p is None else p)
-    return Ulp(seed) if kind is Kind.ULP else Order(seed)
+
+def _names() -> list[str]:
+    """The kinds that are for the command line; those of other packages, which are not imported for this, included."""
+    here = KINDS.here()
+    return [name for name in KINDS.names() if name not in here or here[name].help]
 
 
-def _rounding(seed: int, p: float) -> Rounding:
-    from lastbit.noise import Rounding
+def _options() -> dict[str, Option]:
+    """The options of all noises by name."""
+    return {option.name: option for kind in KINDS.here().values() for option in kind.options}
 
-    if p == 0:
-        raise LastbitError("--p 0.0 moves no weight, as the run that all others are compared with; give more than 0")
-    return Rounding(p, seed)
+
+def _parameter(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _annotation(option: Option) -> Any:
+    is_list = option.kind is list
+    shown = typer.Option(option.flag, metavar="LIST" if is_list else option.name.upper(), help=option.help)
+    return Annotated[(str if is_list else option.kind) | None, shown]
+
+
+def _noise_option() -> Any:
+    kinds = [f"`{name}`: {kind.help}." for name, kind in sorted(KINDS.here().items()) if kind.help]
+    return Annotated[
+        str,
+        typer.Option(
+            "--noise",
+            metavar="KIND",
+            callback=_checked,
+            autocompletion=lambda incomplete: [name for name in _names() if name.startswith(incomplete)],
+            help=" ".join(kinds),
+        ),
+    ]
+
+
+def _checked(kind: str) -> str:
+    if kind.partition(":")[0] not in _names():
+        raise typer.BadParameter(f"{kind!r} is not one of {', '.join(map(repr, _names()))}.")
+    return kind

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.cost import Answers, YesOption, announce_rest, announce_study
-from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
+from lastbit.cli.noises import Noises, with_noises
 from lastbit.cli.options import MOST_WORKERS, parse_numbers
 from lastbit.cli.output import FailedError, JsonOption, SafeConsole, console, write_json
 from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
@@ -39,14 +39,12 @@ MetricFileOption = Annotated[
 ]
 
 
+@with_noises
 def run(
+    noises: Noises,
     command: Annotated[
         list[str] | None, typer.Argument(metavar="-- SCRIPT [ARGS]...", help="As you would give it to python.")
     ] = None,
-    noise: NoiseOption = Kind.SCALE,
-    k: ScalesOption = None,
-    noise_seeds: NoiseSeedsOption = None,
-    p: ProbabilityOption = None,
     seeds: SeedsOption = "1",
     seed_arg: SeedArgOption = None,
     seed_env: SeedEnvOption = None,
@@ -88,9 +86,8 @@ def run(
         sources=_sources(metric or [], metric_file or [], crew),
         on_line=_shown(crew) if show_output else None,
     )
-    noises = parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p)
     place = out or Path("runs") / str(training.settings["name"])
-    study = script_study(place, training, noises=noises, seeds=numbers, controlled=not uncontrolled)
+    study = script_study(place, training, noises=noises.chosen(), seeds=numbers, controlled=not uncontrolled)
     check_directory(study, training)
     check_stored(study)
     # What other commands look for in the same runs must not come between looking, running and collecting.

@@ -8,19 +8,17 @@ from typing import Annotated
 import typer
 
 from lastbit.cli.cost import Answers, YesOption
-from lastbit.cli.noises import Kind, NoiseOption, NoiseSeedsOption, ProbabilityOption, ScalesOption, parse_noises
+from lastbit.cli.noises import USUAL, Noises, with_noises
 from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
 from lastbit.training.catalogue import FULL, load_recipe
 
 
+@with_noises
 def study(
     recipe: RecipeArgument,
-    noise: NoiseOption = Kind.SCALE,
-    k: ScalesOption = None,
-    noise_seeds: NoiseSeedsOption = None,
-    p: ProbabilityOption = None,
+    noises: Noises,
     seeds: Annotated[str, typer.Option(metavar="LIST", help="Seeds of batch order and augmentation.")] = "1-6",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/RECIPE].")] = None,
     workers: WorkersOption = None,
@@ -57,9 +55,9 @@ def study(
     if crew.scheduler is None:  # else each worker looks for itself
         training.check()
     whole = Study(
-        out or Path("runs") / _directory(chosen.name, scale, noise),
+        out or Path("runs") / _directory(chosen.name, scale, noises.kind),
         training,
-        noises=parse_noises(noise, k=k, noise_seeds=noise_seeds, p=p),
+        noises=noises.chosen(),
         seeds=parse_numbers(seeds, "--seeds"),
         controlled=not uncontrolled,
     )
@@ -72,6 +70,8 @@ def study(
         console(json).print(f"page: {page}", soft_wrap=True)
 
 
-def _directory(recipe: str, scale: str, noise: Kind) -> str:
+def _directory(recipe: str, scale: str, noise: str) -> str:
     """A name for what is neither said by default: `demo`, `demo-smoke-ulp`."""
-    return "-".join([recipe, *([scale] if scale != FULL else []), *([noise] if noise is not Kind.SCALE else [])])
+    return "-".join(
+        [recipe, *([scale] if scale != FULL else []), *([noise.partition(":")[0]] if noise != USUAL else [])]
+    )

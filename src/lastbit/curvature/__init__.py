@@ -2,15 +2,13 @@
 
 Cohen et al. (2021) found that full-batch gradient descent drives the largest Hessian eigenvalue, the sharpness, up to
 the edge of stability and holds it there. `SharpnessTracker` measures it along training with a bound on its error,
-`SharpnessMonitor` does so inside anybody's training loop, `edge` says where the edge is for the optimizer in use, and
-`HessianOperator`, `spectrum` and `trace` see the rest.
+`SharpnessMonitor` does so inside anybody's training loop, and `HessianOperator`, `spectrum` and `trace` see the rest.
+Where the edge is for the optimizer in use, `lastbit.optimizers.edge_of_stability` says.
 """
 
-from lastbit.curvature.edge import Edge, edge
 from lastbit.curvature.hessian import GaussNewtonOperator, HessianOperator
 from lastbit.curvature.monitor import SharpnessMonitor
 from lastbit.curvature.operator import CurvatureOperator
-from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
 from lastbit.curvature.sharpness import EDGE, SharpnessRow
 from lastbit.curvature.spectrum import Estimate, SpectralDensity, Trace, spectrum, trace
 from lastbit.curvature.tracker import SharpnessTracker
@@ -18,7 +16,6 @@ from lastbit.curvature.tracker import SharpnessTracker
 __all__ = [
     "EDGE",
     "CurvatureOperator",
-    "Edge",
     "Estimate",
     "GaussNewtonOperator",
     "HessianOperator",
@@ -27,9 +24,6 @@ __all__ = [
     "SharpnessTracker",
     "SpectralDensity",
     "Trace",
-    "coupled_weight_decay",
-    "edge",
-    "preconditioner",
     "spectrum",
     "trace",
 ]

@@ -12,7 +12,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature.edge import edges_of
 from lastbit.curvature.hessian import HessianOperator
 from lastbit.curvature.loss.calls import CallError
 from lastbit.curvature.loss.parameters import chosen_and_stepped, refuse_nan
@@ -20,10 +19,11 @@ from lastbit.curvature.loss.point import Loss
 from lastbit.curvature.loss.reduction import Denominator
 from lastbit.curvature.sharpness import SharpnessRow
 from lastbit.curvature.stepped_gradient import Comparisons, SteppedGradient, stepped_gradient, training_differs
-from lastbit.curvature.supported import innermost
 from lastbit.curvature.tracker import SharpnessTracker
 from lastbit.curvature.untouched.undisturbed import evaluation_mode, undisturbed, without_autocast
 from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.optimizers.edge import edges_of
+from lastbit.optimizers.family import innermost
 from lastbit.schedules import Schedule, as_schedule, log_spaced
 
 Sink = Callable[[SharpnessRow], object]

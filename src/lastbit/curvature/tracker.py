@@ -11,18 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature.edge import edges_of
 from lastbit.curvature.hessian import HessianOperator
 from lastbit.curvature.loss.objective import Objective
 from lastbit.curvature.loss.parameters import Choice, stepped_by, without_fixed_loss
 from lastbit.curvature.loss.point import Loss
 from lastbit.curvature.loss.reduction import Denominator
-from lastbit.curvature.preconditioner import coupled_weight_decay, preconditioner
 from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, Found, WarmSearch
 from lastbit.curvature.sharpness import SharpnessRow, diverged_row
 from lastbit.curvature.subspace import Counted, miss_probability, steps_needed
 from lastbit.curvature.untouched.undisturbed import undisturbed
 from lastbit.errors import LastbitError
+from lastbit.optimizers.edge import coupled_weight_decay, edges_of, preconditioner
 
 MOVED = 0.1  # of the weights' norm since the last probe: another place, to be probed again
 
@@ -50,8 +49,8 @@ class SharpnessTracker:
         data: one (inputs, targets) batch, or an iterable of them that can be read again and again.
         k: eigenvalues wanted.
         tol: largest error: distance from a value to its upper bound, relative to the largest value.
-        optimizer: measure the curvature that `edge(optimizer)` bounds: its coupled weight decay is included, and an
-            adaptive optimizer's current preconditioner is applied.
+        optimizer: measure the curvature that `edge_of_stability(optimizer)` bounds: its coupled weight decay is
+            included, and an adaptive optimizer's current preconditioner is applied.
         weight_decay: coefficient of coupled weight decay, where no optimizer is given.
         parameters: glob patterns of names, or the parameters themselves by name; only those that require a gradient
             count.

@@ -13,22 +13,25 @@ the paper's section 4.1. Mathematically nothing changes. In floating point two m
 For k = 1, 2, 4, 8, ... neither happens: powers of two only shift exponents, so such runs are bit-identical to those of
 torch's own optimizer, barring underflow, and k and 2 k always agree. They are the controls of a study (appendix B,
 Tables 4 and 5): where one fails there is another source of noise.
+
+A noise is one file of this folder, or one class of anybody's: a subclass of `Noise`, found by being there.
 """
 
-from lastbit.noise.arranged import order_batches
-from lastbit.noise.noise import Noise, noise_from_json
+from lastbit.noise.noise import Noise, Option, Unperturbed, noise_from_json
 from lastbit.noise.order import Order
-from lastbit.noise.perturb import install, perturb
+from lastbit.noise.perturb import install, order_batches, perturb
 from lastbit.noise.rounding import Rounding
 from lastbit.noise.scale import Scale
+from lastbit.noise.seeded import Seeded
 from lastbit.noise.ulp import Ulp
-from lastbit.noise.unperturbed import Unperturbed
 
 __all__ = [
     "Noise",
+    "Option",
     "Order",
     "Rounding",
     "Scale",
+    "Seeded",
     "Ulp",
     "Unperturbed",
     "install",

@@ -1,13 +1,11 @@
 """Another order of summation: the samples inside each batch permuted."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from lastbit.noise.batch import batch_size, taken
-from lastbit.noise.seeded import Seeded
-from lastbit.noise.stream import stream
+from lastbit.noise.seeded import Seeded, stream
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,26 @@ class Order(Seeded):
 
     kind = "order"
     off = "given order"
-
-    @property
-    def source(self) -> str:
-        """What runs with this noise differ in."""
-        return "summation order"
-
-    def attach(self, optimizer: torch.optim.Optimizer) -> None:
-        """Leave the optimizer as it is: batches are what this noise acts on."""
+    help = "samples permuted inside batches"
+    source = "summation order"
+    subject = "the order of summation"
+    difference = "the order of the samples inside its batches"
+    explanation = (
+        "<p>The noise is another order of summation: the samples inside each batch change places (order #1, #2, …), "
+        "inputs and targets together. Mathematically a batch’s loss and gradients do not depend on it; their sums are "
+        "rounded differently.</p>"
+    )
 
     def arrange(self, batch: Any, step: int) -> Any:
-        """The batch with its samples permuted; see `lastbit.noise.batch` for what a batch may be.
+        """The batch with its samples permuted; see `lastbit.samples` for what a batch may be.
 
         Raises:
             LastbitError: the batch's parts do not have one number of samples, or it has no tensor or array.
         """
         if self.seed is None:
             return batch
+        import torch
+
+        from lastbit.samples import batch_size, taken
+
         return taken(batch, torch.randperm(batch_size(batch), generator=stream(self.seed, step)))

@@ -1,30 +1,36 @@
 """Stochastic last-bit error: each updated weight moved by one unit in the last place with a probability."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from numbers import Real
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import sqrt
+from numbers import Real
+from typing import TYPE_CHECKING
 
 from lastbit.errors import LastbitError
-from lastbit.noise.bernoulli import successes_by_part
-from lastbit.noise.followed import Following, nothing
-from lastbit.noise.last_place import neighbour
-from lastbit.noise.stream import stream, whole_seed
-from lastbit.noise.unperturbed import Unperturbed
-from lastbit.noise.weights import Groups, disturbable, put, real, take
+from lastbit.noise.noise import Noise, Option, nothing
+from lastbit.noise.seeded import FIRST_SEEDS, SEEDS, stream, whole_seed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from lastbit.optimizers.weights import Groups
+
+USUAL_P = 0.03  # about the share of weights that the paper's k moves at each step of ordinary training
 
 
 @dataclass(frozen=True)
-class Rounding(Following):
+class Rounding(Noise):
     """After each update, every weight that it changed moves to the next floating-point number with probability p.
 
     Up or down with equal chances, every weight and step independently: the error that another machine, or another
     kernel for the same sum, makes in the last place of the result. A weight that an update left as it was is not moved,
     for where nothing is computed (a weight without a gradient, a step below half a unit) no machine errs, and masked or
     padded weights stay what they are. Zero, subnormal and not finite results are not moved either
-    (`lastbit.noise.last_place`).
+    (`lastbit.optimizers.weights`).
 
     Attributes:
         p: probability from 0, which is bit-identical to no noise, to 1.
@@ -36,6 +42,15 @@ class Rounding(Following):
 
     p: float
     seed: int
+
+    kind = "rounding"
+    help = "each update by one ulp with probability p"
+    explanation = (
+        "<p>The noise is an error in the last place of the optimizer’s results: after each update every weight that it "
+        "changed moves with probability p to the next floating-point number above or below. p=0 is ordinary training; "
+        "#1, #2, … are draws.</p>"
+    )
+    options = (SEEDS, Option("p", float, f"For rounding: the probability [{USUAL_P}]."))
 
     def __post_init__(self) -> None:
         if not isinstance(self.p, Real) or isinstance(self.p, bool) or not 0 <= self.p <= 1:
@@ -53,36 +68,47 @@ class Rounding(Following):
         """Whether it moves no weight."""
         return self.p == 0
 
-    def as_json(self) -> dict[str, str | int | float]:
-        """Plain data that `noise_from_json` reads back."""
-        return {"kind": "rounding", "p": self.p, "seed": self.seed}
-
-    def baseline(self) -> "Rounding":
+    def baseline(self) -> Rounding:
         """The noise that moves no weight, p = 0."""
         return Rounding(0.0, 0)
 
-    def controls(self) -> "dict[str, tuple[Rounding, Rounding | Unperturbed]]":
-        """Pairs that must agree bit for bit: this noise and itself, and p = 0 with no noise at all."""
-        return {"repeat": (self, self), "null": (self.baseline(), Unperturbed())}
+    @classmethod
+    def choose(cls, p: float = USUAL_P, noise_seeds: Sequence[int] = FIRST_SEEDS) -> list[Noise]:
+        """The noise turned off, and then one for each seed.
+
+        Raises:
+            LastbitError: p is 0, which is the noise turned off.
+        """
+        if p == 0:
+            raise LastbitError(
+                "--p 0.0 moves no weight, as the run that all others are compared with; give more than 0"
+            )
+        return [cls(0.0, 0), *(cls(p, seed) for seed in noise_seeds)]
 
     def prepare(self, groups: Groups, step: int) -> Callable[[], None]:
         """Choose weights and keep their values; return what moves those of them that the update changed."""
         if self.p == 0:
             return nothing
+        from lastbit.optimizers.weights import disturbable
+
         kinds: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
         for weight in disturbable(groups):
             kinds.setdefault((weight.device, weight.dtype.to_real()), []).append(weight)
-        chosen = [self._choose(weights, step, part) for part, weights in enumerate(kinds.values())]
+        chosen = [self._drawn(weights, step, part) for part, weights in enumerate(kinds.values())]
 
         def move() -> None:
             """Move the weights that the last step updated."""
-            for each in chosen:
-                each.move()
+            for weights in chosen:
+                weights.move()
 
         return move
 
-    def _choose(self, weights: list[Tensor], step: int, part: int) -> "_Chosen":
+    def _drawn(self, weights: list[Tensor], step: int, part: int) -> _Chosen:
         """Choose among weights of one device and dtype, `part` counting such kinds."""
+        import torch
+
+        from lastbit.optimizers.weights import real
+
         generator = stream(self.seed, step, device=weights[0].device, part=part)
         drawn = successes_by_part([real(weight).numel() for weight in weights], self.p, generator)
         pairs = [(weight, places) for weight, places in zip(weights, drawn, strict=True) if places.numel()]
@@ -100,6 +126,10 @@ class _Chosen:
 
     def move(self) -> None:
         """Move those that changed."""
+        import torch
+
+        from lastbit.optimizers.weights import neighbour, put
+
         if not self.pairs:
             return
         after = _taken(self.pairs)
@@ -110,4 +140,50 @@ class _Chosen:
 
 
 def _taken(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
+    import torch
+
+    from lastbit.optimizers.weights import take
+
     return torch.cat([take(weight, places) for weight, places in pairs]) if pairs else torch.empty(0)
+
+
+def successes(trials: int, p: float, generator: torch.Generator) -> Tensor:
+    """Numbers of the successful ones of so many independent trials of probability p.
+
+    Their distances are geometrically distributed and are drawn instead of the trials, so that a p of a hundredth costs
+    a hundredth.
+
+    Args:
+        trials: their number.
+        p: above 0, at most 1.
+        generator: decides the device too.
+
+    Returns:
+        int64 (successes,), ascending from 0, below `trials`.
+    """
+    import torch
+
+    if p == 1:
+        return torch.arange(trials, device=generator.device)
+    # Six standard deviations above the mean: practically always enough, and where it is not more are drawn.
+    draws = int(trials * p + 6 * sqrt(trials * p * (1 - p))) + 16
+    drawn, last = [], -1
+    while last < trials:
+        distances = torch.empty(draws, dtype=torch.float64, device=generator.device)
+        distances.geometric_(p, generator=generator).clamp_(max=trials + 1)  # a tiny p makes distances without end
+        drawn.append(distances.long().cumsum_(0).add_(last))
+        last = int(drawn[-1][-1])
+    numbers = torch.cat(drawn)
+    return numbers[: int(torch.searchsorted(numbers, trials))]
+
+
+def successes_by_part(sizes: list[int], p: float, generator: torch.Generator) -> list[Tensor]:
+    """The same for trials in consecutive parts of these sizes; each part's successes, counted from its own 0."""
+    import torch
+
+    ends = list(accumulate(sizes))
+    numbers = successes(ends[-1], p, generator)
+    bounds = torch.searchsorted(numbers, torch.tensor(ends, device=numbers.device)).tolist()
+    counts = [end - start for start, end in zip([0, *bounds], bounds, strict=False)]
+    starts = [0, *ends]
+    return [part - start for part, start in zip(torch.split(numbers, counts), starts, strict=False)]

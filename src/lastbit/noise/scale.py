@@ -1,29 +1,28 @@
 """The paper's noise: direction divided by k, learning rate multiplied by k."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import TYPE_CHECKING
 
-import torch
+from lastbit.errors import LastbitError
+from lastbit.noise.noise import Noise, Option
 
-from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.noise.adam import PerturbedAdam, PerturbedAdamW
-from lastbit.noise.of_optimizers import OptimizerNoise
-from lastbit.noise.perturbed import Perturbed, become, refuse_unsupported
-from lastbit.noise.sgd import PerturbedSGD
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 # Above it a k need not be a float32, so that d / k would divide by another number than lr * k multiplies by.
 LARGEST_K = 2**24
-
-_TWINS: dict[type[torch.optim.Optimizer], type[Perturbed]] = {
-    torch.optim.SGD: PerturbedSGD,
-    torch.optim.Adam: PerturbedAdam,
-    torch.optim.AdamW: PerturbedAdamW,
-}
+PAPERS_K = (1, 3, 5, 7, 9, 11)
 
 
 @dataclass(frozen=True)
-class Scale(OptimizerNoise):
+class Scale(Noise):
     """theta <- theta - (lr k) (d / k): a mathematical no-op that rounds (paper, section 4.1).
+
+    The step itself is defined by the optimizer's family in `lastbit.optimizers`.
 
     Attributes:
         k: the divisor, a whole number from 1 to 2**24. 1 changes nothing; the paper uses 1, 3, 5, 7, 9 and 11.
@@ -33,6 +32,18 @@ class Scale(OptimizerNoise):
     """
 
     k: int
+
+    kind = "scale"
+    help = "the paper's k"
+    explanation = (
+        "<p>The noise is a whole number k in the optimizer’s update of the weights θ with learning rate lr and "
+        'direction d:</p>\n<p class="formula">θ ← θ − (lr · k) · (d / k)</p>\n'
+        "<p>Mathematically k cancels, and nothing changes. In floating point d / k is rounded, so some weights change "
+        "in their last bit. k=1 is ordinary training; powers of two round nothing and serve as a control. (lr · k is "
+        "rounded too, so the learning rate itself may shift by about one rounding error.)</p>"
+    )
+    options = (Option("k", list, f"For scale: θ ← θ − (lr·k)·(d / k) [{','.join(map(str, PAPERS_K))}]."),)
+    takes_fused = False
 
     def __post_init__(self) -> None:
         whole = isinstance(self.k, Integral) and not isinstance(self.k, bool)
@@ -53,31 +64,26 @@ class Scale(OptimizerNoise):
         """Whether runs with this noise are bit-identical to unperturbed ones: powers of two only shift exponents."""
         return self.k & (self.k - 1) == 0
 
-    def as_json(self) -> dict[str, str | int]:
-        """Plain data that `noise_from_json` reads back."""
-        return {"kind": "scale", "k": self.k}
-
-    def baseline(self) -> "Scale":
+    def baseline(self) -> Scale:
         """The noise that changes nothing, k = 1."""
         return Scale(1)
 
-    def controls(self) -> dict[str, tuple["Scale", "Scale"]]:
+    def controls(self) -> dict[str, tuple[Noise, Noise]]:
         """Pairs that must agree bit for bit (paper, appendix B, Tables 4 and 5): k = 1 twice, and k = 2 with k = 1."""
         return {"repeat": (Scale(1), Scale(1)), "power_of_two": (Scale(2), Scale(1))}
 
-    def attach(self, optimizer: torch.optim.Optimizer) -> None:
-        """Turn torch's SGD, Adam or AdamW into its perturbed twin, in place.
+    @classmethod
+    def choose(cls, k: Sequence[int] = PAPERS_K) -> list[Noise]:
+        """One noise for each k; the others are compared with the first."""
+        return [cls(number) for number in k]
+
+    def attach(self, optimizer: Optimizer) -> None:
+        """Turn an optimizer whose family defines a step with k into its perturbed twin, in place.
 
         Raises:
-            LastbitTypeError: it is another optimizer, or a subclass of these, whose step may be another.
+            LastbitTypeError: it is another optimizer, or a subclass, whose step may be another.
             LastbitError: one of its options is not supported (`fused`, `capturable`, `differentiable`, tensor betas).
         """
-        twin = _TWINS.get(type(optimizer))
-        if twin is None:
-            name = f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
-            raise LastbitTypeError(
-                f"k perturbs torch.optim.SGD, Adam and AdamW themselves, not {name}; Ulp and Rounding take any"
-            )
-        for group in optimizer.param_groups:
-            refuse_unsupported(group)
-        become(optimizer, twin, self)
+        from lastbit.optimizers.perturbed import scale
+
+        scale(optimizer, self)

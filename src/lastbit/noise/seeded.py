@@ -1,14 +1,26 @@
-"""What the noises share that a seed turns on and its absence turns off."""
+"""Noises that a seed decides, and the random numbers that a seed and a step give, apart from those of the program."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from hashlib import blake2b
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from lastbit.noise.stream import whole_seed
-from lastbit.noise.unperturbed import Unperturbed
+from lastbit.errors import LastbitError
+from lastbit.noise.noise import Noise, Option
+
+if TYPE_CHECKING:
+    import torch
+
+LARGEST_SEED = 2**63 - 1
+SEEDS = Option("noise_seeds", list, "Seeds of the noise, for all but scale [1-5].")
+FIRST_SEEDS = range(1, 6)
 
 
 @dataclass(frozen=True)
-class Seeded:
+class Seeded(Noise):
     """Base of the noises that are decided by a seed alone; without one they change nothing.
 
     Attributes:
@@ -20,8 +32,8 @@ class Seeded:
 
     seed: int | None
 
-    kind: ClassVar[str]  # in plain data
     off: ClassVar[str]  # the label without a seed
+    options = (SEEDS,)
 
     def __post_init__(self) -> None:
         if self.seed is not None:
@@ -37,14 +49,42 @@ class Seeded:
         """Whether it changes nothing."""
         return self.seed is None
 
-    def as_json(self) -> dict[str, str | int | None]:
-        """Plain data that `noise_from_json` reads back."""
-        return {"kind": self.kind, "seed": self.seed}
-
     def baseline(self) -> Self:
         """The noise that changes nothing."""
         return type(self)(None)
 
-    def controls(self) -> dict[str, tuple[Self, Self | Unperturbed]]:
-        """Pairs that must agree bit for bit: this noise and itself, and the noise turned off with no noise at all."""
-        return {"repeat": (self, self), "null": (self.baseline(), Unperturbed())}
+    @classmethod
+    def choose(cls, noise_seeds: Sequence[int] = FIRST_SEEDS, **settings: Any) -> list[Noise]:
+        """The noise turned off, and then one for each seed."""
+        members = [cls(seed=seed, **settings) for seed in noise_seeds]
+        return [members[0].baseline(), *members]
+
+
+def stream(seed: int, step: int, *, device: torch.device | str = "cpu", part: int = 0) -> torch.Generator:
+    """A fresh generator for one step of one noise.
+
+    Made anew for every step, so that the number of steps taken is all the state there is: a resumed training draws what
+    an uninterrupted one would have drawn. The hash keeps the streams of neighbouring seeds and steps apart.
+
+    Args:
+        seed: of the noise.
+        step: updates or batches before this one.
+        device: of the random numbers.
+        part: tells several streams of one step apart.
+    """
+    import torch
+
+    digest = blake2b(f"{seed}/{step}/{part}".encode(), digest_size=8).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest))
+
+
+def whole_seed(seed: Any) -> int:
+    """Check a noise's seed.
+
+    Raises:
+        LastbitError: it is no whole number from 0 to 2**63 - 1.
+    """
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed <= LARGEST_SEED:
+        raise LastbitError(f"the seed of a noise is a whole number from 0 to 2**63 - 1; got {seed!r}")
+    return int(seed)

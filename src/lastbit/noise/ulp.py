@@ -1,27 +1,29 @@
 """The least possible perturbation: one weight, one unit in the last place, once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from lastbit.noise.noise import nothing
+from lastbit.noise.seeded import Seeded, stream
 
-from lastbit.noise.followed import Following, nothing
-from lastbit.noise.last_place import has_neighbour, neighbour
-from lastbit.noise.seeded import Seeded
-from lastbit.noise.stream import stream
-from lastbit.noise.weights import Groups, disturbable, real
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from lastbit.optimizers.weights import Groups
 
 
 @dataclass(frozen=True)
-class Ulp(Seeded, Following):
+class Ulp(Seeded):
     """One weight of the optimizer is moved to the next floating-point number, once, right after its first update.
 
     After the update and not before it: then the disturbed run differs in one number by exactly one unit, whatever the
     update was. Moved before, the unit could be rounded away by the update or blown up by cancellation. The seed decides
     which weight, every one equally likely, and whether up or down. Weights that are zero, subnormal or not finite are
-    passed over (`lastbit.noise.last_place`); where there are no others, none moves.
+    passed over (`lastbit.optimizers.weights`); if there are no others, none moves.
 
     Attributes:
         seed: decides which weight and which way; None moves none.
@@ -32,15 +34,28 @@ class Ulp(Seeded, Following):
 
     kind = "ulp"
     off = "no ulp"
+    help = "one weight by one ulp, once"
+    difference = "one unit in the last place of one weight, once"
+    explanation = (
+        "<p>The noise (ulp #1, #2, …) is the least there is: after the first update one weight, drawn by its number, "
+        "is moved to the next floating-point number, and then training goes on undisturbed. “no ulp” is ordinary "
+        "training.</p>"
+    )
 
     def prepare(self, groups: Groups, step: int) -> Callable[[], None]:
-        """Return what moves the one weight if this is the first step, and what does nothing otherwise."""
+        """Return what moves the weight if this is the first step, and what does nothing otherwise."""
         if self.seed is None or step > 0:
             return nothing
+        from lastbit.optimizers.weights import disturbable
+
         return partial(_move_one, disturbable(groups), stream(self.seed, step))
 
 
-def _move_one(weights: list[Tensor], generator: torch.Generator) -> None:
+def _move_one(weights: list[Tensor], generator: Generator) -> None:
+    import torch
+
+    from lastbit.optimizers.weights import has_neighbour, neighbour, real
+
     up = bool(torch.randint(2, (), generator=generator))
     counts = [int(has_neighbour(real(weight), up).sum()) for weight in weights]
     if not sum(counts):
@@ -48,12 +63,8 @@ def _move_one(weights: list[Tensor], generator: torch.Generator) -> None:
     place = int(torch.randint(sum(counts), (), generator=generator))
     for weight, count in zip(weights, counts, strict=True):
         if place < count:
-            _move(real(weight), place, up)
+            numbers = real(weight)
+            index = tuple(has_neighbour(numbers, up).nonzero()[place].tolist())
+            numbers[index] = neighbour(numbers[index], up)
             return
         place -= count
-
-
-def _move(numbers: Tensor, place: int, up: bool) -> None:
-    """Move the `place`-th of those that can move."""
-    index = tuple(has_neighbour(numbers, up).nonzero()[place].tolist())
-    numbers[index] = neighbour(numbers[index], up)

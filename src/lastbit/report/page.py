@@ -45,7 +45,7 @@ def render(studies: Sequence[Study], *, libraries: str) -> str:
         sections=parts,
         comparison=comparison,
         differences=differences(studies),
-        noises=source_of_all(studies).kinds,
+        explanations=source_of_all(studies).explanations,
         by_order=all(part.metric.order == "batch order" for part in parts),
     )
 

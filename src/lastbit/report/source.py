@@ -3,16 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lastbit.noise.noise import KINDS
 from lastbit.report.numbers import joined
 from lastbit.report.stored import Study
 
-_SUBJECTS = {"last-bit noise": "the last bit", "summation order": "the order of summation"}
-_DIFFERENCES = {
-    "scale": "the last bit of its updates",
-    "rounding": "the last bit of its updates",
-    "ulp": "one unit in the last place of one weight, once",
-    "order": "the order of the samples inside its batches",
-}
+_UNEXPLAINED = "<p>A noise disturbs the last bit of the training’s arithmetic.</p>"
 
 
 @dataclass(frozen=True)
@@ -25,13 +20,20 @@ class Source:
     @property
     def subject(self) -> str:
         """What moves the results: `the last bit`."""
-        return _SUBJECTS.get(self.name, "the noise")
+        subjects = {kind.source: kind.subject for kind in KINDS.all()}
+        return subjects.get(self.name, "the noise")
 
     @property
     def difference(self) -> str:
         """What two runs of one seed differ in."""
-        known = dict.fromkeys(_DIFFERENCES[kind] for kind in self.kinds if kind in _DIFFERENCES)
+        known = dict.fromkeys(noise.difference for kind in self.kinds if (noise := KINDS.get(kind)))
         return joined(known) if known else self.name
+
+    @property
+    def explanations(self) -> list[str]:
+        """What each noise does, as paragraphs of HTML."""
+        known = [noise.explanation if (noise := KINDS.get(kind)) else "" for kind in self.kinds]
+        return list(dict.fromkeys(text or _UNEXPLAINED for text in known or [""]))
 
 
 def source_of(study: Study) -> Source:

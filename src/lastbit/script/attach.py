@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.utils.data import SequentialSampler
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.noise import Noise, Scale, install
-
-_OTHERS = "use --noise ulp or --noise rounding, which any optimizer takes"
+from lastbit.noise import Noise, install
 
 
 class RefusedError(LastbitError):
@@ -20,33 +18,25 @@ class RefusedError(LastbitError):
 def attach(optimizer: Optimizer, noise: Noise) -> bool:
     """Put `noise` on `optimizer`; return whether its fused kernels were turned off for that.
 
-    k needs torch's other kernels, since no fused one takes a divided direction. They are turned off for every k, 1
-    included, so that all trials step alike.
+    They are turned off for every noise of a kind that does not take them, the one that changes nothing included, so
+    that all trials step alike.
 
     Raises:
         RefusedError: the noise is not for this optimizer, or not with its options.
     """
-    unfused = isinstance(noise, Scale) and _unfuse(optimizer)
-    try:
-        install(optimizer, noise)
-    except LastbitTypeError:
-        name = f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
-        raise RefusedError(
-            f"--noise scale: k is defined for torch.optim.SGD, Adam and AdamW, and the script makes a {name}; {_OTHERS}"
-        ) from None
-    except LastbitError as error:
-        raise RefusedError(f"the script's {type(optimizer).__name__}: {error}") from None
-    return unfused
-
-
-def _unfuse(optimizer: Optimizer) -> bool:
-    fused = type(optimizer) in (SGD, Adam, AdamW) and any(group.get("fused") for group in optimizer.param_groups)
-    if fused:
+    unfused = not noise.takes_fused and any(group.get("fused") for group in optimizer.param_groups)
+    if unfused:
         for options in (*optimizer.param_groups, optimizer.defaults):
             options["fused"] = False
         # Fused kernels divide by a gradient scaler's scale themselves; without them the scaler must do it.
         vars(optimizer).pop("_step_supports_amp_scaling", None)
-    return fused
+    try:
+        install(optimizer, noise)
+    except LastbitTypeError as error:
+        raise RefusedError(f"--noise {noise.kind}: {error}") from None
+    except LastbitError as error:
+        raise RefusedError(f"the script's {type(optimizer).__name__}: {error}") from None
+    return unfused
 
 
 def arrange_batches(noise: Noise, on_batch: Callable[[], None], refuse: Callable[[str], NoReturn]) -> None:
@@ -74,7 +64,7 @@ def arrange_batches(noise: Noise, on_batch: Callable[[], None], refuse: Callable
         try:
             return noise.arrange(batch, handed - 1)
         except LastbitError as error:
-            refuse(f"--noise order: {error}")
+            refuse(f"--noise {noise.kind}: {error}")
 
     _BaseDataLoaderIter.__next__ = arranged  # type: ignore[method-assign,assignment]
 

@@ -130,10 +130,10 @@ class ScriptTraining:
         before = {source: source.state(output) for source in self.sources if isinstance(source, FileMetric)}
         code = self._run(run, output)
         notes = checked(self.target, code, read_notes(output), output)
-        if run.noise.as_json()["kind"] == "order" and not notes.arranged:
+        if run.noise.arranges and not notes.arranged:
             raise UnfitError(
-                f"--noise order: no shuffling DataLoader of {self.target.name} handed out a batch, so there is nothing"
-                " to put in another order"
+                f"--noise {run.noise.kind}: no shuffling DataLoader of {self.target.name} handed out a batch, so there "
+                "is nothing to put in another order"
             )
         run.diverged_at = notes.diverged_at
         for source in self.sources:

@@ -80,7 +80,7 @@ class _Trial:
         self.recorder = Recorder(Trial({}, self.settings["seed"], self.noise), self.directory)
         self.snapshots = Snapshots(self.recorder, log_spaced(self.settings["snapshots"]))
         self.files.watch_torch()
-        if self.settings["noise"]["kind"] == "order":
+        if self.noise.arranges:
             arrange_batches(self.noise, self._arranged, self._refuse)
         on_every_optimizer(self._made)
         # A program may compile its update, and the hooks with it; what is done here is no part of a graph.

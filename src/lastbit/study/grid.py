@@ -11,7 +11,7 @@ import torch
 
 from lastbit.execution.numerics import Fingerprint
 from lastbit.noise import Noise
-from lastbit.noise.noise import SETTINGS
+from lastbit.noise.noise import setting_names
 from lastbit.statistics.examples import Correctness
 from lastbit.statistics.spread import Table, spread
 from lastbit.study.failure import Failure
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _Cell = TypeVar("_Cell")
 # The columns of any trial's row, whatever its noise: a metric with such a name stands under `metrics` alone.
-_COLUMNS = {"id", "seed", "noise", "noise_seed", "status", "diverged_at", "failure", "metrics", *SETTINGS}
+_COLUMNS = frozenset({"id", "seed", "noise", "noise_seed", "status", "diverged_at", "failure", "metrics"})
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,12 @@ class Grid:
         Args:
             metric: the study's own, which every row has.
         """
+        columns = _COLUMNS | setting_names()
         for i, j in sorted({**self.stored, **self.failed}, key=lambda place: (place[1], place[0])):
             trial, failed = self.stored.get((i, j)), self.failed.get((i, j))
             metrics = _final_metrics(trial, metric)
             yield {
-                **{name: value for name, value in metrics.items() if name not in _COLUMNS},  # as before format 3
+                **{name: value for name, value in metrics.items() if name not in columns},  # as before format 3
                 "id": self.ids[i, j],
                 "seed": self.seeds[j],
                 **noise_columns(self.noises[i]),

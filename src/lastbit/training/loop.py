@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
 from lastbit.noise import Noise, perturb
+from lastbit.optimizers.family import build_optimizer
 from lastbit.training.network import build_model
-from lastbit.training.optimizer import build_optimizer, build_schedule
-from lastbit.training.recipe import Recipe
+from lastbit.training.recipe import Recipe, ScheduleSettings
 from lastbit.training.task import Task
 
 Loss = Callable[[Any, Any], Tensor]
@@ -100,3 +100,11 @@ def recipe_stepper(recipe: Recipe, task: Task, noise: Noise | None = None) -> St
         optimizer = perturb(optimizer, noise)
     schedule = build_schedule(recipe.schedule, optimizer, steps_per_epoch=task.steps_per_epoch)
     return Stepper(model, functional.cross_entropy, optimizer, schedule=schedule, noise=noise)
+
+
+def build_schedule(
+    settings: ScheduleSettings, optimizer: torch.optim.Optimizer, *, steps_per_epoch: int = 1
+) -> MultiStepLR:
+    """The step schedule, to be stepped once an epoch, or `steps_per_epoch` times."""
+    milestones = [milestone * steps_per_epoch for milestone in settings.milestones]
+    return MultiStepLR(optimizer, milestones, gamma=settings.factor)

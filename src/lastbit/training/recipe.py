@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from lastbit.errors import LastbitError
+from lastbit.optimizers.arguments import Positive, TorchArguments
 from lastbit.training.models import NETWORKS
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 # A recipe may come from anyone, so sizes that no machine of today can hold are refused.
 Depth = Annotated[int, Field(ge=0, le=10_000)]
@@ -77,23 +85,19 @@ class ModelSettings(Settings):
         return self
 
 
-class OptimizerSettings(Settings):
-    """Which optimizer, with the settings of torch's class of that name."""
+def _of_its_family(fields: Any, usual: ValidatorFunctionWrapHandler) -> Any:
+    """Read the `[optimizer]` of a recipe: an optimizer that is none of torch's first three has arguments of its own.
 
-    name: Literal["sgd", "adam", "adamw"] = "sgd"
-    lr: Positive
-    weight_decay: NonNegative = 0.0
-    momentum: Fraction = 0.0  # sgd only
-    nesterov: bool = False  # sgd only
-    dampening: Fraction = 0.0  # sgd only
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # adam and adamw only
-    eps: Positive = 1e-8  # adam and adamw only
+    What a recipe says of those three, such as one that it is based on, is left out then.
+    """
+    if not isinstance(fields, Mapping) or fields.get("name", "sgd") in ("sgd", "adam", "adamw"):
+        return usual(fields)
+    from lastbit.optimizers.family import arguments_of  # only here: it imports torch
 
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Self:
-        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            raise LastbitError("nesterov = true needs momentum > 0 and dampening = 0")
-        return self
+    kind = arguments_of(str(fields["name"]))
+    others = TorchArguments.model_fields.keys() - kind.model_fields.keys()
+    own = {name: value for name, value in fields.items() if name not in others}
+    return kind.model_validate_json(json.dumps(own), strict=True)
 
 
 class ScheduleSettings(Settings):
@@ -126,7 +130,7 @@ class Recipe(Settings):
     cuts: str = ""  # what a reduced scale leaves out of the full recipe, in words
     data: DataSettings
     model: ModelSettings
-    optimizer: OptimizerSettings
+    optimizer: Annotated[SerializeAsAny[TorchArguments], WrapValidator(_of_its_family)]
     schedule: ScheduleSettings = ScheduleSettings()
     measure: MeasureSettings = MeasureSettings()
     epochs: Epochs

@@ -10,10 +10,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature import SharpnessRow, SharpnessTracker, edge
+from lastbit.curvature import SharpnessRow, SharpnessTracker
 from lastbit.curvature.sharpness import diverged_row
 from lastbit.curvature.untouched.undisturbed import evaluation_mode
 from lastbit.errors import LastbitError
+from lastbit.optimizers import edge_of_stability
 from lastbit.training.descent import DescentPoint, RecipeDescent
 from lastbit.training.gradient_flow import FlowStoppedError, GradientFlow
 
@@ -49,7 +50,7 @@ class Measurement:
     def row(self, point: DescentPoint) -> SharpnessRow:
         """Measure at the present point of the descent; a diverged one has no curvature."""
         if point.diverged:
-            edges = tuple(group.value for group in edge(self._descent.optimizer))
+            edges = tuple(group.value for group in edge_of_stability(self._descent.optimizer))
             return diverged_row(self._k, edges=edges, step=point.step, loss=point.loss, mode="eval")
         with evaluation_mode(self._descent.model):
             loss = point.loss if self._prepared.full_batch else self._loss()

@@ -21,8 +21,9 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from lastbit.curvature import EDGE, SharpnessRow, edge
+from lastbit.curvature import EDGE, SharpnessRow
 from lastbit.errors import LastbitError
+from lastbit.optimizers import edge_of_stability
 from lastbit.schedules import Schedule, every, log_spaced
 from lastbit.storage.directories import Kind
 from lastbit.storage.files import to_json
@@ -143,7 +144,7 @@ class OpenSeries:
             "batch_norm": any(isinstance(module, _BATCH_NORM) for module in modules),
             "parameters": sum(parameter.numel() for parameter in descent.model.parameters()),
             "flow_rtol": RTOL if self.series.flow else None,
-            "edge": edge(descent.optimizer)[0].source,
+            "edge": edge_of_stability(descent.optimizer)[0].source,
             "rows": list(map(_as_stored, rows)),
             "losses": losses,
             "rises": sum(after > before for before, after in pairwise(losses)),

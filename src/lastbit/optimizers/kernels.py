@@ -23,8 +23,8 @@ class Kernel(Protocol):
 
 def for_loop(name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> list[Tensor]:
     """Run `Tensor.<name>` on each tensor, as torch's single-tensor optimizers do."""
-    each = (tuple(arg[i] if isinstance(arg, list) else arg for arg in args) for i in range(len(tensors)))
-    return [getattr(tensor, name)(*own, **kwargs) for tensor, own in zip(tensors, each, strict=True)]
+    rows = (tuple(arg[i] if isinstance(arg, list) else arg for arg in args) for i in range(len(tensors)))
+    return [getattr(tensor, name)(*row, **kwargs) for tensor, row in zip(tensors, rows, strict=True)]
 
 
 def foreach(name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> list[Tensor]:
@@ -33,6 +33,16 @@ def foreach(name: str, tensors: list[Tensor], *args: Any, **kwargs: Any) -> list
         args = (_given(name, args[0], tensors), *args[1:])
     results = getattr(torch, f"_foreach_{name}")(tensors, *args, **kwargs)
     return tensors if results is None else list(results)
+
+
+def descent(
+    params: list[Tensor], grads: list[Tensor], *, maximize: bool, weight_decay: float, run: Kernel
+) -> list[Tensor]:
+    """Gradient, negated to maximize, plus weight_decay * parameter; `grads` itself, unchanged, if that is all it is."""
+    direction = run("neg", grads) if maximize else grads
+    if weight_decay != 0:
+        direction = run("add" if direction is grads else "add_", direction, params, alpha=weight_decay)
+    return direction
 
 
 def divided(tensors: list[Tensor], k: int, *, in_place: bool) -> list[Tensor]:

@@ -1,8 +1,8 @@
-"""Batches of any nesting, and their samples by number.
+"""The samples of a batch of any nesting, by number.
 
 A batch is a tensor, an array, or any nesting of tuples, lists, dictionaries and dataclasses of those. The first
-dimension of each counts samples; numbers and tensors without dimensions belong to the whole batch. A list or tuple that
-holds plain things, such as strings, one for each sample, is a column of the batch too.
+dimension of each counts samples; numbers and tensors without dimensions belong to the whole batch. A list or tuple of
+plain things, such as one string for each sample, is a column of the batch too.
 """
 
 import copy
@@ -34,15 +34,15 @@ def batch_size(batch: Any) -> int:
             " loader's collate_fn return one of these, or make the class a dataclass of tensors with a row for each"
             " sample"
         )
-    found = f"its tensors have the shapes {', '.join(map(str, shapes))}" if shapes else "it holds no tensor"
+    held = f"its tensors have the shapes {', '.join(map(str, shapes))}" if shapes else "it holds no tensor"
     raise LastbitError(
         "the samples of a batch can be permuted where the first dimension of all its tensors counts samples;"
-        f" this is a {type(batch).__name__}, and {found}"
+        f" this is a {type(batch).__name__}, and {held}"
     )
 
 
 def taken(batch: Any, order: Tensor) -> Any:
-    """A batch of the same make that holds the samples `order` names, in that order.
+    """A batch of the same structure with the samples that `order` names, in that order.
 
     Args:
         batch: what `batch_size` takes.

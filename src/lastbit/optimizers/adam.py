@@ -1,57 +1,59 @@
-"""Perturbed Adam and AdamW (paper, Table 7): the numerator of the final direction divided by k, the step times k."""
+"""Adam and AdamW: their step with k (paper, Table 7), edge of stability, preconditioner, arguments in a recipe."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch._compile import _disable_dynamo
 
-from lastbit.noise.descent import descent
-from lastbit.noise.kernels import Kernel, batches, divided, foreach
-from lastbit.noise.perturbed import Closure, Perturbed, Scaling, evaluate, refuse_unsupported
-
-Group = dict[str, Any]
+from lastbit.optimizers.arguments import Arguments, TorchArguments
+from lastbit.optimizers.family import Family, Group, Optimizer
+from lastbit.optimizers.kernels import Kernel, batches, descent, divided, foreach
 
 
-class _PerturbedAdamStep(Perturbed):
-    """The step of both Adams: theta <- theta - (lr k / bias1) (m / k) / (sqrt(v) / sqrt(bias2) + eps)."""
+class AdamFamily(Family):
+    """`torch.optim.Adam` and `AdamW`: theta <- theta - (lr k / bias1) (m / k) / (sqrt(v) / sqrt(bias2) + eps).
 
-    noise: Scaling
+    m / k is rounded in the parameter's precision; lr k / bias1 is formed in double. The moments themselves are never
+    divided. AdamW's decoupled weight decay acts before that and is not touched.
+    """
 
-    @_disable_dynamo  # a compiler would contract and reorder the operations whose roundings are the point
-    @torch.no_grad()
-    def step(self, closure: Closure | None = None) -> Any:
-        """Take one step; call `closure` first, once, and return its loss."""
-        loss = evaluate(closure)
-        for group in self.param_groups:
-            self._step_group(group)
-        return loss
+    classes: ClassVar = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    arguments = TorchArguments
 
-    def _step_group(self, group: Group) -> None:
-        refuse_unsupported(group)
+    def build(self, arguments: Arguments, parameters: Iterable[Tensor]) -> Optimizer:
+        """Torch's Adam or AdamW with the arguments that are its own."""
+        own = {"lr", "betas", "eps", "weight_decay"}
+        return self.classes[arguments.name](parameters, **arguments.model_dump(include=own))
+
+    def step(self, optimizer: Optimizer, group: Group, k: int) -> None:
+        """Step with m / k for m and lr k for lr in the last operation."""
         lists: list[list[Tensor]] = [[] for _ in range(6)]
-        self._init_group(group, *lists)  # type: ignore[attr-defined]
+        optimizer._init_group(group, *lists)  # type: ignore[attr-defined]
         torch_loops = group["foreach"] is None and isinstance(group["lr"], Tensor)  # its foreach takes no tensor lr
         for batch, run in batches(lists, prefer_foreach=False if torch_loops else group["foreach"]):
             for count, (params, grads, *moments) in _by_step(batch):
-                _update(params, grads, moments, count, group, run, self.noise.k)
+                _update(params, grads, moments, count, group, run, k)
 
+    def edge(self, group: Group) -> tuple[float, str]:
+        """2 (1+b1) / (1-b1), of P^-1 H."""
+        beta = float(group["betas"][0])
+        source = "(2 - lr w)(1+b1)/((1-b1) lr)" if self.is_decoupled(group) else "2(1+b1)/((1-b1) lr)"
+        return 2 * (1 + beta) / (1 - beta), f"{source}: Cohen et al. 2022, of P^-1 H"
 
-class PerturbedAdam(_PerturbedAdamStep, torch.optim.Adam):
-    """`torch.optim.Adam` with m / k for m in the last operation of its step, and lr k for lr.
+    def preconditioner(self, state: Mapping[str, Any], group: Group) -> Tensor:
+        """P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps) after t steps (Cohen et al. 2022).
 
-    m / k is rounded in the parameter's precision; lr k / bias1 is formed in double. The moments themselves and `p.grad`
-    are never divided. Made by `lastbit.noise.perturb`.
-    """
-
-
-class PerturbedAdamW(_PerturbedAdamStep, torch.optim.AdamW):
-    """`torch.optim.AdamW` with m / k for m in the last operation of its step, and lr k for lr.
-
-    The decoupled weight decay acts before that and is not touched. Made by `lastbit.noise.perturb`.
-    """
+        v is the average of squared gradients, with `amsgrad` the largest so far.
+        """
+        beta1, beta2 = map(float, group["betas"])
+        steps = float(state["step"])
+        squares: Tensor = state["max_exp_avg_sq"] if group["amsgrad"] else state["exp_avg_sq"]
+        root = squares.sqrt() / math.sqrt(1 - beta2**steps)
+        diagonal: Tensor = (1 - beta1**steps) * (root + group["eps"])
+        return diagonal
 
 
 def _by_step(batch: list[list[Tensor]]) -> Iterator[tuple[float, list[list[Tensor]]]]:
@@ -63,7 +65,7 @@ def _by_step(batch: list[list[Tensor]]) -> Iterator[tuple[float, list[list[Tenso
     for i, step in enumerate(steps):
         members[step.item()].append(i)
     for count, indices in members.items():
-        yield count, lists if len(members) == 1 else [[each[i] for i in indices] if each else [] for each in lists]
+        yield count, lists if len(members) == 1 else [[own[i] for i in indices] if own else [] for own in lists]
 
 
 def _update(
@@ -79,7 +81,7 @@ def _update(
     beta1, beta2 = group["betas"]
     if run is not foreach:  # torch's for-loop decays complex weights as complex numbers, its foreach as pairs of reals
         grads = _decay(params, grads, group, run)
-    params, grads, first, second, largest = (_as_real(each) for each in (params, grads, *moments))
+    params, grads, first, second, largest = (_as_real(tensors) for tensors in (params, grads, *moments))
     if run is foreach:
         grads = _decay(params, grads, group, run)
     run("lerp_", first, grads, 1 - beta1)

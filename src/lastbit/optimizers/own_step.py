@@ -1,4 +1,4 @@
-"""Whose step an optimizer takes: that of a class of torch's, or one of its own."""
+"""Whether an optimizer takes the step of a known class, or a step that something has changed."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ def without_wrapper(optimizer: object) -> object:
 
 
 def why_another_step(optimizer: Optimizer, kind: type[Optimizer]) -> str | None:
-    """Why an instance of a class of torch's does not step as that class does; None where it does.
+    """Why an instance of a class does not step as that class does; None if it does.
 
     A subclass that leaves `step` alone steps as its parent; so does an optimizer for which an lr scheduler has been
     made, and one that lastbit disturbs in the last bit.
     """
-    own, parent = _undisturbed_class(optimizer), f"torch.optim.{kind.__name__}"
+    own, torchs = _undisturbed_class(optimizer), getattr(torch.optim, kind.__name__, None) is kind
+    parent = f"torch.optim.{kind.__name__}" if torchs else f"{kind.__module__}.{kind.__qualname__}"
     for name in ("step", "_init_group"):
-        if _plain(getattr(own, name)) is not _plain(getattr(kind, name)):
+        if _plain(getattr(own, name, None)) is not _plain(getattr(kind, name, None)):
             return f"{own.__qualname__}, which has a {name} of its own and is not {parent}"
-    if not _from(_plain(kind.step), ("torch",)):
+    if not _from(_plain(kind.step), tuple(above.__module__.partition(".")[0] for above in kind.__mro__)):
         return f"{parent} whose step a program has replaced"
     replaced = vars(optimizer).get("step")
     if replaced is not None and not _passes_on(replaced, own, type(optimizer)):
@@ -44,7 +45,7 @@ def why_another_step(optimizer: Optimizer, kind: type[Optimizer]) -> str | None:
 
 
 def _undisturbed_class(optimizer: Optimizer) -> type[Optimizer]:
-    """The optimizer's class without what lastbit's noise puts before it (`Perturbed.only_adds_noise`)."""
+    """The optimizer's class, without the twin that lastbit's noise puts before it (`Perturbed.only_adds_noise`)."""
     line = type(optimizer).__mro__
     marked = [place for place, kind in enumerate(line) if "only_adds_noise" in vars(kind)]
     own: type[Optimizer] = line[marked[-1] + 1] if marked else line[0]

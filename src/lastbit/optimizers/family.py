@@ -1,0 +1,153 @@
+"""What lastbit needs to know of a family of optimizers, and the families that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.optimizers.arguments import Arguments
+from lastbit.optimizers.own_step import why_another_step, without_wrapper
+from lastbit.plugins import Registry
+
+Optimizer = torch.optim.Optimizer
+Group = dict[str, Any]  # one of an optimizer's `param_groups`
+
+
+class Family:
+    """Optimizers that share the formula of their step: one file, one subclass, which enters by being defined.
+
+    Everything is optional. Without `step` the optimizers take every noise but `Scale`; without `edge` their sharpness
+    is not compared with an edge; without `arguments` no recipe can name them.
+    """
+
+    classes: ClassVar[Mapping[str, type[Optimizer]]] = {}  # by the name that recipes have for them
+    arguments: ClassVar[type[Arguments] | None] = None
+    without_edge: ClassVar[Mapping[str, str]] = {}  # name of a class -> why its edge of stability is not known
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in cls.classes or (cls.__name__,):
+            FAMILIES.enter(name, cls)
+
+    def build(self, arguments: Arguments, parameters: Iterable[Tensor]) -> Optimizer:
+        """The optimizer that a recipe asks for: an instance of the class of that name."""
+        return self.classes[arguments.name](parameters, **arguments.model_dump(exclude={"name"}))
+
+    def step(self, optimizer: Optimizer, group: Group, k: int) -> None:
+        """Step one parameter group by theta <- theta - (lr k) (d / k), with d the optimizer's own direction.
+
+        At k = 1, 2, 4, ... weights and state must come out bit for bit as by the optimizer's own step. Neither `p.grad`
+        nor the state is divided.
+        """
+        raise NotImplementedError
+
+    def edge(self, group: Group) -> tuple[float, str]:
+        """The edge of stability of one group times its lr, decoupled weight decay aside; and the formula in words.
+
+        The edge is the curvature below which steps along an eigenvector of the Hessian stay bounded on a quadratic
+        loss: that of P^-1 H under a preconditioner P, which is held fixed.
+        """
+        raise NotImplementedError
+
+    def is_decoupled(self, group: Group) -> bool:
+        """Whether the weight decay of a group shrinks the weights beside the gradient step, as AdamW's does."""
+        return bool(group.get("decoupled_weight_decay", False))
+
+    def preconditioner(self, state: Mapping[str, Any], group: Group) -> Tensor:
+        """The diagonal P by which a parameter's next step is divided, of its shape; `state` is the parameter's."""
+        raise NotImplementedError
+
+    @classmethod
+    def has(cls, method: str) -> bool:
+        """Whether a family defines one of the optional methods."""
+        return getattr(cls, method) is not getattr(Family, method)
+
+
+FAMILIES: Registry[Family] = Registry("lastbit.optimizers", "lastbit.optimizers", "the optimizer")
+
+
+def family_of(kind: type[Optimizer]) -> Family | None:
+    """The family that describes the step of this very class, not of a subclass, whose step may be another."""
+    return next((family for own, family in _described() if own is kind), None)
+
+
+def arguments_of(name: str) -> type[Arguments]:
+    """The class of the arguments that recipes have for an optimizer.
+
+    Raises:
+        LastbitError: no recipe can name such an optimizer.
+    """
+    known = {name: arguments for name in FAMILIES.names() if (arguments := _family(name).arguments) is not None}
+    if name not in known:
+        raise LastbitError(f"there is no optimizer {name!r}: allowed are {', '.join(known)}")
+    return known[name]
+
+
+def build_optimizer(arguments: Arguments, parameters: Iterable[Tensor]) -> Optimizer:
+    """The optimizer that a recipe asks for."""
+    return _family(arguments.name).build(arguments, parameters)
+
+
+def names_with(method: str) -> str:
+    """The optimizers whose family defines a method, in words: `torch.optim's SGD, Adam, AdamW and mine.Lion`."""
+    kinds = [kind for kind, family in _described() if family.has(method)]
+    torchs = [kind for kind in kinds if getattr(torch.optim, kind.__name__, None) is kind]
+    others = [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds if kind not in torchs]
+    names = [f"torch.optim's {torchs[0].__name__}", *(kind.__name__ for kind in torchs[1:]), *others]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def innermost(optimizer: object) -> Optimizer:
+    """The optimizer itself, out of the wrappers that Accelerate and Lightning put around one.
+
+    Raises:
+        LastbitTypeError: it is no optimizer.
+    """
+    inner = without_wrapper(optimizer)
+    if isinstance(inner, Optimizer):
+        return inner
+    if isinstance(getattr(inner, "optimizer", None), Optimizer):
+        raise LastbitTypeError(
+            f"optimizer is a {type(inner).__name__}, which wraps another and may step in its own way; if it steps as "
+            "the one inside does, give that one"
+        )
+    raise LastbitTypeError(f"optimizer is a {type(inner).__name__}; give a torch.optim.Optimizer")
+
+
+def known_step(optimizer: object) -> tuple[Optimizer, Family]:
+    """The optimizer itself, and the family whose step, with a known edge of stability, it takes.
+
+    Raises:
+        LastbitTypeError: its edge is not known, for its step is none of these.
+    """
+    inner = innermost(optimizer)
+    matching = [(kind, family) for kind, family in _described() if isinstance(inner, kind)]
+    kind, family = max(matching, key=lambda pair: len(pair[0].__mro__), default=(None, None))
+    if kind is not None and family is not None and family.has("edge"):
+        reason = why_another_step(inner, kind)
+        if reason is None:
+            return inner, family
+        raise LastbitTypeError(
+            f"optimizer is a {reason}, so that its edge is not known; allowed are {names_with('edge')}, with their own "
+            "step; what only watches goes into register_step_pre_hook or register_step_post_hook"
+        )
+    name = type(inner).__name__
+    reason = {key: reason for cls in FAMILIES.all() for key, reason in cls.without_edge.items()}.get(name)
+    raise LastbitTypeError(
+        f"optimizer is a {name}; allowed are {names_with('edge')}{f' ({name}: {reason})' if reason else ''}"
+    )
+
+
+def _family(name: str) -> Family:
+    kind = FAMILIES.get(name)
+    return kind() if kind is not None else Family()
+
+
+def _described() -> Iterator[tuple[type[Optimizer], Family]]:
+    for cls in FAMILIES.all():
+        family = cls()
+        yield from ((kind, family) for kind in cls.classes.values())
