@@ -14,7 +14,7 @@ from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from lastbit.errors import LastbitError
 from lastbit.statistics.spread import Spread
@@ -79,6 +79,8 @@ class Design:
         known = least_noncentrality(self._dof(runs))
         if self.share is None or runs > _MANY:
             return known
+        from scipy import optimize  # only here: it takes most of a second to import
+
         # Welch's test never needs less than known degrees of freedom do, nor more than pairs would, up to rounding.
         most = 1.01 * least_noncentrality(runs - 1)
         return float(optimize.brentq(lambda guess: self._power(guess, runs) - POWER, 0.9 * known, most))
