@@ -1,17 +1,18 @@
 """How much longer a step takes under `lastbit run` than under plain `python`, on the demo network.
 
-The script times its own training loop, snapshots of the weights included, and prints milliseconds a step. Every round
-runs it plainly and under each noise in turn, in processes of one thread, so that a busy machine slows all of them
-alike; a ratio is taken within a round, and the table gives the median over the rounds with its quartiles.
+The script times its own training loop, snapshots of the weights included, after an epoch that warms up. It counts the
+processor time of its one thread, so that other programs on the machine matter as little as possible. Every round runs it
+under each noise in turn, and plainly right before each; a ratio is taken within such a pair, and the table gives the
+median over the rounds with its quartiles.
 
     python benchmarks/run_overhead.py [--rounds 9] [--epochs 3] [--smoke] [--json FILE]
 """
 
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,13 +39,13 @@ optimizer = build_optimizer(recipe.optimizer, model.parameters())
 epochs, steps = task.epochs(seed=1), 0
 for epoch in range(int(sys.argv[1]) + 1):
     if epoch == 1:  # the first epoch warms up
-        begun = time.perf_counter()
+        begun = time.process_time()
     for images, labels in next(epochs):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images), labels).backward()
         optimizer.step()
         steps += epoch > 0
-print(f"ms={1e3 * (time.perf_counter() - begun) / steps:.6f}")
+print(f"ms={1e3 * (time.process_time() - begun) / steps:.6f}")
 """
 
 
@@ -55,16 +56,16 @@ class Overhead:
     noise: str
     ratio: float  # median over the rounds
     quartiles: tuple[float, float]
-    plain_ms: float  # median time of a step, milliseconds
+    plain_ms: float  # median over the rounds of the processor time of a step, milliseconds
     run_ms: float
 
 
 def plain(script: Path, epochs: int) -> float:
-    """Milliseconds a step under `python`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    """Milliseconds a step under `python`, with the environment variables of a trial."""
+    environment = dict(ScriptTraining(Target("file", str(script))).environment())
     command = [sys.executable, str(script), str(epochs)]
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    return float(said.split("=")[1])
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return float(output.split("=")[1])
 
 
 def under_lastbit(script: Path, epochs: int, noise: Noise, directory: Path) -> float:
@@ -83,24 +84,25 @@ def under_lastbit(script: Path, epochs: int, noise: Noise, directory: Path) -> f
 
 
 def measure(rounds: int, epochs: int) -> list[Overhead]:
-    """Run all contestants in turn, round after round."""
+    """Run the script plainly and under each noise in turn, round after round."""
     with tempfile.TemporaryDirectory() as place:
         script = Path(place) / "train.py"
         script.write_text(SCRIPT)
-        base: list[float] = []
-        found: dict[str, list[float]] = {noise.label: [] for noise in NOISES}
+        pairs: dict[str, list[tuple[float, float]]] = {noise.label: [] for noise in NOISES}
         for number in range(rounds):
-            base.append(plain(script, epochs))
             for noise in NOISES:
-                found[noise.label].append(under_lastbit(script, epochs, noise, Path(place) / f"round-{number}"))
-    return [overhead(label, times, base) for label, times in found.items()]
+                base = plain(script, epochs)
+                time = under_lastbit(script, epochs, noise, Path(place) / f"round-{number}")
+                pairs[noise.label].append((base, time))
+    return [overhead(label, times) for label, times in pairs.items()]
 
 
-def overhead(noise: str, times: list[float], base: list[float]) -> Overhead:
-    """Compare times of the same rounds."""
-    ratios = [time / plain for time, plain in zip(times, base, strict=True)]
+def overhead(noise: str, pairs: Sequence[tuple[float, float]]) -> Overhead:
+    """Compare times of the same rounds, plain and under `lastbit run`."""
+    ratios = [time / plain for plain, time in pairs]
     low, median, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-    return Overhead(noise, median, (low, high), statistics.median(base), statistics.median(times))
+    plain_ms, run_ms = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return Overhead(noise, median, (low, high), plain_ms, run_ms)
 
 
 def main() -> None:
