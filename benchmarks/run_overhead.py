@@ -1,8 +1,8 @@
 """How much longer a step takes under `lastbit run` than under plain `python`, on the demo network.
 
 The script times its own training loop, snapshots of the weights included, after an epoch that warms up. It counts the
-processor time of its one thread, so that other programs on the machine matter as little as possible. Every round runs it
-under each noise in turn, and plainly right before each; a ratio is taken within such a pair, and the table gives the
+processor time of its one thread, so that other programs on the machine matter as little as possible. Every round runs
+it under each noise in turn, and plainly right before each; a ratio is taken within such a pair, and the table gives the
 median over the rounds with its quartiles.
 
     python benchmarks/run_overhead.py [--rounds 9] [--epochs 3] [--smoke] [--json FILE]
