@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,9 @@ def test_signals_are_the_programs_own(place, number, handled):
     )
     ended = []
     for command in ([sys.executable, "train.py"], under_lastbit("train.py")):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        # A shell has commands in the background ignore Ctrl-C, and so what they begin, such as these tests.
+        options = {"text": True, "preexec_fn": partial(signal.signal, signal.SIGINT, signal.SIG_DFL)}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
             assert process.stdout.readline() == "up\n"
             time.sleep(0.05)
             process.send_signal(number)
