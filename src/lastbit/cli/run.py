@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from lastbit.cli.cost import Answers, YesOption, announce_rest, announce_study
 from lastbit.cli.noises import Noises, with_noises
@@ -21,13 +20,21 @@ from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_cre
 from lastbit.errors import LastbitError
 
 if TYPE_CHECKING:
-    from lastbit.script.file_metric import FileMetric
     from lastbit.script.metrics import MetricSource
-    from lastbit.script.pattern_metric import PatternMetric
     from lastbit.script.training import ScriptTraining
     from lastbit.study import Study
 
 
+CommandArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="-- SCRIPT [ARGS]...", help="As you would give it to python.")
+]
+OutOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")]
+ThreadsOption = Annotated[
+    int, typer.Option(min=0, max=MOST_WORKERS, help="Of each process; 0 leaves them to the script.")
+]
+SnapshotsOption = Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")]
+ShowOption = Annotated[bool, typer.Option("--show", help="Show what the runs write, as they write it.")]
+UncontrolledOption = Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")]
 SeedsOption = Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg or --seed-env.")]
 SeedArgOption = Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')]
 SeedEnvOption = Annotated[str | None, typer.Option(metavar="NAME", help="An environment variable, such as SEED.")]
@@ -42,23 +49,19 @@ MetricFileOption = Annotated[
 @with_noises
 def run(
     noises: Noises,
-    command: Annotated[
-        list[str] | None, typer.Argument(metavar="-- SCRIPT [ARGS]...", help="As you would give it to python.")
-    ] = None,
+    command: CommandArgument = None,
     seeds: SeedsOption = "1",
     seed_arg: SeedArgOption = None,
     seed_env: SeedEnvOption = None,
     metric: MetricOption = None,
     metric_file: MetricFileOption = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")] = None,
+    out: OutOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
-    threads: Annotated[
-        int, typer.Option(min=0, max=MOST_WORKERS, help="Of each process; 0 leaves them to the script.")
-    ] = 1,
-    snapshots: Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")] = 10,
-    show_output: Annotated[bool, typer.Option("--show", help="Show what the runs write, as they write it.")] = False,
-    uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
+    threads: ThreadsOption = 1,
+    snapshots: SnapshotsOption = 10,
+    show_output: ShowOption = False,
+    uncontrolled: UncontrolledOption = False,
     yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
@@ -70,9 +73,8 @@ def run(
 
     Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
     """
-    from lastbit.cli.run_study import check_stored
     from lastbit.script import parse_target
-    from lastbit.script.study import check_directory, find_again, script_study
+    from lastbit.script.study import script_study
     from lastbit.script.training import ScriptTraining
 
     crew = chosen_crew(workers, scheduler)
@@ -88,15 +90,7 @@ def run(
     )
     place = out or Path("runs") / str(training.settings["name"])
     study = script_study(place, training, noises=noises.chosen(), seeds=numbers, controlled=not uncontrolled)
-    check_directory(study, training)
-    check_stored(study)
-    # What other commands look for in the same runs must not come between looking, running and collecting.
-    with study.store.claimed(study.description()):
-        find_again(study, training)
-        failed = _run(study, training, crew, Answers(yes))
-        _tell(study, training, json)
-    if failed is not None:
-        raise failed
+    _run_and_report(study, training, crew, Answers(yes), json)
 
 
 def _shown(crew: Crew) -> Callable[[str], None]:
@@ -108,12 +102,27 @@ def _shown(crew: Crew) -> Callable[[str], None]:
     return lambda line: print(line, file=sys.stderr)  # noqa: T201
 
 
-def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
-    """Store the results, draw the page, print the table, and say what a person should know."""
+def _run_and_report(study: Study, training: ScriptTraining, crew: Crew, answers: Answers, json: str | None) -> None:
+    from lastbit.cli.run_study import check_stored
+    from lastbit.script.study import check_directory, find_again
+
+    check_directory(study, training)
+    check_stored(study)
+    # What other commands look for in the same runs must not come between looking, running and collecting.
+    with study.store.claimed(study.description()):
+        find_again(study, training)
+        failed = _run(study, training, crew, answers)
+        _report(study, training, json)
+    if failed is not None:
+        raise failed
+
+
+def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
+    """Store the results, draw the page, print the table and the remarks."""
     from lastbit.cli.page import write_page
     from lastbit.cli.run_study import store_results
     from lastbit.cli.show import show
-    from lastbit.script.study import choose_metric
+    from lastbit.script.study import choose_metric, remarks
 
     choose_metric(study, training)
     results = store_results(study)
@@ -125,7 +134,9 @@ def _tell(study: Study, training: ScriptTraining, json: str | None) -> None:
     if json != "-":
         show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
-    _remarks(study, training, SafeConsole(stderr=True))
+    terminal = SafeConsole(stderr=True)
+    for remark in remarks(study, training):
+        terminal.print(remark, markup=False, soft_wrap=True)
 
 
 def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -> FailedError | None:
@@ -169,22 +180,19 @@ def _sources(patterns: list[str], files: list[str], crew: Crew) -> tuple[MetricS
     from lastbit.script.pattern_metric import PatternMetric
     from lastbit.script.training import DIRECTORY
 
-    found = [parse_file_metric(text) for text in files]
-    for file in found:
+    file_metrics = [parse_file_metric(text) for text in files]
+    for file in file_metrics:
         if crew.side_by_side and DIRECTORY not in file.path:
             raise LastbitError(
                 f"--metric-file {file.path}:{file.key}: runs side by side would all write {file.path}; let the script "
                 f"write below {DIRECTORY}, which is another directory in each run, or give --workers 1"
             )
-    _check_distinct([PatternMetric(text) for text in patterns], found)
-    return (*(PatternMetric(text) for text in patterns), *found)
-
-
-def _check_distinct(patterns: list[PatternMetric], files: list[FileMetric]) -> None:
-    names = [name for pattern in patterns for name in pattern.names] + [name for file in files for name in file.names]
+    sources: tuple[MetricSource, ...] = (*(PatternMetric(text) for text in patterns), *file_metrics)
+    names = [name for source in sources for name in source.names]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise LastbitError(f"two metrics are called {twice[0]}: name a group, as in '(?P<other>[0-9.]+)'")
+    return sources
 
 
 def _checked_seed_env(seed_env: str | None) -> str | None:
@@ -220,31 +228,3 @@ def _checked_snapshots(per_decade: float) -> float:
             f"--snapshots {per_decade}: give a positive number, such as 10, of snapshots a decade of steps"
         )
     return per_decade
-
-
-def _remarks(study: Study, training: ScriptTraining, terminal: Console) -> None:
-    """Say on standard error what a person should know about how the script was run."""
-    from lastbit.script.notes import last_lines
-    from lastbit.script.study import notes_of, remarks
-    from lastbit.study.stored_trial import OUTPUT
-
-    trials = study.stored()
-    notes = [notes_of(study, trial) for trial in trials]
-    unfused = max(note.unfused for note in notes)
-    if unfused:
-        terminal.print(
-            f"{unfused} optimizer(s) were made with fused=True, which was turned off in every run, the baseline's "
-            "included: fused kernels round otherwise and cannot be matched"
-        )
-    for line in remarks(study, training):
-        terminal.print(line, markup=False, soft_wrap=True)
-    rows = [row for trial in trials for row in study.store.load(trial).metrics]
-    missing = [source for source in training.sources if not any(name in row for name in source.names for row in rows)]
-    for source in missing:
-        lines = last_lines(study.store.load(trials[0]).directory / OUTPUT)
-        said = "\n".join(f"    {line}" for line in lines) or "    (nothing)"
-        terminal.print(
-            f"no run gave the metric {' or '.join(source.names)} ({source}); its output ended with\n{said}\n"
-            "What the weights say stands. With another --metric the same command looks again and runs nothing twice.",
-            markup=False,
-        )

@@ -9,7 +9,7 @@ from lastbit.noise import Noise
 from lastbit.script.files_used import changed_sources
 from lastbit.script.left_over import ADVICE, left_over, notes_of_study, told
 from lastbit.script.metrics import write_found
-from lastbit.script.notes import Notes, read_notes
+from lastbit.script.notes import Notes, last_lines, read_notes
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
 from lastbit.study.agreement import first_logged
@@ -96,7 +96,10 @@ def _named(training: ScriptTraining) -> Metric | None:
 
 
 def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
-    """Lines about numbers that were not read as they seem, runs of other lengths, and networks trained in turn.
+    """What a person should know of how the script was run and of what was read of it, in lines.
+
+    Fused kernels that were turned off, numbers that were not read as they seem, runs of other lengths, networks trained
+    one after another, and metrics that no run gave.
 
     Args:
         study: of a script, with a stored trial.
@@ -104,11 +107,16 @@ def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
     """
     trials = study.stored()
     stored = [study.store.load(trial) for trial in trials]
+    notes = [notes_of(study, trial) for trial in trials]
+    if unfused := max(note.unfused for note in notes):
+        yield (
+            f"{unfused} optimizer(s) were made with fused=True, which was turned off in every run, the baseline's"
+            " included: fused kernels round otherwise and cannot be matched"
+        )
     for source in training.sources:
         doubts = (source.doubt(trial.directory / OUTPUT) for trial in stored)
         lines = [next(filter(None, doubts), ""), *(_without_value(name, stored) for name in source.names)]
         yield from filter(None, lines)
-    notes = [notes_of(study, trial) for trial in trials]
     yield from _lengths(trials, notes)
     in_turn = max(note.in_turn for note in notes)
     if in_turn > 1:
@@ -116,6 +124,17 @@ def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
             f"{training.target.name} trained {in_turn} networks one after another. At each step the weights of the one"
             " then in training are compared; of a metric that each of them gives, the last one's counts"
         )
+    for source in training.sources:
+        if not any(name in row for trial in stored for row in trial.metrics for name in source.names):
+            lines = [f"    {line}" for line in last_lines(stored[0].directory / OUTPUT)] or ["    (nothing)"]
+            yield "\n".join(
+                (
+                    f"no run gave the metric {' or '.join(source.names)} ({source}); its output ended with",
+                    *lines,
+                    "What the weights say stands. With another --metric the same command looks again and runs nothing"
+                    " twice.",
+                )
+            )
 
 
 def shared_files(study: Study, training: ScriptTraining) -> str:
