@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +16,16 @@ from lastbit.errors import LastbitError
 from lastbit.execution.jobs import BitFingerprint, Outcome
 from lastbit.script.file_metric import FileMetric
 from lastbit.script.launch import child_command
-from lastbit.script.metrics import MetricSource
-from lastbit.script.notes import STDERR, STDOUT, Notes, UnfitError, checked, read_notes
+from lastbit.script.left_over import ADVICE, left_over, notes_of_study, told
+from lastbit.script.metrics import MetricSource, write_found
+from lastbit.script.notes import STDERR, STDOUT, Notes, ScriptError, UnfitError, UntrainedError, checked, read_notes
 from lastbit.script.processes import Children, followed
-from lastbit.script.run_trial import run_script
 from lastbit.script.target import Target
 from lastbit.storage.files import sha256
-from lastbit.study import Recorder, Trial
+from lastbit.study.recorder import Recorder
+from lastbit.study.store import Store
+from lastbit.study.stored_trial import OUTPUT
+from lastbit.study.trial import Trial
 
 DIRECTORY = "{trial}"  # in the script's arguments: a directory of the trial's own
 
@@ -115,7 +119,39 @@ class ScriptTraining:
 
     def run_trial(self, trial: Trial, root: Path, bits: BitFingerprint) -> Outcome[Trial]:
         """Run the script in a process of its own, and store the trial with the fingerprint of that process."""
-        return run_script(self, trial, root, bits)
+        store = Store(root)
+        with store.attempt(trial) as wanted:
+            return self._attempt(trial, store, bits) if wanted else Outcome(trial, None)
+
+    def _attempt(self, trial: Trial, store: Store, bits: BitFingerprint) -> Outcome[Trial]:
+        recorder = store.begin(trial, {})
+        output = recorder.directory / OUTPUT
+        try:
+            notes = self.train(recorder)
+        except UntrainedError as error:
+            found = left_over(read_notes(output) or Notes(), notes_of_study(store.root))
+            read = f". It read {told(found, self.directory)}: if it went on from there, {ADVICE}" if found else ""
+            return Outcome(trial, f"{error}{read}", fatal=True)
+        except UnfitError as error:
+            return Outcome(trial, str(error), fatal=True)
+        except ScriptError as error:
+            if self.children.stopped:
+                return Outcome(trial, "it was stopped")  # with the study, which is no failure of the script
+            kept, code = store.failed(trial), error.exit_code
+            _move(output, kept)
+            # Its weights are kept from the first step on; one that a signal ended may have met a passing shortage.
+            untrained = recorder.is_empty and code is not None and code > 0
+            message = f"{error} (all it wrote is in {kept})\n{error.said}"
+            return Outcome(trial, message, exit_code=code, untrained=untrained, exited=error.exited)
+        if self.children.stopped:
+            return Outcome(trial, "it was stopped")  # though it ended well: a script may catch the interrupt and save
+        if states := [file for file in left_over(notes, notes_of_study(store.root)) if file.is_state]:
+            notes.doubts.append(f"read {told(states, self.directory)}; {ADVICE}")
+            notes.write(output)
+        store.describe_trial(trial, dict(notes.fingerprint), bits)
+        write_found(self.sources, output)  # before it is stored: the controls look at it then
+        store.finish(trial, recorder)
+        return Outcome(trial, None)
 
     def train(self, run: Recorder) -> Notes:
         """Run the script for a trial; its output, weights and logged metrics are left in the trial's directory.
@@ -125,7 +161,7 @@ class ScriptTraining:
             UnfitError: the same, where no other trial would do better; or batches are to be put in another order and
                 no shuffling loader handed out any.
         """
-        output = run.directory / "output"
+        output = run.directory / OUTPUT
         output.mkdir()
         before = {source: source.state(output) for source in self.sources if isinstance(source, FileMetric)}
         code = self._run(run, output)
@@ -144,7 +180,7 @@ class ScriptTraining:
     def command(self, run: Recorder) -> list[str]:
         """The command line of the trial's process."""
         added = shlex.split(self.seed_arg.format(seed=run.seed)) if self.seed_arg else []
-        place = str(run.directory.absolute() / "output")
+        place = str(run.directory.absolute() / OUTPUT)
         filled = [word.replace(DIRECTORY, place) for word in (*self.target.arguments, *added)]
         settings = {
             "directory": str(run.directory.absolute()),
@@ -161,7 +197,7 @@ class ScriptTraining:
             return self.children.run(
                 self.command(run),
                 cwd=self.directory,
-                env={**self.environment(), **self._seed_variable(run.seed)},
+                env={**self.environment(), **({self.seed_env: str(run.seed)} if self.seed_env is not None else {})},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -174,21 +210,21 @@ class ScriptTraining:
         name = f"seed {run.seed}, {run.noise.label} | "
         return followed(files, lambda line: on_line(name + line))
 
-    def _seed_variable(self, seed: int) -> Mapping[str, str]:
-        return {} if self.seed_env is None else {self.seed_env: str(seed)}
-
     def environment(self) -> Mapping[str, str]:
         """Variables of a trial's process."""
         threads = {} if self.threads is None else dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
         # The order of a set of strings must not change between trials; cuBLAS needs its workspace to repeat itself.
-        fixed = {"PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": _workspace()}
+        fixed = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", **os.environ, "PYTHONHASHSEED": "0"}
         # To a file Python writes in blocks, which nobody could watch.
         watched = {} if self.on_line is None else {"PYTHONUNBUFFERED": "1"}
-        return {**os.environ, **threads, **fixed, **watched}
+        return {**fixed, **threads, **watched}
 
 
-def _workspace() -> str:
-    return os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+def _move(output: Path, kept: Path) -> None:
+    """Move what a failed trial wrote to a place that outlives the trial."""
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(output, kept)
 
 
 @lru_cache(maxsize=4)
