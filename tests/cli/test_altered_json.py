@@ -7,8 +7,8 @@ import pytest
 import lastbit as lb
 from lastbit.cli.run_study import store_results
 from lastbit.errors import LastbitError
-from lastbit.report.growth.growth_page import as_growth
-from lastbit.report.stored import as_stored
+from lastbit.report.growth.page import as_growth
+from lastbit.report.study.stored import as_stored
 from lastbit.study.comparison import compare
 
 
@@ -53,7 +53,7 @@ def test_a_fault_of_drawing_is_no_altered_file(lastbit, compared, monkeypatch):
     def broken(*arguments, **options):
         raise KeyError("seed")
 
-    monkeypatch.setattr("lastbit.report.write_report", broken)
+    monkeypatch.setattr("lastbit.report.study.write_report", broken)
     code, _, err = lastbit("report", compared[0])
     assert code == 1
     assert "KeyError: 'seed'\nlastbit: this is a fault of lastbit's own" in err

@@ -46,7 +46,7 @@ def test_two_trials_are_held_against_each_other(toy):
     assert not pair.identical
     drawn = study_view.pair_drawing(pair)
     assert drawn.title.endswith("after step 12")
-    assert [row["step"] for row in drawn.spec["datasets"]["rows"]] == [4, 8, 12]
+    assert [row["x"] for row in drawn.spec["datasets"]["rows"]] == [[4, 8, 12]]
 
 
 def test_a_trial_against_itself_is_the_same_bit_for_bit(toy):

@@ -51,20 +51,20 @@ def test_the_loss_drawn_is_that_of_torch(descent):
     layer = Layer(noise(16, 5), 4, 1.5, 1)
     run = training.train(layer, descent)
     (row,) = training.loss_drawing(run).spec["datasets"]["rows"]
-    assert row["step"] == list(range(training.STEPS))
-    np.testing.assert_allclose(row["value"], torch_kernels(layer, descent, training.STEPS)[1], rtol=1e-3)
-    assert row["regime"] == "stable"
+    assert row["x"] == list(range(training.STEPS))
+    np.testing.assert_allclose(row["y"], torch_kernels(layer, descent, training.STEPS)[1], rtol=1e-3)
+    assert row["curve"] == "stable"
 
 
 def test_twins_differ_by_the_last_bit_and_then_by_more():
     layer = Layer(MADE["checkerboard"](), 8, 1.0, 1)
     run = training.train(layer, Descent(0.501, 2.24))
     (row,) = training.twins_drawing(run).spec["datasets"]["rows"]
-    assert row["value"][0] == 0.0
-    assert 0.0 < row["value"][1] < 1e-14
-    assert max(row["value"]) > 0.01
+    assert row["y"][0] == 0.0
+    assert 0.0 < row["y"][1] < 1e-14
+    assert max(row["y"]) > 0.01
     assert training.loss_drawing(run).title.startswith("The instability is restrained")
-    assert {row["regime"]} == {"restrained"}
+    assert row["curve"] == "restrained"
 
 
 @pytest.mark.parametrize("descent", [Descent(0.501, 2.24), Descent(0.251, 2.24, 0.5)])
@@ -89,8 +89,9 @@ def test_crossings_are_counted_and_said():
     assert found.crossings == 3
     drawn = edge.crossing_drawing(found)
     assert drawn.title == "The local |A| crosses the edge, 1, 3 times in the last 5 updates: 0.5 to 3"
-    rows = drawn.spec["datasets"]["rows"]
-    assert [row["side"] for row in rows] == ["damps", "amplifies", "damps", "damps", "amplifies"]
+    course, *sides = drawn.spec["datasets"]["rows"]
+    assert course["y"] == [0.5, 1.5, 0.9, 0.8, 3.0]
+    assert {row["curve"]: row["x"] for row in sides} == {"amplifies": [1, 4], "damps": [0, 2, 3]}
 
 
 @pytest.mark.parametrize("regime", ["stable", "blow-up"])
@@ -128,8 +129,8 @@ def test_a_run_that_overflows_says_when_and_draws_what_there_was():
     drawn = training.loss_drawing(run)
     assert drawn.title == f"Training blows up: not finite after {run.blow_up_step} updates"
     (row,) = drawn.spec["datasets"]["rows"]
-    assert np.isfinite(row["value"]).all()
-    assert len(row["value"]) >= 2
+    assert np.isfinite(row["y"]).all()
+    assert len(row["y"]) >= 2
 
 
 def test_pictures_are_of_the_size_that_the_page_promises():

@@ -6,8 +6,8 @@ import pytest
 
 from lastbit.paper.catalogue import ITEMS
 from lastbit.paper.item import SCALES, Item, ItemScale, claim
-from lastbit.report.figure import Figure
-from lastbit.report.pde import Table, write_figures
+from lastbit.report.charts import Figure, write_figures
+from lastbit.report.table import Table
 
 NAMES = tuple(ITEMS)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lastbit.paper.items.window_bounds import TABLE2, TABLE9
-from lastbit.report.pde import Table
+from lastbit.report.table import Table
 
 ITEMS = [TABLE2, TABLE9]
 USUAL = [True, True, True, False, True, True, True]  # settled; one pixel twice; approaches three times; between

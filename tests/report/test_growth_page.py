@@ -5,10 +5,10 @@ import math
 import pytest
 
 from lastbit.report.growth import write_growth_page
-from lastbit.report.growth.amplification_figure import amplification_figure
-from lastbit.report.growth.distance_figure import distance_figure, flips_figure
-from lastbit.report.growth.growth_page import render_growth
-from lastbit.report.growth.growth_table import growth_table
+from lastbit.report.growth.charts import amplification_figure, distance_figure, flips_figure
+from lastbit.report.growth.page import growth_page
+from lastbit.report.page import render
+from lastbit.report.study.growth import growth_table
 
 
 def make_pair(noise="k=3", *, jump_at=6, steps=12, activations=500):
@@ -46,7 +46,7 @@ def test_the_page_has_verdict_rates_jumps_and_churn(tmp_path):
     for said in ("Leaps.", "0.69 per step (0.6 to 0.8), steps 1 to 5", "×2000 at step 6 (b)", "2.0e-2 since step 9"):
         assert said in html
     assert "<td>3</td>" in html
-    assert "<td>81.50 / 82.00</td><td>2.25</td>" in html
+    assert "<td>81.50 / 82.00</td>\n<td>2.25</td>" in html
 
 
 def test_titles_name_the_largest_jump_and_the_first_flip():
@@ -62,12 +62,12 @@ def test_titles_name_the_largest_jump_and_the_first_flip():
 def test_every_distance_is_drawn_and_every_jump_marked():
     spec = distance_figure([make_pair()]).spec()
     assert spec["datasets"]["rows"][0]["y"] == pytest.approx(make_pair()["relative_l2"], rel=1e-4)
-    assert [{"at": 6}] in list(spec["datasets"].values())
+    assert spec["datasets"]["jumps"] == [{"at": 6}]
 
 
 def test_the_map_holds_the_logarithm_of_each_amplification():
     figure = amplification_figure(make_pair())
-    cells = {(row["tensor"], row["step"]): row["decades"] for row in figure.rows}
+    cells = {(row["row"], row["step"]): row["shown"] for row in figure.rows}
     assert cells[("b", 6)] == pytest.approx(math.log10(2000), abs=1e-3)
     assert cells[("a", 6)] == pytest.approx(math.log10(2), abs=1e-3)
     assert {tensor for tensor, _ in cells} == {"a", "b"}
@@ -76,15 +76,16 @@ def test_the_map_holds_the_logarithm_of_each_amplification():
 
 
 def test_the_map_is_centred_on_no_change():
-    scale = amplification_figure(make_pair()).spec()["encoding"]["color"]["scale"]
-    assert scale["domain"] == [-2.0, 2.0]
+    (layer,) = amplification_figure(make_pair()).spec()["layer"]
+    assert layer["encoding"]["color"]["scale"]["domain"] == [-2.0, 2.0]
     calm = make_pair(jump_at=None)
-    assert amplification_figure(calm).spec()["encoding"]["color"]["scale"]["domain"] == [-0.5, 0.5]
+    (layer,) = amplification_figure(calm).spec()["layer"]
+    assert layer["encoding"]["color"]["scale"]["domain"] == [-0.5, 0.5]
 
 
 def test_a_long_map_shows_the_most_extreme_step_of_each_cell():
     figure = amplification_figure(make_pair(jump_at=700, steps=1000))
-    assert len({row["first"] for row in figure.rows}) <= 160
+    assert len({row["left"] for row in figure.rows}) <= 160
     assert "A cell holds 7 steps" in figure.note
     assert 700 in {row["step"] for row in figure.rows}
 
@@ -97,21 +98,21 @@ def test_identical_and_diverged_twins_are_said_in_words():
     gone["relative_l2"][-1] = None
     gone["norms"]["b"][-1] = None
     assert "until a run diverges" in distance_figure([gone]).title
-    assert render_growth(make_content(pairs=[gone]), libraries="")
+    assert render(growth_page(make_content(pairs=[gone])), libraries="")
 
 
 def test_a_study_says_between_which_snapshots_a_pair_leaps():
     jump = {"before": 11, "step": 16, "factor": 63.4, "layer": "first.weight"}
     pair = {"noise": "k=3", "seed": 2, **make_pair()["growth"], "jumps": [jump]}
     calm = {"noise": "k=5", "seed": 2, **make_pair()["growth"], "jumps": [], "saturation": None}
-    table = growth_table({"growth": [pair, calm]})
+    table, _ = growth_table({"growth": [pair, calm]})
     assert table.title == (
         "1 of 2 pairs of runs leap apart; the largest jump is ×63 between steps 11 and 16 (first.weight)"
     )
     assert table.rows[0][3] == "×63 between steps 11 and 16 (first.weight)"
-    assert table.rows[1][1:] == ("2", "0.69 per step (0.6 to 0.8), steps 1 to 5", "none", "–")
-    assert growth_table({"growth": [calm]}).title.startswith("No pair of runs leaps apart")
-    assert growth_table({}).rows == []
+    assert table.rows[1][1:] == ["2", "0.69 per step (0.6 to 0.8), steps 1 to 5", "none", "–"]
+    assert growth_table({"growth": [calm]})[0].title.startswith("No pair of runs leaps apart")
+    assert growth_table({})[0].rows == []
 
 
 def test_a_pair_that_comes_back_does_not_leap_apart():
@@ -125,10 +126,12 @@ def test_a_pair_that_comes_back_does_not_leap_apart():
         ]
         return growth_table({"growth": [pair], "rel_l1": rows})
 
-    assert ending(9.9e-7).title == "No pair of runs leaps apart for good: 1 of 1 jump and come back"
-    assert ending(9.9e-7).folded
-    assert ending(9.9e-7).rows[0][2] == "–"
-    assert ending(1.1e-6).title.startswith("1 of 1 pairs of runs leap apart; the largest jump is ×63")
-    assert not ending(1.1e-6).folded
+    back, folded = ending(9.9e-7)
+    assert back.title == "No pair of runs leaps apart for good: 1 of 1 jump and come back"
+    assert folded
+    assert back.rows[0][2] == "–"
+    apart, folded = ending(1.1e-6)
+    assert apart.title.startswith("1 of 1 pairs of runs leap apart; the largest jump is ×63")
+    assert not folded
     growing = pair | {"segments": [still | {"rate": 0.2, "lower": 0.1, "upper": 0.3}]}
-    assert not growth_table({"growth": [growing], "rel_l1": []}).folded
+    assert not growth_table({"growth": [growing], "rel_l1": []})[1]

@@ -7,8 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 from report_examples import make_empty_study, make_study
 
-from lastbit.report.libraries import javascript
+from lastbit.report.charts.figure import javascript
 from lastbit.report.page import render
+from lastbit.report.study.page import study_page
 
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
@@ -55,7 +56,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pages = {name: directory / f"{name}.html" for name in contents}
     libraries = javascript()
     for name, studies in contents.items():
-        pages[name].write_text(render(studies, libraries=libraries), encoding="utf-8")
+        pages[name].write_text(render(study_page(studies), libraries=libraries), encoding="utf-8")
     return pages
 
 
@@ -101,14 +102,14 @@ def test_the_verdict_comes_first_and_every_chart_is_drawn_within_the_screen_in_s
 def test_wide_tables_scroll_in_their_own_box_on_a_telephone(visit):
     page = visit("wide", PHONE).page
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    box = page.locator(".scroll", has=page.locator("table.accuracies"))
+    box = page.locator(".scroll", has=page.locator("#study-1-accuracies"))
     shown, whole, moved = box.evaluate(
         "box => (box.scrollLeft = 60, [box.clientWidth, box.scrollWidth, box.scrollLeft])"
     )
     assert shown < PHONE["width"] < whole
     assert moved == 60
     # The noise of each row stays in sight.
-    assert page.locator("table.accuracies tbody th").first.bounding_box()["x"] == box.bounding_box()["x"]
+    assert page.locator("#study-1-accuracies tbody th").first.bounding_box()["x"] == box.bounding_box()["x"]
 
 
 def clipped(page: Page) -> list[str]:
@@ -137,7 +138,7 @@ def test_a_wide_table_takes_the_room_beside_the_text_and_says_what_is_still_out_
 
 def test_accuracy_comes_first_then_predictions_then_weights(visit):
     heads = visit("two").page.locator("#study-1 h3").all_inner_texts()
-    order = ["Test accuracy: what it comes to", "Predictions: how many change", "Weights: how far the runs part"]
+    order = ["Test accuracy from run to run", "Predictions from run to run", "Weights from run to run"]
     assert heads[:3] == order
 
 
@@ -251,6 +252,6 @@ def test_the_page_reads_without_javascript(browser, files):
     page = context.new_page()
     page.goto(files["two"].as_uri())
     assert page.locator(".finding").first.is_visible()
-    assert page.locator("table.accuracies").first.is_visible()
+    assert page.locator("#study-1-accuracies").first.is_visible()
     assert not page.locator(".chart").first.is_visible()
     context.close()

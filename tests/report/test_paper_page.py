@@ -5,10 +5,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lastbit.report.libraries import javascript
-from lastbit.report.paper import Entry, write_paper_page
-from lastbit.report.paper.page import render
-from lastbit.report.pde import Table, heat_figures
+from lastbit.report.charts.figure import javascript
+from lastbit.report.page import render
+from lastbit.report.paper import Entry, heat_figures, write_paper_page
+from lastbit.report.paper.page import paper_page
+from lastbit.report.table import Table
 
 PHONE = {"width": 390, "height": 844}
 
@@ -24,7 +25,7 @@ def heat_result():
 
 
 def make_entry(id="figure1", **given):
-    wide = Table("wide", "A wide table", "Its cells are words.", [f"column {i}" for i in range(9)], [["cell"] * 9])
+    wide = Table("wide", "A wide table", [f"column {i}" for i in range(9)], [["cell"] * 9], "Its cells are words.")
     claims = [
         make_claim("The sun rises", True, published="in the east", measured=0.25, interval=[0.2, 0.3]),
         make_claim("The moon is cheese", False, published="cheese", measured={"rock": 1.0}, reason="It is rock."),
@@ -70,7 +71,7 @@ def text_of(html):
 
 
 def test_the_page_says_first_how_many_claims_hold_and_which_do_not():
-    text = text_of(render([make_entry()], libraries="", missing=["table9"]))
+    text = text_of(render(paper_page([make_entry()], missing=["table9"]), libraries=""))
     assert "Of 3 claims 1 holds, 1 does not and 1 is not decided at scale “smoke”." in text
     assert "1 of 2 items were run; together they took 12 s. Not run: table9." in text
     failing, undecided, items = (text.index(words) for words in ("What does not", "What this scale", "Every item"))
@@ -81,20 +82,20 @@ def test_the_page_says_first_how_many_claims_hold_and_which_do_not():
 
 
 def test_an_item_says_what_was_cut_and_how_long_it_took():
-    text = text_of(render([make_entry()], libraries=""))
+    text = text_of(render(paper_page([make_entry()]), libraries=""))
     assert "Cut at scale “smoke”: one day instead of a year. It took 12 s." in text
     assert "largest moon 1" in text
     assert "sky.colour blue" in text
-    whole = text_of(render([make_entry(scale="paper", cuts="")], libraries=""))
+    whole = text_of(render(paper_page([make_entry(scale="paper", cuts="")]), libraries=""))
     assert "Run with the paper's settings, nothing cut. It took 12 s." in whole
 
 
 def test_where_all_claims_hold_the_page_says_so():
     entry = make_entry(claims=[make_claim("The sun rises", True)])
-    text = text_of(render([entry], libraries=""))
+    text = text_of(render(paper_page([entry]), libraries=""))
     assert "Every claim that this scale can decide holds." in text
     assert "What this scale cannot decide" not in text
-    assert "Nothing was run yet." in text_of(render([], libraries="", missing=["figure1"]))
+    assert "Nothing was run yet." in text_of(render(paper_page([], missing=["figure1"]), libraries=""))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_items_are_called_as_in_the_paper(id, name):
 def test_the_page_escapes_what_it_is_given():
     hostile = "</script><img src=x onerror='window.hacked = 1'>"
     claims = [make_claim(hostile, False, published=hostile, measured={hostile: hostile}, reason=hostile)]
-    html = render([make_entry(title=hostile, shows=hostile, cuts=hostile, claims=claims)], libraries="")
+    html = render(paper_page([make_entry(title=hostile, shows=hostile, cuts=hostile, claims=claims)]), libraries="")
     assert "<img" not in html
 
 

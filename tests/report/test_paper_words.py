@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.report.paper import Tally, duration, in_words, tally
+from lastbit.report.numbers import duration
+from lastbit.report.paper import Tally, in_words, tally
 from lastbit.report.paper.words import interval_in_words
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import lastbit as lb
-from lastbit.report import write_comparison
-from lastbit.report.compared import as_compared, decimals, mcnemar_sentence, rows_of_tests, side_rows
-from lastbit.report.compared_figures import compared_figures
-from lastbit.report.compared_page import render_comparison
+from lastbit.report.comparison import comparison_figures, difference_table, sides_table, write_comparison
+from lastbit.report.comparison.page import comparison_page, mcnemar_sentence
+from lastbit.report.comparison.stored import as_compared, decimals
+from lastbit.report.page import render
 from lastbit.storage.files import to_json
 
 A, B = [[93.1, 93.4, 92.9, 93.3], [93.0, 93.6, 93.1, 93.2]], [[92.8, 93.2, 93.0, 92.7], [92.9, 93.0, 92.8, 92.8]]
@@ -30,7 +30,7 @@ def with_examples():
 
 def test_the_page_says_doubts_first_then_the_finding():
     content = compared([[1.0], [1.5], [1.2]], [[2.0], [2.4], [2.2]])
-    text = unescape(re.sub("<[^>]+>", " ", render_comparison(content, libraries="").partition("chart-data")[0]))
+    text = unescape(re.sub("<[^>]+>", " ", render(comparison_page(content), libraries="").partition("chart-data")[0]))
     doubt = text.index("All runs compared share one batch order")
     assert doubt < text.index(content["finding"])
     assert content["verdict"] == f"{content['doubts'][0]} {content['finding']}"
@@ -48,55 +48,55 @@ def test_the_page_holds_all_it_draws(tmp_path):
 
 
 def test_each_run_is_a_point_and_each_pair_a_bar():
-    runs, difference, gain = compared_figures(compared(paired=True))
-    assert sorted(row["value"] for row in runs.rows if "value" in row) == sorted(np.ravel([A, B]))
-    bars = [(row["mean_a"], row["mean_b"]) for row in runs.rows if "mean_a" in row]
-    assert np.allclose(bars, np.transpose([np.mean(A, 0), np.mean(B, 0)]))
+    runs, difference, gain = comparison_figures(compared(paired=True))
+    assert sorted(row["value"] for row in runs.rows) == sorted(np.ravel([A, B]))
+    bars = [(row["low"], row["high"]) for row in runs.chart.data["spans"]]
+    assert np.allclose(bars, np.sort(np.transpose([np.mean(A, 0), np.mean(B, 0)])))
     assert runs.title == "a is above b at 4 of 4 seeds"
-    assert [row["over"] for row in difference.rows] == ["of the runs"]
-    assert gain.rows[0]["runs"] == 2
+    assert [row["group"] for row in difference.rows] == ["of the runs"]
+    assert gain.rows[0]["x"][0] == 2
 
 
 def test_without_pairs_the_means_are_ticks():
-    runs = compared_figures(compared())[0]
-    assert [row["mean"] for row in runs.rows if "mean" in row] == pytest.approx([np.mean(A), np.mean(B)])
+    runs = comparison_figures(compared())[0]
+    assert [row["value"] for row in runs.chart.data["means"]] == pytest.approx([np.mean(A), np.mean(B)])
     assert runs.title.startswith("a comes to 93.20 on average, b to 92.90")
 
 
 def test_the_title_of_the_interval_says_whether_it_holds_zero():
-    assert compared_figures(compared(A, A[::-1]))[1].title.endswith("holds 0")
+    assert comparison_figures(compared(A, A[::-1]))[1].title.endswith("holds 0")
     moved = [[value + 5 for value in row] for row in A]
-    assert compared_figures(compared(moved))[1].title.endswith("lies clear of 0")
-    assert compared_figures(compared(B, moved))[1].title.endswith("lies clear of 0")
+    assert comparison_figures(compared(moved))[1].title.endswith("lies clear of 0")
+    assert comparison_figures(compared(B, moved))[1].title.endswith("lies clear of 0")
 
 
 def test_the_noise_floor_is_the_band():
     content = compared()
-    spec = to_json(compared_figures(content)[1].spec())
-    assert f'"datum": {-content["noise_floor"]!r}' in spec
+    floor = content["noise_floor"]
+    assert comparison_figures(content)[1].chart.data["band"] == [{"low": -floor, "high": floor}]
     flat = compared([93.1, 93.4, 92.9], [92.8, 93.2, 93.3])
     assert flat["noise_floor"] is None
-    assert "rect" not in to_json(compared_figures(flat)[1].spec())
-    assert "grey band" not in compared_figures(flat)[1].note
+    assert "rect" not in to_json(comparison_figures(flat)[1].spec())
+    assert "grey band" not in comparison_figures(flat)[1].note
 
 
 def test_tables_name_tests_runs_and_what_is_not_counted():
     content = compared([[1.0, np.nan, 3.0], [2.0, 2.5, 3.5]], [[1.0, 2.0, 2.5], [1.5, 2.0, 3.0]], paired=True)
-    assert side_rows(content)[0].cells[1:] == ("3", "5", "run 2 of noise 1 (nan)")
-    assert side_rows(content)[1].cells[1:] == ("3", "6", "none")
-    labels = [row.label for row in rows_of_tests(content)]
+    assert sides_table(content).rows[0][2:] == ["3", "5", "run 2 of noise 1 (nan)"]
+    assert sides_table(content).rows[1][2:] == ["3", "6", "none"]
+    labels = [row[0] for row in difference_table(content).rows]
     assert labels == ["pairs of seeds (t)", "two samples (Welch’s t)", "permutations (flipped signs, all)"]
-    assert rows_of_tests(content)[0].cells[2] == "2 degrees of freedom"
-    assert rows_of_tests(content)[2].cells[2] == "p ≥ 0.25"
+    assert difference_table(content).rows[0][3] == "2 degrees of freedom"
+    assert difference_table(content).rows[2][3] == "p ≥ 0.25"
 
 
 def test_the_examples_add_an_interval_and_a_sentence():
     content = with_examples()
-    assert rows_of_tests(content)[-1].cells == ("-0.10 to 0.70", "0.100", "40 degrees of freedom")
+    assert difference_table(content).rows[-1][1:] == ["-0.10 to 0.70", "0.100", "40 degrees of freedom"]
     assert mcnemar_sentence(content).startswith("Of the 2 pairs of single runs with one seed and noise")
     assert "tells 1 apart at 5 %" in mcnemar_sentence(content)
-    figure = compared_figures(content)[1]
-    assert [(row["over"], row["upper"]) for row in figure.rows][1] == ("on any test set", 0.7)
+    figure = comparison_figures(content)[1]
+    assert [(row["group"], row["high"]) for row in figure.chart.data["spans"]][1] == ("on any test set", 0.7)
     assert mcnemar_sentence(compared()) == ""
 
 
@@ -108,8 +108,8 @@ def test_numbers_have_the_digits_of_their_error(unit, error, places):
 
 
 def test_what_does_not_vary_has_no_gain_to_draw():
-    assert not compared_figures(compared([1.0, 1.0], [1.0, 1.0]))[2].is_drawn
-    tiny = compared_figures(compared([1.0, 2.0, 3.0], [1.0, 2.0, 3.0 + 1e-9]))[2]
+    assert not comparison_figures(compared([1.0, 1.0], [1.0, 1.0]))[2].is_drawn
+    tiny = comparison_figures(compared([1.0, 2.0, 3.0], [1.0, 2.0, 3.0 + 1e-9]))[2]
     assert tiny.title == "No number of runs that anybody makes would show so small a difference"
 
 

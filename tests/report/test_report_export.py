@@ -4,14 +4,14 @@ import pytest
 from PIL import Image
 from report_examples import make_empty_study, make_study
 
-from lastbit.report import write_charts
+from lastbit.report.study import write_charts
 
 
 def test_every_chart_is_written_as_png_and_svg(tmp_path):
     written = write_charts([make_study("<b>/../x</b>"), make_empty_study()], tmp_path / "charts")
     names = [
         "comparison",
-        *(f"b-x-b-{name}" for name in ("rel-l1", "rel-l1-layers", "accuracy", "spread", "variance", "gain")),
+        *(f"b-x-b-{name}" for name in ("accuracy", "spread", "variance", "gain", "rel-l1", "rel-l1-layers")),
     ]
     assert [path.name for path in written] == [f"{name}.{suffix}" for name in names for suffix in ("png", "svg")]
     assert sorted((tmp_path / "charts").iterdir()) == sorted(written)

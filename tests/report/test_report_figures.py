@@ -3,12 +3,15 @@
 import pytest
 from report_examples import LAYERS, STEPS, make_empty_study, make_study, make_trial
 
-from lastbit.report.accuracy_chart import accuracy_figure
-from lastbit.report.comparison_chart import comparison_figure
-from lastbit.report.figures import comparison_figures, study_figures
-from lastbit.report.layer_chart import layer_figure
-from lastbit.report.rel_l1_chart import rel_l1_figure
-from lastbit.report.spread_chart import spread_figure
+from lastbit.report.charts import Figure
+from lastbit.report.study.accuracy import accuracy_figure
+from lastbit.report.study.page import comparison_figures, study_drawings
+from lastbit.report.study.spread import spread_figure
+from lastbit.report.study.weights import comparison_figure, layer_figure, rel_l1_figure
+
+
+def study_figures(study):
+    return [drawing for drawing in study_drawings(study, studies=1) if isinstance(drawing, Figure)]
 
 
 def _every(spec, key):
@@ -33,22 +36,21 @@ def test_rel_l1_says_where_it_ended_and_where_it_began():
 def test_rel_l1_draws_every_pair_at_every_step():
     rows = rel_l1_figure(make_study(), most_points=1000).spec()["datasets"]["rows"]
     assert {(row["noise"], row["seed"]) for row in rows} == {(k, s) for k in ("k=3", "k=5") for s in (1, 2)}
-    assert all(row["step"] == list(STEPS) for row in rows)
-    assert next(row for row in rows if row["noise"] == "k=5")["value"] == [5e-7, 4.5e-6, 5e-5, 5.12e-4, 5e-3]
+    assert all(row["x"] == list(STEPS) for row in rows)
+    assert next(row for row in rows if row["noise"] == "k=5")["y"] == [5e-7, 4.5e-6, 5e-5, 5.12e-4, 5e-3]
 
 
 @pytest.mark.parametrize(("dtype", "exponent"), [("float32", -24), ("float64", -53), ("bfloat16", -8)])
 def test_rel_l1_is_seen_against_the_roundoff_of_its_arithmetic(dtype, exponent):
     spec = rel_l1_figure(make_study(settings={"dtype": dtype}), most_points=1000).spec()
-    drawn = [row for values in spec["datasets"].values() for row in values if "roundoff" in row]
-    assert drawn == [{"roundoff": 2.0**exponent, "text": f"one rounding: 2^{exponent}"}]
+    assert spec["datasets"]["levels"] == [{"level": 2.0**exponent, "label": f"one rounding: 2^{exponent}"}]
     domain = next(iter(_every(spec["layer"][2]["encoding"]["y"], "domain")))
     assert domain[0] <= 2.0**exponent <= domain[1]
 
 
 def test_without_a_known_dtype_there_is_no_roundoff_line():
     spec = rel_l1_figure(make_study(settings={}), most_points=1000).spec()
-    assert len(spec["layer"]) == 2
+    assert "levels" not in spec["datasets"]
 
 
 def test_rel_l1_stops_where_a_run_stops():
@@ -80,7 +82,7 @@ def test_weights_that_are_nowhere_finite_are_said_in_words():
 def test_layers_name_the_nearest_and_the_farthest():
     figure = layer_figure(make_study(), most_points=1000)
     assert figure.title == "After step 100 the layers’ RelL1 ranges from 0 (first.weight) to 2.0e-3 (last.weight)"
-    (choice,) = [param for param in figure.spec()["params"] if param["name"] == "layer_choice"]
+    (choice,) = [param for param in figure.spec()["params"] if param["name"] == "chosen"]
     assert choice["bind"]["options"] == list(LAYERS)
     assert choice["value"] == "last.weight"
 
@@ -94,27 +96,29 @@ def test_a_single_layer_is_named_once():
 def test_many_layers_at_many_steps_are_thinned_and_it_is_said():
     figure = layer_figure(make_study(steps=tuple(range(1, 51))), most_points=30)
     assert "Drawn are 10 of 50 measured steps." in figure.note
-    assert all(len(row["step"]) == 10 for row in figure.rows)
+    assert all(len(row["x"]) == 10 for row in figure.rows)
 
 
 def test_accuracy_says_both_spreads_and_draws_each_finished_run():
     figure = accuracy_figure(make_study())
     assert figure.title == "The last bit moves test accuracy by 0.14 points; batch order moves it by 0.37 points"
     assert "± one standard error of the test set (0.85 points) around the k=1 run" in figure.note
-    drawn = {(row["noise"], row["seed"]): row["value"] for row in figure.rows}
+    drawn = {(row["kind"], row["group"]): row["value"] for row in figure.rows}
     assert drawn == {(f"k={k}", seed): 80 + seed + k / 100 for k in (1, 3, 5) for seed in (1, 2)}
 
 
 def test_the_bars_are_one_sampling_error_around_the_first_noise():
-    bars, _ = accuracy_figure(make_study()).spec()["layer"]
-    assert {"filter": {"field": "noise", "equal": "k=1"}} in bars["transform"]
-    assert {"calculate": "datum.value - 0.854", "as": "low"} in bars["transform"]
-    assert {"calculate": "datum.value + 0.854", "as": "high"} in bars["transform"]
+    bars = accuracy_figure(make_study()).spec()["datasets"]["spans"]
+    assert [(bar["group"], bar["kind"], bar["grey"]) for bar in bars] == [(1, "k=1", True), (2, "k=1", True)]
+    assert [(bar["low"], bar["high"]) for bar in bars] == [
+        pytest.approx((81.01 - 0.854, 81.01 + 0.854)),
+        pytest.approx((82.01 - 0.854, 82.01 + 0.854)),
+    ]
 
 
 def test_a_diverged_run_has_no_point():
     trials = [make_trial(1, 1), make_trial(1, 3, status="diverged", diverged_at=40, test_accuracy=None)]
-    assert [row["noise"] for row in accuracy_figure(make_study(trials=trials)).rows] == ["k=1"]
+    assert [row["kind"] for row in accuracy_figure(make_study(trials=trials)).rows] == ["k=1"]
 
 
 def test_accuracies_that_do_not_move_are_said_so():
@@ -143,7 +147,7 @@ def test_spread_says_the_share_and_its_interval():
     assert figure.title == (
         "Last-bit noise alone makes 38 % of the spread that batch order makes (95 % interval 6 to 74 %)"
     )
-    assert [(row["source"], row["std"]) for row in figure.rows] == [
+    assert [(row["group"], row["value"]) for row in figure.rows] == [
         ("last-bit noise", 0.14),
         ("batch order", 0.37),
         ("test-set sampling", 0.854),
@@ -177,10 +181,10 @@ def test_one_study_is_compared_with_nothing():
 
 
 def test_what_is_missing_is_said_in_words_not_drawn():
-    figures = study_figures(make_empty_study(), studies=1)
+    figures = study_figures(make_empty_study())
     assert not any(figure.is_drawn for figure in figures)
     assert all(figure.title and figure.note.endswith(".") for figure in figures)
-    with pytest.raises(ValueError, match="rel-l1"):
+    with pytest.raises(ValueError, match="accuracy"):
         figures[0].spec()
 
 
@@ -197,7 +201,7 @@ def test_a_chart_fits_its_place_on_the_page_and_carries_its_finding_in_a_file():
 
 
 def test_axis_titles_fit_a_telephone():
-    for figure in [*study_figures(make_study(), studies=1), comparison_figure([make_study()], most_points=10)]:
+    for figure in [*study_figures(make_study()), comparison_figure([make_study()], most_points=10)]:
         titles = {axis["title"] for axis in _every(figure.spec(), "axis") if axis and axis["title"]}
         assert titles
         # At some 6.5 pixels for each character, 34 take two thirds of a narrow screen: what the axis labels leave.

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from lastbit.errors import LastbitError
-from lastbit.report.accuracy_chart import accuracy_figure
-from lastbit.report.stored import as_stored
-from lastbit.report.trials_table import trial_rows
+from lastbit.report.study.accuracy import accuracy_figure
+from lastbit.report.study.stored import as_stored
+from lastbit.report.study.tables import trials_table
 
 STORED = Path(__file__).parents[2] / "results" / "resnet20-gpu" / "results.json"
 
@@ -34,8 +34,8 @@ def test_both_formats_draw_the_same(old):
     before, after = as_stored([old, nested(old)])
     assert accuracy_figure(before).rows == accuracy_figure(after).rows
     assert [row["value"] for row in accuracy_figure(before).rows] == [row["test_accuracy"] for row in old["trials"]]
-    assert trial_rows(before) == trial_rows(after)
-    assert trial_rows(before)[0].train_loss == f"{old['trials'][0]['train_loss']:.4g}"
+    assert trials_table(before) == trials_table(after)
+    assert trials_table(before).rows[0][4] == f"{old['trials'][0]['train_loss']:.4g}"
 
 
 @pytest.mark.parametrize("name", ["seed", "noise"])

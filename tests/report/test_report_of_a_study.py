@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from lastbit.noise import Scale
-from lastbit.report import write_report
-from lastbit.report.curves import last_rows
+from lastbit.report.charts.curves import last_rows
 from lastbit.report.page import render
-from lastbit.report.stored import as_stored
+from lastbit.report.study import write_report
+from lastbit.report.study.page import study_page
+from lastbit.report.study.stored import as_stored
 from lastbit.study import Study
 
 NOISES, SEEDS = (Scale(1), Scale(3), Scale(5)), (1, 2, 3)
@@ -49,7 +50,7 @@ def test_results_of_a_study_have_all_a_page_needs(results, tmp_path):
 
 
 def test_every_accuracy_and_its_spreads_are_on_the_page(results):
-    html = render([results], libraries="")
+    html = render(study_page([results]), libraries="")
     table = np.full((3, 3), np.nan)
     for trial in results["trials"]:
         if trial["test_accuracy"] is not None:
@@ -58,11 +59,11 @@ def test_every_accuracy_and_its_spreads_are_on_the_page(results):
     for accuracy in table[~np.isnan(table)]:
         assert f"<td>{accuracy:.2f}</td>" in html
     for values in [*table, *table.T]:
-        assert f'<td class="std">{np.nanstd(values, ddof=1):.2f}<small>' in html
+        assert f"<td>{np.nanstd(values, ddof=1):.2f}<small>" in html
 
 
 def test_the_distances_are_those_of_the_weights(results):
-    html = render([results], libraries="")
+    html = render(study_page([results]), libraries="")
     weights = np.linspace(1, 2, 50, dtype=np.float32).astype(float)
     far = (weights + 5 * 4e-6).astype(np.float32).astype(float)
     # The bias, a tenth as many weights, does not move.

@@ -7,8 +7,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from report_examples import make_empty_study, make_study, make_trial
 
-from lastbit.report import write_report
-from lastbit.report.page import render
+from lastbit.report.page import render as render_page
+from lastbit.report.study import write_report
+from lastbit.report.study.page import study_page
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}&amp;\"'"
 PLACEHOLDER = "«NAME»"
@@ -49,6 +50,10 @@ class Page(HTMLParser):
     @property
     def charts(self):
         return json.loads(self.scripts[0])["specs"]
+
+
+def render(studies, *, libraries):
+    return render_page(study_page(studies), libraries=libraries)
 
 
 def read(*studies):
@@ -92,7 +97,7 @@ def test_hostile_names_stay_text():
 def test_any_name_reads_as_it_is(name):
     page, plain = read(named_all_over(name)), read(named_all_over(PLACEHOLDER))
     assert page.text == plain.text.replace(PLACEHOLDER, name)
-    (choice,) = [param for param in page.charts["study-1-rel-l1-layers"]["params"] if param["name"] == "layer_choice"]
+    (choice,) = [param for param in page.charts["study-1-rel-l1-layers"]["params"] if param["name"] == "chosen"]
     assert choice["bind"]["options"] == ["first", name]
 
 
@@ -179,8 +184,8 @@ def test_a_single_missing_part_leaves_the_rest(key):
 def test_diverged_runs_are_marked():
     diverged = make_trial(2, 5, status="diverged", diverged_at=40, test_accuracy=None, train_loss=None, test_loss=None)
     page = read(make_study(trials=[*make_study()["trials"][:-1], diverged]))
-    marked = [tag for tag, attributes in page.tags if attributes.get("class") == "diverged"]
-    assert sorted(marked) == ["td", "tr"]
+    marked = [tag for tag, attributes in page.tags if "alert" in (attributes.get("class") or "").split()]
+    assert sorted(marked) == ["td", "td"]
     assert page.text.count("diverged at step 40") == 2
     assert "6 runs, of which 5 finished and 1 diverged" in page.text
 
@@ -206,7 +211,7 @@ def test_several_fingerprints_are_all_listed():
     text = read(make_study(fingerprints=[{"torch": "2.12.0", "threads": 1}, {"torch": "2.13.0", "threads": 1}])).text
     assert "Kind 1 of 2" in text
     said, _, whole = text.partition("Kind 1 of 2")
-    differences = said.partition("In this they differ:")[2]
+    differences = said.partition("They differ in this:")[2]
     assert "2.12.0" in differences
     assert "2.13.0" in differences
     assert "threads" not in differences
@@ -214,7 +219,7 @@ def test_several_fingerprints_are_all_listed():
 
 
 def test_one_fingerprint_differs_in_nothing():
-    assert "In this they differ" not in read(make_study()).text
+    assert "They differ in this" not in read(make_study()).text
 
 
 def test_a_large_study_stays_below_three_megabytes(tmp_path):

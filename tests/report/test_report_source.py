@@ -1,17 +1,15 @@
 import pytest
 from report_examples import make_study
 
-from lastbit.report.account import standings
-from lastbit.report.accuracy_chart import accuracy_figure
-from lastbit.report.accuracy_table import accuracy_table
-from lastbit.report.churn_table import churn_table
-from lastbit.report.comparison_chart import comparison_figure
-from lastbit.report.gradient_table import gradient_table
 from lastbit.report.page import render
-from lastbit.report.rel_l1_chart import rel_l1_figure
-from lastbit.report.source import source_of
-from lastbit.report.spread_chart import spread_figure
-from lastbit.report.stored import as_stored
+from lastbit.report.study.account import standings
+from lastbit.report.study.accuracy import accuracy_figure
+from lastbit.report.study.naming import source_of
+from lastbit.report.study.page import study_page
+from lastbit.report.study.spread import spread_figure
+from lastbit.report.study.stored import as_stored
+from lastbit.report.study.tables import churn_table, gradient_table, pooled_table
+from lastbit.report.study.weights import comparison_figure, rel_l1_figure
 
 LABELS = {"ulp": ("no ulp", "ulp #1"), "rounding": ("p=0", "p=0.03 #1"), "order": ("given order", "order #1")}
 
@@ -40,12 +38,12 @@ def test_summation_order_is_called_so_everywhere():
     study = study_of("order")
     assert accuracy_figure(study).title.startswith("The order of summation moves test accuracy by")
     assert spread_figure(study).title.startswith("Summation order alone makes")
-    assert spread_figure(study).rows[0]["source"] == "summation order"
+    assert spread_figure(study).rows[0]["group"] == "summation order"
     assert (
         rel_l1_figure(study, most_points=100).note.count("differs in nothing but the order of the samples inside") == 1
     )
     assert comparison_figure([study], most_points=100).title.startswith("The order of summation comes to a RelL1 of")
-    assert accuracy_table(study).pooled[0].label == "summation order, over all seeds"
+    assert pooled_table(study).rows[0][0] == "summation order, over all seeds"
     assert churn_table(study).title.startswith("The order of summation changes")
     assert churn_table(study).rows[0][0] == "the order of summation only"
     assert gradient_table(study).rows[0][0] == "floating point (summation order)"
@@ -76,18 +74,18 @@ def test_several_studies_name_every_difference():
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("ulp", "is moved to the\nnext floating-point number"),
+        ("ulp", "is moved to the next floating-point number"),
         ("rounding", "with probability p"),
         ("order", "another order of summation"),
     ],
 )
 def test_the_page_explains_the_noise_it_shows_and_no_other(kind, said):
-    page = render(as_stored([study_of(kind)]), libraries="")
+    page = render(study_page(as_stored([study_of(kind)])), libraries="")
     method = page[page.index('class="method"') :].split("</section>")[0]
     assert said in method
     assert method.count("The noise") == 1
     assert "(lr · k)" not in method
-    both = render(as_stored([study_of(kind), make_study()]), libraries="")
+    both = render(study_page(as_stored([study_of(kind), make_study()])), libraries="")
     assert said in both
     assert "(lr · k)" in both
 

@@ -6,14 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_examples import make_study, make_trial
 
-from lastbit.report.stored import (
-    as_stored,
-    distinct_names,
-    file_stems,
-    noise_label,
-    roundoff_exponent,
-    trials_by_place,
-)
+from lastbit.report.study.naming import distinct_names, file_stems
+from lastbit.report.study.stored import as_stored, noise_label, roundoff_exponent, trials_by_place
 
 names = st.lists(
     st.text() | st.sampled_from(["demo", "Demo", "demo (2)", "demo-2", "", "../x"]), min_size=1, max_size=6

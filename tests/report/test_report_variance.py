@@ -3,13 +3,13 @@
 import pytest
 from report_examples import make_empty_study, make_study, make_variance
 
-from lastbit.report.gain_chart import gain_figure, gain_rows
-from lastbit.report.variance_chart import variance_figure
+from lastbit.report.study.gain import gain_chart, gain_figure
+from lastbit.report.study.spread import variance_figure
 
 
 def test_the_bar_has_the_stored_shares_in_one_order():
     figure = variance_figure(make_study())
-    assert [(row["source"], row["share"]) for row in figure.rows] == [
+    assert [(row["part"], row["share"]) for row in figure.rows] == [
         ("test set", 0.82),
         ("batch order", 0.145),
         ("last bit", 0.035),
@@ -40,16 +40,16 @@ def test_without_parts_there_is_a_reason():
 def test_least_gains_are_drawn_by_number_with_the_spreads_interval():
     study = make_study()
     figure = gain_figure(study)
-    assert [row["runs"] for row in figure.rows] == [2, 3, 4, 6, 8, 12, 20, 50]
+    (curve,) = figure.rows
+    assert curve["x"] == [2, 3, 4, 6, 8, 12, 20, 50]
     assert figure.title == "With 6 runs of each recipe, gains below 0.86 points mostly go unseen"  # 2.1 / √6
     # The example's interval is 0.6 to 3 times its spread.
-    assert figure.rows[3]["lower"] == pytest.approx(0.6 * 2.1 / 6**0.5)
-    assert figure.rows[3]["upper"] == pytest.approx(3 * 2.1 / 6**0.5)
+    assert curve["low"][3] == pytest.approx(0.6 * 2.1 / 6**0.5, rel=1e-4)
+    assert curve["high"][3] == pytest.approx(3 * 2.1 / 6**0.5, rel=1e-4)
     assert "0.45 points or more apart in one case of twenty" in figure.note
 
 
-def test_without_an_interval_the_band_is_the_line():
-    assert gain_rows({"10": 1.0, "2": 3.0}, None) == [
-        {"runs": 2, "gain": 3.0, "lower": 3.0, "upper": 3.0},
-        {"runs": 10, "gain": 1.0, "lower": 1.0, "upper": 1.0},
-    ]
+def test_without_an_interval_there_is_no_band():
+    (curve,) = gain_chart({"10": 1.0, "2": 3.0}, "gain").rows
+    assert (curve["x"], curve["y"]) == ([2, 10], [3.0, 1.0])
+    assert "low" not in curve

@@ -4,10 +4,10 @@ import math
 import pytest
 from sharpness_examples import LAYERS, RECIPE, make_diverged_row, make_row, make_series
 
+from lastbit.report.page import render
 from lastbit.report.sharpness import write_sharpness
-from lastbit.report.sharpness.certificates import method, standings
-from lastbit.report.sharpness.figures import sharpness_figures
-from lastbit.report.sharpness.page import render
+from lastbit.report.sharpness.charts import sharpness_figures
+from lastbit.report.sharpness.page import method, sharpness_page, standings
 
 
 def figures(**changes):
@@ -15,7 +15,7 @@ def figures(**changes):
 
 
 def points(figure):
-    return {row["curve"]: dict(zip(row["step"], row["value"], strict=True)) for row in figure.rows}
+    return {row["curve"]: dict(zip(row["x"], row["y"], strict=True)) for row in figure.rows}
 
 
 def test_the_first_chart_holds_every_eigenvalue_in_units_of_the_edge_and_the_line_at_2():
@@ -27,7 +27,7 @@ def test_the_first_chart_holds_every_eigenvalue_in_units_of_the_edge_and_the_lin
     assert figure.title == "The normalised sharpness is largest at step 40, 2.2"
     assert "with the edge 2/lr: gradient descent" in figure.note
     assert "Measured every 10 steps." in figure.note
-    assert '{"value": 2.0, "text": "edge of stability: 2"}' in json.dumps(figure.spec())
+    assert figure.spec()["datasets"]["levels"] == [{"level": 2.0, "label": "edge: 2"}]
 
 
 def test_the_loss_is_drawn_at_every_step_on_a_logarithmic_axis():
@@ -70,7 +70,7 @@ def test_minibatches_and_batch_norm_are_said_and_both_losses_drawn():
     assert set(drawn) == {"each step’s batch", "the 1,000 images measured on"}
     assert drawn["the 1,000 images measured on"][10] == 1.15
     (passed,) = standings(make_series())
-    assert passed.level == "passed"
+    assert passed.kind == "standing passed"
     assert passed.text.startswith("Every value is within 1.0e-3 of its upper bound")
     assert passed.text.endswith("40 Hessian-vector products for 5 measurements.")
 
@@ -78,13 +78,13 @@ def test_minibatches_and_batch_norm_are_said_and_both_losses_drawn():
 def test_what_did_not_converge_or_diverged_comes_first():
     loose = make_row(50, 2.0, converged=False, residual=8.0, upper=48.0)
     series = make_series(rows=[make_row(0, 1.0), loose, make_diverged_row(60)])
-    doubts = [standing.text for standing in standings(series) if standing.level == "doubt"]
+    doubts = [standing.text for standing in standings(series) if standing.kind == "standing doubt"]
     assert doubts == [
         "1 of 2 measurements ran out of products before their error bound was small: it is up to 2.0e-1 of the "
         "sharpness.",
         "The training diverged: its loss is not finite at step 60.",
     ]
-    page = render(series, libraries="")
+    page = render(sharpness_page(series), libraries="")
     assert page.index(doubts[1]) < page.index(series["finding"])
     assert any("1 of these 2 measurements made such a search" in text for text in method(series))
 
@@ -103,14 +103,14 @@ def test_a_log_spaced_series_has_a_logarithmic_axis_of_steps():
 
 def test_a_run_that_diverged_at_once_has_reasons_in_place_of_charts():
     series = make_series(rows=[make_diverged_row(0)], losses=[math.nan], finding="Nothing could be measured")
-    page = render(json.loads(json.dumps(series).replace("NaN", "null")), libraries="")
+    page = render(sharpness_page(json.loads(json.dumps(series).replace("NaN", "null"))), libraries="")
     assert "Nothing could be measured." in page
     assert "The loss was never finite" in page
 
 
 def test_every_measurement_is_a_row_and_every_setting_is_there():
-    page = render(make_series(diverged=True), libraries="")
-    assert page.count('<tr class="diverged">') == 1
+    page = render(sharpness_page(make_series(diverged=True)), libraries="")
+    assert page.count('<td class="alert">diverged</td>') == 1
     assert "<td>44</td>" in page  # the sharpness of step 40
     assert "optimizer.lr" in page
     assert "656,810 parameters" in page

@@ -4,8 +4,9 @@ import pytest
 from playwright.sync_api import Browser
 from sharpness_examples import RECIPE, make_series
 
-from lastbit.report.libraries import javascript
-from lastbit.report.sharpness.page import render
+from lastbit.report.charts.figure import javascript
+from lastbit.report.page import render
+from lastbit.report.sharpness.page import sharpness_page
 
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
@@ -21,7 +22,7 @@ LOOK = """() => [...document.querySelectorAll(".chart canvas")].map((canvas) => 
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "sharpness.html"
     series = make_series(layers=True, flow=True, diverged=True, recipe=RECIPE | {"name": HOSTILE})
-    path.write_text(render(series, libraries=javascript()), encoding="utf-8")
+    path.write_text(render(sharpness_page(series), libraries=javascript()), encoding="utf-8")
     return path
 
 
@@ -45,7 +46,7 @@ def test_every_chart_is_drawn_within_the_screen_in_silence(browser: Browser, fil
     assert "not finite at step 41" in doubt.inner_text()
     assert finding.bounding_box()["y"] > doubt.bounding_box()["y"]
     page.locator("summary", has_text="All measurements").click()
-    assert page.locator("tr.diverged td", has_text="diverged").is_visible()
+    assert page.locator("td.alert", has_text="diverged").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     assert page.evaluate("window.hacked") is None
     assert (requests, complaints) == ([file.as_uri()], [])

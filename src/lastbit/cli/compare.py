@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
@@ -67,7 +66,7 @@ def _gain(found: Comparison, gain: float | None) -> dict[str, Any] | None:
 
 
 def _store(content: dict[str, Any], out: Path) -> Path:
-    from lastbit.report import write_comparison  # only here: the charts' library takes a third of a second to import
+    from lastbit.report.comparison import write_comparison  # only here: charts take a third of a second to import
 
     page = out / "compare.html"
     with writing(f"--out {out}"):
@@ -77,25 +76,16 @@ def _store(content: dict[str, Any], out: Path) -> Path:
 
 
 def _show(found: Comparison, content: dict[str, Any], terminal: Console) -> None:
-    from lastbit.report.compared import rows_of_tests, side_rows
+    from lastbit.report.comparison import difference_table, sides_table
 
     label = found.label + (" in percent" if found.unit else "")
     terminal.print(f"{found.a.name} against {found.b.name}: {label}")
-    terminal.print(_table(("recipe", "mean", "seeds", "runs", "not counted"), side_rows(content)))
-    terminal.print(_table(("test of the difference", "95 % interval", "p", "rests on"), rows_of_tests(content)))
+    terminal.print(sides_table(content).for_terminal())
+    terminal.print(difference_table(content).for_terminal())
     terminal.print(found.verdict, style="bold")
     if content["gain"] is not None:
         terminal.print(_gain_line(content["gain"], found.unit))
     terminal.print()
-
-
-def _table(heads: tuple[str, ...], rows: list[Any]) -> Table:
-    table = Table()
-    for position, head in enumerate(heads):
-        table.add_column(head, justify="right" if position else "left")
-    for row in rows:
-        table.add_row(row.label, *row.cells)
-    return table
 
 
 def _gain_line(gain: dict[str, Any], unit: str) -> str:

@@ -175,6 +175,6 @@ def _update_seconds(stepper: Stepper, epochs: Epochs) -> float:
 
 def duration(seconds: float) -> str:
     """A duration as `lastbit.report.paper` writes it."""
-    from lastbit.report.paper import duration as written  # only here: charts take a third of a second to import
+    from lastbit.report.numbers import duration as written
 
     return written(seconds)

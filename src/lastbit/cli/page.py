@@ -33,7 +33,7 @@ def write_page(studies: Sequence[Mapping[str, Any]], page: Path) -> None:
     Raises:
         LastbitError: it cannot be written.
     """
-    from lastbit.report import write_report  # only here: the charts' library takes a third of a second to import
+    from lastbit.report.study import write_report  # only here: the charts' library takes a third of a second to import
 
     with writing(page.parent):
         write_report(studies, page)

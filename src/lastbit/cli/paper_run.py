@@ -26,7 +26,8 @@ from lastbit.paper.needs import Needs, check_data, check_room, needs
 from lastbit.paper.page import claims_of
 from lastbit.paper.results import Results
 from lastbit.paper.suite import Ended, run_items, traceback_of
-from lastbit.report.paper import Tally, duration, in_words, tally
+from lastbit.report.numbers import duration
+from lastbit.report.paper import Tally, in_words, tally
 from lastbit.storage.files import writing
 from lastbit.storage.lock import directory_lock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +13,6 @@ from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free
 from lastbit.storage.files import read_checksummed, read_json, writing
 from lastbit.storage.url_copies import is_url
-
-if TYPE_CHECKING:
-    from lastbit.report.figure import Figure
 
 
 def report(
@@ -123,7 +120,7 @@ def _nothing(directory: Path) -> str:
 
 # Imported where they are used: the charts' library takes a third of a second.
 def _draw_studies(studies: Sequence[Any], page: Path, charts: Path | None) -> list[Path]:
-    from lastbit.report import write_charts, write_report
+    from lastbit.report.study import write_charts, write_report
 
     write_report(studies, page)
     return [] if charts is None else write_charts(studies, charts)
@@ -137,27 +134,23 @@ def _draw_growth(contents: Sequence[Any], page: Path, charts: Path | None) -> li
 
 
 def _draw_comparison(contents: Sequence[Any], page: Path, charts: Path | None) -> list[Path]:
-    from lastbit.report import write_comparison
-    from lastbit.report.compared_figures import compared_figures
+    from lastbit.report.comparison import comparison_figures, write_comparison
 
     write_comparison(contents[0], page)
-    return _pictures(compared_figures(contents[0]), charts, "compare")
+    return _pictures(comparison_figures(contents[0]), charts, "compare")
 
 
 def _draw_sharpness(contents: Sequence[Any], page: Path, charts: Path | None) -> list[Path]:
-    from lastbit.report.sharpness import write_sharpness
-    from lastbit.report.sharpness.figures import sharpness_figures
+    from lastbit.report.sharpness import sharpness_figures, write_sharpness
 
     write_sharpness(contents[0], page)
     return _pictures(sharpness_figures(contents[0]), charts, "sharpness")
 
 
-def _pictures(figures: Sequence[Figure], directory: Path | None, stem: str) -> list[Path]:
-    from lastbit.report.picture import write_picture
+def _pictures(figures: Sequence[Any], directory: Path | None, stem: str) -> list[Path]:
+    from lastbit.report.charts import write_figures
 
-    if directory is None:
-        return []
-    return [path for figure in figures for path in write_picture(figure, directory / f"{stem}-{figure.name}")]
+    return [] if directory is None else write_figures(figures, directory, prefix=f"{stem}-")
 
 
 _DRAWN: Mapping[str, Callable[[Sequence[Any], Path, Path | None], list[Path]]] = {

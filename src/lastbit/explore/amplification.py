@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.explore.drawing import Drawing, filled, form, in_words, sized
+from lastbit.explore.drawing import Drawing, drawn, in_words
 from lastbit.explore.layer import Descent, Layer
 from lastbit.pde import predicted_factor
-from lastbit.report.figure import ROWS
-from lastbit.report.log_axis import LogAxis, decades, power_axis
-from lastbit.report.look import MUTED
+from lastbit.report.charts import Axis, Chart, Figure
+from lastbit.report.charts.axes import FittedAxis
+from lastbit.report.charts.figure import form
+from lastbit.report.charts.look import COOL, MUTED, WARM
 
 Array = NDArray[np.floating]
 
 _HEIGHT = 250
 _FLOOR = 1e-2  # a factor below this dies out within a step or two, and how far below nobody asks
-_SIDES = {"amplified": "#D55E00", "damped": "#0072B2"}
+_SIDES = {"amplified": WARM, "damped": COOL}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +84,13 @@ def amplification_drawing(found: Amplification, kernel: int) -> Drawing:
         f"Each bar holds the frequencies of one |ω|. The theory has an infinite window; on the kernel’s {kernel} x "
         f"{kernel} entries the largest factor is {in_words(found.windowed)} (dashed)."
     )
-    levels = [{"level": 1.0, "of": "edge"}, {"level": max(found.windowed, _FLOOR), "of": "window"}]
-    axis = decades([*least, *most, 1.0, max(found.windowed, _FLOOR)])
-    return Drawing("amplification", _title(found), note, filled(_form(axis), rows=rows, levels=levels))
+    levels: list[dict[str, Any]] = [
+        {"level": 1.0, "of": "edge"},
+        {"level": max(found.windowed, _FLOOR), "of": "window"},
+    ]
+    axis = Axis("|A|, growth in a step", log=True).fit([*least, *most, *(level["level"] for level in levels)])
+    chart = Chart(_form(axis), {"rows": rows, "levels": levels}, _HEIGHT)
+    return drawn(Figure("amplification", _title(found), note, chart))
 
 
 def _title(found: Amplification) -> str:
@@ -95,11 +100,11 @@ def _title(found: Amplification) -> str:
     return f"Unstable from {where}: |A| = {in_words(found.peak)}"
 
 
-@cache
-def _form(axis: LogAxis) -> dict[str, Any]:
-    flat = alt.Chart(ROWS).transform_flatten(["radius", "least", "most"])
+@lru_cache(maxsize=256)
+def _form(axis: FittedAxis) -> dict[str, Any]:
+    flat = alt.Chart(alt.NamedData("rows")).transform_flatten(["radius", "least", "most"])
     base = flat.encode(x=alt.X("radius:Q", axis=alt.Axis(title="|ω| / π", grid=False, tickCount=8)))
-    y = alt.Y("least:Q", scale=axis.scale(), axis=power_axis(axis, "|A|, growth in a step (log scale)"))
+    y = axis.y("least")
     colour = alt.Color(
         "side:N",
         scale=alt.Scale(domain=list(_SIDES), range=list(_SIDES.values())),
@@ -110,7 +115,7 @@ def _form(axis: LogAxis) -> dict[str, Any]:
     dots = base.mark_point(filled=True, size=34, opacity=1).encode(y="most:Q", color=colour, tooltip=tooltip)
     dash = alt.StrokeDash("of:N", scale=alt.Scale(domain=["edge", "window"], range=[[1, 0], [5, 4]]), legend=None)
     levels = alt.Chart(alt.NamedData("levels")).mark_rule(color=MUTED, strokeWidth=2)
-    return form(sized(alt.LayerChart(layer=[bars, dots, levels.encode(y="level:Q", strokeDash=dash)]), height=_HEIGHT))
+    return form(alt.LayerChart(layer=[bars, dots, levels.encode(y="level:Q", strokeDash=dash)]))
 
 
 def _list(values: Array) -> list[float]:

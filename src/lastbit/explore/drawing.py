@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 
-from lastbit.report.figure import AnyChart, Figure
-from lastbit.report.look import config
-from lastbit.report.pde.significant import significant
+from lastbit.report.charts import Figure
+from lastbit.report.charts.look import config
+from lastbit.report.numbers import significant
 
 _EMBEDDED = {"embedOptions": {"actions": False}}  # without Vega's menu, which offers to open another host's editor
-Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -36,40 +35,11 @@ def in_words(value: float) -> str:
     return f"{value:,.0f}" if 1e3 <= value < 1e6 else significant(value, 3)
 
 
-def sized(chart: AnyChart, *, height: int) -> AnyChart:
-    """The chart as wide as its place on the page, in the look of the report.
-
-    Args:
-        chart: its data are named, and are not there yet.
-        height: pixels of the drawing area.
-    """
-    fitted: AnyChart = chart.properties(
-        width="container",
-        height=height,
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        config=config("light"),
-        usermeta=_EMBEDDED,
-    )
-    return fitted
-
-
-def form(chart: AnyChart) -> dict[str, Any]:
-    """Vega-Lite without data.
-
-    Making and checking it takes altair some 30 ms, which a slider's move should not wait for: callers keep it.
-    """
-    spec: dict[str, Any] = chart.to_dict()
-    return spec
-
-
-def filled(form: Mapping[str, Any], **data: Rows) -> dict[str, Any]:
-    """A form with the rows of each of its data sets, by name."""
-    return {**form, "datasets": {name: list(rows) for name, rows in data.items()}}
-
-
 def drawn(figure: Figure) -> Drawing:
-    """A figure of the report, for the page."""
-    spec = figure.spec() | {"config": config("light"), "usermeta": _EMBEDDED} if figure.is_drawn else None
+    """A figure of the report's kit, for the page."""
+    if figure.chart is None:
+        return Drawing(figure.name, figure.title, figure.note)
+    spec = figure.chart.fitted(config=config("light"), usermeta=_EMBEDDED)
     return Drawing(figure.name, figure.title, figure.note, spec)
 
 

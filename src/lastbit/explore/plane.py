@@ -11,12 +11,12 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.explore.drawing import Drawing, filled, form, in_words, sized
+from lastbit.explore.drawing import Drawing, drawn, in_words
 from lastbit.explore.layer import LEARNING_RATES, WEIGHT_DECAYS, Descent, Layer
-from lastbit.explore.regime_look import COLOURS
 from lastbit.pde import Bounds, Momentum, bound_curve, stability_bounds
-from lastbit.report.figure import ROWS, AnyChart
-from lastbit.report.look import INK
+from lastbit.report.charts import Chart, Figure
+from lastbit.report.charts.figure import AnyChart, form
+from lastbit.report.charts.look import INK, REGIME_LINES
 
 Array = NDArray[np.floating]
 
@@ -63,7 +63,8 @@ def plane_drawing(found: Band, here: Bounds, descent: Descent) -> Drawing:
         "network may restrain it. Click or tap to move the point."
     )
     point = [{"lr": descent.lr, "weight_decay": descent.weight_decay}]
-    return Drawing("plane", _title(here, descent), note, filled(_form(), rows=_rows(found), point=point))
+    chart = Chart(_form(), {"rows": _rows(found), "point": point}, _HEIGHT)
+    return drawn(Figure("plane", _title(here, descent), note, chart))
 
 
 def clicked(selections: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -116,12 +117,12 @@ def _form() -> dict[str, Any]:
     y = alt.Y("low:Q", scale=_scale(WEIGHT_DECAYS), axis=_axis("weight decay (log scale)"))
     zones = alt.Color(
         "zone:N",
-        scale=alt.Scale(domain=list(_ZONES.values()), range=[COLOURS[name] for name in _ZONES]),
+        scale=alt.Scale(domain=list(_ZONES.values()), range=[REGIME_LINES[name] for name in _ZONES]),
         legend=alt.Legend(title=None, orient="top", columns=1),
     )
-    base = alt.Chart(ROWS).transform_flatten(["at", "low", "high"])
+    base = alt.Chart(alt.NamedData("rows")).transform_flatten(["at", "low", "high"])
     areas = base.mark_area(opacity=0.45, clip=True).encode(x=x, y=y, y2="high:Q", color=zones)
-    return form(sized(alt.LayerChart(layer=[areas, *_point(), _cells()]), height=_HEIGHT))
+    return form(alt.LayerChart(layer=[areas, *_point(), _cells()]))
 
 
 def _point() -> list[AnyChart]:

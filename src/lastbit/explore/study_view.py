@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-
 from lastbit.divergence import churn, rel_l1
 from lastbit.errors import LastbitError
-from lastbit.explore.drawing import Drawing, drawn, filled, form, sized
-from lastbit.report.accuracy_chart import accuracy_figure
-from lastbit.report.figure import ROWS
-from lastbit.report.log_axis import LogAxis, decades, power_axis
+from lastbit.explore.drawing import Drawing, drawn
+from lastbit.report.charts import Axis, Curve, Figure, line_chart
 from lastbit.report.numbers import MISSING, scientific
-from lastbit.report.rel_l1_chart import rel_l1_figure
-from lastbit.report.stored import as_stored
+from lastbit.report.study.accuracy import accuracy_figure
+from lastbit.report.study.stored import as_stored
+from lastbit.report.study.weights import DISTANCE, rel_l1_figure
 from lastbit.storage.directories import RESULTS, STUDY, TRIALS
 from lastbit.storage.limits import reachable
 from lastbit.study.check import verify_study
@@ -204,25 +200,11 @@ def pair_drawing(pair: Pair) -> Drawing:
     if not any(value > 0 for _, value in pair.distance):
         reason = "the weights are the same, bit for bit" if pair.distance else "no weights of one step to compare"
         return Drawing("pair", f"No distance to draw: {reason}", note)
-    rows = [{"step": step, "value": value} for step, value in pair.distance]
     step, last = pair.distance[-1]
-    axis = decades(value for _, value in pair.distance)
-    return Drawing("pair", f"RelL1 is {scientific(last)} after step {step:,}", note, filled(_form(axis), rows=rows))
-
-
-@cache
-def _form(axis: LogAxis) -> dict[str, Any]:
-    line = (
-        alt.Chart(ROWS)
-        .transform_calculate(shown=axis.position("value"))
-        .mark_line(strokeWidth=2, point=True)
-        .encode(
-            x=alt.X("step:Q", axis=alt.Axis(title="update step", grid=False)),
-            y=alt.Y("shown:Q", scale=axis.scale(), axis=power_axis(axis, "RelL1 (log scale)")),
-            tooltip=["step:Q", alt.Tooltip("value:Q", format=".2~e")],
-        )
-    )
-    return form(sized(line, height=_HEIGHT))
+    curve = Curve("RelL1", [step for step, _ in pair.distance], [value for _, value in pair.distance])
+    steps = Axis("update step", name="step", counts=True, format=",")
+    chart = line_chart([curve], x=steps, y=DISTANCE, marks="points", height=_HEIGHT)
+    return drawn(Figure("pair", f"RelL1 is {scientific(last)} after step {step:,}", note, chart))
 
 
 def _shown(value: float | None) -> str:

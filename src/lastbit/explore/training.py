@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from itertools import takewhile
 from math import inf, isfinite
 from typing import Any
 
-import altair as alt
-
-from lastbit.explore.drawing import Drawing, filled, form, sized
+from lastbit.explore.drawing import Drawing, drawn
 from lastbit.explore.layer import Descent, Layer
-from lastbit.explore.regime_look import WORDS, regime_colour
 from lastbit.pde import Simulation, simulate
-from lastbit.report.figure import ROWS
-from lastbit.report.log_axis import LogAxis, decades, power_axis
-from lastbit.report.pde.significant import significant
+from lastbit.report.charts import Axis, Chart, Curve, Figure, line_chart
+from lastbit.report.charts.look import REGIME_LINES
+from lastbit.report.numbers import significant
 
 STEPS = 200
 TWIN = 3  # its k; the run's own is 1
+WORDS = {"stable": "Training is stable", "restrained": "The instability is restrained", "blow-up": "Training blows up"}
 _HEIGHT = 200
+_STEPS = Axis("update step", name="step", counts=True, domain=(0, STEPS))
 _CAP = 1e12  # times the initial loss: beyond, a curve shows nothing but its height
 
 
@@ -56,7 +54,8 @@ def loss_drawing(run: Simulation) -> Drawing:
     )
     if not shown:
         return Drawing("loss", "Training blows up before its first update", "The loss is not finite at the start.")
-    return Drawing("loss", _loss_title(run), note, _line(run.regime, shown, "loss (log scale)"))
+    chart = _line(run.regime, shown, Axis("loss", name="loss", log=True))
+    return drawn(Figure("loss", _loss_title(run), note, chart))
 
 
 def twins_drawing(run: Simulation) -> Drawing:
@@ -69,7 +68,8 @@ def twins_drawing(run: Simulation) -> Drawing:
     if not any(shown):
         return Drawing("twins", "The twins’ kernels are bit for bit the same", note)
     title = f"The last bit makes twins differ by a RelL1 of at most {significant(max(shown), 2)}"
-    return Drawing("twins", title, note, _line(run.regime, shown, "RelL1 (log scale)"))
+    chart = _line(run.regime, shown, Axis("RelL1", name="RelL1", log=True))
+    return drawn(Figure("twins", title, note, chart))
 
 
 def _loss_title(run: Simulation) -> str:
@@ -84,19 +84,7 @@ def _shown(values: Iterable[float], *, cap: float) -> list[float]:
     return [float(f"{value:.4g}") for value in shown]
 
 
-def _line(regime: str, values: list[float], title: str) -> dict[str, Any]:
-    # One row of lists: a row for each step would be five times as much to send and to parse.
-    row = {"step": list(range(len(values))), "value": values, "regime": regime}
-    return filled(_form(decades(values), title, len(values) == 1), rows=[row])
-
-
-@cache
-def _form(axis: LogAxis, title: str, lone: bool) -> dict[str, Any]:
-    base = alt.Chart(ROWS).transform_flatten(["step", "value"]).transform_calculate(shown=axis.position("value"))
-    marked = base.mark_point(filled=True, size=60) if lone else base.mark_line(strokeWidth=2)
-    chart = marked.encode(
-        x=alt.X("step:Q", scale=alt.Scale(domain=[0, STEPS]), axis=alt.Axis(title="update step", grid=False)),
-        y=alt.Y("shown:Q", scale=axis.scale(), axis=power_axis(axis, title)),
-        color=regime_colour("regime"),
-    )
-    return form(sized(chart, height=_HEIGHT))
+def _line(regime: str, values: list[float], y: Axis) -> Chart:
+    """A curve in the colour of the run's regime, which the title names."""
+    curve = Curve(regime, range(len(values)), values)
+    return line_chart([curve], x=_STEPS, y=y, given=REGIME_LINES, height=_HEIGHT)

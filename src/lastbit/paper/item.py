@@ -12,8 +12,8 @@ from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.paper.names import SCALES
-from lastbit.report.figure import Figure
-from lastbit.report.pde import Table
+from lastbit.report.charts import Figure
+from lastbit.report.table import Table
 from lastbit.storage.files import read_json, sha256, to_json, write_atomically
 from lastbit.study import StoppedError
 

@@ -1,11 +1,6 @@
-"""Pages and charts, drawn from stored results only.
+"""Pages, charts and tables, drawn from stored results only.
 
-What is drawn are plain dictionaries as `results.json` holds them. Nothing here trains, measures or computes a
-statistic; numbers in titles are picked from the stored ones.
+What is drawn are plain dictionaries as `results.json` and the like hold them. Nothing here trains, measures or computes
+a statistic; numbers in titles are picked from the stored ones. `charts` is the chart kit, `table` the table and `page`
+the page writer; each kind of result has a room with its page, its charts and its tables.
 """
-
-from lastbit.report.compared_page import write_comparison
-from lastbit.report.export import write_charts
-from lastbit.report.page import write_report
-
-__all__ = ["write_charts", "write_comparison", "write_report"]

@@ -1,7 +1,10 @@
-"""Numbers as the page writes them."""
+"""Numbers in words, as every page, chart and table writes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
 
 MISSING = "–"
 
@@ -35,6 +38,14 @@ def scientific(value: float) -> str:
     return "0" if value == 0 else without_zeros(f"{value:.1e}")
 
 
+def significant(value: float | None, digits: int = 4) -> str:
+    """A number in so many significant digits at most: `225`, `0.07`, `1.296e7`."""
+    if value is None:
+        return MISSING
+    mantissa, mark, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if mark else mantissa
+
+
 def without_zeros(text: str) -> str:
     """Scientific notation without the zeros and the plus that Python pads an exponent with: `1e-9` for `1e-09`."""
     mantissa, exponent = text.split("e")
@@ -63,6 +74,31 @@ def joined(words: Iterable[str], last: str = "and") -> str:
     """`a, b and c`; empty for no word."""
     *first, final = list(words) or [""]
     return f"{', '.join(first)} {last} {final}" if first else final
+
+
+def capital(words: str) -> str:
+    """Words at the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
+
+
+def duration(seconds: float) -> str:
+    """A duration in the unit that people would say: `0.4 s`, `25 s`, `4 min`, `2.5 h`, `3 days`."""
+    minute, hour, day = 60.0, 3600.0, 86_400.0
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 1.5 * minute:
+        return f"{seconds:.0f} s"
+    if seconds < 1.5 * hour:
+        return f"{seconds / minute:.0f} min"
+    return f"{seconds / hour:.1f} h" if seconds < 2 * day else f"{seconds / day:.0f} days"
+
+
+def thin(items: Sequence[_Item], most: int) -> list[_Item]:
+    """At most so many of the items (at least two), evenly chosen by their place, first and last among them."""
+    if len(items) <= max(2, most):
+        return list(items)
+    gaps = max(2, most) - 1
+    return [items[round(place * (len(items) - 1) / gaps)] for place in range(gaps + 1)]
 
 
 def _shortest(value: float) -> str:

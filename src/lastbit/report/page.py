@@ -1,57 +1,146 @@
-"""The page: one HTML file that holds everything it needs."""
+"""The page writer: blocks in order become one HTML file that holds everything it needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-from lastbit.report.document import document
-from lastbit.report.figure import Figure
-from lastbit.report.figures import comparison_figures
-from lastbit.report.libraries import javascript
-from lastbit.report.section import Section, sections
-from lastbit.report.settings_table import differences
-from lastbit.report.source import source_of_all
-from lastbit.report.stored import Study, as_stored
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lastbit.report.charts.figure import Figure, javascript
+from lastbit.report.charts.look import config
+from lastbit.report.table import Table, is_alert, small_line
 from lastbit.storage.files import write_output
 
 
-def write_report(studies: Sequence[Study], path: Path) -> None:
-    """Write one HTML page for one study or several; it opens offline and asks for nothing else.
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a page."""
+
+    text: str  # plain, or markupsafe's Markup
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str  # plain, or markupsafe's Markup
+    kind: str = ""  # of the style sheet: `lead`, `finding`, `note`, `formula`, `standing doubt`, …
+
+
+@dataclass(frozen=True)
+class Pre:
+    """Text as a program wrote it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Html:
+    """Markup of lastbit's own, or of a plug-in, as it is; nothing that a file holds goes into it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names with their values."""
+
+    rows: Sequence[tuple[str, str]]
+    kind: str = "facts"
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list whose entries hold blocks."""
+
+    entries: "Sequence[tuple[str, Sequence[Block]]]"  # style and content
+    kind: str
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is shown on a click."""
+
+    summary: str
+    blocks: "Sequence[Block]"
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that links can lead to."""
+
+    anchor: str  # begins the ids of its charts; empty where nothing leads there
+    blocks: "Sequence[Block]"
+    kind: str = ""
+
+
+Block: TypeAlias = Heading | Text | Pre | Html | Facts | Items | Details | Section | Figure | Table
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: what a reader needs first stands in its header."""
+
+    name: str  # begins the ids of charts outside of any section
+    title: str  # of the window
+    heading: str
+    header: Sequence[Block]
+    body: Sequence[Block]
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Write a page as one HTML file; it opens offline and asks for nothing else.
 
     Args:
-        studies: results as `Results.as_json` gives them or `results.json` holds them.
-        path: of the page; it is replaced in one step, and its directory made where it is missing.
-
-    Raises:
-        LastbitError: these are not the results of studies.
+        page: what it shows.
+        path: replaced in one step; its directory is made where it is missing.
     """
-    page = render(as_stored(studies), libraries=javascript())
     # A name read from JSON may hold half a surrogate pair, which no file can.
-    write_output(Path(path), page.encode("utf-8", "replace"))
+    write_output(Path(path), render(page, libraries=javascript()).encode("utf-8", "replace"))
 
 
-def render(studies: Sequence[Study], *, libraries: str) -> str:
-    """The page's HTML.
+def render(page: Page, *, libraries: str) -> str:
+    """A page's HTML.
 
     Args:
-        studies: results as `as_stored` gives them.
+        page: what it shows.
         libraries: JavaScript that defines `vegaEmbed`, as `javascript()` gives it.
     """
-    parts, comparison = sections(studies), comparison_figures(studies)
-    return document(
-        "page.html.j2",
-        specs=_specs(parts, comparison),
+    environment = Environment(
+        loader=PackageLoader("lastbit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["small_line"] = small_line
+    environment.tests["alert"] = is_alert
+    specs = {place: figure.spec() for place, figure in placed([*page.header, *page.body], page.name)}
+    looks = {ground: config(ground) for ground in ("light", "dark")}
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        charts={"looks": looks, "specs": specs},
+        style=_asset("page.css"),
+        drawing=_asset("page.js"),
         libraries=libraries,
-        sections=parts,
-        comparison=comparison,
-        differences=differences(studies),
-        explanations=source_of_all(studies).explanations,
-        by_order=all(part.metric.order == "batch order" for part in parts),
     )
 
 
-def _specs(parts: Sequence[Section], comparison: Sequence[Figure]) -> dict[str, Any]:
-    """Vega-Lite of every chart by the id of its place on the page."""
-    placed = [("all", figure) for figure in comparison]
-    placed += [(part.anchor, figure) for part in parts for figure in part.figures.values()]
-    return {f"{anchor}-{figure.name}": figure.spec() for anchor, figure in placed if figure.is_drawn}
+def placed(blocks: Sequence[Block], anchor: str) -> Iterator[tuple[str, Figure]]:
+    """The figures that are drawn, each with the id of its place."""
+    for block in blocks:
+        if isinstance(block, Figure) and block.is_drawn:
+            yield f"{anchor}-{block.name}", block
+        elif isinstance(block, Section):
+            yield from placed(block.blocks, block.anchor or anchor)
+        elif isinstance(block, Details):
+            yield from placed(block.blocks, anchor)
+
+
+def _asset(name: str) -> str:
+    return (resources.files("lastbit.report") / "templates" / name).read_text(encoding="utf-8")

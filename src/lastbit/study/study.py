@@ -275,7 +275,7 @@ class Study:
         Args:
             path: of the HTML file; it is replaced in one step.
         """
-        from lastbit.report import write_report  # only here: charts take a third of a second that no worker needs
+        from lastbit.report.study import write_report  # only here: charts take a third of a second that no worker needs
 
         write_report([self.results().as_json()], Path(path))
 

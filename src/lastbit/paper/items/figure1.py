@@ -6,7 +6,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import heat
-from lastbit.report.pde import heat_figures
+from lastbit.report.paper import heat_figures
 
 # t = 0.8, 2.4 and 4, and t = 40, 200 and 800 for the stable step; at step 900 the unstable one is about to overflow.
 _SETTINGS: Settings = {

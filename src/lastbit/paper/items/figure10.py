@@ -8,7 +8,7 @@ from typing import Any
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.items.lr_sweep import SWEEP_CUTS, SWEEPS
 from lastbit.paper.trainings import complete_study, training
-from lastbit.report.growth import learning_figure
+from lastbit.report.paper import learning_figure
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.pde import Beltrami, noisy_step
-from lastbit.report.pde import beltrami_figures
+from lastbit.report.paper import beltrami_figures
 
 # The last run exceeds 2 / lambda by 5 %, which is 42,001 times the strict step.
 _PAPER: Settings = {

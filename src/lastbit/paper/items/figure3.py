@@ -18,7 +18,7 @@ from lastbit.paper.trainings import (
     complete_study,
     training,
 )
-from lastbit.report.growth import learning_rate_figure, networks_figure
+from lastbit.report.paper import learning_rate_figure, networks_figure
 from lastbit.study.distances import weight_distances
 
 _RECIPES = {

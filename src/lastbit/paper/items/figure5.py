@@ -7,7 +7,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded
 from lastbit.pde import OneLayerCNN, Simulation, checkerboard, random_kernel, simulate
-from lastbit.report.pde import training_figures
+from lastbit.report.paper import training_figures
 
 _PAPER: Settings = {
     "size": 256,

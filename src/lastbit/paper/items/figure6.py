@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded
 from lastbit.pde import OneLayerCNN, checkerboard, random_kernel, simulate
-from lastbit.report.edge import one_layer_figures
+from lastbit.report.paper import one_layer_figures
 
 _PAPER: Settings = {
     "size": 256,

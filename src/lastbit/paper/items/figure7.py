@@ -7,7 +7,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.items.descents import EDGE, descent_of, follow, peak, rises
-from lastbit.report.edge import depth_figures
+from lastbit.report.paper import depth_figures
 
 # The paper's learning rates, beta and initial kernels are lost.
 _PAPER: Settings = {

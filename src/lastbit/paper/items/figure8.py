@@ -8,7 +8,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.items.descents import EDGE, descent_of, follow, peak, rises, slow_descent
-from lastbit.report.edge import hidden_layer_figures
+from lastbit.report.paper import hidden_layer_figures
 
 # The paper's learning rate is lost. It is searched for: `share` of the edge is how slowly, `margin` how far below the
 # edge at the largest sharpness that two hidden layers come to the learning rate is then set.

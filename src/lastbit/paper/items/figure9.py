@@ -7,7 +7,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.items.descents import EDGE, descent_of, follow
-from lastbit.report.edge import stable_rate_figures
+from lastbit.report.paper import stable_rate_figures
 
 # The paper's weight decay and beta are lost.
 _PAPER: Settings = {

@@ -8,7 +8,8 @@ from lastbit.divergence import horizon
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.noise import Scale as Noise
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded, run_jobs
-from lastbit.report.growth import distance_figure, flips_figure, step_by_step_figure
+from lastbit.report.growth.charts import distance_figure, flips_figure
+from lastbit.report.paper import step_by_step_figure
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 from lastbit.training.twins import run_twins

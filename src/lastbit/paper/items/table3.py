@@ -6,7 +6,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.pde import Bounds, Linearisation, OneLayerCNN, checkerboard, noise, random_kernel, regime_bounds, simulate
-from lastbit.report.pde import regimes_table
+from lastbit.report.paper import regimes_table
 
 _SETTINGS: Settings = {
     "seed": 7,

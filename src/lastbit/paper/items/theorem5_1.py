@@ -14,8 +14,8 @@ from lastbit.pde import (
     random_kernel,
     window_error,
 )
+from lastbit.report.numbers import significant
 from lastbit.report.pde import agreement, agreement_figure
-from lastbit.report.pde.significant import significant
 
 _MEAN: dict[str, Any] = {"image": "noise", "label": 1, "beta": 1.0, "pool": "mean", "boundary": "valid"}
 # A kernel of size 1 has entries N(0, 1) / W, and responses around 1. A sum over N^2 of these saturates the sigmoid and

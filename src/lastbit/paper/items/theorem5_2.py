@@ -8,8 +8,8 @@ import numpy as np
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.pde import OneLayerCNN, fitted_order, linearisation_errors, noise, random_kernel
+from lastbit.report.numbers import significant
 from lastbit.report.pde import order_figure
-from lastbit.report.pde.significant import significant
 
 # An image of mean 1: on one whose sum vanishes, the residual would not move to first order in the kernel.
 _PAPER: Settings = {

@@ -6,8 +6,8 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import OneLayerCNN, frequency_step, noise, random_kernel
+from lastbit.report.numbers import significant
 from lastbit.report.pde import agreement_figure
-from lastbit.report.pde.significant import significant
 
 # The paper's dense convolution with the window's DFT takes N^4 products: the image is small at each scale.
 _SETTINGS: Settings = {

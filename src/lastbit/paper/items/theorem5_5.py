@@ -16,8 +16,8 @@ from lastbit.pde import (
     random_kernel,
     semi_implicit_path,
 )
+from lastbit.report.numbers import significant
 from lastbit.report.pde import order_figure
-from lastbit.report.pde.significant import significant
 
 _SETTINGS: Settings = {
     "size": 24,

@@ -7,8 +7,8 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import MultiLayerCNN, block_error, gradient_errors, noise, random_kernel, signal_change
+from lastbit.report.numbers import significant
 from lastbit.report.pde import agreement, agreement_figure, order_figure
-from lastbit.report.pde.significant import significant
 
 _SETTINGS: Settings = {
     "size": 20,

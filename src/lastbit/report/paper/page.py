@@ -1,16 +1,68 @@
 """The page `paper.html`: every item beside its published numbers, and above them what does not hold."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lastbit.report.document import document
-from lastbit.report.libraries import javascript
-from lastbit.report.paper.entry import Entry, ShownClaim
-from lastbit.report.paper.verdict import duration, tally
-from lastbit.storage.files import write_output
+from markupsafe import Markup
+
+from lastbit.report.charts.figure import Figure
+from lastbit.report.numbers import MISSING, duration
+from lastbit.report.page import Block, Details, Facts, Heading, Items, Page, Section, Text, write_page
+from lastbit.report.paper.words import Tally, in_words, interval_in_words, tally
+from lastbit.report.settings import flat_settings
+from lastbit.report.table import Table
+
+_MARKS = {True: ("holds", "✓ holds"), False: ("fails", "✗ does not hold"), None: ("open", "? not decided")}
+_INTRODUCTION = Markup(
+    "The paper is <cite>A PDE-based Explanation of Extreme Numerical Sensitivities and Edge of Stability in Training "
+    "Neural Networks</cite> by Sun, Lao, Yezzi and Sundaramoorthi "
+    '(<a href="https://arxiv.org/abs/2206.02001">arXiv 2206.02001</a>). Each of its tables, figures and theorems was '
+    "computed again. A claim is a statement of the paper, or about it, as a test on the numbers that came out: "
+    '<span class="mark holds">✓ holds</span>, <span class="mark fails">✗ does not hold</span>, or '
+    '<span class="mark open">? not decided</span>, where this scale cannot tell.'
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An item with its result."""
+
+    id: str
+    title: str
+    shows: str
+    scale: str
+    cuts: str  # in words; empty where nothing is cut
+    seconds: float
+    published: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]
+    claims: Sequence[Mapping[str, Any]]
+    drawings: Sequence[Figure | Table]
+
+    @property
+    def name(self) -> str:
+        """The id as the paper writes it: `Figure 5`, `Theorem 5.4`."""
+        numbered = re.fullmatch(r"(figure|table|theorem)([\d._]+)", self.id)
+        if numbered is None:
+            return re.sub("[-_]", " ", self.id).capitalize().replace("Resnet", "ResNet-")
+        word, number = numbered.groups()
+        return f"{word.capitalize()} {'.'.join(re.findall('[0-9]', number)) if word == 'theorem' else number}"
+
+    @property
+    def tally(self) -> Tally:
+        """Its claims by their outcome."""
+        return tally(self.claims)
+
+    @property
+    def done(self) -> str:
+        """What was cut, and how long it took."""
+        took = f"It took {duration(self.seconds)}."
+        if not self.cuts:
+            return f"Run with the paper's settings, nothing cut. {took}"
+        return f"Cut at scale “{self.scale}”: {self.cuts}. {took}"
 
 
 def write_paper_page(entries: Sequence[Entry], path: Path, *, missing: Sequence[str] = ()) -> None:
@@ -21,38 +73,96 @@ def write_paper_page(entries: Sequence[Entry], path: Path, *, missing: Sequence[
         path: of the page; it is replaced in one step, and its directory made where it is missing.
         missing: ids of the items that have no result.
     """
-    page = render(entries, libraries=javascript(), missing=missing)
-    write_output(Path(path), page.encode("utf-8", "replace"))
+    write_page(paper_page(entries, missing=missing), path)
 
 
-def render(entries: Sequence[Entry], *, libraries: str, missing: Sequence[str] = ()) -> str:
-    """The page's HTML.
+def paper_page(entries: Sequence[Entry], *, missing: Sequence[str] = ()) -> Page:
+    """The page.
 
     Args:
         entries: in the paper's order.
-        libraries: JavaScript that defines `vegaEmbed`, as `javascript()` gives it.
         missing: ids of the items that have no result.
     """
-    return document(
-        "paper.html.j2",
-        specs=_specs(entries),
-        libraries=libraries,
-        entries=entries,
-        tally=tally(claim for entry in entries for claim in entry.claims),
-        failing=_with_outcome(entries, "fails"),
-        undecided=_with_outcome(entries, "open"),
-        scale=entries[0].scale if entries else "",
-        took=duration(sum(entry.seconds for entry in entries)),
-        missing=missing,
+    counted = tally(claim for entry in entries for claim in entry.claims)
+    at_scale = f" at scale “{entries[0].scale}”" if entries else ""
+    took = duration(sum(entry.seconds for entry in entries))
+    run = f"{len(entries)} of {len(entries) + len(missing)} items were run; together they took {took}."
+    not_run = f" Not run: {', '.join(missing)}." if missing else ""
+    all_hold = "Every claim that this scale can decide holds." if counted.total else "Nothing was run yet."
+    failing, undecided = _with_outcome(entries, False), _with_outcome(entries, None)
+    return Page(
+        name="paper",
+        title="Which claims of the paper hold here?",
+        heading="Which claims of the paper hold here?",
+        header=[
+            Section("", [Text(f"{counted.sentence}{at_scale}.", "finding"), Text(run + not_run, "standing")], "verdict")
+        ],
+        body=[
+            Text(_INTRODUCTION),
+            Section("failing", [Heading("What does not hold here"), *(failing or [Text(all_hold)])]),
+            *([Section("undecided", [Heading("What this scale cannot decide"), *undecided])] if undecided else []),
+            Section("items", [Heading("Every item"), Items([("", [_line(entry)]) for entry in entries], "contents")]),
+            *(Section(entry.id, _item(entry)) for entry in entries),
+        ],
     )
 
 
-def _specs(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Vega-Lite of every chart by the id of its place on the page."""
-    return {f"{entry.id}-{figure.name}": figure.spec() for entry in entries for figure in entry.figures}
+def _with_outcome(entries: Sequence[Entry], outcome: bool | None) -> list[Block]:
+    """The claims of this outcome, item by item."""
+    blocks: list[Block] = []
+    for entry in entries:
+        chosen = [claim for claim in entry.claims if claim["holds"] is outcome]
+        if chosen:
+            link = Markup('<a href="#{}">{}</a> {}').format(entry.id, entry.name, entry.title)
+            blocks += [Heading(link, 4), _claims(chosen)]
+    return blocks
 
 
-def _with_outcome(entries: Sequence[Entry], style: str) -> list[tuple[Entry, list[ShownClaim]]]:
-    """The items that have claims of this outcome, with these."""
-    chosen = ((entry, [claim for claim in entry.shown_claims if claim.outcome.style == style]) for entry in entries)
-    return [(entry, claims) for entry, claims in chosen if claims]
+def _line(entry: Entry) -> Text:
+    return Text(
+        Markup('<a href="#{}">{}</a> <span>{}</span> <span class="marks">{}</span>').format(
+            entry.id, entry.name, entry.title, entry.tally.marks
+        )
+    )
+
+
+def _item(entry: Entry) -> list[Block]:
+    published = [(name.replace("_", " "), in_words(value)) for name, value in entry.published.items()]
+    return [
+        Heading(Markup('<span class="number">{}</span> {}').format(entry.name, entry.title)),
+        Text(entry.shows, "lead"),
+        Text(entry.done, "standing"),
+        _claims(entry.claims),
+        *entry.drawings,
+        Details(
+            "Published numbers, settings and numerics",
+            [
+                Heading("The paper gives", 4),
+                Facts(published),
+                Heading("Settings", 4),
+                Facts(flat_settings(entry.settings)),
+                Heading("Numerics", 4),
+                Facts(flat_settings(entry.fingerprint)),
+            ],
+        ),
+        Text(Markup('<a href="#items">All items</a>')),
+    ]
+
+
+def _claims(claims: Sequence[Mapping[str, Any]]) -> Items:
+    return Items([(_MARKS[claim["holds"]][0], _claim(claim)) for claim in claims], "claims")
+
+
+def _claim(claim: Mapping[str, Any]) -> list[Block]:
+    evidence = [
+        ("published", in_words(claim["published"])),
+        ("measured", in_words(claim["measured"])),
+        ("interval", interval_in_words(claim["interval"])),
+    ]
+    known = [(name, value) for name, value in evidence if value != MISSING]
+    words = Markup('<span class="mark">{}</span> {}.').format(_MARKS[claim["holds"]][1], claim["claim"])
+    return [
+        Text(words),
+        *([Facts(known, "evidence")] if known else []),
+        *([Text(claim["reason"], "note")] if claim["reason"] else []),
+    ]

@@ -1,5 +1,6 @@
-"""The page of a sharpness series, drawn from its stored results only."""
+"""The page of a series of sharpness, and its charts."""
 
+from lastbit.report.sharpness.charts import sharpness_figures
 from lastbit.report.sharpness.page import write_sharpness
 
-__all__ = ["write_sharpness"]
+__all__ = ["sharpness_figures", "write_sharpness"]

@@ -1,0 +1,225 @@
+"""The strip of dots by group, with intervals, means and reference lines; of one dot a group it is an interval chart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import altair as alt
+
+from lastbit.report.charts.axes import Axis, FittedAxis
+from lastbit.report.charts.figure import HEIGHT, AnyChart, Chart, form
+from lastbit.report.charts.look import DASHED, MUTED, colours, shapes
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A value of a group."""
+
+    group: str | int
+    value: float
+    kind: str = ""  # decides colour and shape
+    names: Mapping[str, Any] = field(default_factory=dict)  # what else is shown under the pointer
+
+
+@dataclass(frozen=True)
+class Span:
+    """An interval of a group, drawn behind its dots."""
+
+    group: str | int
+    low: float
+    high: float
+    kind: str = ""  # of the dot that it stands behind
+    grey: bool = False  # rather than in the colour of its kind; of no kind it is grey too
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A bar across a group."""
+
+    group: str | int
+    value: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A dashed line across all groups; of no kind it is grey."""
+
+    value: float
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """All of a chart but its data."""
+
+    groups: tuple[str | int, ...]
+    group_title: str | None
+    value: FittedAxis
+    kinds: tuple[str, ...]
+    given: tuple[tuple[str, str], ...]
+    names: tuple[str, ...]
+    upright: bool
+    beside: bool
+    legend: bool
+    thick: int
+    parts: frozenset[str]
+
+
+def dot_chart(
+    dots: Sequence[Dot],
+    *,
+    groups: Sequence[str | int],
+    value: Axis,
+    group_title: str | None = None,
+    kinds: Sequence[str] = (),
+    given: Mapping[str, str] | None = None,
+    upright: bool = True,
+    beside: bool = False,
+    legend: bool = True,
+    spans: Sequence[Span] = (),
+    thick: int = 3,
+    means: Sequence[Mean] = (),
+    rules: Sequence[Reference] = (),
+    band: tuple[float, float] | None = None,
+    height: int = HEIGHT,
+) -> Chart:
+    """Draw a dot for each value, its group on one axis and its value on the other.
+
+    Args:
+        dots: at least one.
+        groups: in the order of the axis.
+        value: the axis of values.
+        group_title: of the axis of groups, where their names do not say it.
+        kinds: in the order of the legend.
+        given: the colour of each kind, where they are fixed.
+        upright: whether values run upwards; else to the right.
+        beside: whether kinds stand side by side within a group.
+        legend: whether colours need one.
+        spans: intervals.
+        thick: pixels of their width.
+        means: bars across a group.
+        rules: lines across all groups.
+        band: a grey band across all groups.
+        height: pixels of the drawing area.
+    """
+    reach = [*(dot.value for dot in dots), *(mean.value for mean in means), *(rule.value for rule in rules)]
+    reach += [end for span in spans for end in (span.low, span.high)] + list(band or ())
+    parts = {"spans": spans, "means": means, "rules": rules, "band": band}
+    layout = _Layout(
+        groups=tuple(groups),
+        group_title=group_title,
+        value=value.fit(reach),
+        kinds=tuple(kinds),
+        given=tuple((given or {}).items()),
+        names=tuple(dict.fromkeys(name for dot in dots for name in dot.names)),
+        upright=upright,
+        beside=beside,
+        legend=legend and len(kinds) > 1,
+        thick=thick,
+        parts=frozenset(name for name, found in parts.items() if found) | _kinds_of(spans),
+    )
+    data: dict[str, list[dict[str, Any]]] = {
+        "rows": [{"group": dot.group, "value": dot.value, "kind": dot.kind, **dot.names} for dot in dots],
+        "spans": [_span(span) for span in spans],
+        "means": [{"group": mean.group, "value": mean.value} for mean in means],
+        "rules": [{"value": rule.value, "kind": rule.kind, "grey": not rule.kind} for rule in rules],
+        "band": [{"low": band[0], "high": band[1]}] if band else [],
+    }
+    return Chart(_form(layout), {name: rows for name, rows in data.items() if rows}, height)
+
+
+def _kinds_of(spans: Sequence[Span]) -> frozenset[str]:
+    return frozenset({"spans of kinds"} if any(span.kind for span in spans) else ())
+
+
+def _span(span: Span) -> dict[str, Any]:
+    look = {"kind": span.kind, "grey": span.grey or not span.kind}
+    return {"group": span.group, "low": span.low, "high": span.high, **look}
+
+
+@lru_cache(maxsize=256)
+def _form(layout: _Layout) -> dict[str, Any]:
+    layers: list[AnyChart] = []
+    if "band" in layout.parts:
+        band = alt.Chart(alt.NamedData("band")).mark_rect(color=MUTED, opacity=0.18)
+        layers.append(band.encode(**_values(layout, "low", "high")))
+    if "spans" in layout.parts:
+        layers.append(_spans(layout))
+    if "rules" in layout.parts:
+        rule = alt.Chart(alt.NamedData("rules")).transform_calculate(at=layout.value.position("value"))
+        drawn = rule.mark_rule(strokeWidth=1.5, strokeDash=DASHED)
+        layers.append(drawn.encode(**_values(layout, "at"), color=_kind_or_grey(layout)))
+    if "means" in layout.parts:
+        mean = alt.Chart(alt.NamedData("means")).transform_calculate(at=layout.value.position("value"))
+        tick = mean.mark_tick(thickness=3, size=40, color=MUTED)
+        layers.append(tick.encode(**_groups(layout), **_values(layout, "at")))
+    dots = alt.Chart(alt.NamedData("rows")).transform_calculate(at=layout.value.position("value"))
+    marks = dots.mark_point(filled=True, size=80, opacity=0.9, clip=False)
+    layers.append(
+        marks.encode(
+            **_groups(layout, of_kind=True), **_values(layout, "at"), **_looks(layout), tooltip=_tooltip(layout)
+        )
+    )
+    return form(alt.LayerChart(layer=layers))
+
+
+def _spans(layout: _Layout) -> AnyChart:
+    spans = alt.Chart(alt.NamedData("spans")).transform_calculate(
+        at_low=layout.value.position("low"), at_high=layout.value.position("high")
+    )
+    drawn: AnyChart = spans.mark_rule(strokeWidth=layout.thick, opacity=0.5)
+    return drawn.encode(
+        **_groups(layout, of_kind="spans of kinds" in layout.parts),
+        **_values(layout, "at_low", "at_high"),
+        color=_kind_or_grey(layout),
+    )
+
+
+def _groups(layout: _Layout, *, of_kind: bool = False) -> dict[str, Any]:
+    sort: Any = list(layout.groups)
+    if not layout.upright:
+        axis = alt.Axis(title=layout.group_title, labelLimit=200)
+        return {"y": alt.Y("group:N", sort=sort, axis=axis)}
+    channels: dict[str, Any] = {
+        "x": alt.X("group:O", sort=sort, axis=alt.Axis(title=layout.group_title, labelAngle=0, labelLimit=150))
+    }
+    if layout.beside and of_kind:
+        channels["xOffset"] = alt.XOffset("kind:N", scale=alt.Scale(domain=list(layout.kinds)))
+    return channels
+
+
+def _values(layout: _Layout, first: str, last: str | None = None) -> dict[str, Any]:
+    ends = {} if last is None else {"y2" if layout.upright else "x2": f"{last}:Q"}
+    channel = {"y": layout.value.y(first)} if layout.upright else {"x": layout.value.x(first)}
+    return channel | ends
+
+
+def _kind_or_grey(layout: _Layout) -> Any:
+    if not layout.kinds:
+        return alt.value(MUTED)
+    return alt.when("datum.grey").then(alt.value(MUTED)).otherwise(_colour(layout))
+
+
+def _colour(layout: _Layout) -> alt.Color:
+    return alt.Color("kind:N", scale=colours(layout.kinds, dict(layout.given)), legend=_legend(layout))
+
+
+def _legend(layout: _Layout) -> alt.Legend | None:
+    return alt.Legend(title=None, orient="top", columns=4) if layout.legend else None
+
+
+def _looks(layout: _Layout) -> dict[str, Any]:
+    if not layout.kinds:
+        return {}
+    return {
+        "color": _colour(layout),
+        "shape": alt.Shape("kind:N", scale=shapes(layout.kinds), legend=_legend(layout)),
+    }
+
+
+def _tooltip(layout: _Layout) -> list[alt.Tooltip]:
+    group = alt.Tooltip("group:N", title=layout.group_title or "of")
+    kind = [alt.Tooltip("kind:N", title="kind")] if layout.legend else []
+    value = alt.Tooltip("value:Q", title=layout.value.axis.name or "value", format=layout.value.axis.format)
+    return [group, *kind, *(alt.Tooltip(f"{name}:N") for name in layout.names), value]

@@ -1,0 +1,143 @@
+"""The charts of two compared recipes: their runs, the difference and its interval, and what more runs would show."""
+
+from lastbit.report.charts.axes import Axis
+from lastbit.report.charts.dots import Dot, Mean, Reference, Span, dot_chart
+from lastbit.report.charts.figure import Chart, Figure
+from lastbit.report.comparison.stored import ComparedJson, decimals, points
+from lastbit.report.numbers import number
+from lastbit.report.study.gain import gain_chart
+
+_ROW = 64  # pixels for each interval
+_MANY = 24  # seeds beyond which a seed gets no place of its own
+
+
+def comparison_figures(content: ComparedJson) -> list[Figure]:
+    """The charts in the order of reading."""
+    return [runs_figure(content), difference_figure(content), gains_figure(content)]
+
+
+def runs_figure(content: ComparedJson) -> Figure:
+    """Every run of both recipes: seed by seed where they share seeds, else side by side."""
+    by_seed = content["paired"] is not None and len(content["a"]["seeds"]) <= _MANY
+    if by_seed:
+        note = "Each point is one run; the bars of a seed join the two recipes’ means there, which is what is tested."
+        return Figure("runs", _above(content), note, _by_seed(content))
+    means = [f"{number(content[side]['mean'], decimals(content))}" for side in "ab"]
+    a, b = content["a"]["name"], content["b"]["name"]
+    title = f"{a} comes to {means[0]} on average, {b} to {means[1]}"
+    return Figure("runs", title, "Each point is one run; the ticks are the recipes’ means.", _strips(content))
+
+
+def _above(content: ComparedJson) -> str:
+    pairs = _pairs(content)
+    above = sum(a > b for _, a, b in pairs)
+    return f"{content['a']['name']} is above {content['b']['name']} at {above} of {len(pairs)} seeds"
+
+
+def _pairs(content: ComparedJson) -> list[tuple[int, float, float]]:
+    """Each seed that both recipes have, with their means there."""
+    other = {row["seed"]: row["value"] for row in content["b"]["seed_means"]}
+    return [
+        (row["seed"], row["value"], other[row["seed"]])
+        for row in content["a"]["seed_means"]
+        if row["value"] is not None and other.get(row["seed"]) is not None
+    ]
+
+
+def _by_seed(content: ComparedJson) -> Chart:
+    return dot_chart(
+        [
+            Dot(row["seed"], row["value"], content[side]["name"], {"noise": row["noise"]})
+            for side in "ab"
+            for row in content[side]["values"]
+            if row["value"] is not None
+        ],
+        groups=content["a"]["seeds"],
+        group_title="seed",
+        value=_value_axis(content),
+        kinds=[content[side]["name"] for side in "ab"],
+        beside=True,
+        spans=[Span(seed, min(a, b), max(a, b)) for seed, a, b in _pairs(content)],
+        thick=6,
+    )
+
+
+def _strips(content: ComparedJson) -> Chart:
+    names = [content[side]["name"] for side in "ab"]
+    return dot_chart(
+        [
+            Dot(name, row["value"], name, {"seed": row["seed"], "noise": row["noise"]})
+            for side, name in zip("ab", names, strict=True)
+            for row in content[side]["values"]
+            if row["value"] is not None
+        ],
+        groups=names,
+        value=_value_axis(content),
+        kinds=names,
+        legend=False,
+        means=[Mean(content[side]["name"], content[side]["mean"]) for side in "ab"],
+    )
+
+
+def _value_axis(content: ComparedJson) -> Axis:
+    label = content["label"] or "value"
+    title = f"{label} (%)" if content["unit"] else label
+    return Axis(title, name=label, format=f",.{decimals(content)}f")
+
+
+def difference_figure(content: ComparedJson) -> Figure:
+    """The difference with its intervals, against 0 and the noise floor."""
+    if content["interval"] is None:
+        return Figure("difference", "The difference has no interval", "It takes runs that do not all agree.")
+    low, high = content["interval"]
+    places, floor = decimals(content), content["noise_floor"]
+    reach = "lies clear of 0" if low > 0 or high < 0 else "holds 0"
+    title = f"The difference’s interval, {number(low, places)} to {number(high, places)}{points(content)}, {reach}"
+    note = f"{content['a']['name']} minus {content['b']['name']}: points are the difference, lines its 95 % intervals."
+    if floor is not None:
+        note += (
+            f" In the grey band, ± {number(floor, places)}{points(content)}, lie nineteen of twenty differences that "
+            "the last bit alone makes between two single runs of one recipe and seed."
+        )
+    return Figure("difference", title, note, _intervals(content, floor))
+
+
+def _intervals(content: ComparedJson, floor: float | None) -> Chart:
+    tests = [("on this test set" if content["examples"] else "of the runs", content["paired"] or content["unpaired"])]
+    if content["examples"] is not None:
+        tests.append(("on any test set", content["examples"]["any_test_set"]))
+    names = [name for name, _ in tests]
+    return dot_chart(
+        [Dot(name, test["difference"]) for name, test in tests],
+        groups=names,
+        value=Axis(_with_unit("difference", content), name="difference", from_zero=True, format=".3~f"),
+        upright=False,
+        spans=[Span(name, test["lower"], test["upper"]) for name, test in tests if test["lower"] is not None],
+        rules=[Reference(0.0)],
+        band=(-floor, floor) if floor else None,
+        height=_ROW * len(names) + 20,
+    )
+
+
+def gains_figure(content: ComparedJson) -> Figure:
+    """The gain that more runs would show, beside the difference that was found."""
+    gains, places = content["least_detectable_gain"], decimals(content)
+    if not any(gains.values()):
+        return Figure("gain", "The least detectable gain is not known", "It takes runs that do not all agree.")
+    needed = content["runs_needed"]
+    difference = f"{number(abs(content['difference']), places)}{points(content)}"
+    title = (
+        f"A difference of {difference} takes {needed} runs of each recipe"
+        if needed is not None
+        else "No number of runs that anybody makes would show so small a difference"
+    )
+    note = (
+        "The gain that n runs of each recipe, every run with its own seed, tell from noise in 80 % of cases at 5 %, by "
+        "the spread of these runs. The spread is an estimate, and so is the difference: more runs would move both."
+    )
+    chart = gain_chart(gains, _with_unit("gain", content), observed=content["difference"])
+    return Figure("gain", title, note, chart)
+
+
+def _with_unit(label: str, content: ComparedJson) -> str:
+    return f"{label} ({content['unit']})" if content["unit"] else label

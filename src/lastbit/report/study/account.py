@@ -1,0 +1,133 @@
+"""What was asked, what was done, and whether it can be trusted, in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lastbit.differing import differing_fields
+from lastbit.report.numbers import capital, joined
+from lastbit.report.page import Block, Heading, Html, Section, Text
+from lastbit.report.study.stored import Study
+
+# What a control says where its run agreed, and where it did not.
+_CONTROLS = {
+    "repeat": ("the same run twice gives the same bits", "the same run twice gave different bits"),
+    "power_of_two": ("k=2, which rounds nothing, changes no bit", "k=2, which rounds nothing, changed bits"),
+    "null": ("the noise turned off changes no bit", "the noise turned off changed bits"),
+}
+
+
+def verdict_first(standings: Iterable[Text], finding: str, *rest: str) -> list[Block]:
+    """The header of a page: doubts and failures, then the finding, then what speaks for it and what else to know."""
+    known = list(standings)
+    good = [text for text in known if text.kind in ("standing passed", "standing cut")]
+    return [
+        *(text for text in known if text not in good),
+        Text(finding, "finding"),
+        *good,
+        *(Text(words, "standing cut") for words in rest if words),
+    ]
+
+
+def method(explanations: Sequence[str], *, by_order: bool) -> Section:
+    """What a study does, and what its noises are.
+
+    Args:
+        explanations: of the noises, as paragraphs of HTML.
+        by_order: whether another seed means another order of the batches, and nothing else.
+    """
+    change = "a different order of the training images" if by_order else "another seed"
+    seed = (
+        "The seed decides the order of the training images and their augmentation; the initial weights are the same in "
+        "every run."
+        if by_order
+        else "The seed is handed to the script, which decides what it changes: the initial weights, the order of the "
+        "data, dropout."
+    )
+    asked = (
+        "A computer rounds every number that it stores. Here one training is repeated with nothing changed but that "
+        f"rounding, and with {change} for comparison. The distance between the repetitions is how far the last bit "
+        "carries. A difference between two methods that is smaller than that means nothing."
+    )
+    return Section(
+        "", [Heading("What was asked, and how"), Text(asked), *map(Html, explanations), Text(seed)], "method"
+    )
+
+
+def standings(study: Study) -> list[Text]:
+    """What the controls say and, where the runs’ numerics differ, how; doubts and failures stand out."""
+    kinds, groups = study["fingerprints"], study.get("arithmetic", [])
+    if len(groups) > 1:
+        return [_controls(study), _grouped(groups)]
+    return [_controls(study), _mixed(kinds)] if len(kinds) > 1 else [_controls(study)]
+
+
+def _grouped(groups: Sequence[Mapping[str, Any]]) -> Text:
+    parts = [
+        f"seed{'s' if len(group['seeds']) > 1 else ''} {joined(str(seed) for seed in group['seeds'])} on "
+        f"{group['proof'] or 'one without a bit fingerprint'}"
+        for group in groups
+    ]
+    return Text(
+        f"The runs come from workers that give different bits from the first steps on: {joined(parts)}. Within a seed "
+        "only the noise differs; the spread over seeds includes that change. Each has its own controls.",
+        "standing doubt",
+    )
+
+
+def _mixed(kinds: Sequence[Mapping[str, Any]]) -> Text:
+    return Text(
+        f"The runs come from machines or versions of {len(kinds)} kinds, whose numerics differ in "
+        f"{joined(differing_fields(kinds))} (see the fingerprints). That may move results by more than the noise does.",
+        "standing doubt",
+    )
+
+
+def what_was_done(study: Study) -> str:
+    """Which runs were made, and how many came to an end."""
+    seeds = joined(str(seed) for seed in study["seeds"])
+    word = "seeds" if len(study["seeds"]) > 1 else "seed"
+    return f"One run for {word} {seeds} with each of {joined(study['noises'])}: {_outcomes(study)}."
+
+
+def cuts(settings: Mapping[str, Any]) -> str:
+    """What a reduced scale leaves out of the full recipe; empty where the recipe is whole."""
+    scale = settings.get("scale", "paper")
+    if scale == "paper":
+        return ""
+    left = settings.get("cuts") or "what it leaves out is not recorded"
+    return f"This is the recipe at the reduced scale “{scale}”: {left}."
+
+
+def _outcomes(study: Study) -> str:
+    planned = len(study["noises"]) * len(study["seeds"])
+    diverged = sum(trial["diverged_at"] is not None for trial in study["trials"])
+    failed = sum(bool(trial.get("failure")) for trial in study["trials"])
+    finished = len(study["trials"]) - diverged - failed
+    if finished == planned:
+        return f"{planned} runs, all finished"
+    counts = {
+        "finished": finished,
+        "diverged": diverged,
+        "failed": failed,
+        "not finished": planned - len(study["trials"]),
+    }
+    return f"{planned} runs, of which {joined(f'{count} {what}' for what, count in counts.items() if count)}"
+
+
+def _controls(study: Study) -> Text:
+    outcomes = study["controls"]
+    if not outcomes:
+        return Text("The controls were not run: other sources of noise are not ruled out.", "standing doubt")
+    known = [name for name in _CONTROLS if name in outcomes]
+    names = [*known, *(name for name in outcomes if name not in _CONTROLS)]
+    failed = [_CONTROLS.get(name, ("", f"“{name}” differs"))[1] for name in names if not outcomes[name]]
+    if complaint := study.get("controls_complaint"):
+        return Text(f"{capital(complaint)}.", "standing failed")
+    if failed:  # of results that an earlier version stored
+        return Text(
+            f"The controls failed: {joined(failed)}. Something else than the study’s noise changes the bits, so its "
+            "numbers mean nothing.",
+            "standing failed",
+        )
+    agreed = joined(_CONTROLS.get(name, (f"“{name}” agrees", ""))[0] for name in names)
+    return Text(f"Controls passed: {agreed}.", "standing passed")

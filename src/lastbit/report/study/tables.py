@@ -1,0 +1,194 @@
+"""The tables of a study: Table 1 of the paper, churn, gradient errors, and every run."""
+
+from typing import Any
+
+from lastbit.report.numbers import MISSING, capital, number, percent, points, scientific, significant
+from lastbit.report.study.naming import Metric, metric_of, source_of
+from lastbit.report.study.stored import (
+    Row,
+    Study,
+    metrics_of,
+    noise_label,
+    roundoff_exponent,
+    trials_by_place,
+)
+from lastbit.report.table import Cell, Table
+
+FINISHED = "finished"
+
+
+def accuracy_table(study: Study) -> Table:
+    """The metric of every run, a row for each noise and a column for each seed, with the spreads at the edges."""
+    trials, seeds, std, metric = trials_by_place(study), study["seeds"], study["std"], metric_of(study)
+    rows = [
+        [
+            noise,
+            *(_cell(trials.get((noise, seed)), metric) for seed in seeds),
+            _deviation(std["seed"]["per_noise"].get(noise), metric),
+        ]
+        for noise in study["noises"]
+    ]
+    last = ["STD", *(_deviation(std["noise"]["per_seed"].get(str(seed)), metric) for seed in seeds), ""]
+    return Table(
+        "accuracies",
+        _range(study, metric),
+        ["noise", *(f"seed {seed}" for seed in seeds), "STD"],
+        [*rows, last],
+        _note(std, metric),
+        foot=1,
+    )
+
+
+def pooled_table(study: Study) -> Table:
+    """The standard deviations over the whole table."""
+    metric, std = metric_of(study), study["std"]
+    labels = {"noise": f"{source_of(study).name}, over all seeds", "seed": f"{metric.order}, over all noises"}
+    rows = [[label, *_pooled(std[source]["pooled"], metric)] for source, label in labels.items()]
+    columns = ["pooled STD of", "points" if metric.is_percentage else "STD", "95 % interval", "degrees of freedom"]
+    return Table("pooled", "", columns, rows)
+
+
+def _cell(trial: Row | None, metric: Metric) -> str:
+    """What a trial came to: its value, the step where it diverged, or how it failed."""
+    if trial is None:
+        return "not finished"
+    how = outcome(trial)
+    return metric.value(metric.of(trial)) if how == FINISHED else Cell(how, alert=True)
+
+
+def outcome(trial: Row) -> str:
+    """How a run ended."""
+    if trial.get("failure"):
+        return str(trial["failure"]["outcome"])
+    step = trial["diverged_at"]
+    return FINISHED if step is None else f"diverged at step {step:,}"
+
+
+def _deviation(spread: dict[str, Any] | None, metric: Metric) -> str:
+    """A standard deviation, and below it its interval."""
+    if spread is None:
+        return Cell(MISSING, small="too few runs")
+    return Cell(metric.spread(spread["std"]), small=metric.interval(spread))
+
+
+def _pooled(spread: dict[str, Any] | None, metric: Metric) -> list[str]:
+    if spread is None:
+        return [MISSING, "too few runs", MISSING]
+    return [metric.spread(spread["std"]), metric.interval(spread), f"{spread['dof']:.1f}".removesuffix(".0")]
+
+
+def _range(study: Study, metric: Metric) -> str:
+    values = [value for trial in study["trials"] if (value := metric.of(trial)) is not None]
+    if not values:
+        return f"No run has a value of {metric.label}"
+    low, high = metric.value(min(values)), metric.value(max(values))
+    return f"The runs’ {metric.label} lies between {low} and {high}{metric.sign}"
+
+
+def _note(std: dict[str, Any], metric: Metric) -> str:
+    unit, in_points = (" in percent", " in percentage points") if metric.is_percentage else ("", "")
+    return (
+        f"{metric.capital}{unit} at the end of training. A row has one noise, a column one {metric.seed}. "
+        f"STD is the standard deviation{in_points} (ddof {std['ddof']}), below it its {std['interval']} interval."
+    )
+
+
+def gradient_table(study: Study) -> Table | None:
+    """How large the error of a gradient is, and what it does to the metric; None where no gradient error is known."""
+    fluctuation, exponent, metric = study["gradient_fluctuation"], roundoff_exponent(study), metric_of(study)
+    if fluctuation is None and exponent is None:
+        return None
+    roundoff = MISSING if exponent is None else f"2^{exponent} ≈ {scientific(2.0**exponent)}"
+    rows = [
+        [f"floating point ({source_of(study).name})", roundoff, _std(study, "noise")],
+        ["batch selection (batch order)", number(fluctuation, 2), _std(study, "seed")],
+    ]
+    columns = ["source of the error", "relative gradient error", f"STD of {metric.label}{metric.bracket}"]
+    return Table("gradients", _gradient_title(study), columns, rows, _gradient_note(study))
+
+
+def _gradient_title(study: Study) -> str:
+    exponent, fluctuation = roundoff_exponent(study), study["gradient_fluctuation"]
+    share = study["std"]["noise_over_seed"]
+    if exponent is None or fluctuation is None or share is None:
+        return "How large the gradient's error is, and what it does"
+    small, label = f"2^{exponent}", metric_of(study).label
+    if share["value"] == 0:
+        return f"A relative gradient error of {small} does not move {label}, one of {fluctuation:.2f} does"
+    return (
+        f"A relative gradient error of {small} moves {label} {percent(share['value'])} as far as one of "
+        f"{fluctuation:.2f}"
+    )
+
+
+def _gradient_note(study: Study) -> str:
+    roundoff = "The relative gradient error of floating point is the unit roundoff of the study’s number format"
+    dtype = study["settings"].get("dtype")
+    known = f"{roundoff}, {dtype}." if roundoff_exponent(study) is not None else f"{roundoff}, which is not recorded."
+    batches = (
+        "That of batch selection was not measured."
+        if study["gradient_fluctuation"] is None
+        else "That of batch selection is the mean over all weights of |g − ḡ| / |ḡ|, with g one batch’s gradient and ḡ "
+        "the mean of several batches’ (median over epochs and unperturbed runs)."
+    )
+    return f"{known} {batches}"
+
+
+def _std(study: Study, source: str) -> str:
+    pooled = study["std"][source]["pooled"]
+    return MISSING if pooled is None else metric_of(study).spread(pooled["std"])
+
+
+def churn_table(study: Study) -> Table:
+    """The churn between noises beside that between seeds; without rows where no predictions were stored."""
+    noise, seed = study["churn"]["noise"], study["churn"]["seed"]
+    columns = ["two runs differ in", "mean churn (%)", "largest (%)", "pairs"]
+    if noise is None and seed is None:
+        return Table("churn", "Churn is not known", columns, [], "Too few finished runs kept their test predictions.")
+    rows = [
+        [label, points(found["mean"]), points(found["largest"]), str(found["pairs"])]
+        if found is not None
+        else [label, MISSING, MISSING, "0"]
+        for label, found in ((f"{source_of(study).subject} only", noise), (metric_of(study).order, seed))
+    ]
+    note = (
+        "Churn is the share of test examples, in percent, to which two trained networks give different labels. "
+        "Networks of equal accuracy can disagree on many examples: churn shows it, accuracy does not."
+    )
+    return Table("churn", _churn_title(study), columns, rows, note)
+
+
+def _churn_title(study: Study) -> str:
+    noise, seed, metric = study["churn"]["noise"], study["churn"]["seed"], metric_of(study)
+    if noise is None:
+        return f"{metric.capital_order} changes {points(seed['mean'])} % of the predictions"
+    order = f", {metric.order} {points(seed['mean'])} %" if seed is not None else ""
+    return f"{capital(source_of(study).subject)} changes {points(noise['mean'])} % of the predictions{order}"
+
+
+def trials_table(study: Study) -> Table:
+    """Every run, seed by seed."""
+    metric = metric_of(study)
+    columns = ["seed", "noise", "outcome", metric.axis, "training loss", "test loss", "identity"]
+    return Table("runs", "", columns, [_trial(trial, metric) for trial in study["trials"]], align="llllrrl")
+
+
+def last_words(study: Study) -> list[tuple[str, str]]:
+    """Of each run that failed: what it was, and the last lines that it wrote."""
+    return [
+        (f"seed {trial['seed']}, {noise_label(trial)}", "\n".join(lines))
+        for trial in study["trials"]
+        if (lines := (trial.get("failure") or {}).get("last_lines"))
+    ]
+
+
+def _trial(trial: Row, metric: Metric) -> list[str]:
+    how, losses = outcome(trial), [metrics_of(trial).get(name) for name in ("train_loss", "test_loss")]
+    return [
+        str(trial["seed"]),
+        noise_label(trial),
+        how if how == FINISHED else Cell(how, alert=True),
+        metric.value(metric.of(trial)),
+        *(MISSING if loss is None else significant(loss) for loss in losses),
+        str(trial["id"]),
+    ]

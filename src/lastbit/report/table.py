@@ -1,0 +1,116 @@
+"""The table: rows of text that a page, a terminal and Markdown show alike."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from lastbit.report.numbers import thin
+
+
+class Cell(str):
+    """The text of a cell that has a second, small line, or stands out: a run that diverged, say."""
+
+    small: str
+    alert: bool
+
+    def __new__(cls, text: str, *, small: str = "", alert: bool = False) -> "Cell":
+        """Make a cell.
+
+        Args:
+            text: its first line.
+            small: its second.
+            alert: whether it stands out.
+        """
+        cell = super().__new__(cls, text)
+        cell.small, cell.alert = small, alert
+        return cell
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its finding; every cell is text as people read it, or a `Cell`."""
+
+    name: str  # distinct within a page's section, fit for a file name
+    title: str  # the finding, with its number; empty where the heading above says it
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]  # one cell for each column
+    note: str = ""  # what the cells are
+    align: str = ""  # `l` or `r` for each column; by default the first to the left and the others to the right
+    foot: int = 0  # last rows that are set apart: they sum up the others
+
+    def __post_init__(self) -> None:
+        """Check that every row has a cell for each column.
+
+        Raises:
+            ValueError: one has more or fewer.
+        """
+        wrong = [row for row in self.rows if len(row) != len(self.columns)]
+        if wrong or len(self.alignment) != len(self.columns):
+            raise ValueError(f"table {self.name}: {len(self.columns)} columns, and {wrong[:1] or self.align!r}")
+
+    @property
+    def alignment(self) -> str:
+        """`l` or `r` for each column."""
+        return self.align or ("l" + "r" * len(self.columns))[: len(self.columns)]
+
+    @property
+    def body(self) -> Sequence[Sequence[str]]:
+        """The rows above the foot."""
+        return self.rows[: len(self.rows) - self.foot]
+
+    @property
+    def feet(self) -> Sequence[Sequence[str]]:
+        """The rows of the foot."""
+        return self.rows[len(self.rows) - self.foot :]
+
+    def for_terminal(self, *, most: int | None = None, small: bool = True) -> RichTable:
+        """The rows for a terminal; title and note are the caller's to print.
+
+        Args:
+            most: rows of the body, evenly chosen, the first and the last among them; all where it is None.
+            small: whether the small lines of cells are shown.
+        """
+        drawn = RichTable()
+        for column, side in zip(self.columns, self.alignment, strict=True):
+            drawn.add_column(Text(column), justify="left" if side == "l" else "right")
+        for row in thin(self.body, len(self.body) if most is None else most):
+            drawn.add_row(*(_styled(cell, small=small) for cell in row))
+        if self.foot:
+            drawn.add_section()
+        for row in self.feet:
+            drawn.add_row(*(_styled(cell, small=small) for cell in row))
+        return drawn
+
+    def as_markdown(self) -> str:
+        """The table in GitHub's Markdown, its title above and its note below."""
+        lines = [f"**{_escaped(self.title)}**", ""] if self.title else []
+        lines += [_line(self.columns), _line("---:" if side == "r" else ":---" for side in self.alignment)]
+        lines += [_line(row) for row in self.rows]
+        return "\n".join([*lines, *(["", _escaped(self.note)] if self.note else [])]) + "\n"
+
+
+def small_line(cell: str) -> str:
+    """The small line of a cell; empty where it has none."""
+    return cell.small if isinstance(cell, Cell) else ""
+
+
+def is_alert(cell: str) -> bool:
+    """Whether a cell stands out."""
+    return isinstance(cell, Cell) and cell.alert
+
+
+def _styled(cell: str, *, small: bool) -> Text:
+    text = Text(str(cell), style="red" if is_alert(cell) else "")
+    if small and small_line(cell):
+        text.append(f"\n{small_line(cell)}", style="dim")
+    return text
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(_escaped('<br>'.join(filter(None, (cell, small_line(cell))))) for cell in cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("\n", "<br>")
