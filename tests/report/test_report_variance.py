@@ -5,6 +5,7 @@ from report_examples import make_empty_study, make_study, make_variance
 
 from lastbit.report.study.gain import gain_chart, gain_figure
 from lastbit.report.study.spread import variance_figure
+from lastbit.report.study.tables import variance_table
 
 
 def test_the_bar_has_the_stored_shares_in_one_order():
@@ -15,7 +16,10 @@ def test_the_bar_has_the_stored_shares_in_one_order():
         ("last bit", 0.035),
     ]
     assert figure.title == "The variance of one run’s test accuracy: test set 82 %, batch order 14 % and last bit 4 %"
-    assert "test set 0.81 (0.57 to 1.62), batch order 0.34 (0.24 to 0.68) and last bit 0.14" in figure.note
+    assert variance_table(make_study()).rows[:2] == [
+        ["test set", "0.81", "0.57 to 1.62", "82 %"],
+        ["batch order", "0.34", "0.24 to 0.68", "14 %"],
+    ]
     assert "negative" not in figure.note
 
 
@@ -23,7 +27,7 @@ def test_what_is_cut_guessed_or_left_out_is_said():
     split = make_variance()
     split |= {"test_set_by": "binomial", "dropped_seeds": 2, "batch_order": split["batch_order"] | {"truncated": True}}
     note = variance_figure(make_study(variance=split)).note
-    assert "The estimate for batch order came out negative and is put as 0." in note
+    assert "The estimate for batch order came out negative and is set to 0." in note
     assert "binomial’s" in note
     assert "2 seed(s) with a missing run" in note
 
@@ -35,6 +39,13 @@ def test_without_parts_there_is_a_reason():
     figure = variance_figure(make_study(variance=split | still | {"test_set": None}))
     assert (figure.is_drawn, figure.note.startswith("Every run has the same value")) == (False, True)
     assert not gain_figure(make_empty_study()).is_drawn
+
+
+def test_an_interval_of_no_width_is_put_in_words():
+    still = {"last_bit": make_variance()["last_bit"] | {"std": 0.0, "lower": 0.0, "upper": 0.0, "share": 0.0}}
+    rows = variance_table(make_study(variance=make_variance() | still)).rows
+    assert rows[-1] == ["last bit", "0.00", "no run differed", "0 %"]
+    assert variance_table(make_empty_study()).rows == []
 
 
 def test_least_gains_are_drawn_by_number_with_the_spreads_interval():

@@ -201,3 +201,21 @@ def test_results_show_themselves_in_a_line_and_as_a_table(study):
     assert repr(results) == f"<Results of {name}: test accuracy, 3 noise(s), 3 seed(s), 9 of 9 trials stored>"
     assert results.table().equals(study.table())
     assert results.table("test_accuracy")["seed 1"].len() == len(NOISES) + 1
+
+
+def test_a_notebook_shows_the_verdict_and_then_the_tables_and_runs_nothing(tmp_path):
+    def train(run):
+        run.log(1, test_accuracy=90.0 + run.seed + 0.1 * run.noise.k)
+
+    study = lb.Study(tmp_path, train, noises=NOISES, seeds=SEEDS, controlled=False, name="<script>alert(1)</script>")
+    results = study.run()
+    html = results._repr_html_()
+    verdict = (
+        "&lt;script&gt;alert(1)&lt;/script&gt;: Without controls: other sources of noise are not ruled out. Last-bit"
+    )
+    assert html.startswith(f"<p><b>{verdict}")
+    assert "<script" not in html
+    assert html.count("<table>") == 2
+    for value in results.grid.values("test_accuracy").ravel():
+        assert f">{value:.2f}</td>" in html
+    assert f'<td style="text-align: right">{results.noise.std:.2f}</td>' in html

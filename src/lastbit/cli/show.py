@@ -1,9 +1,14 @@
 """A study's results on the terminal: the rows of its page."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from lastbit.report.study.naming import Metric
 
 ResultsJson = Mapping[str, Any]  # as `results.json` holds them
 _FIRST, *_OTHERS = (6, 3, 12, 30)  # runs for which the least detectable gain is printed
@@ -12,7 +17,7 @@ _FIRST, *_OTHERS = (6, 3, 12, 30)  # runs for which the least detectable gain is
 def show(results: ResultsJson, console: Console) -> None:
     """Print a study's verdict, and below it the paper's Table 1, what the controls say, and what the runs tell."""
     from lastbit.report.study.naming import metric_of
-    from lastbit.report.study.tables import accuracy_table
+    from lastbit.report.study.tables import accuracy_table, variance_table
 
     console.print(f"{results['name']}: {results['verdict']}", style="bold")
     metric, trials = metric_of(results), results["trials"]
@@ -25,8 +30,11 @@ def show(results: ResultsJson, console: Console) -> None:
     console.print(_controls(results))
     if len(groups := results.get("arithmetic", [])) > 1:
         console.print(f"numerics: {'; '.join(_group(group) for group in groups)}")
-    for line in variance_lines(results):
-        console.print(line)
+    if (sources := variance_table(results)).rows:
+        console.print(f"where the variance of one run's {metric.label} comes from")
+        console.print(sources.for_terminal())
+    if results["least_detectable_gain"] is not None:
+        console.print(_gains(results["least_detectable_gain"], metric))
     console.print()
 
 
@@ -43,23 +51,11 @@ def _controls(results: ResultsJson) -> str:
     return f"controls: {', '.join(words)}"
 
 
-def variance_lines(results: ResultsJson) -> Iterator[str]:
-    """A line for the split of the variance and one for the least gains, as far as the runs tell them."""
-    from lastbit.report.study.naming import metric_of
-
-    metric, split, gains = metric_of(results), results["variance"], results["least_detectable_gain"]
-    labels = {"test_set": "test set", "batch_order": metric.order, "last_bit": "last bit"}
-    known = {label: split[name] for name, label in labels.items() if split[name] is not None}
-    if known:
-        stds = ", ".join(
-            f"{label} {metric.spread(part['std'])} ({metric.interval(part)})" for label, part in known.items()
-        )
-        yield f"STD of one run's {metric.label} by source, with 95 % intervals: {stds}{metric.points}"
-    if gains is not None:
-        by_runs = {int(runs): gain for runs, gain in gains.items()}
-        gain = {runs: f"+{metric.spread(by_runs[runs])}" for runs in (_FIRST, *_OTHERS)}
-        others = ", ".join(f"{gain[runs]} with {runs}" for runs in _OTHERS)
-        yield (
-            f"to detect {gain[_FIRST]}{metric.points}, train {_FIRST} runs of each of two recipes ({others}): a t test "
-            "then finds such a gain in 80 % of cases"
-        )
+def _gains(gains: Mapping[str, float], metric: Metric) -> str:
+    """The least gains that runs can show."""
+    by_runs = {int(runs): f"+{metric.spread(gain)}" for runs, gain in gains.items()}
+    others = ", ".join(f"{by_runs[runs]} with {runs}" for runs in _OTHERS)
+    return (
+        f"to detect {by_runs[_FIRST]}{metric.points}, train {_FIRST} runs of each of two recipes ({others}): a t test "
+        "then finds such a gain in 80 % of cases"
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from math import floor, log10
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
@@ -18,6 +19,18 @@ def spread(value: float | None, decimals: int) -> str:
     """A spread with so many decimals, and `<0.01` where these would hide that it is not zero."""
     least = 10.0**-decimals
     return f"<{least:.{decimals}f}" if value is not None and 0 < value < least / 2 else number(value, decimals)
+
+
+def difference_decimals(error: float, *, in_points: bool) -> int:
+    """Decimals of a difference: two in percentage points; otherwise, or where that hides its error, two digits of it.
+
+    Args:
+        error: the standard error of the difference, or where it has none the size of the difference itself.
+        in_points: whether the difference is in percentage points.
+    """
+    if error == 0 or (in_points and error >= 0.01):
+        return 2
+    return max(0, min(300, 1 - floor(log10(error))))
 
 
 def points(value: float | None) -> str:

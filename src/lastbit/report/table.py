@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -83,6 +84,13 @@ class Table:
             drawn.add_row(*(_styled(cell, small=small) for cell in row))
         return drawn
 
+    def as_html(self) -> str:
+        """The table in HTML for a notebook: no script, nothing fetched, every cell escaped."""
+        caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
+        head = _html_row(self.columns, self.alignment, "th")
+        body = "".join(_html_row(row, self.alignment, "td") for row in self.rows)
+        return f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table>"
+
     def as_markdown(self) -> str:
         """The table in GitHub's Markdown, its title above and its note below."""
         lines = [f"**{_escaped(self.title)}**", ""] if self.title else []
@@ -106,6 +114,29 @@ def _styled(cell: str, *, small: bool) -> Text:
     if small and small_line(cell):
         text.append(f"\n{small_line(cell)}", style="dim")
     return text
+
+
+def _html_row(cells: Sequence[str], alignment: str, tag: str) -> str:
+    sides = ("left" if side == "l" else "right" for side in alignment)
+    parts = [
+        f'<{tag} style="text-align: {side}">{_html(cell)}</{tag}>' for cell, side in zip(cells, sides, strict=True)
+    ]
+    return f"<tr>{''.join(parts)}</tr>"
+
+
+def _html(cell: str) -> str:
+    small = small_line(cell)
+    return escape(cell) + (f"<br><small>{escape(small)}</small>" if small else "")
+
+
+def for_notebook(heading: str, *tables: Table) -> str:
+    """HTML that a notebook shows: a sentence in bold and the tables that have rows.
+
+    Args:
+        heading: the sentence, as plain text.
+        tables: below it.
+    """
+    return f"<p><b>{escape(heading)}</b></p>{''.join(table.as_html() for table in tables if table.rows)}"
 
 
 def _line(cells: Iterable[str]) -> str:

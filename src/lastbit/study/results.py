@@ -66,6 +66,14 @@ class Results:
         trials = f"{len(self.grid.stored)} of {noises * seeds} trials"
         return f"<Results of {self.name}: {self.metric.label}, {noises} noise(s), {seeds} seed(s), {trials} stored>"
 
+    def _repr_html_(self) -> str:
+        # Only here: these import what draws pages, which takes half a second that no worker needs.
+        from lastbit.report.study.tables import accuracy_table, variance_table
+        from lastbit.report.table import for_notebook
+
+        content = self.as_json()
+        return for_notebook(f"{self.name}: {self.verdict}", accuracy_table(content), variance_table(content))
+
     def table(self, metric: str | None = None) -> "pl.DataFrame":
         """The paper's Table 1: a row for each noise, a column for each seed, STD (ddof 1) of rows and columns.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lastbit.report.numbers import scientific
+from lastbit.report.numbers import capital, scientific
 from lastbit.statistics.examples import Luck
 from lastbit.statistics.spread import Share, Spread, least_difference
 from lastbit.study.controls import Controls, random_evaluation
@@ -69,12 +69,12 @@ def _sentences(basis: Basis) -> Iterator[str]:
         yield "Without controls: other sources of noise are not ruled out."
         yield random
     else:
-        yield _capitalised(controls.random_metrics)
+        yield capital(controls.random_metrics)
     if basis.repetitions is not None:
         yield basis.repetitions.doubt
     if basis.constant is not None:
         yield (
-            f"{_capitalised(basis.metric.label)} is {basis.number(basis.constant)} in every run of every "
+            f"{capital(basis.metric.label)} is {basis.number(basis.constant)} in every run of every "
             "seed: it is at a limit, or not the number you mean, and shows nothing of what moves it."
         )
     if not random if controls is None else controls.passed:
@@ -109,7 +109,7 @@ def _mixed(basis: Basis) -> str:
         first, *rest = (f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" for seeds in basis.groups)
         differing = f" (they differ in {fields})" if fields else ""
         return (
-            f"{_capitalised(first)} ran with different numerics than {' and than '.join(rest)}: within a seed only the "
+            f"{capital(first)} ran with different numerics than {' and than '.join(rest)}: within a seed only the "
             f"noise differs, and the spread over seeds includes that change{differing}."
         )
     if basis.fingerprints < 2:
@@ -129,7 +129,7 @@ def _finding(basis: Basis) -> str:
         return _unmoved(basis)
     noise = basis.noise
     moved = (
-        f"{_capitalised(basis.source)} moves {basis.metric.label} by {basis.difference(noise.std)} (standard "
+        f"{capital(basis.source)} moves {basis.metric.label} by {basis.difference(noise.std)} (standard "
         f"deviation, 95 % interval {basis.number(noise.lower)} to {basis.number(noise.upper)})"
     )
     compared = _compared(basis)
@@ -137,7 +137,7 @@ def _finding(basis: Basis) -> str:
     if basis.luck is None:
         unknown = " What the finite test set alone would give is not known." if basis.metric.counts_examples else ""
         return f"{moved}{compared and f', {compared}'}; {single}.{unknown}"
-    rest = f"The spread is {compared}; {single}" if compared else _capitalised(single)
+    rest = f"The spread is {compared}; {single}" if compared else capital(single)
     return f"{moved}; {_by_luck(basis, basis.luck, noise)}. {rest}."
 
 
@@ -170,7 +170,7 @@ def _weights_only(basis: Basis) -> str:
         return missing
     if basis.largest_distance == 0:
         return f"{missing} No weight of any run differs either."
-    return f"{missing} {_capitalised(basis.source)} moved the weights by up to {_rel_l1(basis.largest_distance)}."
+    return f"{missing} {capital(basis.source)} moved the weights by up to {_rel_l1(basis.largest_distance)}."
 
 
 def _unmoved(basis: Basis) -> str:
@@ -180,14 +180,10 @@ def _unmoved(basis: Basis) -> str:
     elif distance is not None:
         weights = f", and the weights moved by no more than {_rel_l1(distance)}"
     seed = basis.seed
-    moved = "" if seed is None else f" {_capitalised(basis.seed_decides)} moves it by {basis.difference(seed.std)}."
-    return f"{_capitalised(basis.source)} left the {basis.metric.label} of every run as it was{weights}.{moved}"
+    moved = "" if seed is None else f" {capital(basis.seed_decides)} moves it by {basis.difference(seed.std)}."
+    return f"{capital(basis.source)} left the {basis.metric.label} of every run as it was{weights}.{moved}"
 
 
 def _rel_l1(value: float) -> str:
     """A distance and what it is of, where a reader meets it first."""
     return f"RelL1 {scientific(value)} (relative distance, 0 for equal weights and 2 for opposite ones)"
-
-
-def _capitalised(words: str) -> str:
-    return words[:1].upper() + words[1:]

@@ -249,5 +249,15 @@ def test_it_shows_itself_in_a_line_with_the_decimals_that_it_writes():
         repr(found)
         == f"<Comparison a − b: {found.difference:+.2f}, 95 % interval {low:.2f} to {high:.2f} (p = {found.p:.3f})>"
     )
-    assert found.decimals == found.as_json()["decimals"] == 2
+    assert found.decimals == 2
     assert lb.compare([0.9312, 0.9355], [0.9301, 0.9322]).decimals == 4
+
+
+def test_a_notebook_shows_the_verdict_and_then_the_tests():
+    found = lb.compare({1: 0.93, 2: 0.95, 3: 0.935}, {1: 0.92, 2: 0.925, 3: 0.93})
+    html = found._repr_html_()
+    assert html.startswith(f"<p><b>{found.verdict}</b></p><table>")
+    assert html.count("<table>") == 2
+    assert ">pairs of seeds (t)</td>" in html
+    low, high = found.interval
+    assert f">{low:.{found.decimals}f} to {high:.{found.decimals}f}</td>" in html

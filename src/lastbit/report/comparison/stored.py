@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from lastbit.errors import LastbitError
+from lastbit.report.numbers import difference_decimals
 from lastbit.report.shape import Count, NonNegative, Real, Shape, Whole, checked
 from lastbit.report.study.stored import check_gains
 
@@ -116,11 +117,9 @@ def as_compared(content: ComparedJson) -> ComparedJson:
 
 
 def decimals(content: ComparedJson) -> int:
-    """Two decimals of percentages; otherwise as many as give the standard error two digits."""
+    """Decimals of a comparison's numbers."""
     error = content["standard_error"] or abs(content["difference"])
-    if content["unit"] or not error:
-        return 2
-    return max(0, 1 - int(f"{error:.0e}".split("e")[1]))
+    return difference_decimals(error, in_points=bool(content["unit"]))
 
 
 def points(content: ComparedJson) -> str:

@@ -25,6 +25,7 @@ from lastbit.report.study.tables import (
     last_words,
     pooled_table,
     trials_table,
+    variance_table,
 )
 from lastbit.report.study.weights import comparison_figure, layer_figure, rel_l1_figure
 from lastbit.report.table import Table
@@ -142,7 +143,7 @@ def study_drawings(study: Study, *, studies: int) -> list[Figure | Table]:
 
 def _results(study: Study, *, studies: int, heading: str) -> list[Block]:
     growth, is_calm = growth_table(study)
-    gradients = gradient_table(study)
+    gradients, sources = gradient_table(study), variance_table(study)
     return [
         Heading(heading, 3),
         accuracy_figure(study),
@@ -150,6 +151,7 @@ def _results(study: Study, *, studies: int, heading: str) -> list[Block]:
         pooled_table(study),
         spread_figure(study),
         variance_figure(study),
+        *([sources] if sources.rows else []),
         gain_figure(study),
         Heading("Predictions from run to run", 3),
         churn_table(study),

@@ -9,9 +9,9 @@ from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.numbers import capital, joined, percent
 from lastbit.report.study.naming import Metric, metric_of, source_of
 from lastbit.report.study.stored import Study
+from lastbit.report.study.tables import variance_sources
 
 _ROW = 56  # pixels for each source
-_PARTS = ("test_set", "batch_order", "last_bit")
 
 
 def spread_figure(study: Study) -> Figure:
@@ -69,43 +69,31 @@ def _intervals(found: dict[str, dict[str, Any]], metric: Metric) -> Chart:
 
 def variance_figure(study: Study) -> Figure:
     """The shares of test set, batch order and last bit in the variance of a single run's metric."""
-    metric = metric_of(study)
-    found = {name: study["variance"][name] for name in _PARTS if study["variance"][name] is not None}
+    metric, sources = metric_of(study), variance_sources(study)
     parts = [
-        Part(_label(name, metric), part["share"], f"{metric.spread(part['std'])}{metric.points}")
-        for name, part in found.items()
+        Part(label, part["share"], f"{metric.spread(part['std'])}{metric.points}")
+        for label, part in sources.items()
         if part["share"] is not None
     ]
     if not parts:
-        return Figure("variance", "No variance to split", _nothing(found))
+        return Figure("variance", "No variance to split", _nothing(sources))
     shares = joined(f"{part.label} {percent(part.share)}" for part in parts)
     title = f"The variance of one run’s {metric.label}: {shares}"
-    return Figure("variance", title, _note(study, found, metric), share_bar(parts, title="share of the variance"))
+    return Figure("variance", title, _note(study, sources, metric), share_bar(parts, title="share of the variance"))
 
 
-def _label(source: str, metric: Metric) -> str:
-    return metric.order if source == "batch_order" else source.replace("_", " ")
-
-
-def _nothing(found: dict[str, Any]) -> str:
-    if found:
+def _nothing(sources: dict[str, Any]) -> str:
+    if sources:
         return "Every run has the same value, and no test predictions were stored."
     return "It takes finished runs of at least two noises at one seed, or stored test predictions."
 
 
-def _note(study: Study, found: dict[str, Any], metric: Metric) -> str:
-    stds = joined(
-        f"{_label(name, metric)} {metric.spread(part['std'])} ({metric.interval(part)})" for name, part in found.items()
-    )
-    note = f"As standard deviations{', in points' if metric.is_percentage else ''}, with 95 % intervals: {stds}."
-    truncated = [_label(name, metric) for name, part in found.items() if part["truncated"]]
+def _note(study: Study, sources: dict[str, Any], metric: Metric) -> str:
+    note = f"{metric.capital_order} is here without the last bit; the test set is shared, and sets no runs apart."
+    truncated = [label for label, part in sources.items() if part["truncated"]]
     if truncated:
-        note += f" The estimate for {joined(truncated)} came out negative and is put as 0."
-    if "test_set" in found and study["variance"]["test_set_by"] == "binomial":
+        note += f" The estimate for {joined(truncated)} came out negative and is set to 0."
+    if "test set" in sources and study["variance"]["test_set_by"] == "binomial":
         note += " The test set’s part is the binomial’s, for want of several runs with predictions and true labels."
     dropped = study["variance"]["dropped_seeds"]
-    if dropped:
-        note += f" {dropped} seed(s) with a missing run are left out of {metric.order}."
-    return (
-        f"{note} {metric.capital_order} is here without the last bit; the test set is shared, and sets no runs apart."
-    )
+    return note + (f" {dropped} seed(s) with a missing run are left out of {metric.order}." if dropped else "")

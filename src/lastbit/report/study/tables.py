@@ -48,6 +48,29 @@ def pooled_table(study: Study) -> Table:
     return Table("pooled", "", columns, rows)
 
 
+def variance_sources(study: Study) -> dict[str, dict[str, Any]]:
+    """The sources of the variance of one run's metric that are known, by what they are called."""
+    metric, split = metric_of(study), study["variance"]
+    labels = {"test_set": "test set", "batch_order": metric.order, "last_bit": "last bit"}
+    return {label: split[name] for name, label in labels.items() if split[name] is not None}
+
+
+def variance_table(study: Study) -> Table:
+    """The standard deviation that each known source gives one run's metric, and its share of the variance."""
+    metric = metric_of(study)
+    rows = [
+        [
+            label,
+            metric.spread(part["std"]),
+            metric.interval(part) if part["upper"] != 0 else "no run differed" if label == "last bit" else MISSING,
+            MISSING if part["share"] is None else percent(part["share"]),
+        ]
+        for label, part in variance_sources(study).items()
+    ]
+    columns = ["source of the variance", f"STD{metric.bracket}", "95 % interval", "share of the variance"]
+    return Table("variance", "", columns, rows)
+
+
 def _cell(trial: Row | None, metric: Metric) -> str:
     """What a trial came to: its value, the step where it diverged, or how it failed."""
     if trial is None:

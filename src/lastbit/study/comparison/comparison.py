@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import floor, log10, nan
+from math import nan
 from typing import Any
 
+from lastbit.report.numbers import difference_decimals
 from lastbit.statistics.examples import ExampleTest
 from lastbit.statistics.means import MeanTest, PermutationTest
 from lastbit.statistics.power import LEVEL, Design, least_noncentrality
@@ -13,7 +14,6 @@ from lastbit.study.comparison.side import Side
 
 FORMAT = 1  # of the JSON, raised when its meaning changes
 _NAMED = 6  # so many lost runs are named one by one
-_HUNDREDTH = 0.01  # of a point
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,11 +71,8 @@ class Comparison:
 
     @property
     def decimals(self) -> int:
-        """Two for percentages; otherwise, or where that hides the standard error, two significant digits of it."""
-        error = self.standard_error or abs(self.difference)
-        if error == 0 or (self.unit and error >= _HUNDREDTH):
-            return 2
-        return max(0, min(300, 1 - floor(log10(error))))
+        """Of its numbers, as words, tables and charts write them."""
+        return difference_decimals(self.standard_error or abs(self.difference), in_points=bool(self.unit))
 
     def least_detectable_gain(self, runs: int) -> float:
         """The gain that so many runs of each recipe, each with a different batch order, show in 80 % of cases.
@@ -112,6 +109,13 @@ class Comparison:
     def __repr__(self) -> str:
         return f"<Comparison {self._difference()} ({_p(self.p)})>"
 
+    def _repr_html_(self) -> str:
+        from lastbit.report.comparison import difference_table, sides_table  # only here: they import the charts
+        from lastbit.report.table import for_notebook
+
+        content = self.as_json()
+        return for_notebook(self.verdict, sides_table(content), difference_table(content))
+
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON, as `lastbit compare --json` prints and the page draws it."""
         examples = self.examples
@@ -120,7 +124,6 @@ class Comparison:
             "metric": self.metric,
             "label": self.label,
             "unit": self.unit,
-            "decimals": self.decimals,
             "doubts": list(self.doubts),
             "a": self.a.as_json(float(self.replicates.a.mean())),
             "b": self.b.as_json(float(self.replicates.b.mean())),
