@@ -21,7 +21,10 @@ def study_directory(tmp_path_factory):
 def test_a_study_prints_table_controls_and_verdict_and_draws_a_page(lastbit, study_directory):
     code, out, err = lastbit("study", *TINY, "--k", "1,3", "--seeds", "1-2", "--out", study_directory)
     assert (code, err) == (0, "")
-    assert [line.split()[1] for line in out.splitlines() if line.startswith("│")] == ["k=1", "k=3", "STD"]
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("│")] == [
+        *("k=1", "k=3", "STD"),
+        *("test", "batch", "last"),  # the sources of the variance
+    ]
     assert "controls: repeat bit-identical, power of two bit-identical" in out
     assert "ast-bit noise" in out
     page = (study_directory / "report.html").read_text()
