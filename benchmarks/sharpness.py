@@ -32,7 +32,7 @@ from lastbit.curvature import HessianOperator, Sharpness, SharpnessTracker
 from lastbit.training.data import load
 from options import parsed, parser_of, write
 
-FIRST_STEP, LR = 300, 0.05
+LR = 0.05
 ROUNDING = 5e-5  # of float32 products, relative to the largest eigenvalue: twice the largest seen
 LOSS = nn.CrossEntropyLoss()
 Batch = tuple[Tensor, Tensor]
@@ -70,6 +70,12 @@ def cifar() -> Batch:
     data = load("cifar10-5k")
     images = data.train_images.flatten(1).float()
     return (images - images.mean(0)) / images.std(0), data.train_labels.long()
+
+
+def invented() -> Batch:
+    """A few images of noise, for a machine without CIFAR-10."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(200, 3072, generator=generator), torch.randint(10, (200,), generator=generator)
 
 
 def network() -> nn.Sequential:
@@ -308,13 +314,14 @@ def main() -> None:
     parser.add_argument("--references", type=int, default=10, help="points of each stretch with a float64 reference")
     parser.add_argument("--rounds", type=int, default=8, help="timed points of the other contestants")
     parser.add_argument("--threads", type=int, default=1)
-    options = parsed(parser, consecutive=4, sparse=2, references=1, rounds=1)
+    parser.add_argument("--first", type=int, default=300, help="step at which tracking begins")
+    options = parsed(parser, first=20, consecutive=4, sparse=2, references=1, rounds=1)
     torch.set_num_threads(options.threads)
-    batch, model = cifar(), network()
-    descend(model, batch, FIRST_STEP)
-    last = FIRST_STEP + options.consecutive
+    batch, model = invented() if options.smoke else cifar(), network()
+    descend(model, batch, options.first)
+    last = options.first + options.consecutive
     race = Race(options.rounds)
-    dense = list(tracked(model, batch, range(FIRST_STEP, last), options.references, race))
+    dense = list(tracked(model, batch, range(options.first, last), options.references, race))
     print(summary("every step", dense), flush=True)
     raced = race.contests()
     for row in raced:
