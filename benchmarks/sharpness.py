@@ -28,7 +28,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
-from lastbit.curvature import HessianOperator, Sharpness, SharpnessTracker
+from lastbit.curvature import HessianOperator, SharpnessRow, SharpnessTracker
 from lastbit.training.data import load
 from options import parsed, parser_of, write
 
@@ -121,10 +121,10 @@ def tracked(model: nn.Module, batch: Batch, steps: range, references: int, race:
         if race is not None and (index in timed or index + 1 in timed):
             race.run(model, batch, result, timed=index in timed)
         exact = exact_at.at(model, batch, step) if index in checked else None
-        error = None if exact is None else result.value / exact - 1
+        error = None if exact is None else result.sharpness / exact - 1
         slack = None if exact is None else ROUNDING * exact
         violated = None if exact is None else not result.lower - slack <= exact <= result.upper + slack
-        yield Point(step, result.value, result.residual, result.upper, result.matvecs, result.seconds, error, violated)
+        yield Point(step, result.sharpness, result.residual, result.upper, result.matvecs, result.seconds, error, violated)
         descend(model, batch, steps.step)
 
 
@@ -266,14 +266,14 @@ class Race:
         self._rows: dict[str, list[tuple[float, float, float, int | None]]] = {name: [] for name in self.names}
         self._starts: dict[str, Any] = dict.fromkeys(self.names)
 
-    def run(self, model: nn.Module, batch: Batch, own: Sharpness, *, timed: bool) -> None:
+    def run(self, model: nn.Module, batch: Batch, own: SharpnessRow, *, timed: bool) -> None:
         """Every contestant at the present weights; untimed it only finds its start for the next step."""
         for name in self.names:
             started = time.perf_counter()
             value, matvecs, self._starts[name] = CONTESTANTS[name][1](model, batch, self._starts[name])
             seconds = time.perf_counter() - started
             if timed:
-                self._rows[name].append((abs(value / own.value - 1), seconds, seconds / own.seconds, matvecs))
+                self._rows[name].append((abs(value / own.sharpness - 1), seconds, seconds / own.seconds, matvecs))
 
     def contests(self) -> list[Contest]:
         """What each came to."""
