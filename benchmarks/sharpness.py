@@ -124,7 +124,9 @@ def tracked(model: nn.Module, batch: Batch, steps: range, references: int, race:
         error = None if exact is None else result.sharpness / exact - 1
         slack = None if exact is None else ROUNDING * exact
         violated = None if exact is None else not result.lower - slack <= exact <= result.upper + slack
-        yield Point(step, result.sharpness, result.residual, result.upper, result.matvecs, result.seconds, error, violated)
+        yield Point(
+            step, result.sharpness, result.residual, result.upper, result.matvecs, result.seconds, error, violated
+        )
         descend(model, batch, steps.step)
 
 
