@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lastbit.study import Study
     from lastbit.study.comparison import compare
     from lastbit.study.metric import Metric
+    from lastbit.study.open_study import open_study
 
     __version__: str
 
@@ -40,6 +41,7 @@ __all__ = [
     "log_predictions",
     "log_spaced",
     "noise",
+    "open_study",
     "optimizers",
     "pde",
     "perturb",
@@ -65,6 +67,7 @@ _HOMES = {
     "log": "lastbit.script.log",
     "log_predictions": "lastbit.script.log",
     "log_spaced": "lastbit.schedules",
+    "open_study": "lastbit.study.open_study",
     "perturb": "lastbit.noise",
 }
 _ROOMS = frozenset({"curvature", "divergence", "noise", "optimizers", "pde"})

@@ -9,7 +9,7 @@ import pytest
 
 import lastbit as lb
 from lastbit.execution import cluster as module
-from lastbit.study.reopen import reopen
+from lastbit.study.open_study import open_study
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--k", "1,3", "--seeds", "1")
 
@@ -46,7 +46,7 @@ def test_a_study_of_a_recipe(lastbit, tmp_path, scheduler):
     results = json.loads(out)
     assert results["controls"] == {"repeat": True, "power_of_two": True}
     assert [group["seeds"] for group in results["arithmetic"]] == [[1]]
-    assert results["arithmetic"][0]["proof"] == reopen(tmp_path / "there").bit_fingerprints()[1]
+    assert results["arithmetic"][0]["proof"] == open_study(tmp_path / "there").bit_fingerprints()[1]
 
 
 def test_a_script_runs_where_the_command_was_given(lastbit, tmp_path, monkeypatch, scheduler):
@@ -58,7 +58,7 @@ def test_a_script_runs_where_the_command_was_given(lastbit, tmp_path, monkeypatc
     assert code == 0, err
     assert [(row["noise"], row["acc"]) for row in json.loads(out)["trials"]] == [("k=1", 0.5), ("k=3", 0.5)]
     assert (tmp_path / "runs" / "train" / "trials").is_dir()
-    study = reopen(Path("runs/train"))
+    study = open_study(Path("runs/train"))
     assert len(study.bit_fingerprints()[1]) == 16
     code, _, err = lastbit(*words, "--show", "--", "train.py")
     assert (code, err.startswith("lastbit: --show follows runs on this machine")) == (2, True)

@@ -14,7 +14,7 @@ import torch
 
 import lastbit as lb
 from lastbit.storage.lock import directory_lock
-from lastbit.study.reopen import reopen
+from lastbit.study.open_study import open_study
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"
 
@@ -72,7 +72,7 @@ def test_a_script_is_run_as_it_is_and_its_noise_is_ks(lastbit, place):
     assert [row["step"] for row in results["rel_l1"]] == [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30]
     plain = ([sys.executable, "tiny.py", "--seed", "5", "--out", "plain.pt"], {**os.environ, "OMP_NUM_THREADS": "1"})
     said = subprocess.run(plain[0], env=plain[1], capture_output=True, text=True, check=True).stdout
-    study = reopen(Path("study"))
+    study = open_study(Path("study"))
     first, third = (study.store.load(trial) for trial in study.trials())
     assert (first.directory / "output" / "stdout.txt").read_text() == said
     assert _same(first.weights(30), torch.load("plain.pt"))
@@ -133,7 +133,7 @@ def test_real_scripts_in_five_styles_are_run_as_documented_and_disturbed(lastbit
     words = ("--k", "1,3", "--uncontrolled", "--out", "study", *documented(script))
     results, err = json_of(lastbit, *words, "--", SCRIPTS / f"{script}.py", *arguments)
     optimizers, unfused, steps = facts
-    study = reopen(Path("study"))
+    study = open_study(Path("study"))
     for trial in study.trials():
         notes = json.loads((study.store.load(trial).directory / "output" / "notes.json").read_text())
         assert (notes["optimizers"], notes["unfused"], notes["steps"]) == (optimizers, unfused, steps)
@@ -188,7 +188,7 @@ def test_the_samples_of_shuffled_batches_change_places(lastbit, place):
     )
     words = ("--noise", "order", "--noise-seeds", "1", "--uncontrolled", "--out", "study")
     json_of(lastbit, *words, "--", "order.py")
-    study = reopen(Path("study"))
+    study = open_study(Path("study"))
     rows = [
         (study.store.load(trial).directory / "output/stdout.txt").read_text().splitlines() for trial in study.trials()
     ]

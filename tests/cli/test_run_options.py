@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lastbit.study.reopen import reopen
+from lastbit.study.open_study import open_study
 
 SCRIPT = """
 import argparse
@@ -106,7 +106,7 @@ def test_every_way_to_step_is_matched_by_k_1_and_2_and_disturbed_by_3(lastbit, p
     assert code == 0, err
     assert len(json.loads(out)["trials"]) == 3
     assert "3 optimizer(s) were made with fused=True" in err
-    study = reopen(Path("study"))
+    study = open_study(Path("study"))
     first, second, third = (_weights(study.store.load(trial).directory / "output/model.pt") for trial in study.trials())
     plain = _plain()
     assert list(plain) == list(first) == list(third)

@@ -2,7 +2,9 @@ import json
 import shutil
 
 import pytest
+import torch
 
+import lastbit as lb
 from lastbit.cli.commands import app
 from lastbit.storage.files import read_checksummed, write_checksummed
 from lastbit.training.catalogue import recipe_names
@@ -165,3 +167,22 @@ def test_recipes_are_listed_and_shown(lastbit):
     code, out, _ = lastbit("recipe", "show", "demo", "--set", "epochs=3", "--json", "-")
     assert json.loads(out)["epochs"] == 3
     assert json.loads(lastbit("recipe", "show", "demo")[1])["epochs"] == 9
+
+
+def test_a_page_of_a_study_whose_controls_failed_is_refused_with_what_failed(lastbit, tmp_path):
+    def unseeded(run):
+        run.log(1, test_accuracy=float(torch.rand(1, generator=_fresh())))
+
+    with pytest.raises(lb.study.ControlsFailedError):
+        lb.Study(tmp_path, unseeded, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1,)).run()
+    code, out, err = lastbit("report", tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        f"lastbit: {tmp_path} holds a study without results.json: the controls failed: the same run twice gave "
+    )
+
+
+def _fresh():
+    generator = torch.Generator()
+    generator.seed()
+    return generator

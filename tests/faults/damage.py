@@ -15,7 +15,7 @@ from typing import Any
 import lastbit as lb
 from lastbit.storage.files import DamagedError, to_json, write_checksummed
 from lastbit.study.check import check_study
-from lastbit.study.reopen import reopen
+from lastbit.study.open_study import open_study
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
 
@@ -76,7 +76,7 @@ def measure(damages: int, seed: int) -> Counts:
 def _use(copy: Path, results: str, counts: Counts) -> None:
     """Compute the results from what is there, as a report does; a trial that is missing is no damage."""
     try:
-        study = reopen(copy)
+        study = open_study(copy)
         same = bool(study.pending()) or to_json(study.results().as_json()) == results
     except DamagedError:
         counts.refused += 1

@@ -14,7 +14,7 @@ import lastbit as lb
 from lastbit.cli.run_study import store_results
 from lastbit.storage.files import read_checksummed, sha256, to_json, write_checksummed
 from lastbit.study.comparison import compare
-from lastbit.study.reopen import reopen
+from lastbit.study.open_study import open_study
 
 
 def train(run):
@@ -93,7 +93,7 @@ def read_all(root: Path) -> None:
     """Everything that can be read of a study, or one line that says what is wrong with it."""
     try:
         with deadline():
-            opened = reopen(root)
+            opened = open_study(root)
             for trial in opened.grid().stored.values():
                 _ = trial.metrics, trial.fingerprint, trial.predictions(), trial.targets()
                 _ = [trial.weight_shapes(step) for step in trial.weight_steps()]

@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 import lastbit as lb
 from lastbit.storage.files import DamagedError, read_checksummed, sha256, write_checksummed
-from lastbit.study.reopen import reopen
+from lastbit.study.open_study import open_study
 from lastbit.study.stored_trial import DONE, open_trial
 
 
@@ -145,7 +145,7 @@ def test_a_study_of_other_types_or_of_endless_trials_is_refused(study, fields):
     root = study.store.root
     write_checksummed(root / "study.json", read_checksummed(root / "study.json") | fields)
     with pytest.raises(ValueError, match=r".") as wrong:
-        reopen(root)
+        open_study(root)
     assert "\n" not in str(wrong.value)
     assert len(str(wrong.value)) < 500
 

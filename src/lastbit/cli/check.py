@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lastbit.cli.output import FailedError, JsonOption, console, write_json
 from lastbit.errors import LastbitError
+from lastbit.storage.directories import STUDY, TRIALS
 
 if TYPE_CHECKING:
     from lastbit.study.check import Checked
@@ -47,8 +48,6 @@ def _studies(directory: Path) -> list[Path]:
     Raises:
         LastbitError: there is none.
     """
-    from lastbit.storage.directories import STUDY, TRIALS
-
     if not directory.is_dir():
         raise LastbitError(f"there is no directory {directory}")
     below = sorted(path.parent for path in directory.glob(f"*/{STUDY}"))
@@ -69,7 +68,6 @@ def _named(checked: Checked, directory: Path, place: str) -> Checked:
 
 def _checked(place: Path) -> Checked:
     from lastbit.cli.progress import progress_bar
-    from lastbit.storage.directories import TRIALS
     from lastbit.study.check import check_study
 
     total = sum(1 for _ in (place / TRIALS).glob("*"))

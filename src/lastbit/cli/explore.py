@@ -49,14 +49,14 @@ def explore(
 
 
 def _checked(directory: Path | None) -> str:
-    """The whole path of a directory that holds a study, or studies; empty for None."""
-    from lastbit.explore.study_view import read, studies_in
+    """The absolute path of a directory that holds a study, or studies, which the page reads; empty for None."""
+    from lastbit.explore.study_view import studies_in, study_directory
 
     if directory is None:
         return ""
     place = str(directory.expanduser().resolve())
-    if not studies_in(place) and (complaint := read(place).complaint):
-        raise LastbitError(complaint)
+    if not studies_in(place):
+        study_directory(place)
     return place
 
 

@@ -10,7 +10,7 @@ import typer
 
 from lastbit.cli.output import JsonOption, checked_output, console, write_json
 from lastbit.errors import LastbitError
-from lastbit.storage.directories import Kind, check_free
+from lastbit.storage.directories import RESULTS, STUDY, Kind, check_free
 from lastbit.storage.files import read_checksummed, read_json, writing
 from lastbit.storage.url_copies import is_url
 
@@ -54,15 +54,12 @@ def _check_charts(charts: Path | None, directory: Path) -> None:
 
 def _wanted() -> list[str]:
     """Names, of what `find_results` looks at, to be copied from elsewhere."""
-    from lastbit.storage.directories import RESULTS
-
     return [*_DRAWN, f"*/{RESULTS}", "study.json", "audit.json"]
 
 
 def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) -> tuple[Path, list[Path]]:
     """Draw what the directory holds, by default into `beside`; the page, and the files of its charts."""
     from lastbit.report.shape import ShapeError  # only here: the charts' library takes a third of a second to import
-    from lastbit.storage.directories import RESULTS
 
     found = find_results(directory)
     name = found[0].name
@@ -78,7 +75,6 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
 
 def _content(path: Path) -> Any:
     """What a file of results holds."""
-    from lastbit.storage.directories import RESULTS
     from lastbit.study.check import verify_study
     from lastbit.study.store import Store
 
@@ -94,8 +90,6 @@ def find_results(directory: Path) -> list[Path]:
     Raises:
         LastbitError: there is none.
     """
-    from lastbit.storage.directories import RESULTS
-
     here = [path for name in _DRAWN if (path := directory / name).is_file()]
     found = here[:1] or sorted(directory.glob(f"*/{RESULTS}"))
     if not found:
@@ -103,13 +97,21 @@ def find_results(directory: Path) -> list[Path]:
     return found
 
 
-def _nothing(directory: Path) -> str:
-    from lastbit.storage.directories import RESULTS
+def _unfinished(directory: Path) -> str:
+    """Why a study has no results: its controls failed, or it has not ended."""
+    from lastbit.study.open_study import open_study
 
+    controls = open_study(directory).controls()
+    if controls is not None and not controls.passed:
+        return f"{directory} holds a study without {RESULTS}: {controls.complaint}"
+    return f"{directory} holds a study that has not ended, without {RESULTS}: the command that began it goes on"
+
+
+def _nothing(directory: Path) -> str:
     if not directory.is_dir():
         return f"there is no directory {directory}"
-    if (directory / "study.json").is_file():
-        return f"{directory} holds a study that has not ended, without {RESULTS}: the command that began it goes on"
+    if (directory / STUDY).is_file():
+        return _unfinished(directory)
     if (directory / "audit.json").is_file():
         return f"{directory} holds an audit, which has no page: what it found is in {directory / 'audit.json'}"
     return (

@@ -20,7 +20,7 @@ from lastbit.storage.directories import RESULTS, STUDY, TRIALS
 from lastbit.storage.limits import reachable
 from lastbit.study.check import verify_study
 from lastbit.study.grid import Grid
-from lastbit.study.reopen import reopen
+from lastbit.study.open_study import open_study
 from lastbit.study.results import FORMAT
 from lastbit.study.store import Store
 from lastbit.study.stored_trial import StoredTrial
@@ -32,7 +32,7 @@ _MOST_STUDIES = 200  # listed of a folder
 
 
 @dataclass(frozen=True)
-class StoredStudy:
+class ShownStudy:
     """A study read from its directory."""
 
     results: Mapping[str, Any]  # as `results.json` holds them
@@ -43,7 +43,7 @@ class StoredStudy:
 class Reading:
     """What reading a directory gave."""
 
-    study: StoredStudy | None
+    study: ShownStudy | None
     complaint: str = ""  # why there is no study
 
     @property
@@ -106,23 +106,33 @@ def read(place: str) -> Reading:
         return Reading(None, str(error))
 
 
-def load_study(place: str) -> StoredStudy:
-    """Read a study's directory.
+def study_directory(place: str) -> Path:
+    """The directory of a study, whose files are not read yet.
 
     Raises:
-        LastbitError: it is none, or is damaged; the message names it.
+        LastbitError: there is no directory, or it holds no study.
     """
     directory = Path(place.strip()).expanduser()
     if not reachable(directory).is_dir():
         raise LastbitError(f"there is no directory {directory}")
     if not any((directory / name).exists() for name in (STUDY, TRIALS)):
         raise LastbitError(f"{directory} holds no study: give a study's directory, or a folder of studies")
+    return directory
+
+
+def load_study(place: str) -> ShownStudy:
+    """Read a study's directory.
+
+    Raises:
+        LastbitError: it is none, or is damaged; the message names it.
+    """
+    directory = study_directory(place)
     try:
         verify_study(directory)
-        study = reopen(directory)
+        study = open_study(directory)
         grid = study.grid()
         results = _stored_results(directory) or study.results().as_json()
-        return StoredStudy(as_stored([results])[0], _named(grid))
+        return ShownStudy(as_stored([results])[0], _named(grid))
     except OSError as error:
         raise LastbitError(f"{error.filename or directory}: {error.strerror}") from None
 
@@ -138,7 +148,7 @@ def _named(grid: Grid) -> dict[str, StoredTrial]:
     return {f"seed {grid.seeds[j]}, {grid.noises[i].label}": grid.stored[i, j] for i, j in places}
 
 
-def study_drawings(study: StoredStudy) -> list[Drawing]:
+def study_drawings(study: ShownStudy) -> list[Drawing]:
     """The report's charts of all trials: how far their weights part, and where they end."""
     return [
         drawn(rel_l1_figure(study.results, most_points=_MOST_POINTS)),
@@ -146,7 +156,7 @@ def study_drawings(study: StoredStudy) -> list[Drawing]:
     ]
 
 
-def compare_trials(study: StoredStudy, one: str, other: str) -> Pair:
+def compare_trials(study: ShownStudy, one: str, other: str) -> Pair:
     """Hold two of a study's trials against each other.
 
     Raises:

@@ -16,8 +16,8 @@ from lastbit.storage.files import DamagedError, read_checksummed, to_json
 from lastbit.storage.lock import LOCK, OWNER, is_held
 from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.study.checkpoint import read_checkpoint
+from lastbit.study.open_study import open_study
 from lastbit.study.recorder import WEIGHTS
-from lastbit.study.reopen import reopen
 from lastbit.study.store import FAILURE, Store
 from lastbit.study.stored_trial import DONE, FOUND, OUTPUT, StoredTrial, open_trial
 from lastbit.study.trial import trial_id
@@ -159,7 +159,7 @@ def _check_results(root: Path) -> Iterator[Finding]:
 def _check_complete(root: Path) -> Iterator[Finding]:
     """That the trials are there of which study.json speaks, where it can be read."""
     try:
-        missing = len(reopen(root).pending())
+        missing = len(open_study(root).pending())
     except LastbitError:
         return
     if missing:

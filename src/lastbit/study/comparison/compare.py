@@ -16,12 +16,12 @@ from lastbit.study.comparison.replicates import Replicates, example_test_of, rep
 from lastbit.study.comparison.side import ComparedStudy, Side, side_of_numbers
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
-from lastbit.study.reopen import reopen
+from lastbit.study.open_study import open_study
 from lastbit.study.repetitions import listed, repetitions
 from lastbit.study.results import Results
-from lastbit.study.study import Study
+from lastbit.study.stored_study import StoredStudy
 
-Runs = str | Path | Study | Results | ArrayLike  # what can be compared
+Runs = str | Path | StoredStudy | Results | ArrayLike  # what can be compared
 
 
 def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: bool | None = None) -> Comparison:
@@ -126,10 +126,10 @@ def _check_same_metric(name: str, study: ComparedStudy, other_name: str, other: 
 
 def _read(runs: Runs, metric: str | None, name: str) -> Side:
     if isinstance(runs, str | Path):
-        runs = _reopened(Path(runs))
-    if not isinstance(runs, Study | Results):
+        runs = _opened(Path(runs))
+    if not isinstance(runs, StoredStudy | Results):
         return side_of_numbers(runs, name)
-    grid, controls = (runs.grid(), runs.controls()) if isinstance(runs, Study) else (runs.grid, runs.controls)
+    grid, controls = (runs.grid(), runs.controls()) if isinstance(runs, StoredStudy) else (runs.grid, runs.controls)
     compared = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
     # Test accuracy is a percentage by custom, also in a study that is about something else.
     compared = TEST_ACCURACY if compared.name == TEST_ACCURACY.name else compared
@@ -137,7 +137,7 @@ def _read(runs: Runs, metric: str | None, name: str) -> Side:
     return _side_of_study(runs.name, ComparedStudy(grid, about, runs.settings, grid.fingerprints(), compared))
 
 
-def _reopened(path: Path) -> Study:
+def _opened(path: Path) -> StoredStudy:
     """The study in a directory; a file, such as a table of runs, is none."""
     if path.is_file():
         kind = "a table of runs" if path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".xlsx") else "a file"
@@ -147,7 +147,7 @@ def _reopened(path: Path) -> Study:
             "0.931], [0.930, 0.929]), or {seed: number} for pairs"
         )
     verify_study(path, weights=False)  # of a study elsewhere, weights are not copied
-    return reopen(path)
+    return open_study(path)
 
 
 def _side_of_study(name: str, origin: ComparedStudy) -> Side:
@@ -180,6 +180,6 @@ def _fate(grid: Grid, place: tuple[int, int], metric: str) -> str:
 
 
 def _place(runs: Runs) -> str:
-    if isinstance(runs, Study):
+    if isinstance(runs, StoredStudy):
         return runs.store.root.name
     return Path(runs).resolve().name if isinstance(runs, str | Path) else ""

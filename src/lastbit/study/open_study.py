@@ -7,32 +7,32 @@ from typing import Any
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import noise_from_json
 from lastbit.study.metric import Metric
-from lastbit.study.recorder import Recorder
 from lastbit.study.store import Store
-from lastbit.study.study import Study
+from lastbit.study.stored_study import StoredStudy
 
 _MOST_TRIALS = 1_000_000
 
 
-def reopen(directory: Path) -> Study:
-    """Open a stored study to look at its trials and results.
+def open_study(path: str | Path) -> StoredStudy:
+    """Open a stored study to look at its trials and results; it cannot be run, for its training is not here.
+
+    Args:
+        path: the study's directory.
 
     Raises:
         LastbitError: the directory holds no study, or its study.json was altered.
-        RuntimeError: only when it is told to run: its training is not here.
     """
-    description = Store(directory).description()
+    description = Store(Path(path)).description()
     try:
         _check(description)
         noises = [noise_from_json(noise) for noise in description["noises"]]
         metric = Metric(**description["metric"])
     except (KeyError, TypeError, AttributeError) as error:
         raise LastbitError(
-            f"{directory / 'study.json'} does not describe a study ({error!r}): it was altered"
+            f"{Path(path) / 'study.json'} does not describe a study ({error!r}): it was altered"
         ) from None
-    return Study(
-        directory,
-        _train_nothing,
+    return StoredStudy(
+        path,
         noises=noises,
         seeds=description["seeds"],
         name=description["name"],
@@ -65,7 +65,3 @@ def _check(description: Mapping[str, Any]) -> None:
             raise LastbitTypeError(f"{field} is {value!r:.100}")
     if len(seeds) * len(description["noises"]) > _MOST_TRIALS:
         raise LastbitError(f"study.json has {len(seeds):,} seeds: at most {_MOST_TRIALS:,} trials are read")
-
-
-def _train_nothing(run: Recorder) -> None:
-    raise RuntimeError("this study was read back from its directory, without its training: it cannot run")

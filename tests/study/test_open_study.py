@@ -1,0 +1,88 @@
+"""A stored study is opened without its training, one of an earlier version too, and shows itself in a notebook."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import toy_training
+from test_study import contents, make
+
+import lastbit as lb
+from lastbit.storage.files import read_checksummed
+from lastbit.study.check import check_study
+
+EARLIER = Path(__file__).with_name("study_format_2.zip")  # stored before there were run directories
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    with zipfile.ZipFile(EARLIER) as stored:
+        stored.extractall(tmp_path / "earlier")
+    return tmp_path / "earlier"
+
+
+def test_a_study_of_an_earlier_version_is_sound_and_says_what_it_said(earlier):
+    assert check_study(earlier).is_sound
+    study = lb.open_study(earlier)
+    assert (study.name, study.pending(), len(study.stored())) == ("toy", [], 6)
+    then, now = read_checksummed(earlier / "results.json"), json.loads(json.dumps(study.results().as_json()))
+    for key in ("trials", "noises", "seeds", "controls", "rel_l1", "churn", "arithmetic", "fingerprints"):
+        assert now[key] == then[key], key
+    assert study.results().controls.passed
+
+
+def test_a_study_of_an_earlier_version_is_gone_on_with(earlier):
+    before = contents(earlier)
+    options = {"noises": [lb.Scale(k) for k in (1, 3)], "settings": {"name": "toy", "version": 1}}
+    results = make(earlier, seeds=(1, 2, 3), **options).run()
+    assert results.controls.passed
+    after = contents(earlier)
+    assert {name: after[name] for name in before} == before
+    assert len(after) > len(before)
+    with pytest.raises(lb.LastbitError, match="holds another study"):
+        make(earlier, seeds=(1, 2, 3), noises=options["noises"], settings={"name": "toy", "version": 2}).run()
+
+
+def test_an_opened_study_has_table_results_and_page_and_cannot_run(tmp_path):
+    ran = make(tmp_path / "study")
+    results = ran.run()
+    study = lb.open_study(str(tmp_path / "study"))
+    assert study.results().as_json() == results.as_json()
+    assert study.table().equals(ran.table())
+    assert not hasattr(study, "run")
+    with pytest.raises(lb.LastbitError, match="is no study"):
+        lb.open_study(tmp_path)
+
+
+def test_a_study_says_what_is_stored_and_shows_verdict_and_table_when_it_is_complete(tmp_path):
+    study = make(tmp_path, name="<toy> & more")
+    line = f"Study <toy> & more in {tmp_path}: 3 noise(s), 2 seed(s)"
+    assert repr(study) == f"<{line}, 0 trial(s) stored, 8 pending>"
+    assert study._repr_html_() == f"<p>{line}, 0 trial(s) stored, 8 pending</p>".replace(
+        "<toy> & more", "&lt;toy&gt; &amp; more"
+    )
+    results = study.run()
+    assert repr(lb.open_study(tmp_path)) == f"<{line}, 8 trial(s) stored, 0 pending>"
+    shown = lb.open_study(tmp_path)._repr_html_()
+    assert results.verdict.replace("<", "&lt;").replace("'", "&#x27;") in shown
+    assert "<table" in shown
+    assert "seed 2" in shown
+    assert "<toy>" not in shown
+
+
+def test_workers_are_processes_here_in_place_of_an_executor(tmp_path):
+    alone, several = make(tmp_path / "alone"), make(tmp_path / "several")
+    several.run(workers=2)
+    alone.run()
+    assert contents(tmp_path / "several") == contents(tmp_path / "alone")
+    with pytest.raises(lb.LastbitError, match="workers = 0: at least 1 is needed"):
+        make(tmp_path / "none").run(workers=0)
+    with lb.local_pool(1) as pool, pytest.raises(lb.LastbitError, match="workers = 2 and an executor: give one"):
+        make(tmp_path / "both").run(pool, workers=2)
+
+
+def test_failed_controls_are_seen_in_an_opened_study(tmp_path):
+    with pytest.raises(lb.study.ControlsFailedError):
+        make(tmp_path, toy_training.train_unseeded).run()
+    assert "the same run twice gave different bits" in lb.open_study(tmp_path).controls().complaint
