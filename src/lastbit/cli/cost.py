@@ -45,12 +45,12 @@ class Answers:
         """Print a line on standard error, as all progress is; standard output is for results."""
         SafeConsole(stderr=True).print(text, soft_wrap=True)
 
-    def ask(self, seconds: float, said: str = "", refused: str = _NOT_BEGUN) -> None:
+    def ask(self, seconds: float, before: str = "", refused: str = _NOT_BEGUN) -> None:
         """Ask on a terminal before work of more than an hour.
 
         Args:
             seconds: what the work takes.
-            said: a line to print before the question.
+            before: a line to print before the question.
             refused: the message if the answer is no.
 
         Raises:
@@ -58,7 +58,7 @@ class Answers:
         """
         if seconds <= ASKED_ABOVE or self.yes or not at_terminal():
             return
-        if not typer.confirm(f"{said}\nGo on?" if said else "Go on?", err=True):
+        if not typer.confirm(f"{before}\nGo on?" if before else "Go on?", err=True):
             raise StoppedCommandError(refused)
 
 

@@ -17,7 +17,7 @@ from lastbit.errors import LastbitError
 _LARGEST = math.log(sys.float_info.max)
 _FEWEST = 3  # values from which a rate has an interval
 _LEVEL_CHANGE = math.log(1.5)  # a stretch that changes by less has stopped growing
-_GROWN = math.log(10)  # what has not grown so far before cannot be said to have stopped
+_GROWN = math.log(10)  # least growth before a distance can stop growing
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,14 @@ def growth(distances: Sequence[float], steps: Sequence[int] | None = None, *, ju
     Raises:
         LastbitError: lengths that differ, steps that do not increase, a negative distance, or a `jump` of at most 1.
     """
-    found = np.asarray(distances, dtype=np.float64)
-    places = np.arange(len(found)) if steps is None else np.asarray(steps, dtype=np.int64)
-    _check(found, places, jump)
-    broken = np.flatnonzero(~np.isfinite(found))
-    ended = int(broken[0]) if len(broken) else len(found)
-    positive = np.flatnonzero(found[:ended] > 0)
+    values = np.asarray(distances, dtype=np.float64)
+    places = np.arange(len(values)) if steps is None else np.asarray(steps, dtype=np.int64)
+    _check(values, places, jump)
+    broken = np.flatnonzero(~np.isfinite(values))
+    ended = int(broken[0]) if len(broken) else len(values)
+    positive = np.flatnonzero(values[:ended] > 0)
     began = int(positive[0]) if len(positive) else ended
-    x, y = places[positive].astype(np.float64), np.log(found[positive])
+    x, y = places[positive].astype(np.float64), np.log(values[positive])
     leaps = find_jumps(x, y, factor=jump) if len(x) > 1 else []
     segments = tuple(_segments(x, y, leaps))
     return Growth(

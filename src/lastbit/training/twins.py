@@ -76,7 +76,7 @@ def run_twins(
         jump: least factor of a jump.
         on_step: called with the number of updates after each step.
     """
-    pair = [recipe_stepper(recipe, task, each) for each in (baseline, noise)]
+    pair = [recipe_stepper(recipe, task, own) for own in (baseline, noise)]
     twins = Twins(pair[0].model, pair[1].model)
     for batch in islice(task.batches(seed), steps):
         with twins.step():
