@@ -5,7 +5,8 @@ from report_examples import make_empty_study, make_study, make_variance
 
 from lastbit.report.study.gain import gain_chart, gain_figure
 from lastbit.report.study.spread import variance_figure
-from lastbit.report.study.tables import variance_table
+from lastbit.report.study.tables import accuracy_table, pooled_table, variance_table
+from lastbit.report.table import small_line
 
 
 def test_the_bar_has_the_stored_shares_in_one_order():
@@ -64,3 +65,15 @@ def test_without_an_interval_there_is_no_band():
     (curve,) = gain_chart({"10": 1.0, "2": 3.0}, "gain").rows
     assert (curve["x"], curve["y"]) == ([2, 10], [3.0, 1.0])
     assert "low" not in curve
+
+
+def test_no_table_gives_runs_that_do_not_differ_an_interval():
+    still = {"std": 0.0, "lower": 0.0, "upper": 0.0, "dof": 2.0}
+    study = make_study()
+    study["std"]["noise"] |= {"pooled": still, "per_seed": {str(seed): still for seed in study["seeds"]}}
+    assert pooled_table(study).rows[0][1:3] == ["0.00", "no run differed"]
+    assert [small_line(cell) for cell in accuracy_table(study).feet[0][1:-1]] == ["no run differed"] * len(
+        study["seeds"]
+    )
+    cut = {"batch_order": make_variance()["batch_order"] | still | {"truncated": True}}
+    assert variance_table(make_study(variance=make_variance() | cut)).rows[1][2] == "–"

@@ -78,8 +78,12 @@ class Metric:
         return spread(value, self.decimals)
 
     def interval(self, stored: dict[str, Any] | None) -> str:
-        """The interval of a stored spread: `0.10 to 0.26`."""
-        return MISSING if stored is None else f"{self.spread(stored['lower'])} to {self.spread(stored['upper'])}"
+        """The interval of a stored spread: `0.10 to 0.26`; it has no width where no run differed from another."""
+        if stored is None:
+            return MISSING
+        if stored["upper"] == 0:
+            return "no run differed"
+        return f"{self.spread(stored['lower'])} to {self.spread(stored['upper'])}"
 
 
 def metric_of(study: Study) -> Metric:

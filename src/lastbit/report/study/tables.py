@@ -62,7 +62,8 @@ def variance_table(study: Study) -> Table:
         [
             label,
             metric.spread(part["std"]),
-            metric.interval(part) if part["upper"] != 0 else "no run differed" if label == "last bit" else MISSING,
+            # A width of 0 says that no run differed, unless it was cut off or comes from examples that are all alike.
+            MISSING if part["upper"] == 0 and (part["truncated"] or label == "test set") else metric.interval(part),
             MISSING if part["share"] is None else percent(part["share"]),
         ]
         for label, part in variance_sources(study).items()
