@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lastbit.curvature.search import Found, WarmSearch
+from lastbit.curvature.search import FoundPairs, WarmSearch
 from lastbit.curvature.subspace import Counted, lanczos, miss_probability, steps_needed
 
 
@@ -30,7 +30,7 @@ def searching(k: int = 1, tol: float = 1e-3, seed: int = 0) -> WarmSearch:
     return WarmSearch(k, tol, 400, torch.Generator().manual_seed(seed))
 
 
-def assert_certified(found: Found, spectrum: Tensor, k: int, tol: float) -> None:
+def assert_certified(found: FoundPairs, spectrum: Tensor, k: int, tol: float) -> None:
     """Each eigenvalue between the value of its rank and its bound, every bound near its value."""
     top = spectrum.sort(descending=True).values[:k]
     values, residuals = found.pairs.ritz.values, found.pairs.ritz.residual_norms()

@@ -10,7 +10,7 @@ from torch import Tensor
 from lastbit.curvature.recycled import Recycled, reaches
 from lastbit.curvature.subspace import Counted, Ritz, Subspace
 
-LARGEST_BASIS = 64  # vectors, before the space is restarted with its best Ritz pairs: memory is twice that
+LARGEST_BASIS = 64  # vectors, after which the space is restarted from its best Ritz pairs: memory is twice that
 UNSEEN = 0.93  # of the largest value: eigenvalues that no recycled pair shows are taken to reach up to here
 DRIFT = 0.02  # of the largest value: least that a recycled eigenvalue is assumed to have risen per measurement since
 BOUNDING = 8  # pairs beside the k that may enter a bound
@@ -25,7 +25,7 @@ class Bounded:
 
     @property
     def slack(self) -> Tensor:
-        """By how much each of the k eigenvalues may exceed its Ritz value, shape (k,)."""
+        """How far each of the k eigenvalues may exceed its Ritz value, shape (k,)."""
         return self.uppers - self.ritz.values[: len(self.uppers)]
 
     def first(self, count: int) -> Bounded:
@@ -38,7 +38,7 @@ def converge(
 ) -> Bounded:
     """Widen a subspace until the k largest eigenvalues are bounded within tol times the largest modulus.
 
-    Each product goes to the correction of the pair whose bound is worst, or of one that may pass the k-th. Without
+    Each product goes to the correction of the pair with the loosest bound, or of a pair that may pass the k-th. Without
     recycled pairs the correction is the residual itself, and the iteration is Lanczos's with thick restarts.
 
     Args:
@@ -79,8 +79,8 @@ def _unsettled(pairs: Bounded, k: int, tol: float) -> list[int]:
 
 
 def _ceiling(start: Ritz, recycled: Recycled) -> Ceiling:
-    """From how far the tracked eigenvectors turned: what moved them may have raised others as much."""
-    turned = float(start.residual_norms().max()) / int(recycled.ages[0])  # a measurement, since they were seen
+    """Estimate the rise from how far the tracked eigenvectors turned: others may have risen as much."""
+    turned = float(start.residual_norms().max()) / int(recycled.ages[0])  # per measurement
     return Ceiling(recycled, max(turned, DRIFT * float(start.values.abs().max())))
 
 
@@ -96,17 +96,17 @@ def _correction(ritz: Ritz, index: int, recycled: Recycled | None) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Ceiling:
-    """What is known of the eigenvalues outside a subspace: an estimate, whose truth was measured (docs/curvature.md).
+    """An upper estimate of the eigenvalues outside a subspace; how often it fails was measured (docs/curvature.md).
 
-    A recycled eigenvalue is taken as far up as its residual reaches and as it may have risen since it was last seen;
-    `UNSEEN` stands for all that no recycled pair tells of.
+    A recycled eigenvalue counts as high as its residual reaches and as it may have risen since it was last seen;
+    `UNSEEN` stands for the eigenvalues without a recycled pair.
     """
 
     recycled: Recycled
-    rise: float  # of an eigenvalue from one call to the next
+    rise: float  # of an eigenvalue from one measurement to the next
 
     def over(self, ritz: Ritz, count: int) -> float:
-        """Of the complement of the first Ritz vectors: the recycled pairs as far as they stick out, and the others."""
+        """The ceiling on the complement of the first Ritz vectors."""
         floor = UNSEEN * float(ritz.values[0].abs())
         heights = self.recycled.reaches + self.rise * self.recycled.ages.double() - floor
         inside = (self.recycled.vectors @ ritz.vectors[:count].T).double().cpu()
@@ -127,7 +127,7 @@ def upper_bounds(ritz: Ritz, k: int, ceiling: Ceiling | None) -> Tensor:
 
         lambda_i(H) <= lambda_i([[T, G^(1/2)], [G^(1/2), c]]).
 
-    Every choice of the first k or more pairs gives a bound; the least counts. Few pairs face a high ceiling, many
+    Every choice of the first k or more pairs gives a bound, and the least is taken. Few pairs face a high ceiling, many
     bring in residuals as large as their values.
     """
     none = torch.full((k,), torch.inf, dtype=torch.float64, device="cpu")

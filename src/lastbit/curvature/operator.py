@@ -33,7 +33,7 @@ class CurvatureOperator(ABC):
     The operator is a snapshot: it holds copies of the weights and buffers, so training may go on without changing it.
     Constructing and multiplying leave the model's modes, buffers, `.grad` and torch's random states as they were. Data
     of one batch keep their gradient graph, and a product then costs one backward pass; several batches (or a batch cut
-    by `micro_batch`) are evaluated anew for each product, weighted as the loss itself weighs them: by samples, by
+    by `micro_batch`) are evaluated anew for each product, weighted as the loss itself does: by samples, by
     targets that are not ignored, by class weights, or added up (see `lastbit.curvature.loss.reduction`).
 
     Args:
@@ -47,7 +47,7 @@ class CurvatureOperator(ABC):
         micro_batch: samples whose training step fills the memory that a product may take; forward passes take two
             fifths of it. None evaluates each batch in one pass.
         dtype: floating-point type to evaluate the model in (float64 for a reference); None for its own.
-        denominator: what the loss divides its sum by, a callable of inputs and targets; None to find it out.
+        denominator: what the loss divides its sum by, a callable of inputs and targets; None to infer it.
 
     Raises:
         LastbitTypeError: an argument is of the wrong kind.
@@ -170,7 +170,7 @@ class CurvatureOperator(ABC):
         return curved if self._half is None else curved * self._half
 
     def _quietly(self, work: Callable[[], T]) -> T:
-        """Do work with torch's random states kept, exact products and errors of differentiation put plainly."""
+        """Do work at the operator's point, and put back every state that it moves."""
         with self._point.evaluating():
             return work()
 
@@ -180,7 +180,7 @@ class CurvatureOperator(ABC):
 
 
 def _each(product: Product, rows: Tensor) -> Tensor:
-    """A product for each row. One by one, so that memory stays that of a single product."""
+    """A product for each row, one by one, so that memory stays that of a single product."""
     return torch.stack([product(row) for row in rows])
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lastbit.curvature.subspace import Ritz, orthogonalised
 
-MEMORY = 5  # measurements that the longest rule and its trial need
+MEMORY = 5  # measurements that the longest rule and its test need
 BENEATH = 0.7  # Rayleigh quotient of a residual's direction, relative to the pair's value
 
 
@@ -24,7 +24,7 @@ class Recycled:
     reaches: Tensor  # (pairs,), float64, up to where the residual lets the eigenvalue lie
 
     def aged(self, calls: int) -> Recycled:
-        """The same so many measurements later."""
+        """The same pairs, so many measurements later."""
         return replace(self, ages=self.ages + calls)
 
     def correction(self, residual: Tensor, value: float) -> Tensor:
@@ -35,7 +35,7 @@ class Recycled:
         """
         gaps = value - self.values
         widest = max(abs(value), float(gaps.abs().max()))
-        # A floor, for a pair as close as the residual is large would swallow the correction.
+        # A floor: a pair as close as the residual is large would swallow the correction.
         gaps = gaps.abs().clamp(min=0.02 * widest)
         shares = self.vectors @ residual
         weights = (widest / gaps - 1).to(residual)
@@ -45,19 +45,19 @@ class Recycled:
 def recycle(ritz: Ritz, k: int, earlier: Recycled | None, most: int) -> Recycled:
     """The first k Ritz pairs, then the largest of the others and of the earlier pairs beside them.
 
-    A pair counts as large as it is for certain, its value less its reach above it: what a few products left half
-    resolved must not push out what is well known.
+    A pair ranks by what is certain of it, its value less its reach above it: a pair that a few products left half
+    resolved must not push out a well-known one.
 
     Args:
         ritz: all Ritz pairs of the present subspace.
-        k: pairs that come first in any case.
-        earlier: what an earlier measurement left.
+        k: pairs that always come first.
+        earlier: the pairs of an earlier measurement.
         most: pairs to keep.
     """
     pairs = _fresh(ritz) + ([] if earlier is None else _outside(earlier, ritz.vectors))
     kept: list[_Pair] = []
     for pair in [*pairs[:k], *sorted(pairs[k:], key=lambda pair: pair.reach - 2 * pair.value)]:
-        unit = orthogonalised(pair.vector, torch.stack([each.vector for each in kept])) if kept else pair.vector
+        unit = orthogonalised(pair.vector, torch.stack([other.vector for other in kept])) if kept else pair.vector
         # Only a vector that the kept ones hardly contain is still the eigenvector it was.
         if unit is not None and float(unit @ pair.vector) > 0.7:
             kept.append(replace(pair, vector=unit))
@@ -89,14 +89,14 @@ def _outside(earlier: Recycled, basis: Tensor) -> list[_Pair]:
     """The pairs of which an orthonormal basis holds less than half: the others were resolved in it."""
     shares = (earlier.vectors @ basis.T).square().sum(1)
     numbers = zip(earlier.values.tolist(), earlier.reaches.tolist(), earlier.ages.tolist(), strict=True)
-    pairs = [_Pair(*each, vector) for each, vector in zip(numbers, earlier.vectors, strict=True)]
+    pairs = [_Pair(*known, vector) for known, vector in zip(numbers, earlier.vectors, strict=True)]
     return [pair for pair, share in zip(pairs, shares.tolist(), strict=True) if share < 0.5]
 
 
 def reaches(ritz: Ritz) -> Tensor:
     """The larger eigenvalue of [[value, residual], [residual, BENEATH value]] for each pair.
 
-    What the residual of a pair that is far from converged points to has a smaller Rayleigh quotient than the pair.
+    The residual of a pair that is far from converged points in a direction whose Rayleigh quotient is below the pair's.
     """
     values, residuals = ritz.values, ritz.residual_norms()
     half = (1 - BENEATH) / 2 * values.abs()
@@ -105,18 +105,18 @@ def reaches(ritz: Ritz) -> Tensor:
 
 @dataclass(frozen=True)
 class Rule:
-    """The eigenvectors of `lag` measurements ago, as they were or moved on by their last change over that time."""
+    """Predicts the eigenvectors of `lag` measurements ago, unchanged or moved on by their last change."""
 
     lag: int
     linear: bool
 
     @property
     def reach(self) -> int:
-        """Measurements it looks back on."""
+        """Earlier measurements that it needs."""
         return 2 * self.lag if self.linear else self.lag
 
     def vector(self, history: Sequence[Recycled], index: int) -> Tensor:
-        """The next unit eigenvector of that index."""
+        """The predicted unit eigenvector of that index."""
         vector = history[-self.lag].vectors[index]
         if not self.linear:
             return vector
@@ -126,13 +126,13 @@ class Rule:
         return unit
 
 
-# Near its edge gradient descent jumps from side to side of a valley and the Hessian with it, so that every second one
-# is alike; elsewhere it glides.
+# Near its edge gradient descent jumps from side to side of a valley, so that every second Hessian is alike; elsewhere
+# it glides.
 RULES = tuple(Rule(lag, linear) for lag in (1, 2) for linear in (False, True))
 
 
 def best_rule(history: Sequence[Recycled]) -> Rule:
-    """The rule that would have foretold the first eigenvector of the last measurement best; costs no product."""
+    """The rule that would have predicted the last measurement's first eigenvector best; costs no product."""
     past, last = history[:-1], history[-1].vectors[0]
     usable = [rule for rule in RULES if rule.reach <= len(past)]
     overlap = {rule: abs(float(torch.dot(rule.vector(past, 0), last))) for rule in usable}

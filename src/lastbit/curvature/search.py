@@ -10,15 +10,15 @@ from lastbit.curvature.eigenpairs import DRIFT, Bounded, converge
 from lastbit.curvature.recycled import MEMORY, Recycled, best_rule, recycle
 from lastbit.curvature.subspace import Counted, Subspace, lanczos, steps_needed
 
-PROBE_GAP = 0.1  # a probe looks for eigenvalues this part of the spectrum's width above those found
+PROBE_GAP = 0.1  # a probe looks for eigenvalues this part of the spectrum's width above the known ones
 PROBE_MISS = 0.01  # bound on the probability that it misses one
-STALE = 0.5  # residual of a warm start, relative to its value, that says the last eigenvectors are gone
+STALE = 0.5  # residual of a warm start, relative to its value, above which the last eigenvectors are useless
 RECYCLED = 10  # pairs kept beside the k
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What one call found."""
+class FoundPairs:
+    """The result of one search."""
 
     pairs: Bounded  # k of them
     probed: int  # products spent on random starts
@@ -30,7 +30,7 @@ class WarmSearch:
     Args:
         k: pairs wanted.
         tol: largest distance from a value to its upper bound, relative to the largest value's modulus.
-        max_products: most products a call before it returns unconverged; probes may go beyond.
+        max_products: most products of a search before it returns unconverged; probes come on top.
         generator: the source of random directions.
     """
 
@@ -39,15 +39,15 @@ class WarmSearch:
         self._history: list[Recycled] = []
 
     def forget(self) -> None:
-        """Start the next call from a random direction."""
+        """Start the next search from a random direction."""
         self._history.clear()
 
-    def largest(self, operator: Counted, *, probe: bool) -> Found:
+    def largest(self, operator: Counted, *, probe: bool) -> FoundPairs:
         """The k largest pairs of a matrix.
 
         Args:
             operator: the matrix.
-            probe: look for missed eigenvalues from a random start, which a cold or stale start does in any case.
+            probe: look for missed eigenvalues from a random start; after a cold or stale start it does so anyway.
         """
         if not self._history:
             pairs, probed = self._cold(operator)
@@ -60,10 +60,10 @@ class WarmSearch:
             probe, pairs, spent = self._probe(operator, pairs, beside)
             probed += spent
         self._remember(pairs, beside)
-        return Found(pairs.first(self._k), probed)
+        return FoundPairs(pairs.first(self._k), probed)
 
     def _cold(self, operator: Counted) -> tuple[Bounded, int]:
-        """From a random direction."""
+        """Search from a random direction."""
         space = lanczos(operator, steps_needed(operator.size, PROBE_GAP, PROBE_MISS), self._generator)
         probed = len(space)
         while len(space) < self._k and space.finite:
@@ -71,7 +71,7 @@ class WarmSearch:
         return converge(operator, space, self._k, self._tol, self._budget(operator)), probed
 
     def _warm(self, operator: Counted) -> tuple[Bounded, int, bool]:
-        """From what the last calls' vectors foretell, and whether that turned out to be stale."""
+        """Search from the predicted vectors; whether the prediction turned out to be stale."""
         rule = best_rule(self._history)
         recycled = self._history[-rule.lag].aged(rule.lag)
         space = Subspace(operator)
@@ -85,18 +85,18 @@ class WarmSearch:
         return operator.products + self._max_products
 
     def _starts(self, recycled: Recycled) -> list[int]:
-        """The k pairs, and the one that most likely passed the k-th since it was last in the space, if one can have."""
+        """The k pairs, and the pair most likely to have passed the k-th since it was last in the space, if any."""
         first = list(range(min(self._k, len(recycled.values))))
-        # The least rise a call that would have done it: by their height alone, old pairs would keep out near ones.
+        # The least rise per search that would have done it: by height alone, old pairs would keep out near ones.
         missing = recycled.values[len(first) - 1] - recycled.values[self._k :]
         needed = missing / recycled.ages[self._k :].double()
         rivals = needed < DRIFT * float(recycled.values[0].abs())
         return [*first, self._k + int(needed.argmin())] if bool(rivals.any()) else first
 
     def _probe(self, operator: Counted, pairs: Bounded, beside: list[Recycled]) -> tuple[bool, Bounded, int]:
-        """Search the complement of the k pairs from a random start; whether something larger was there.
+        """Search the complement of the k pairs from a random start; whether a larger eigenvalue was there.
 
-        What was found and is not larger goes to `beside`.
+        Pairs that are not larger go to `beside`.
         """
         best = pairs.ritz.first(self._k)
         steps = steps_needed(operator.size, PROBE_GAP, PROBE_MISS)
@@ -119,7 +119,7 @@ class WarmSearch:
         return None
 
     def _earlier(self) -> Recycled | None:
-        """What was left by the measurement that this one started from."""
+        """What the search that this one started from has left."""
         if not self._history:
             return None
         lag = best_rule(self._history).lag

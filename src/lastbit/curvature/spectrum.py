@@ -62,8 +62,8 @@ def spectrum(
     """The eigenvalue distribution by stochastic Lanczos quadrature (Ubaru, Chen and Saad 2017; Ghorbani et al. 2019).
 
     Each probe is a Lanczos run from a random direction; its Ritz values are the nodes and the squared first components
-    of the Ritz vectors the weights. Error bars come from the spread of the probes, 2 of them at least. They do not
-    hold what the quadrature blurs: k steps match 2k - 1 moments.
+    of the Ritz vectors the weights. Error bars come from the spread of at least 2 probes. They do
+    not cover what the quadrature blurs: k steps match 2k - 1 moments.
 
     Args:
         operator: the matrix.
@@ -120,7 +120,7 @@ def trace(operator: CurvatureOperator | Tensor, *, products: int = 60, seed: int
     third = products // 3
     space = Subspace(counted)
     for _ in range(min(third, counted.size)):
-        # Normal, not signs: few rows have few patterns of signs, which may not span the space.
+        # Normal, not signs: a small matrix has few patterns of signs, which may not span the space.
         space.add(counted @ counted.random_direction(generator))
     inside = float(space.ritz().values.sum())
     if len(space) == counted.size:

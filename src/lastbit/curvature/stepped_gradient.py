@@ -1,4 +1,4 @@
-"""The gradient that an optimizer steps, beside that of the monitored loss: is the edge of the one the other's?"""
+"""The gradient that an optimizer steps, compared with the monitored loss's: do the two have the same edge?"""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lastbit.curvature.sharpness import SharpnessRow
 
 EXACT = 1e-6  # of 1 - cosine: the same gradient but for a factor, rounded
 _NEAR = 1e-3  # the same, in narrow precision, where the factor is constant over rows
-_FACTOR = 0.01  # from 1, that is told
-_ENTRIES = 3  # fewer lie in one direction by chance
-_ROWS = 3  # for what one row cannot tell
-_MORE = 1.5  # times the monitored gradient, on average over batches, beyond doubt
-_SPREAD = 3.0  # standard errors that are no doubt
-_ALIKE = 1e-4  # relative spread of norms that clipping leaves
+_FACTOR = 0.01  # from 1, from which on it is reported
+_ENTRIES = 3  # fewer point the same way by chance
+_ROWS = 3  # where one row cannot decide
+_MORE = 1.5  # times the monitored gradient, on average over batches, from which on it is reported
+_SPREAD = 3.0  # standard errors
+_ALIKE = 1e-4  # relative spread of norms after clipping
 _CHANGED = (
     "running statistics of batch normalisation lag behind or dropout is left out (mode='eval' measures the network "
     "as it evaluates)"
@@ -56,11 +56,11 @@ def stepped_gradient(monitored: Tensor, parameters: Iterable[nn.Parameter]) -> S
     return SteppedGradient(norm / length if usable else math.nan, cosine, norm, own.numel())
 
 
-def factor_told(seen: Sequence[SteppedGradient]) -> float | None:
-    """By what the monitored gradient is multiplied in the last step, where that can be told; None where it cannot.
+def stepped_factor(seen: Sequence[SteppedGradient]) -> float | None:
+    """The factor between stepped and monitored gradient in the last step; None where it cannot be determined.
 
-    From one row where both point the same way but for rounding, as in training on the monitored data. From several
-    where the direction is nearly the same and the factor constant.
+    One row is enough where both point the same way but for rounding, as in training on the monitored data; otherwise
+    several rows must have nearly the same direction and a constant factor.
     """
     last = seen[-1]
     if last.cosine > 1 - EXACT and last.entries >= _ENTRIES:
@@ -72,7 +72,7 @@ def factor_told(seen: Sequence[SteppedGradient]) -> float | None:
 
 
 class Comparisons:
-    """All comparisons of one training, and what they say at a row."""
+    """The comparisons of one training so far."""
 
     def __init__(self) -> None:
         self._seen: list[SteppedGradient] = []
@@ -80,7 +80,7 @@ class Comparisons:
         self._changed = False
 
     def add(self, step: int, compared: SteppedGradient, changed: bool) -> None:
-        """Remember a comparison at a step.
+        """Add a comparison at a step.
 
         Args:
             step: updates so far.
@@ -95,7 +95,7 @@ class Comparisons:
         note = noted(self._seen, self._changed)
         if note and row.step != self._step:
             return f"at step {self._step}, the last at which it was compared: {note}"
-        factor = factor_told(self._seen) if note else None
+        factor = stepped_factor(self._seen) if note else None
         if factor:
             note += (
                 f", so that this loss's edge is about {row.edge / factor:.4g}, and normalised "
@@ -111,17 +111,17 @@ def training_differs(*roots: object) -> bool:
 
 
 def noted(seen: Sequence[SteppedGradient], changed: bool = False) -> str:
-    """What is to be said of the gradients stepped so far, the last one above all; empty where nothing is.
+    """A note on the gradients stepped so far, above all the last; empty where there is nothing to report.
 
-    Gradients of other batches than the monitored one differ from its gradient in length and direction. So of these it
-    is only said what an average over rows shows beyond doubt. Where evaluation changes the network (`changed`), that
-    is the likeliest reason for another length.
+    Gradients of other batches than the monitored one differ from its gradient in length and direction, so of these
+    only what an average over rows shows by three standard errors is reported. Where evaluation changes the network
+    (`changed`), that is the likeliest reason for another length.
     """
     if not seen or math.isnan(seen[-1].cosine):
         return ""
-    factor = factor_told(seen)
+    factor = stepped_factor(seen)
     if factor is not None:
-        return "" if abs(factor - 1) <= _FACTOR else _told(factor, changed and seen[-1].cosine <= 1 - EXACT)
+        return "" if abs(factor - 1) <= _FACTOR else _reported(factor, changed and seen[-1].cosine <= 1 - EXACT)
     rows = [row for row in seen if not math.isnan(row.cosine)]
     if len(rows) < _ROWS:
         return ""
@@ -145,7 +145,7 @@ def noted(seen: Sequence[SteppedGradient], changed: bool = False) -> str:
     return ""
 
 
-def _told(factor: float, changed: bool) -> str:
+def _reported(factor: float, changed: bool) -> str:
     likely = "accumulated gradients that are added up, or a scaled loss" if factor > 1 else "clipping or a scaled loss"
     likely = f"{_CHANGED}, or {likely}" if changed else likely
     return f"the stepped gradient is {factor:.4g} times that of the monitored loss ({likely})"

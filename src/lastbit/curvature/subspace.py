@@ -18,7 +18,7 @@ from lastbit.curvature.operator import CurvatureOperator
 
 
 class Counted:
-    """A curvature operator, or a matrix of torch's, with the number of products taken so far."""
+    """A curvature operator or a torch matrix that counts its products."""
 
     def __init__(self, operator: CurvatureOperator | Tensor) -> None:
         self._operator = operator
@@ -30,11 +30,11 @@ class Counted:
         return self._operator @ vector
 
     def empty(self, rows: int) -> Tensor:
-        """Room for that many vectors."""
+        """Uninitialised rows for so many vectors."""
         return torch.empty(rows, self.size, dtype=self._operator.dtype, device=self._operator.device)
 
     def random_direction(self, generator: torch.Generator) -> Tensor:
-        """A direction that is uniform on the sphere, drawn on the processor."""
+        """A direction uniform on the sphere, drawn on the CPU."""
         drawn = torch.randn(self.size, generator=generator, dtype=self._operator.dtype, device=generator.device)
         return drawn.to(self._operator.device)
 
@@ -43,7 +43,7 @@ class Counted:
 class Ritz:
     """Ritz pairs, the algebraically largest first."""
 
-    values: Tensor  # (pairs,), float64, on the processor
+    values: Tensor  # (pairs,), float64, on the CPU
     vectors: Tensor = field(repr=False)  # (pairs, size), orthonormal rows
     products: Tensor = field(repr=False)  # (pairs, size), H times each
 
@@ -53,7 +53,7 @@ class Ritz:
         return self.products - values * self.vectors
 
     def residual_norms(self) -> Tensor:
-        """Their 2-norms, shape (pairs,), on the processor."""
+        """The 2-norms of the residuals, shape (pairs,), on the CPU."""
         norms: Tensor = torch.linalg.vector_norm(self.residuals(), dim=1)
         return norms.double().cpu()
 
@@ -68,8 +68,8 @@ class Subspace:
     Args:
         operator: the symmetric matrix.
         start: orthonormal vectors whose products are known already.
-        apart_from: orthonormal vectors, shape (count, size), to which every direction is made orthogonal; they are no
-            part of the space.
+        apart_from: orthonormal vectors, shape (count, size), to which every direction is made orthogonal and which
+            are not part of the space.
     """
 
     def __init__(self, operator: Counted, *, start: Ritz | None = None, apart_from: Tensor | None = None) -> None:
@@ -89,7 +89,7 @@ class Subspace:
         return bool(self._projected.isfinite().all())
 
     def add(self, direction: Tensor) -> bool:
-        """Widen the space by a direction, for one product; False if rounding is all that lies outside it."""
+        """Widen the space by a direction, for one product; False if only rounding lies outside it."""
         unit = orthogonalised(direction, torch.cat([self._apart_from, self._basis[: len(self)]]))
         if unit is not None:
             self._append(unit, self._operator @ unit)
@@ -106,7 +106,7 @@ class Subspace:
 
     def ritz(self, count: int | None = None) -> Ritz:
         """The first Ritz pairs, all by default."""
-        if not self.finite:  # a number that is none spoils all pairs
+        if not self.finite:  # NaN spoils all pairs
             pairs = slice(len(self) if count is None else min(count, len(self)))
             values = torch.full((len(self._projected[pairs]),), torch.nan, dtype=torch.float64, device="cpu")
             return Ritz(values, self._basis[: len(self)][pairs], self._products[: len(self)][pairs])
@@ -134,10 +134,10 @@ class Subspace:
 
 
 def orthogonalised(direction: Tensor, rows: Tensor) -> Tensor | None:
-    """The unit part of a direction that is orthogonal to orthonormal rows; None where rounding is all of it."""
+    """The unit part of a direction orthogonal to orthonormal rows; None where only rounding is left."""
     unit = direction
     before: Tensor = torch.linalg.vector_norm(unit)
-    # A pass removes what rounding left of the one before; twice is enough unless the norm collapses in between.
+    # Each pass removes what rounding left of the last; two are enough unless the norm collapses in between.
     for _ in range(3):
         if not bool(before > 0):
             return None

@@ -16,14 +16,14 @@ from lastbit.curvature.loss.objective import Objective
 from lastbit.curvature.loss.parameters import Choice, stepped_by, without_fixed_loss
 from lastbit.curvature.loss.point import Loss
 from lastbit.curvature.loss.reduction import Denominator
-from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, Found, WarmSearch
+from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, FoundPairs, WarmSearch
 from lastbit.curvature.sharpness import SharpnessRow, diverged_row
 from lastbit.curvature.subspace import Counted, miss_probability, steps_needed
 from lastbit.curvature.untouched.undisturbed import undisturbed
 from lastbit.errors import LastbitError
 from lastbit.optimizers.edge import coupled_weight_decay, edges_of, preconditioner
 
-MOVED = 0.1  # of the weights' norm since the last probe: another place, to be probed again
+MOVED = 0.1  # of the weights' norm since the last probe, after which a new probe is due
 
 
 class SharpnessTracker:
@@ -114,8 +114,7 @@ class SharpnessTracker:
     def measure(self) -> SharpnessRow:
         """The k largest eigenvalues at the model's present weights, with the optimizer's edges where there is one.
 
-        Weights or curvature that are not finite give a result that says so (`diverged`); the next measurement starts
-        afresh.
+        Weights or curvature that are not finite give a row that is `diverged`; the next measurement starts afresh.
 
         Raises:
             LastbitError: at the first measurement, what `HessianOperator` raises.
@@ -137,7 +136,7 @@ class SharpnessTracker:
         return self._result(found, operator.products, time.perf_counter() - started)
 
     def _operator(self) -> HessianOperator:
-        """The matrix to measure now; the objective is checked once."""
+        """The matrix to measure now; the objective is checked the first time."""
         if not self.objective.checked:
             self.objective.check()
         point = self.objective.point()
@@ -150,7 +149,7 @@ class SharpnessTracker:
         )
 
     def _reachable_tol(self) -> float:
-        """The tolerance, or what rounding in the parameters' type leaves of it."""
+        """The tolerance, but no less than rounding in the parameters' type allows."""
         eps = max(torch.finfo(parameter.dtype).eps for parameter in self.objective.parameters.values())
         return max(self.tol, 4 * eps)
 
@@ -163,7 +162,7 @@ class SharpnessTracker:
         self._vectors, self._probe = None, _LastProbe(self.size)
         return diverged_row(self.k, matvecs, time.perf_counter() - started, edges=self._edges())
 
-    def _result(self, found: Found, matvecs: int, seconds: float) -> SharpnessRow:
+    def _result(self, found: FoundPairs, matvecs: int, seconds: float) -> SharpnessRow:
         ritz, uppers = found.pairs.ritz, found.pairs.uppers.tolist()
         values, residuals = ritz.values.tolist(), ritz.residual_norms().tolist()
         # A probe of several runs is no better than the last of them.
@@ -188,15 +187,15 @@ class SharpnessTracker:
 
 @dataclass(frozen=True)
 class _LastProbe:
-    """Where and how long ago missed eigenvalues were last looked for."""
+    """Where and when a random start last looked for missed eigenvalues."""
 
     size: int  # rows of the matrix
     products: int = 0  # of that probe
     age: int = 0  # measurements since
-    weights: tuple[Tensor, ...] = ()  # copies, where it was
+    weights: tuple[Tensor, ...] = ()  # copies of those it was made at
 
     def due(self, weights: Sequence[Tensor], every: int) -> bool:
-        """Whether a measurement at some weights is to look again."""
+        """Whether a measurement at these weights should probe again."""
         return not self.weights or 0 < every <= self.age + 1 or self._moved(weights)
 
     def after(self, weights: Sequence[Tensor], products: int) -> _LastProbe:

@@ -1,4 +1,4 @@
-"""How a model and a loss are called with a batch, and what is said where they cannot be."""
+"""How a model and a loss are called with a batch, and the errors where they cannot be."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 class CallError(LastbitTypeError):
-    """The model or the loss fails at the first batch that it is called with."""
+    """The model or the loss fails at the batch that it is called with."""
 
 
 def bare(model: nn.Module) -> tuple[nn.Module, str]:
     """The network inside wrappers that spread it over devices, and the prefix that they give its names.
 
-    A wrapper's forward splits batches or talks to other processes, and knows nothing of other weights.
+    A wrapper's forward splits batches or talks to other processes, and cannot be evaluated at other weights.
     """
     prefix = ""
     while isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -68,10 +68,10 @@ def _takes(signature: inspect.Signature, values: tuple[Any, ...]) -> bool:
 
 @contextmanager
 def model_called(inputs: Any) -> Iterator[None]:
-    """Say in one line that the model cannot be called with these inputs.
+    """Explain in one line that the model cannot be called with these inputs.
 
     Raises:
-        CallError: it raised one of the errors that wrong arguments bring.
+        CallError: it raised one of the errors that wrong arguments cause.
     """
     with _explained("model(inputs)", f"inputs is {described(inputs)}; {_other_batches(inputs)}"):
         yield
@@ -79,10 +79,10 @@ def model_called(inputs: Any) -> Iterator[None]:
 
 @contextmanager
 def loss_called(model: nn.Module, outputs: Any, targets: Any) -> Iterator[None]:
-    """Say in one line that the loss cannot be called with these outputs and targets.
+    """Explain in one line that the loss cannot be called with these outputs and targets.
 
     Raises:
-        CallError: it raised one of the errors that wrong arguments bring.
+        CallError: it raised one of the errors that wrong arguments cause.
     """
     mode = "training" if model.training else "evaluation"
     own = "; write the loss as lambda outputs, batch: outputs.loss" if hasattr(outputs, "loss") else ""
@@ -94,7 +94,7 @@ def loss_called(model: nn.Module, outputs: Any, targets: Any) -> Iterator[None]:
 
 
 def _other_batches(inputs: Any) -> str:
-    """What to give where the model does not take these inputs."""
+    """The batches to give where the model does not take these inputs."""
     if isinstance(inputs, Mapping):
         first, last = next(iter(inputs), "x"), list(inputs or "y")[-1]
         return f"give pairs, as in [(batch[{first!r}], batch[{last!r}]) for batch in loader]"

@@ -66,7 +66,7 @@ class HeldBatches:
 
 
 def _innermost(source: Any) -> Any:
-    """The loader that Accelerate has wrapped: its wrapper tells gradient accumulation of every pass."""
+    """The loader inside Accelerate's wrapper, which reports every pass to gradient accumulation."""
     while isinstance(inner := getattr(source, "base_dataloader", None), DataLoader):
         source = inner
     return source
@@ -75,8 +75,8 @@ def _innermost(source: Any) -> Any:
 def _own(loader: DataLoader[Any]) -> DataLoader[Any]:
     """A loader of the same batches that shares no iterator, worker or generator with the one given.
 
-    Their order is fixed, where the data set has an index. A subclass with an `__iter__` of its own keeps it, unless it
-    holds a running iterator, as those do that never let their workers go.
+    Their order is fixed where the data set has an index. A subclass keeps an `__iter__` of its own, unless it holds a
+    running iterator, as loaders do that keep their workers forever.
     """
     workers = min(1, loader.num_workers) if loader.worker_init_fn else 0  # it prepares the data set in a worker
     indices = None if isinstance(loader.dataset, IterableDataset) else _indices(loader)
@@ -110,7 +110,7 @@ def _of_torch(kind: type) -> bool:
 
 
 def _indices(loader: DataLoader[Any]) -> list[Any]:
-    """What the sampler names in one pass: batches of indices, or single ones where the data set makes batches.
+    """The sampler's indices of one pass: batches of them, or single ones where the data set makes batches.
 
     Raises:
         LastbitError: it does not end.
@@ -118,7 +118,7 @@ def _indices(loader: DataLoader[Any]) -> list[Any]:
     sampler = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
     try:
         return list(itertools.islice(sampler, len(loader)))
-    except (TypeError, NotImplementedError):  # the sampler does not tell
+    except (TypeError, NotImplementedError):  # the sampler has no length
         most = _ENDLESS * (1 + len(loader.dataset))  # type: ignore[arg-type]
     named = list(itertools.islice(sampler, most))
     if len(named) == most:
@@ -154,12 +154,12 @@ def _read(source: Iterable[Any]) -> tuple[list[Any] | None, Counter[bytes]]:
 
 
 def _copied(leaf: Any) -> Any:
-    """A copy, for a loader may write its next batch into the same memory."""
+    """A copy, since a loader may write its next batch into the same memory."""
     return leaf.detach().clone() if isinstance(leaf, Tensor) else copy.copy(leaf)
 
 
 def _samples(batch: Any) -> Iterator[bytes]:
-    """A digest of each sample of a batch; one of all of it where its tensors do not agree on how many there are."""
+    """A digest of each sample of a batch; a single one where its tensors disagree on the number of samples."""
     rows = [_rows(column) for column in columns(batch)]
     if len({len(of_column) for of_column in rows}) != 1:
         rows = [[b"".join(of_column)] for of_column in rows]

@@ -16,7 +16,7 @@ Column = Tensor | np.ndarray[Any, Any]
 
 
 def columns(tree: Any) -> Iterator[Column]:
-    """The tensors and arrays in a nest."""
+    """The tensors and arrays in a nested container."""
     if isinstance(tree, Tensor | np.ndarray):
         yield tree
         return
@@ -28,11 +28,11 @@ def columns(tree: Any) -> Iterator[Column]:
 
 
 def parts(tree: Any) -> list[Any] | None:
-    """What a container of a nest holds, None for anything else."""
+    """The items of a container; None for anything else."""
     if isinstance(tree, Mapping):
         return list(tree.values())
     if isinstance(tree, PackedSequence):
-        return None  # its parts mean nothing one by one
+        return None  # its fields mean nothing alone
     if isinstance(tree, tuple | list):
         return list(tree)
     if _is_dataclass(tree):
@@ -41,7 +41,7 @@ def parts(tree: Any) -> list[Any] | None:
 
 
 def refilled(tree: Any, held: list[Any]) -> Any:
-    """A container of the same type that holds other parts, in the order of `parts`."""
+    """A container of the same type with other items, in the order of `parts`."""
     if isinstance(tree, Mapping):
         return _filled(tree, dict(zip(tree, held, strict=True)))
     if isinstance(tree, tuple | list):
@@ -53,7 +53,7 @@ def refilled(tree: Any, held: list[Any]) -> Any:
 
 
 def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """The same nest with everything in it that is no container changed; each container keeps its type."""
+    """The same nested container with every leaf changed; containers keep their types."""
     held = parts(tree)
     return change(tree) if held is None else refilled(tree, [mapped(item, change) for item in held])
 
@@ -61,7 +61,7 @@ def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
 def placed(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
     """A copy of inputs or targets on a device; floating-point tensors in `dtype` where one is given.
 
-    It is a copy in any case, since a model may write to what it is given.
+    It is always a copy, since a model may write to its inputs.
     """
 
     def place(leaf: Any) -> Any:
@@ -76,14 +76,14 @@ def placed(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
 
 
 def _placed_sequences(packed: PackedSequence, device: torch.device, dtype: torch.dtype | None) -> PackedSequence:
-    """A copy of packed sequences; the sizes of their steps stay on the processor."""
+    """A copy of packed sequences; their batch sizes stay on the CPU."""
     orders = (None if order is None else order.to(device, copy=True) for order in packed[2:])
     kind = dtype if packed.data.is_floating_point() else None
     return PackedSequence(packed.data.to(device, kind, copy=True), packed.batch_sizes.clone(), *orders)
 
 
 def described(tree: Any) -> str:
-    """What a nest is, in a few words."""
+    """A nested container in a few words, for messages."""
     if isinstance(tree, Tensor):
         return f"a tensor of shape {tuple(tree.shape)}"
     kind = type(tree).__name__

@@ -63,7 +63,7 @@ def chosen(model: nn.Module, patterns: Choice, loss: object = None) -> dict[str,
 
 
 def _refuse_unmeasurable(root: nn.Module, what: str) -> None:
-    """Refuse modules that take no hooks, and those that have no weights yet.
+    """Refuse modules that take no hooks, and modules without weights yet.
 
     Raises:
         LastbitTypeError: a module is TorchScript's.
@@ -80,7 +80,7 @@ def _refuse_unmeasurable(root: nn.Module, what: str) -> None:
 
 
 def _listing(names: Iterable[str]) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of the others."""
     names = list(names)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + more
@@ -125,7 +125,7 @@ def without_fixed_loss(
 
 
 def refuse_nan(parameters: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are no numbers, whose loss has no curvature.
+    """Refuse weights that are not finite, whose loss has no curvature.
 
     Raises:
         LastbitError: a parameter holds NaN or infinities.
@@ -137,7 +137,7 @@ def refuse_nan(parameters: Mapping[str, Tensor]) -> None:
 
 
 def flat_dtype(parameters: Iterable[Tensor]) -> torch.dtype:
-    """Type of flat vectors: the widest of the parameters', and float32 at least, for half precision cannot sum."""
+    """Type of flat vectors: the widest of the parameters', and at least float32, since half precision cannot sum."""
     dtype = torch.float32
     for parameter in parameters:
         dtype = torch.promote_types(dtype, parameter.dtype)
@@ -145,7 +145,7 @@ def flat_dtype(parameters: Iterable[Tensor]) -> torch.dtype:
 
 
 def flatten(tensors: Iterable[Tensor], dtype: torch.dtype) -> Tensor:
-    """One vector of all entries, on the device of the first."""
+    """One vector of all entries, on the device of the first tensor."""
     parts = [tensor.detach().reshape(-1) for tensor in tensors]
     return torch.cat([part.to(parts[0].device, dtype) for part in parts])
 

@@ -1,4 +1,4 @@
-"""Single things as they are now, and how each is put back: tensors, containers, generators, variables, files."""
+"""Single objects as they are now, and how each is put back: tensors, containers, generators, variables, files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _COMPARED = 2**22  # bytes of an array that are compared at once
 
 @dataclass(frozen=True, eq=False)
 class Remembered:
-    """One thing as it was."""
+    """One object as it was."""
 
-    name: object  # its text is the name in messages
+    name: object  # its text is the object's name in messages
     changed: Callable[[], bool]
     put_back: Callable[[], object] | None  # None: a change can only be noticed
 
@@ -33,7 +33,7 @@ def of_dict(name: object, thing: dict[Any, Any]) -> Remembered:
 
     def changed() -> bool:
         """Whether a key or a value is another object."""
-        now = list(thing.items())  # at once, for another thread may be adding to it
+        now = list(thing.items())  # at once: another thread may be adding to it
         return len(now) != len(saved) or any(
             key is not old_key or value is not old for (key, value), (old_key, old) in zip(now, saved, strict=True)
         )
@@ -47,7 +47,7 @@ def of_dict(name: object, thing: dict[Any, Any]) -> Remembered:
 
 
 def of_named(name: object, thing: dict[str, Any], names: Collection[str]) -> Remembered:
-    """Some items of a dictionary of attributes, those that are not there among them; the others are left alone."""
+    """The items of a dictionary of attributes that have these names, or lack them; the others are left alone."""
     saved = {key: value for key, value in list(thing.items()) if key in names}
 
     def changed() -> bool:
@@ -94,7 +94,7 @@ def of_array(name: object, thing: np.ndarray[Any, Any]) -> Remembered:
 
 
 def _same_bytes(array: np.ndarray[Any, Any], saved: np.ndarray[Any, Any]) -> bool:
-    """Whether two arrays hold the same bytes; nothing of their size is made where their memory is in one piece."""
+    """Whether two arrays hold the same bytes, compared in parts where their memory is contiguous."""
     if array.shape != saved.shape or array.dtype != saved.dtype:
         return False
     if not array.flags.c_contiguous or not saved.flags.c_contiguous:
@@ -105,7 +105,7 @@ def _same_bytes(array: np.ndarray[Any, Any], saved: np.ndarray[Any, Any]) -> boo
 
 
 def of_generator(name: object, thing: Any) -> tuple[Remembered, Callable[[], str]]:
-    """The state of a random generator; and what tells it as text."""
+    """The state of a random generator, and a function that gives it as text."""
     read, write = _access(thing)
     saved = read()
     text = partial(_text, read)
@@ -114,7 +114,7 @@ def of_generator(name: object, thing: Any) -> tuple[Remembered, Callable[[], str
 
 
 def _access(thing: Any) -> tuple[Callable[[], Any], Callable[[Any], object]]:
-    """What reads and what writes a generator's state."""
+    """Functions that read and write a generator's state."""
     if isinstance(thing, torch.Generator):
         return thing.get_state, thing.set_state
     if isinstance(thing, np.random.Generator):
@@ -134,7 +134,7 @@ GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, rando
 
 
 def of_file(name: object, file: Any) -> list[Remembered]:
-    """Where an open file is read; nothing in the middle of a loop over its lines, where it does not tell."""
+    """The position in an open file; nothing in the middle of a loop over its lines, where it has none."""
     where = _position(file)
     return [] if where is None else [Remembered(name, lambda: _position(file) != where, lambda: file.seek(where))]
 
@@ -147,7 +147,7 @@ def _position(file: Any) -> int | None:
 
 
 def of_iterator(name: object, iterator: Any) -> Remembered:
-    """How far an iterator is, as far as can be told without reading it. That cannot be undone."""
+    """How far an iterator is, as far as that shows without reading it; it cannot be put back."""
     before = _progress(iterator)
     return Remembered(name, lambda: _progress(iterator) != before, None)
 
@@ -162,11 +162,11 @@ def _progress(iterator: Any) -> object:
 
 
 def of_tensor(name: Name, tensor: Tensor, most: int) -> tuple[list[Remembered], int]:
-    """A tensor's elements, where they may be copied, else its version; its flag and gradient. And the bytes copied.
+    """A tensor's elements, or its version where they may not be copied; its flag and gradient; and the bytes copied.
 
     Args:
         name: in messages.
-        tensor: any; of one without elements at hand the flag and the gradient alone.
+        tensor: any; of one whose elements cannot be read, only the flag and the gradient.
         most: bytes that may be copied.
     """
     found = [_flag(name, tensor), *_gradient(name, tensor)] if tensor.is_leaf else []
@@ -190,7 +190,7 @@ def _flag(name: Name, tensor: Tensor) -> Remembered:
 
 
 def _gradient(name: Name, tensor: Tensor) -> list[Remembered]:
-    """The gradient, which can be another object, or one that was added to; the latter cannot be undone."""
+    """The gradient, which may become another object, or be added to; the latter cannot be put back."""
     name = Name(".grad", name)
     if tensor.grad is None:
         back = partial(setattr, tensor, "grad", None)
@@ -213,7 +213,7 @@ def _alike(tensor: Tensor, saved: Tensor) -> bool:
 
 
 def _equal(tensor: Tensor, saved: Tensor) -> bool:
-    """Whether two tensors have the same bits, so that NaN is itself."""
+    """Whether two tensors have the same bits; NaN equals itself."""
     return _alike(tensor, saved) and torch.equal(_bits(tensor), _bits(saved))
 
 

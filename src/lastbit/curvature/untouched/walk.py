@@ -37,7 +37,7 @@ _MANY = 2000  # from so many items on a container is data: which items it has is
 
 
 class Walk:
-    """Visits what roots reach, and remembers it.
+    """Visits everything that the roots reach, and remembers it.
 
     Args:
         whole: see `State`.
@@ -51,13 +51,13 @@ class Walk:
         self.whole, self._remembers = whole, remember
         self._memories: list[Remembered] = []
         self._generators: list[Callable[[], str]] = []
-        self._seen: dict[int, object] = {}  # keeps them alive, so that no id is used twice
-        self._contents: list[tuple[Name, Any]] = []  # tensors and arrays: last, for what is copied is limited
-        self._named: set[str] | None = set()  # by code on the walk; None: it may name anything
-        self._narrow: list[tuple[Name, Any, set[str]]] = []  # objects and classes, and which of the names they gave
+        self._seen: dict[int, object] = {}  # keeps objects alive, so that no id is used twice
+        self._contents: list[tuple[Name, Any]] = []  # tensors and arrays: remembered last, since copies are limited
+        self._named: set[str] | None = set()  # names that visited code uses; None: it may use any
+        self._narrow: list[tuple[Name, Any, set[str]]] = []  # objects and classes, and the names visited so far
 
     def _walk(self, waiting: list[tuple[Name, Any]]) -> None:
-        """Visit all that can be reached; where more names have come up, again what they may name."""
+        """Visit all that can be reached; when code with new names comes up, visit what they name too."""
         while waiting:
             named = self._named if self._named is None else len(self._named)
             while waiting:
@@ -70,7 +70,7 @@ class Walk:
                     waiting.extend(self._some(name, thing, given))
 
     def covers(self, thing: object) -> bool:
-        """Whether there is nothing, or nothing more, to remember of a thing."""
+        """Whether an object holds no state, or has been visited."""
         return isinstance(thing, _ATOMS) or id(thing) in self._seen
 
     def _remember(self, of_thing: Callable[..., Remembered], *thing: Any) -> None:
@@ -78,7 +78,7 @@ class Walk:
             self._memories.append(of_thing(*thing))
 
     def _visit(self, name: Name, thing: Any) -> Held:
-        """Remember a thing and yield what it holds."""
+        """Remember an object and yield what it holds."""
         if isinstance(thing, Tensor):
             self._contents.append((name, thing))
             self.devices.add(thing.device)
@@ -156,13 +156,13 @@ class Walk:
                 yield from self._variable(Name(f".{slot}", name), read, write)
 
     def _narrowly(self, name: Name, thing: Any) -> Held:
-        """What code names of an object or a class, now and when more is known to be named."""
+        """The attributes of an object or a class that code names, now and when more names come up."""
         given: set[str] = set()
         self._narrow.append((name, thing, given))
         yield from self._some(name, thing, given)
 
     def _some(self, name: Name, thing: Any, given: set[str]) -> Held:
-        """The attributes of an object or a class that code names and that have not been given yet."""
+        """The attributes of an object or a class that code names and that have not been visited yet."""
         members = thing.__mro__ if isinstance(thing, type) else ()
         there = {key for base in members if not of_python(root(base.__module__)) for key in vars(base)}
         attributes = None if isinstance(thing, type) else getattr(thing, "__dict__", None)
@@ -198,7 +198,7 @@ class Walk:
             yield from self._globals(function)
 
     def _globals(self, function: types.FunctionType) -> Held:
-        """What a function and those written inside it name: globals, and attributes of modules that are named."""
+        """The globals that a function and those inside it name, and the attributes of modules among them."""
         names = {name for code in codes(function) for name in code.co_names}
         scope = function.__globals__
         modules = [found for name in names if isinstance(found := scope.get(name), types.ModuleType)]
@@ -209,7 +209,7 @@ class Walk:
                 )
 
     def _class(self, name: Name, kind: type) -> Held:
-        """The methods and attributes of a class of the user's own, and of those it comes from."""
+        """The methods and attributes of a class of the user's own, and of its bases."""
         if not (self.whole or name.entire or issubclass(kind, nn.Module)):
             yield from self._narrowly(name, kind)
             return
@@ -217,7 +217,7 @@ class Walk:
             yield from self._members(base, None)
 
     def _members(self, base: type, names: set[str] | None) -> Held:
-        """What a class holds itself, or what of it is named; of an installed one the functions that are named."""
+        """A class's own members, all or those with these names; of an installed class only such functions."""
         mine = own(base.__module__)
         for key, value in list(vars(base).items()) if mine or names else ():
             name = Name(f"{base.__name__}.{key}")
@@ -233,7 +233,7 @@ class Walk:
 
 
 def _items(name: Name, pairs: Iterable[tuple[Any, Any]], count: int) -> Held:
-    """The items of a container that is not data."""
+    """The items of a container, unless there are so many that it is data."""
     if count <= _MANY:
         yield from ((item(key, name), value) for key, value in pairs)
 
