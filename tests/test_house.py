@@ -17,8 +17,6 @@ FEWEST_LINES = 40  # of a file that a single other imports; below that it belong
 
 # What is larger, smaller or of one name today. The lists only shrink: what is on them is to go, nothing comes to them.
 LARGER = {
-    "curvature/monitor.py": 255,
-    "curvature/reduction.py": 280,
     "explore/app.py": 260,
     "pde/multilayer.py": 268,
     "pde/one_layer.py": 278,
@@ -30,8 +28,6 @@ LARGER = {
 }
 CRUMBS = {
     "cli/show_variance.py",
-    "curvature/modes.py",
-    "divergence/thinning.py",
     "explore/study_blocks.py",
     "study/processor.py",
 }
@@ -46,12 +42,10 @@ SHARED = {
     "Order",
     "Outcome",
     "Results",
-    "Row",
     "Scale",
     "Segment",
     "SharpnessCallback",
     "Source",
-    "Spectrum",
     "gradient_errors",
 }
 

@@ -1,22 +1,14 @@
 import math
-from dataclasses import replace
 
 import pytest
 
-from lastbit.curvature.sharpness import diverged_row
+from lastbit.curvature.sharpness import SharpnessRow, diverged_row
 from lastbit.training.sharpness import finding
 
 
 def row(step, normalised, upper):
-    sharpness = 20 * normalised
-    return replace(
-        diverged_row(1, edges=(40.0,)),
-        step=step,
-        loss=1.0,
-        sharpness=sharpness,
-        upper=sharpness * upper,
-        converged=True,
-    )
+    value = 20 * normalised
+    return SharpnessRow(step=step, loss=1.0, values=(value,), residuals=(0.0,), uppers=(value * upper,), edges=(40.0,))
 
 
 def rows(*values, upper=1.0, diverged=None):

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 EDGE = 2.0  # of the normalised sharpness
+_DERIVED = ("sharpness", "residual", "lower", "upper", "edge", "normalised", "diverged")
 _SCALARS = ("loss", "sharpness", "normalised", "edge", "residual", "lower", "upper", "matvecs", "seconds")
 
 
@@ -31,28 +32,44 @@ class SharpnessRow:
 
     step: int | None = None  # updates of the optimizer so far
     loss: float | None = None  # mean over the measured data, without weight decay
-    sharpness: float  # Rayleigh quotient of the unit vector v, the largest eigenvalue; NaN where diverged
-    residual: float  # ||Hv - sharpness v||, the 2-norm
-    lower: float  # <= largest eigenvalue
-    upper: float  # >= largest eigenvalue under the conditions above; at most sharpness + residual
-    values: tuple[float, ...]  # the k largest eigenvalues, in descending order; sharpness is the first
-    residuals: tuple[float, ...]  # of each, (k,)
-    uppers: tuple[float, ...]  # of each, (k,); upper is the first
+    values: tuple[float, ...]  # Rayleigh quotients of unit vectors v, the k largest first, (k,); NaN where diverged
+    residuals: tuple[float, ...]  # ||Hv - value v|| of each, the 2-norm, (k,)
+    uppers: tuple[float, ...]  # >= each eigenvalue under the conditions above, at most value + residual, (k,)
     edges: tuple[float, ...] = ()  # of each parameter group that is measured; empty without an optimizer
-    converged: bool  # every upper bound is within the tolerance of its value
-    matvecs: int  # Hessian-vector products spent, those of probes included
-    probed: int  # products of this measurement's random probe; 0 if it had none
-    probe_age: int  # measurements since the last probe
-    miss_probability: float  # that the last probe missed an eigenvalue a tenth of the spectrum's width above its best
-    seconds: float  # wall time of all of it
+    converged: bool = False  # every upper bound is within the tolerance of its value
+    matvecs: int = 0  # Hessian-vector products spent, those of probes included
+    probed: int = 0  # products of this measurement's random probe; 0 if it had none
+    probe_age: int = 0  # measurements since the last probe
+    miss_probability: float = 1.0  # that the last probe missed an eigenvalue a tenth of the spectrum's width above
+    seconds: float = math.nan  # wall time of all of it
     mode: str = ""  # "eval": measured in evaluation mode; "as is": in the modes that the modules were in
     stepped_ratio: float = math.nan  # norm of the stepped gradient / of the monitored loss's; NaN: not compared
     stepped_cosine: float = math.nan  # of the angle between the two
-    note: str = ""  # what the two say of the edge, where it is not the stepped gradient's
+    note: str = ""  # what the two mean for the edge, where they differ
     # By the name of a layer, all other weights held fixed: `sharpness`, `residual` and `matvecs`.
     layers: Mapping[str, Mapping[str, int | float]] | None = None
     # Distance to the gradient flow: `time` (lr * step), `relative_l2`, `rel_l1`, and `evaluations` since the last row.
     flow: Mapping[str, int | float] | None = None
+
+    @property
+    def sharpness(self) -> float:
+        """The largest eigenvalue: the first of `values`."""
+        return self.values[0]
+
+    @property
+    def residual(self) -> float:
+        """The first of `residuals`: an eigenvalue lies within it of the sharpness."""
+        return self.residuals[0]
+
+    @property
+    def lower(self) -> float:
+        """A lower bound on the largest eigenvalue: the sharpness, a Rayleigh quotient."""
+        return self.values[0]
+
+    @property
+    def upper(self) -> float:
+        """An upper bound on the largest eigenvalue under the conditions above: the first of `uppers`."""
+        return self.uppers[0]
 
     @property
     def edge(self) -> float:
@@ -71,7 +88,7 @@ class SharpnessRow:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything by name, for JSON and tables; what was not measured is left out."""
-        derived = {"edge": self.edge, "normalised": self.normalised, "diverged": self.diverged}
+        derived = {name: getattr(self, name) for name in _DERIVED}
         return {name: value for name, value in (asdict(self) | derived).items() if value is not None}
 
     def scalars(self) -> dict[str, float]:
@@ -105,22 +122,7 @@ class SharpnessRow:
         return shown | ({"note": self.note} if self.note else {})
 
 
-def diverged_row(k: int, matvecs: int = 0, seconds: float = 0.0, **more: Any) -> SharpnessRow:
-    """The row of a model whose weights, loss or curvature are not finite: there are no k eigenvalues to measure."""
-    nan, nans = math.nan, (math.nan,) * k
-    return SharpnessRow(
-        sharpness=nan,
-        residual=nan,
-        lower=nan,
-        upper=nan,
-        values=nans,
-        residuals=nans,
-        uppers=nans,
-        converged=False,
-        matvecs=matvecs,
-        probed=0,
-        probe_age=0,
-        miss_probability=1.0,
-        seconds=seconds,
-        **more,
-    )
+def diverged_row(k: int, **known: Any) -> SharpnessRow:
+    """The row of a model whose weights, loss or curvature are not finite: NaN in place of k eigenvalues."""
+    nans = (math.nan,) * k
+    return SharpnessRow(values=nans, residuals=nans, uppers=nans, **known)

@@ -160,21 +160,17 @@ class SharpnessTracker:
     def _lost(self, matvecs: int, started: float) -> SharpnessRow:
         self._search.forget()
         self._vectors, self._probe = None, _LastProbe(self.size)
-        return diverged_row(self.k, matvecs, time.perf_counter() - started, edges=self._edges())
+        seconds = time.perf_counter() - started
+        return diverged_row(self.k, edges=self._edges(), matvecs=matvecs, seconds=seconds)
 
     def _result(self, found: FoundPairs, matvecs: int, seconds: float) -> SharpnessRow:
-        ritz, uppers = found.pairs.ritz, found.pairs.uppers.tolist()
-        values, residuals = ritz.values.tolist(), ritz.residual_norms().tolist()
+        ritz = found.pairs.ritz
         # A probe of several runs is no better than the last of them.
         last_run = min(self._probe.products, steps_needed(self.size, PROBE_GAP, PROBE_MISS))
         return SharpnessRow(
-            sharpness=values[0],
-            residual=residuals[0],
-            lower=values[0],
-            upper=uppers[0],
-            values=tuple(values),
-            residuals=tuple(residuals),
-            uppers=tuple(uppers),
+            values=tuple(ritz.values.tolist()),
+            residuals=tuple(ritz.residual_norms().tolist()),
+            uppers=tuple(found.pairs.uppers.tolist()),
             edges=self._edges(),
             converged=bool(found.pairs.slack.max() <= self.tol * ritz.values.abs().max()),
             matvecs=matvecs,

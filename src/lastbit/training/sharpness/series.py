@@ -56,17 +56,9 @@ class Series:
 
     def description(self) -> dict[str, Any]:
         """What identifies the series, as plain JSON."""
-        return {
-            "format": FORMAT,
-            "recipe": self.recipe.model_dump(mode="json"),
-            "every": self.every,
-            "k": self.k,
-            "layers": self.layers,
-            "flow": self.flow,
-            "seed": self.seed,
-            "images": self.images,
-            "device": torch.device(self.device).type,
-        }
+        options = {name: getattr(self, name) for name in ("every", "k", "layers", "flow", "seed", "images")}
+        device = torch.device(self.device).type
+        return {"format": FORMAT, "recipe": self.recipe.model_dump(mode="json"), **options, "device": device}
 
     @contextmanager
     def open(self, directory: str | Path, *, steps: int) -> Iterator[OpenSeries]:
@@ -166,7 +158,7 @@ def _rows(store: RunDirectory) -> Iterator[SharpnessRow]:
     """
     for stored in store.rows(_ROWS):
         try:
-            row = _READER.validate_python({"step": None, **_with_nan(stored), "seconds": math.nan})
+            row = _READER.validate_python(_with_nan(stored))
         except ValidationError:
             row = None
         if row is None or row.step is None:
