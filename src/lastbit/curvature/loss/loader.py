@@ -78,30 +78,17 @@ def _own(loader: DataLoader[Any]) -> DataLoader[Any]:
     Their order is fixed where the data set has an index. A subclass keeps an `__iter__` of its own, unless it holds a
     running iterator, as loaders do that keep their workers forever.
     """
-    workers = min(1, loader.num_workers) if loader.worker_init_fn else 0  # it prepares the data set in a worker
-    indices = None if isinstance(loader.dataset, IterableDataset) else _indices(loader)
+    own, keeps_iter = copy.copy(loader), type(loader).__iter__ is not DataLoader.__iter__
     running = any(isinstance(value, _BaseDataLoaderIter) for key, value in vars(loader).items() if key != "_iterator")
-    if type(loader).__iter__ is not DataLoader.__iter__ and not _of_torch(type(loader)) and not running:
-        own = copy.copy(loader)
-        quiet = {"num_workers": workers, "persistent_workers": False, "pin_memory": False, "timeout": 0}
-        vars(own).update(quiet, prefetch_factor=2 if workers else None, _iterator=None, generator=torch.Generator())
-        if indices is not None:
-            vars(own)["sampler" if loader.batch_sampler is None else "batch_sampler"] = indices
-        return own
-    order: dict[str, Any] = {"batch_size": loader.batch_size, "drop_last": loader.drop_last}
-    if indices is not None:
-        order = (
-            {"batch_sampler": indices} if loader.batch_sampler is not None else {"batch_size": None, "sampler": indices}
-        )
-    return DataLoader(
-        loader.dataset,
-        **order,
-        collate_fn=loader.collate_fn,
-        num_workers=workers,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context if workers else None,
-        generator=torch.Generator(),
-    )
+    if not keeps_iter or running or _of_torch(type(loader)):
+        own.__class__ = DataLoader
+    workers = min(1, loader.num_workers) if loader.worker_init_fn else 0  # it prepares the data set in a worker
+    quiet = {"persistent_workers": False, "pin_memory": False, "timeout": 0, "_iterator": None}
+    # Past DataLoader's own __setattr__, which forbids these once it is made.
+    vars(own).update(quiet, num_workers=workers, prefetch_factor=2 if workers else None, generator=torch.Generator())
+    if not isinstance(loader.dataset, IterableDataset):
+        vars(own)["sampler" if loader.batch_sampler is None else "batch_sampler"] = _indices(loader)
+    return own
 
 
 def _of_torch(kind: type) -> bool:
