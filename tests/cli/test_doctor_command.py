@@ -3,10 +3,11 @@ import json
 import pytest
 
 from lastbit.cli.doctor import _STYLES
-from lastbit.doctor import Check, Examination, Outcome
+from lastbit.cli.doctor_checks import Examination
+from lastbit.execution.repeatability import Check, Condition
 
-FIT = Examination("cpu", {"torch": "2.13.0", "mkl": None}, [Check("repeat", Outcome.OK, "The same bits.")])
-UNFIT = Examination("cpu", {}, [*FIT.checks, Check("k=2 [red]", Outcome.FAILS, "Changed [/] bits.")])
+FIT = Examination("cpu", {"torch": "2.13.0", "mkl": None}, [Check("repeat", Condition.OK, "The same bits.")])
+UNFIT = Examination("cpu", {}, [*FIT.checks, Check("k=2 [red]", Condition.FAILS, "Changed [/] bits.")])
 
 
 def found(monkeypatch, examination):
@@ -15,7 +16,7 @@ def found(monkeypatch, examination):
         on_step()
         return examination
 
-    monkeypatch.setattr("lastbit.doctor.examine", examined)
+    monkeypatch.setattr("lastbit.cli.doctor_checks.examine", examined)
 
 
 def test_a_fit_machine_is_said_to_be_fit(lastbit, monkeypatch):
@@ -50,7 +51,7 @@ def test_a_device_that_is_not_here_is_refused(lastbit):
     assert "device 'cuda:99' is not here" in err
 
 
-@pytest.mark.parametrize("outcome", list(Outcome))
+@pytest.mark.parametrize("outcome", list(Condition))
 def test_each_outcome_has_a_style_and_a_word(outcome):
     assert _STYLES[outcome]
     assert str(outcome).strip()

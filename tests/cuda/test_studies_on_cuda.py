@@ -7,9 +7,10 @@ import torch
 from distributed import LocalCluster
 
 import lastbit as lb
-from lastbit.doctor import Outcome, examine
+from lastbit.cli.doctor_checks import examine
 from lastbit.execution.cluster import cluster
 from lastbit.execution.numerics import probe
+from lastbit.execution.repeatability import Condition
 from lastbit.paper.item import Work
 from lastbit.paper.items.figure8 import FIGURE8
 from lastbit.paper.items.table1 import TABLE1
@@ -105,7 +106,7 @@ def test_a_trial_goes_to_a_worker_with_a_gpu(tmp_path):
 
 def test_the_doctor_finds_the_device_fit():
     found = examine("cuda")
-    wrong = [f"{check.name}: {check.said}" for check in found.checks if check.outcome is Outcome.FAILS]
+    wrong = [f"{check.name}: {check.said}" for check in found.checks if check.outcome is Condition.FAILS]
     assert wrong == []
 
 

@@ -15,7 +15,7 @@ from lastbit.cli import commands as program
 # Where real work begins, after all that is parsed and checked.
 WORK = [
     *("lastbit.cli.run_study.run_study", "lastbit.cli.run_study.run_trials"),
-    *("lastbit.script.audit.audit.audit", "lastbit.training.twins.run_twins", "lastbit.doctor.examine"),
+    *("lastbit.script.audit.audit.audit", "lastbit.training.twins.run_twins", "lastbit.cli.doctor_checks.examine"),
     *("lastbit.cli.paper_run.run_pending", "lastbit.training.data.fetching.fetch"),
     *("lastbit.training.sharpness.series.OpenSeries.run", "lastbit.explore.serve.serve"),
 ]

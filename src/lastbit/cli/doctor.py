@@ -15,10 +15,10 @@ from lastbit.cli.options import DeviceOption
 from lastbit.cli.output import JsonOption, console, write_json
 
 if TYPE_CHECKING:
-    from lastbit.doctor import Examination
+    from lastbit.cli.doctor_checks import Examination
 
 
-_STYLES = {"OK": "green", "note": "yellow", "fails": "bold red", "cannot be checked here": "dim"}  # by `Outcome`
+_STYLES = {"OK": "green", "note": "yellow", "fails": "bold red", "cannot be checked here": "dim"}  # by `Condition`
 _PIPE_WIDTH = 160  # columns where there is no terminal to fit
 
 
@@ -27,16 +27,15 @@ def doctor(
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Show this machine's arithmetic, and check that it repeats.
+    """Show this machine's numerics, and check that they repeat.
 
     It takes seconds, and says whether studies can run here. A small training is run five times in two fresh processes,
     basic operations twenty times each. Exit status 1 says that a check fails.
 
     Example: `lastbit doctor`
     """
+    from lastbit.cli.doctor_checks import examine, steps
     from lastbit.cli.progress import progress_bar
-    from lastbit.doctor import examine
-    from lastbit.doctor.examine import steps
     from lastbit.training.device import choose_device
 
     chosen = choose_device(device)
@@ -51,20 +50,20 @@ def doctor(
 
 
 def _show(found: Examination, terminal: Console) -> None:
-    from lastbit.doctor import Outcome
+    from lastbit.execution.repeatability import Condition
 
     if not terminal.is_terminal:
         terminal.width = _PIPE_WIDTH
-    arithmetic = Table("fingerprint", "value", title=f"arithmetic of a trial on {found.device}", title_justify="left")
+    numerics = Table("fingerprint", "value", title=f"numerics of a trial on {found.device}", title_justify="left")
     for name, value in found.fingerprint.items():
-        arithmetic.add_row(name, "–" if value is None else str(value))
-    terminal.print(arithmetic)
+        numerics.add_row(name, "–" if value is None else str(value))
+    terminal.print(numerics)
     checks = Table("check", title="checks", title_justify="left")
     checks.add_column("outcome", max_width=9)
     checks.add_column("found")
     for check in found.checks:
         checks.add_row(check.name, Text(check.outcome, style=_STYLES[check.outcome]), check.said)
     terminal.print(checks)
-    failing = [check.name for check in found.checks if check.outcome is Outcome.FAILS]
+    failing = [check.name for check in found.checks if check.outcome is Condition.FAILS]
     verdict = f"This machine is not fit for studies: {', '.join(failing)}." if failing else "This machine is fit."
     terminal.print(verdict, style="bold")

@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lastbit.differing import differing_fields
-from lastbit.doctor.check import Check, Outcome
 from lastbit.execution.numerics import Fingerprint, fingerprint, repeatable_numerics
+from lastbit.execution.repeatability import Check, Condition
 from lastbit.noise import Noise, Scale
 from lastbit.storage.files import to_json
 from lastbit.tensors import bits
-from lastbit.training.run import Run
 
-Train = Callable[[Run], None]  # picklable: it travels to the processes
+Train = Callable[[Any], None]  # called with a `Digest`; picklable: it travels to the processes
 _SEED = 1
 
 
@@ -106,7 +106,7 @@ def check_trainings(
     failures = [each for each in ended if isinstance(each, str)]
     if failures:
         said = f"A training of the demo failed ({failures[0]}), so nothing can be trained here."
-        return [Check("training", Outcome.FAILS, said)], None
+        return [Check("training", Condition.FAILS, said)], None
     trained = [each for each in ended if isinstance(each, Trained)]
     return list(_checks(trained)), trained[0].fingerprint
 
@@ -143,12 +143,12 @@ def _checks(trained: Sequence[Trained]) -> Iterator[Check]:
 
 def _repeats(first: Trained, again: Trained) -> Check:
     if first.digest == again.digest:
-        return Check("repeat", Outcome.OK, "The same training in two fresh processes gives the same bits.")
+        return Check("repeat", Condition.OK, "The same training in two fresh processes gives the same bits.")
     differ = ", ".join(differing_fields([first.fingerprint, again.fingerprint]))
     why = f"their fingerprints differ in {differ}" if differ else "their fingerprints agree"
     return Check(
         "repeat",
-        Outcome.FAILS,
+        Condition.FAILS,
         f"The same training in two fresh processes gave different bits ({why}). Studies would stop at their "
         "controls. `lastbit audit` on a script of yours names the first operation that differs.",
     )
@@ -156,14 +156,14 @@ def _repeats(first: Trained, again: Trained) -> Check:
 
 def _threads(same: bool) -> Check:
     if same:
-        return Check("threads", Outcome.OK, "Two threads give the bits of one, in this training; studies use one.")
+        return Check("threads", Condition.OK, "Two threads give the bits of one, in this training; studies use one.")
     return Check(
         "threads",
-        Outcome.NOTE,
+        Condition.NOTE,
         "Two threads give other bits than one, since they split a sum elsewhere. So lastbit gives each process one, "
         "and results do not depend on the number of cores; do the same in scripts that are to repeat elsewhere.",
     )
 
 
 def _check(name: str, holds: bool, good: str, bad: str) -> Check:
-    return Check(name, Outcome.OK if holds else Outcome.FAILS, good if holds else bad)
+    return Check(name, Condition.OK if holds else Condition.FAILS, good if holds else bad)

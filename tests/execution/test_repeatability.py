@@ -3,8 +3,7 @@ from itertools import count
 import pytest
 import torch
 
-from lastbit.doctor import Outcome
-from lastbit.doctor.operations import check_operation, check_operations, operations, repeats
+from lastbit.execution.repeatability import Condition, check_operation, check_operations, operations, repeats
 
 NAMES = ["matrix product", "convolution", "convolution, backward", "sum", "scatter-add"]
 
@@ -13,7 +12,7 @@ def test_every_operation_is_repeated_and_none_is_unsound_here():
     calls = []
     found = check_operations("cpu", lambda: calls.append(1))
     assert [check.name for check in found] == NAMES
-    assert all(check.outcome is not Outcome.FAILS for check in found)
+    assert all(check.outcome is not Condition.FAILS for check in found)
     assert len(calls) == len(NAMES)
 
 
@@ -31,7 +30,7 @@ def test_an_operation_that_differs_once_fails():
     assert not repeats(lambda: (torch.tensor([1.0, 2.0 if next(calls) != 13 else 2.0000002]),))
     calls = count()
     check = check_operation("sum", lambda: (torch.tensor([float(next(calls) == 13)]),))
-    assert check.outcome is Outcome.FAILS
+    assert check.outcome is Condition.FAILS
     assert "different bits" in check.said
 
 
@@ -53,7 +52,7 @@ def test_what_only_repeats_deterministically_is_a_note(before, request):
         return (torch.tensor([0.0 if torch.are_deterministic_algorithms_enabled() else float(next(calls))]),)
 
     check = check_operation("scatter-add", atomics)
-    assert check.outcome is Outcome.NOTE
+    assert check.outcome is Condition.NOTE
     assert "torch.use_deterministic_algorithms(True)" in check.said
     assert torch.are_deterministic_algorithms_enabled() == before
 
@@ -63,5 +62,5 @@ def test_an_operation_without_a_deterministic_kernel_fails_with_torchs_reason():
         raise RuntimeError("cumsum does not have a deterministic implementation\nmore")
 
     check = check_operation("sum", refuses)
-    assert check.outcome is Outcome.FAILS
+    assert check.outcome is Condition.FAILS
     assert check.said.endswith("here: cumsum does not have a deterministic implementation")

@@ -1,17 +1,39 @@
-"""Operations that are known to differ from call to call, each repeated on the same numbers."""
+"""Whether operations that are known to differ from call to call repeat on this machine, and what a check says.
+
+Each operation is computed many times on the same numbers: with the numerics of a study's trials, and as torch comes.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lastbit.doctor.check import Check, Outcome
 from lastbit.execution.numerics import repeatable_numerics
 
 Operation = Callable[[], tuple[Tensor, ...]]
 _TIMES = 20
+
+
+class Condition(StrEnum):
+    """How it stands."""
+
+    OK = "OK"
+    NOTE = "note"  # worth knowing, and no obstacle
+    FAILS = "fails"
+    UNCHECKED = "cannot be checked here"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, how it stands, and what to do."""
+
+    name: str
+    outcome: Condition
+    said: str  # one sentence or two: what was found, and what to do about it
 
 
 def operations(device: str) -> dict[str, Operation]:
@@ -60,20 +82,22 @@ def check_operation(name: str, operation: Operation) -> Check:
             repeated = repeats(operation)
     except RuntimeError as error:
         # An operation without a deterministic kernel on this device raises.
-        return Check(name, Outcome.FAILS, f"It cannot be computed deterministically here: {str(error).splitlines()[0]}")
+        return Check(
+            name, Condition.FAILS, f"It cannot be computed deterministically here: {str(error).splitlines()[0]}"
+        )
     if not repeated:
         said = f"{_TIMES} calls on the same numbers gave different bits, with torch's deterministic algorithms on."
-        return Check(name, Outcome.FAILS, f"{said} No study on this device can be trusted.")
+        return Check(name, Condition.FAILS, f"{said} No study on this device can be trusted.")
     with _any_kernels():
         repeated = repeats(operation)
     if not repeated:
         return Check(
             name,
-            Outcome.NOTE,
+            Condition.NOTE,
             "Its bits repeat with torch's deterministic algorithms, which studies use, and differ without: call "
             "torch.use_deterministic_algorithms(True) in scripts that are to repeat.",
         )
-    return Check(name, Outcome.OK, f"{_TIMES} calls on the same numbers give the same bits.")
+    return Check(name, Condition.OK, f"{_TIMES} calls on the same numbers give the same bits.")
 
 
 @contextmanager

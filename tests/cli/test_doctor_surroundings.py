@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lastbit.doctor import Outcome, surroundings
-from lastbit.doctor.surroundings import (
+from lastbit.cli import doctor_checks as surroundings
+from lastbit.cli.doctor_checks import (
     check_cuda,
     check_data_sets,
     check_disk,
@@ -15,12 +15,13 @@ from lastbit.doctor.surroundings import (
     check_memory,
     check_remote,
 )
+from lastbit.execution.repeatability import Condition
 from lastbit.extras import how_to_install
 
 
 def test_bundled_data_are_sound_and_others_named_with_the_command(tmp_path):
     check = check_data_sets(tmp_path)
-    assert check.outcome is Outcome.OK
+    assert check.outcome is Condition.OK
     assert check.said.startswith("Here and sound: fashion-mini, mnist01, digits. Not fetched: fashion-mnist, ")
     assert "`lastbit data fetch NAME`" in check.said
 
@@ -28,7 +29,7 @@ def test_bundled_data_are_sound_and_others_named_with_the_command(tmp_path):
 def test_damaged_data_fail(tmp_path):
     (tmp_path / "cifar10.npz").write_bytes(b"not an archive")
     check = check_data_sets(tmp_path)
-    assert check.outcome is Outcome.FAILS
+    assert check.outcome is Condition.FAILS
     assert f"cifar10 ({tmp_path / 'cifar10.npz'})" in check.said
 
 
@@ -47,7 +48,7 @@ def test_little_disk_is_a_note(monkeypatch, tmp_path, mib, outcome):
 def test_without_cuda_it_is_said_and_with_it_it_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", None)
-    assert (check_cuda().outcome, "built for the CPU alone" in check_cuda().said) == (Outcome.UNCHECKED, True)
+    assert (check_cuda().outcome, "built for the CPU alone" in check_cuda().said) == (Condition.UNCHECKED, True)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     assert "built for 13.0 and finds none" in check_cuda().said
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -69,7 +70,7 @@ def test_extras_and_kinds_of_urls_are_those_installed(monkeypatch):
     )
     monkeypatch.setattr(surroundings, "installed_version", lambda package: None)
     assert check_extras().said.startswith("Here: none.")
-    assert check_remote().outcome is Outcome.NOTE
+    assert check_remote().outcome is Condition.NOTE
 
 
 def test_every_extra_of_the_project_is_listed(monkeypatch):

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 from doctor_faults import here
 
-from lastbit.doctor import Check, Outcome, examine
-from lastbit.doctor.examine import steps
+from lastbit.cli.doctor_checks import examine, steps
+from lastbit.execution.repeatability import Check, Condition
 
 
 def test_this_machine_is_fit_for_the_demo(tmp_path):
@@ -20,6 +20,6 @@ def test_this_machine_is_fit_for_the_demo(tmp_path):
         "outcome": "OK",
         "said": "The same training in two fresh processes gives the same bits.",
     }
-    others = (Outcome.OK, Outcome.NOTE, Outcome.UNCHECKED, Outcome.FAILS)
+    others = (Condition.OK, Condition.NOTE, Condition.UNCHECKED, Condition.FAILS)
     fits = [replace(found, checks=[*found.checks, Check("x", each, "")]).fit for each in others]
     assert fits == [True, True, True, False]

@@ -2,10 +2,10 @@ import pytest
 import torch
 from doctor_faults import RandomInItsProcess, Toy, here
 
-from lastbit.doctor import Outcome
-from lastbit.doctor.trainings import Digest, check_trainings
 from lastbit.execution.numerics import fingerprint, repeatable_numerics
 from lastbit.execution.pool import local_pool
+from lastbit.execution.repeatability import Condition
+from lastbit.execution.repeated_training import Digest, check_trainings
 from lastbit.noise import Scale
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
@@ -21,7 +21,7 @@ def outcomes(train, pool=here):
 def test_a_sound_training_passes_every_check():
     checks, found = outcomes(Toy())
     assert {name: check.outcome for name, check in checks.items()} == {
-        **dict.fromkeys(("repeat", "k=2", "k=3", "threads"), Outcome.OK)
+        **dict.fromkeys(("repeat", "k=2", "k=3", "threads"), Condition.OK)
     }
     with repeatable_numerics():
         assert found == fingerprint()
@@ -37,14 +37,14 @@ def test_a_sound_training_passes_every_check():
 )
 def test_a_planted_fault_is_noticed(train, failing, said):
     checks, _ = outcomes(train)
-    assert {name for name, check in checks.items() if check.outcome is Outcome.FAILS} == failing
+    assert {name for name, check in checks.items() if check.outcome is Condition.FAILS} == failing
     assert any(said in checks[name].said for name in failing)
 
 
 def test_a_training_that_fails_is_said_in_one_line_and_leaves_no_fingerprint():
     checks, found = outcomes(Toy(fault="raises"))
     assert found is None
-    assert checks["training"].outcome is Outcome.FAILS
+    assert checks["training"].outcome is Condition.FAILS
     assert "RuntimeError: aten::cumsum has no deterministic kernel here)" in checks["training"].said
 
 
@@ -56,9 +56,9 @@ def test_threads_that_matter_are_a_note_with_the_reason(monkeypatch):
             return sum(part.sum() for part in torch.linspace(0, 1e-3, 999).chunk(torch.get_num_threads()))
 
     checks, _ = outcomes(Split())
-    assert checks["threads"].outcome is Outcome.NOTE
+    assert checks["threads"].outcome is Condition.NOTE
     assert "lastbit gives each process one" in checks["threads"].said
-    assert checks["repeat"].outcome is Outcome.OK
+    assert checks["repeat"].outcome is Condition.OK
     assert torch.get_num_threads() == 1
 
 
@@ -71,12 +71,12 @@ def test_a_nondeterministic_operation_in_the_demo_is_noticed(monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "relu", flickering)
     changes = ("epochs=1", "schedule.milestones=[]", "data.train=128", "data.test=10", "measure.fluctuation_epochs=9")
     training = RecipeTraining(load_recipe("demo", scale="smoke", changes=changes))
-    assert outcomes(training)[0]["repeat"].outcome is Outcome.FAILS
+    assert outcomes(training)[0]["repeat"].outcome is Condition.FAILS
 
 
 def test_processes_are_really_two():
     checks, found = outcomes(RandomInItsProcess(), local_pool)
-    assert checks["repeat"].outcome is Outcome.FAILS
+    assert checks["repeat"].outcome is Condition.FAILS
     assert found["threads"] == 1
 
 
