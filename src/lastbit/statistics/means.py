@@ -1,7 +1,9 @@
 """Tests of a difference of means: Student's for pairs, Welch's for two samples, and permutation tests."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import comb
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -97,37 +99,32 @@ def t_test(kind: str, difference: float, error: float, dof: float) -> MeanTest:
 
 def flipped_signs(differences: Table) -> PermutationTest:
     """Randomisation test of pairs: under no effect each difference is as likely with the other sign."""
-    from scipy import stats  # only here: it takes over a second to import
-
-    test = stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", **_HOW, random_state=_generator()
-    )
-    return _permuted(test.pvalue, 2.0 ** len(differences))
+    return _permuted((differences,), np.mean, "samples", 2.0 ** len(differences))
 
 
 def exchanged(a: Table, b: Table) -> PermutationTest:
     """Permutation test of two samples by the difference of their means."""
-    from scipy import stats
-
-    test = stats.permutation_test(
-        (a, b), _difference, permutation_type="independent", **_HOW, random_state=_generator()
-    )
-    return _permuted(test.pvalue, comb(len(a) + len(b), len(a)))
-
-
-_HOW = {"vectorized": True, "n_resamples": PERMUTATIONS, "batch": 2_000}
-
-
-def _generator() -> np.random.Generator:
-    # Always the same draws, so that a comparison always gives the same p.
-    return np.random.default_rng(0)
+    return _permuted((a, b), _difference, "independent", comb(len(a) + len(b), len(a)))
 
 
 def _difference(a: Table, b: Table, axis: int) -> Table:
     return np.asarray(np.mean(a, axis=axis) - np.mean(b, axis=axis))
 
 
-def _permuted(p: float, rearrangements: float) -> PermutationTest:
+def _permuted(
+    samples: tuple[Table, ...], statistic: Callable[..., Any], kind: str, rearrangements: float
+) -> PermutationTest:
+    from scipy import stats  # only here: it takes over a second to import
+
+    test = stats.permutation_test(
+        samples,
+        statistic,
+        permutation_type=kind,
+        vectorized=True,
+        n_resamples=PERMUTATIONS,
+        batch=2_000,
+        random_state=np.random.default_rng(0),  # always the same draws, so that a comparison always gives the same p
+    )
     exact = rearrangements <= PERMUTATIONS
     least = 2 / rearrangements if exact else 2 / (PERMUTATIONS + 1)
-    return PermutationTest(min(1.0, float(p)), min(1.0, least), exact)
+    return PermutationTest(min(1.0, float(test.pvalue)), min(1.0, least), exact)

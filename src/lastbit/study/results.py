@@ -72,7 +72,7 @@ class Results:
         from lastbit.report.table import for_notebook
 
         content = self.as_json()
-        return for_notebook(f"{self.name}: {self.verdict}", accuracy_table(content), variance_table(content))
+        return for_notebook(f"{self.name}: {content['verdict']}", accuracy_table(content), variance_table(content))
 
     def table(self, metric: str | None = None) -> "pl.DataFrame":
         """The paper's Table 1: a row for each noise, a column for each seed, STD (ddof 1) of rows and columns.

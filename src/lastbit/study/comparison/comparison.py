@@ -114,7 +114,7 @@ class Comparison:
         from lastbit.report.table import for_notebook
 
         content = self.as_json()
-        return for_notebook(self.verdict, sides_table(content), difference_table(content))
+        return for_notebook(content["verdict"], sides_table(content), difference_table(content))
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON, as `lastbit compare --json` prints and the page draws it."""
