@@ -14,29 +14,29 @@ def differing_fields(descriptions: Sequence[Mapping[str, Any]]) -> dict[str, lis
     Args:
         descriptions: such as the fingerprints of a study's trials.
     """
-    names = dict.fromkeys(name for each in descriptions for name in each)
-    values = {name: [each.get(name) for each in descriptions] for name in names}
-    return {name: found for name, found in values.items() if any(value != found[0] for value in found)}
+    names = dict.fromkeys(name for description in descriptions for name in description)
+    values = {name: [description.get(name) for description in descriptions] for name in names}
+    return {name: given for name, given in values.items() if any(value != given[0] for value in given)}
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
-    """What changed from one nest of settings to another, each as `old -> new`, by the names joined by dots.
+    """What changed between nested settings, each as `old -> new`, by names joined by dots.
 
     Args:
         before: plain JSON.
         after: the same with other values.
     """
-    found: dict[str, str] = {}
+    changed: dict[str, str] = {}
     for name, (old, new) in differing_fields([before, after]).items():
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found |= {f"{name}.{inner}": said for inner, said in changes(old, new).items()}
+            changed |= {f"{name}.{inner}": text for inner, text in changes(old, new).items()}
         else:
-            found[name] = f"{_shown(old)} -> {_shown(new)}"
-    return found
+            changed[name] = f"{_shown(old)} -> {_shown(new)}"
+    return changed
 
 
 def _shown(value: Any) -> str:
-    """A value in a few characters: of a hash the beginning, of a long text beginning and end."""
+    """A value in a few characters: the beginning of a hash, both ends of a long text."""
     text = value if isinstance(value, str) and value else repr(value)
     if _HASH.fullmatch(text):
         return f"{text[:8]}…"

@@ -1,4 +1,4 @@
-"""The memory that this machine has left."""
+"""The memory that this machine has available."""
 
 import os
 from pathlib import Path
@@ -9,9 +9,9 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def available_memory_mib() -> int | None:
-    """Memory that can be had without swapping, or where the system does not say all there is; None if unknown."""
-    found = [each for each in (_linux_available(), _cgroup_limit(), _physical()) if each is not None]
-    return min(found) // _MIB if found else None
+    """Memory available without swapping; the physical memory where the system reports no more; None if unknown."""
+    known = [size for size in (_linux_available(), _cgroup_limit(), _physical()) if size is not None]
+    return min(known) // _MIB if known else None
 
 
 def _linux_available() -> int | None:
@@ -22,7 +22,7 @@ def _linux_available() -> int | None:
 
 
 def _cgroup_limit() -> int | None:
-    """What a container may use in all; what it uses already is mostly the file cache, which can be given back."""
+    """A container's limit; what it uses already is mostly the file cache, which can be freed."""
     text = _CGROUP_LIMIT.read_text(encoding="ascii").strip() if _CGROUP_LIMIT.exists() else "max"
     return int(text) if text.isdecimal() else None
 

@@ -1,8 +1,8 @@
-"""Arithmetic that measured curvature rests on: float32 means float32, and the same product is the same twice.
+"""Products for measured curvature: in full float32, and with the same bits each time.
 
-On CUDA neither comes by itself. cuDNN's convolutions of float32 keep ten bits of each factor (TF32) by default, matrix
-products where a program asks for it, and the gradient of a convolution may be summed in another order at each call.
-Training may do so; but residuals and bounds of curvature assume the errors of the parameters' own precision.
+CUDA guarantees neither by default. cuDNN's float32 convolutions keep ten bits of each factor (TF32) by default, matrix
+products do where a program asks for it, and the gradient of a convolution may be summed in another order at each call.
+Training may do so, but residuals and bounds of curvature assume the errors of the parameters' own precision.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def _set(settings: ExitStack, owner: Any, name: str, value: object) -> None:
 
 
 def _readable(setting: Callable[[], object]) -> bool:
-    """Whether torch tells a setting of the old kind; it raises once a program has used those of the new kind."""
+    """Whether torch still reads a setting of the old kind; it raises once a program has used those of the new kind."""
     try:
         setting()
     except RuntimeError:

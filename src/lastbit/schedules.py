@@ -1,4 +1,4 @@
-"""When something is measured or kept along training: callables from a step's number to yes or no.
+"""When something is measured or kept along training: callables from a step's number to True or False.
 
 Any callable will do, a set's `{10, 20}.__contains__` among them. Those made here are plain data, so they travel to
 other processes, and they combine: `every(1000) | log_spaced()` is due whenever one of the two is.

@@ -1,4 +1,4 @@
-"""Tensors as what can be stored and hashed, wherever and however they lie in memory."""
+"""Tensors in the form in which they are stored and hashed, wherever and however they lie in memory."""
 
 import torch
 from torch import Tensor

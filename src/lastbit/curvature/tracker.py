@@ -128,12 +128,12 @@ class SharpnessTracker:
             return self._lost(0, started)
         operator = Counted(self._operator())
         due = self._probe.due(weights, self.probe_every)
-        found = self._search.largest(operator, probe=due)
-        if not bool(found.pairs.ritz.residual_norms().isfinite().all()):
+        search = self._search.largest(operator, probe=due)
+        if not bool(search.pairs.ritz.residual_norms().isfinite().all()):
             return self._lost(operator.products, started)
-        self._vectors = found.pairs.ritz.vectors
-        self._probe = self._probe.after(weights, found.probed)
-        return self._result(found, operator.products, time.perf_counter() - started)
+        self._vectors = search.pairs.ritz.vectors
+        self._probe = self._probe.after(weights, search.probed)
+        return self._result(search, operator.products, time.perf_counter() - started)
 
     def _operator(self) -> HessianOperator:
         """The matrix to measure now; the objective is checked the first time."""
@@ -163,18 +163,18 @@ class SharpnessTracker:
         seconds = time.perf_counter() - started
         return diverged_row(self.k, edges=self._edges(), matvecs=matvecs, seconds=seconds)
 
-    def _result(self, found: FoundPairs, matvecs: int, seconds: float) -> SharpnessRow:
-        ritz = found.pairs.ritz
+    def _result(self, search: FoundPairs, matvecs: int, seconds: float) -> SharpnessRow:
+        ritz = search.pairs.ritz
         # A probe of several runs is no better than the last of them.
         last_run = min(self._probe.products, steps_needed(self.size, PROBE_GAP, PROBE_MISS))
         return SharpnessRow(
             values=tuple(ritz.values.tolist()),
             residuals=tuple(ritz.residual_norms().tolist()),
-            uppers=tuple(found.pairs.uppers.tolist()),
+            uppers=tuple(search.pairs.uppers.tolist()),
             edges=self._edges(),
-            converged=bool(found.pairs.slack.max() <= self.tol * ritz.values.abs().max()),
+            converged=bool(search.pairs.slack.max() <= self.tol * ritz.values.abs().max()),
             matvecs=matvecs,
-            probed=found.probed,
+            probed=search.probed,
             probe_age=self._probe.age,
             miss_probability=miss_probability(self.size, last_run, PROBE_GAP),
             seconds=seconds,

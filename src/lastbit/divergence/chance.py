@@ -1,4 +1,4 @@
-"""Whether networks draw random numbers as they run, as dropout does: then twins part by chance and not by rounding."""
+"""Whether networks draw random numbers as they run, as dropout does: twins then diverge by chance, not by rounding."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -33,17 +33,17 @@ def passes_of(network: nn.Module) -> Iterator[list[Pass]]:
     changed, and all hooks are gone after the block.
 
     Args:
-        network: its own forward counts, or that of any part of it that is called by itself.
+        network: passes through it, or through a part of it that is called alone, are recorded.
     """
     passes: list[Pass] = []
-    begun: list[int] = []  # for each module that is running; only the outermost's state is looked at
+    begun: list[int] = []  # for each module that is running; only the outermost's state is recorded
 
     def enter(module: nn.Module, inputs: Any) -> None:
-        """Note the state as the outermost module begins."""
+        """Record the state as the outermost module begins."""
         begun.append(0 if begun else _state())
 
     def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-        """Note the pass as the outermost module ends."""
+        """Record the pass as the outermost module ends."""
         before = begun.pop()
         if not begun:
             passes.append(Pass(before, _state()))
@@ -62,12 +62,12 @@ def differ_by_chance(passes: Sequence[Pass], others: Sequence[Pass]) -> bool:
         passes: of one network.
         others: of the other; equal states before each pass mean equal draws.
     """
-    draws, others_draws = ([each.before for each in part if each.drew] for part in (passes, others))
+    draws, others_draws = ([run.before for run in part if run.drew] for part in (passes, others))
     return draws != others_draws
 
 
 def drawing_modules(network: nn.Module) -> list[str]:
-    """Names of the modules of which it is known that they draw, in the mode they are in."""
+    """Names of the modules that are known to draw in their present mode."""
     return [
         name or "the network itself" for name, module in network.named_modules() if module.training and _draws(module)
     ]
@@ -82,9 +82,9 @@ def _draws(module: nn.Module) -> bool:
 
 
 def _state() -> int:
-    found = [torch.get_rng_state()]
+    states = [torch.get_rng_state()]
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        found += torch.cuda.get_rng_state_all()
+        states += torch.cuda.get_rng_state_all()
     numpys: Any = np.random.get_state()  # noqa: NPY002  the global generator is what is watched
     own = numpys[1].tobytes(), numpys[2]
-    return hash((*(state.numpy().tobytes() for state in found), random.getstate(), *own))
+    return hash((*(state.numpy().tobytes() for state in states), random.getstate(), *own))

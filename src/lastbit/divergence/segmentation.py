@@ -5,9 +5,10 @@ Optimal partitioning by dynamic programming (Jackson et al. 2005): the cut that 
 up to a random walk (see `trend`), whichever is likelier; both costs come from running sums, so the search takes n²
 steps.
 
-A long series is cut by the means of some fifty blocks first, and each cut is then placed to the value. The distance of
-two chaotic orbits dips at random; the means leave of it what a change of slope must stand out from. (Of 48 pairs of
-orbits of Henon's map, from one ulp to saturation, every one is cut in two so; value by value a third stays in one.)
+A long series is first cut by the means of about fifty blocks, and each cut is then refined to a single value. The
+distance of two chaotic orbits dips at random; block means smooth these dips, so that a change of slope stands out. (Of
+48 pairs of orbits of Henon's map, from one ulp to saturation, all are cut in two this way; value by value a third are
+not.)
 """
 
 from dataclasses import dataclass
@@ -70,11 +71,11 @@ def _partition(steps: Series, values: Series) -> list[tuple[int, int]]:
 
 
 def _trace(cut: Indices) -> list[tuple[int, int]]:
-    found, end = [], len(cut) - 1
+    parts, end = [], len(cut) - 1
     while end > 0:
-        found.append((int(cut[end]), end - 1))
+        parts.append((int(cut[end]), end - 1))
         end = int(cut[end])
-    return found[::-1]
+    return parts[::-1]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ LEVEL = 0.95
 _WINDOWS = 8
 _SHORTEST_WINDOW = 16  # increments: fewer have no autocorrelation worth estimating
 _FEWEST = 48  # values that thinning leaves, since the bends must still be found
-_FEWEST_COSINES = 2  # with one, Student's quantile is 12.7 and the interval says nothing
+_FEWEST_COSINES = 2  # with one, Student's quantile is 12.7 and the interval is useless
 _SMALLEST = 1e-12  # of a mean square of logarithms: below it lies rounding only
 
 

@@ -31,15 +31,15 @@ class Piece:
         Arrays of text and dates are left out, and so are sparse and quantised tensors, in which little can be counted.
         """
         trees = (self.targets,) if self.inputs is self.targets else (self.targets, self.inputs)
-        found = []
+        tensors = []
         for column in (column for tree in trees for column in columns(tree)):
             try:
                 tensor = torch.as_tensor(column)
             except TypeError:  # an array of text, dates or objects
                 continue
             if tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_nested:
-                found.append(tensor)
-        return found
+                tensors.append(tensor)
+        return tensors
 
     def cut(self, most: int) -> Iterator[Piece]:
         """Pieces of at most so many samples; the piece itself where its samples cannot be told apart."""
@@ -193,8 +193,8 @@ def _taken(tree: Any, part: slice, samples: int) -> Any:
 
 def _samples(inputs: Any, targets: Any) -> int:
     """Number of samples: the common first dimension of all tensors of a batch that have one."""
-    found = [*_counts(inputs), *_counts(targets)]
-    counts = {count for count in found if count is not None} or {1 for _ in found}
+    counted = [*_counts(inputs), *_counts(targets)]
+    counts = {count for count in counted if count is not None} or {1 for _ in counted}
     if len(counts) == 1:
         return counts.pop()
     if not counts:

@@ -104,11 +104,11 @@ def _other_batches(inputs: Any) -> str:
 
 
 @contextmanager
-def _explained(call: str, found: str) -> Iterator[None]:
+def _explained(call: str, explanation: str) -> Iterator[None]:
     try:
         yield
     except LastbitError:
         raise
     except (TypeError, AttributeError, ValueError, LookupError) as error:
         first = (str(error).splitlines() or [""])[0]
-        raise CallError(f"{call} raises {type(error).__name__} ({first}): {found}") from error
+        raise CallError(f"{call} raises {type(error).__name__} ({first}): {explanation}") from error

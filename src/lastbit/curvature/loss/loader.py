@@ -41,7 +41,7 @@ class HeldBatches:
 
     def __init__(self, source: Iterable[Any]) -> None:
         source = _innermost(source)
-        with undisturbed(source, whole=True) as state:
+        with undisturbed(source, installed_too=True) as state:
             self._own = _own(source) if isinstance(source, DataLoader) else source
             if self._own is source:
                 for loader in state.loaders:  # of a wrapper; `undisturbed` puts them back

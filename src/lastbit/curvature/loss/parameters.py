@@ -52,14 +52,14 @@ def chosen(model: nn.Module, patterns: Choice, loss: object = None) -> dict[str,
             raise LastbitError(
                 f"parameters={pattern!r} matches no trainable parameter; there are {_listing(trainable)}"
             )
-    found = {name: p for name, p in trainable.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
-    for name, parameter in found.items():
+    matches = {name: p for name, p in trainable.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    for name, parameter in matches.items():
         if parameter.is_complex():
             raise LastbitError(
                 f"parameter {name} is complex, and curvature is that of real parameters; keep it as a real tensor "
                 "whose last dimension is 2, and make it complex in the forward by torch.view_as_complex"
             )
-    return found
+    return matches
 
 
 def _refuse_unmeasurable(root: nn.Module, what: str) -> None:
@@ -104,14 +104,14 @@ def chosen_and_stepped(
     """
     stepped = stepped_by(optimizer)
     matching = chosen(model, patterns, loss)
-    found = {name: parameter for name, parameter in matching.items() if parameter in stepped}
-    if stepped.isdisjoint(model.parameters()) and not stepped <= set(found.values()):
+    matches = {name: parameter for name, parameter in matching.items() if parameter in stepped}
+    if stepped.isdisjoint(model.parameters()) and not stepped <= set(matches.values()):
         raise LastbitError(
             f"none of the optimizer's {len(stepped)} parameters is the model's; give the model it was built for, and "
             "build the optimizer after the model has been copied, replaced or cast"
         )
-    if found:
-        return found
+    if matches:
+        return matches
     raise LastbitError(f"the optimizer steps none of the parameters that parameters={patterns!r} matches")
 
 

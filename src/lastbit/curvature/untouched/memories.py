@@ -169,16 +169,19 @@ def of_tensor(name: Name, tensor: Tensor, most: int) -> tuple[list[Remembered], 
         tensor: any; of one whose elements cannot be read, only the flag and the gradient.
         most: bytes that may be copied.
     """
-    found = [_flag(name, tensor), *_gradient(name, tensor)] if tensor.is_leaf else []
+    memories = [_flag(name, tensor), *_gradient(name, tensor)] if tensor.is_leaf else []
     if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.is_quantized or not tensor.numel():
-        return found, 0
+        return memories, 0
     if tensor.nbytes > most:
         if tensor.is_inference():  # it has no version
-            return found, 0
+            return memories, 0
         version = tensor._version
-        return [*found, Remembered(name, lambda: tensor._version != version, None)], 0
+        return [*memories, Remembered(name, lambda: tensor._version != version, None)], 0
     saved = tensor.detach().clone()
-    return [*found, Remembered(name, lambda: not _equal(tensor, saved), lambda: _write(tensor, saved))], tensor.nbytes
+    return [
+        *memories,
+        Remembered(name, lambda: not _equal(tensor, saved), lambda: _write(tensor, saved)),
+    ], tensor.nbytes
 
 
 def _flag(name: Name, tensor: Tensor) -> Remembered:

@@ -2,7 +2,7 @@
 
 An evaluation may change more than tensors: counters of modules, lists that hooks fill, generators of data sets, other
 networks that the loss calls. All of it hangs on the objects that are evaluated. `State` walks along these and keeps a
-shallow copy of each.
+shallow copy of them.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ class State(Walk):
 
     Args:
         roots: what is about to be evaluated or read.
-        whole: walk into objects of installed packages too, such as samplers. Otherwise only into modules, so that a
-            trainer or a logger, which threads of its own may be changing, stays out.
+        installed_too: walk into objects of installed packages too, such as samplers. Otherwise only into modules, so
+            that a trainer or a logger, which threads of its own may be changing, stays out.
         outer: a state that is part of this one; what it has visited is not visited again.
         remember: False only lists what there is.
     """
 
-    def __init__(self, *roots: object, whole: bool = False, outer: State | None = None, remember: bool = True) -> None:
-        super().__init__(whole=whole, remember=remember)
+    def __init__(
+        self, *roots: object, installed_too: bool = False, outer: State | None = None, remember: bool = True
+    ) -> None:
+        super().__init__(installed_too=installed_too, remember=remember)
         self._outer = outer
         self.passes: dict[int, State] = {}  # of data that are read again and again while this one is open
         if outer is not None:
@@ -126,7 +128,7 @@ _OPEN: list[State] = []  # what the blocks that are open remember, outermost fir
 
 
 @contextmanager
-def undisturbed(*roots: object, whole: bool = False) -> Iterator[State]:
+def undisturbed(*roots: object, installed_too: bool = False) -> Iterator[State]:
     """Put back at the end what the roots reach and every random state; gradients are on in between.
 
     Products are exact and repeatable meanwhile. Blocks may be nested: what an outer one remembers is put back at the
@@ -134,12 +136,12 @@ def undisturbed(*roots: object, whole: bool = False) -> Iterator[State]:
 
     Args:
         roots: a model, a loss, tensors, a data set: what is about to be evaluated or read.
-        whole: see `State`.
+        installed_too: see `State`.
 
     Raises:
         LastbitError: something has changed that cannot be put back.
     """
-    state = _state(roots, whole)
+    state = _state(roots, installed_too)
     devices = state.accelerators
     kind = devices[0].type if devices else "cuda"
     with torch.random.fork_rng(devices, device_type=kind), _other_random_states(), torch.enable_grad():
@@ -160,10 +162,10 @@ def undisturbed(*roots: object, whole: bool = False) -> Iterator[State]:
 def as_read(source: object) -> State:
     """What a data set reaches, remembered once in the outermost open block however often it is read there."""
     if not _OPEN:
-        return State(source, whole=True)
+        return State(source, installed_too=True)
     passes = _OPEN[0].passes
     if id(source) not in passes:
-        passes[id(source)] = State(source, whole=True)  # keeps the source alive, so that its id stays its own
+        passes[id(source)] = State(source, installed_too=True)  # keeps the source alive, so that its id stays its own
     return passes[id(source)]
 
 
@@ -194,13 +196,13 @@ def without_autocast(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _state(roots: Sequence[object], whole: bool) -> State:
+def _state(roots: Sequence[object], installed_too: bool) -> State:
     """An open block's state where it has visited all the roots, else one of what that lacks beside it."""
-    known = [(sum(map(outer.covers, roots)), outer) for outer in _OPEN if outer.whole >= whole]
+    known = [(sum(map(outer.covers, roots)), outer) for outer in _OPEN if outer.installed_too >= installed_too]
     visited, outer = max(known, key=lambda pair: pair[0], default=(0, None))
     if outer is None or not visited:
-        return State(*roots, *_global_hooks(), whole=whole)
-    return outer if visited == len(roots) else State(*roots, whole=whole, outer=outer)
+        return State(*roots, *_global_hooks(), installed_too=installed_too)
+    return outer if visited == len(roots) else State(*roots, installed_too=installed_too, outer=outer)
 
 
 def _global_hooks() -> list[object]:

@@ -40,15 +40,15 @@ class Walk:
     """Visits everything that the roots reach, and remembers it.
 
     Args:
-        whole: see `State`.
+        installed_too: see `State`.
         remember: see `State`.
     """
 
-    def __init__(self, *, whole: bool, remember: bool) -> None:
+    def __init__(self, *, installed_too: bool, remember: bool) -> None:
         self.modules: list[nn.Module] = []
         self.loaders: list[DataLoader[Any]] = []
         self.devices: set[torch.device] = set()
-        self.whole, self._remembers = whole, remember
+        self.installed_too, self._remembers = installed_too, remember
         self._memories: list[Remembered] = []
         self._generators: list[Callable[[], str]] = []
         self._seen: dict[int, object] = {}  # keeps objects alive, so that no id is used twice
@@ -126,7 +126,9 @@ class Walk:
         if isinstance(thing, nn.Module):  # what code of a package does with what it holds is not looked up
             yield from self._attributes(Name("", name, entire=not own(type(thing).__module__)), thing)
         elif self._inside(type(thing)):
-            if self.whole or name.entire or root(type(thing).__module__) == "functools":  # whose code has no names
+            if (
+                self.installed_too or name.entire or root(type(thing).__module__) == "functools"
+            ):  # whose code has no names
                 yield from self._attributes(name, thing)
             else:
                 yield from self._narrowly(name, thing)
@@ -139,7 +141,7 @@ class Walk:
         package = root(kind.__module__)
         if of_python(package):
             return package in _PLAIN_STDLIB
-        return self.whole or not installed(package)
+        return self.installed_too or not installed(package)
 
     def _attributes(self, name: Name, thing: Any) -> Held:
         """All attributes of an object."""
@@ -201,7 +203,7 @@ class Walk:
         """The globals that a function and those inside it name, and the attributes of modules among them."""
         names = {name for code in codes(function) for name in code.co_names}
         scope = function.__globals__
-        modules = [found for name in names if isinstance(found := scope.get(name), types.ModuleType)]
+        modules = [module for name in names if isinstance(module := scope.get(name), types.ModuleType)]
         for space in (scope, *(vars(module) for module in modules if own(module.__name__))):
             for variable in sorted(names & space.keys()):
                 yield from self._variable(
@@ -210,7 +212,7 @@ class Walk:
 
     def _class(self, name: Name, kind: type) -> Held:
         """The methods and attributes of a class of the user's own, and of its bases."""
-        if not (self.whole or name.entire or issubclass(kind, nn.Module)):
+        if not (self.installed_too or name.entire or issubclass(kind, nn.Module)):
             yield from self._narrowly(name, kind)
             return
         for base in kind.__mro__:
