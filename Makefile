@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test coverage test-network lint docs clean
+.PHONY: demo test coverage test-network lint docs benchmarks clean
 
 demo: .venv/run.ok  ## a two-minute study on bundled images: table, verdict, HTML page
 	@$(BIN)/lastbit demo
@@ -17,11 +17,14 @@ coverage: .venv/test.ok  ## every test, and the lines that none of them runs
 test-network: .venv/test.ok  ## fetch the real data sets and check them
 	$(BIN)/pytest -m network -n 0
 
-lint: .venv/test.ok  ## format, lint, types, and the direction of imports
+lint: .venv/test.ok  ## format, lint, types, the direction of imports, and that none go in a circle
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+benchmarks: .venv/test.ok  ## see in two minutes that every benchmark runs; `python benchmarks/run.py` measures for hours
+	$(BIN)/python benchmarks/run.py --smoke
 
 docs: .venv/docs.ok  ## run the documentation's blocks and build its site, strictly, into build/site
 	$(BIN)/python -m docs.builder

@@ -317,7 +317,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="timed points of the other contestants")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--first", type=int, default=300, help="step at which tracking begins")
-    options = parsed(parser, first=20, consecutive=4, sparse=2, references=1, rounds=1)
+    options = parsed(parser, first=20, consecutive=7, sparse=2, references=1, rounds=1)
     torch.set_num_threads(options.threads)
     batch, model = invented() if options.smoke else cifar(), network()
     descend(model, batch, options.first)

@@ -53,11 +53,13 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "train.py").write_text("print(1)\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lastbit.cli.commands.app", BUILT)
+    monkeypatch.setattr("lastbit.cli.run_study.run_study", begun)
+    monkeypatch.setattr("lastbit.cli.run_study.run_trials", begun)
+    monkeypatch.setattr("lastbit.cli.paper_run.run_pending", begun)
     monkeypatch.setattr("lastbit.training.sharpness.series.OpenSeries.run", begun)
-    for name in ("cli.run_study.run_study", "cli.run_study.run_trials", "cli.paper_run.run_pending"):
-        monkeypatch.setattr(f"lastbit.{name}", begun)
-    for name in ("training.twin_run.run_twins", "script.audit.audit.audit", "study.cluster_workers.serve"):
-        monkeypatch.setattr(f"lastbit.{name}", begun)
+    monkeypatch.setattr("lastbit.training.twins.run_twins", begun)
+    monkeypatch.setattr("lastbit.script.audit.audit.audit", begun)
+    monkeypatch.setattr("lastbit.execution.worker.serve", begun)
 
 
 def begun(*arguments, **options):

@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,36 @@ def test_links_that_lead_nowhere_and_files_from_elsewhere_are_found(tmp_path):
     assert found.broken == ("index.html: a/#gone", "index.html: b/")
     assert found.loaded == ("index.html: https://x.org/y.js",)
     assert (found.checked, found.external) == (4, 1)
+
+
+FIGURE = re.compile(r"(-?[\d,]*\.?\d+)<!-- (\w+): (.+?) -->")
+
+
+def figures(text):
+    """What a page quotes from the benchmarks: the number, its benchmark, and the way to it in the figures."""
+    return [(number.replace(",", ""), name, way.split(" / ")) for number, name, way in FIGURE.findall(text)]
+
+
+def wrong_figures(text, measured):
+    """The quoted figures that the results do not round to."""
+    wrong = []
+    for number, name, way in figures(text):
+        value = measured[name]["figures"]
+        for key in way:
+            value = value[int(key) if isinstance(value, list) else key]
+        if f"{value:.{len(number.partition('.')[2])}f}" != number:
+            wrong.append(f"{name}: {' / '.join(way)} is {value}, not {number}")
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_pages_quote_of_the_benchmarks_is_what_was_measured(page):
+    assert wrong_figures(page.read_text(), json.loads((ROOT / "results" / "benchmarks.json").read_text())) == []
+
+
+def test_a_wrong_figure_would_be_found():
+    measured = {"speed": {"figures": {"rows": [{"ratio": 1.2345}]}}}
+    assert wrong_figures("is 1.23<!-- speed: rows / 0 / ratio -->", measured) == []
+    assert wrong_figures("is 1.24<!-- speed: rows / 0 / ratio -->", measured) == [
+        "speed: rows / 0 / ratio is 1.2345, not 1.24"
+    ]

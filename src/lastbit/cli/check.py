@@ -1,4 +1,4 @@
-"""`lastbit check`: is a stored study whole?"""
+"""`lastbit check`: is a stored study complete and unaltered?"""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def check(
     place: Annotated[str, typer.Argument(metavar="DIR", help="Of a study, or one that holds studies, or its URL.")],
     json: JsonOption = None,
 ) -> None:
-    """Verify a stored study: every checksum, nothing foreign.
+    """Verify a stored study: every checksum, every trial, no foreign file.
 
-    The identity of every trial is verified too, and the end says what to do. Nothing is changed. The exit status is 1
-    where something is damaged or foreign: what is damaged is never used, and the study's command says so too.
+    Each finding comes with what to do about it. Nothing is changed. The exit status is 1 where something is damaged or
+    foreign. Damaged files are never used; the command of the study says so too.
 
     Example: `lastbit check runs/demo`
     """
@@ -56,10 +56,10 @@ def _studies(directory: Path) -> list[Path]:
 
 
 def _named(checked: Checked, directory: Path, place: str) -> Checked:
-    """Say of a copy what is meant: the place it was made of."""
+    """Name the place that was given, instead of its local copy."""
 
     def there(text: str) -> str:
-        """Name the place as it was given in place of its local copy."""
+        """Put the place as it was given for the path of its copy."""
         return text.replace(str(directory), place.rstrip("/"))
 
     findings = tuple(replace(each, cure=there(each.cure)) for each in checked.findings)

@@ -39,7 +39,7 @@ from lastbit.extras import installed_version
 
 DEBUG = "LASTBIT_DEBUG"  # set to 1 in the environment: tracebacks of everything
 _WRONG, _FAILED, _STOPPED = 2, FailedError.exit_code, StoppedCommandError.exit_code
-# What a disk or its owner refuses in the midst of work; any other error of the system is ours to explain.
+# What a disk refuses while a command works; any other error of the system is ours to explain.
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 app = typer.Typer(
@@ -84,7 +84,7 @@ def options(
 
 
 def run_command_line() -> int:
-    """Run the command of `sys.argv`; say on standard error what went wrong, and return the exit status."""
+    """Run the command of `sys.argv`; print on standard error what went wrong, and return the exit status."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever began this process
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 as long as the process lives
@@ -101,7 +101,7 @@ def run_command_line() -> int:
 
 
 def _ending(error: BaseException) -> tuple[int, str | None]:
-    """The exit status and what is to be said; None where the error is a fault of lastbit's own."""
+    """The exit status and the message; None for a fault of lastbit's own."""
     match error:
         case LastbitError():
             return _WRONG, _in_one_line(str(error))
@@ -130,7 +130,7 @@ def _fault() -> str:
 
 
 def _tracker() -> str:
-    """Where to report, by the addresses that the installed package names."""
+    """Where to report, by the addresses in the installed package's metadata."""
     about = metadata("lastbit") if installed_version("lastbit") is not None else None
     urls = dict(each.split(", ", 1) for each in (about.get_all("Project-URL") or [] if about is not None else []))
     return f"at {urls['Issues']}" if "Issues" in urls else "on the project's issue tracker"

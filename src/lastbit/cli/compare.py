@@ -1,4 +1,4 @@
-"""`lastbit compare`: what the difference of two recipes is worth."""
+"""`lastbit compare`: is the difference of two recipes more than noise?"""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def compare(
 ) -> None:
     """Say whether two recipes differ by more than noise.
 
-    It also says how many runs would show a difference. Runs with one seed share their batch order, so seeds are what is
-    counted. With the same seeds in both studies, the recipes are compared pair by pair.
+    It also says how many runs would show a difference. Runs of one seed share their batch order, so seeds are counted,
+    not runs. With the same seeds in both studies, the recipes are compared pair by pair.
 
     Examples: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`,
     `lastbit compare s3://bucket/new runs/old`

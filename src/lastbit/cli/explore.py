@@ -26,8 +26,8 @@ def explore(
 ) -> None:
     """Open a page on this machine: one layer's amplification, stable band and training, and stored studies.
 
-    It is served to this machine only, behind a token in the address, and asks nothing of any other. Ctrl-C ends it. It
-    needs the extra `[explore]`.
+    The page is served to this machine only, behind a token in the address, and loads nothing from any other. Ctrl-C
+    ends it. It needs the extra `[explore]`.
 
     Example: `lastbit explore runs`
     """

@@ -1,6 +1,6 @@
 """Options that commands share, how lists of numbers are read, and what Tab completes.
 
-What completes is imported when it is asked for. A name that a shell gets may be wrong still: whoever reads it says so.
+What completes a word is imported when Tab is pressed. An offered name may still be wrong; the command says so.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def parse_numbers(text: str, option: str) -> list[int]:
 
 
 def recipes(incomplete: str) -> list[str]:
-    """Built-in recipes, and below the folder that is begun the TOML files and the folders."""
+    """Built-in recipes, and the TOML files and folders whose path begins as the word does."""
     folder, _, begun = incomplete.rpartition("/")
     parent = Path(f"{folder}/") if incomplete.startswith("/") else Path(folder)
     names = [name for name in recipe_names() if name.startswith(incomplete)]
@@ -65,7 +65,7 @@ def recipes(incomplete: str) -> list[str]:
 
 
 def scales(context: typer.Context, incomplete: str) -> list[str]:
-    """The scales of the recipe that is given, or of any."""
+    """The scales of the given recipe; of all recipes where none is given yet."""
     given = _recipe(context)
     try:
         names = set(scale_names(given) if given else [each for name in recipe_names() for each in scale_names(name)])
@@ -80,7 +80,7 @@ def demo_scales(incomplete: str) -> list[str]:
 
 
 def changes(context: typer.Context, incomplete: str) -> list[str]:
-    """Fields of a recipe, with `=`; and after it the words that the field takes, or else the recipe's own value."""
+    """Fields of a recipe, with `=`; after the `=`, the words that the field takes, or else the recipe's own value."""
     from lastbit.training.recipe import Recipe
 
     field, equals, _ = incomplete.partition("=")
@@ -114,7 +114,7 @@ def paper_scales(incomplete: str) -> list[str]:
 
 
 def devices(incomplete: str) -> list[str]:
-    """Where trainings can run here."""
+    """Devices of this machine."""
     # As the driver lists them: torch would take a second to say.
     found = [f"cuda:{number}" for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
     return _begun(["auto", "cpu", *(["cuda"] if found else []), *found], incomplete)
@@ -136,7 +136,7 @@ def _fields(model: type[Any], above: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _words(kind: Any) -> list[Any]:
-    """What a type lists: the words of a literal, true and false."""
+    """The values that a type lists: the words of a literal; true and false."""
     if kind is bool:
         return ["true", "false"]
     inner = [word for each in get_args(kind) for word in (_words(each) if not isinstance(each, str) else [each])]
@@ -144,14 +144,14 @@ def _words(kind: Any) -> list[Any]:
 
 
 def _recipe(context: typer.Context) -> str | None:
-    """The recipe that the line names; words before an option without its value are not taken apart yet."""
+    """The recipe that the line names. Words in front of an unfinished option are not parsed yet."""
     given = context.params.get("recipe") or context.params.get("name")
     known = recipe_names()
     return given or next((word for word in context.args if word in known or word.endswith(".toml")), None)
 
 
 def _own(context: typer.Context, field: str) -> list[str]:
-    """The value that the recipe which is given has there."""
+    """The value of a field in the given recipe."""
     given = _recipe(context)
     try:
         value: Any = load_recipe(str(given)).model_dump(mode="json") if given else {}

@@ -1,6 +1,6 @@
 """What commands write: text for people, JSON for programs; and the endings that are not success.
 
-On a terminal, text from elsewhere shows what it holds and nothing that moves the cursor or recolours the screen.
+Text from elsewhere is shown as it is, except for what would move a terminal's cursor or recolour its screen.
 """
 
 import codecs
@@ -21,13 +21,13 @@ from lastbit.storage.files import check_output, to_json, write_output, writing
 
 
 class FailedError(typer.TyperException):
-    """Ends the command with a message on standard error and exit status 1: the input was right, the outcome is not."""
+    """Ends the command with a message on standard error and exit status 1: the input was right, the outcome is bad."""
 
     exit_code = 1
 
 
 class StoppedCommandError(typer.TyperException):
-    """Ends the command with a message on standard error and the exit status that shells give what Ctrl-C ended."""
+    """Ends the command with a message on standard error and 130, the exit status that shells give after Ctrl-C."""
 
     exit_code = 130
 
@@ -38,7 +38,7 @@ _PICTURES = 0x2400  # where Unicode has a visible sign for each of C0
 
 
 def printable(text: str) -> str:
-    """The text with a visible sign in place of each character that a terminal would obey or could not encode."""
+    """The text with a visible character in place of each that a terminal would obey or could not encode."""
     return _CONTROL.sub(lambda found: _sign(ord(found[0])), text)
 
 
@@ -48,22 +48,22 @@ def _sign(code: int) -> str:
     return "␡" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
 
 
-# Plain signs for what the terminal's encoding may lack; the rest is written as `\\u03b8`. One for one, so that the
-# columns of a table stay where they are.
+# Plain characters for what the terminal's encoding may lack; the rest is written as `\\u03b8`. One for one, so that the
+# columns of a table keep their width.
 _PLAIN = str.maketrans("–—‑−×·•…’‘“”✓✗␡\N{NO-BREAK SPACE}\N{REPLACEMENT CHARACTER}", "----x**.''\"\"+x? ?")
 _HANDLER = "lastbit.plain"
 
 
 def always_encodable(*streams: TextIO | None) -> None:
-    """Let each stream write any text, whatever its encoding: signs that it lacks become plain ones, or escapes."""
+    """Let each stream write any text: characters that its encoding lacks become plain ones, or escapes."""
     codecs.register_error(_HANDLER, _plain)
     for stream in streams:
-        if isinstance(stream, io.TextIOWrapper):  # what stands in for one has no encoding that could lack anything
+        if isinstance(stream, io.TextIOWrapper):  # a stand-in, as in tests, has no encoding that could lack anything
             stream.reconfigure(errors=_HANDLER)
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """Give what stands for the signs that could not be encoded, as the handler of such errors."""
+    """Return the replacement of characters that could not be encoded, as codecs ask their error handlers to."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     signs = error.object[error.start : error.end].translate(_PLAIN)
@@ -77,13 +77,13 @@ class SafeConsole(Console):
         super().__init__(**{"markup": False, "highlight": False, **options})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Give the segments of whatever is printed; their control codes are rich's own."""
+        """Yield the segments of what is printed; the only control codes are rich's own."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def checked_output(option: str) -> Callable[[Path | None], Path | None]:
-    """A callback that sees, before anything is computed, whether the file that an option names can be written."""
+    """A callback that checks, before anything is computed, whether the file that an option names can be written."""
 
     def check(path: Path | None) -> Path | None:
         """Pass the path on."""
@@ -117,12 +117,12 @@ def _holds_everything(stream: TextIO) -> bool:
 
 
 def _escape(sign: re.Match[str]) -> str:
-    """The sign as JSON may also write it; it can stand in a string only."""
+    """The character as a JSON escape; outside of strings JSON has none that needs one."""
     return json.dumps(sign[0])[1:-1]
 
 
 def console(json_target: str | None) -> Console:
-    """Where to write for people: standard output, or standard error where that belongs to the JSON."""
+    """The console for people: standard output, or standard error where standard output carries the JSON."""
     return SafeConsole(stderr=json_target == "-")
 
 

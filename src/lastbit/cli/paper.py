@@ -1,4 +1,4 @@
-"""`lastbit paper`: any table, figure or theorem of the paper again, and which of its claims hold."""
+"""`lastbit paper`: reproduces tables, figures and theorems of the paper, and says which of their claims hold."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run_command(
 ) -> None:
     """Run items, say which of their claims hold, and draw `paper.html`.
 
-    Items whose results are stored are not run again, and interrupted trainings go on where they stopped.
+    Items whose results are stored are not run again, and interrupted trainings continue.
 
     Examples: `lastbit paper run fig5 table2 --scale smoke`, `lastbit paper run all --scale laptop --out results/laptop`
     """
@@ -127,7 +127,7 @@ def page_command(
 
 
 def _kept(out: Path | None) -> list[Results]:
-    """The results to tell of: those of a directory, or those that are where they are kept by default."""
+    """The results of a directory, or those in the default places."""
     from lastbit.cli.paper_run import default_directory
     from lastbit.paper.names import SCALES
     from lastbit.paper.results import INDEX, Results

@@ -55,7 +55,7 @@ def default_directory(scale: str) -> Path:
 
 
 def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, crew: Crew) -> Needs:
-    """What the items to run take, held against this machine.
+    """What the items to run take, checked against this machine.
 
     Args:
         pending: the items.
@@ -88,7 +88,7 @@ def announcement(
 
 
 def _without(device: str) -> str:
-    """What an estimate, which is of CPUs, does not know."""
+    """A reservation where networks are not trained on CPUs, which the estimate is for."""
     return "" if device == "cpu" else f" if all were on CPUs; networks are trained on {device}"
 
 
@@ -139,7 +139,7 @@ def run_pending(
 
 @contextmanager
 def _held(work: Path) -> Iterator[None]:
-    """Keep other runs out of a directory of trainings; one that is in use ends the command."""
+    """Lock a directory of trainings; one that is in use ends the command."""
     with ExitStack() as stack:
         with writing(work):
             work.mkdir(parents=True, exist_ok=True)
@@ -148,13 +148,13 @@ def _held(work: Path) -> Iterator[None]:
 
 
 def _left(pending: Sequence[Item], waiting: Sequence[Item], scale: str, elapsed: float) -> float:
-    """Seconds to go, if what waits takes in proportion as long as what has ended."""
+    """Seconds to go, if the waiting items deviate from their estimates as those that have ended did."""
     whole, rest = (sum(item.scale(scale).cost.seconds for item in items) for items in (pending, waiting))
     return elapsed * rest / (whole - rest)
 
 
 def _keep(ended: Ended, results: Results) -> list[str]:
-    """Store how an item went, and say so where it failed."""
+    """Store an item's result, or its traceback; return a line where it failed."""
     if ended.made is not None:
         results.save(ended.item, ended.made)
         return []

@@ -117,10 +117,10 @@ def run_beltrami(
 
 
 def _settling_steps(dt: float, fidelity: float) -> int:
-    """Updates in which the slowest pull, of rate λ, shrinks a deviation to e⁻¹⁰; at least 1000 to see a jitter.
+    """Updates in which the slowest decay, of rate λ, shrinks a deviation to e⁻¹⁰; at least 1000 to see a jitter.
 
     Raises:
-        LastbitError: that takes more updates than anybody would wait for without having asked.
+        LastbitError: that takes more updates than anybody would wait for unasked.
     """
     steps = max(1000, math.ceil(10 / (fidelity * dt))) if dt > 0 else 1000
     if steps > _PATIENCE:

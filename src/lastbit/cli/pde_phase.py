@@ -55,7 +55,7 @@ def phase(
     ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Map where training is stable, restrained or blows up, with the theoretical bounds over it.
+    """Map where training is stable, restrained or blows up, with the theoretical bounds on top.
 
     Example: `lastbit pde phase --lr 0.01:0.12:24 --weight-decay 2:60:24 --out phase`
     """

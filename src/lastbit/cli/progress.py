@@ -70,7 +70,7 @@ class _Drawn:
         self._task = progress.add_task(title, total=total, ends=None, remark="")
 
     def show(self, *, done: float | None = None, left: float | None = None, **fields: Any) -> None:
-        """Move the bar to `done` with `left` seconds to go."""
+        """Move the bar to `done`, with `left` seconds to go."""
         if left is not None:
             fields["ends"] = self._progress.get_time() + left
         self._progress.update(self._task, completed=done, **fields)
@@ -84,7 +84,7 @@ class _Drawn:
 
 
 class _Lines:
-    """Lines where nobody looks on: in CI, under SLURM, behind `tee`."""
+    """Plain lines where there is no terminal: in CI, under SLURM, behind `tee`."""
 
     def __init__(self, title: str, unit: str, total: int | None) -> None:
         self._title, self._unit = title, unit
@@ -93,7 +93,7 @@ class _Lines:
         self._said = 0  # what was done when the last line was written
 
     def show(self, **changes: Any) -> None:
-        """Take up what changed, and write a line where the last one is long ago."""
+        """Note what changed, and write a line if the last one is old enough."""
         self._now |= {name: value for name, value in changes.items() if value is not None}
         waited = time.monotonic() - self._last
         ended = self._now["done"] != self._said and self._unit != "steps"
@@ -104,7 +104,7 @@ class _Lines:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Lines are never in the way."""
+        """Nothing to hide: lines never overwrite a question."""
         yield
 
     def _line(self) -> str:
@@ -132,9 +132,9 @@ def trial_progress(
         title: what is running.
         total: number of trials to come.
         workers: how many run trials now.
-        look: tells how far the trials in progress are.
+        look: gives the progress of the running trials.
         seconds: of one trial, as estimated before the first has ended.
-        on_estimate: told once, when the first has ended well, how many seconds those to come may take.
+        on_estimate: called once, when the first has succeeded, with the seconds that those to come may take.
     """
     with _bar(title, "trials", total) as bar:
         ended: list[Outcome[Trial]] = []
@@ -142,9 +142,9 @@ def trial_progress(
         there, last = [workers()], [""]
 
         def show() -> float | None:
-            """Foretell the rest from the mean so far, less what the trials in progress have behind them."""
+            """Estimate the rest from the mean so far, less what the running trials have done already."""
             now = look()
-            # One that failed tells nothing of how long another takes.
+            # A failed trial does not show how long another takes.
             whole = [outcome.seconds for outcome in ended if outcome.error is None]
             each = sum(whole) / len(whole) if whole else seconds
             rest = max(0.0, total - len(ended) - now.share)
@@ -169,7 +169,7 @@ def trial_progress(
 
 @contextmanager
 def _repeated(show: Callable[[], object]) -> Iterator[None]:
-    """Call a function now and then while the block runs."""
+    """Call a function every second while the block runs."""
     over = threading.Event()
 
     def look() -> None:
@@ -193,14 +193,14 @@ def step_progress(title: str, total: int, on_estimate: Callable[[float], None]) 
     Args:
         title: what is running.
         total: number of steps in all; a training that goes on where it stopped has some of them behind it.
-        on_estimate: told once, after the first steps, how many seconds those to come may take.
+        on_estimate: called once, after the first steps, with the seconds that those to come may take.
     """
     with _bar(title, "steps", total) as bar:
         begun: list[tuple[int, float]] = []
         estimated: list[float] = []
 
         def on_step(step: int, remark: str = "") -> None:
-            """Move to a step and foretell the rest from the rate so far."""
+            """Move to a step and estimate the rest from the rate so far."""
             now = time.monotonic()
             begun[:] = begun[:1] or [(step, now)]
             first, since = begun[0]

@@ -37,8 +37,8 @@ def study(
 ) -> None:
     """Train a recipe over seeds and noises, and compare the runs.
 
-    Each pair of seed and noise is trained once, and the end is table, verdict and page. An interrupted study goes on
-    where it stopped when the same command is given again.
+    Each pair of seed and noise is trained once; the result is a table, a verdict and a page. An interrupted study
+    continues when the same command is given again.
 
     Examples: `lastbit study demo --noise ulp --noise-seeds 1-5`,
     `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
@@ -71,7 +71,7 @@ def study(
 
 
 def _directory(recipe: str, scale: str, noise: str) -> str:
-    """A name for what is neither said by default: `demo`, `demo-smoke-ulp`."""
+    """The default directory, named for what is not the default: `demo`, `demo-smoke-ulp`."""
     return "-".join(
         [recipe, *([scale] if scale != FULL else []), *([noise.partition(":")[0]] if noise != USUAL else [])]
     )
