@@ -38,7 +38,7 @@ SHAPE = re.compile(r"\([\w. ]+,[\w ,.]*\)|\w x \w|\bshape|\bscalar|\bfor each\b|
 FORMULA = re.compile(r"[=‖λθΣ∑∂∇√²·×≤≥∈^≈/]|->|\|\w")
 # Exported, but no number comes out of it that a formula could give.
 COMPUTES_NOTHING = {
-    *("Study", "local_pool", "compare"),
+    *("Study", "open_study", "local_pool", "compare"),
     *("noise_from_json", "Option", "Arguments", "Family"),
     *("activation_sides", "differing_sides", "check_shapes", "stays_apart", "horizon", "ulp_distance"),
     *("Model", "as_layers", "read_image", "noise", "phase"),

@@ -195,7 +195,8 @@ class RunDirectory:
         A last line that a crash cut short is left out, and `append` cuts it off.
 
         Raises:
-            LastbitError: a line is no JSON object, or the file is larger than what is read.
+            DamagedError: a line is no JSON object.
+            LastbitError: the file is larger than what is read.
         """
         path = self.root / name
         if not self.holds(name):
