@@ -46,11 +46,13 @@ def descent(
 
 
 def divided(tensors: list[Tensor], k: int, *, in_place: bool) -> list[Tensor]:
-    """`tensors / k`, every real number divided and rounded once, on every device.
+    """`tensors / k`, every real number divided and rounded once, on every device; `tensors` themselves at k = 1.
 
     By `foreach`, which divides on accelerators too; as real numbers because complex division rounds more than once, and
     sparse tensors by their values.
     """
+    if k == 1:
+        return tensors
     if not in_place:
         if not (tensors[0].is_complex() or any(tensor.is_sparse for tensor in tensors)):
             return foreach("div", tensors, float(k))

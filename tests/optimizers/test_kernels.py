@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from stepping import same_bits
+from tests.noise.stepping import same_bits
 
 from lastbit.optimizers.kernels import batches, divided, for_loop, foreach
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stepping import MULTIPLY_ADDS, Course, courses, numbers, same_bits, walked
+from tests.noise.stepping import MULTIPLY_ADDS, Course, courses, numbers, same_bits, walked
 
 from lastbit.noise import Scale, perturb
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from stepping import INTEGERS
+from tests.noise.stepping import INTEGERS
 
 from lastbit.optimizers.weights import neighbour
 
