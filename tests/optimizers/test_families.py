@@ -168,7 +168,7 @@ def test_a_family_without_an_edge_says_why_and_one_without_a_step_takes_the_othe
     optimizer = Signed([nn.Parameter(torch.ones(2))])
     with pytest.raises(TypeError, match=r"optimizer is a Signed; allowed are .* \(Signed: its steps do not shrink\)"):
         edge_of_stability(optimizer)
-    with pytest.raises(TypeError, match="k perturbs .*Averaged themselves, not .*Signed; the noises ulp and rounding"):
+    with pytest.raises(TypeError, match=r"k perturbs .*Averaged themselves, not .*Signed; the noises ulp and rounding"):
         lb.perturb(optimizer, lb.Scale(3))
     with pytest.raises(ValueError, match="there is no optimizer 'signed'"):
         arguments_of("signed")
