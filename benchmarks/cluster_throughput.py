@@ -182,7 +182,7 @@ def _resident_mib():
 
 def bits():
     """Seconds of the bit fingerprint in a process that trains already, beside one trial of the demo."""
-    from lastbit.study.run_trial import run_trial
+    from lastbit.study.training import run_trial
 
     training = RecipeTraining(load_recipe("demo"))
     with tempfile.TemporaryDirectory() as out:

@@ -14,7 +14,7 @@ from lastbit.cli.output import StoppedCommandError
 from lastbit.cli.workers import Crew
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.study import Recorder, Trial
-from lastbit.study.run_trial import run_trial
+from lastbit.study.training import run_trial
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
 

@@ -17,7 +17,7 @@ from lastbit.paper.items.table1 import TABLE1
 from lastbit.paper.suite import make
 from lastbit.study import Recorder, Trial
 from lastbit.study.first_steps import first_steps_fingerprint
-from lastbit.study.run_trial import run_trial
+from lastbit.study.training import run_trial
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
 

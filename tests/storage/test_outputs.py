@@ -12,7 +12,7 @@ import pytest
 
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import check_unkept
-from lastbit.storage.files import check_output, write_output
+from lastbit.storage.outputs import check_output, write_output
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 

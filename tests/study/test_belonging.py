@@ -9,8 +9,8 @@ import lastbit as lb
 from lastbit.differing import changes
 from lastbit.storage.lock import trial_lock
 from lastbit.study import TrialFailedError
-from lastbit.study.belonging import OtherStudyError
 from lastbit.study.check import check_study
+from lastbit.study.directory import OtherStudyError
 
 SETTINGS = {"name": "toy", "optimizer": {"lr": 0.1, "momentum": 0.9}, "layers": [1, 2]}
 

@@ -7,7 +7,8 @@ import pytest
 from test_study import make
 
 from lastbit.storage.files import write_checksummed
-from lastbit.study.check import Kind, check_study
+from lastbit.study.check import check_study
+from lastbit.study.findings import Severity
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +89,8 @@ def test_what_is_not_there_yet_is_a_note(copy):
     (copy / "results.json").unlink()
     checked = check_study(copy)
     assert [(each.kind, each.what) for each in checked.findings] == [
-        (Kind.NOTE, "there are no results yet"),
-        (Kind.NOTE, "1 trial is not stored"),
+        (Severity.NOTE, "there are no results yet"),
+        (Severity.NOTE, "1 trial is not stored"),
     ]
     assert checked.is_sound
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import lastbit as lb
+from lastbit.storage.checkpoint import read_checkpoint, write_checkpoint
 from lastbit.storage.files import DamagedError
 from lastbit.study import Recorder, Trial
-from lastbit.study.checkpoint import read_checkpoint, write_checkpoint
 
 TRIAL = Trial({"name": "toy"}, 1, lb.Scale(3))
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"]))

@@ -22,8 +22,8 @@ import lastbit as lb
 from lastbit.storage.files import DamagedError, read_checksummed, write_checksummed
 from lastbit.storage.lock import InUseError
 from lastbit.study import Trial
-from lastbit.study.run_trial import run_trial
 from lastbit.study.store import Store
+from lastbit.study.training import run_trial
 
 TRIAL = Trial({"name": "toy"}, 1, lb.Scale(3))
 

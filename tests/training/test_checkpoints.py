@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from recorded_run import RecordedRun
 
 from lastbit.noise import Order, Rounding, Scale, Ulp
-from lastbit.study.checkpoint import read_checkpoint, write_checkpoint
+from lastbit.storage.checkpoint import read_checkpoint, write_checkpoint
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
 

@@ -18,7 +18,8 @@ from lastbit.cli.options import LARGEST
 from lastbit.cli.output import JsonOption, SafeConsole, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free, held
-from lastbit.storage.files import to_json, write_output, writing
+from lastbit.storage.files import to_json, writing
+from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
     from lastbit.script import Target

@@ -15,7 +15,7 @@ from lastbit.errors import LastbitError
 from lastbit.storage.directories import STUDY, TRIALS
 
 if TYPE_CHECKING:
-    from lastbit.study.check import Checked
+    from lastbit.study.findings import Checked
 
 
 def check(

@@ -11,7 +11,8 @@ from rich.console import Console
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free
-from lastbit.storage.files import to_json, write_output, writing
+from lastbit.storage.files import to_json, writing
+from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
     from lastbit.study.comparison import Comparison

@@ -17,7 +17,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from lastbit.storage.directories import check_unkept
-from lastbit.storage.files import check_output, to_json, write_output, writing
+from lastbit.storage.files import to_json, writing
+from lastbit.storage.outputs import check_output, write_output
 
 
 class FailedError(typer.TyperException):

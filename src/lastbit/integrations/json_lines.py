@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from lastbit.curvature import SharpnessRow
-from lastbit.storage.files import is_written_through, open_through, sync_directory, to_json
+from lastbit.storage.files import sync_directory, to_json
+from lastbit.storage.outputs import is_written_through, open_through
 
 
 class JsonLines:

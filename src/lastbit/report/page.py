@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lastbit.report.charts.figure import Figure, javascript
 from lastbit.report.charts.look import config
 from lastbit.report.table import Table, is_alert, small_line
-from lastbit.storage.files import write_output
+from lastbit.storage.outputs import write_output
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lastbit.script.notes import Notes, last_lines, read_notes
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
 from lastbit.study.agreement import first_logged
-from lastbit.study.belonging import OtherStudyError, advice, since
+from lastbit.study.directory import OtherStudyError, advice, since
 from lastbit.study.metric import Metric
 from lastbit.study.stored_trial import OUTPUT, StoredTrial
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import Noise
+from lastbit.storage.checkpoint import DIRECTORY, Checkpoint, read_checkpoint, sync_files, write_checkpoint
 from lastbit.storage.files import sha256, to_json
-from lastbit.study.checkpoint import DIRECTORY, Checkpoint, read_checkpoint, sync_files, write_checkpoint
 from lastbit.study.trial import Trial
 from lastbit.tensors import plain
 

@@ -19,15 +19,16 @@ A checksummed file is JSON with a checksum in it (`lastbit.storage.files.write_c
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.execution.jobs import BitFingerprint
 from lastbit.execution.numerics import Fingerprint
-from lastbit.storage.directories import FAILURES, RESULTS, RUNNING, STUDY, TRIALS, Kind, is_drawing
+from lastbit.storage.checkpoint import DIRECTORY as CHECKPOINT
+from lastbit.storage.checkpoint import read_checkpoint
+from lastbit.storage.directories import FAILURES, RUNNING, TRIALS
 from lastbit.storage.files import (
     DamagedError,
     read_checksummed,
@@ -35,76 +36,20 @@ from lastbit.storage.files import (
     sync_directory,
     to_json,
     write_checksummed,
-    writing,
 )
-from lastbit.storage.lock import LOCK, OWNER, is_held, trial_lock
-from lastbit.storage.run_directory import RunDirectory
-from lastbit.study.belonging import check_same, make_room
-from lastbit.study.checkpoint import DIRECTORY as CHECKPOINT
-from lastbit.study.checkpoint import read_checkpoint
+from lastbit.storage.lock import is_held, trial_lock
+from lastbit.study.directory import StudyDirectory
 from lastbit.study.failure import Failure
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial
 from lastbit.study.trial import Trial
 
 FAILURE = "failure.json"
-_AGAIN = "delete it, then give the study's command again: the trials are kept"  # where study.json is damaged
 _CLAIM = ".bits"
 
 
-class Store(RunDirectory):
-    """Reads and writes a study's directory."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root, Kind.STUDY)
-
-    def description(self) -> dict[str, Any]:
-        """The stored description of the study.
-
-        Raises:
-            LastbitError: the directory holds no study.
-        """
-        if not self.is_begun():
-            raise LastbitError(f"{self.root} is no study: it has no {STUDY}")
-        return self._read(STUDY, _AGAIN)
-
-    def stored_results(self) -> dict[str, Any]:
-        """The stored results.
-
-        Raises:
-            DamagedError: they are not there, or not what was written.
-        """
-        return self._read(RESULTS, "give the study's command again: they are computed from the trials")
-
-    def describe(self, description: Mapping[str, Any]) -> None:
-        """Write down what the study is.
-
-        Raises:
-            LastbitError: the directory cannot be written.
-        """
-        with writing(self.root):
-            (self.root / TRIALS).mkdir(parents=True, exist_ok=True)
-        super().describe(description)
-
-    def check_same(self, there: Mapping[str, Any], description: Mapping[str, Any]) -> None:
-        """Check that a directory's study has these settings, or that nothing has finished in it.
-
-        Raises:
-            OtherStudyError: it holds runs of other settings.
-        """
-        check_same(self.root, there, description)
-
-    def make_room(self, description: Mapping[str, Any]) -> None:
-        """Remove what a study of other settings left in which nothing has finished."""
-        make_room(self.root, description)
-
-    def known(self) -> set[str]:
-        """What may be there without study.json: all of a study that lost it, or was killed before it was written."""
-        own = {LOCK, OWNER, TRIALS}
-        if not any((self.root / TRIALS).glob("*")):
-            return own
-        drawn = {path.name for path in self.root.iterdir() if is_drawing(path)}
-        return own | drawn | {RUNNING, FAILURES, RESULTS}
+class Store(StudyDirectory):
+    """Reads and writes the trials in a study's directory."""
 
     def has(self, trial: Trial) -> bool:
         """Whether the trial is finished and stored."""
@@ -242,12 +187,6 @@ class Store(RunDirectory):
         self._running(trial).rename(place)
         sync_directory(self.root / TRIALS)
         shutil.rmtree(self.failed(trial), ignore_errors=True)
-
-    def _read(self, name: str, cure: str) -> dict[str, Any]:
-        try:
-            return self.read(name)
-        except DamagedError as error:
-            raise DamagedError(f"{error}; {cure}") from None
 
     def _place(self, trial: Trial) -> Path:
         return self.root / TRIALS / trial.id

@@ -14,7 +14,7 @@ from altair.utils.schemapi import SchemaValidationError
 
 from lastbit.errors import LastbitError
 from lastbit.report.charts.look import config
-from lastbit.storage.files import write_output
+from lastbit.storage.outputs import write_output
 
 Rows = Sequence[Mapping[str, Any]]
 AnyChart = alt.Chart | alt.LayerChart

@@ -1,7 +1,7 @@
 """Checkpoints of a trial in progress: a nest of tensors and plain values, whole or absent, read without running code.
 
 checkpoint/STEP.safetensors   the tensors, numbered
-checkpoint/state.json         sealed; the nest with the tensors' numbers in their places, and their file's checksum.
+checkpoint/state.json         checksummed; the nest with the numbers of its tensors, and a checksum of their file.
                               Written after the tensors, so that it never points at something that is not there.
 """
 
