@@ -20,16 +20,10 @@ LARGER = {
     "explore/app.py": 260,
     "pde/multilayer.py": 268,
     "pde/one_layer.py": 278,
-    "storage/files.py": 280,
-    "study/check.py": 294,
-    "study/cluster.py": 298,
-    "study/store.py": 302,
-    "study/study.py": 328,
 }
 CRUMBS = {
     "cli/show_variance.py",
     "explore/study_blocks.py",
-    "study/processor.py",
 }
 SHARED = {
     "Curve",

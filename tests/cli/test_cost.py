@@ -11,7 +11,7 @@ from lastbit.cli import cost, progress
 from lastbit.cli.commands import app
 from lastbit.cli.cost import Answers, announce_rest, announce_study, recipe_seconds
 from lastbit.cli.output import StoppedCommandError
-from lastbit.cli.workers import Crew
+from lastbit.cli.workers import Executors
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.study import Recorder, Trial
 from lastbit.study.training import run_trial
@@ -32,7 +32,7 @@ def announced(tmp_path, capsys, seconds, *, workers=2, yes=False, run=False):
     study = lb.Study(tmp_path / "toy", train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2, 3), name="toy")
     if run:
         study.run()
-    found = announce_study(study, crew=Crew(workers, None), run_seconds=lambda: seconds, answers=Answers(yes))
+    found = announce_study(study, executors=Executors(workers, None), run_seconds=lambda: seconds, answers=Answers(yes))
     return found, capsys.readouterr().err
 
 
@@ -100,7 +100,7 @@ def test_runs_are_counted_in_words_that_fit(tmp_path, capsys, stored, said):
     for trial in [pair[0] for pair in study.control_trials().values()][:stored]:
         study.store.describe(study.description())
         run_trial(train, trial, study.store.root, "cpu")
-    announce_study(study, crew=Crew(2, None), run_seconds=lambda: None, answers=Answers(yes=False))
+    announce_study(study, executors=Executors(2, None), run_seconds=lambda: None, answers=Answers(yes=False))
     assert said in capsys.readouterr().err
 
 

@@ -48,15 +48,15 @@ def items(monkeypatch):
     """A paper of a few quick items, run by threads of this process."""
 
     @contextmanager
-    def threads(crew):
-        with ThreadPoolExecutor(crew.workers) as executor:
+    def threads(executors):
+        with ThreadPoolExecutor(executors.workers) as executor:
             yield executor
 
     def install(*made):
         for module in (catalogue, page):
             monkeypatch.setattr(module, "ITEMS", {each.id: each for each in made})
 
-    monkeypatch.setattr(paper_run.Crew, "executor", threads)
+    monkeypatch.setattr(paper_run.Executors, "executor", threads)
     RAN.clear()
     install(make_item("figure1"), make_item("table2"))
     return install

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lastbit.cli.output import SafeConsole, StoppedCommandError
-from lastbit.cli.workers import Crew
+from lastbit.cli.workers import Executors
 
 if TYPE_CHECKING:
     from lastbit.study import Study
@@ -63,13 +63,13 @@ class Answers:
 
 
 def announce_study(
-    study: Study, *, crew: Crew, run_seconds: Callable[[], float | None], answers: Answers
+    study: Study, *, executors: Executors, run_seconds: Callable[[], float | None], answers: Answers
 ) -> float | None:
     """Say how many runs are to be made and about how long they take; ask if that is more than an hour.
 
     Args:
         study: about to run.
-        crew: makes the runs.
+        executors: makes the runs.
         run_seconds: estimates the seconds of one run; returns None where only the first run can tell.
         answers: prints and asks.
 
@@ -91,11 +91,11 @@ def announce_study(
     counted = f"{runs} ({', '.join(filter(None, parts))})" if any(parts) else runs
     one_run = run_seconds()
     if one_run is None:
-        answers.say(f"{study.name}: {counted} on {crew}; how long they take is known when the first has ended")
+        answers.say(f"{study.name}: {counted} on {executors}; how long they take is known when the first has ended")
         return None
-    seconds = one_run * -(-len(pending) // crew.limited(len(pending)))
+    seconds = one_run * -(-len(pending) // executors.limited(len(pending)))
     answers.say(
-        f"{study.name}: {counted}, about {duration(seconds)} on {crew} (estimated from a few updates of one run)"
+        f"{study.name}: {counted}, about {duration(seconds)} on {executors} (estimated from a few updates of one run)"
     )
     answers.ask(seconds)
     return one_run

@@ -10,7 +10,7 @@ import typer
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.options import demo_scales
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
+from lastbit.cli.workers import Executors, SchedulerOption, WorkersOption, chosen_executors
 from lastbit.storage.directories import Kind, check_free
 from lastbit.training.catalogue import load_recipe
 
@@ -39,9 +39,9 @@ def demo(
     from lastbit.cli.page import update_page
     from lastbit.cli.show import show
 
-    crew = chosen_crew(workers, scheduler)
+    executors = chosen_executors(workers, scheduler)
     check_free(out, Kind.STUDIES)
-    studies = {out / recipe: _run(recipe, out / recipe, crew, scale, Answers(yes)) for recipe in _RECIPES}
+    studies = {out / recipe: _run(recipe, out / recipe, executors, scale, Answers(yes)) for recipe in _RECIPES}
     page = out / "report.html"
     update_page(studies, page)
     write_json(json, {results["name"]: results for results in studies.values()})
@@ -51,7 +51,7 @@ def demo(
         console(json).print(f"page: {page}", soft_wrap=True)
 
 
-def _run(recipe: str, out: Path, crew: Crew, scale: str, answers: Answers) -> dict[str, Any]:
+def _run(recipe: str, out: Path, executors: Executors, scale: str, answers: Answers) -> dict[str, Any]:
     from lastbit.cli.run_study import run_study
     from lastbit.noise import Scale
     from lastbit.study import Study
@@ -60,4 +60,4 @@ def _run(recipe: str, out: Path, crew: Crew, scale: str, answers: Answers) -> di
     chosen = load_recipe(recipe, scale=scale)
     training = RecipeTraining(chosen)
     study = Study(out, training, noises=[Scale(k) for k in _NOISES], seeds=_SEEDS)
-    return run_study(study, crew=crew, title=recipe, answers=answers, training=training)
+    return run_study(study, executors=executors, title=recipe, answers=answers, training=training)

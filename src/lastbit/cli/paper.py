@@ -11,7 +11,7 @@ import typer
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.options import devices, paper_items, paper_scales
 from lastbit.cli.output import FailedError, JsonOption, console, write_json
-from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
+from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_executors
 from lastbit.storage.directories import Kind, check_free
 
 if TYPE_CHECKING:  # at run time only where they are used: all items with their charts take seconds to import
@@ -76,22 +76,22 @@ def run_command(
     from lastbit.cli.paper_run import announcement, asked, checked_needs, run_pending, show_claims
     from lastbit.paper.page import claims_of, write_page
 
-    crew = chosen_crew(workers, scheduler)
+    executors = chosen_executors(workers, scheduler)
     items, results = asked(names, scale, out)
-    where = crew.device(device)
+    where = executors.device(device)
     trainings = work or results.root / "work"
     check_free(trainings, Kind.STUDIES)
     pending = [item for item in items if results.load(item) is None]
-    wanted = checked_needs(pending, results, work=trainings, crew=crew)
+    wanted = checked_needs(pending, results, work=trainings, executors=executors)
     say = console(json)
-    said = announcement(items, pending, wanted, scale, str(crew), where)
+    said = announcement(items, pending, wanted, scale, str(executors), where)
     if pending:
         Answers(yes).ask(wanted.seconds, said)
     failures = run_pending(
         pending,
         results,
         work=trainings,
-        crew=crew,
+        executors=executors,
         device=where,
         wanted=wanted,
         begin=lambda: say.print(said, soft_wrap=True),

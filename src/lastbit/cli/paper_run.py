@@ -16,7 +16,7 @@ from rich.text import Text
 from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.output import SafeConsole
 from lastbit.cli.progress import progress_bar
-from lastbit.cli.workers import Crew
+from lastbit.cli.workers import Executors
 from lastbit.errors import LastbitError
 from lastbit.execution.watched import Watched
 from lastbit.paper.catalogue import find_items
@@ -54,20 +54,20 @@ def default_directory(scale: str) -> Path:
     return Path("runs") / f"paper-{scale}"
 
 
-def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, crew: Crew) -> Needs:
+def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, executors: Executors) -> Needs:
     """What the items to run take, checked against this machine.
 
     Args:
         pending: the items.
         results: where their results go.
         work: where their trainings go.
-        crew: runs them; of a cluster, only the disk can be known here.
+        executors: runs them; of a cluster, only the disk can be known here.
 
     Raises:
         LastbitError: data sets, memory or disk space are missing.
     """
-    wanted = needs(pending, results.scale, workers=crew.workers)
-    here = crew.scheduler is None
+    wanted = needs(pending, results.scale, workers=executors.workers)
+    here = executors.scheduler is None
     if here:
         check_data(wanted.data)
     check_room(wanted, directory=work, scale=results.scale, memory=here)
@@ -75,7 +75,7 @@ def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, crew
 
 
 def announcement(
-    items: Sequence[Item], pending: Sequence[Item], wanted: Needs, scale: str, crew: str, device: str
+    items: Sequence[Item], pending: Sequence[Item], wanted: Needs, scale: str, executors: str, device: str
 ) -> str:
     """What is about to happen, in a sentence."""
     stored = len(items) - len(pending)
@@ -83,7 +83,7 @@ def announcement(
     if not pending:
         return f"scale {scale}: {kept}"
     number = f"{len(pending)} item{'s' if len(pending) > 1 else ''} to run"
-    begun = f"scale {scale}: {number}, about {duration(wanted.seconds)} on {crew}{_without(device)}"
+    begun = f"scale {scale}: {number}, about {duration(wanted.seconds)} on {executors}{_without(device)}"
     return f"{begun}; {kept}" if kept else begun
 
 
@@ -97,7 +97,7 @@ def run_pending(
     results: Results,
     *,
     work: Path,
-    crew: Crew,
+    executors: Executors,
     device: str,
     wanted: Needs,
     begin: Callable[[], None],
@@ -108,7 +108,7 @@ def run_pending(
         pending: the items.
         results: where their results go.
         work: where their trainings go.
-        crew: runs them.
+        executors: runs them.
         device: where networks are trained.
         wanted: what they take, for the time left.
         begin: called once the workers are there, or where there is nothing to run.
@@ -121,7 +121,7 @@ def run_pending(
         begin()
         return []
     failures = []
-    with crew.executor() as inner, _held(work), progress_bar(f"paper, {results.scale}", "jobs") as show:
+    with executors.executor() as inner, _held(work), progress_bar(f"paper, {results.scale}", "jobs") as show:
         begin()
         watched = Watched(inner, lambda done, given: show(done=done, total=given))
         show(left=wanted.seconds)

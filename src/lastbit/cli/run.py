@@ -16,7 +16,7 @@ from lastbit.cli.cost import Answers, YesOption, announce_rest, announce_study
 from lastbit.cli.noises import Noises, with_noises
 from lastbit.cli.options import MOST_WORKERS, parse_numbers
 from lastbit.cli.output import FailedError, JsonOption, SafeConsole, console, write_json
-from lastbit.cli.workers import Crew, SchedulerOption, WorkersOption, chosen_crew
+from lastbit.cli.workers import Executors, SchedulerOption, WorkersOption, chosen_executors
 from lastbit.errors import LastbitError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(
     from lastbit.script.study import script_study
     from lastbit.script.training import ScriptTraining
 
-    crew = chosen_crew(workers, scheduler)
+    executors = chosen_executors(workers, scheduler)
     numbers = parse_numbers(seeds, "--seeds")
     training = ScriptTraining(
         parse_target(command or []),
@@ -85,16 +85,16 @@ def run(
         seed_env=_checked_seed_env(seed_env),
         threads=threads or None,
         snapshots=_checked_snapshots(snapshots),
-        sources=_sources(metric or [], metric_file or [], crew),
-        on_line=_shown(crew) if show_output else None,
+        sources=_sources(metric or [], metric_file or [], executors),
+        on_line=_shown(executors) if show_output else None,
     )
     place = out or Path("runs") / str(training.settings["name"])
     study = script_study(place, training, noises=noises.chosen(), seeds=numbers, controlled=not uncontrolled)
-    _run_and_report(study, training, crew, Answers(yes), json)
+    _run_and_report(study, training, executors, Answers(yes), json)
 
 
-def _shown(crew: Crew) -> Callable[[str], None]:
-    if crew.scheduler is not None:
+def _shown(executors: Executors) -> Callable[[str], None]:
+    if executors.scheduler is not None:
         raise LastbitError(
             "--show follows runs on this machine: with --scheduler, leave it out; what they wrote is in output/ of each"
         )
@@ -102,7 +102,9 @@ def _shown(crew: Crew) -> Callable[[str], None]:
     return lambda line: print(line, file=sys.stderr)  # noqa: T201
 
 
-def _run_and_report(study: Study, training: ScriptTraining, crew: Crew, answers: Answers, json: str | None) -> None:
+def _run_and_report(
+    study: Study, training: ScriptTraining, executors: Executors, answers: Answers, json: str | None
+) -> None:
     from lastbit.cli.run_study import check_stored
     from lastbit.script.study import check_directory, find_again
 
@@ -111,7 +113,7 @@ def _run_and_report(study: Study, training: ScriptTraining, crew: Crew, answers:
     # What other commands look for in the same runs must not come between looking, running and collecting.
     with study.store.claimed(study.description()):
         find_again(study, training)
-        failed = _run(study, training, crew, answers)
+        failed = _run(study, training, executors, answers)
         _report(study, training, json)
     if failed is not None:
         raise failed
@@ -139,18 +141,18 @@ def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
         terminal.print(remark, markup=False, soft_wrap=True)
 
 
-def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -> FailedError | None:
+def _run(study: Study, training: ScriptTraining, executors: Executors, answers: Answers) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
     from lastbit.cli.run_study import run_trials
     from lastbit.script.study import shared_files
     from lastbit.study import ControlsFailedError, TrialFailedError
 
-    announce_study(study, crew=crew, run_seconds=lambda: None, answers=answers)
+    announce_study(study, executors=executors, run_seconds=lambda: None, answers=answers)
     try:
         run_trials(
             study,
-            executor=lambda: _executor(study, training, crew),
-            workers=crew.workers,
+            executor=lambda: _executor(study, training, executors),
+            workers=executors.workers,
             title=study.name,
             on_estimate=lambda seconds: announce_rest(study.name, seconds, answers),
         )
@@ -166,23 +168,23 @@ def _run(study: Study, training: ScriptTraining, crew: Crew, answers: Answers) -
     return None
 
 
-def _executor(study: Study, training: ScriptTraining, crew: Crew) -> AbstractContextManager[Executor]:
+def _executor(study: Study, training: ScriptTraining, executors: Executors) -> AbstractContextManager[Executor]:
     """A cluster's workers, or threads that wait for processes here."""
     from lastbit.script.processes import thread_pool
 
-    if crew.scheduler is not None:
-        return crew.executor()
-    return thread_pool(crew.limited(len(study.pending())), training.children)
+    if executors.scheduler is not None:
+        return executors.executor()
+    return thread_pool(executors.limited(len(study.pending())), training.children)
 
 
-def _sources(patterns: list[str], files: list[str], crew: Crew) -> tuple[MetricSource, ...]:
+def _sources(patterns: list[str], files: list[str], executors: Executors) -> tuple[MetricSource, ...]:
     from lastbit.script.file_metric import parse_file_metric
     from lastbit.script.pattern_metric import PatternMetric
     from lastbit.script.training import DIRECTORY
 
     file_metrics = [parse_file_metric(text) for text in files]
     for file in file_metrics:
-        if crew.side_by_side and DIRECTORY not in file.path:
+        if executors.side_by_side and DIRECTORY not in file.path:
             raise LastbitError(
                 f"--metric-file {file.path}:{file.key}: runs side by side would all write {file.path}; let the script "
                 f"write below {DIRECTORY}, which is another directory in each run, or give --workers 1"

@@ -12,7 +12,7 @@ from lastbit.cli.cost import Answers, announce_study, recipe_seconds
 from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.output import FailedError
 from lastbit.cli.progress import progress_bar, trial_progress
-from lastbit.cli.workers import Crew
+from lastbit.cli.workers import Executors
 from lastbit.execution.jobs import LostWorkersError
 from lastbit.execution.watched import Watched
 from lastbit.storage.directories import RESULTS, STUDY, TRIALS
@@ -24,18 +24,20 @@ from lastbit.study.underway import underway
 from lastbit.training.recipe_training import RecipeTraining
 
 
-def run_study(study: Study, *, crew: Crew, title: str, answers: Answers, training: RecipeTraining) -> dict[str, Any]:
+def run_study(
+    study: Study, *, executors: Executors, title: str, answers: Answers, training: RecipeTraining
+) -> dict[str, Any]:
     """Run what is not stored yet; store the results beside the trials and return them as JSON.
 
     Args:
         study: in a directory of its own.
-        crew: runs the trials.
+        executors: runs the trials.
         title: for the progress bar.
         answers: where it is said what the study takes.
         training: of the study, which is timed first.
 
     Raises:
-        LastbitError: the directory belongs to something else or is damaged, or the crew's scheduler does not answer.
+        LastbitError: the directory belongs to something else or is damaged, or the scheduler does not answer.
         FailedError: controls or trials failed, or all workers went away.
         StoppedCommandError: Ctrl-C, and what was in progress then is stored; or a question was answered with no.
     """
@@ -44,14 +46,14 @@ def run_study(study: Study, *, crew: Crew, title: str, answers: Answers, trainin
     described = (study.store.root / STUDY).is_file()
     if not pending and described and (stored := _stored_results(study)) is not None:
         return stored
-    here = crew.scheduler is None  # a cluster's workers are others than this machine
+    here = executors.scheduler is None  # a cluster's workers are others than this machine
     seconds = announce_study(
-        study, crew=crew, run_seconds=lambda: recipe_seconds(training) if here else None, answers=answers
+        study, executors=executors, run_seconds=lambda: recipe_seconds(training) if here else None, answers=answers
     )
     run_trials(
         study,
-        executor=lambda: crew.executor(len(pending)),
-        workers=crew.limited(len(pending)),
+        executor=lambda: executors.executor(len(pending)),
+        workers=executors.limited(len(pending)),
         title=title,
         seconds=seconds,
     )
@@ -92,7 +94,7 @@ def run_trials(
         on_estimate: told once, when the first trial has ended, how many seconds those to come may take.
 
     Raises:
-        LastbitError: the directory is in use, damaged or something else's, or the crew cannot run these trials.
+        LastbitError: the directory is in use, damaged or something else's, or nobody can run these trials.
         FailedError: controls or trials failed, or all workers went away.
         StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """

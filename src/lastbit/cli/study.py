@@ -11,7 +11,7 @@ from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import USUAL, Noises, with_noises
 from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption, parse_numbers
 from lastbit.cli.output import JsonOption, console, write_json
-from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_crew
+from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_executors
 from lastbit.training.catalogue import FULL, load_recipe
 
 
@@ -49,10 +49,10 @@ def study(
     from lastbit.study import Study
     from lastbit.training.recipe_training import RecipeTraining
 
-    crew = chosen_crew(workers, scheduler)
+    executors = chosen_executors(workers, scheduler)
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
-    training = RecipeTraining(chosen, crew.device(device), root, checkpoint_every)
-    if crew.scheduler is None:  # else each worker looks for itself
+    training = RecipeTraining(chosen, executors.device(device), root, checkpoint_every)
+    if executors.scheduler is None:  # else each worker looks for itself
         training.check()
     whole = Study(
         out or Path("runs") / _directory(chosen.name, scale, noises.kind),
@@ -61,7 +61,7 @@ def study(
         seeds=parse_numbers(seeds, "--seeds"),
         controlled=not uncontrolled,
     )
-    results = run_study(whole, crew=crew, title=chosen.name, answers=Answers(yes), training=training)
+    results = run_study(whole, executors=executors, title=chosen.name, answers=Answers(yes), training=training)
     page = whole.store.root / "report.html"
     update_page({whole.store.root: results}, page)
     write_json(json, results)

@@ -27,7 +27,7 @@ SchedulerOption = Annotated[
 
 
 @dataclass(frozen=True)
-class Crew:
+class Executors:
     """So many processes here, or the workers of a cluster."""
 
     workers: int  # 1 for a cluster, whose size nobody knows yet
@@ -82,7 +82,7 @@ class Crew:
         return self.workers if jobs is None else max(1, min(self.workers, jobs))
 
 
-def chosen_crew(workers: int | None, scheduler: str | None) -> Crew:
+def chosen_executors(workers: int | None, scheduler: str | None) -> Executors:
     """What --workers and --scheduler ask for.
 
     Raises:
@@ -92,4 +92,4 @@ def chosen_crew(workers: int | None, scheduler: str | None) -> Crew:
         raise LastbitError(f"--workers {workers}: at least 1 is needed")
     if workers is not None and scheduler is not None:
         raise LastbitError("--workers and --scheduler: give one, for processes here or for a cluster's workers")
-    return Crew(workers or (1 if scheduler else os.cpu_count()) or 1, scheduler)
+    return Executors(workers or (1 if scheduler else os.cpu_count()) or 1, scheduler)
