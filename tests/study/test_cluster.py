@@ -195,7 +195,7 @@ def test_stopping_now_ends_what_a_nannys_worker_does_and_leaves_a_fresh_one(tmp_
             waiting = []
             with pytest.raises(KeyboardInterrupt):
                 _stop_now(running.scheduler_address, told, waiting)
-            with pytest.raises(WorkerDiedError, match="was told to stop"):
+            with pytest.raises(WorkerDiedError, match="was stopped"):
                 waiting[0].result(0)
             assert waiting[1].cancelled()
             with cluster(running.scheduler_address) as executor:

@@ -78,7 +78,7 @@ class Cluster(Executor):
         self._client, self._address = client, address
         self._urgent, self._waiting = deque[_Job](), deque[_Job]()
         self._running: dict[str, tuple[_Job, Any]] = {}  # by the worker's address: its job, and Dask's future
-        # Never held while a future is told its outcome, which calls functions of others.
+        # Never held while a future gets its outcome, which calls functions of others.
         self._changing, self._over = threading.Lock(), threading.Event()
         self._lost: LostWorkersError | None = None
         self._workers: Mapping[str, Worker] = workers_of(client)
@@ -120,7 +120,7 @@ class Cluster(Executor):
         for job in waiting:
             job.future.cancel()
         for address, (job, _) in running.items():
-            job.future.set_exception(WorkerDiedError(f"the worker {address} was told to stop"))
+            job.future.set_exception(WorkerDiedError(f"the worker {address} was stopped"))
         with suppress(OSError):  # a scheduler that is gone has nothing to stop
             if ours := sorted(with_nanny(self._client).intersection(running)):
                 self._client.restart_workers(ours, timeout=TIMEOUT, raise_for_error=False)

@@ -97,9 +97,9 @@ def _data(runner: Runner[J]) -> str | None:
     return None
 
 
-def _versions(told: Mapping[str, Any]) -> dict[str, str | None]:
-    packages = told["packages"]
-    python = ".".join(str(told["host"]["python"]).split(".")[:3])
+def _versions(info: Mapping[str, Any]) -> dict[str, str | None]:
+    packages = info["packages"]
+    python = ".".join(str(info["host"]["python"]).split(".")[:3])
     return {"python": python, **{name: packages.get(name) for name in _PACKAGES}}
 
 

@@ -55,7 +55,7 @@ class Digest:
         self._hash.update(f"diverged {step}".encode())
 
     def save_checkpoint(self, step: int, state: object) -> None:
-        """Let it go."""
+        """Keep none."""
 
     def load_checkpoint(self) -> None:
         """There is none."""
@@ -103,11 +103,11 @@ def check_trainings(
         jobs = [(one, 1, 1), (other, 1, 1), (one, 2, 1), (other, 3, 1), (one, 1, 2)]
         futures = [process.submit(train_once, train, k, threads, device) for process, k, threads in jobs]
         ended = [_ended(future, on_check) for future in futures]
-    failures = [each for each in ended if isinstance(each, str)]
+    failures = [error for error in ended if isinstance(error, str)]
     if failures:
         said = f"A training of the demo failed ({failures[0]}), so nothing can be trained here."
         return [Check("training", Condition.FAILS, said)], None
-    trained = [each for each in ended if isinstance(each, Trained)]
+    trained = [training for training in ended if isinstance(training, Trained)]
     return list(_checks(trained)), trained[0].fingerprint
 
 

@@ -63,16 +63,16 @@ def has_gpus(address: str) -> bool:
 
 def workers_of(client: Any) -> dict[str, Worker]:
     """The workers that a client's scheduler knows, by address."""
-    found = client.scheduler_info(n_workers=-1)["workers"]  # some versions of Dask tell of five unless asked for all
+    found = client.scheduler_info(n_workers=-1)["workers"]  # some versions of Dask list five unless asked for all
     return {
-        address: Worker(address, str(each["name"]), each["host"], int(each["resources"].get(GPU, 0)))
-        for address, each in found.items()
+        address: Worker(address, str(worker["name"]), worker["host"], int(worker["resources"].get(GPU, 0)))
+        for address, worker in found.items()
     }
 
 
 def with_nanny(client: Any) -> set[str]:
     """Addresses of the workers that are started again when they end."""
-    return {address for address, each in client.scheduler_info(n_workers=-1)["workers"].items() if each["nanny"]}
+    return {address for address, worker in client.scheduler_info(n_workers=-1)["workers"].items() if worker["nanny"]}
 
 
 def _reason(error: Exception) -> str:

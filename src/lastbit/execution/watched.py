@@ -11,7 +11,7 @@ from lastbit.execution.cluster import Cluster, Fits
 
 
 class Watched(Executor):
-    """Hands jobs on to another executor until it is stopped.
+    """Submits jobs to another executor until it is stopped.
 
     Args:
         inner: does the jobs.
@@ -22,14 +22,14 @@ class Watched(Executor):
         self._inner, self._on_change = inner, on_change
         self._given, self._stopped = 0, False
         self._open: dict[Future[Any], str] = {}  # jobs that have not ended, and what to call them
-        self._changing = threading.RLock()  # no job may be handed on between the decision to stop and the stop
+        self._changing = threading.RLock()  # no job may be submitted between the decision to stop and the stop
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand a job on; once stopped, give a future that is cancelled."""
-        return self._handed_on(lambda: self._inner.submit(fn, *args, **kwargs), _name(fn, args))
+        """Submit a job; once stopped, give a future that is cancelled."""
+        return self._submitted(lambda: self._inner.submit(fn, *args, **kwargs), _name(fn, args))
 
     def submit_to(self, fits: Fits, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand a job on to workers that fit, where the executor is a cluster; once stopped, as `submit`.
+        """Submit a job to workers that fit, where the executor is a cluster; once stopped, as `submit`.
 
         Raises:
             TypeError: the executor is no cluster.
@@ -37,7 +37,7 @@ class Watched(Executor):
         cluster = self.cluster
         if cluster is None:
             raise TypeError(f"{type(self._inner).__name__} does not tell its workers apart")
-        return self._handed_on(lambda: cluster.submit_to(fits, fn, *args, **kwargs), _name(fn, args))
+        return self._submitted(lambda: cluster.submit_to(fits, fn, *args, **kwargs), _name(fn, args))
 
     @property
     def cluster(self) -> Cluster | None:
@@ -52,7 +52,7 @@ class Watched(Executor):
                 future.cancel()  # which ends it, and so takes it out, unless it runs
             return list(self._open.values())
 
-    def _handed_on(self, submit: Callable[[], Future[Any]], name: str) -> Future[Any]:
+    def _submitted(self, submit: Callable[[], Future[Any]], name: str) -> Future[Any]:
         with self._changing:
             if self._stopped:
                 return _cancelled()

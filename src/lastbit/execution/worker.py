@@ -69,7 +69,7 @@ def visible_gpus(count: int) -> list[str]:
     Args:
         count: how many torch sees.
     """
-    named = [each for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each]
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return (named or [str(i) for i in range(count)])[:count]
 
 
@@ -114,5 +114,5 @@ def _nanny(address: str, place: Place) -> Any:
             env=place.environment,
             resources=place.resources,
             memory_limit=None,  # a share of the machine's memory by cores would kill a training that needs more
-            silence_logs=logging.CRITICAL,  # who gave a worker its trial is told what became of it
+            silence_logs=logging.CRITICAL,  # the client reports what becomes of a trial
         )

@@ -109,7 +109,7 @@ def check_unkept(path: Path) -> None:
 def is_drawing(path: Path) -> bool:
     """Whether a file is what commands draw: a page, or a chart, which is there as PNG and as SVG; a folder has some."""
     if path.is_dir():
-        return any(not each.is_dir() and is_drawing(each) for each in path.iterdir())
+        return any(not file.is_dir() and is_drawing(file) for file in path.iterdir())
     if path.suffix in _PICTURES:
         return all(path.with_suffix(suffix).is_file() for suffix in _PICTURES)
     return path.suffix == ".html"

@@ -128,7 +128,7 @@ def _hearing_updates(witness: _Witness) -> Iterator[None]:
     def updated(optimizer: Optimizer, args: object, kwargs: object) -> None:
         """Show the witness the weights after this thread's update."""
         if threading.get_ident() == thread:
-            witness.see(each for group in optimizer.param_groups for each in group["params"])
+            witness.see(weight for group in optimizer.param_groups for weight in group["params"])
 
     handle = register_optimizer_step_post_hook(updated)
     try:

@@ -145,7 +145,7 @@ class StoredStudy:
         Where seeds have different bit fingerprints, the controls of each must agree.
         """
         found = [self.controls_at(seed) for seed in self._firsts().values()]
-        complete = [each for each in found if each is not None]
+        complete = [controls for controls in found if controls is not None]
         return together(complete) if len(complete) == len(found) else None
 
     def controls_at(self, seed: int) -> Controls | None:
