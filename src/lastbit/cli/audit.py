@@ -52,7 +52,7 @@ def audit(
     The script is run twice in step, and the bits of every operation are compared. Forward, backward and optimizer are
     compared as they happen; the first difference stops both runs. They share everything but what must not matter: the
     time, the process number, the seed of Python's hashes, and what uninitialised memory holds. Exit status 0 says that
-    the audit ran, whatever it found; with `--fail` it is 1 where the runs differ.
+    the audit ran, whatever it result; with `--fail` it is 1 where the runs differ.
 
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
     """
@@ -64,13 +64,13 @@ def audit(
     if out is not None:
         check_free(out, Kind.AUDIT, known=(RECORD, *LEFT) if _holds_audit(out) else ())
     with _folder(out) as folder:
-        found = _run(target, folder, steps, counts)
+        result = _run(target, folder, steps, counts)
         with writing(f"--out {folder}"):
-            write_output(folder / RECORD, to_json(found.as_json(), indent=1).encode())
-    write_json(json, found.as_json())
+            write_output(folder / RECORD, to_json(result.as_json(), indent=1).encode())
+    write_json(json, result.as_json())
     if json != "-":
-        _show(target, found, console(json))
-    if fail and not found.deterministic:
+        _show(target, result, console(json))
+    if fail and not result.deterministic:
         raise typer.Exit(1)
 
 
@@ -129,32 +129,32 @@ def _progress(title: str, steps: int | None) -> Iterator[Callable[[int, int], No
 
         def show(operations: int, done: int) -> None:
             """Say how far the two runs agree."""
-            said = f"{title}: {operations:,} operations agree, {done:,}{limit} optimizer steps"
-            progress.update(task, description=said)
+            description = f"{title}: {operations:,} operations agree, {done:,}{limit} optimizer steps"
+            progress.update(task, description=description)
 
         yield show
 
 
-def _show(target: Target, found: Audit, terminal: Console) -> None:
+def _show(target: Target, result: Audit, terminal: Console) -> None:
     say = terminal.print
-    name, difference = " ".join(target.words), found.first_difference
-    if found.deterministic:
-        counted = f"{found.operations:,} tensor operations over {found.steps:,} optimizer steps"
+    name, difference = " ".join(target.words), result.first_difference
+    if result.deterministic:
+        counted = f"{result.operations:,} tensor operations over {result.steps:,} optimizer steps"
         say(f"{name}: bit-deterministic: two runs agree in the bits of {counted}", style="bold", soft_wrap=True)
     else:
-        counted = f"tensor operation {found.operations:,}, after {found.steps:,} optimizer steps"
+        counted = f"tensor operation {result.operations:,}, after {result.steps:,} optimizer steps"
         say(f"{name}: not bit-deterministic: two runs first differ at {counted}", style="bold", soft_wrap=True)
     if difference is not None and difference.only_filled:
         say(f"only when fresh memory is filled with different values does {difference.op} differ:", soft_wrap=True)
     if difference is not None:
         _show_rows(list(_rows(difference)), terminal)
-    if found.unseen:
-        names = ", ".join(f"{name} ({count:,})" for name, count in found.unseen.items())
+    if result.unseen:
+        names = ", ".join(f"{name} ({count:,})" for name, count in result.unseen.items())
         say(f"compared by shape alone, since their values are not plain memory: {names}", soft_wrap=True)
-    if found.unobserved:
-        kinds = "; ".join(f"{kind} ({count:,})" for kind, count in found.unobserved.items())
-        say(f"not compared, {sum(found.unobserved.values()):,} in all: {kinds}", soft_wrap=True)
-    for note in found.notes:
+    if result.unobserved:
+        kinds = "; ".join(f"{kind} ({count:,})" for kind, count in result.unobserved.items())
+        say(f"not compared, {sum(result.unobserved.values()):,} in all: {kinds}", soft_wrap=True)
+    for note in result.notes:
         say(f"note: {note}", soft_wrap=True)
 
 
@@ -170,17 +170,21 @@ def _show_rows(rows: list[tuple[str, str]], terminal: Console) -> None:
     terminal.print(table)
 
 
-def _rows(found: Difference) -> Iterator[tuple[str, str]]:
-    yield "operation", f"{found.op}, {found.phase}"
-    if found.module is not None:
-        yield "module", found.module
-    if found.line is not None:
-        asked = f", differentiated at {found.called_from}" if found.called_from not in (None, found.line) else ""
-        yield "line", found.line + asked
-    if found.elements is not None and found.shape is not None:
-        shape = " x ".join(map(str, found.shape)) or "scalar"
-        distance = "" if found.max_ulp is None else f", by up to {found.max_ulp:,} ulps"
-        yield "differs", f"{found.elements:,} elements of {shape}{distance}"
-    yield "kind", found.kind
-    yield "cause", found.cause
-    yield "cure", found.cure
+def _rows(difference: Difference) -> Iterator[tuple[str, str]]:
+    yield "operation", f"{difference.op}, {difference.phase}"
+    if difference.module is not None:
+        yield "module", difference.module
+    if difference.line is not None:
+        asked = (
+            f", differentiated at {difference.called_from}"
+            if difference.called_from not in (None, difference.line)
+            else ""
+        )
+        yield "line", difference.line + asked
+    if difference.elements is not None and difference.shape is not None:
+        shape = " x ".join(map(str, difference.shape)) or "scalar"
+        distance = "" if difference.max_ulp is None else f", by up to {difference.max_ulp:,} ulps"
+        yield "differs", f"{difference.elements:,} elements of {shape}{distance}"
+    yield "kind", difference.kind
+    yield "cause", difference.cause
+    yield "cure", difference.cure

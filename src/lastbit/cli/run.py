@@ -158,8 +158,8 @@ def _run(study: Study, training: ScriptTraining, executors: Executors, answers: 
         )
     except FailedError as error:
         cause = error.__cause__
-        if isinstance(cause, TrialFailedError) and (found := [each for each in cause.failures if each.fatal]):
-            raise LastbitError(str(found[0].error)) from error
+        if isinstance(cause, TrialFailedError) and (fatal := [failure for failure in cause.failures if failure.fatal]):
+            raise LastbitError(str(fatal[0].error)) from error
         if isinstance(cause, ControlsFailedError):
             shared = f". {said}" if (said := shared_files(study, training)) else ""
             where = f". To see where: lastbit audit -- {shlex.join(training.target.words)}"

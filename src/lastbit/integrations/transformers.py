@@ -120,9 +120,9 @@ def _calling(callback: TrainerCallback) -> Trainer | None:
     """The trainer whose event a callback is told of: it hands callbacks its parts and not itself, but is calling."""
     frame = sys._getframe()
     while frame is not None:
-        found = frame.f_locals.get("self")
-        if isinstance(found, Trainer) and callback in found.callback_handler.callbacks:
-            return found
+        trainer = frame.f_locals.get("self")
+        if isinstance(trainer, Trainer) and callback in trainer.callback_handler.callbacks:
+            return trainer
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

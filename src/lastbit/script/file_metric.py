@@ -53,8 +53,8 @@ class FileMetric:
         source = self._source(output)
         if not source.is_file():
             return None
-        found = source.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        status = source.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
 
     def keep(self, output: Path, *, before: FileState | None = None, wrote: Iterable[str] = ()) -> None:
         """Copy the file beside the trial's output, where later calls find it; do nothing where it is not there.
@@ -79,9 +79,9 @@ class FileMetric:
     def find(self, output: Path) -> Iterator[dict[str, float]]:
         """All values of the key in the kept file, NaN where it says that there is none."""
         for value in self._kept(output):
-            found = _number(value)
-            if found is not None:
-                yield {self.names[0]: found}
+            parsed = _number(value)
+            if parsed is not None:
+                yield {self.names[0]: parsed}
 
     def doubt(self, output: Path) -> str:
         """That the run did not write the file, or that its last row has no number."""
@@ -140,7 +140,7 @@ def _values(file: Path, key: str) -> list[object]:
 def _delimiter(text: str, key: str) -> str:
     """That of comma, semicolon and tab with which the key is a column."""
     first = text.partition("\n")[0]
-    return next((each for each in ",;\t" if key in (name.strip(' \r"') for name in first.split(each))), ",")
+    return next((mark for mark in ",;\t" if key in (name.strip(' \r"') for name in first.split(mark))), ",")
 
 
 def _parsed(line: str) -> Any:

@@ -116,8 +116,7 @@ def _python() -> Iterator[str]:
 
 def _changed(path: str) -> int | None:
     """When it was changed last; None where it is no file."""
-    found = os.stat(path) if os.path.isfile(path) else None  # noqa: PTH113, PTH116 - called very often
-    return None if found is None else found.st_mtime_ns
+    return os.stat(path).st_mtime_ns if os.path.isfile(path) else None  # noqa: PTH113, PTH116 - called very often
 
 
 def imported_sources(directory: Path) -> dict[str, str]:

@@ -198,8 +198,8 @@ def _words(given: Any) -> list[str]:
 
 def _programs(words: list[str]) -> list[str]:
     """Those of the first words that may be the program: behind `A=1`, all that follow `env`, `nice` and the like."""
-    found = [Path(word).name for word in words[:_WORDS] if "=" not in word and not word.startswith("-")]
-    return found if found and found[0] in _PASS_ON else found[:1]
+    programs = [Path(word).name for word in words[:_WORDS] if "=" not in word and not word.startswith("-")]
+    return programs if programs and programs[0] in _PASS_ON else programs[:1]
 
 
 def _watch_processes(tell: Tell) -> None:

@@ -102,12 +102,12 @@ def number_at(text: str, start: int, end: int, *, before: str = "", after: str =
     low = start if before and text[start - 1 : start] == before else _reach(text, start, -1)
     is_closed = bool(after) and text[end : end + 1] == after
     high = end if is_closed else _reach(text, end, 1)
-    found = [each for each in _NUMBER.finditer(text, low, high) if each.start() < end and each.end() > start]
-    if found and not is_closed and (factor := _FACTOR.match(text, found[0].end())):
+    tokens = [token for token in _NUMBER.finditer(text, low, high) if token.start() < end and token.end() > start]
+    if tokens and not is_closed and (factor := _FACTOR.match(text, tokens[0].end())):
         raise CutError(text[low : factor.end()])
-    if len(found) != 1:
+    if len(tokens) != 1:
         return None
-    token = found[0]
+    token = tokens[0]
     if not _is_decoration(text[start : token.start()]) or not _UNIT.fullmatch(text[token.end() : end]):
         return None
     if _is_ambiguous(text, token, high):

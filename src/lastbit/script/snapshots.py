@@ -89,7 +89,7 @@ class Snapshots:
     @property
     def in_turn(self) -> int:
         """How many optimizers stepped one after another; 0 where two took turns."""
-        apart = all(one.last < other.first for one, other in pairwise(self._known))
+        apart = all(earlier.last < later.first for earlier, later in pairwise(self._known))
         return len(self._known) if apart else 0
 
     def _find(self, optimizer: Optimizer) -> _Known | None:
@@ -110,7 +110,8 @@ class Snapshots:
 
     def _are_known(self, parameters: list[Tensor]) -> bool:
         """Whether another optimizer steps one of them too; then they have moved on since its last step."""
-        known = {id(each) for one in self._known if (other := one.optimizer()) for each in parameters_of(other)}
+        stepped = [optimizer for known in self._known if (optimizer := known.optimizer()) is not None]
+        known = {id(parameter) for optimizer in stepped for parameter in parameters_of(optimizer)}
         return any(id(parameter) in known for parameter in parameters)
 
 
@@ -138,8 +139,8 @@ def parameter_names(parameters: Sequence[Tensor], prefix: str = "") -> list[str]
     wanted = {id(parameter): place for place, parameter in enumerate(parameters)}
     names: dict[int, str] = {}
     asked = 0
-    for found in _by_coverage(wanted):
-        new = {place: name for place, name in found.items() if place not in names}
+    for held in _by_coverage(wanted):
+        new = {place: name for place, name in held.items() if place not in names}
         asked += bool(new)
         names |= {place: name if asked == 1 else f"{name} ({asked})" for place, name in new.items()}
     every = [names.get(place, f"parameter {place}") for place in range(len(parameters))]
@@ -148,12 +149,12 @@ def parameter_names(parameters: Sequence[Tensor], prefix: str = "") -> list[str]
 
 def _by_coverage(wanted: dict[int, int]) -> list[dict[int, str]]:
     """For each module that holds wanted parameters, place -> name there; the most complete first."""
-    found = [
+    named = [
         {wanted[id(held)]: name for name, held in module.named_parameters() if id(held) in wanted}
         for module in _modules()
     ]
     # The last two keys make the choice the same in every run, whatever the order of objects in memory.
-    return sorted(filter(None, found), key=lambda names: (-len(names), _length(names.values()), sorted(names.items())))
+    return sorted(filter(None, named), key=lambda names: (-len(names), _length(names.values()), sorted(names.items())))
 
 
 def _length(names: Iterable[str]) -> int:

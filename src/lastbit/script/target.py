@@ -162,8 +162,8 @@ def find_command(name: str) -> Path | None:
     What PATH holds may be a version manager's shell script of the same name.
     """
     beside = str(Path(sys.executable).parent)
-    found = (shutil.which(name), shutil.which(name, path=beside))
-    return next((Path(path) for path in found if path is not None and _is_python_file(Path(path))), None)
+    paths = (shutil.which(name), shutil.which(name, path=beside))
+    return next((Path(path) for path in paths if path is not None and _is_python_file(Path(path))), None)
 
 
 def find_entry_point(name: str) -> EntryPoint | None:

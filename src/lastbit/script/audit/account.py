@@ -16,7 +16,7 @@ from lastbit.script.audit.bits import cpu_copy, digest, is_plain, outline
 from lastbit.script.audit.lockstep import Lockstep
 from lastbit.script.audit.memory import WrittenMemory
 from lastbit.script.audit.operation import OperationCall
-from lastbit.script.audit.place import Origins, Program, locate
+from lastbit.script.audit.place import Locator
 from lastbit.storage.files import read_json, to_json, write_atomically
 
 ACCOUNT, SUMMARY, TENSORS = "account.json", "summary.json", "tensors.safetensors"
@@ -139,8 +139,7 @@ class Reporter:
 
     def __init__(self, lockstep: Lockstep, memory: WrittenMemory, python_state: int) -> None:
         self._lockstep, self._memory = lockstep, memory
-        self._program = Program()
-        self.origins = Origins(self._program)
+        self.locator = Locator()
         self.start = replace(generators(), python_state=python_state)
 
     def account(
@@ -155,9 +154,9 @@ class Reporter:
             repeats: what came of repeating it.
         """
         operation, frame = call.operation, call.frame
-        where = locate(frame, self._program, self.origins)
+        where = self.locator.locate(frame)
         changed = operation.changed(call.args, call.kwargs)
-        unchanged = [t for t, _ in call.inputs if reading or not any(t is each for each in changed)]
+        unchanged = [t for t, _ in call.inputs if reading or not any(t is other for other in changed)]
         return Account(
             op=operation.name,
             reading=reading,
@@ -176,7 +175,7 @@ class Reporter:
             threads=torch.get_num_threads(),
             start=self.start,
             now=generators(),
-            files=tuple(self._program.files()),
+            files=tuple(self.locator.program.files()),
         )
 
     def _values(self, tensors: Sequence[Tensor], frame: FrameType) -> tuple[Value, ...]:
@@ -188,11 +187,11 @@ class Reporter:
                 device=tensor.device.type,
                 digest=digest(tensor) if is_plain(tensor) else None,
                 unwritten=is_plain(tensor) and self._memory.is_unwritten(tensor),
-                module=self.origins.owner(tensor, frame),
+                module=self.locator.owner(tensor, frame),
             )
             for tensor in tensors
         )
 
     def files(self) -> list[str]:
         """The user's own files that were seen at work."""
-        return self._program.files()
+        return self.locator.program.files()

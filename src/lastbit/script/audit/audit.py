@@ -29,7 +29,7 @@ class Audit:
     steps: int  # optimizer steps
     first_difference: Difference | None
     unseen: Mapping[str, int]  # operation -> results whose values could not be looked at
-    unobserved: Mapping[str, int] = field(default_factory=dict)  # what was let through -> how many operations of it
+    unobserved: Mapping[str, int] = field(default_factory=dict)  # what was not compared -> how many operations of it
     notes: tuple[str, ...] = ()  # what else may differ from run to run
 
     @property

@@ -24,7 +24,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def is_foreign(kind: type) -> bool:
-    """Whether a class of tensors does torch's operations in a way of its own."""
+    """Whether a class of tensors overrides torch's operations."""
     return kind not in _PLAIN_TYPES and getattr(kind, "__torch_dispatch__", _HANDS_ON) != _HANDS_ON
 
 
@@ -76,8 +76,8 @@ def _fills_its_memory(tensor: Tensor) -> bool:
     """Whether its elements are exactly the bytes from its address on, in whatever order of the dimensions."""
     if tensor.is_contiguous():
         return True
-    whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-    return whole and 0 not in tensor.stride()
+    fills = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return fills and 0 not in tensor.stride()
 
 
 def _memory_digest(address: int, size: int) -> int:
@@ -96,10 +96,10 @@ def _device_digest(tensor: Tensor) -> int:
     """The same idea in torch's operations, for memory that is not the host's."""
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
-    bits = tensor.contiguous().view(_BITS[tensor.element_size()]).flatten()
-    whole = bits.numel() // _LANES * _LANES
-    lanes = bits[:whole].view(-1, _LANES).sum(0, dtype=torch.int64)
-    return zlib.crc32(torch.cat([lanes, bits[whole:].long()]).cpu().numpy().tobytes())
+    words = bits(tensor)
+    covered = words.numel() // _LANES * _LANES
+    lanes = words[:covered].view(-1, _LANES).sum(0, dtype=torch.int64)
+    return zlib.crc32(torch.cat([lanes, words[covered:].long()]).cpu().numpy().tobytes())
 
 
 # Numbers that no program chokes on, and that show wherever they are used; last what fresh memory mostly holds.
@@ -121,5 +121,5 @@ def untouched(mine: Tensor, theirs: Tensor, which: int) -> Tensor:
 def fill_rest(tensor: Tensor, written: int, which: int) -> None:
     """Fill the memory of a tensor that has grown, from the first whole element behind `written` bytes on."""
     size = tensor.element_size()
-    first, whole = -(-written // size), tensor.untyped_storage().nbytes() // size
-    fill(tensor.as_strided((whole - first,), (1,), first), which)
+    first, count = -(-written // size), tensor.untyped_storage().nbytes() // size
+    fill(tensor.as_strided((count - first,), (1,), first), which)

@@ -59,7 +59,7 @@ class BitComparison:
 
     def note(self, call: OperationCall) -> None:
         """Note the place of an operation that is about to be done."""
-        self._reporter.origins.note(call.frame)
+        self._reporter.locator.note(call.frame)
 
     @property
     def may_have_escaped(self) -> bool:

@@ -38,8 +38,8 @@ def find_decisions(files: Sequence[Path]) -> list[Decision]:
     readers = [reader for file in files if (reader := _reader(file, functions)) is not None]
     while sum(reader.learn() for reader in readers):
         pass
-    found = {decision for reader in readers for decision in reader.decisions()}
-    return sorted(found, key=lambda decision: (decision.file, decision.line))
+    decisions = {decision for reader in readers for decision in reader.decisions()}
+    return sorted(decisions, key=lambda decision: (decision.file, decision.line))
 
 
 def _reader(file: Path, functions: dict[str, _Source]) -> "_Reader | None":
@@ -62,7 +62,7 @@ class _Reader:
         self._names: dict[tuple[int, str], _Source] = {}  # by the line of the function around, 0 for the file
 
     def learn(self) -> bool:
-        """Follow every assignment and return once; give whether another name was found."""
+        """Follow every assignment and return once; return whether there are new names that hold such a value."""
         known = len(self._names), len(self._functions)
         for node, scope in self._nodes:
             for name, value in _assigned(node):
@@ -82,14 +82,14 @@ class _Reader:
 
     def _returned(self, function: _Function) -> _Source | None:
         values = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value is not None]
-        return next((found for value in values if (found := self._source(value, function.lineno)) is not None), None)
+        return next(filter(None, (self._source(value, function.lineno) for value in values)), None)
 
     def _source(self, value: ast.AST, scope: int) -> _Source | None:
         for node in ast.walk(value):
             if isinstance(node, ast.Call):
-                found = category_of(node, self._aliases)
-                if found is not None and found[0] in _STEERS:
-                    return found
+                source = category_of(node, self._aliases)
+                if source is not None and source[0] in _STEERS:
+                    return source
                 if isinstance(node.func, ast.Name | ast.Attribute) and _last(node.func) in self._functions:
                     return self._functions[_last(node.func)]
             elif isinstance(node, ast.Name | ast.Attribute):
@@ -158,38 +158,34 @@ _MOST_LINES = 4  # of a file, named
 
 
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:
-    """Sentences about what the runs' comparison could not show.
+    """Sentences about what the runs' comparison could not show: why the next two may differ although these agreed.
 
     Args:
-        summaries: of the runs that said something at their end.
+        summaries: of the runs that left one.
     """
     if summaries:
-        decisions = find_decisions([Path(file) for file in summaries[0].files])
-        for (call, category), group in groupby(
-            sorted(decisions, key=_by_call), lambda each: (each.call, each.category)
-        ):
-            yield _decides(call, category, list(group))
+        decisions = sorted(find_decisions([Path(file) for file in summaries[0].files]), key=_by_call)
+        for _, group in groupby(decisions, lambda decision: (decision.call, decision.category)):
+            yield _decides(list(group))
     if len(summaries) > 1:
         for name, state in (("Python's random", "python_state"), ("numpy.random", "numpy_state")):
-            starts, ends = ([getattr(each, state) for each in when] for when in _when(summaries))
-            if ends[0] != ends[1] and ends[0] != starts[0]:
+            start = getattr(summaries[0].start, state)
+            ends = [getattr(summary.end, state) for summary in summaries]
+            if ends[0] != ends[1] and ends[0] != start:
                 yield (
                     f"{name} was drawn from without a fixed seed: nothing that was compared depends on it, but what the"
                     " program decides by it may be otherwise in the next run"
                 )
 
 
-def _when(summaries: Sequence[Summary]) -> Iterator[list[object]]:
-    yield [each.start for each in summaries]
-    yield [each.end for each in summaries]
-
-
 def _by_call(decision: Decision) -> tuple[str, str, str, int]:
     return decision.call, decision.category, decision.file, decision.line
 
 
-def _decides(call: str, category: str, decisions: Sequence[Decision]) -> str:
-    lines = [f"{Path(each.file).name}:{each.line}" for each in decisions]
+def _decides(decisions: Sequence[Decision]) -> str:
+    """A sentence on decisions by the same call."""
+    call, category = decisions[0].call, decisions[0].category
+    lines = [f"{Path(decision.file).name}:{decision.line}" for decision in decisions]
     more = f" and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
     where = ", ".join(lines[:_MOST_LINES]) + more
     read = _READS.get(category, "the system's entropy")

@@ -23,7 +23,7 @@ _NAP = 1e-4  # seconds; an operation of the other run takes long
 
 
 class Lockstep:
-    """Memory that two runs share: each says what it computed, and waits until the other has said so too.
+    """Memory that two runs share: a run writes what it computed there, and waits until the other has done so.
 
     A word holds its turn's parity beside its value, and is written in one piece: no word is read half or too early. Two
     slots suffice, since no run is more than one word ahead. `side` is 0 or 1. Fresh memory is all zeros, which is no
@@ -44,16 +44,16 @@ class Lockstep:
         return cls(path, 0)
 
     def agree(self, event: int, value: int) -> bool:
-        """Say the value of this run's event number `event`, from 0; return whether the other run's is the same.
+        """Publish the value of this run's event number `event`, from 0; return whether the other run's is the same.
 
-        False also where the other run ended before it came so far; there is nothing to ask after that.
+        False also where the other run ended before it came so far.
         """
         word = self._say(_SLOTS, event, value)
         self._words[self._mine + _EVENTS] = event + 1
         return self._other(self._theirs + _SLOTS + (event & 1), word & 1) == word
 
     def agree_aside(self, value: int) -> bool:
-        """As `agree`, on something beside the events: what to make of a disagreement."""
+        """Compare as `agree` does, beside the events: what to make of a disagreement."""
         turn, self._asides = self._asides, self._asides + 1
         word = self._say(_ASIDE, turn, value)
         return self._other(self._theirs + _ASIDE + (turn & 1), word & 1) == word
@@ -92,11 +92,11 @@ class Lockstep:
         return self._words[(self._mine if side is None else side * _HALF) + _STEPS]
 
     def events(self, side: int) -> int:
-        """How many words a side has said."""
+        """How many events a side has compared."""
         return self._words[side * _HALF + _EVENTS]
 
     def end(self, side: int | None = None) -> None:
-        """Say that this run, or one side, is over."""
+        """Mark this run, or one side, as over."""
         self._words[(self._mine if side is None else side * _HALF) + _ENDED] = 1
 
 
@@ -104,7 +104,7 @@ _FILE = "shown.safetensors"
 
 
 class Exchange:
-    """The line by which runs that disagree come to terms.
+    """Shows tensors to the other run where the two disagree, and settles a common verdict.
 
     Args:
         lockstep: the line to the other run.
@@ -116,7 +116,7 @@ class Exchange:
         self._lockstep, self._mine, self._theirs = lockstep, mine, theirs
 
     def swap(self, topic: int, tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]] | None:
-        """Show tensors, all plain; give each with the other run's. None where the other is about something else.
+        """Show tensors, all plain; return each with the other run's, or None where the other shows something else.
 
         Args:
             topic: a number that stands for what the tensors are, their shapes and dtypes included.
@@ -131,8 +131,8 @@ class Exchange:
         return [(copy, others[name]) for name, copy in named.items()]
 
     def settle(self, verdict: int) -> int:
-        """Say a verdict, above 0; give it where the other run's is the same, otherwise 0.
+        """Publish a verdict above 0; return it where the other run's is the same, otherwise 0.
 
-        Neither goes on before both have said theirs, so what they showed has been read.
+        Neither run goes on before both have published theirs, so what they showed has been read.
         """
         return verdict if self._lockstep.agree_aside(verdict) else 0

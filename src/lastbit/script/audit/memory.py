@@ -14,7 +14,7 @@ class Written:
 
     Args:
         size: of the memory, in bytes.
-        begun: so many bytes at its beginning are written.
+        begun: bytes at its beginning that are written.
     """
 
     def __init__(self, size: int, begun: int = 0) -> None:
@@ -27,13 +27,13 @@ class Written:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is no byte left."""
+        """Whether every byte was written."""
         if self._flags is not None:
             return self._left == 0
         return self.size == 0 or (self._begins[:1] == [0] and self._ends[0] >= self.size)
 
     def add(self, tensor: Tensor) -> None:
-        """The elements of a tensor in this memory were written."""
+        """Add the elements of a tensor in this memory."""
         if tensor.numel() == 0:
             return
         size = tensor.element_size()
@@ -52,7 +52,7 @@ class Written:
         self._begins[first:last], self._ends[first:last] = [begin], [end]
 
     def _refine(self, unit: int) -> None:
-        """Keep a flag for so many bytes each, or for fewer."""
+        """Keep a flag for every `unit` bytes, or for fewer."""
         if self._flags is None:
             unit = math.gcd(unit, *self._begins, *self._ends)
             self._flags, self._unit = np.zeros(self.size // unit, dtype=bool), unit
@@ -66,9 +66,9 @@ class Written:
     def _flag(self, tensor: Tensor, begin: int) -> None:
         assert self._flags is not None
         flags = self._flags[begin // self._unit :]
-        each = tensor.element_size() // self._unit  # flags of an element
-        strides = [stride * each for stride in tensor.stride()]
-        part = as_strided(flags, (*tensor.shape, each), (*strides, 1))
+        count = tensor.element_size() // self._unit  # flags of an element
+        strides = [stride * count for stride in tensor.stride()]
+        part = as_strided(flags, (*tensor.shape, count), (*strides, 1))
         self._left -= part.size - int(np.count_nonzero(part))
         part[...] = True
         if self._left <= 0:  # less than the truth where elements of the part share memory
@@ -116,7 +116,7 @@ class WrittenMemory:
         return tensor.untyped_storage()._cdata in self._known
 
     def learn(self, tensor: Tensor) -> None:
-        """From now on its memory is known."""
+        """Note that its memory is known."""
         storage = tensor.untyped_storage()
         if storage._cdata not in self._known:
             if len(self._known) >= self._sweep_at:
@@ -124,24 +124,24 @@ class WrittenMemory:
             self._known[storage._cdata] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
 
     def meet(self, tensor: Tensor) -> None:
-        """Its values were looked at. A part of a larger memory does not make all of it known."""
+        """Note that its values were looked at; a part of a larger memory does not make all of it known."""
         if tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes():
             self.learn(tensor)
 
     def forget(self, tensor: Tensor) -> None:
-        """Its memory is now somebody else's: look at it again."""
+        """Note that its memory is now somebody else's, to be looked at again."""
         key = tensor.untyped_storage()._cdata
         self._known.pop(key, None)
         self._unwritten.pop(key, None)
         self._unread.discard(key)
 
     def leave_unwritten(self, tensor: Tensor, *, but_for: int = 0, computed: bool = False) -> None:
-        """Its memory holds what nobody wrote.
+        """Note that its memory holds what nobody wrote.
 
         Args:
-            tensor: it.
-            but_for: so many bytes at its beginning, which were written.
-            computed: what it holds was computed from such memory elsewhere.
+            tensor: whose memory it is.
+            but_for: bytes at its beginning that were written.
+            computed: whether what it holds was computed from such memory elsewhere.
         """
         self.learn(tensor)
         storage = tensor.untyped_storage()
@@ -151,7 +151,7 @@ class WrittenMemory:
             self._unread.add(storage._cdata)
 
     def read(self, tensor: Tensor) -> bool:
-        """Note that it is read. Give whether it was computed from unwritten memory, and not read before."""
+        """Note that it is read; return whether it was computed from unwritten memory and not read before."""
         key = tensor.untyped_storage()._cdata
         unread = key in self._unread
         self._unread.discard(key)
@@ -162,7 +162,7 @@ class WrittenMemory:
         return bool(self._unwritten) and tensor.untyped_storage()._cdata in self._unwritten
 
     def write(self, tensor: Tensor) -> None:
-        """An operation wrote these elements; what is written part by part is written once its parts cover it."""
+        """Note that an operation wrote these elements; memory is written once the parts written cover it."""
         if not self._unwritten:
             return
         storage = tensor.untyped_storage()

@@ -114,11 +114,11 @@ class Operation:
 
     def changed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
         """The tensors that it changes, in order."""
-        found: list[Tensor] = []
+        changed: list[Tensor] = []
         for position in self.written:
             value = args[position] if position < len(args) else kwargs.get(self.names[position])
-            found += tensors(value)
-        return found
+            changed += tensors(value)
+        return changed
 
     def numbers(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
         """Its arguments that are numbers, or lists of numbers, written out exactly."""

@@ -21,6 +21,7 @@ _INSTALLED = ("site-packages", "dist-packages")
 _CALLS_A_MODULE = nn.Module._call_impl.__code__
 _UPDATES = tuple(f"{_TORCH}/{place}" for place in ("optim/", "nn/utils/clip_grad.py", "amp/grad_scaler.py"))
 _STARTS_BACKWARD = f"{_TORCH}/autograd/graph.py"
+_KEPT = 1 << 16  # nodes; a graph of more since its forward pass loses its oldest names, not its comparison
 
 ModuleRef = weakref.ref[nn.Module]
 
@@ -34,12 +35,29 @@ class CallSite:
     root: ModuleRef | None  # outermost module
     module: ModuleRef | None  # innermost module
 
-    def written(self) -> str | None:
-        """As `train.py:12`, relative to the working directory where it lies below it."""
+    @property
+    def where(self) -> str | None:
+        """File and line as `train.py:12`, relative to the working directory where it lies below it."""
         if self.file is None:
             return None
         path = Path(self.file)
         return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{self.line}"
+
+    def module_path(self, frame: FrameType) -> str | None:
+        """The innermost module's path, such as `model.layer1.0.conv1`."""
+        root = None if self.root is None else self.root()
+        module = None if self.module is None else self.module()
+        return None if root is None or module is None else _path_of(module, root, frame)
+
+
+@dataclass(frozen=True)
+class Location:
+    """The place of an operation in words."""
+
+    phase: str
+    module: str | None  # such as `model.layer1.0.conv1`
+    line: str | None  # such as `train.py:12`
+    called_from: str | None  # in the backward pass, the line that asked for it
 
 
 class Program:
@@ -48,19 +66,17 @@ class Program:
     def __init__(self) -> None:
         self._own: dict[CodeType, bool] = {}
 
-    def place(self, frame: FrameType | None) -> CallSite:
+    def site(self, frame: FrameType | None) -> CallSite:
         """Where `frame` is, by the frames that called it."""
         line: FrameType | None = None
         inner: FrameType | None = None
         outer: FrameType | None = None
-        while frame is not None:
-            code = frame.f_code
-            if line is None and self.owns(code):
-                line = frame
-            if code is _CALLS_A_MODULE:
-                outer = frame
-                inner = inner or frame
-            frame = frame.f_back
+        for caller in frames(frame):
+            if line is None and self.owns(caller.f_code):
+                line = caller
+            if caller.f_code is _CALLS_A_MODULE:
+                outer = caller
+                inner = inner or caller
         file = None if line is None else line.f_code.co_filename
         return CallSite(file, 0 if line is None else line.f_lineno, _module(outer), _module(inner))
 
@@ -79,10 +95,10 @@ class Program:
 
     def in_backward_code(self, frame: FrameType | None) -> bool:
         """Whether the user's own code runs inside the backward pass: an autograd function's, or a hook's."""
-        for each in frames(frame):
-            if each.f_code.co_filename == _STARTS_BACKWARD:
+        for caller in frames(frame):
+            if caller.f_code.co_filename == _STARTS_BACKWARD:
                 return False
-            if self.owns(each.f_code):
+            if self.owns(caller.f_code):
                 return True
         return False
 
@@ -91,25 +107,58 @@ def _is_own(file: str) -> bool:
     return not file.startswith(_LIBRARIES) and not any(name in file for name in _INSTALLED)
 
 
-def phase(frame: FrameType | None) -> str:
-    """The phase of training: backward inside autograd, optimizer inside an update, and otherwise forward.
+class Locator:
+    """Says where operations are; in the backward pass, where the forward operation is that a node differentiates.
 
-    An update is what an optimizer, gradient clipping and a gradient scaler do.
+    It remembers the call sites of the latest nodes of autograd's graphs.
     """
-    if torch._C._current_graph_task_id() != -1:
-        return BACKWARD
-    for each in frames(frame):
-        if each.f_code is _CALLS_A_MODULE:
-            return FORWARD
-        if each.f_code.co_filename.startswith(_UPDATES):
-            return OPTIMIZER
-    return FORWARD
 
+    def __init__(self) -> None:
+        self.program = Program()
+        self._sites: dict[int, CallSite] = {}  # by the node's sequence number
+        self._next = _get_sequence_nr()
+        self._roots: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
-def path_of(module: nn.Module, root: nn.Module, frame: FrameType | None) -> str:
-    """A module's path, such as `model.layer1.0.conv1`: its root's name in the program, then its own in the root."""
-    inside = next((name for name, each in root.named_modules() if each is module), type(module).__name__)
-    return ".".join(part for part in (_name_of(root, frame), inside) if part)
+    def note(self, frame: FrameType) -> None:
+        """Give the nodes made since the last call the call site of this frame."""
+        first, self._next = self._next, _get_sequence_nr()
+        if first == self._next:
+            return
+        site = self.program.site(frame)
+        if site.root is not None and (root := site.root()) is not None:
+            self._roots.add(root)
+        for number in range(first, self._next):
+            self._sites[number] = site
+            self._sites.pop(number - _KEPT, None)
+
+    def locate(self, frame: FrameType) -> Location:
+        """Where the operation is that `frame` calls."""
+        phase, site = _phase(frame), self.program.site(frame)
+        if phase != BACKWARD:
+            return Location(phase, site.module_path(frame), site.where, None)
+        caller = self.program.site(_outside_backward(frame)).where
+        node = torch._C._current_autograd_node()
+        origin = None if node is None else self._sites.get(node._sequence_nr())
+        if origin is None:
+            variable = getattr(node, "variable", None)  # of a node that adds a gradient to a parameter's
+            owner = None if variable is None else self.owner(variable, frame)
+            return Location(phase, owner, site.where or caller, caller)
+        # A backward of the user's own, or a hook of theirs, says more than the forward operation.
+        line = site if self.program.in_backward_code(frame) else origin
+        return Location(phase, origin.module_path(frame), line.where, caller)
+
+    def owner(self, tensor: Tensor, frame: FrameType | None) -> str | None:
+        """The path of the module that holds a parameter; the tensor is it, its gradient, or an optimizer's state of it.
+
+        Modules are those that were called; optimizers those at work in the frame and its callers.
+        """
+        updated = _parameter_of_state(tensor, frame)
+        for root in list(self._roots):
+            for module in root.modules():
+                for parameter in module.parameters(recurse=False):
+                    if parameter is updated or parameter is tensor or parameter.grad is tensor:
+                        return _path_of(module, root, frame)
+        return None
 
 
 def frames(frame: FrameType | None) -> Iterator[FrameType]:
@@ -119,117 +168,61 @@ def frames(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def outside_backward(frame: FrameType | None) -> FrameType | None:
+def _phase(frame: FrameType | None) -> str:
+    """The phase of training: backward inside autograd, optimizer inside an update, and otherwise forward.
+
+    An update is what an optimizer, gradient clipping and a gradient scaler do.
+    """
+    if torch._C._current_graph_task_id() != -1:
+        return BACKWARD
+    for caller in frames(frame):
+        if caller.f_code is _CALLS_A_MODULE:
+            return FORWARD
+        if caller.f_code.co_filename.startswith(_UPDATES):
+            return OPTIMIZER
+    return FORWARD
+
+
+def _outside_backward(frame: FrameType | None) -> FrameType | None:
     """The frame that asked for the backward pass within which `frame` runs; None on a thread of autograd's own."""
-    stack = frames(frame)
-    for each in stack:
-        if each.f_code.co_filename == _STARTS_BACKWARD:
+    callers = frames(frame)
+    for caller in callers:
+        if caller.f_code.co_filename == _STARTS_BACKWARD:
             break
-    return next(stack, None)
+    return next(callers, None)
 
 
 def _module(frame: FrameType | None) -> ModuleRef | None:
     return None if frame is None else weakref.ref(frame.f_locals["self"])
 
 
+def _path_of(module: nn.Module, root: nn.Module, frame: FrameType | None) -> str:
+    """A module's path, such as `model.layer1.0.conv1`: its root's name in the program, then its own in the root."""
+    inside = next((name for name, child in root.named_modules() if child is module), type(module).__name__)
+    return ".".join(part for part in (_name_of(root, frame), inside) if part)
+
+
 def _name_of(root: nn.Module, frame: FrameType | None) -> str:
-    """What the program calls a module: a variable, or an attribute of `self`; its class where nothing else is found."""
-    for each in frames(frame):
-        if each.f_code.co_filename.startswith((_TORCH, _OURS)):
+    """What the program calls a module: a variable, or an attribute of `self`; its class where there is neither."""
+    for caller in frames(frame):
+        if caller.f_code.co_filename.startswith((_TORCH, _OURS)):
             continue
-        for names in (each.f_locals, each.f_globals, _attributes(each.f_locals.get("self"))):
-            found = next((name for name, value in list(names.items()) if value is root and name != "self"), None)
-            if found is not None:
-                return found
+        for names in (caller.f_locals, caller.f_globals, _attributes(caller.f_locals.get("self"))):
+            name = next((name for name, value in list(names.items()) if value is root and name != "self"), None)
+            if name is not None:
+                return name
     return type(root).__name__
 
 
 def _attributes(value: object) -> dict[str, object]:
-    if isinstance(value, nn.Module):
-        return dict(value._modules)
-    return dict(getattr(value, "__dict__", {}))
-
-
-_KEPT = 1 << 16  # nodes; a graph of more since its forward pass loses its oldest names, not its comparison
-
-
-class Origins:
-    """Remembers, for the latest nodes of autograd's graphs, the place of their forward operation."""
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-        self._places: dict[int, CallSite] = {}  # by the node's sequence number
-        self._next = _get_sequence_nr()
-        self._roots: weakref.WeakSet[nn.Module] = weakref.WeakSet()
-
-    def note(self, frame: FrameType) -> None:
-        """Give the nodes made since the last call the place of this frame."""
-        first, self._next = self._next, _get_sequence_nr()
-        if first == self._next:
-            return
-        place = self._program.place(frame)
-        if place.root is not None and (root := place.root()) is not None:
-            self._roots.add(root)
-        for number in range(first, self._next):
-            self._places[number] = place
-            self._places.pop(number - _KEPT, None)
-
-    def of(self, node: torch.autograd.graph.Node) -> CallSite | None:
-        """Where the operation was done that a node differentiates."""
-        return self._places.get(node._sequence_nr())
-
-    def owner(self, tensor: Tensor, frame: FrameType | None) -> str | None:
-        """The path of the module that holds a parameter; the tensor is it, its gradient, or an optimizer's state of it.
-
-        Modules are those that were called; optimizers those at work in the frame and its callers.
-        """
-        parameter = _parameter_of_state(tensor, frame)
-        for root in list(self._roots):
-            for module in root.modules():
-                for each in module.parameters(recurse=False):
-                    if each is parameter or each is tensor or each.grad is tensor:
-                        return path_of(module, root, frame)
-        return None
+    return dict(value._modules) if isinstance(value, nn.Module) else dict(getattr(value, "__dict__", {}))
 
 
 def _parameter_of_state(tensor: Tensor, frame: FrameType | None) -> Tensor | None:
-    for each in frames(frame):
-        optimizer = each.f_locals.get("self")
+    for caller in frames(frame):
+        optimizer = caller.f_locals.get("self")
         if isinstance(optimizer, torch.optim.Optimizer):
             for parameter, state in optimizer.state.items():
                 if any(value is tensor for value in state.values()):
                     return parameter
     return None
-
-
-@dataclass(frozen=True)
-class Location:
-    """The place of an operation in words."""
-
-    phase: str
-    module: str | None  # such as `model.layer1.0.conv1`
-    line: str | None  # such as `train.py:12`
-    called_from: str | None  # in the backward pass, the line that asked for it
-
-
-def locate(frame: FrameType, program: Program, origins: Origins) -> Location:
-    """Find out where the operation is that `frame` calls."""
-    now, place = phase(frame), program.place(frame)
-    if now != BACKWARD:
-        return Location(now, _module_path(place, frame), place.written(), None)
-    caller = program.place(outside_backward(frame)).written()
-    node = torch._C._current_autograd_node()
-    origin = None if node is None else origins.of(node)
-    if origin is None:
-        variable = getattr(node, "variable", None)  # of a node that adds a gradient to a parameter's
-        owner = None if variable is None else origins.owner(variable, frame)
-        return Location(now, owner, place.written() or caller, caller)
-    # A backward of the user's own, or a hook of theirs, says more than the forward operation.
-    line = place if program.in_backward_code(frame) else origin
-    return Location(now, _module_path(origin, frame), line.written(), caller)
-
-
-def _module_path(place: CallSite, frame: FrameType) -> str | None:
-    root = None if place.root is None else place.root()
-    module = None if place.module is None else place.module()
-    return None if root is None or module is None else path_of(module, root, frame)

@@ -78,7 +78,7 @@ _tracing_state = torch._C._get_tracing_state
 class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A dispatch mode that compares what every operation reads from outside, and gives, with the other run.
 
-    What it cannot look into it lets through as it is, and counts: the program must not notice that it is watched.
+    What it cannot look into it runs as it is, and counts: the program must not notice that it is watched.
 
     Args:
         comparison: with the other run.
@@ -92,10 +92,10 @@ class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._comparison, self._memory, self._which = comparison, memory, which
         self._paused = False
-        self.unobserved: Counter[str] = Counter()  # why operations were let through -> how many
+        self.unobserved: Counter[str] = Counter()  # why operations were not compared -> how many
 
     def pause(self) -> None:
-        """See nothing more: for a process that was forked from this one."""
+        """Compare nothing more, in a process that was forked from this one."""
         self._paused = True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -105,7 +105,7 @@ class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         types = types and [kind for kind in types if is_foreign(kind)]
         if _modes_below() or types or _tracing_state() is not None or not isinstance(func, OpOverload):
-            return self._let_through(func, types, args, kwargs)
+            return self._run_unseen(func, types, args, kwargs)
         if args and type(args[0]) in _NUMBERS:
             args = _with_a_tensor_first(func, args)
         seen = self._meet(func, args, kwargs, sys._getframe(1))
@@ -119,7 +119,7 @@ class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._follow(seen, result)
         return result
 
-    def _let_through(self, func: Any, types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def _run_unseen(self, func: Any, types: Sequence[type], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Do what is not, or not only, done with tensors of torch's own."""
         if modes := _get_current_dispatch_mode_stack():
             self.unobserved[f"operations inside {type(modes[-1]).__name__}"] += 1
@@ -189,8 +189,8 @@ class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._memory.leave_unwritten(tensor)
                 fill(tensor, self._which)
             elif seen.held is not None and tensor.untyped_storage().nbytes() > seen.held:
-                whole = self._memory.is_unwritten(tensor)
-                self._memory.leave_unwritten(tensor, but_for=0 if whole else seen.held)
+                unwritten = self._memory.is_unwritten(tensor)
+                self._memory.leave_unwritten(tensor, but_for=0 if unwritten else seen.held)
                 fill_rest(tensor, seen.held, self._which)
 
     def _follow_computation(self, seen: OperationCall, result: Any) -> None:
@@ -204,7 +204,7 @@ class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         unwritten = self._comparison.compare(seen, results, reading=False)
         # A kernel's scratch memory is known too: its backward takes it.
         for tensor in (*results, *tensors(result)):
-            if is_plain(tensor) and not any(tensor is each for each in unwritten):
+            if is_plain(tensor) and not any(tensor is other for other in unwritten):
                 self._memory.learn(tensor)
                 self._memory.write(tensor)
 

@@ -113,8 +113,8 @@ def _varying_call(node: ast.AST, scope: tuple[int, int], aliases: Mapping[str, s
         return VaryingCall(ENVIRONMENT, "os.environ", file, node.lineno, scope)
     if not isinstance(node, ast.Call):
         return None
-    found = category_of(node, aliases)
-    return None if found is None else VaryingCall(*found, file, node.lineno, scope)
+    category = category_of(node, aliases)
+    return None if category is None else VaryingCall(*category, file, node.lineno, scope)
 
 
 def category_of(call: ast.Call, aliases: Mapping[str, str]) -> tuple[str, str] | None:
@@ -131,9 +131,9 @@ def aliases_in(tree: ast.AST) -> dict[str, str]:
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {each.asname: each.name for each in node.names if each.asname}
+            names |= {name.asname: name.name for name in node.names if name.asname}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
+            names |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
     return names
 
 
