@@ -40,7 +40,7 @@ def attach(optimizer: Optimizer, noise: Noise) -> bool:
 
 
 def arrange_batches(noise: Noise, on_batch: Callable[[], None], refuse: Callable[[str], NoReturn]) -> None:
-    """Let every data loader made by the program hand out its batches as `noise` arranges them.
+    """Make every data loader of the program give its batches as `noise` arranges them.
 
     Loaders that go through their data in order are left alone: these are for evaluation, where the order of predictions
     has a meaning. Batches are counted over all loaders, so that epochs differ.
@@ -54,7 +54,7 @@ def arrange_batches(noise: Noise, on_batch: Callable[[], None], refuse: Callable
     handed = 0
 
     def arranged(loader: Any) -> Any:
-        """Hand out the loader's next batch, its samples in the noise's order."""
+        """The loader's next batch, its samples in the noise's order."""
         nonlocal handed
         batch = hand_out(loader)
         if _is_sequential(loader):

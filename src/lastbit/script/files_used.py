@@ -1,4 +1,4 @@
-"""Files that a program reads without having written them, files that it writes, and the code of its own."""
+"""Files that a program reads, files that it writes, and the files of its own code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FilesUsed:
         here, passed_over = os.getpid(), tuple(f"{path}{os.sep}" for path in (*outside, *_python()))
 
         def opened(event: str, args: tuple[Any, ...]) -> None:
-            """Note a file that is opened; whatever is odd about it is left to the program."""
+            """Note a file that is opened; errors are left to the program."""
             if event == "open" and isinstance(args[0], str | bytes | os.PathLike) and os.getpid() == here:
                 try:
                     self._note(os.path.abspath(os.fsdecode(args[0])), args[1], args[2], passed_over)  # noqa: PTH100
@@ -48,7 +48,7 @@ class FilesUsed:
         after_import("safetensors", lambda: _watch_safetensors(lambda name, mode: opened("open", (name, mode, 0))))
 
     def watch_torch(self) -> None:
-        """Note what `torch.save` writes too, which opens its file beyond Python's sight."""
+        """Note what `torch.save` writes too, which opens its file in C++."""
         from torch import serialization
 
         if (writer := getattr(serialization, "_open_zipfile_writer_file", None)) is None:
@@ -63,7 +63,7 @@ class FilesUsed:
         writer.__init__ = opened
 
     def close(self) -> None:
-        """Note how what was written is left."""
+        """Note the last change of every file that was written."""
         self.wrote = {path: changed for path in self.wrote if (changed := _changed(path)) is not None}
 
     def _note(self, path: str, mode: str | None, flags: int, passed_over: tuple[str, ...]) -> None:
@@ -82,19 +82,19 @@ class FilesUsed:
 
 
 def _watch_safetensors(note: Callable[[Any, str], None]) -> None:
-    """Note what safetensors opens beyond Python's sight; its parts for torch and NumPy take these names from it."""
+    """Note what safetensors opens in Rust; its modules for torch and NumPy take these names from it."""
     import safetensors
 
     opening, writing = safetensors.safe_open, safetensors.serialize_file
 
     class Meta(type):
-        """Takes instances of the class that stood there before for this one's."""
+        """Counts instances of the original class as this one's."""
 
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, opening)
 
     class SafeOpen(metaclass=Meta):
-        """Opens a file, and notes it; that class itself cannot be inherited from."""
+        """Opens a file, and notes it; the original class cannot be inherited from."""
 
         def __new__(cls, filename: Any, *args: Any, **options: Any) -> Any:
             note(filename, "rb")
@@ -109,13 +109,13 @@ def _watch_safetensors(note: Callable[[Any, str], None]) -> None:
 
 
 def _python() -> Iterator[str]:
-    """Where Python and the system keep what belongs to them, and libraries what they may make again."""
+    """Directories of Python, of the system, and of libraries' caches."""
     yield from (*_SYSTEM, sys.prefix, sys.base_prefix, str(Path(os.__file__).parent))
     yield os.path.expanduser("~/.cache")  # noqa: PTH111 - there may be no home
 
 
 def _changed(path: str) -> int | None:
-    """When it was changed last; None where it is no file."""
+    """The time of its last change in nanoseconds; None where it is no file."""
     return os.stat(path).st_mtime_ns if os.path.isfile(path) else None  # noqa: PTH113, PTH116 - called very often
 
 

@@ -1,4 +1,4 @@
-"""What to do when a program imports a library, when it starts another process, and when its own one ends."""
+"""Callbacks for what a program does: it imports a library, starts another process, or ends."""
 
 import atexit
 import os
@@ -12,11 +12,34 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+Act = Callable[[], None]
+OnReplaced = Callable[[str | None], None]
+Report = Callable[[str], None]
+_WORDS = 6  # of a command line, which may be long
+_LOADERS = "torch.utils.data"
+# Programs also start git, compilers and system tools.
+_MAY_TRAIN = ("python", "torchrun", "accelerate", "deepspeed", "lightning", "fabric", "mpi", "srun", "bash", "sh")
+# Commands that start the program behind their options.
+_PASS_ON = (
+    "env",
+    "nohup",
+    "nice",
+    "ionice",
+    "timeout",
+    "time",
+    "taskset",
+    "numactl",
+    "stdbuf",
+    "setsid",
+    "uv",
+    "conda",
+)
+
 
 def after_import(name: str, act: Callable[[], None]) -> None:
-    """Call `act` once, right after the program's first `import name` and before that import hands over the module.
+    """Call `act` once, right after the program's first `import name` and before that import returns.
 
-    The program then meets the library as it would without us: variables it sets before the import still count, and a
+    The program sees the library as it would without us: variables that it sets before the import still count, and a
     program that never imports the library is not made to.
 
     Args:
@@ -36,7 +59,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the awaited module's spec with the act put behind its loading; None for others."""
+        """The awaited module's spec, whose loader calls `act` in the end; None for other modules."""
         if fullname != self.name:
             return None
         sys.meta_path.remove(self)
@@ -47,7 +70,7 @@ class _Finder(MetaPathFinder):
 
 
 def _act_after(loader: Loader, act: Callable[[], None]) -> None:
-    """Make a loader call `act` after it has run the module; an attribute of this one loader, whose class stays."""
+    """Make this loader, and not its class, call `act` after it has run the module."""
     execute = loader.exec_module
 
     def execute_and_act(module: ModuleType) -> None:
@@ -56,10 +79,6 @@ def _act_after(loader: Loader, act: Callable[[], None]) -> None:
         act()
 
     loader.exec_module = execute_and_act  # type: ignore[method-assign]
-
-
-Act = Callable[[], None]
-OnReplaced = Callable[[str | None], None]
 
 
 def at_every_end(act: Act, on_replaced: OnReplaced) -> None:
@@ -85,7 +104,7 @@ def at_every_end(act: Act, on_replaced: OnReplaced) -> None:
 
 
 class _Once:
-    """Acts at its first call, in the process that made it, and once more after an end that did not come."""
+    """Acts at its first call, in the process that made it; again only where the end did not come."""
 
     def __init__(self, act: Act) -> None:
         self._act, self._process, self._done = act, os.getpid(), False
@@ -96,13 +115,13 @@ class _Once:
         return not self._done and os.getpid() == self._process
 
     def __call__(self) -> None:
-        """Act, unless it was done."""
+        """Act, unless it has acted before."""
         if self.due:
             self._done = True
             self._act()
 
     def undo(self) -> None:
-        """The end did not come."""
+        """Act at the next call again: the end did not come."""
         self._done = False
 
 
@@ -110,7 +129,7 @@ def _before_os_exit(end: _Once) -> None:
     leave = os._exit
 
     def leave_after_all(status: int) -> None:
-        """End the process at once, as `os._exit` does, after what is to be done at its end."""
+        """Act, then end the process at once, as `os._exit` does."""
         try:
             end()
         finally:
@@ -130,11 +149,11 @@ def _undo_where_failed(name: str, end: _Once, on_replaced: OnReplaced) -> None:
 
     @wraps(become)
     def become_or_go_on(*args: Any, **options: Any) -> None:
-        """Become another program; where there is none, the process goes on as if nothing had been noted."""
+        """Become another program; where that fails, the process goes on as if nothing had been noted."""
         was_due = end.due
         try:
             become(*args, **options)
-        finally:  # it comes back only where it failed
+        finally:  # reached only where it failed
             if was_due and not end.due:
                 end.undo()
                 on_replaced(None)
@@ -142,78 +161,55 @@ def _undo_where_failed(name: str, end: _Once, on_replaced: OnReplaced) -> None:
     setattr(os, name, become_or_go_on)
 
 
-Tell = Callable[[str], None]
-
-_WORDS = 6  # of a command line, which may be long
-_LOADERS = "torch.utils.data"
-# Programs also ask git, compilers and the system about this and that.
-_MAY_TRAIN = ("python", "torchrun", "accelerate", "deepspeed", "lightning", "fabric", "mpi", "srun", "bash", "sh")
-# These start the program that follows their own options.
-_PASS_ON = (
-    "env",
-    "nohup",
-    "nice",
-    "ionice",
-    "timeout",
-    "time",
-    "taskset",
-    "numactl",
-    "stdbuf",
-    "setsid",
-    "uv",
-    "conda",
-)
-
-
-def on_every_child(tell: Tell) -> None:
-    """Call `tell` with a description of each process that this one starts from now on and that may train.
+def on_every_child(report: Report) -> None:
+    """Call `report` with a description of each process that this one starts from now on and that may train.
 
     The workers of torch's data loaders are passed over: they prepare batches.
 
     Args:
-        tell: given words such as `multiprocessing, spawn: worker`.
+        report: given words such as `multiprocessing, spawn: worker`.
     """
     here = os.getpid()
 
     def started(event: str, args: tuple[Any, ...]) -> None:
-        """Tell of a command."""
+        """Report a command."""
         if event in ("subprocess.Popen", "os.system", "os.posix_spawn") and os.getpid() == here:
             words = _words(args[0] if event == "os.system" else args[1])
             if any(word.startswith(_MAY_TRAIN) for word in _programs(words)):
-                tell(" ".join(words[:_WORDS]))
+                report(" ".join(words[:_WORDS]))
         elif event == "os.fork" and os.getpid() == here:
             caller = sys._getframe(1)
-            if not str(caller.f_globals.get("__name__")).startswith("multiprocessing"):  # which is told of beside this
-                tell(f"os.fork: {caller.f_code.co_name}")
+            if not str(caller.f_globals.get("__name__")).startswith("multiprocessing"):  # which is reported beside this
+                report(f"os.fork: {caller.f_code.co_name}")
 
     sys.addaudithook(started)
-    after_import("multiprocessing", lambda: _watch_processes(tell))
+    after_import("multiprocessing", lambda: _watch_processes(report))
 
 
 def _words(given: Any) -> list[str]:
-    """Of a command line, the program without its directory."""
+    """The words of a command line, the program without its directory."""
     words = given.split() if isinstance(given, str | bytes) else [os.fspath(word) for word in given]
     return [Path(os.fsdecode(words[0])).name, *map(os.fsdecode, words[1:])] if words else []
 
 
 def _programs(words: list[str]) -> list[str]:
-    """Those of the first words that may be the program: behind `A=1`, all that follow `env`, `nice` and the like."""
+    """The first words that may be the program: behind `A=1`, all that follow `env`, `nice` and the like."""
     programs = [Path(word).name for word in words[:_WORDS] if "=" not in word and not word.startswith("-")]
     return programs if programs and programs[0] in _PASS_ON else programs[:1]
 
 
-def _watch_processes(tell: Tell) -> None:
+def _watch_processes(report: Report) -> None:
     from multiprocessing.process import BaseProcess
 
     here, start = os.getpid(), BaseProcess.start
 
-    def start_and_tell(process: BaseProcess) -> None:
-        """Tell of the process, and start it, which forgets what it is to do."""
+    def report_and_start(process: BaseProcess) -> None:
+        """Report the process, then start it, which forgets what it is to do."""
         if os.getpid() == here and not _module(process).startswith(_LOADERS):
-            tell(f"multiprocessing, {_method(process)}: {_function(process)}")
+            report(f"multiprocessing, {_method(process)}: {_function(process)}")
         start(process)
 
-    BaseProcess.start = start_and_tell  # type: ignore[method-assign, assignment]
+    BaseProcess.start = report_and_start  # type: ignore[method-assign, assignment]
 
 
 def _method(process: Any) -> str:
@@ -227,7 +223,7 @@ def _module(process: Any) -> str:
 
 
 def _function(process: Any) -> str:
-    """The name of what it runs; of torch's `spawn`, which hands over a function of its own, the first argument's."""
+    """The name of what it runs; for torch's `spawn`, which wraps the function, that of the first argument."""
     target = getattr(process, "_target", None)
     if _module(process).startswith("torch.multiprocessing"):
         target = next(filter(callable, process._args), target)

@@ -18,6 +18,10 @@ from lastbit.storage.files import to_json
 
 _HERE = str(Path(__file__).parent)
 
+Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
+# `-c` puts the present directory first in the search path, where a file of the user's could stand for one of ours.
+_BOOTSTRAP = "import sys; sys.flags.safe_path or sys.path.pop(0); from lastbit.script.launch import main; main()"
+
 
 def launch(target: Target, instruments: Callable[[], AbstractContextManager[object]]) -> None:
     """Run `target` as this process's `__main__`; to be called once, in a process made for it.
@@ -90,7 +94,7 @@ def _main_spec(name: str) -> ModuleSpec:
 
 
 def _entry_point(target: Target) -> CodeType:
-    """What an installer writes into the file of a console script, where that file is not at hand."""
+    """What an installer would write into the file of a console script that has no such file."""
     entry = find_entry_point(target.name)
     if entry is None:
         raise ImportError(f"No console script named {target.name}")
@@ -103,9 +107,6 @@ def _entry_point(target: Target) -> CodeType:
 def _search_first(directory: Path) -> None:
     if not sys.flags.safe_path:  # the user's PYTHONSAFEPATH holds here too
         sys.path.insert(0, str(directory))
-
-
-Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 
 
 def _without_our_frames(hook: Hook) -> Hook:
@@ -125,12 +126,8 @@ def _is_ours(trace: TracebackType) -> bool:
     return file == "<string>" or file.startswith((_HERE, "<frozen importlib", "<frozen runpy"))
 
 
-# `-c` puts the present directory first in the search path, where a file of the user's could stand for one of ours.
-_BOOTSTRAP = "import sys; sys.flags.safe_path or sys.path.pop(0); from lastbit.script.launch import main; main()"
-
-
 def child_command(target: Target, instruments: str, settings: Mapping[str, Any]) -> list[str]:
-    """The command line of a Python process that runs `target` with instruments; everything else is the caller's choice.
+    """The command line of a Python process that runs `target` with instruments.
 
     Args:
         target: what to run.

@@ -1,4 +1,4 @@
-"""Files that a trial read although another trial, or somebody before it, wrote them: it may not have begun alike."""
+"""Files that a trial read and that another trial, or somebody before it, wrote: trials may not have started alike."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from lastbit.study.store import FAILURE
 from lastbit.study.stored_trial import OUTPUT, TRIAL
 from lastbit.study.trial import Trial
 
-# Of files with these endings a training goes on; of others, such as tables, it may only take notice.
+# Endings of files from which a training continues; others, such as tables, may only be read.
 _STATE = (
     *(".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl", ".pickle", ".npy", ".npz"),
     *(".safetensors", ".h5", ".msgpack", ".distcp"),
 )
-_NAMED = 3  # files of many, in a sentence
+_NAMED = 3  # files in a sentence, of many
 
 ADVICE = "let each run write below {trial}, which in the script's arguments is a directory of its own"
 
 
 @dataclass(frozen=True)
 class LeftOver:
-    """A file that a run read and did not make."""
+    """A file that a run read and did not write."""
 
     path: str
-    writer: str | None  # the run that wrote it, or while which it was written; None for one that was there before
+    writer: str | None  # the run that wrote it, or during which it was written; None where it was there before
 
     @property
     def is_state(self) -> bool:
-        """Whether it looks like weights or other state of a training, by its name."""
+        """Whether its name is that of weights or other state of a training."""
         return self.path.endswith(_STATE)
 
     def told(self, directory: Path) -> str:
@@ -46,7 +46,7 @@ class LeftOver:
 def left_over(notes: Notes, others: Mapping[str, Notes]) -> list[LeftOver]:
     """The files that a run read and that another run wrote, or that were there before and belong to the training.
 
-    What no run of the study changed, and this one only read, is its data.
+    A file that no run of the study changed, and that this one only read, is data.
 
     Args:
         notes: of the run.
@@ -57,14 +57,14 @@ def left_over(notes: Notes, others: Mapping[str, Notes]) -> list[LeftOver]:
     before = [LeftOver(path, None) for path in notes.read if path not in written]
     return [
         *(LeftOver(*item) for item in (written | mixed).items()),
-        *(each for each in before if _goes_on(each, notes)),
+        *(file for file in before if _continued(file, notes)),
     ]
 
 
-def told(found: list[LeftOver], directory: Path) -> str:
+def told(files: list[LeftOver], directory: Path) -> str:
     """The files in words, at most three of them."""
-    words = "; ".join(each.told(directory) for each in found[:_NAMED])
-    return f"{words} and {len(found) - _NAMED} more" if len(found) > _NAMED else words
+    words = "; ".join(file.told(directory) for file in files[:_NAMED])
+    return f"{words} and {len(files) - _NAMED} more" if len(files) > _NAMED else words
 
 
 def notes_of_study(root: Path) -> dict[str, Notes]:
@@ -72,9 +72,9 @@ def notes_of_study(root: Path) -> dict[str, Notes]:
     return dict(_every(root))
 
 
-def _goes_on(found: LeftOver, notes: Notes) -> bool:
-    """Whether a file from before is the training's: written again, or state where nothing was trained."""
-    return notes.read[found.path] < notes.began and (found.path in notes.wrote or (found.is_state and not notes.steps))
+def _continued(file: LeftOver, notes: Notes) -> bool:
+    """Whether the training continued from a file: it wrote it again, or it is state and nothing was trained."""
+    return notes.read[file.path] < notes.began and (file.path in notes.wrote or (file.is_state and not notes.steps))
 
 
 def _writer(path: str, notes: Notes, others: Mapping[str, Notes]) -> str | None:

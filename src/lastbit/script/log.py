@@ -1,4 +1,4 @@
-"""What a script may tell lastbit while it trains; without lastbit around it, nothing happens."""
+"""What a script may log while it trains; nothing happens where it does not run under lastbit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Listener(Protocol):
         """Keep the final predictions, as `Recorder.log_predictions` does."""
 
 
-# A process runs one script in one trial, and the script calls a plain function: only here can the two meet.
+# Global, since the script calls plain functions and its process runs one trial.
 _listeners: list[Listener] = []
 
 

@@ -12,6 +12,20 @@ from lastbit.storage.files import DamagedError, read_checksummed, to_json, write
 
 _TAKEN = frozenset({"step"})  # what a line of metrics has besides them: after how many updates it was logged
 
+_REACH = 64  # characters looked at on each side: no number is longer
+_AROUND = frozenset("0123456789eE+-.,_'\u2212")
+WORD = r"(?i:nan|inf(?:inity)?)(?![\w])"
+SIGN = r"[+\-\u2212]"
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?:_\d{3})+(?![\d_])|\d+)"
+_NUMBER = re.compile(
+    rf"(?:(?<![\w.)\]%]){SIGN})?(?:(?<!\w){WORD}|(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:[eE]{SIGN}?\d+)?)", re.ASCII
+)
+_GOES_ON = re.compile(r"[.,_'][0-9]")
+# What makes another number of the one before it: a power of ten, a fraction; and of a 0 hexadecimal digits.
+_FACTOR = re.compile(r"\s?(?:\u00d7\s?10|[x*\u00b7]\s?10(?:\^|\*\*))\S*|/\d\S*|(?<![\w.]0)(?<=0)[xX][0-9a-fA-F]+")
+_DECORATION = re.compile(r"[^\w]*")  # before a number in a match: quotes, brackets, a currency
+_UNIT = re.compile(r"\D*")  # after it: a unit, a percent sign, the comma of a list
+
 
 class MetricSource(Protocol):
     """Where values of metrics are found."""
@@ -53,22 +67,6 @@ def refuse_taken(option: str, names: Sequence[str]) -> None:
     for name in names:
         if name in _TAKEN:
             raise LastbitError(f"{option}: a metric cannot be called {name}, as the updates so far are; name its group")
-
-
-_REACH = 64  # characters looked at on each side: no number is longer
-_AROUND = frozenset("0123456789eE+-.,_'\u2212")
-
-WORD = r"(?i:nan|inf(?:inity)?)(?![\w])"
-SIGN = r"[+\-\u2212]"
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d{1,3}(?:_\d{3})+(?![\d_])|\d+)"
-_NUMBER = re.compile(
-    rf"(?:(?<![\w.)\]%]){SIGN})?(?:(?<!\w){WORD}|(?:{_DIGITS}(?:\.\d*)?|\.\d+)(?:[eE]{SIGN}?\d+)?)", re.ASCII
-)
-_GOES_ON = re.compile(r"[.,_'][0-9]")
-# What makes another number of the one before it: a power of ten, a fraction; and of a 0 hexadecimal digits.
-_FACTOR = re.compile(r"\s?(?:\u00d7\s?10|[x*\u00b7]\s?10(?:\^|\*\*))\S*|/\d\S*|(?<![\w.]0)(?<=0)[xX][0-9a-fA-F]+")
-_DECORATION = re.compile(r"[^\w]*")  # before a number in a match: quotes, brackets, a currency
-_UNIT = re.compile(r"\D*")  # after it: a unit, a percent sign, the comma of a list
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,14 @@ from lastbit.storage.files import read_json, to_json, write_atomically
 NOTES = "notes.json"
 
 
+STDOUT, STDERR = "stdout.txt", "stderr.txt"
+
+
 @dataclass
 class Notes:
-    """How a script was met."""
+    """What happened in the process of a trial."""
 
-    optimizers: list[str] = field(default_factory=list)  # class name of each one made, in order
+    optimizers: list[str] = field(default_factory=list)  # class names of those made, in order
     unfused: int = 0  # optimizers whose fused kernels were turned off
     steps: int = 0  # calls of an optimizer's step, over all of them
     in_turn: int = 0  # optimizers that stepped one after another, each only after the last step of the one before
@@ -50,15 +53,12 @@ def read_notes(directory: Path) -> Notes | None:
     return Notes(**read_json(path)) if path.is_file() else None
 
 
-STDOUT, STDERR = "stdout.txt", "stderr.txt"
-
-
 class ScriptError(Exception):
-    """A script did not do its part.
+    """A run of a script that gives no trial.
 
     Attributes:
         exit_code: of its process; None where it ended well.
-        said: what it wrote of its own about that, its traceback.
+        said: what the script wrote about that, such as its traceback.
         exited: whether it had trained and then ended itself by `sys.exit` with what counts as a failure.
     """
 
@@ -68,7 +68,7 @@ class ScriptError(Exception):
 
 
 class UnfitError(ScriptError, LastbitError):
-    """A script that no trial can use: it makes no optimizer, or one that the noise is not for."""
+    """A script that fails in every trial: it makes no optimizer, or one that the noise is not for."""
 
 
 class UntrainedError(UnfitError):
@@ -76,7 +76,7 @@ class UntrainedError(UnfitError):
 
 
 def checked(target: Target, code: int, notes: Notes | None, output: Path) -> Notes:
-    """What the process of a trial noted, where it ended well and trained something.
+    """Check that the process of a trial ended well and trained something; return its notes.
 
     Args:
         target: the script.
@@ -96,7 +96,7 @@ def checked(target: Target, code: int, notes: Notes | None, output: Path) -> Not
             f"{shlex.join(target.words)} {_ending(code)}{exit_of}",
             exit_code=code,
             said=_said(output),
-            # One that left because its weights were no numbers any more may have done so by the noise.
+            # A script may end because its weights are not finite, which the noise may have caused.
             exited=bool(exit_of) and notes is not None and notes.diverged_at is None,
         )
     if notes is None:
@@ -131,7 +131,7 @@ def _untrained(target: Target, notes: Notes) -> str:
 
 
 def _exit_after_training(code: int, notes: Notes | None) -> str:
-    """That it had trained before it called `sys.exit`, as where its main function returns the accuracy."""
+    """A remark on a script that trained and then called `sys.exit`, as where its main function returns the accuracy."""
     if code <= 0 or notes is None or not notes.steps or notes.exited is None:
         return ""
     return (
@@ -152,7 +152,7 @@ def _signal_name(number: int) -> str:
 
 
 def _said(output: Path) -> str:
-    """What it wrote to standard error, where Python puts its traceback; else the end of its output."""
+    """Its standard error, where Python writes a traceback; the end of its output where that is empty."""
     error = (output / STDERR).read_text(encoding="utf-8", errors="replace").strip()
     return error or "\n".join(last_lines(output))
 

@@ -13,6 +13,22 @@ _SPECIAL = frozenset(".^$*+?{}[]|()\\")
 # What is escaped, a set of characters, and parentheses outside of both.
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\\\]])*\]|\((?:\?P<\w+>)?|\)", re.DOTALL)
 
+_COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\].*?(?:\x07|\x1b\\))")
+_NONE = r"(?i:none|null|n/a)(?!\w)"  # in the place of a number there is none
+_PARTS = rf"{SIGN}\.?\d[\d.]*(?:[eE]{SIGN}?\d+)?|\.\d+|\d[\d.]*[eE]{SIGN}?\d+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?"
+# What a group may hold too: words for a number, and numbers with parts that people forget in a pattern.
+_DASHES = r"-+(?=[\s,;|)\]}]|$)"
+_WORDS = rf"[ \t]*(?<!\w)(?:{SIGN}?{WORD}|{_NONE}|{_DASHES})"  # after blanks where they are as wide as numbers are
+_INSTEAD = rf"{_WORDS}|(?<![\w.)\]%])(?:{_PARTS})"
+_PLAIN = rf"{_WORDS}|[ \t]*(?:{_PARTS}|\d[\d.]*)"  # what else stands right after `acc=` is its number
+_NAMED = re.compile(r"(?<!\\)\w[\"')\]]?(?:\\s|[=: ])+[*+?]?$")  # the end of a pattern before such a group
+_ASSIGNED = re.compile(r"[=:](?:\\s|[ *+?])*$")
+_NOTHING = re.compile(rf"{_NONE}|-+")
+_THERE = re.compile(_INSTEAD)
+_WORD = re.compile(rf"(?<!\w){SIGN}?{WORD}")
+_NO_NUMBER = re.compile(rf"{SIGN}?{WORD}|{_NONE}|-+")
+_SHOWN = 60  # characters of a line
+
 
 @dataclass(frozen=True)
 class Group:
@@ -50,23 +66,6 @@ def groups(pattern: str) -> list[Group]:
             if begin is not None:
                 captured.append(Group(opening, begin, token.start()))
     return sorted(captured, key=lambda group: group.opening)
-
-
-_COLOURS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\].*?(?:\x07|\x1b\\))")
-_NONE = r"(?i:none|null|n/a)(?!\w)"  # in the place of a number there is none
-_PARTS = rf"{SIGN}\.?\d[\d.]*(?:[eE]{SIGN}?\d+)?|\.\d+|\d[\d.]*[eE]{SIGN}?\d+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d*)?"
-# What a group may hold too: words for a number, and numbers with parts that people forget in a pattern.
-_DASHES = r"-+(?=[\s,;|)\]}]|$)"
-_WORDS = rf"[ \t]*(?<!\w)(?:{SIGN}?{WORD}|{_NONE}|{_DASHES})"  # after blanks where they are as wide as numbers are
-_INSTEAD = rf"{_WORDS}|(?<![\w.)\]%])(?:{_PARTS})"
-_PLAIN = rf"{_WORDS}|[ \t]*(?:{_PARTS}|\d[\d.]*)"  # what else stands right after `acc=` is its number
-_NAMED = re.compile(r"(?<!\\)\w[\"')\]]?(?:\\s|[=: ])+[*+?]?$")  # the end of a pattern before such a group
-_ASSIGNED = re.compile(r"[=:](?:\\s|[ *+?])*$")
-_NOTHING = re.compile(rf"{_NONE}|-+")
-_THERE = re.compile(_INSTEAD)
-_WORD = re.compile(rf"(?<!\w){SIGN}?{WORD}")
-_NO_NUMBER = re.compile(rf"{SIGN}?{WORD}|{_NONE}|-+")
-_SHOWN = 60  # characters of a line
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,12 @@ from typing import Any
 
 _GRACE = 5.0  # seconds a script has to save its work after Ctrl-C
 
+_PAUSE = 0.1  # seconds between two looks
+OnLine = Callable[[str], None]
+
 
 class Children:
-    """Child processes that are running; each call of `run` waits for its own."""
+    """Child processes that are running; every call of `run` waits for the one it started."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -23,8 +26,7 @@ class Children:
     def run(self, command: list[str], **options: Any) -> int:
         """Run a command to its end and return its exit code, negative for a signal.
 
-        It gets a process group of its own, so that Ctrl-C reaches it once, through `stop`, and not from the terminal
-        as well.
+        It is in another process group, so that Ctrl-C reaches it once, through `stop`, and not from the terminal too.
 
         Raises:
             RuntimeError: after `stop`.
@@ -41,7 +43,7 @@ class Children:
 
     @property
     def stopped(self) -> bool:
-        """Whether `stop` was called: what ends now was ended."""
+        """Whether `stop` was called, so that what ends now was stopped."""
         return self._stopped
 
     def stop(self) -> None:
@@ -60,7 +62,7 @@ class Children:
 
 @contextmanager
 def thread_pool(workers: int, children: Children) -> Iterator[ThreadPoolExecutor]:
-    """Threads that each wait for one child process at a time; leaving by an exception, Ctrl-C included, stops all."""
+    """Threads that wait for one child process at a time; leaving by an exception, Ctrl-C included, stops all."""
     pool = ThreadPoolExecutor(workers)
     try:
         yield pool
@@ -72,16 +74,11 @@ def thread_pool(workers: int, children: Children) -> Iterator[ThreadPoolExecutor
         pool.shutdown(cancel_futures=True)
 
 
-_PAUSE = 0.1  # seconds between two looks
-
-OnLine = Callable[[str], None]
-
-
 @contextmanager
 def followed(files: Sequence[Path], on_line: OnLine) -> Iterator[None]:
-    """During the block, hand over each line that is written to the files, and at its end what is left of them.
+    """During the block, pass on every line that is written to the files, and at its end the rest of them.
 
-    Of a line that was drawn over and over with carriage returns, as a progress bar is, only the last state is given.
+    Of a line that is redrawn with carriage returns, as a progress bar is, only the last state is passed on.
 
     Args:
         files: that exist; each is read from its beginning.
@@ -98,7 +95,7 @@ def followed(files: Sequence[Path], on_line: OnLine) -> Iterator[None]:
 
 
 class _File:
-    """A file that grows, and how far it was read."""
+    """A growing file, and how far it was read."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._read, self._begun = path, 0, b""

@@ -1,4 +1,4 @@
-"""Weights of a program kept along the way, without its help, under the names that its modules give them."""
+"""Snapshots of a program's weights, taken without its help, under the names that its modules give them."""
 
 import gc
 import weakref
@@ -13,21 +13,21 @@ from torch.optim import Optimizer
 from lastbit.schedules import Schedule
 from lastbit.study.recorder import Recorder
 
-_ENDS = 20  # networks trained one after another of which each one's end is kept; of more, those that are due
+_ENDS = 20  # networks trained one after another whose last weights are kept; of further ones at steps that are due
 
 
 @dataclass
 class _Known:
     """An optimizer that has stepped."""
 
-    optimizer: weakref.ref[Optimizer]  # a program may drop it, and its weights with it
+    optimizer: weakref.ref[Optimizer]  # weak: a program may drop it, and its weights with it
     number: int  # of the optimizer among all that the program made, from 1
     names: list[str]  # of its parameters, as it had them when last looked at
     first: int  # step of the program
     last: int = 0
 
     def weights(self, several: bool) -> dict[str, Tensor]:
-        """Its parameters by name; with its number before them where the program made several optimizers."""
+        """Its parameters by name, with its number in front where the program made several optimizers."""
         optimizer = self.optimizer()
         if optimizer is None:
             return {}
@@ -116,7 +116,7 @@ class Snapshots:
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    # The sum of finite numbers may overflow; only then each is looked at.
+    # The sum of finite numbers may overflow; only then look at all of them.
     return bool(tensor.detach().double().sum().isfinite()) or bool(torch.isfinite(tensor.detach()).all())
 
 

@@ -1,4 +1,4 @@
-"""What to run: a script, a module or a console script, with its arguments; where it is, and whether it is Python."""
+"""What to run: a script, a module or a console script with its arguments, found without running anything."""
 
 import ast
 import os
@@ -21,6 +21,11 @@ FILE, MODULE, COMMAND = "file", "module", "command"
 
 _FEW = 5  # names in a message
 _PYTHON = re.compile(r"python(\d(\.\d+)?)?")
+
+_SHELL = (".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".fish")
+_BEGINNING = 1024  # bytes that are looked at
+_IS_SHELL = re.compile(rb"#!.*\b(ba|z|k|da|fi)?sh\b")
+_SUFFIXES = (".py", ".pyw")
 
 
 @dataclass(frozen=True)
@@ -174,18 +179,12 @@ def find_entry_point(name: str) -> EntryPoint | None:
 def _is_python_file(path: Path) -> bool:
     # Where Python's path is long or holds a space, pip writes `#!/bin/sh` and starts Python in the second line.
     with path.open("rb") as file:
-        beginning = file.read(1024)
+        beginning = file.read(_BEGINNING)
     return beginning.startswith(b"#!") and b"python" in b"\n".join(beginning.split(b"\n")[:2])
 
 
-_SHELL = (".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".fish")
-_BEGINNING = 1024  # bytes that are looked at
-_IS_SHELL = re.compile(rb"#!.*\b(ba|z|k|da|fi)?sh\b")
-_SUFFIXES = (".py", ".pyw")
-
-
 def check_python(path: Path, name: str) -> None:
-    """Check that a file may be a Python program; whether it is a right one, Python itself will say.
+    """Check that a file may be a Python program; syntax errors are left to Python.
 
     Args:
         path: of the file.

@@ -1,4 +1,4 @@
-"""What `lastbit run` puts into the process of a trial: the noise, the snapshots, an ear for `lb.log`."""
+"""What `lastbit run` puts into the process of a trial: the noise, the snapshots, the recorder for `lb.log`."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def instruments(settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 class _Trial:
-    """A trial seen from inside its process. Nothing here imports torch before the script does."""
+    """A trial inside its process. Nothing here imports torch before the script does."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings, self.directory, self.notes = settings, Path(settings["directory"]), Notes()
         self.files = FilesUsed()
         self._process, self._installed = os.getpid(), False
-        self._own_code = Path(sys.path[0]).resolve()  # where the script itself came from is first in its search path
+        self._own_code = Path(sys.path[0]).resolve()  # the script's directory is first in its search path
 
     @property
     def _is_here(self) -> bool:
-        """Whether this is the trial's process and no fork of it, whose weights would be mixed with its own."""
+        """Whether this is the trial's process and no fork of it, whose weights would be mixed in."""
         return self._installed and os.getpid() == self._process
 
     def install(self) -> None:
@@ -102,7 +102,7 @@ class _Trial:
         self.notes.replaced = command
 
     def end(self) -> None:
-        """Keep the last weights, and write the notes whatever becomes of that."""
+        """Keep the last weights, and write the notes even if that fails."""
         try:
             if self._installed:
                 self.snapshots.keep()
@@ -146,7 +146,7 @@ class _Trial:
             return
         self.snapshots.stepped(optimizer)
         if self.snapshots.step == 1:
-            # The arithmetic of training as it is at the first step: threads and precision modes are set by then.
+            # At the first step, by when threads and precision modes are set.
             from lastbit.execution.numerics import fingerprint
 
             self.notes.fingerprint = fingerprint(optimizer.param_groups[0]["params"][0].device.type)

@@ -10,6 +10,18 @@ from torch import Tensor
 _PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 _HANDS_ON = Tensor.__torch_dispatch__  # does nothing
 
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+# Sums are kept in this many lanes. A prime: rows, images and channels have round sizes, and exchanging two of them
+# would leave every lane's sum as it was if the number of lanes divided their size.
+_LANES = 1021
+_ROW = 8 * _LANES  # bytes
+# Below this a checksum of all bytes (4 GB/s) takes less time than setting up the sums (40 GB/s).
+_SMALL = 2 * _ROW
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+# Numbers that no program chokes on, and that show wherever they are used; last what fresh memory mostly holds.
+_REAL, _WHOLE = (0.5, 1.5, 0.0), (0, 1, 0)
+ALIKE = 2  # for either run, where memory is to hold the same
+
 
 def is_plain(tensor: Tensor) -> bool:
     """Whether a tensor's values are bytes in memory that can be looked at."""
@@ -44,18 +56,6 @@ def cpu_copy(tensor: Tensor) -> Tensor:
 def bits(tensor: Tensor) -> Tensor:
     """The bits of a tensor of real numbers, as whole numbers, in one row."""
     return tensor.contiguous().view(_BITS[tensor.element_size()]).flatten()
-
-
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-
-# Sums are kept in this many lanes. A prime: rows, images and channels have round sizes, and exchanging two of them
-# would leave every lane's sum as it was if the number of lanes divided their size.
-_LANES = 1021
-_ROW = 8 * _LANES  # bytes
-# Below this a checksum of all bytes (4 GB/s) takes less time than setting up the sums (40 GB/s).
-_SMALL = 2 * _ROW
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def digest(tensor: Tensor) -> int:
@@ -100,11 +100,6 @@ def _device_digest(tensor: Tensor) -> int:
     covered = words.numel() // _LANES * _LANES
     lanes = words[:covered].view(-1, _LANES).sum(0, dtype=torch.int64)
     return zlib.crc32(torch.cat([lanes, words[covered:].long()]).cpu().numpy().tobytes())
-
-
-# Numbers that no program chokes on, and that show wherever they are used; last what fresh memory mostly holds.
-_REAL, _WHOLE = (0.5, 1.5, 0.0), (0, 1, 0)
-ALIKE = 2  # for either run, where memory is to hold the same
 
 
 def fill(tensor: Tensor, which: int) -> None:

@@ -17,6 +17,9 @@ _TIME_LIMITS = ("max_time", "max_seconds", "max_hours", "time_limit", "time_budg
 _Source = tuple[str, str]  # category and call
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
+_READS = {CLOCK: "the clock", PROCESS: "the process's or thread's number"}
+_MOST_LINES = 4  # of a file, named
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -151,10 +154,6 @@ def _time_limit(call: ast.Call, aliases: Mapping[str, str]) -> _Source | None:
     )
     limit = next((word for word in given if word in _TIME_LIMITS), None)
     return None if limit is None else (CLOCK, f"{limit}=")
-
-
-_READS = {CLOCK: "the clock", PROCESS: "the process's or thread's number"}
-_MOST_LINES = 4  # of a file, named
 
 
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:

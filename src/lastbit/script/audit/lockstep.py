@@ -21,6 +21,8 @@ _POLLS = 100  # the other run is on another core and nearly there
 _YIELDS = 2000  # it may need this core
 _NAP = 1e-4  # seconds; an operation of the other run takes long
 
+_FILE = "shown.safetensors"
+
 
 class Lockstep:
     """Memory that two runs share: a run writes what it computed there, and waits until the other has done so.
@@ -98,9 +100,6 @@ class Lockstep:
     def end(self, side: int | None = None) -> None:
         """Mark this run, or one side, as over."""
         self._words[(self._mine if side is None else side * _HALF) + _ENDED] = 1
-
-
-_FILE = "shown.safetensors"
 
 
 class Exchange:

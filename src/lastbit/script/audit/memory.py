@@ -8,6 +8,8 @@ from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
+_FEWEST = 4096  # entries before it is worth looking for those whose memory is gone
+
 
 class Written:
     """The union of the parts written so far: intervals, and a flag for each element once a part has gaps.
@@ -84,9 +86,6 @@ def _has_no_gaps(tensor: Tensor) -> bool:
                 return False
             expected *= length
     return True
-
-
-_FEWEST = 4096  # entries before it is worth looking for those whose memory is gone
 
 
 class WrittenMemory:

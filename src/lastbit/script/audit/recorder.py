@@ -22,6 +22,10 @@ from lastbit.script.audit.operation import Operation, OperationCall, describe, t
 _COMPILED = "calls of torch.compile, which run eagerly here: kernels that it would generate"
 _TRACED = "calls of torch.jit.trace: operations inside"
 
+_NUMBERS = (int, float, bool, complex)
+_modes_below = torch._C._len_torch_dispatch_stack
+_tracing_state = torch._C._get_tracing_state
+
 
 @contextmanager
 def around_compilers(counted: Counter[str]) -> Iterator[None]:
@@ -68,11 +72,6 @@ def _unseen(counted: Counter[str], trace: Callable[..., Any]) -> Callable[..., A
             return trace(*args, **kwargs)
 
     return tracing
-
-
-_NUMBERS = (int, float, bool, complex)
-_modes_below = torch._C._len_torch_dispatch_stack
-_tracing_state = torch._C._get_tracing_state
 
 
 class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
