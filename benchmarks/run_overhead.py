@@ -1,59 +1,42 @@
-"""How much longer a step takes under `lastbit run` than under plain `python`, on the demo network.
+"""How much longer a step takes with what `lastbit run` puts into a trial's process, on the demo network.
 
-One script trains in two processes, plainly and as a trial of `lastbit run`. They take turns, an epoch of 32 steps each,
-so that a busy machine slows both alike; the script times its epochs, snapshots of the weights included, by the
-processor time of its one thread. A ratio is taken within each turn, after one that warms up; the table gives the median
-over the turns with its quartiles.
+One process is forked into a plain training and one with the instruments of a trial: the noise, the snapshots of the
+weights, and the hooks that see files and processes. Memory is laid out alike in both, which otherwise changes a step's
+time by more than the instruments do. They take turns on one core, an epoch of 32 steps each, and time their epochs by
+the processor's time. A ratio is taken within each turn, after one that warms up; the table gives the median over the
+turns of several pairs, with its quartiles.
 
-    python benchmarks/run_overhead.py [--turns 40] [--smoke] [--json FILE]
+    python benchmarks/run_overhead.py [--pairs 5] [--turns 12] [--smoke] [--json FILE]
 """
 
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
 
 from lastbit.noise import Noise, Rounding, Scale, Ulp
-from lastbit.script import Target
-from lastbit.script.training import ScriptTraining
-from lastbit.study import Trial
+from lastbit.optimizers.family import build_optimizer
+from lastbit.script.trial_process import instruments
+from lastbit.training.catalogue import load_recipe
+from lastbit.training.loop import initial_network
+from lastbit.training.task import Task, prepare
 from options import parsed, parser_of, write
 
 NOISES: tuple[Noise, ...] = (Scale(1), Scale(3), Ulp(1), Rounding(0.03, 1))
-SCRIPT = """
-import sys, time
-import torch
-from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import initial_network
-from lastbit.optimizers.family import build_optimizer
-from lastbit.training.task import prepare
-recipe = load_recipe("demo")
-task = prepare(recipe)
-model = initial_network(recipe, task)
-optimizer = build_optimizer(recipe.optimizer, model.parameters())
-epochs = task.epochs(seed=1)
-with open(sys.argv[1]) as turns, open(sys.argv[2], "w") as times:
-    for _ in turns:
-        steps, begun = 0, time.process_time()
-        for images, labels in next(epochs):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(images), labels).backward()
-            optimizer.step()
-            steps += 1
-        print(1e3 * (time.process_time() - begun) / steps, file=times, flush=True)
-"""
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """Time of a step under `lastbit run` over that under plain `python`."""
+    """Time of a step with the instruments over that of a plain one."""
 
     noise: str
     ratio: float  # median over the turns
@@ -62,63 +45,75 @@ class Overhead:
     run_ms: float
 
 
+def train(task: Task, noise: Noise | None, place: str, line: Connection) -> None:
+    """Train for an epoch at every message, and answer with its milliseconds a step; None ends the training."""
+    (Path(place) / "output").mkdir()
+    settings = {"directory": place, "seed": 1, "noise": dict(noise.as_json()) if noise else {}, "snapshots": 10}
+    with instruments(settings) if noise else nullcontext():
+        recipe = load_recipe("demo")
+        model = initial_network(recipe, task)
+        optimizer = build_optimizer(recipe.optimizer, model.parameters())
+        epochs = task.epochs(seed=1)
+        while line.recv() is not None:
+            steps, begun = 0, time.process_time()
+            for images, labels in next(epochs):
+                optimizer.zero_grad()
+                cross_entropy(model(images), labels).backward()
+                optimizer.step()
+                steps += 1
+            line.send(1e3 * (time.process_time() - begun) / steps)
+
+
 @contextmanager
-def training(place: Path, start: Callable[[Target], Any]) -> Iterator[Callable[[], float]]:
-    """Train in another process; gives a function that trains for an epoch, in milliseconds a step."""
-    place.mkdir()
-    script, turns, times = place / "train.py", place / "turns", place / "times"
-    script.write_text(SCRIPT)
-    os.mkfifo(turns)
-    os.mkfifo(times)
-    with ThreadPoolExecutor(1) as pool:
-        ended = pool.submit(start, Target("file", str(script), (str(turns), str(times))))
-        with turns.open("w") as orders, times.open() as taken:
+def training(task: Task, noise: Noise | None) -> Iterator[Callable[[], float]]:
+    """A training in a fork of this process; gives a function that lets it train for an epoch."""
+    context = get_context("fork")
+    ours, theirs = context.Pipe()
+    with tempfile.TemporaryDirectory() as place:
+        process = context.Process(target=train, args=(task, noise, place, theirs))
+        process.start()
 
-            def epoch() -> float:
-                """Train for one more epoch."""
-                print(file=orders, flush=True)
-                return float(taken.readline())
+        def epoch() -> float:
+            """Train for one more epoch; milliseconds a step."""
+            ours.send(True)
+            milliseconds: float = ours.recv()
+            return milliseconds
 
-            yield epoch
-        ended.result()
-
-
-def plainly(target: Target) -> None:
-    """Run under `python`, with the environment variables of a trial."""
-    environment = dict(ScriptTraining(target).environment())
-    subprocess.run([sys.executable, *target.words], env=environment, check=True)
+        yield epoch
+        ours.send(None)
+        process.join()
 
 
-def under_lastbit(target: Target, noise: Noise, directory: Path) -> None:
-    """Run as a trial of `lastbit run`."""
-    (directory / "trials").mkdir(parents=True)
-    outcome = ScriptTraining(target).run_trial(Trial({}, 1, noise), directory, None)
-    if outcome.error is not None:
-        raise RuntimeError(outcome.error)
-
-
-def overhead(noise: Noise, turns: int, place: Path) -> Overhead:
-    """Let a plain training and one under `lastbit run` take turns, and compare their times."""
+def turns_of_a_pair(task: Task, noise: Noise, turns: int) -> list[tuple[float, float]]:
+    """Milliseconds a step of a plain training and of one with the instruments, turn after turn."""
     with ExitStack() as stack:
-        plain = stack.enter_context(training(place / "plain", plainly))
-        run = stack.enter_context(training(place / "run", lambda target: under_lastbit(target, noise, place / "study")))
+        plain, run = (stack.enter_context(training(task, which)) for which in (None, noise))
         plain(), run()  # which warms up
-        pairs = [(plain(), run()) for _ in range(turns)]
-    low, median, high = statistics.quantiles([time / base for base, time in pairs], n=4)
-    plain_ms, run_ms = (statistics.median(times) for times in zip(*pairs, strict=True))
+        return [(plain(), run()) for _ in range(turns)]
+
+
+def overhead(noise: Noise, times: list[tuple[float, float]]) -> Overhead:
+    """Compare times of the same turns."""
+    low, median, high = statistics.quantiles([run / plain for plain, run in times], n=4)
+    plain_ms, run_ms = (statistics.median(side) for side in zip(*times, strict=True))
     return Overhead(noise.label, median, (low, high), plain_ms, run_ms)
 
 
 def main() -> None:
     """Print the table, and write it as JSON where asked to."""
     parser = parser_of(__doc__)
-    parser.add_argument("--turns", type=int, default=40, help="timed epochs of each training (40)")
-    arguments = parsed(parser, turns=2)
+    parser.add_argument("--pairs", type=int, default=5, help="pairs of trainings under each noise (5)")
+    parser.add_argument("--turns", type=int, default=12, help="timed epochs of each training (12)")
+    arguments = parsed(parser, pairs=1, turns=2)
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    task = prepare(load_recipe("demo"))
     rows = []
     print(f"{'noise':<14}{'ratio':>8}{'quartiles':>18}{'plain ms':>11}{'run ms':>9}")
     for noise in NOISES:
-        with tempfile.TemporaryDirectory() as place:
-            row = overhead(noise, arguments.turns, Path(place))
+        times = [turn for _ in range(arguments.pairs) for turn in turns_of_a_pair(task, noise, arguments.turns)]
+        row = overhead(noise, times)
         quartiles = f"{row.quartiles[0]:.3f} to {row.quartiles[1]:.3f}"
         print(f"{row.noise:<14}{row.ratio:>8.3f}{quartiles:>18}{row.plain_ms:>11.2f}{row.run_ms:>9.2f}", flush=True)
         rows.append(asdict(row))
