@@ -52,7 +52,7 @@ def line_chart(
         x: the horizontal axis.
         y: the vertical axis.
         levels: values across the picture.
-        beyond: whether the labels of levels stand to the right of the picture, where no curve comes, or inside it.
+        beyond: whether the labels of levels stand to the right of the picture, where no curve comes; else at the left.
         jumps: places that are marked by a vertical line.
         marks: `points` draws every value, with its numbers under the pointer; `nearest` says those of the value nearest
             to the pointer, and fades all other curves.
@@ -169,8 +169,8 @@ def _levels(layout: _Layout) -> list[AnyChart]:
     if layout.beyond:
         text = base.mark_text(align="left", dx=5, clip=False, color=MUTED)
     else:
-        text = base.mark_text(align="right", baseline="bottom", dx=-2, dy=-3, color=MUTED)
-    return [rule, text.encode(x=alt.value("width"), text="label:N")]
+        text = base.mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=MUTED)
+    return [rule, text.encode(x=alt.value("width" if layout.beyond else 0), text="label:N")]
 
 
 def _curves(layout: _Layout, base: alt.Chart) -> list[AnyChart]:
