@@ -165,7 +165,7 @@ class FittedAxis:
         ticks = list(self.axis.ticks) or self.range.round_ticks()
         low, high = _PLAIN
         has_room = all(low <= tick <= high for tick in ticks)
-        labels = {tick: f"{tick:,.4g}" if has_room else _power(tick) for tick in ticks}
+        labels = {tick: f"{tick:,.6g}" if has_room else _power(tick) for tick in ticks}
         return labels | {self.range.foot: "0"} if self.range.has_zero else labels
 
 
