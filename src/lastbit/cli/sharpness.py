@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from lastbit.cli.cost import Answers, YesOption, announce_steps
 from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption
@@ -18,7 +17,6 @@ from lastbit.storage.files import writing
 from lastbit.training.catalogue import FULL, load_recipe
 
 PAGE = "sharpness.html"
-_NAMES = ("loss", "sharpness", "residual", "edge", "normalised")
 _SHOWN = 12  # rows of the table on the terminal
 
 
@@ -95,47 +93,19 @@ def _draw(content: dict[str, Any], page: Path) -> None:
 
 
 def _show(content: dict[str, Any], terminal: Console) -> None:
+    from lastbit.report.sharpness.page import layers_table, measurements_table
+
     rows = content["rows"]
     terminal.print(f"{content['finding']}.", style="bold")
     terminal.print(f"{content['recipe']['name']}: sharpness against the edge, {content['edge']}")
-    terminal.print(_table(rows))
+    terminal.print(measurements_table(content).for_terminal(most=_SHOWN))
     if len(rows) > _SHOWN:
         terminal.print(f"{_SHOWN} of {len(rows)} measurements; all are in the page's directory, in rows.jsonl")
-    _show_layers(rows, terminal)
+    if (last := _last(rows, "layers")) is not None:
+        terminal.print(f"layers at step {last['step']:,}, all other weights held fixed")
+        terminal.print(layers_table(last).for_terminal())
     if (last := _last(rows, "flow")) is not None:
         terminal.print(_distance(rows, last))
-
-
-def _table(rows: list[dict[str, Any]]) -> Table:
-    """One row for each measurement; the gradient flow has a column where it was followed."""
-    heads = ["step", "loss", "sharpness", "residual", "edge", "normalised\n(2: edge)", "products"]
-    followed = any("flow" in row for row in rows)
-    table = Table(*heads, *(["from the flow"] if followed else []))
-    for column in table.columns:
-        column.justify = "right"
-    for row in _some(rows):
-        away = [_number(row["flow"]["relative_l2"] if "flow" in row else None)] if followed else []
-        table.add_row(f"{row['step']:,}", *(_number(row[name]) for name in _NAMES), str(row["matvecs"]), *away)
-    return table
-
-
-def _show_layers(rows: list[dict[str, Any]], terminal: Console) -> None:
-    """The sharpness of each layer at the last measurement, the sharpest first."""
-    from lastbit.curvature import EDGE
-
-    last = _last(rows, "layers")
-    if last is None:
-        return
-    table = Table("layer", "sharpness", "normalised\n(2: edge)", "of the network's")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, layer in sorted(last["layers"].items(), key=lambda item: -(item[1]["sharpness"] or 0.0)):
-        value = layer["sharpness"]
-        known = value is not None and last["edge"] and last["sharpness"]
-        normalised = _number(EDGE * value / last["edge"]) if known else "–"
-        table.add_row(name, _number(value), normalised, f"{100 * value / last['sharpness']:.0f} %" if known else "–")
-    terminal.print(f"layers at step {last['step']:,}, all other weights held fixed")
-    terminal.print(table)
 
 
 def _last(rows: list[dict[str, Any]], part: str) -> dict[str, Any] | None:
@@ -154,14 +124,3 @@ def _distance(rows: list[dict[str, Any]], last: dict[str, Any]) -> str:
         f"At step {end['step']:,} the descent is {100 * end['flow']['relative_l2']:.3g} % of the weights' norm away "
         f"from its gradient flow{lost}."
     )
-
-
-def _some(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that fit a terminal, evenly chosen, the first and the last among them."""
-    if len(rows) <= _SHOWN:
-        return rows
-    return [rows[round(place * (len(rows) - 1) / (_SHOWN - 1))] for place in range(_SHOWN)]
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
