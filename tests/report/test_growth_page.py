@@ -8,7 +8,7 @@ from lastbit.report.growth import write_growth_page
 from lastbit.report.growth.charts import amplification_figure, distance_figure, flips_figure
 from lastbit.report.growth.page import growth_page
 from lastbit.report.page import render
-from lastbit.report.study.growth import growth_table
+from lastbit.report.study.weights import growth_table
 
 
 def make_pair(noise="k=3", *, jump_at=6, steps=12, activations=500):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lastbit.errors import LastbitError
-from lastbit.report.study.accuracy import accuracy_figure
+from lastbit.report.study.spread import accuracy_figure
 from lastbit.report.study.stored import as_stored
 from lastbit.report.study.tables import trials_table
 

@@ -61,15 +61,15 @@ def _draw(directory: Path, beside: Path, out: Path | None, charts: Path | None) 
     """Draw what the directory holds, by default into `beside`; the page, and the files of its charts."""
     from lastbit.report.shape import ShapeError  # only here: the charts' library takes a third of a second to import
 
-    found = find_results(directory)
-    name = found[0].name
-    page = out or beside / ("report.html" if name == RESULTS else f"{found[0].stem}.html")
-    contents = [_content(path) for path in found]
+    files = find_results(directory)
+    name = files[0].name
+    page = out or beside / ("report.html" if name == RESULTS else f"{files[0].stem}.html")
+    contents = [_content(path) for path in files]
     try:
         with writing(page if charts is None else f"{page} or {charts}"):
             return page, _DRAWN[name](contents, page, charts)
     except ShapeError as error:
-        place = found[0] if len(found) == 1 else directory
+        place = files[0] if len(files) == 1 else directory
         raise LastbitError(f"{place} does not hold what it should: {error}") from None
 
 
@@ -91,10 +91,10 @@ def find_results(directory: Path) -> list[Path]:
         LastbitError: there is none.
     """
     here = [path for name in _DRAWN if (path := directory / name).is_file()]
-    found = here[:1] or sorted(directory.glob(f"*/{RESULTS}"))
-    if not found:
+    files = here[:1] or sorted(directory.glob(f"*/{RESULTS}"))
+    if not files:
         raise LastbitError(_nothing(directory))
-    return found
+    return files
 
 
 def _unfinished(directory: Path) -> str:

@@ -13,7 +13,7 @@ from lastbit.errors import LastbitError
 from lastbit.explore.drawing import Drawing, drawn
 from lastbit.report.charts import Axis, Curve, Figure, line_chart
 from lastbit.report.numbers import MISSING, scientific
-from lastbit.report.study.accuracy import accuracy_figure
+from lastbit.report.study.spread import accuracy_figure
 from lastbit.report.study.stored import as_stored
 from lastbit.report.study.weights import DISTANCE, rel_l1_figure
 from lastbit.storage.directories import RESULTS, STUDY, TRIALS

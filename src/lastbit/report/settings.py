@@ -44,7 +44,7 @@ def differences(named: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     flat = [dict(flat_settings(settings)) for _, settings in named]
     names = dict.fromkeys(name for settings in flat for name in settings if name not in _NAMES)
     values = {name: [settings.get(name, MISSING) for settings in flat] for name in names}
-    rows = [[name, *found] for name, found in values.items() if len(set(found)) > 1]
+    rows = [[name, *row] for name, row in values.items() if len(set(row)) > 1]
     columns = ["setting", *(name for name, _ in named)]
     return Table("differences", "", columns, rows, align="l" * len(columns))
 

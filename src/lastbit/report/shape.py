@@ -39,7 +39,7 @@ def checked(content: object, shape: type[Shape], complaint: str) -> dict[str, An
     Args:
         content: as computed, or as read.
         shape: what is needed of it.
-        complaint: what is said where it has another shape, such as `these are not the results of a study`.
+        complaint: how the message begins where it has another, such as `these are not the results of a study`.
 
     Raises:
         ShapeError: it has another shape; the message names the first place.
@@ -56,15 +56,15 @@ def checked(content: object, shape: type[Shape], complaint: str) -> dict[str, An
 
 
 def _first(error: ValidationError, lack: str) -> str:
-    lacking = [each for each in error.errors(include_url=False) if each["type"] == "missing"]
+    lacking = [problem for problem in error.errors(include_url=False) if problem["type"] == "missing"]
     if lacking:
-        return f"{lack} {', '.join(sorted({_place(each['loc']) for each in lacking}))}"
-    found = error.errors(include_url=False)[0]
-    said = found["msg"].removeprefix("Value error, ")
-    if found["type"] == "value_error":  # of several parts at once
-        return f"{_place(found['loc'])}: {said}" if found["loc"] else said
-    should = re.sub(r"^\w+ should", "it should", said).replace(" after validation", "")
-    return f"{_place(found['loc'])} is {found['input']!r:.50}, and {should}"
+        return f"{lack} {', '.join(sorted({_place(problem['loc']) for problem in lacking}))}"
+    problem = error.errors(include_url=False)[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":  # of several parts at once
+        return f"{_place(problem['loc'])}: {message}" if problem["loc"] else message
+    should = re.sub(r"^\w+ should", "it should", message).replace(" after validation", "")
+    return f"{_place(problem['loc'])} is {problem['input']!r:.50}, and {should}"
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -66,7 +66,7 @@ class LogRange:
 
     def round_ticks(self) -> list[float]:
         """Powers of ten; on a short axis 2 and 5 times these as well, and where that is not enough all multiples."""
-        if self.top > _WIDE * self.foot:
+        if self.has_zero or self.top > _WIDE * self.foot:
             return self.ticks()
         few = self.ticks((1, 2, 5))
         return few if len(few) > 1 else self.ticks(tuple(range(1, 10)))

@@ -98,12 +98,12 @@ def gather(
     """
     measured = list(rows)
     finite = [row for row in measured if row["value"] is not None]
-    found: dict[tuple[tuple[str, Hashable], ...], list[Measurement]] = {}
+    groups: dict[tuple[tuple[str, Hashable], ...], list[Measurement]] = {}
     for row in finite:
-        found.setdefault(tuple(names(row).items()), []).append(row)
+        groups.setdefault(tuple(names(row).items()), []).append(row)
     steps = sorted({row["step"] for row in finite})
-    kept = set(thin(steps, most_points // max(1, len(found))))
-    curves = [_curve(dict(key), label, points, kept) for key, points in found.items()]
+    kept = set(thin(steps, most_points // max(1, len(groups))))
+    curves = [_curve(dict(key), label, points, kept) for key, points in groups.items()]
     return Thinned(curves, len(kept), len(steps), len(measured) - len(finite))
 
 

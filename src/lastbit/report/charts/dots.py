@@ -117,7 +117,7 @@ def dot_chart(
         beside=beside,
         legend=legend and len(kinds) > 1,
         thick=thick,
-        parts=frozenset(name for name, found in parts.items() if found) | _kinds_of(spans),
+        parts=frozenset(name for name, drawn in parts.items() if drawn) | _kinds_of(spans),
     )
     data: dict[str, list[dict[str, Any]]] = {
         "rows": [{"group": dot.group, "value": dot.value, "kind": dot.kind, **dot.names} for dot in dots],

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import altair as alt
 
@@ -12,6 +12,8 @@ from lastbit.report.charts.axes import Axis, FittedAxis
 from lastbit.report.charts.curves import Choice, Curve, Level, short
 from lastbit.report.charts.figure import HEIGHT, AnyChart, Chart, form
 from lastbit.report.charts.look import DASHED, MUTED, WARM, colours, dashes, shapes
+
+Place: TypeAlias = Literal["beyond", "left", "right"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class _Layout:
     columns: int
     parts: frozenset[str]  # which layers there are
     dashed: bool  # whether the label decides the dash
-    beyond: bool
+    at: str
     choice: Choice | None
 
 
@@ -37,7 +39,7 @@ def line_chart(
     x: Axis,
     y: Axis,
     levels: Sequence[Level] = (),
-    beyond: bool = True,
+    at: Place = "beyond",
     jumps: Sequence[float] = (),
     marks: Literal["", "points", "nearest"] = "",
     choice: Choice | None = None,
@@ -52,7 +54,7 @@ def line_chart(
         x: the horizontal axis.
         y: the vertical axis.
         levels: values across the picture.
-        beyond: whether the labels of levels stand to the right of the picture, where no curve comes; else at the left.
+        at: where the labels of levels stand: to the right of the picture, where no curve comes, or inside it.
         jumps: places that are marked by a vertical line.
         marks: `points` draws every value, with its numbers under the pointer; `nearest` says those of the value nearest
             to the pointer, and fades all other curves.
@@ -75,16 +77,20 @@ def line_chart(
         columns=columns,
         parts=_parts(curves, levels, jumps),
         dashed=len({curve.label for curve in curves if curve.style == "line"}) == len(curves) and not choice,
-        beyond=beyond,
+        at=at,
         choice=choice,
     )
     data = {
         "rows": rows,
-        "ends": [_end(curve, points) for curve, points in drawn if curve.ended],
+        "ends": [
+            {"curve": curve.label, "x": short(points[-1][0]), "y": short(points[-1][1])}
+            for curve, points in drawn
+            if curve.ended
+        ],
         "levels": [{"level": level.value, "label": level.label} for level in levels],
         "jumps": [{"at": at} for at in jumps],
     }
-    return Chart(_form(layout), {name: found for name, found in data.items() if name == "rows" or found}, height)
+    return Chart(_form(layout), {name: part for name, part in data.items() if name == "rows" or part}, height)
 
 
 def _row(curve: Curve, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
@@ -97,14 +103,11 @@ def _row(curve: Curve, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
     return row
 
 
-def _end(curve: Curve, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    return {"curve": curve.label, "x": short(points[-1][0]), "y": short(points[-1][1])}
-
-
 def _parts(curves: Sequence[Curve], levels: Sequence[Level], jumps: Sequence[float]) -> frozenset[str]:
-    found = {curve.style for curve in curves} | {"ends" for curve in curves if curve.ended and curve.points()}
-    found |= {"band" for curve in curves if curve.band is not None}
-    return frozenset(found | ({"levels"} if levels else set()) | ({"jumps"} if jumps else set()))
+    parts: set[str] = {curve.style for curve in curves}
+    parts |= {"ends" for curve in curves if curve.ended and curve.points()}
+    parts |= {"band" for curve in curves if curve.band is not None}
+    return frozenset(parts | ({"levels"} if levels else set()) | ({"jumps"} if jumps else set()))
 
 
 @lru_cache(maxsize=256)
@@ -166,11 +169,13 @@ def _levels(layout: _Layout) -> list[AnyChart]:
         return []
     base = alt.Chart(alt.NamedData("levels")).encode(y=layout.y.y("level"))
     rule = base.mark_rule(color=MUTED, strokeWidth=1.5, strokeDash=DASHED)
-    if layout.beyond:
-        text = base.mark_text(align="left", dx=5, clip=False, color=MUTED)
-    else:
-        text = base.mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=MUTED)
-    return [rule, text.encode(x=alt.value("width" if layout.beyond else 0), text="label:N")]
+    look: dict[str, Any] = {
+        "beyond": {"align": "left", "dx": 5, "clip": False},
+        "left": {"align": "left", "baseline": "bottom", "dx": 4, "dy": -3},
+        "right": {"align": "right", "baseline": "bottom", "dx": -2, "dy": -3},
+    }[layout.at]
+    text = base.mark_text(color=MUTED, **look)
+    return [rule, text.encode(x=alt.value(0 if layout.at == "left" else "width"), text="label:N")]
 
 
 def _curves(layout: _Layout, base: alt.Chart) -> list[AnyChart]:
@@ -178,14 +183,14 @@ def _curves(layout: _Layout, base: alt.Chart) -> list[AnyChart]:
         return _chosen(layout, base, layout.choice)
     points = base.transform_filter("datum.style === 'points'") if "points" in layout.parts else None
     lines = base.transform_filter("datum.style !== 'points'") if points is not None else base
-    found: list[AnyChart] = []
+    layers: list[AnyChart] = []
     if layout.parts & {"line", "dashed"}:
-        found += _nearest(layout, lines) if layout.marks == "nearest" else [lines.mark_line(strokeWidth=1.8)]
+        layers += _nearest(layout, lines) if layout.marks == "nearest" else [lines.mark_line(strokeWidth=1.8)]
     if layout.marks == "points":
         points = base
     if points is not None:
-        found.append(points.mark_point(filled=True, size=50, opacity=1).encode(tooltip=_tooltip(layout)))
-    return found
+        layers.append(points.mark_point(filled=True, size=50, opacity=1).encode(tooltip=_tooltip(layout)))
+    return layers
 
 
 def _nearest(layout: _Layout, base: alt.Chart, **look: Any) -> list[AnyChart]:
@@ -219,9 +224,8 @@ def _nearest_words(layout: _Layout, fields: Sequence[str]) -> str:
 
 
 def _tooltip(layout: _Layout) -> list[alt.Tooltip]:
-    labels = [alt.Tooltip("curve:N", title="curve")] if len(layout.labels) > 1 else []
     return [
-        *labels,
+        *([alt.Tooltip("curve:N", title="curve")] if len(layout.labels) > 1 else []),
         *(alt.Tooltip(f"{name}:N") for name in layout.names),
         alt.Tooltip("x:Q", title=layout.x.axis.name or "x", format=layout.x.axis.format),
         alt.Tooltip("y:Q", title=layout.y.axis.name or "y", format=layout.y.axis.format),

@@ -53,12 +53,12 @@ def fastest(segments: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def jumps(found: Sequence[Mapping[str, Any]]) -> str:
-    """The largest jumps: `×46 at step 16 (blocks.1.1.bias)`."""
-    if not found:
+def jumps(leaps: Sequence[Mapping[str, Any]]) -> str:
+    """The largest of the leaps: `×46 at step 16 (blocks.1.1.bias)`."""
+    if not leaps:
         return "none"
-    largest = sorted(found, key=lambda jump: -float(jump["factor"]))[:_MOST_JUMPS]
-    rest = f"; {len(found) - len(largest)} smaller" if len(found) > len(largest) else ""
+    largest = sorted(leaps, key=lambda jump: -float(jump["factor"]))[:_MOST_JUMPS]
+    rest = f"; {len(leaps) - len(largest)} smaller" if len(leaps) > len(largest) else ""
     return "; ".join(jump_words(jump) for jump in sorted(largest, key=lambda jump: int(jump["step"]))) + rest
 
 

@@ -50,11 +50,11 @@ def _window_figure(series: Mapping[str, Any], name: str) -> Figure:
 
 def _window_curves(rows: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
     for kind in _WINDOWS:
-        found = [row for row in rows if row[kind] is not None]
+        known = [row for row in rows if row[kind] is not None]
         for end in ("lower", "upper"):
             style: Style = "points" if kind == "simulated" else "line" if end == "lower" else "dashed"
-            bounds = [max(row[kind][end], 0.0) for row in found]
-            yield Curve(kind, [row["kernel"] for row in found], bounds, style=style, names={"bound": end})
+            bounds = [max(row[kind][end], 0.0) for row in known]
+            yield Curve(kind, [row["kernel"] for row in known], bounds, style=style, names={"bound": end})
 
 
 def _window_table(series: Sequence[Mapping[str, Any]], name: str) -> Table:

@@ -153,8 +153,8 @@ def _end_points(searches: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
             end = run["sharpness"]["normalised"][-1]
             if end is not None:
                 points.setdefault(f"{_layers(search['depth'])}, {outcome}", []).append((run["lr"], end))
-    for label, found in points.items():
-        yield Curve(label, [lr for lr, _ in found], [end for _, end in found], style="points")
+    for label, ends in points.items():
+        yield Curve(label, [lr for lr, _ in ends], [end for _, end in ends], style="points")
 
 
 def _stable_finding(searches: Sequence[Mapping[str, Any]]) -> str:

@@ -6,10 +6,9 @@ from typing import Any, TypeAlias
 
 from lastbit.report.charts.figure import Figure
 from lastbit.report.numbers import MISSING, points, scientific, thin
-from lastbit.report.study.accuracy import accuracy_figure
 from lastbit.report.study.gain import gain_figure
 from lastbit.report.study.naming import metric_of
-from lastbit.report.study.spread import spread_figure, variance_figure
+from lastbit.report.study.spread import accuracy_figure, spread_figure, variance_figure
 from lastbit.report.study.stored import Study
 from lastbit.report.study.tables import accuracy_table, churn_table
 from lastbit.report.table import Table

@@ -28,13 +28,13 @@ def networks_figure(networks: Sequence[Mapping[str, Any]]) -> Figure:
         for network in networks
         for step, value in zip(network["step"], network["rel_l1"], strict=True)
     ]
-    found = gather(rows, lambda row: {"network": row["network"]}, label="network", most_points=_POINTS)
-    note = f"{RELL1} Each line compares a run of k = 3 with the one of k = 1, at one seed.{found.remark}"
-    if not found.vary:
+    thinned = gather(rows, lambda row: {"network": row["network"]}, label="network", most_points=_POINTS)
+    note = f"{RELL1} Each line compares a run of k = 3 with the one of k = 1, at one seed.{thinned.remark}"
+    if not thinned.vary:
         return Figure("networks", "The weights of every network stay bit for bit the same", note)
     ends = scientific_range(row["value"] for row in last_rows(rows))
     title = f"RelL1 comes to {ends} in the longest of {len(networks)} trainings"
-    return Figure("networks", title, note, distance_chart(found.curves, exponents={_ROUNDOFF}, columns=3))
+    return Figure("networks", title, note, distance_chart(thinned.curves, exponents={_ROUNDOFF}, columns=3))
 
 
 def learning_rate_figure(rates: Sequence[Mapping[str, Any]]) -> Figure:

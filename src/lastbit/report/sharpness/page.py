@@ -171,6 +171,6 @@ def method(series: SeriesJson) -> list[str]:
         "That no larger eigenvalue was missed can only be made unlikely: a search from a random start misses one that "
         f"lies a tenth of the spectrum’s width above with a probability of {missed} % at most. "
         f"{len(probes)} of these {len(rows)} measurements made such a search; between two of them a top "
-        "eigenvalue that rises at right angles to all that is followed can go unseen. That the sharpness stays below "
-        "the edge is said with that reservation.",
+        "eigenvalue that rises at right angles to all that is followed can go unseen. A statement that "
+        "the sharpness stays below the edge holds with this reservation.",
     ]

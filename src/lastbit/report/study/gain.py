@@ -61,9 +61,9 @@ def gain_chart(
         interval: of the spread, as shares of the spread; None where it is not known.
         observed: a difference that was found, drawn across.
     """
-    found = sorted((int(runs), gain) for runs, gain in gains.items())
-    runs = [number for number, _ in found]
-    least = [gain for _, gain in found]
+    points = sorted((int(runs), gain) for runs, gain in gains.items())
+    runs = [number for number, _ in points]
+    least = [gain for _, gain in points]
     band = None
     if interval is not None:
         band = ([gain * interval[0] for gain in least], [gain * interval[1] for gain in least])
@@ -75,7 +75,7 @@ def gain_chart(
         x=x,
         y=Axis(title, name="least gain", log=True, format=".3~g"),
         levels=levels,
-        beyond=False,
+        at="right",
         marks="points",
         height=_HEIGHT,
     )

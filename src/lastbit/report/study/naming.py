@@ -16,7 +16,7 @@ _UNEXPLAINED = "<p>A noise disturbs the last bit of what the training computes.<
 
 @dataclass(frozen=True)
 class Metric:
-    """The number whose spread a study tells, and what another seed changes."""
+    """The number whose spread a study measures, and what another seed changes."""
 
     name: str  # among a trial's metrics
     label: str  # as in the middle of a sentence
@@ -36,7 +36,7 @@ class Metric:
 
     @property
     def own(self) -> str:
-        """What every run may have of its own: `batch order`, or of a script `seed`."""
+        """What may be another for every run: `batch order`, or of a script `seed`."""
         return self.order.removeprefix(_OF_A_SCRIPT)
 
     @property
@@ -133,9 +133,9 @@ def source_of(study: Study) -> Source:
 
 def source_of_all(studies: Iterable[Study]) -> Source:
     """The sources of several studies in one."""
-    found = [source_of(study) for study in studies]
-    kinds = dict.fromkeys(kind for source in found for kind in source.kinds)
-    return Source(" and ".join(dict.fromkeys(source.name for source in found)), tuple(kinds))
+    sources = [source_of(study) for study in studies]
+    kinds = dict.fromkeys(kind for source in sources for kind in source.kinds)
+    return Source(" and ".join(dict.fromkeys(source.name for source in sources)), tuple(kinds))
 
 
 def distinct_names(studies: Sequence[Study]) -> list[str]:

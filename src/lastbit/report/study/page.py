@@ -12,11 +12,9 @@ from lastbit.report.numbers import plain
 from lastbit.report.page import Block, Details, Facts, Heading, Page, Pre, Section, Text, write_page
 from lastbit.report.settings import differences, facts, flat_settings, settings_table
 from lastbit.report.study.account import cuts, method, standings, verdict_first, what_was_done
-from lastbit.report.study.accuracy import accuracy_figure
 from lastbit.report.study.gain import gain_figure
-from lastbit.report.study.growth import growth_table
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
-from lastbit.report.study.spread import spread_figure, variance_figure
+from lastbit.report.study.spread import accuracy_figure, spread_figure, variance_figure
 from lastbit.report.study.stored import Study, as_stored
 from lastbit.report.study.tables import (
     accuracy_table,
@@ -27,7 +25,7 @@ from lastbit.report.study.tables import (
     trials_table,
     variance_table,
 )
-from lastbit.report.study.weights import comparison_figure, layer_figure, rel_l1_figure
+from lastbit.report.study.weights import comparison_figure, growth_table, layer_figure, rel_l1_figure
 from lastbit.report.table import Table
 
 # Points that a page can hold with its libraries (0.9 MB) in less than 3 MB: about 16 bytes each.

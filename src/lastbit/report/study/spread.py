@@ -1,4 +1,4 @@
-"""Where the spread of a study's metric comes from: standard deviations, and shares of the variance."""
+"""The spread of a study's metric: every run, standard deviations, and shares of the variance."""
 
 from typing import Any
 
@@ -8,10 +8,61 @@ from lastbit.report.charts.dots import Dot, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.numbers import capital, joined, percent
 from lastbit.report.study.naming import Metric, metric_of, source_of
-from lastbit.report.study.stored import Study
+from lastbit.report.study.stored import Study, noise_label
 from lastbit.report.study.tables import variance_sources
 
 _ROW = 56  # pixels for each source
+
+
+def accuracy_figure(study: Study) -> Figure:
+    """A point for each run, beside the sampling error of the test set."""
+    metric = metric_of(study)
+    dots = [
+        Dot(trial["seed"], value, noise_label(trial))
+        for trial in study["trials"]
+        if (value := metric.of(trial)) is not None
+    ]
+    if not dots:
+        return Figure("accuracy", f"No {metric.label} to draw", f"No run ended with a value of {metric.label}.")
+    return Figure("accuracy", _moved(study, metric), _runs_note(study, metric), _runs(study, metric, dots))
+
+
+def _moved(study: Study, metric: Metric) -> str:
+    noise, seed = study["std"]["noise"]["pooled"], study["std"]["seed"]["pooled"]
+    if noise is None:
+        return f"{metric.capital} of each run"
+    order = f"; {metric.order} moves it by {metric.spread(seed['std'])}{metric.points}" if seed is not None else ""
+    if noise["std"] == 0:
+        return f"At each seed all runs have the same {metric.label}{order}"
+    subject = capital(source_of(study).subject)
+    return f"{subject} moves {metric.label} by {metric.spread(noise['std'])}{metric.points}{order}"
+
+
+def _runs_note(study: Study, metric: Metric) -> str:
+    error = study["sampling_error"]
+    bar = (
+        f" The bars are ± one standard error of the test set ({metric.spread(error)}{metric.points}) around the "
+        f"{study['noises'][0]} run: another test set of the same size would move all of these numbers together by so "
+        "much. It does not blur their differences."
+        if error is not None
+        else ""
+    )
+    return f"Each point is one finished run. The spreads in the title are standard deviations.{bar}"
+
+
+def _runs(study: Study, metric: Metric, dots: list[Dot]) -> Chart:
+    error, first = study["sampling_error"], study["noises"][0]
+    bars = [dot for dot in dots if dot.kind == first] if error else []
+    return dot_chart(
+        dots,
+        groups=study["seeds"],
+        group_title=metric.seed,
+        value=Axis(metric.axis, name=metric.label, format=f",.{metric.decimals}f"),
+        kinds=study["noises"],
+        beside=True,
+        spans=[Span(dot.group, dot.value - error, dot.value + error, first, grey=True) for dot in bars],
+        thick=2,
+    )
 
 
 def spread_figure(study: Study) -> Figure:
@@ -22,12 +73,12 @@ def spread_figure(study: Study) -> Figure:
         metric.order: study["std"]["seed"]["pooled"],
         "test-set sampling": study["sampling_error"],
     }
-    found = {
+    spreads = {
         source: value if isinstance(value, dict) else {"std": value}
         for source, value in stored.items()
         if value is not None
     }
-    if not found:
+    if not spreads:
         reason = "A spread needs at least two finished runs that share a seed or a noise."
         return Figure("spread", "No spread to draw", reason)
     std = study["std"]
@@ -35,7 +86,7 @@ def spread_figure(study: Study) -> Figure:
         f"Points are standard deviations (ddof {std['ddof']}) over the whole table, lines their {std['interval']} "
         "intervals. Test-set sampling is how far another test set of the same size would move all accuracies together."
     )
-    return Figure("spread", _share(study, metric), note, _intervals(found, metric))
+    return Figure("spread", _share(study, metric), note, _intervals(spreads, metric))
 
 
 def _share(study: Study, metric: Metric) -> str:
@@ -51,19 +102,19 @@ def _share(study: Study, metric: Metric) -> str:
     )
 
 
-def _intervals(found: dict[str, dict[str, Any]], metric: Metric) -> Chart:
-    known = {source: value for source, value in found.items() if value.get("upper") is not None}
+def _intervals(spreads: dict[str, dict[str, Any]], metric: Metric) -> Chart:
+    known = {source: value for source, value in spreads.items() if value.get("upper") is not None}
     return dot_chart(
-        [Dot(source, value["std"], source) for source, value in found.items()],
-        groups=list(found),
+        [Dot(source, value["std"], source) for source, value in spreads.items()],
+        groups=list(spreads),
         value=Axis(
             f"STD of {metric.label}{metric.bracket}", name="STD", from_zero=True, format=f",.{metric.decimals}f"
         ),
-        kinds=list(found),
+        kinds=list(spreads),
         legend=False,
         upright=False,
         spans=[Span(source, value["lower"], value["upper"], source) for source, value in known.items()],
-        height=_ROW * len(found),
+        height=_ROW * len(spreads),
     )
 
 

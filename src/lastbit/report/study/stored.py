@@ -226,5 +226,5 @@ def metrics_of(trial: Row) -> Row:
 
 
 def roundoff_exponent(study: Study) -> int | None:
-    """The exponent of two of the unit roundoff of the study's arithmetic; None where its dtype is not known."""
+    """The exponent of two of the unit roundoff of the study's number format; None where that is not known."""
     return _ROUNDOFF_EXPONENTS.get(str(study["settings"].get("dtype")))

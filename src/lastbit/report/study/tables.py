@@ -170,10 +170,10 @@ def churn_table(study: Study) -> Table:
     if noise is None and seed is None:
         return Table("churn", "Churn is not known", columns, [], "Too few finished runs kept their test predictions.")
     rows = [
-        [label, points(found["mean"]), points(found["largest"]), str(found["pairs"])]
-        if found is not None
+        [label, points(churn["mean"]), points(churn["largest"]), str(churn["pairs"])]
+        if churn is not None
         else [label, MISSING, MISSING, "0"]
-        for label, found in ((f"{source_of(study).subject} only", noise), (metric_of(study).order, seed))
+        for label, churn in ((f"{source_of(study).subject} only", noise), (metric_of(study).order, seed))
     ]
     note = (
         "Churn is the share of test examples, in percent, to which two trained networks give different labels. "
