@@ -67,19 +67,6 @@ def line_chart(
     rows = [_row(curve, points) for curve, points in drawn]
     labels = tuple(dict.fromkeys(curve.label for curve in curves))
     over = [value for row in rows for field_name in ("y", "low", "high") for value in row.get(field_name, ())]
-    layout = _Layout(
-        x=x.fit(value for row in rows for value in row["x"]),
-        y=y.fit([*over, *(level.value for level in levels)]),
-        labels=labels,
-        given=tuple((given or {}).items()),
-        names=tuple(dict.fromkeys(name for curve in curves for name in curve.names)),
-        marks=marks or ("points" if all(len(points) == 1 for _, points in drawn) else ""),
-        columns=columns,
-        parts=_parts(curves, levels, jumps),
-        dashed=len({curve.label for curve in curves if curve.style == "line"}) == len(curves) and not choice,
-        at=at,
-        choice=choice,
-    )
     data = {
         "rows": rows,
         "ends": [
@@ -90,7 +77,21 @@ def line_chart(
         "levels": [{"level": level.value, "label": level.label} for level in levels],
         "jumps": [{"at": at} for at in jumps],
     }
-    return Chart(_form(layout), {name: part for name, part in data.items() if name == "rows" or part}, height)
+    data = {name: part for name, part in data.items() if part}
+    layout = _Layout(
+        x=x.fit(value for row in rows for value in row["x"]),
+        y=y.fit([*over, *(level.value for level in levels)]),
+        labels=labels,
+        given=tuple((given or {}).items()),
+        names=tuple(dict.fromkeys(name for curve in curves for name in curve.names)),
+        marks=marks or ("points" if all(len(points) == 1 for _, points in drawn) else ""),
+        columns=columns,
+        parts=frozenset({*data, *(curve.style for curve in curves), *("band" for curve in curves if curve.band)}),
+        dashed=len({curve.label for curve in curves if curve.style == "line"}) == len(curves) and not choice,
+        at=at,
+        choice=choice,
+    )
+    return Chart(_form(layout), data, height)
 
 
 def _row(curve: Curve, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
@@ -101,13 +102,6 @@ def _row(curve: Curve, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
         low, high = curve.band
         row |= {"low": [short(value) for value in low], "high": [short(value) for value in high]}
     return row
-
-
-def _parts(curves: Sequence[Curve], levels: Sequence[Level], jumps: Sequence[float]) -> frozenset[str]:
-    parts: set[str] = {curve.style for curve in curves}
-    parts |= {"ends" for curve in curves if curve.ended and curve.points()}
-    parts |= {"band" for curve in curves if curve.band is not None}
-    return frozenset(parts | ({"levels"} if levels else set()) | ({"jumps"} if jumps else set()))
 
 
 @lru_cache(maxsize=256)
