@@ -73,7 +73,7 @@ def measurements_table(series: SeriesJson) -> Table:
     """Every measurement; the distance to the gradient flow has a column where it was followed."""
     rows = series["rows"]
     followed = any("flow" in row for row in rows)
-    columns = ["step", *_COLUMNS[:-1], "normalised (2: edge)", "products", *(["from the flow"] if followed else [])]
+    columns = ["step", *_COLUMNS[:-1], "normalised\n(2: edge)", "products", *(["from the flow"] if followed else [])]
     cells = [_cells(row) + ([_away(row)] if followed else []) for row in rows]
     return Table("measurements", "", columns, cells, align="r" * len(columns))
 
@@ -90,7 +90,7 @@ def _away(row: Measured) -> str:
 def layers_table(row: Measured) -> Table:
     """The sharpness of each layer at a measurement, the sharpest first."""
     layers = sorted(row["layers"].items(), key=lambda item: -(item[1]["sharpness"] or 0.0))
-    columns = ["layer", "sharpness", "normalised (2: edge)", "of the network's"]
+    columns = ["layer", "sharpness", "normalised\n(2: edge)", "of the network's"]
     return Table("layers", "", columns, [[name, *_layer(layer["sharpness"], row)] for name, layer in layers])
 
 
