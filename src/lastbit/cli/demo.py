@@ -36,8 +36,7 @@ def demo(
 
     Example: `lastbit demo`
     """
-    from lastbit.cli.page import update_page
-    from lastbit.cli.show import show
+    from lastbit.cli.show import show, update_page
 
     executors = chosen_executors(workers, scheduler)
     check_free(out, Kind.STUDIES)

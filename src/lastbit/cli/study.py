@@ -43,9 +43,8 @@ def study(
     Examples: `lastbit study demo --noise ulp --noise-seeds 1-5`,
     `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
     """
-    from lastbit.cli.page import update_page
     from lastbit.cli.run_study import run_study
-    from lastbit.cli.show import show
+    from lastbit.cli.show import show, update_page
     from lastbit.study import Study
     from lastbit.training.recipe_training import RecipeTraining
 
