@@ -34,7 +34,7 @@ class LeftOver:
         """Whether its name is that of weights or other state of a training."""
         return self.path.endswith(_STATE)
 
-    def told(self, directory: Path) -> str:
+    def in_words(self, directory: Path) -> str:
         """In words: `last.pt, written by the run of seed 1, k=1`."""
         path = Path(self.path)
         name = path.relative_to(directory) if path.is_relative_to(directory) else path
@@ -61,9 +61,9 @@ def left_over(notes: Notes, others: Mapping[str, Notes]) -> list[LeftOver]:
     ]
 
 
-def told(files: list[LeftOver], directory: Path) -> str:
+def in_words(files: list[LeftOver], directory: Path) -> str:
     """The files in words, at most three of them."""
-    words = "; ".join(file.told(directory) for file in files[:_NAMED])
+    words = "; ".join(file.in_words(directory) for file in files[:_NAMED])
     return f"{words} and {len(files) - _NAMED} more" if len(files) > _NAMED else words
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from lastbit.errors import LastbitError
 from lastbit.noise import Noise
 from lastbit.script.files_used import changed_sources
-from lastbit.script.left_over import ADVICE, left_over, notes_of_study, told
+from lastbit.script.left_over import ADVICE, in_words, left_over, notes_of_study
 from lastbit.script.metrics import write_found
 from lastbit.script.notes import Notes, last_lines, read_notes
 from lastbit.script.training import ScriptTraining
@@ -143,7 +143,7 @@ def shared_files(study: Study, training: ScriptTraining) -> str:
     for label, mine in notes.items():
         others = {name: other for name, other in notes.items() if name != label}
         if found := left_over(mine, others):
-            return f"The run of {label} read {told(found, training.directory)}: {ADVICE}"
+            return f"The run of {label} read {in_words(found, training.directory)}: {ADVICE}"
     return ""
 
 

@@ -16,7 +16,7 @@ from lastbit.errors import LastbitError
 from lastbit.execution.jobs import BitFingerprint, Outcome
 from lastbit.script.file_metric import FileMetric
 from lastbit.script.launch import child_command
-from lastbit.script.left_over import ADVICE, left_over, notes_of_study, told
+from lastbit.script.left_over import ADVICE, in_words, left_over, notes_of_study
 from lastbit.script.metrics import MetricSource, write_found
 from lastbit.script.notes import STDERR, STDOUT, Notes, ScriptError, UnfitError, UntrainedError, checked, read_notes
 from lastbit.script.processes import Children, followed
@@ -130,7 +130,7 @@ class ScriptTraining:
             notes = self.train(recorder)
         except UntrainedError as error:
             found = left_over(read_notes(output) or Notes(), notes_of_study(store.root))
-            read = f". It read {told(found, self.directory)}: if it went on from there, {ADVICE}" if found else ""
+            read = f". It read {in_words(found, self.directory)}: if it went on from there, {ADVICE}" if found else ""
             return Outcome(trial, f"{error}{read}", fatal=True)
         except UnfitError as error:
             return Outcome(trial, str(error), fatal=True)
@@ -146,7 +146,7 @@ class ScriptTraining:
         if self.children.stopped:
             return Outcome(trial, "it was stopped")  # though it ended well: a script may catch the interrupt and save
         if states := [file for file in left_over(notes, notes_of_study(store.root)) if file.is_state]:
-            notes.doubts.append(f"read {told(states, self.directory)}; {ADVICE}")
+            notes.doubts.append(f"read {in_words(states, self.directory)}; {ADVICE}")
             notes.write(output)
         store.describe_trial(trial, dict(notes.fingerprint), bits)
         write_found(self.sources, output)  # before it is stored: the controls look at it then

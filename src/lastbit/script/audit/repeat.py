@@ -39,7 +39,7 @@ def repeat(func: Any, args: Sequence[Any], kwargs: Any, side: int) -> dict[str, 
 
 
 def where_unwritten(func: Any, args: Sequence[Any], kwargs: Any) -> list[Tensor | None]:
-    """For each of an operation's results, in one row, where it writes nothing; None where that cannot be told."""
+    """For each of an operation's results, in one row, where it writes nothing; None where that is unknown."""
     with _filling():
         again = tensors(func(*args, **kwargs))
     return [_unfilled(tensor) if is_plain(tensor) else None for tensor in again]
