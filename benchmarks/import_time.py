@@ -1,6 +1,6 @@
 """How long `import lastbit` and the command's help take beside `import torch`, in fresh processes, alternating.
 
-    python benchmarks/import_time.py [--rounds 7] [--smoke] [--json FILE]
+    python benchmarks/import_time.py [--rounds 5] [--smoke] [--json FILE]
 
 `lastbit` loads its rooms when they are first used, so the bare import costs next to nothing. What a program pays in the
 end is that of the names it uses, which are measured too. A command imports what it needs when it runs, so help, the
@@ -83,7 +83,7 @@ def measure(rounds: int, *, smoke: bool) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     parser = parser_of(__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="processes of each program (7)")
+    parser.add_argument("--rounds", type=int, default=5, help="processes of each program (5)")
     options = parsed(parser, rounds=1)
     write(measure(options.rounds, smoke=options.smoke), options.json)
 
