@@ -55,13 +55,13 @@ def log_predictions(labels: Tensor, targets: Tensor | None = None) -> None:
 
 
 def hear(listener: Listener) -> None:
-    """Let `listener` hear what the script logs as long as this process lives."""
+    """Pass what the script logs to `listener`, as long as this process lives."""
     _listeners.append(listener)
 
 
 @contextmanager
 def heard_by(listener: Listener) -> Iterator[None]:
-    """Let `listener` hear what the script logs during the block."""
+    """Pass what the script logs to `listener` during the block."""
     hear(listener)
     try:
         yield

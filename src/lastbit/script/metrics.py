@@ -28,7 +28,7 @@ _UNIT = re.compile(r"\D*")  # after it: a unit, a percent sign, the comma of a l
 
 
 class MetricSource(Protocol):
-    """Where values of metrics are found."""
+    """Where the values of metrics come from, such as a pattern or a file."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def refuse_taken(option: str, names: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class CutError(Exception):
-    """A match stops inside something that may be a number, and no one can say which."""
+    """A match stops inside something that may be a number, and it is not clear which."""
 
     found: str  # what stands there
 

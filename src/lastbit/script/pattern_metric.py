@@ -69,7 +69,7 @@ def groups(pattern: str) -> list[Group]:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Reading:
     """What was read of a match."""
 
     values: dict[str, float]
@@ -116,34 +116,35 @@ class PatternMetric:
         A number is read whole where a match stops inside it, and `nan` where it stands in a number's place. What may be
         one number or two is NaN: then no earlier value may stand for it.
         """
-        yield from (found.values for found in self._found(output)[0] if found.values)
+        yield from (reading.values for reading in self._readings(output)[0] if reading.values)
 
     def doubt(self, output: Path) -> str:
         """Where a match stops inside a number that nobody can read, or the last one has no number at all."""
-        found, rest = self._found(output)
-        if cut := next((each.cut for each in found if each.cut), None):
+        readings, rest = self._readings(output)
+        if cut := next((reading.cut for reading in readings if reading.cut), None):
             return (
                 f"{self} stops inside {cut!r}, so that no number was read there: let the group take all of the number,"
                 " or put the character that ends it right after the group, as in '([0-9]+),'"
             )
-        missing = self._unmatched(rest) or (found[-1].missing if found else None)
-        if missing and any(each.values for each in found):
+        missing = self._unmatched(rest) or (readings[-1].missing if readings else None)
+        if missing and any(reading.values for reading in readings):
             return f"{self} finds no number in {missing!r}, which comes last, and the last one that it finds counts"
         return ""
 
-    def _found(self, output: Path) -> tuple[list[_Found], str]:
+    def _readings(self, output: Path) -> tuple[list[_Reading], str]:
         """The matches, and the text after the last of them."""
         for stream in ("stdout.txt", "stderr.txt"):
             text = (output / stream).read_text(encoding="utf-8", errors="replace")
             # Colours stand between a name and its number, and after it; a pattern may be written with them too.
             plain = _COLOURS.sub("", text)
-            for each in dict.fromkeys((plain, text)):
-                found = list(self._matches(each))
-                if any(match.values for match, _ in found):
-                    return [match for match, _ in found], each[found[-1][1] :]
+            for searched in dict.fromkeys((plain, text)):
+                matches = list(self._read(searched))
+                if any(reading.values for reading, _ in matches):
+                    return [reading for reading, _ in matches], searched[matches[-1][1] :]
         return [], ""
 
-    def _matches(self, text: str) -> Iterator[tuple[_Found, int]]:
+    def _read(self, text: str) -> Iterator[tuple[_Reading, int]]:
+        """What was read of every match, and where it ends."""
         given = re.compile(self.pattern, re.MULTILINE)
         places = dict(zip(given.groupindex or self.names, _places(given), strict=True))
         for match in (_widened(self.pattern) or given).finditer(text):
@@ -157,7 +158,7 @@ class PatternMetric:
                     values[name] = value
                 elif match.start(name if name in given.groupindex else 1) >= 0:
                     missing = match.group().strip()[:_SHOWN]
-            yield _Found(values, cut, missing), match.end()
+            yield _Reading(values, cut, missing), match.end()
 
     def _unmatched(self, rest: str) -> str | None:
         """A line that begins as the pattern does, up to its `acc=`, without what its group holds."""
@@ -166,11 +167,11 @@ class PatternMetric:
         if not (_ASSIGNED.search(before) and _last_word(before)):
             return None
         try:
-            begun, whole = re.compile(before, re.MULTILINE), re.compile(through, re.MULTILINE)
+            begin, complete = re.compile(before, re.MULTILINE), re.compile(through, re.MULTILINE)
         except re.error:  # the group is in another one
             return None
-        last = max((match.start() for match in begun.finditer(rest)), default=None)
-        if last is None or whole.match(rest, last):
+        last = max((match.start() for match in begin.finditer(rest)), default=None)
+        if last is None or complete.match(rest, last):
             return None
         return rest[last:].partition("\n")[0].strip()[:_SHOWN]
 
@@ -188,9 +189,9 @@ class PatternMetric:
 
 
 def _places(pattern: re.Pattern[str]) -> list[Group]:
-    """Where the groups are; nowhere, where the text is not understood, as with parentheses in comments."""
-    found = groups(pattern.pattern)
-    return found if len(found) == pattern.groups else [Group(0, 0, len(pattern.pattern))] * pattern.groups
+    """Where the groups are; the whole text for all where they are not understood, as with parentheses in comments."""
+    captured = groups(pattern.pattern)
+    return captured if len(captured) == pattern.groups else [Group(0, 0, len(pattern.pattern))] * pattern.groups
 
 
 def _widened(pattern: str) -> re.Pattern[str] | None:
