@@ -159,24 +159,22 @@ class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._memory.meet(tensor)
 
     def _follow(self, seen: OperationCall, result: Any) -> None:
+        """Compare what an operation gave, or note what it did with memory."""
+        operation = seen.operation
         try:
-            self._follow_result(seen, result)
+            if operation.allocates:
+                self._follow_allocation(seen, tensors(result))
+            elif operation.adopts:
+                for tensor in (*tensors(result), *operation.changed(seen.args, seen.kwargs)):
+                    self._memory.forget(tensor)
+            elif operation.view and operation.compared:
+                self._comparison.compare_layout(seen, tensors(result))
+            elif operation.compared:
+                self._follow_computation(seen, result)
+            elif operation.escapes and seen.reads_unwritten(self._memory):
+                self._comparison.escape(seen)
         except Exception as error:
             self._miss(seen.func, error)
-
-    def _follow_result(self, seen: OperationCall, result: Any) -> None:
-        operation = seen.operation
-        if operation.allocates:
-            self._follow_allocation(seen, tensors(result))
-        elif operation.adopts:
-            for tensor in (*tensors(result), *operation.changed(seen.args, seen.kwargs)):
-                self._memory.forget(tensor)
-        elif operation.view and operation.compared:
-            self._comparison.compare_layout(seen, tensors(result))
-        elif operation.compared:
-            self._follow_computation(seen, result)
-        elif operation.escapes and seen.reads_unwritten(self._memory):
-            self._comparison.escape(seen)
 
     def _follow_allocation(self, seen: OperationCall, results: list[Tensor]) -> None:
         if _torch_fills_memory():
