@@ -9,6 +9,7 @@ import pytest
 
 import lastbit as lb
 from lastbit.execution import cluster as module
+from lastbit.execution import scheduler as scheduler_module
 from lastbit.study.open_study import open_study
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--k", "1,3", "--seeds", "1")
@@ -68,7 +69,7 @@ def test_a_script_runs_where_the_command_was_given(lastbit, tmp_path, monkeypatc
     "words", [("study", *TINY), ("demo", "--scale", "smoke"), ("paper", "run", "table3", "--scale", "smoke")]
 )
 def test_an_unreachable_scheduler_is_all_that_is_said(lastbit, tmp_path, monkeypatch, free_port, words):
-    monkeypatch.setattr(module, "TIMEOUT", 0.5)
+    monkeypatch.setattr(scheduler_module, "TIMEOUT", 0.5)
     address = f"tcp://127.0.0.1:{free_port}"
     code, out, err = lastbit(*words, "--scheduler", address, "--out", tmp_path / "out")
     assert (code, out) == (2, "")
@@ -93,21 +94,21 @@ def test_a_worker_without_the_data_set_is_named_with_the_command_to_fetch_it(las
 
 
 def test_a_worker_that_does_not_see_the_directory_is_named(tmp_path, scheduler, monkeypatch):
-    from lastbit.study import groups
+    from lastbit.execution import cluster_dispatcher
 
-    monkeypatch.setattr(groups, "checksum", lambda job: "of another machine's directory")
+    monkeypatch.setattr(cluster_dispatcher, "description_checksum", lambda runner: "of another machine's directory")
     study = make(tmp_path / "study")
     with module.cluster(scheduler) as executor, pytest.raises(ValueError, match=r"worker .* sees another directory as"):
         study.run(executor)
     monkeypatch.undo()
 
-    def gone(job):
-        found = real(job)
-        shutil.rmtree(job.root)
+    def gone(runner):
+        found = real(runner)
+        shutil.rmtree(runner.root)
         return found
 
-    real = groups.checksum
-    monkeypatch.setattr(groups, "checksum", gone)
+    real = cluster_dispatcher.description_checksum
+    monkeypatch.setattr(cluster_dispatcher, "description_checksum", gone)
     with module.cluster(scheduler) as executor, pytest.raises(ValueError, match="does not see the study's directory"):
         make(tmp_path / "other").run(executor)
 
@@ -131,7 +132,7 @@ def test_a_trial_for_a_gpu_needs_a_worker_that_has_one(lastbit, tmp_path, schedu
 
 
 def test_a_worker_command_needs_a_scheduler(lastbit, monkeypatch, free_port):
-    monkeypatch.setattr(module, "TIMEOUT", 0.5)
+    monkeypatch.setattr(scheduler_module, "TIMEOUT", 0.5)
     code, out, err = lastbit("worker", f"tcp://127.0.0.1:{free_port}", "--cpus", 1)
     assert (code, out) == (2, "")
     assert err.startswith("lastbit: no scheduler answers at ")
