@@ -18,8 +18,6 @@ FEWEST_LINES = 40  # of a file that a single other imports; below that it belong
 # What is larger, smaller or of one name today. The lists only shrink: what is on them is to go, nothing comes to them.
 LARGER = {
     "explore/app.py": 260,
-    "pde/multilayer.py": 268,
-    "pde/one_layer.py": 278,
 }
 CRUMBS = {
     "cli/show_variance.py",
@@ -28,19 +26,16 @@ CRUMBS = {
 SHARED = {
     "Curve",
     "Descent",
-    "Evaluation",
     "Jump",
     "Kind",
     "Level",
     "Metric",
-    "Order",
     "Outcome",
     "Results",
     "Scale",
     "Segment",
     "SharpnessCallback",
     "Source",
-    "gradient_errors",
 }
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from lastbit.pde.layers.operator import Evaluation
+from lastbit.pde.layers.operator import ForwardPass
 
 torch.set_num_threads(1)
 
@@ -84,7 +84,7 @@ def written_out(product, weight):
 
 def evaluation_of(model, loss, batch):
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
-    return Evaluation(model, loss, batch, layers), layers
+    return ForwardPass(model, loss, batch, layers), layers
 
 
 @settings(max_examples=25, deadline=None)

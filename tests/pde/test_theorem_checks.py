@@ -22,8 +22,8 @@ from lastbit.pde import (
     fitted_order,
     frequency_step,
     from_damping,
-    gradient_errors,
     growth_factor,
+    layer_gradient_errors,
     linearisation_errors,
     noise,
     optimizer_path,
@@ -212,12 +212,12 @@ def test_signals_of_the_last_layer_never_change():
 
 def test_gradients_of_all_layers_are_held_against_autograd(monkeypatch):
     net = layers()
-    assert max(gradient_errors(net, 0.1)) < 1e-13
+    assert max(layer_gradient_errors(net, 0.1)) < 1e-13
     right = MultiLayerCNN.gradients
     monkeypatch.setattr(
         MultiLayerCNN, "gradients", lambda self, decay: (1.01 * right(self, decay)[0], right(self, decay)[1])
     )
-    assert gradient_errors(net, 0.1) == pytest.approx((0.01, 0.0), abs=1e-12)
+    assert layer_gradient_errors(net, 0.1) == pytest.approx((0.01, 0.0), abs=1e-12)
 
 
 def test_one_layer_is_a_network_of_layers():

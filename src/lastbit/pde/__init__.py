@@ -6,7 +6,7 @@ named is the paper's: sections 3 and 5, appendices D to F. Kernels have shape (W
 """
 
 from lastbit.pde import heat
-from lastbit.pde.accelerated import Order, damped_flow, fitted_order, optimizer_path, semi_implicit_path
+from lastbit.pde.accelerated import FittedOrder, damped_flow, fitted_order, optimizer_path, semi_implicit_path
 from lastbit.pde.activation import ACTIVATIONS, regime_shares
 from lastbit.pde.agreement import (
     LinearisationErrors,
@@ -16,7 +16,7 @@ from lastbit.pde.agreement import (
     automatic_gradients,
     block_error,
     difference_error,
-    gradient_errors,
+    layer_gradient_errors,
     linearisation_errors,
     signal_change,
     window_error,
@@ -31,8 +31,8 @@ from lastbit.pde.images import checkerboard, noise, random_kernel, read_image
 from lastbit.pde.layers.bounds import LayerBounds, layer_bounds
 from lastbit.pde.layers.spectrum import BlockSpectrum
 from lastbit.pde.layers.symbol import ClosedForm
-from lastbit.pde.linearisation import Linearisation
-from lastbit.pde.model import Evaluation, Model
+from lastbit.pde.linearisation import Evaluation, Linearisation
+from lastbit.pde.model import Model
 from lastbit.pde.momentum import Momentum, from_damping, to_damping
 from lastbit.pde.multilayer import MultiLayerCNN
 from lastbit.pde.one_layer import OneLayerCNN
@@ -52,6 +52,7 @@ __all__ = [
     "ClosedForm",
     "EmpiricalBounds",
     "Evaluation",
+    "FittedOrder",
     "FrequencyStep",
     "GridRun",
     "Hessian",
@@ -63,7 +64,6 @@ __all__ = [
     "Momentum",
     "MultiLayerCNN",
     "OneLayerCNN",
-    "Order",
     "Path",
     "Phase",
     "Simulation",
@@ -82,10 +82,10 @@ __all__ = [
     "fitted_order",
     "frequency_step",
     "from_damping",
-    "gradient_errors",
     "growth_factor",
     "heat",
     "layer_bounds",
+    "layer_gradient_errors",
     "linearisation_errors",
     "noise",
     "noisy_step",

@@ -73,7 +73,7 @@ def damped_flow(gradient: Gradient, start: ArrayLike, *, damping: float, times: 
 
 
 @dataclass(frozen=True)
-class Order:
+class FittedOrder:
     """p in error = C size^p."""
 
     value: float  # least-squares slope of log error over log size
@@ -81,7 +81,7 @@ class Order:
     highest: float
 
 
-def fitted_order(sizes: ArrayLike, errors: ArrayLike) -> Order:
+def fitted_order(sizes: ArrayLike, errors: ArrayLike) -> FittedOrder:
     """Fit p in error = C size^p to errors at two or more distinct sizes, both of shape (n,).
 
     Raises:
@@ -95,4 +95,4 @@ def fitted_order(sizes: ArrayLike, errors: ArrayLike) -> Order:
     by_size = np.argsort(x)
     x, y = np.log(x[by_size]), np.log(y[by_size])
     slopes = np.diff(y) / np.diff(x)
-    return Order(float(np.polyfit(x, y, 1)[0]), float(slopes.min()), float(slopes.max()))
+    return FittedOrder(float(np.polyfit(x, y, 1)[0]), float(slopes.min()), float(slopes.max()))

@@ -151,7 +151,7 @@ def signal_change(net: MultiLayerCNN, layer: int, kernel: ArrayLike) -> float:
     return float(np.linalg.norm(after - before) / np.linalg.norm(net.signals("activated")[layer - 1]))
 
 
-def gradient_errors(net: MultiLayerCNN, weight_decay: float = 0.0) -> tuple[float, ...]:
+def layer_gradient_errors(net: MultiLayerCNN, weight_decay: float = 0.0) -> tuple[float, ...]:
     """Return |eq. 23 - autograd's gradient| over the latter's length, for K_1 ... K_L."""
     pairs = zip(net.gradients(weight_decay), automatic_gradients(net, weight_decay), strict=True)
     return tuple(float(np.linalg.norm(theorem - automatic) / np.linalg.norm(automatic)) for theorem, automatic in pairs)

@@ -18,12 +18,20 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from lastbit.errors import LastbitError
 from lastbit.pde.activation import regime_shares
 from lastbit.pde.correlation import Correlation
-from lastbit.pde.model import Evaluation
 from lastbit.pde.spectrum import Spectrum, eigenvalue_extremes, symbol_extremes
 
 Array = NDArray[np.floating]
 
 WINDOWS = ("infinite", "pixel", "exact")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A model's loss, gradient and responses at kernels (..., W, W)."""
+
+    loss: Array  # (...), weight decay included
+    gradient: Array  # (..., W, W), weight decay included
+    response: Array  # (..., U): z = I * K at the U distinct output positions
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lastbit.pde.correlation import Correlation
+from lastbit.pde.linearisation import Evaluation, Linearisation
 from lastbit.pde.spectrum import Spectrum
 
-if TYPE_CHECKING:
-    from lastbit.pde.linearisation import Linearisation
-
 Array = NDArray[np.floating]
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """A model's loss, gradient and responses at kernels (..., W, W)."""
-
-    loss: Array  # (...), weight decay included
-    gradient: Array  # (..., W, W), weight decay included
-    response: Array  # (..., U): z = I * K at the U distinct output positions
 
 
 class Model(Protocol):

@@ -21,17 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from lastbit.errors import LastbitError
 from lastbit.pde.activation import swish_and_slope
-from lastbit.pde.bounds import Bounds, lr_bounds, weight_decay_bounds
-from lastbit.pde.correlation import BOUNDARIES, FourierCorrelation
-from lastbit.pde.images import checked_image
+from lastbit.pde.bounds import Bounds, stability_bounds
+from lastbit.pde.correlation import FourierCorrelation
 from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.momentum import Momentum
-from lastbit.pde.pooled_loss import LOSSES
+from lastbit.pde.pooled_head import PooledHead
 
 Array = NDArray[np.floating]
-
-POOLS = ("sum", "mean")
-WINDOWS = ("infinite", "pixel", "exact")
 
 # r' in each regime of the activation (paper, table 3): z near 0, z >> 0 and z << 0.
 REGIME_SLOPES = {"transitioning": 0.5, "activated": 1.0, "not activated": 0.0}
@@ -53,7 +49,7 @@ class LayerState:
 
 
 @dataclass(frozen=True, eq=False)
-class MultiLayerCNN:
+class MultiLayerCNN(PooledHead):
     """The L-layer network at given kernels, computed in the image's precision, float32 or float64.
 
     Layers are numbered from 1, as in the paper. To take a step, `dataclasses.replace` the kernels. A network that
@@ -81,23 +77,9 @@ class MultiLayerCNN:
     objective: str = "cross-entropy"
 
     def __post_init__(self) -> None:
-        image = checked_image(self.image)
-        object.__setattr__(self, "image", image)
-        kernels = tuple(_checked_kernel(number, k, image.dtype) for number, k in enumerate(self.kernels, 1))
+        self._check_head()
+        kernels = tuple(_checked_kernel(number, k, self.dtype) for number, k in enumerate(self.kernels, 1))
         object.__setattr__(self, "kernels", kernels)
-        self._check()
-
-    def _check(self) -> None:
-        for option, value, allowed in (
-            ("label", self.label, (0, 1)),
-            ("pool", self.pool, POOLS),
-            ("boundary", self.boundary, BOUNDARIES),
-            ("objective", self.objective, tuple(LOSSES)),
-        ):
-            if value not in allowed:
-                raise LastbitError(f"{option} is {value!r}; it must be one of {', '.join(map(str, allowed))}")
-        if not (np.isfinite(self.beta) and self.beta >= 0):
-            raise LastbitError(f"beta is {self.beta}; it must be finite and at least 0")
         if not self.kernels:
             raise LastbitError("there are no kernels; a network has at least one layer")
         side = self.image.shape[0]
@@ -125,19 +107,18 @@ class MultiLayerCNN:
     def pooled(self) -> float:
         """The pooled response P, the logit of the network's output."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._pool_weight * float(self.layers[-1].output.sum())
+            return self.pool_weight(self.layers[-1].output.size) * float(self.layers[-1].output.sum())
 
     @property
     def residual(self) -> float:
         """The paper's a: the slope of the loss in P, f - y for cross-entropy."""
-        return float(LOSSES[self.objective].slope(np.asarray(self.pooled), self.label))
+        return float(self.loss_slope(self.pooled))
 
     def loss(self, weight_decay: float = 0.0) -> float:
         """The loss, with weight_decay / 2 times the sum of all kernels' squares."""
         with np.errstate(over="ignore", invalid="ignore"):
             squares = sum(float(np.vdot(kernel, kernel)) for kernel in self.kernels)
-            data_loss = LOSSES[self.objective].value(np.asarray(self.pooled), self.label)
-            return float(data_loss) + 0.5 * weight_decay * squares
+            return float(self.data_loss(self.pooled)) + 0.5 * weight_decay * squares
 
     def gradients(self, weight_decay: float = 0.0) -> tuple[Array, ...]:
         """Gradients of the loss in K_1 ... K_L (Theorem 5.7, eq. 23)."""
@@ -158,7 +139,7 @@ class MultiLayerCNN:
         slopes = [state.slope for state in self.layers]
         if regime is not None:
             slopes = [np.full_like(slope, _regime_slope(regime)) for slope in slopes]
-        signals = [np.full_like(slopes[-1], self._pool_weight)]
+        signals = [np.full_like(slopes[-1], self.pool_weight(slopes[-1].size))]
         with np.errstate(over="ignore", invalid="ignore"):
             for slope, kernel in zip(slopes[:0:-1], self.kernels[:0:-1], strict=True):
                 signals.append(_convolved(signals[-1] * slope, kernel, self.boundary))
@@ -204,15 +185,8 @@ class MultiLayerCNN:
             LastbitError: an argument is out of range, the layer's input is not finite, or not exactly one of lr and
                 weight_decay is given.
         """
-        if (lr is None) == (weight_decay is None):
-            raise LastbitError(f"give exactly one of lr ({lr}) and weight_decay ({weight_decay})")
-        if window not in WINDOWS:
-            raise LastbitError(f"window is {window!r}; it must be one of {', '.join(WINDOWS)}")
-        edge = Momentum(momentum, nesterov).edge
-        spectrum = self._linearisation(layer, signal, residual).spectrum(window)
-        if lr is not None:
-            return weight_decay_bounds(spectrum, lr, edge, regime="transitioning", window=window)
-        return lr_bounds(spectrum, weight_decay or 0.0, edge, regime="transitioning", window=window)
+        linear, edge = self._linearisation(layer, signal, residual), Momentum(momentum, nesterov).edge
+        return stability_bounds(linear, window=window, edge=edge, lr=lr, weight_decay=weight_decay)
 
     def _linearisation(self, layer: int, signal: float | None, residual: float | None) -> Linearisation:
         """The linear PDE of one layer, (a g beta / 2) times the Gram operator of its input, without the source."""
@@ -222,11 +196,6 @@ class MultiLayerCNN:
         if not (np.isfinite(correlation.image).all() and np.isfinite(constant * slope)):
             raise LastbitError(f"the input or the signal of layer {layer} is not finite: the network has blown up")
         return Linearisation("transitioning", correlation, 1.0, slope * constant * self.beta / 2, 0.0, 0.0, 0.0)
-
-    @property
-    def _pool_weight(self) -> float:
-        """g_L: 1 when pooling by sum, one over the number of positions by mean."""
-        return 1.0 if self.pool == "sum" else 1.0 / self.layers[-1].output.size
 
     def _index(self, layer: int) -> int:
         if not 1 <= layer <= len(self.kernels):

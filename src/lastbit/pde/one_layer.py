@@ -12,21 +12,17 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from lastbit.errors import LastbitError
 from lastbit.pde.activation import regime_shares, swish, swish_and_slope, swish_curvature
 from lastbit.pde.bounds import Bounds, stability_bounds
-from lastbit.pde.correlation import BOUNDARIES, METHODS, Correlation, choose_correlation
-from lastbit.pde.images import checked_image
-from lastbit.pde.linearisation import Linearisation
-from lastbit.pde.model import Evaluation
+from lastbit.pde.correlation import METHODS, Correlation, choose_correlation
+from lastbit.pde.linearisation import Evaluation, Linearisation
 from lastbit.pde.momentum import Momentum
-from lastbit.pde.pooled_loss import LOSSES, PooledLoss
+from lastbit.pde.pooled_head import PooledHead
 from lastbit.pde.spectrum import Hessian, Spectrum
 
 Array = NDArray[np.floating]
 
-POOLS = ("sum", "mean")
-
 
 @dataclass(frozen=True, eq=False)
-class OneLayerCNN:
+class OneLayerCNN(PooledHead):
     """f(K) = sigmoid(P), P = pool(r(I * K)): one image I, one kernel K, Swish r, cross-correlation * (eq. 6-7).
 
     The loss is l(y, f) + (weight decay / 2) |K|^2. Everything is computed in the image's precision, float32 or
@@ -58,23 +54,10 @@ class OneLayerCNN:
     method: str = "auto"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image", checked_image(self.image))
+        self._check_head(method=METHODS)
         size = self.image.shape[0]
         if not 1 <= self.kernel <= size:
             raise LastbitError(f"the kernel must be 1 ... {size} pixels wide (the image's size), not {self.kernel}")
-        if self.label not in (0, 1):
-            raise LastbitError(f"the label must be 0 or 1, not {self.label}")
-        if not (isfinite(self.beta) and self.beta >= 0.0):
-            raise LastbitError(f"beta must be finite and at least 0, not {self.beta}")
-        choices = {"pool": POOLS, "boundary": BOUNDARIES, "objective": tuple(LOSSES), "method": METHODS}
-        for name, allowed in choices.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise LastbitError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-
-    @property
-    def dtype(self) -> np.dtype[np.floating]:
-        """The precision everything is computed in, the image's."""
-        return self.image.dtype
 
     @property
     def saturating(self) -> bool:
@@ -89,7 +72,7 @@ class OneLayerCNN:
     @cached_property
     def scale(self) -> float:
         """What pooling multiplies the sum over output positions by: 1 for a sum, 1 / M for a mean."""
-        return 1.0 if self.pool == "sum" else 1.0 / self.correlation.positions
+        return self.pool_weight(self.correlation.positions)
 
     def loss(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Array:
         """Return the loss, shape (...)."""
@@ -124,8 +107,8 @@ class OneLayerCNN:
     def _complete(self, k: Array, weight_decay: ArrayLike, total: Array, gathered: Array) -> tuple[Array, Array]:
         """Loss and gradient from the sum of r(z) over all positions and from I * r'(z), (..., W, W), overwritten."""
         alpha, pooled = np.asarray(weight_decay, self.dtype), total * self.dtype.type(self.scale)
-        loss = self._loss.value(pooled, self.label) + 0.5 * alpha * np.sum(k * k, axis=(-2, -1))
-        residual = np.asarray(self.scale * self._loss.slope(pooled, self.label), self.dtype)
+        loss = self.data_loss(pooled) + 0.5 * alpha * np.sum(k * k, axis=(-2, -1))
+        residual = np.asarray(self.scale * self.loss_slope(pooled), self.dtype)
         gathered *= residual[..., None, None]
         gathered += alpha[..., None, None] * k
         return loss, gathered
@@ -143,8 +126,8 @@ class OneLayerCNN:
         return regime_shares(response, self.beta, self.correlation)
 
     def residual(self, pooled: ArrayLike = 0.0) -> Array:
-        """Return a = dl/dP at a pooled response: f - y for cross-entropy, 2 (f - y) f (1 - f) for squared error."""
-        return self._loss.slope(np.asarray(pooled, np.float64), self.label)
+        """Return a = dl/dP at a pooled response, in float64; by default that of an untrained network."""
+        return self.loss_slope(np.asarray(pooled, np.float64))
 
     def hessian(self, kernel: ArrayLike, weight_decay: float = 0.0) -> Hessian:
         """Return the loss's exact Hessian at a kernel (W, W), in float64."""
@@ -156,7 +139,7 @@ class OneLayerCNN:
             correlation=net.correlation,
             weights=float(self.residual(pooled)) * self.scale * swish_curvature(response, self.beta),
             pooled_gradient=self.scale * net.correlation.adjoint(slope),
-            curvature=float(self._loss.curvature(pooled, self.label)),
+            curvature=float(self.loss_curvature(pooled)),
             weight_decay=weight_decay,
         )
 
@@ -184,7 +167,7 @@ class OneLayerCNN:
         a = float(self.residual()) if residual is None else float(residual)
         if not isfinite(a):
             raise LastbitError(f"the residual must be finite, not {residual}")
-        offset = float(self._loss.value(np.zeros(()), self.label))
+        offset = float(self.data_loss(0.0))
         return self._linear("transitioning", gram=a * self.beta / 2.0, source=a / 2.0, offset=offset)
 
     def transitioning_moving_residual(self, pooled: float = 0.0) -> Linearisation:
@@ -194,17 +177,17 @@ class OneLayerCNN:
         part to a - a' P, of either sign, and adds the rank-one term (a'/4) D D^T. At ``pooled`` = 0 it is the exact
         first-order expansion of the gradient at K = 0.
         """
-        a, slope, offset = self._residual_tangent(pooled)
+        a, slope, offset = self.slope_tangent(pooled)
         return self._linear("transitioning", a * self.beta / 2.0, slope / 4.0, a / 2.0, offset)
 
     def activated(self, pooled: float = 0.0) -> Linearisation:
         """Return the linear PDE where I * K is far above 0: r(z) = z, and a linear around ``pooled`` (appendix D.5)."""
-        a, slope, offset = self._residual_tangent(pooled)
+        a, slope, offset = self.slope_tangent(pooled)
         return self._linear("activated", rank_one=slope, source=a, offset=offset)
 
     def not_activated(self) -> Linearisation:
         """Return the linear PDE where I * K is far below 0: nothing but weight decay."""
-        return self._linear("not activated", offset=float(self._loss.value(np.zeros(()), self.label)))
+        return self._linear("not activated", offset=float(self.data_loss(0.0)))
 
     def linearisations(self) -> tuple[Linearisation, ...]:
         """Return the linear PDEs of the three regimes (table 3), around an untrained network's P = 0."""
@@ -249,17 +232,6 @@ class OneLayerCNN:
     def _double(self) -> OneLayerCNN:
         # Kept, so that a float32 run whose Hessian is measured at every step transforms the image once.
         return replace(self, image=self.image.astype(np.float64))
-
-    @property
-    def _loss(self) -> PooledLoss:
-        return LOSSES[self.objective]
-
-    def _residual_tangent(self, pooled: float) -> tuple[float, float, float]:
-        """Value at P = 0 and slope of the tangent to a(P) at ``pooled``, and at 0 the loss that it integrates to."""
-        point = np.asarray(pooled, np.float64)
-        a, slope = float(self.residual(point)), float(self._loss.curvature(point, self.label))
-        offset = float(self._loss.value(point, self.label)) - a * pooled + 0.5 * slope * pooled**2
-        return a - slope * pooled, slope, offset
 
     def _linear(
         self, regime: str, gram: float = 0.0, rank_one: float = 0.0, source: float = 0.0, offset: float = 0.0

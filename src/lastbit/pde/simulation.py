@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from lastbit.errors import LastbitError
 from lastbit.pde.bounds import check_lr, check_weight_decay
 from lastbit.pde.classification import REGIMES, Path, classify
-from lastbit.pde.model import Evaluation, Model
+from lastbit.pde.linearisation import Evaluation
+from lastbit.pde.model import Model
 from lastbit.pde.momentum import Momentum
 from lastbit.pde.perturbation import check_k, perturbed_update, relative_l1
 from lastbit.pde.spectrum import Spectrum

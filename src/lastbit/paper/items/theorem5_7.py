@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
-from lastbit.pde import MultiLayerCNN, block_error, gradient_errors, noise, random_kernel, signal_change
+from lastbit.pde import MultiLayerCNN, block_error, layer_gradient_errors, noise, random_kernel, signal_change
 from lastbit.report.numbers import significant
 from lastbit.report.pde import agreement, agreement_figure, order_figure
 
@@ -50,7 +50,7 @@ def _gradients(settings: Settings, depth: int, boundary: str) -> dict[str, Any]:
         MultiLayerCNN(noise(settings["size"], 0), kernels, label=label, pool="mean", boundary=boundary)
         for label in settings["labels"]
     ]
-    errors = [error for net in nets for error in gradient_errors(net, settings["weight_decay"])]
+    errors = [error for net in nets for error in layer_gradient_errors(net, settings["weight_decay"])]
     return {"depth": depth, "boundary": boundary, "error": max(errors)}
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lastbit.errors import LastbitError
-from lastbit.pde.layers.operator import Evaluation, LayerBlock, Loss
+from lastbit.pde.layers.operator import ForwardPass, LayerBlock, Loss
 from lastbit.pde.layers.spectrum import BlockSpectrum, Extremes, block_spectrum
 from lastbit.pde.layers.symbol import ClosedForm, closed_form, windowed_product
 from lastbit.pde.layers.training import LayerTraining, plan_layers
@@ -161,7 +161,7 @@ def layer_bounds(
         model, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov, optimizer=optimizer, layers=layers
     )
     with torch.inference_mode(False), torch.enable_grad():
-        evaluation = Evaluation(model, loss, batch, {name: plan.conv for name, plan in plans.items()})
+        evaluation = ForwardPass(model, loss, batch, {name: plan.conv for name, plan in plans.items()})
         return tuple(
             _measure(name, plan, evaluation.block(name), tolerance, max_products, probes)
             for name, plan in plans.items()

@@ -38,7 +38,7 @@ class Call:
 class LayerBlock:
     """Products with the Hessian block of one convolution's weight, at one batch."""
 
-    def __init__(self, evaluation: Evaluation, weight: Tensor, calls: Sequence[Call]) -> None:
+    def __init__(self, evaluation: ForwardPass, weight: Tensor, calls: Sequence[Call]) -> None:
         self.weight = weight
         self.calls = tuple(calls)
         self._evaluation = evaluation
@@ -78,7 +78,7 @@ class LayerBlock:
             yield signs * product
 
 
-class Evaluation:
+class ForwardPass:
     """One forward pass of a network and the loss's slope at its outputs, on copies of the weights and buffers.
 
     Args:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lastbit.pde.pooled_loss import LOSSES
+from lastbit.pde.pooled_head import LOSSES
 
 POOLED = np.array([-30.0, -2.0, 0.0, 0.3, 25.0])
 
