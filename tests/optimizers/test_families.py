@@ -12,7 +12,7 @@ from torch import nn
 
 import lastbit as lb
 from lastbit.optimizers import Arguments, Family, edge_of_stability, preconditioner
-from lastbit.optimizers.family import arguments_of, build_optimizer
+from lastbit.optimizers.family import FAMILIES, arguments_of, build_optimizer
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import recipe_stepper
 from lastbit.training.task import prepare
@@ -50,6 +50,24 @@ class AveragedFamily(Family):
 
     def edge(self, group):
         return 2 * (1 + group["rho"]) / (1 - group["rho"]), "2(1+r)/((1-r) lr)"
+
+
+class Signed(torch.optim.Optimizer):
+    def __init__(self, params):
+        super().__init__(params, {"lr": 0.1})
+
+
+class SignedFamily(Family):
+    classes: ClassVar = {"signed": Signed}
+    without_edge: ClassVar = {"Signed": "its steps do not shrink"}
+
+
+OWN = {name: FAMILIES._classes.pop(name) for name in ("averaged", "signed")}  # for these tests alone
+
+
+@pytest.fixture(autouse=True)
+def _own_families(monkeypatch):
+    monkeypatch.setattr(FAMILIES, "_classes", FAMILIES.here() | OWN)
 
 
 def trained(noise=None, steps=5):
@@ -152,16 +170,6 @@ def test_rmsprop_is_built_by_a_recipe():
     optimizer = build_optimizer(arguments, [nn.Parameter(torch.ones(2))])
     assert type(optimizer) is torch.optim.RMSprop
     assert (optimizer.defaults["alpha"], optimizer.defaults["centered"]) == (0.9, True)
-
-
-class Signed(torch.optim.Optimizer):
-    def __init__(self, params):
-        super().__init__(params, {"lr": 0.1})
-
-
-class SignedFamily(Family):
-    classes: ClassVar = {"signed": Signed}
-    without_edge: ClassVar = {"Signed": "its steps do not shrink"}
 
 
 def test_a_family_without_an_edge_says_why_and_one_without_a_step_takes_the_other_noises():
