@@ -11,6 +11,7 @@ from lastbit.cli.commands import app
 
 _ROOMS = {
     "noise": "disturb an optimizer's last bit",
+    "optimizers": "each optimizer's perturbed step, edge of stability and preconditioner",
     "divergence": "compare two runs",
     "pde": "von Neumann analysis, bounds and simulation",
     "curvature": "sharpness and its edges",
