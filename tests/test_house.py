@@ -20,22 +20,13 @@ LARGER = {
     "explore/app.py": 260,
 }
 CRUMBS = {
-    "cli/show_variance.py",
     "explore/study_blocks.py",
 }
 SHARED = {
-    "Curve",
     "Descent",
-    "Jump",
-    "Kind",
-    "Level",
     "Metric",
-    "Outcome",
     "Results",
-    "Scale",
-    "Segment",
     "SharpnessCallback",
-    "Source",
 }
 
 
