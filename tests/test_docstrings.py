@@ -18,7 +18,6 @@ ROOMS = (
     "divergence",
     "pde",
     "curvature",
-    "doctor",
     "script",
     "study",
     "study.comparison",
