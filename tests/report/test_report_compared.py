@@ -73,7 +73,7 @@ def test_the_title_of_the_interval_says_whether_it_holds_zero():
 def test_the_noise_floor_is_the_band():
     content = compared()
     floor = content["noise_floor"]
-    assert comparison_figures(content)[1].chart.data["band"] == [{"low": -floor, "high": floor}]
+    assert comparison_figures(content)[1].chart.data["bands"] == [{"low": -floor, "high": floor}]
     flat = compared([93.1, 93.4, 92.9], [92.8, 93.2, 93.3])
     assert flat["noise_floor"] is None
     assert "rect" not in to_json(comparison_figures(flat)[1].spec())

@@ -3,7 +3,7 @@
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.bars import Part, share_bar
 from lastbit.report.charts.curves import Choice, Curve, Level, cut
-from lastbit.report.charts.dots import Dot, Mean, Reference, Span, dot_chart
+from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure, write_figures
 from lastbit.report.charts.heat_map import Factors, Kinds, Overlay, OverlayLook, heat_map
 from lastbit.report.charts.line import line_chart
@@ -16,6 +16,7 @@ __all__ = [
     "Dot",
     "Factors",
     "Figure",
+    "GreyBand",
     "Kinds",
     "Level",
     "Mean",

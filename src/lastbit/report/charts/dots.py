@@ -1,7 +1,7 @@
 """The strip of dots by group, with intervals, means and reference lines; of one dot a group it is an interval chart."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -24,13 +24,14 @@ class Dot:
 
 @dataclass(frozen=True)
 class Span:
-    """An interval of a group, drawn behind its dots."""
+    """An interval of a group."""
 
     group: str | int
     low: float
     high: float
     kind: str = ""  # of the dot that it stands behind
     grey: bool = False  # rather than in the colour of its kind; of no kind it is grey too
+    width: int = 3  # pixels
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class GreyBand:
+    """A grey band across all groups."""
+
+    low: float
+    high: float
+
+
+_DATA = {Span: "spans", Mean: "means", Reference: "references", GreyBand: "bands"}
+
+
+@dataclass(frozen=True)
 class _Layout:
     """All of a chart but its data."""
 
@@ -61,8 +73,6 @@ class _Layout:
     names: tuple[str, ...]
     upright: bool
     beside: bool
-    legend: bool
-    thick: int
     parts: frozenset[str]
 
 
@@ -76,12 +86,7 @@ def dot_chart(
     given: Mapping[str, str] | None = None,
     upright: bool = True,
     beside: bool = False,
-    legend: bool = True,
-    spans: Sequence[Span] = (),
-    thick: int = 3,
-    means: Sequence[Mean] = (),
-    rules: Sequence[Reference] = (),
-    band: tuple[float, float] | None = None,
+    behind: Sequence[Span | Mean | Reference | GreyBand] = (),
     height: int = HEIGHT,
 ) -> Chart:
     """Draw a dot for each value, its group on one axis and its value on the other.
@@ -91,21 +96,17 @@ def dot_chart(
         groups: in the order of the axis.
         value: the axis of values.
         group_title: of the axis of groups, where their names do not say it.
-        kinds: in the order of the legend.
+        kinds: in the order of the legend, which is left out where kinds are the groups.
         given: the colour of each kind, where they are fixed.
         upright: whether values run upwards; else to the right.
         beside: whether kinds stand side by side within a group.
-        legend: whether colours need one.
-        spans: intervals.
-        thick: pixels of their width.
-        means: bars across a group.
-        rules: lines across all groups.
-        band: a grey band across all groups.
+        behind: what is drawn behind the dots.
         height: pixels of the drawing area.
     """
-    reach = [*(dot.value for dot in dots), *(mean.value for mean in means), *(rule.value for rule in rules)]
-    reach += [end for span in spans for end in (span.low, span.high)] + list(band or ())
-    parts = {"spans": spans, "means": means, "rules": rules, "band": band}
+    data = {"rows": [{"group": dot.group, "value": dot.value, "kind": dot.kind, **dot.names} for dot in dots]}
+    for mark in behind:
+        data.setdefault(_DATA[type(mark)], []).append(asdict(mark))
+    reach = [row[end] for rows in data.values() for row in rows for end in ("value", "low", "high") if end in row]
     layout = _Layout(
         groups=tuple(groups),
         group_title=group_title,
@@ -115,39 +116,21 @@ def dot_chart(
         names=tuple(dict.fromkeys(name for dot in dots for name in dot.names)),
         upright=upright,
         beside=beside,
-        legend=legend and len(kinds) > 1,
-        thick=thick,
-        parts=frozenset(name for name, drawn in parts.items() if drawn) | _kinds_of(spans),
+        parts=frozenset({*data, *("kinds" for mark in behind if isinstance(mark, Span) and mark.kind)}),
     )
-    data: dict[str, list[dict[str, Any]]] = {
-        "rows": [{"group": dot.group, "value": dot.value, "kind": dot.kind, **dot.names} for dot in dots],
-        "spans": [_span(span) for span in spans],
-        "means": [{"group": mean.group, "value": mean.value} for mean in means],
-        "rules": [{"value": rule.value, "kind": rule.kind, "grey": not rule.kind} for rule in rules],
-        "band": [{"low": band[0], "high": band[1]}] if band else [],
-    }
-    return Chart(_form(layout), {name: rows for name, rows in data.items() if rows}, height)
-
-
-def _kinds_of(spans: Sequence[Span]) -> frozenset[str]:
-    return frozenset({"spans of kinds"} if any(span.kind for span in spans) else ())
-
-
-def _span(span: Span) -> dict[str, Any]:
-    look = {"kind": span.kind, "grey": span.grey or not span.kind}
-    return {"group": span.group, "low": span.low, "high": span.high, **look}
+    return Chart(_form(layout), data, height)
 
 
 @lru_cache(maxsize=256)
 def _form(layout: _Layout) -> dict[str, Any]:
     layers: list[AnyChart] = []
-    if "band" in layout.parts:
-        band = alt.Chart(alt.NamedData("band")).mark_rect(color=MUTED, opacity=0.18)
+    if "bands" in layout.parts:
+        band = alt.Chart(alt.NamedData("bands")).mark_rect(color=MUTED, opacity=0.18)
         layers.append(band.encode(**_values(layout, "low", "high")))
     if "spans" in layout.parts:
         layers.append(_spans(layout))
-    if "rules" in layout.parts:
-        rule = alt.Chart(alt.NamedData("rules")).transform_calculate(at=layout.value.position("value"))
+    if "references" in layout.parts:
+        rule = alt.Chart(alt.NamedData("references")).transform_calculate(at=layout.value.position("value"))
         drawn = rule.mark_rule(strokeWidth=1.5, strokeDash=DASHED)
         layers.append(drawn.encode(**_values(layout, "at"), color=_kind_or_grey(layout)))
     if "means" in layout.parts:
@@ -168,11 +151,12 @@ def _spans(layout: _Layout) -> AnyChart:
     spans = alt.Chart(alt.NamedData("spans")).transform_calculate(
         at_low=layout.value.position("low"), at_high=layout.value.position("high")
     )
-    drawn: AnyChart = spans.mark_rule(strokeWidth=layout.thick, opacity=0.5)
+    drawn: AnyChart = spans.mark_rule(opacity=0.5)
     return drawn.encode(
-        **_groups(layout, of_kind="spans of kinds" in layout.parts),
+        **_groups(layout, of_kind="kinds" in layout.parts),
         **_values(layout, "at_low", "at_high"),
         color=_kind_or_grey(layout),
+        strokeWidth=alt.StrokeWidth("width:Q", scale=None, legend=None),
     )
 
 
@@ -198,7 +182,7 @@ def _values(layout: _Layout, first: str, last: str | None = None) -> dict[str, A
 def _kind_or_grey(layout: _Layout) -> Any:
     if not layout.kinds:
         return alt.value(MUTED)
-    return alt.when("datum.grey").then(alt.value(MUTED)).otherwise(_colour(layout))
+    return alt.when("datum.grey || datum.kind === ''").then(alt.value(MUTED)).otherwise(_colour(layout))
 
 
 def _colour(layout: _Layout) -> alt.Color:
@@ -206,7 +190,13 @@ def _colour(layout: _Layout) -> alt.Color:
 
 
 def _legend(layout: _Layout) -> alt.Legend | None:
-    return alt.Legend(title=None, orient="top", columns=4) if layout.legend else None
+    if not _has_legend(layout):
+        return None
+    return alt.Legend(title=None, orient="top", columns=4, symbolOpacity=1)
+
+
+def _has_legend(layout: _Layout) -> bool:
+    return len(layout.kinds) > 1 and set(layout.kinds) != set(layout.groups)
 
 
 def _looks(layout: _Layout) -> dict[str, Any]:
@@ -220,6 +210,6 @@ def _looks(layout: _Layout) -> dict[str, Any]:
 
 def _tooltip(layout: _Layout) -> list[alt.Tooltip]:
     group = alt.Tooltip("group:N", title=layout.group_title or "of")
-    kind = [alt.Tooltip("kind:N", title="kind")] if layout.legend else []
+    kind = [alt.Tooltip("kind:N", title="kind")] if _has_legend(layout) else []
     value = alt.Tooltip("value:Q", title=layout.value.axis.name or "value", format=layout.value.axis.format)
     return [group, *kind, *(alt.Tooltip(f"{name}:N") for name in layout.names), value]

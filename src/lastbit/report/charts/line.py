@@ -63,12 +63,29 @@ def line_chart(
         columns: of the legend, where there is room.
         height: pixels of the drawing area.
     """
+    data = _data(curves, levels, jumps)
+    over = [value for row in data["rows"] for name in ("y", "low", "high") for value in row.get(name, ())]
+    lone = all(len(row["x"]) == 1 for row in data["rows"])
+    layout = _Layout(
+        x=x.fit(value for row in data["rows"] for value in row["x"]),
+        y=y.fit([*over, *(level.value for level in levels)]),
+        labels=tuple(dict.fromkeys(curve.label for curve in curves)),
+        given=tuple((given or {}).items()),
+        names=tuple(dict.fromkeys(name for curve in curves for name in curve.names)),
+        marks=marks or ("points" if lone else ""),
+        columns=columns,
+        parts=frozenset({*data, *(curve.style for curve in curves), *("band" for curve in curves if curve.band)}),
+        dashed=len({curve.label for curve in curves if curve.style == "line"}) == len(curves) and not choice,
+        at=at,
+        choice=choice,
+    )
+    return Chart(_form(layout), data, height)
+
+
+def _data(curves: Sequence[Curve], levels: Sequence[Level], jumps: Sequence[float]) -> dict[str, list[dict[str, Any]]]:
     drawn = [(curve, points) for curve in curves if (points := curve.points())]
-    rows = [_row(curve, points) for curve, points in drawn]
-    labels = tuple(dict.fromkeys(curve.label for curve in curves))
-    over = [value for row in rows for field_name in ("y", "low", "high") for value in row.get(field_name, ())]
-    data = {
-        "rows": rows,
+    data: dict[str, list[dict[str, Any]]] = {
+        "rows": [_row(curve, points) for curve, points in drawn],
         "ends": [
             {"curve": curve.label, "x": short(points[-1][0]), "y": short(points[-1][1])}
             for curve, points in drawn
@@ -77,21 +94,7 @@ def line_chart(
         "levels": [{"level": level.value, "label": level.label} for level in levels],
         "jumps": [{"at": at} for at in jumps],
     }
-    data = {name: part for name, part in data.items() if part}
-    layout = _Layout(
-        x=x.fit(value for row in rows for value in row["x"]),
-        y=y.fit([*over, *(level.value for level in levels)]),
-        labels=labels,
-        given=tuple((given or {}).items()),
-        names=tuple(dict.fromkeys(name for curve in curves for name in curve.names)),
-        marks=marks or ("points" if all(len(points) == 1 for _, points in drawn) else ""),
-        columns=columns,
-        parts=frozenset({*data, *(curve.style for curve in curves), *("band" for curve in curves if curve.band)}),
-        dashed=len({curve.label for curve in curves if curve.style == "line"}) == len(curves) and not choice,
-        at=at,
-        choice=choice,
-    )
-    return Chart(_form(layout), data, height)
+    return {name: part for name, part in data.items() if part}
 
 
 def _row(curve: Curve, points: Sequence[tuple[float, float]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The charts of two compared recipes: their runs, the difference and its interval, and what more runs would show."""
 
 from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.dots import Dot, Mean, Reference, Span, dot_chart
+from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.comparison.stored import ComparedJson, decimals, points
 from lastbit.report.numbers import number
@@ -57,8 +57,7 @@ def _by_seed(content: ComparedJson) -> Chart:
         value=_value_axis(content),
         kinds=[content[side]["name"] for side in "ab"],
         beside=True,
-        spans=[Span(seed, min(a, b), max(a, b)) for seed, a, b in _pairs(content)],
-        thick=6,
+        behind=[Span(seed, min(a, b), max(a, b), width=6) for seed, a, b in _pairs(content)],
     )
 
 
@@ -74,8 +73,7 @@ def _strips(content: ComparedJson) -> Chart:
         groups=names,
         value=_value_axis(content),
         kinds=names,
-        legend=False,
-        means=[Mean(content[side]["name"], content[side]["mean"]) for side in "ab"],
+        behind=[Mean(content[side]["name"], content[side]["mean"]) for side in "ab"],
     )
 
 
@@ -107,14 +105,13 @@ def _intervals(content: ComparedJson, floor: float | None) -> Chart:
     if content["examples"] is not None:
         tests.append(("on any test set", content["examples"]["any_test_set"]))
     names = [name for name, _ in tests]
+    intervals = [Span(name, test["lower"], test["upper"]) for name, test in tests if test["lower"] is not None]
     return dot_chart(
         [Dot(name, test["difference"]) for name, test in tests],
         groups=names,
         value=Axis(_with_unit("difference", content), name="difference", from_zero=True, format=".3~f"),
         upright=False,
-        spans=[Span(name, test["lower"], test["upper"]) for name, test in tests if test["lower"] is not None],
-        rules=[Reference(0.0)],
-        band=(-floor, floor) if floor else None,
+        behind=[Reference(0.0), *intervals, *([GreyBand(-floor, floor)] if floor else [])],
         height=_ROW * len(names) + 20,
     )
 

@@ -190,8 +190,12 @@ def _ranges(runs: Sequence[Mapping[str, Any]]) -> Figure:
         value=NORMALISED,
         kinds=list(dict.fromkeys(regimes)),
         given=REGIME_LINES,
-        spans=[Span(lr, at["min"], at["max"], regime) for lr, at, regime in zip(rates, late, regimes, strict=True)],
-        thick=12,
-        rules=[Reference(EDGE)],
+        behind=[
+            Reference(EDGE),
+            *(
+                Span(lr, at["min"], at["max"], regime, width=12)
+                for lr, at, regime in zip(rates, late, regimes, strict=True)
+            ),
+        ],
     )
     return Figure("figure6-range", title, note, chart)

@@ -133,7 +133,7 @@ def _horizons(result: Mapping[str, Any]) -> Figure:
         value=Axis("step at which twins have parted", name="step", log=True, counts=True, format=","),
         kinds=["passed", "beyond the run"],
         upright=False,
-        means=[Mean(row["name"], row["median"]) for row in activations if row["median"] is not None],
+        behind=[Mean(row["name"], row["median"]) for row in activations if row["median"] is not None],
         height=34 * len(activations) + 20,
     )
     return Figure("beta-horizon", f"Median horizon with {'; with '.join(named)}", note, chart)

@@ -33,7 +33,7 @@ def agreement_figure(
         value=Axis("relative difference", name="difference", log=True, format=".2e"),
         kinds=list(tolerances),
         upright=False,
-        rules=[Reference(value, kind) for kind, value in tolerances.items()],
+        behind=[Reference(value, kind) for kind, value in tolerances.items()],
         height=_ROW * len(cases) + _MARGIN,
     )
     return Figure(name, title, note, chart)

@@ -60,8 +60,7 @@ def _runs(study: Study, metric: Metric, dots: list[Dot]) -> Chart:
         value=Axis(metric.axis, name=metric.label, format=f",.{metric.decimals}f"),
         kinds=study["noises"],
         beside=True,
-        spans=[Span(dot.group, dot.value - error, dot.value + error, first, grey=True) for dot in bars],
-        thick=2,
+        behind=[Span(dot.group, dot.value - error, dot.value + error, first, grey=True, width=2) for dot in bars],
     )
 
 
@@ -111,9 +110,8 @@ def _intervals(spreads: dict[str, dict[str, Any]], metric: Metric) -> Chart:
             f"STD of {metric.label}{metric.bracket}", name="STD", from_zero=True, format=f",.{metric.decimals}f"
         ),
         kinds=list(spreads),
-        legend=False,
         upright=False,
-        spans=[Span(source, value["lower"], value["upper"], source) for source, value in known.items()],
+        behind=[Span(source, value["lower"], value["upper"], source) for source, value in known.items()],
         height=_ROW * len(spreads),
     )
 
