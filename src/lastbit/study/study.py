@@ -21,7 +21,7 @@ from lastbit.study.first_steps import SEED as FIRST_STEPS_SEED
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.results import Results
 from lastbit.study.stored_study import StoredStudy
-from lastbit.study.training import TrainFunction, Training, TrialRunner, as_training
+from lastbit.study.training import TrainFunction, Training, TrialRunner, as_training, is_importable
 from lastbit.study.trial import Trial
 
 
@@ -109,9 +109,9 @@ class Study(StoredStudy):
             on_remark: called with what a person should know of a cluster's workers, in words.
 
         Raises:
-            LastbitError: the directory holds something else; executor and workers were both given, or fewer than one
-                worker; a worker of a cluster cannot take part; or no worker has the bit fingerprint with which a seed
-                was begun.
+            LastbitError: the directory holds something else; executor and workers were both given, fewer than one
+                worker, or workers for a function of a notebook; a worker of a cluster cannot take part; or no worker
+                has the bit fingerprint with which a seed was begun.
             InUseError: another process runs this study.
             DamagedError: a stored control is not what was written.
             ControlsFailedError: runs that must be bit-identical are not; trials not yet begun are left out.
@@ -122,6 +122,11 @@ class Study(StoredStudy):
         """
         if executor is not None and workers is not None:
             raise LastbitError(f"workers = {workers} and an executor: give one of them")
+        if workers is not None and not is_importable(self.training):
+            raise LastbitError(
+                f"workers = {workers}: other processes cannot import a function of a notebook or a console; put it "
+                "into a module, or run the study without workers"
+            )
         with ExitStack() as stack:
             stack.enter_context(self.store.claimed(self.description()))
             if workers is not None:

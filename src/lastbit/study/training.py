@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 import threading
 import time
 import traceback
@@ -102,6 +103,13 @@ class FunctionTraining:
 def as_training(train: Training | TrainFunction) -> Training:
     """The training that a study was given, or that of the function that it was given."""
     return train if isinstance(train, Training) else FunctionTraining(train)
+
+
+def is_importable(training: Training) -> bool:
+    """Whether other processes can import a training's function: one of a notebook or a console is in no file."""
+    function = training.function if isinstance(training, FunctionTraining) else training
+    module = getattr(function, "__module__", None)
+    return module != "__main__" or hasattr(sys.modules["__main__"], "__file__")
 
 
 @dataclass(frozen=True)
