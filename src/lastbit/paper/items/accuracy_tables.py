@@ -12,6 +12,7 @@ from typing import Any
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work
 from lastbit.paper.items.published_spreads import PublishedTable
 from lastbit.paper.items.spread_claims import as_in_table1
+from lastbit.paper.items.study_drawings import study_drawings
 from lastbit.paper.trainings import (
     LAPTOP_CUTS,
     LAPTOP_PLAIN,
@@ -23,7 +24,6 @@ from lastbit.paper.trainings import (
     study_as_json,
     training,
 )
-from lastbit.report.paper import study_drawings
 
 # A whole table, or the one STD over k that is left of it.
 Published = PublishedTable | float

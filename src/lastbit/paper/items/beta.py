@@ -10,7 +10,7 @@ from lastbit.divergence import horizon
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.noise import Scale as Noise
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded, run_jobs
-from lastbit.report.paper import horizon_figures
+from lastbit.paper.items.beta_drawing import horizon_figures
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 from lastbit.training.twins import run_twins

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from lastbit.curvature import SharpnessTracker
+from lastbit.curvature import EDGE, SharpnessTracker
 from lastbit.paper.item import rounded
 from lastbit.pde import REGIMES, Path, classify
+from lastbit.report.charts.axes import Axis
+from lastbit.report.charts.curves import Curve, cut
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.descent import Descent, prepare_descent
 
-EDGE = 2.0  # of the normalised sharpness
 # Products grow with the logarithm of this, and a curve needs no more.
 _TOLERANCE = 1e-2
 _DIGITS = 8  # of a loss: float32 has seven
@@ -165,3 +166,21 @@ def rises(losses: Sequence[float | None], *, by: float = 1e-5) -> list[int]:
     """Steps into which the loss rose by more than a share of itself; 1e-5 is beyond rounding in float32."""
     pairs = itertools.pairwise(losses)
     return [i for i, (a, b) in enumerate(pairs, 1) if a is not None and (b is None or b > a * (1.0 + by))]
+
+
+NORMALISED = Axis("learning rate × sharpness", name="normalised sharpness")
+
+
+def layers(depth: int) -> str:
+    """A number of layers in words: `1 layer`, `3 layers`."""
+    return f"{depth} layer" + ("s" if depth > 1 else "")
+
+
+def sharpness_curve(label: str, run: Mapping[str, Any]) -> Curve:
+    """The normalised sharpness of a run over its steps, as a curve of that label."""
+    return cut(label, run["sharpness"]["step"], run["sharpness"]["normalised"])
+
+
+def largest(run: Mapping[str, Any]) -> float:
+    """The largest normalised sharpness of a run that was measured."""
+    return float(max(value for value in run["sharpness"]["normalised"] if value is not None))

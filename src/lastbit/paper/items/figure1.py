@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import heat
-from lastbit.report.paper import heat_figures
+from lastbit.report.charts.axes import STEPS, Axis
+from lastbit.report.charts.curves import Curve, cut
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import joined, plain
 
 # t = 0.8, 2.4 and 4, and t = 40, 200 and 800 for the stable step; at step 900 the unstable one is about to overflow.
 _SETTINGS: Settings = {
@@ -88,6 +93,55 @@ def _turning_points(u: list[float]) -> int:
 def draw(result: Result) -> list[Drawing]:
     """The states of each run, and their growth."""
     return [*heat_figures(result)]
+
+
+PLACE = Axis("place x", name="x", counts=True)
+
+
+def heat_figures(result: Mapping[str, Any]) -> list[Figure]:
+    """Figure 1: the states of the heat equation within and beyond its CFL step, and the largest value of all runs.
+
+    Args:
+        result: `max_stable_dt`, `start`, and for each of `runs` its `dt`, `amplification_max`, `blow_up_step`,
+            `max_abs` by step, and `snapshots` with `step`, `time` and `u`.
+    """
+    return [*(_heat_states(result, run) for run in result["runs"]), _heat_growth(result)]
+
+
+def _heat_states(result: Mapping[str, Any], run: Mapping[str, Any]) -> Figure:
+    visible = 100.0 * max(result["start"])  # what is larger would flatten everything else
+    places = list(range(len(result["start"])))
+    shots = [shot for shot in run["snapshots"] if max(map(abs, shot["u"])) <= visible]
+    curves = [Curve("start, t = 0", places, result["start"])]
+    curves += [Curve(f"t = {shot['time']:g}", places, shot["u"]) for shot in shots]
+    note = (
+        f"The heat equation by forward Euler on {len(places)} points, both ends held at 0. The CFL condition allows "
+        f"steps up to {plain(result['max_stable_dt'])}."
+    )
+    unstable = run["dt"] > result["max_stable_dt"]
+    chart = line_chart(curves, x=PLACE, y=Axis("u(x)", name="u"))
+    return Figure(f"figure1-dt-{plain(run['dt'])}", _heat_finding(run, unstable=unstable), note, chart)
+
+
+def _heat_finding(run: Mapping[str, Any], *, unstable: bool) -> str:
+    step, factor = run["blow_up_step"], f"{run['amplification_max']:.3g}"
+    if not unstable:
+        return f"At Δt = {plain(run['dt'])} the highest |A| is {factor} and the state decays smoothly"
+    end = "" if step is None else f"; nothing finite is left after {step:,} steps"
+    return f"At Δt = {plain(run['dt'])} saw-teeth spread from the kink and grow by up to {factor} a step{end}"
+
+
+def _heat_growth(result: Mapping[str, Any]) -> Figure:
+    curves = [cut(f"Δt = {plain(run['dt'])}", range(len(run["max_abs"])), run["max_abs"]) for run in result["runs"]]
+    ended = [run for run in result["runs"] if run["blow_up_step"] is not None]
+    title = (
+        joined(f"Δt = {plain(run['dt'])} blows up after {run['blow_up_step']:,} steps" for run in ended)
+        if ended
+        else "No run blows up"
+    )
+    note = "The largest value at every step. A cross ends a run that overflowed."
+    chart = line_chart(curves, x=STEPS, y=Axis("max |u|", name="max |u|", log=True))
+    return Figure("figure1-growth", title, note, chart)
 
 
 FIGURE1 = Item(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.items.lr_sweep import SWEEP_CUTS, SWEEPS
 from lastbit.paper.trainings import complete_study, training
-from lastbit.report.paper import learning_figure
+from lastbit.report.charts.axes import STEPS, Axis
+from lastbit.report.charts.curves import cut
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 
@@ -75,6 +79,22 @@ def _mean(values: list[float]) -> float:
 def draw(result: Result) -> list[Drawing]:
     """Test accuracy over training."""
     return [learning_figure(result)]
+
+
+def learning_figure(result: Mapping[str, Any]) -> Figure:
+    """Figure 10: test accuracy over one training.
+
+    Args:
+        result: its `lr`, and `test_accuracy` in percent at each `step`.
+    """
+    accuracy = result["test_accuracy"]
+    chart = line_chart(
+        [cut(f"lr = {result['lr']:.3g}", result["step"], accuracy)],
+        x=STEPS,
+        y=Axis("test accuracy (%)", name="test accuracy"),
+    )
+    title = f"At lr = {result['lr']:.3g} test accuracy goes from {accuracy[0]:.1f} to {accuracy[-1]:.1f} %"
+    return Figure("learning", title, "After every epoch; one run, k = 1.", chart)
 
 
 FIGURE10 = Item(

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
-from lastbit.paper.items.weight_decays import bounds_as_json, lower_claim, make_net, run_weight_decays, upper_claim
+from lastbit.paper.items.weight_decays import (
+    bounds_as_json,
+    lower_claim,
+    make_net,
+    run_weight_decays,
+    upper_claim,
+    weight_decay_figures,
+)
 from lastbit.pde import from_damping
-from lastbit.report.paper import weight_decay_figures
 
 # The text has lost its time step: with 1e-4, whose square is figure 4's learning rate, the lower bound is figure 4's.
 # The damping is that of momentum 0.9. 4 / (3 dt^2) is 1.333e8.

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
+from lastbit.paper.items.figure1 import PLACE
 from lastbit.pde import Beltrami, noisy_step
-from lastbit.report.paper import beltrami_figures
+from lastbit.report.charts.axes import Axis
+from lastbit.report.charts.curves import Curve, cut
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import joined, scientific
 
 # The last run exceeds 2 / lambda by 5 %, which is 42,001 times the strict step.
 _PAPER: Settings = {
@@ -114,6 +120,70 @@ def _is_restrained(each: Result, within: Result, spread: float) -> Claim:
 def draw(result: Result) -> list[Drawing]:
     """The final states, and the distance from the stable solution."""
     return [*beltrami_figures(result)]
+
+
+def beltrami_figures(result: Mapping[str, Any]) -> list[Figure]:
+    """Figure 2: the final states beside the stable solution, and how far from it each run is at every time.
+
+    Args:
+        result: `strict_dt`, `input`, `stable` (the minimiser), and for each of `runs` its `factor` over the strict
+            step, `dt`, `blow_up_step`, `final`, and `deviation` with `step` and `value`.
+    """
+    visible = 1000.0 * max(map(abs, result["input"]))  # what is larger would flatten everything else
+    return [_beltrami_states(result, visible), _beltrami_deviations(result, visible)]
+
+
+def beltrami_label(run: Mapping[str, Any]) -> str:
+    """What a run is called: `10 × strict step`."""
+    return f"{run['factor']:,.0f} × strict step"
+
+
+def _beltrami_states(result: Mapping[str, Any], visible: float) -> Figure:
+    places = list(range(len(result["input"])))
+    shown = [run for run in result["runs"] if None not in run["final"]]
+    small = [run for run in shown if max(map(abs, run["final"])) <= visible]
+    curves = [Curve("input f", places, result["input"]), Curve("stable solution", places, result["stable"])]
+    curves += [Curve(beltrami_label(run), places, run["final"]) for run in small]
+    left_out = [beltrami_label(run) for run in result["runs"] if run not in small]
+    note = f"The state after the last step. The strict step is {result['strict_dt']:.6g}."
+    if left_out:
+        note += f" Not drawn, since it blew up: {joined(left_out)}."
+    over = [run for run in small if run["factor"] > 1]
+    ends = joined(f"{run['late_max']:.2g} at {run['factor']:,.0f} ×" for run in over)
+    title = f"Beyond the strict step jitter stays, but bounded: {ends} the step" if over else "Within the strict step"
+    return Figure("figure2-states", title, note, line_chart(curves, x=PLACE, y=Axis("u(x)", name="u"), columns=3))
+
+
+def _beltrami_deviations(result: Mapping[str, Any], visible: float) -> Figure:
+    curves = [
+        cut(
+            beltrami_label(run),
+            [step * run["dt"] for step in run["deviation"]["step"]],
+            run["deviation"]["value"],
+            cap=visible,
+        )
+        for run in result["runs"]
+    ]
+    # The runs differ 40,000-fold in step: time is what they share, up to the end of the shortest.
+    last = min(curve.x[-1] for curve in curves if not curve.ended)
+    ended = [run for run in result["runs"] if run["blow_up_step"] is None]
+    ends = joined(f"{scientific(run['late_max'])} at {run['factor']:,.0f} ×" for run in ended)
+    note = (
+        "Distance from the stable solution, with the largest of the last quarter of each run in the title. A cross "
+        "ends a run that left the picture."
+    )
+    chart = line_chart(
+        [_until(curve, last) for curve in curves],
+        x=Axis("time t = step · Δt", name="time"),
+        y=Axis("max |u − stable solution|", name="distance", log=True),
+        columns=3,
+    )
+    return Figure("figure2-deviation", f"Distance from the stable solution: {ends} the strict step", note, chart)
+
+
+def _until(curve: Curve, last: float) -> Curve:
+    shown = sum(x <= last for x in curve.x)
+    return Curve(curve.label, curve.x[:shown], curve.y[:shown], curve.ended and shown == len(curve.x))
 
 
 FIGURE2 = Item(

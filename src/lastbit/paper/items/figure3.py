@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, run_jobs
+from lastbit.paper.items.figure3_drawing import learning_rate_figure, networks_figure
 from lastbit.paper.items.lr_sweep import SWEEP_CUTS, SWEEPS, steps_of, sweep_twins
 from lastbit.paper.trainings import (
     LAPTOP_CUTS,
@@ -18,7 +19,6 @@ from lastbit.paper.trainings import (
     complete_study,
     training,
 )
-from lastbit.report.paper import learning_rate_figure, networks_figure
 from lastbit.study.distances import weight_distances
 
 _RECIPES = {

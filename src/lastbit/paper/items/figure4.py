@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
-from lastbit.paper.items.weight_decays import bounds_as_json, lower_claim, make_net, run_weight_decays, upper_claim
-from lastbit.report.paper import weight_decay_figures
+from lastbit.paper.items.weight_decays import (
+    bounds_as_json,
+    lower_claim,
+    make_net,
+    run_weight_decays,
+    upper_claim,
+    weight_decay_figures,
+)
 
 _PAPER: Settings = {
     "size": 256,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded
 from lastbit.pde import OneLayerCNN, Simulation, checkerboard, random_kernel, simulate
-from lastbit.report.paper import training_figures
+from lastbit.report.charts.axes import STEPS, Axis
+from lastbit.report.charts.curves import cut
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import joined, significant
 
 _PAPER: Settings = {
     "size": 256,
@@ -157,6 +161,74 @@ def _levels_off(values: Sequence[float | None]) -> bool:
 def draw(result: Result) -> list[Drawing]:
     """The loss at each learning rate, and RelL1 of the twins."""
     return [*training_figures(result)]
+
+
+def training_figures(result: Mapping[str, Any]) -> list[Figure]:
+    """Figure 5: the loss of the one-layer network by learning rate, and RelL1 of all twins.
+
+    Args:
+        result: for each of `runs` its `lr`, `regime` and `loss` before each update; for each of `twins` its `lr`,
+            `regime` and `rel_l1`, by k.
+    """
+    return [_training_losses(result["runs"]), _training_twins(result["twins"])]
+
+
+_FEW = 120  # steps in which a restrained loss's swings, and the growth of the last bit, are told apart
+
+
+def _training_losses(runs: Sequence[Mapping[str, Any]]) -> Figure:
+    # Ten times the initial loss, a run is said to have blown up.
+    curves = [
+        cut(f"lr = {run['lr']:g}, {run['regime']}", range(_FEW), run["loss"][:_FEW], cap=10.0 * run["loss"][0])
+        for run in few_of_each(runs)
+    ]
+    steps = max(len(run["loss"]) for run in runs)
+    note = (
+        f"The regime is that of the whole run of {steps:,} steps; drawn are the first {_FEW}, in which swings can be "
+        "told apart. A cross ends a run that left the picture."
+    )
+    chart = line_chart(curves, x=STEPS, y=Axis("loss", name="loss", log=True))
+    return Figure("figure5-loss", _bands(runs), note, chart)
+
+
+def _bands(runs: Sequence[Mapping[str, Any]]) -> str:
+    rates: dict[str, list[float]] = {}
+    for run in runs:
+        rates.setdefault(run["regime"], []).append(run["lr"])
+    words = {"stable": "Training converges", "restrained": "oscillates", "blow-up": "blows up"}
+    return joined(f"{words[name]} {_between(of_regime)}" for name, of_regime in rates.items())
+
+
+def _between(rates: Sequence[float]) -> str:
+    return f"at lr {rates[0]:g}" if len(rates) == 1 else f"from lr {rates[0]:g} to {rates[-1]:g}"
+
+
+def few_of_each(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first and the last run of each regime, and of more than three one between: more could not be told apart."""
+    chosen = []
+    for regime in dict.fromkeys(run["regime"] for run in runs):
+        same = [run for run in runs if run["regime"] == regime]
+        middle = {(len(same) - 1) // 2} if len(same) > 3 else set()
+        chosen += [same[i] for i in sorted({0, len(same) - 1} | middle)]
+    return chosen
+
+
+def _training_twins(twins: Sequence[Mapping[str, Any]]) -> Figure:
+    *below, last = sorted(twins, key=lambda run: float(run["lr"]))
+    shown = [(run, k) for run in below for k in _ks(run)[:1]] + [(last, k) for k in _ks(last)]
+    curves = [cut(f"lr = {run['lr']:g}, k = {k}", range(_FEW), run["rel_l1"][k][:_FEW]) for run, k in shown]
+    note = (
+        "RelL1 is the mean relative difference of the twins’ kernels, 2 · mean |w − w′| / (|w| + |w′|): 0 for equal, 2 "
+        f"for opposite kernels. The foot of the axis is 0. Drawn are the first {_FEW} steps."
+    )
+    peaks = joined(f"{significant(max(map(_peak, run['rel_l1'].values())), 2)} at lr {run['lr']:g}" for run in twins)
+    title = f"Twins that differ in the last bit come to a RelL1 of at most {peaks}"
+    chart = line_chart(curves, x=STEPS, y=Axis("RelL1 against k = 1", name="RelL1", log=True), columns=3)
+    return Figure("figure5-rel-l1", title, note, chart)
+
+
+def _ks(run: Mapping[str, Any]) -> list[str]:
+    return sorted(run["rel_l1"], key=int)
 
 
 FIGURE5 = Item(

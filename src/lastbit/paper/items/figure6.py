@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lastbit.curvature import EDGE
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded
+from lastbit.paper.items.descents import NORMALISED
+from lastbit.paper.items.figure5 import few_of_each
 from lastbit.pde import OneLayerCNN, checkerboard, random_kernel, simulate
-from lastbit.report.paper import one_layer_figures
+from lastbit.report.charts.axes import STEPS
+from lastbit.report.charts.curves import Curve
+from lastbit.report.charts.dots import Dot, Reference, Span, dot_chart
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.charts.look import REGIME_LINES
+from lastbit.report.sharpness.charts import EDGE_LEVEL
 
 _PAPER: Settings = {
     "size": 256,
@@ -31,7 +40,6 @@ _SMOKE: Settings = {
     "lrs": [0.16, 0.48, 0.512, 0.528, 0.64, 1.12, 1.52, 1.6, 1.68],
 }
 
-EDGE = 2.0
 _DIGITS = 9  # of the sharpness at a step; what is decided over the last quarter has all of them
 _STILL = 1e-6  # range of the normalised sharpness over a last quarter that tells no oscillation
 _LATE = 4  # the last quarter of a run is what it has settled to
@@ -155,6 +163,70 @@ def _stays_above(beyond: Sequence[Any], limit: float) -> Claim:
 def draw(result: Result) -> list[Drawing]:
     """Normalised sharpness along training, and the range it comes to by learning rate."""
     return [*one_layer_figures(result)]
+
+
+def one_layer_figures(result: Mapping[str, Any]) -> list[Figure]:
+    """Figure 6: the first steps of runs of each regime, and the range of normalised sharpness that each run comes to.
+
+    Args:
+        result: for each of `runs` its `lr`, `regime`, `normalised` sharpness before each update, and of its last
+            quarter the `min`, `mean` and `max` under `late`.
+    """
+    return [_first_steps(result["runs"]), _ranges(result["runs"])]
+
+
+def _first_steps(runs: Sequence[Mapping[str, Any]]) -> Figure:
+    few = 30  # steps in which swings can be told apart
+    # Where it ends above 2 without a blow-up, at lr = 2/weight decay exactly, it is neither: left to the second figure.
+    plain = [run for run in runs if run["regime"] != "restrained" or run["late"]["min"] < EDGE]
+    curves = [
+        Curve(f"lr = {run['lr']:g}, {run['regime']}", range(few), run["normalised"][:few]) for run in few_of_each(plain)
+    ]
+    note = (
+        "The sharpness is the largest eigenvalue of the loss’s Hessian, weight decay included. Drawn are the first "
+        f"{few} steps; the title’s range is that of the last quarter of each restrained run."
+    )
+    chart = line_chart(curves, x=STEPS, y=NORMALISED, levels=[EDGE_LEVEL], columns=3)
+    return Figure("figure6-sharpness", _swings(plain), note, chart)
+
+
+def _swings(runs: Sequence[Mapping[str, Any]]) -> str:
+    late = [run["late"] for run in runs if run["regime"] == "restrained"]
+    if not late:
+        return "No run is restrained"
+    low, high = min(each["min"] for each in late), max(each["max"] for each in late)
+    return f"Restrained, normalised sharpness goes back and forth across 2, from {low:.2g} to {high:.2g}"
+
+
+def _ranges(runs: Sequence[Mapping[str, Any]]) -> Figure:
+    stable = [run["lr"] for run in runs if run["regime"] == "stable"]
+    title = (
+        f"Training converges up to lr {max(stable):g}, and only there does the sharpness settle below 2"
+        if stable
+        else "Training converges at no learning rate"
+    )
+    note = (
+        "From the smallest to the largest normalised sharpness in the last quarter of each run; the mark is its mean. "
+        "The dashed line is the edge of stability, 2."
+    )
+    rates, late = [f"{run['lr']:g}" for run in runs], [run["late"] for run in runs]
+    regimes = [run["regime"] for run in runs]
+    chart = dot_chart(
+        [Dot(lr, at["mean"], regime) for lr, at, regime in zip(rates, late, regimes, strict=True)],
+        groups=rates,
+        group_title="learning rate",
+        value=NORMALISED,
+        kinds=list(dict.fromkeys(regimes)),
+        given=REGIME_LINES,
+        behind=[
+            Reference(EDGE),
+            *(
+                Span(lr, at["min"], at["max"], regime, width=12)
+                for lr, at, regime in zip(rates, late, regimes, strict=True)
+            ),
+        ],
+    )
+    return Figure("figure6-range", title, note, chart)
 
 
 FIGURE6 = Item(

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lastbit.curvature import EDGE
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
-from lastbit.paper.items.descents import EDGE, descent_of, follow, peak, rises
-from lastbit.report.paper import depth_figures
+from lastbit.paper.items.descents import (
+    NORMALISED,
+    descent_of,
+    follow,
+    largest,
+    layers,
+    peak,
+    rises,
+    sharpness_curve,
+)
+from lastbit.report.charts.axes import STEPS, Axis
+from lastbit.report.charts.curves import cut
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import joined, significant
+from lastbit.report.sharpness.charts import EDGE_LEVEL
 
 # The paper's learning rates, beta and initial kernels are lost.
 _PAPER: Settings = {
@@ -116,6 +131,43 @@ def _thrown_out(unstable: Sequence[Any]) -> str:
 def draw(result: Result) -> list[Drawing]:
     """The losses of both networks, and their normalised sharpness."""
     return [*depth_figures(result)]
+
+
+def depth_figures(result: Mapping[str, Any]) -> list[Figure]:
+    """Figure 7: the losses of networks of two depths at the same learning rates, and the sharpness of both.
+
+    Args:
+        result: for each of `runs` its `depth`, `lr`, `loss` by step, number of `rises` of the loss, and `sharpness`
+            with `step` and `normalised`.
+    """
+    depths = list(dict.fromkeys(run["depth"] for run in result["runs"]))
+    by_depth = {depth: [run for run in result["runs"] if run["depth"] == depth] for depth in depths}
+    return [*(_depth_losses(depth, runs) for depth, runs in by_depth.items()), _depth_sharpness(by_depth)]
+
+
+def _depth_losses(depth: int, runs: Sequence[Mapping[str, Any]]) -> Figure:
+    curves = [cut(f"lr = {run['lr']:g}", range(len(run["loss"])), run["loss"]) for run in runs]
+    rising = [f"{run['lr']:g}" for run in runs if run["rises"]]
+    title = (
+        f"With {layers(depth)} the loss rises at lr {joined(rising)}"
+        if rising
+        else f"With {layers(depth)} the loss falls at every step at every learning rate"
+    )
+    note = (
+        "Full-batch gradient descent on zeros and ones of MNIST, without weight decay. A cross ends a run that blew up."
+    )
+    return Figure(f"figure7-loss-{depth}", title, note, line_chart(curves, x=STEPS, y=Axis("loss", name="loss")))
+
+
+def _depth_sharpness(by_depth: Mapping[int, Sequence[Mapping[str, Any]]]) -> Figure:
+    shown = [(depth, run) for depth, runs in by_depth.items() for run in (runs if depth > 1 else runs[-1:])]
+    curves = [sharpness_curve(f"{layers(depth)}, lr = {run['lr']:g}", run) for depth, run in shown]
+    peaks = {depth: max(largest(run) for run in runs) for depth, runs in by_depth.items()}
+    reached = joined(f"{significant(peak, 3)} with {layers(depth)}" for depth, peak in peaks.items())
+    note = "The sharpness is the largest eigenvalue of the loss’s Hessian. Of one layer only the largest lr is drawn."
+    y = Axis(NORMALISED.title, name=NORMALISED.name, log=True)
+    chart = line_chart(curves, x=STEPS, y=y, levels=[EDGE_LEVEL], columns=3)
+    return Figure("figure7-sharpness", f"Normalised sharpness reaches {reached}", note, chart)
 
 
 FIGURE7 = Item(

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lastbit.curvature import EDGE
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
-from lastbit.paper.items.descents import EDGE, descent_of, follow, peak, rises, slow_descent
-from lastbit.report.paper import hidden_layer_figures
+from lastbit.paper.items.descents import (
+    NORMALISED,
+    descent_of,
+    follow,
+    largest,
+    peak,
+    rises,
+    sharpness_curve,
+    slow_descent,
+)
+from lastbit.report.charts.axes import STEPS, Axis
+from lastbit.report.charts.curves import Curve, Level, cut
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import significant
+from lastbit.report.sharpness.charts import EDGE_LEVEL
 
 # The paper's learning rate is lost. It is searched for: `share` of the edge is how slowly, `margin` how far below the
 # edge at the largest sharpness that two hidden layers come to the learning rate is then set.
@@ -125,6 +140,59 @@ def _so_far(held: bool, whole: bool) -> bool | None:
 def draw(result: Result) -> list[Drawing]:
     """Losses and normalised sharpness of both networks, and the search."""
     return [*hidden_layer_figures(result)]
+
+
+def hidden_layer_figures(result: Mapping[str, Any]) -> list[Figure]:
+    """Figure 8: losses and sharpness of fully connected networks of two depths, and the search for the learning rate.
+
+    Args:
+        result: `lr`; for `shallow` and `deep` the `depth`, `loss` by step, number of `spikes`, and `sharpness` with
+            `step` and `normalised`; of the `search` the `time` and `sharpness` at each measurement, and the `largest`.
+    """
+    runs = [result["shallow"], result["deep"]]
+    return [_hidden_losses(runs, result["lr"]), _hidden_sharpness(runs, result["lr"]), _search(result)]
+
+
+def _hidden_losses(runs: Sequence[Mapping[str, Any]], lr: float) -> Figure:
+    curves = [cut(_hidden(run), range(len(run["loss"])), run["loss"]) for run in runs]
+    title = ", ".join(
+        f"{_hidden(run)}: {run['spikes'] or 'no'} spike{'s' if run['spikes'] != 1 else ''}" for run in runs
+    )
+    note = (
+        f"Full-batch gradient descent at lr {significant(lr)}, without weight decay. A spike rises a tenth or more "
+        "above the lowest loss so far."
+    )
+    chart = line_chart(curves, x=STEPS, y=Axis("loss", name="loss", log=True))
+    return Figure("figure8-loss", title, note, chart)
+
+
+def _hidden_sharpness(runs: Sequence[Mapping[str, Any]], lr: float) -> Figure:
+    curves = [sharpness_curve(_hidden(run), run) for run in runs]
+    reached = " and ".join(f"{significant(largest(run), 3)} with {_hidden(run)}" for run in runs)
+    note = f"The sharpness is the largest eigenvalue of the loss’s Hessian, here times lr = {significant(lr)}."
+    chart = line_chart(curves, x=STEPS, y=NORMALISED, levels=[EDGE_LEVEL])
+    return Figure("figure8-sharpness", f"Normalised sharpness reaches {reached}", note, chart)
+
+
+def _search(result: Mapping[str, Any]) -> Figure:
+    search, shallow, edge = result["search"], _hidden(result["shallow"]), EDGE / result["lr"]
+    share, margin = result["settings"]["search"]["share"], result["settings"]["margin"]
+    title = f"Along a slow descent the sharpness of {shallow} reaches {significant(search['largest'], 3)}"
+    note = (
+        f"The search for the learning rate: each step is {share:g} of the one that the present sharpness allows. The "
+        f"learning rate, its edge drawn, is {margin:g} of the one that the largest sharpness allows."
+    )
+    chart = line_chart(
+        [Curve(shallow, search["time"], search["sharpness"])],
+        x=Axis("time: sum of the learning rates", name="time"),
+        y=Axis("sharpness", name="sharpness"),
+        levels=[Level(edge, f"edge: {significant(edge, 3)}")],
+    )
+    return Figure("figure8-search", title, note, chart)
+
+
+def _hidden(run: Mapping[str, Any]) -> str:
+    return f"{run['depth']} hidden layers"
 
 
 FIGURE8 = Item(

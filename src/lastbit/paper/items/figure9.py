@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lastbit.curvature import EDGE
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
-from lastbit.paper.items.descents import EDGE, descent_of, follow
-from lastbit.report.paper import stable_rate_figures
+from lastbit.paper.items.descents import descent_of, follow
+from lastbit.paper.items.figure9_drawing import stable_rate_figures
 
 # The paper's weight decay and beta are lost.
 _PAPER: Settings = {

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lastbit.divergence import horizon
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.noise import Scale as Noise
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded, run_jobs
+from lastbit.report.charts.axes import STEPS
+from lastbit.report.charts.curves import Level, cut
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
 from lastbit.report.growth.charts import distance_figure, flips_figure
-from lastbit.report.paper import step_by_step_figure
+from lastbit.report.numbers import scientific
+from lastbit.report.study.weights import DISTANCE, RELL1
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 from lastbit.training.twins import run_twins
@@ -99,6 +105,30 @@ _SMOKE: Settings = {
     "recipe": "demo",
     "changes": ["schedule.milestones=[]", "data.train=2560", "data.test=200", "batch_size=64"],
 }
+
+_HORIZON = 1e-2
+
+
+def step_by_step_figure(pair: Mapping[str, Any], horizon: int | None) -> Figure:
+    """RelL1 of twins after every step (the item `resnet56-growth`).
+
+    Args:
+        pair: with `rel_l1` after each `step`.
+        horizon: the step at which it passes the level.
+    """
+    chart = line_chart(
+        [cut(pair["noise"], pair["step"], pair["rel_l1"])], x=STEPS, y=DISTANCE, levels=[horizon_level(_HORIZON)]
+    )
+    first, last = ((pair["rel_l1"][i] or 0.0) for i in (0, -1))
+    passed = f"passes {scientific(_HORIZON)} at step {horizon:,}" if horizon is not None else "does not pass the level"
+    title = f"RelL1 is {scientific(first)} after one step, {passed} and ends at {scientific(last)}"
+    return Figure("step-by-step", title, f"{RELL1} k = 3 against k = 1, one seed.", chart)
+
+
+def horizon_level(value: float) -> Level:
+    """The line at the relative weight distance that defines the horizon."""
+    return Level(value, f"horizon {scientific(value)}")
+
 
 RESNET56_GROWTH = Item(
     id="resnet56-growth",

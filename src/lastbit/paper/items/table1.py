@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from lastbit.paper.items.spread_claims import (
     learns,
     same_spread,
 )
+from lastbit.paper.items.study_drawings import study_drawings
 from lastbit.paper.trainings import (
     LAPTOP_CUTS,
     LAPTOP_RESNET,
@@ -29,7 +30,10 @@ from lastbit.paper.trainings import (
     study_as_json,
     training,
 )
-from lastbit.report.paper import gradient_errors, study_drawings
+from lastbit.report.numbers import MISSING, scientific
+from lastbit.report.study.naming import metric_of
+from lastbit.report.study.stored import Study
+from lastbit.report.table import Table
 
 _ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 _FLUCTUATION = 26.72
@@ -115,6 +119,35 @@ def draw(result: Result) -> list[Drawing]:
     study = result["float32"]
     parts = study_drawings(study, ["accuracies", "accuracy", "spread", "variance", "churn", "gain"])
     return [*parts, gradient_errors(study, result["float64"], result["perturbation"])]
+
+
+def gradient_errors(float32: Study, float64: Study, perturbation: Mapping[str, float]) -> Table:
+    """Table 1, right: how large what perturbs an update is, and what it does to test accuracy.
+
+    Args:
+        float32: results of the study in this number format.
+        float64: and in this one.
+        perturbation: the largest relative one of an update, by number format.
+    """
+    fluctuation = float32["gradient_fluctuation"]
+    rows = [
+        ["last bit, float32", scientific(perturbation["float32"]), _std(float32, "noise")],
+        ["last bit, float64", scientific(perturbation["float64"]), _std(float64, "noise")],
+        ["batch selection", MISSING if fluctuation is None else f"{fluctuation:.2f}", _std(float32, "seed")],
+    ]
+    title = f"What perturbs the updates, from {rows[1][1]} to {rows[2][1]}, and how far test accuracy moves"
+    note = (
+        "The largest relative difference of a perturbed update from the plain one; of batch selection the mean over "
+        "all weights of |g − ḡ| / |ḡ|, with g one batch’s gradient and ḡ the mean of several. STD in points, pooled, "
+        "with its 95 % interval."
+    )
+    return Table("gradient-errors", title, ["perturbation", "relative error", "STD of test accuracy"], rows, note)
+
+
+def _std(study: Study, source: str) -> str:
+    pooled: dict[str, Any] | None = study["std"][source]["pooled"]
+    metric = metric_of(study)
+    return MISSING if pooled is None else f"{metric.spread(pooled['std'])} ({metric.interval(pooled)})"
 
 
 TABLE1 = Item(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.pde import Bounds, Linearisation, OneLayerCNN, checkerboard, noise, random_kernel, regime_bounds, simulate
-from lastbit.report.paper import regimes_table
+from lastbit.report.numbers import significant
+from lastbit.report.table import Table
 
 _SETTINGS: Settings = {
     "seed": 7,
@@ -115,6 +117,53 @@ def _restrains(case: Result, alpha: float) -> Claim:
 def draw(result: Result) -> list[Drawing]:
     """The table."""
     return [regimes_table(result)]
+
+
+# Region, linear PDE on the window, and stability condition, with D(u) = Σ_x I(x + u) and G = I ⋆ (I ⋆ ·).
+_REGIMES = {
+    "activated": ("βz > 1", "K_t = −(σ′ D Dᵀ K + a D + αK)", "0 < Δt (α + σ′ λ) < 2 for the eigenvalues λ of D Dᵀ"),
+    "transitioning": (
+        "|βz| ≤ 1",
+        "K_t = −(a/2)(D + β G K) − αK",
+        "0 < Δt (α + (aβ/2) λ) < 2 for the eigenvalues λ of G",
+    ),
+    "not activated": ("βz < −1", "K_t = −αK", "0 < Δt α < 2"),
+}
+
+
+def regimes_table(result: Mapping[str, Any]) -> Table:
+    """Table 3: each regime's region, linear PDE and condition, and for each case its bounds on weight decay.
+
+    Args:
+        result: for each of `cases` its `name`, `lr`, and for each of `rows` its `regime`, `lower` and `upper`.
+    """
+    cases = result["cases"]
+    names = [f"{case['name']}: α at Δt = {significant(case['lr'])}" for case in cases]
+    columns = ["regime", "region", "linear PDE", "stable iff", *names]
+    rows = [[regime, *theory, *(_regime_bounds(case, regime) for case in cases)] for regime, theory in _REGIMES.items()]
+    first = _regime_row(cases[0], "transitioning")
+    title = (
+        "The transitioning regime alone needs weight decay: "
+        f"at least {significant(first['lower'])} for {cases[0]['name']}’s settings"
+    )
+    note = (
+        "The linear PDE on the kernel’s window in each regime of Swish, its stability condition and the exact bounds "
+        "on weight decay. D is the sum of the image as each kernel entry sees it, G the Gram operator of its patches."
+    )
+    needy = {row["regime"] for case in cases for row in case["rows"] if row["lower"] > 0}
+    finding = title if needy == {"transitioning"} else "Bounds of three regimes"
+    return Table("table3", finding, columns, rows, note, align="l" * len(columns))
+
+
+def _regime_bounds(case: Mapping[str, Any], regime: str) -> str:
+    row = _regime_row(case, regime)
+    if row["lower"] >= row["upper"]:
+        return f"none (above {significant(row['lower'])} and below {significant(row['upper'])})"
+    return f"{significant(row['lower'])} to {significant(row['upper'])}"
+
+
+def _regime_row(case: Mapping[str, Any], regime: str) -> Mapping[str, Any]:
+    return next(row for row in case["rows"] if row["regime"] == regime)
 
 
 TABLE3 = Item(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.trainings import LAPTOP_CUTS, LAPTOP_RESNET, SMOKE_CNN, SMOKE_CUTS, complete_study, training
-from lastbit.report.paper import repeats_table
+from lastbit.report.numbers import points, thin
+from lastbit.report.table import Table
 
 _TRIALS = 3  # as many as the paper's
 
@@ -52,6 +54,33 @@ def claims(result: Result) -> list[Claim]:
 def draw(result: Result) -> list[Drawing]:
     """The table, with digests."""
     return [repeats_table(result["trials"])]
+
+
+DIGEST_DIGITS = 8  # of a digest that are shown
+
+
+DIGEST_NOTE = (
+    "Test accuracy in percent. The digest begins a SHA-256 of every metric, stored weight and prediction of a run: "
+    "equal digests mean runs that agree in every bit."
+)
+
+
+def repeats_table(trials: Sequence[Mapping[str, Any]]) -> Table:
+    """Table 4: accuracy over training of the same training, made several times.
+
+    Args:
+        trials: each with `epoch`, `test_accuracy` at each, and the `digest` of its bits.
+    """
+    kept = thin(range(len(trials[0]["epoch"])), 8)
+    kinds = len({trial["digest"] for trial in trials})
+    rows = [
+        [f"trial {number}", *(points(trial["test_accuracy"][i]) for i in kept), trial["digest"][:DIGEST_DIGITS]]
+        for number, trial in enumerate(trials, start=1)
+    ]
+    columns = ["", *(f"epoch {trials[0]['epoch'][i]}" for i in kept), "digest"]
+    bits = "the same bits" if kinds == 1 else f"{kinds} different sets of bits"
+    title = f"The same training, made {len(trials)} times, gives {bits}"
+    return Table("repeats", title, columns, rows, DIGEST_NOTE)
 
 
 TABLE4 = Item(

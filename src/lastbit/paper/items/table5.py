@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
+from lastbit.paper.items.table4 import DIGEST_DIGITS, DIGEST_NOTE
 from lastbit.paper.trainings import LAPTOP_CUTS, LAPTOP_RESNET, SMOKE_CNN, SMOKE_CUTS, complete_study, training
-from lastbit.report.paper import controls_table
+from lastbit.report.numbers import points
+from lastbit.report.table import Table
 
 _KS = range(1, 13)
 
@@ -92,6 +94,25 @@ def _said(failing: Iterable[str]) -> str:
 def draw(result: Result) -> list[Drawing]:
     """Every k's accuracy and digest, trial by trial."""
     return [controls_table(result["runs"])]
+
+
+def controls_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+    """Table 5: accuracy and digest for each k and trial.
+
+    Args:
+        runs: each with `k`, `trial`, `test_accuracy` and `digest`.
+    """
+    ks = list(dict.fromkeys(run["k"] for run in runs))
+    trials = list(dict.fromkeys(run["trial"] for run in runs))
+    by_place = {(run["k"], run["trial"]): run for run in runs}
+    rows = [[f"k = {k}", *(_digest(by_place[k, trial]) for trial in trials)] for k in ks]
+    kinds = len({run["digest"] for run in runs})
+    title = f"{len(runs)} runs with k = {min(ks)} to {max(ks)} end in {kinds} different sets of bits"
+    return Table("controls", title, ["", *(f"trial {trial}" for trial in trials)], rows, DIGEST_NOTE)
+
+
+def _digest(run: Mapping[str, Any]) -> str:
+    return f"{points(run['test_accuracy'])} ({run['digest'][:DIGEST_DIGITS]})"
 
 
 TABLE5 = Item(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.paper.item import Claim, Result, Settings, claim, rounded
 from lastbit.pde import Bounds, OneLayerCNN, checkerboard, random_kernel, simulate
+from lastbit.report.charts.axes import STEPS, Axis
+from lastbit.report.charts.curves import cut
+from lastbit.report.charts.figure import Chart, Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import significant
 
 _DIGITS = 8  # of a curve that is drawn
 
@@ -80,3 +86,52 @@ def upper_claim(result: Result, bound: float, *, published: float | None) -> Cla
 
 def _all(runs: list[Any], regime: str) -> bool:
     return bool(runs) and all(each["regime"] == regime for each in runs)
+
+
+def weight_decay_figures(result: Mapping[str, Any], *, name: str) -> list[Figure]:
+    """Figures 4 and 11: the kernel's norm and the loss of the linear PDE on either side of its bounds.
+
+    Args:
+        result: `lr`, `bounds` (by kind, `lower` and `upper`, with `exact` among them), and for each of `runs` its
+            `weight_decay`, `regime`, `norm` and `loss` before each update.
+        name: of the item; the files are called after it.
+    """
+    exact, runs = result["bounds"]["exact"], result["runs"]
+    between = f"between weight decays {significant(exact['lower'])} and {significant(exact['upper'])}"
+    rate = f"learning rate {significant(result['lr'], 3)}"
+    scheme = f"Nesterov momentum {result['momentum']:.3g}" if "momentum" in result else "gradient descent"
+    note = (
+        f"The linear PDE around z = 0 by {scheme}, {rate}. The exact bounds of the windowed operator are in the title. "
+        "A cross ends a run that left the picture."
+    )
+    # With its residual frozen, the loss of the linear PDE has no lower bound.
+    fallen = " A loss that falls below 0 runs off to minus infinity, and its curve ends there."
+    below = any(min(run["loss"]) <= 0 for run in runs)
+    return [
+        Figure(
+            f"{name}-norm",
+            f"The kernel stays bounded only {between}",
+            note,
+            _of_runs(runs, "norm", Axis("kernel norm |K|", name="|K|", log=True)),
+        ),
+        Figure(
+            f"{name}-loss",
+            f"The loss settles only {between}",
+            note + (fallen if below else ""),
+            _of_runs(runs, "loss", Axis("loss of the linear PDE", name="loss", log=True)),
+        ),
+    ]
+
+
+def _of_runs(runs: Sequence[Mapping[str, Any]], field: str, y: Axis) -> Chart:
+    top = 1e4 * max(run[field][0] for run in runs)  # beyond, a curve is said to have blown up
+    curves = [
+        cut(
+            f"α = {significant(run['weight_decay'])}, {run['regime']}",
+            range(len(run[field])),
+            [value if value > 0 or field == "norm" else None for value in run[field]],
+            cap=top,
+        )
+        for run in runs
+    ]
+    return line_chart(curves, x=STEPS, y=y)

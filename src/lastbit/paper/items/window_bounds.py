@@ -11,8 +11,8 @@ from math import sqrt
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
+from lastbit.paper.items.window_bounds_drawing import window_bounds_drawings
 from lastbit.pde import OneLayerCNN, checkerboard, empirical_bounds, from_damping, noise, random_kernel
-from lastbit.report.paper import window_bounds_drawings
 
 _CHECKERBOARD: dict[str, Any] = {"image": "checkerboard", "size": 256, "dt": 1e-8}
 # A small kernel's mode grows slowly, so that its bound takes many steps to show. By kernel size:

@@ -186,3 +186,6 @@ def _looked_up(labels: dict[float, str]) -> str:
     by_text = {f"{tick:.6e}": label for tick, label in labels.items()}
     by_vega = {re.sub(r"e([+-])0", r"e\1", text): label for text, label in by_text.items()}
     return f"({json.dumps(by_vega)})[format(datum.value, '.6e')]"
+
+
+STEPS = Axis("update step", name="step", counts=True, format=",")

@@ -1,4 +1,6 @@
-"""Bounds on weight decay, by kernel size and by regime: Tables 2, 3 and 9."""
+"""What Tables 2 and 9 draw: bounds on weight decay by kernel size, as charts and as a table."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -77,50 +79,3 @@ def _window_cells(series: Mapping[str, Any], row: Mapping[str, Any]) -> list[str
 
 def _image(series: Mapping[str, Any]) -> str:
     return f"{series['image']} {series['size']} × {series['size']}"
-
-
-# Region, linear PDE on the window, and stability condition, with D(u) = Σ_x I(x + u) and G = I ⋆ (I ⋆ ·).
-_REGIMES = {
-    "activated": ("βz > 1", "K_t = −(σ′ D Dᵀ K + a D + αK)", "0 < Δt (α + σ′ λ) < 2 for the eigenvalues λ of D Dᵀ"),
-    "transitioning": (
-        "|βz| ≤ 1",
-        "K_t = −(a/2)(D + β G K) − αK",
-        "0 < Δt (α + (aβ/2) λ) < 2 for the eigenvalues λ of G",
-    ),
-    "not activated": ("βz < −1", "K_t = −αK", "0 < Δt α < 2"),
-}
-
-
-def regimes_table(result: Mapping[str, Any]) -> Table:
-    """Table 3: each regime's region, linear PDE and condition, and for each case its bounds on weight decay.
-
-    Args:
-        result: for each of `cases` its `name`, `lr`, and for each of `rows` its `regime`, `lower` and `upper`.
-    """
-    cases = result["cases"]
-    names = [f"{case['name']}: α at Δt = {significant(case['lr'])}" for case in cases]
-    columns = ["regime", "region", "linear PDE", "stable iff", *names]
-    rows = [[regime, *theory, *(_regime_bounds(case, regime) for case in cases)] for regime, theory in _REGIMES.items()]
-    first = _regime_row(cases[0], "transitioning")
-    title = (
-        "The transitioning regime alone needs weight decay: "
-        f"at least {significant(first['lower'])} for {cases[0]['name']}’s settings"
-    )
-    note = (
-        "The linear PDE on the kernel’s window in each regime of Swish, its stability condition and the exact bounds "
-        "on weight decay. D is the sum of the image as each kernel entry sees it, G the Gram operator of its patches."
-    )
-    needy = {row["regime"] for case in cases for row in case["rows"] if row["lower"] > 0}
-    finding = title if needy == {"transitioning"} else "Bounds of three regimes"
-    return Table("table3", finding, columns, rows, note, align="l" * len(columns))
-
-
-def _regime_bounds(case: Mapping[str, Any], regime: str) -> str:
-    row = _regime_row(case, regime)
-    if row["lower"] >= row["upper"]:
-        return f"none (above {significant(row['lower'])} and below {significant(row['upper'])})"
-    return f"{significant(row['lower'])} to {significant(row['upper'])}"
-
-
-def _regime_row(case: Mapping[str, Any], regime: str) -> Mapping[str, Any]:
-    return next(row for row in case["rows"] if row["regime"] == regime)
