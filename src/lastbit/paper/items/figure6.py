@@ -221,8 +221,8 @@ def _ranges(runs: Sequence[Mapping[str, Any]]) -> Figure:
         behind=[
             Reference(EDGE),
             *(
-                Span(lr, at["min"], at["max"], regime, width=12)
-                for lr, at, regime in zip(rates, late, regimes, strict=True)
+                Span(lr, at["min"], at["max"], kind, width=12)
+                for lr, at, kind in zip(rates, late, regimes, strict=True)
             ),
         ],
     )
