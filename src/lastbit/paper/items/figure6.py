@@ -48,9 +48,8 @@ _LATE = 4  # the last quarter of a run is what it has settled to
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Train at each learning rate, with the sharpness measured at every step."""
     # The checkerboard has two distinct patches, and products with these cost next to nothing.
-    net = OneLayerCNN(
-        checkerboard(settings["size"]), settings["kernel"], label=1, beta=1.0, pool="mean", method="direct"
-    )
+    image = checkerboard(settings["size"])
+    net = OneLayerCNN(image, settings["kernel"], label=1, beta=1.0, pool="mean", method="direct")
     return {"runs": [_train(net, settings, lr) for lr in settings["lrs"]]}
 
 
@@ -209,8 +208,8 @@ def _ranges(runs: Sequence[Mapping[str, Any]]) -> Figure:
         "From the smallest to the largest normalised sharpness in the last quarter of each run; the mark is its mean. "
         "The dashed line is the edge of stability, 2."
     )
-    rates, late = [f"{run['lr']:g}" for run in runs], [run["late"] for run in runs]
-    regimes = [run["regime"] for run in runs]
+    rates = [f"{run['lr']:g}" for run in runs]
+    late, regimes = ([run[name] for run in runs] for name in ("late", "regime"))
     chart = dot_chart(
         [Dot(lr, at["mean"], regime) for lr, at, regime in zip(rates, late, regimes, strict=True)],
         groups=rates,
