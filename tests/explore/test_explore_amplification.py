@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lastbit.explore.amplification import amplification, amplification_drawing
-from lastbit.explore.layer import Descent, Layer
+from lastbit.explore.layer import DescentSettings, Layer
+from lastbit.explore.theory import amplification, amplification_figure
 from lastbit.pde import noise
 
 SIZE = 12
@@ -34,9 +34,10 @@ def factors_by_hand(given, descent):
     return found
 
 
-@pytest.mark.parametrize("descent", [Descent(0.3, 1.0), Descent(0.3, 1.0, 0.9), Descent(2.0, 0.1, 0.4)])
+@pytest.mark.parametrize("settings", [(0.3, 1.0), (0.3, 1.0, 0.9), (2.0, 0.1, 0.4)])
 @pytest.mark.parametrize("label", [0, 1])
-def test_factors_are_those_of_the_definition_ring_by_ring(descent, label):
+def test_factors_are_those_of_the_definition_ring_by_ring(settings, label):
+    descent = DescentSettings(*settings)
     given = layer(beta=1.7, label=label)
     found, by_hand = amplification(given, descent), factors_by_hand(given, descent)
     rings: dict[int, list[float]] = {}
@@ -58,7 +59,7 @@ def test_factors_are_those_of_the_definition_ring_by_ring(descent, label):
     ],
 )
 def test_a_wave_is_unstable_first_at_its_own_frequency(image, place):
-    found = amplification(layer(wave(*image)), Descent(10.0, 0.1))
+    found = amplification(layer(wave(*image)), DescentSettings(10.0, 0.1))
     assert found.frequency == pytest.approx(place)
     assert not found.is_stable
 
@@ -68,12 +69,12 @@ def test_it_is_stable_exactly_within_the_bounds_of_an_infinite_window(label):
     given = layer(label=label)
     bounds = given.net.bounds(lr=0.2, window="infinite")
     for weight_decay in (0.9 * bounds.lower, 1.1 * bounds.lower + 1e-6, 0.99 * bounds.upper, 1.01 * bounds.upper):
-        found = amplification(given, Descent(0.2, weight_decay))
+        found = amplification(given, DescentSettings(0.2, weight_decay))
         assert found.is_stable == (bounds.lower <= weight_decay <= bounds.upper)
 
 
 def test_the_window_factor_is_that_of_the_dense_operator():
-    given, descent = layer(), Descent(0.7, 1.0)
+    given, descent = layer(), DescentSettings(0.7, 1.0)
     units = np.eye(9).reshape(9, 3, 3)
     matrix = np.array([given.linear.apply(unit).ravel() for unit in units])
     largest = max(abs(1 - descent.lr * (descent.weight_decay + np.linalg.eigvalsh(matrix))))
@@ -81,10 +82,21 @@ def test_the_window_factor_is_that_of_the_dense_operator():
 
 
 def test_the_title_states_the_finding():
-    unstable = amplification_drawing(amplification(layer(wave(6, 6)), Descent(10.0, 0.1)), 3)
+    unstable = amplification_figure(amplification(layer(wave(6, 6)), DescentSettings(10.0, 0.1)), 3)
     assert unstable.title.startswith("Unstable from ω = (π, π): |A| = ")
-    stable = amplification_drawing(amplification(layer(0 * wave(1, 0)), Descent(0.1, 1.0)), 3)
+    stable = amplification_figure(amplification(layer(0 * wave(1, 0)), DescentSettings(0.1, 1.0)), 3)
     assert stable.title == "Stable at every frequency: |A| is at most 0.9, at ω = (0, 0)"
-    sides = {row["side"]: row["radius"] for row in stable.spec["datasets"]["rows"]}
-    assert sides["amplified"] == []
-    assert len(sides["damped"]) == 9
+    points = {row["curve"]: row["x"] for row in stable.rows}
+    assert "amplified" not in points
+    assert len(points["damped"]) == 9
+
+
+def test_every_ring_is_drawn_on_its_side_of_1_and_in_the_band():
+    factors = amplification(layer(wave(2, 1)), DescentSettings(10.0, 0.1))
+    course, amplified, damped, window = amplification_figure(factors, 3).rows
+    least, most = (np.maximum(ends, 1e-2) for ends in (factors.least, factors.most))
+    np.testing.assert_allclose(course["low"], least, rtol=1e-4)
+    np.testing.assert_allclose(course["high"], most, rtol=1e-4)
+    np.testing.assert_allclose(amplified["x"], factors.radius[factors.most > 1.0], rtol=1e-4)
+    np.testing.assert_allclose(damped["x"], factors.radius[factors.most <= 1.0], rtol=1e-4)
+    np.testing.assert_allclose(window["y"], factors.windowed, rtol=1e-4)

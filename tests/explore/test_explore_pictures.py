@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lastbit.explore.layer import SIDE
-from lastbit.explore.pictures import MADE, OWN, choose, own_picture
+from lastbit.explore.layer import OWN, PICTURES, SIDE, choose_picture, own_picture
 from lastbit.pde import checkerboard
 
 
@@ -53,7 +52,7 @@ def test_a_picture_of_the_right_size_is_kept_as_it_is():
     ],
 )
 def test_what_is_no_picture_is_said_in_one_line_and_the_checkerboard_shown(name, content):
-    chosen = choose(OWN, [(name, content)])
+    chosen = choose_picture(OWN, [(name, content)])
     assert chosen.complaint.endswith("This is the checkerboard.")
     assert "\n" not in chosen.complaint
     assert "/tmp" not in chosen.complaint
@@ -62,13 +61,13 @@ def test_what_is_no_picture_is_said_in_one_line_and_the_checkerboard_shown(name,
 
 def test_the_last_of_several_files_counts_and_a_name_decides_between_them_and_the_bundled_ones():
     white = as_png(np.full((80, 80), 255))
-    assert choose(OWN, [("a.txt", b"x"), ("b.png", white)]).image.min() == 1.0
-    assert choose(OWN, []).complaint
-    assert choose("noise", [("b.png", white)]).complaint == ""
-    np.testing.assert_array_equal(choose("noise", []).image, MADE["noise"]())
+    assert choose_picture(OWN, [("a.txt", b"x"), ("b.png", white)]).image.min() == 1.0
+    assert choose_picture(OWN, []).complaint
+    assert choose_picture("noise", [("b.png", white)]).complaint == ""
+    np.testing.assert_array_equal(choose_picture("noise", []).image, PICTURES["noise"]())
 
 
 def test_bundled_pictures_are_grey_levels_and_differ():
-    pictures = [MADE[name]() for name in ("sneaker", "shirt", "digit 0")]
+    pictures = [PICTURES[name]() for name in ("sneaker", "shirt", "digit 0")]
     assert all(0.0 <= image.min() < 0.1 and 0.5 < image.max() <= 1.0 for image in pictures)
     assert len({image.tobytes() for image in pictures}) == 3

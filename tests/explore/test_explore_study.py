@@ -13,9 +13,9 @@ from lastbit.storage.files import write_checksummed
 
 
 @pytest.fixture
-def study_blocks():
+def page():
     """Imported late, with marimo: transformers takes a process in which that is for a notebook."""
-    return importlib.import_module("lastbit.explore.study_blocks")
+    return importlib.import_module("lastbit.explore.page")
 
 
 @pytest.fixture(scope="module")
@@ -26,34 +26,34 @@ def toy(tmp_path_factory):
     return directory
 
 
-def test_a_directory_is_read_with_its_trials_and_charts(toy, study_blocks):
+def test_a_directory_is_read_with_its_trials_and_charts(toy, page):
     reading = study_view.read(f"  {toy} ")
     assert reading.complaint == ""
     assert reading.trials == ["seed 1, k=1", "seed 1, k=3", "seed 2, k=1", "seed 2, k=3"]
-    drawn = study_view.study_drawings(reading.study)
-    assert [each.name for each in drawn] == ["rel-l1", "accuracy"]
-    assert all(each.spec for each in drawn)
-    assert "Last-bit noise" in study_blocks.charts(reading).text
+    drawn = study_view.study_figures(reading.study)
+    assert [figure.name for figure in drawn] == ["rel-l1", "accuracy"]
+    assert all(figure.is_drawn for figure in drawn)
+    assert "Last-bit noise" in page.study_charts(reading).text
 
 
 def test_two_trials_are_held_against_each_other(toy):
     study = study_view.load_study(str(toy))
     pair = study_view.compare_trials(study, "seed 1, k=1", "seed 2, k=3")
-    one, other = study.trials["seed 1, k=1"], study.trials["seed 2, k=3"]
-    assert pair.values["test_accuracy"] == (one.final("test_accuracy"), other.final("test_accuracy"))
-    assert pair.distance == [(step, rel_l1(one.weights(step), other.weights(step)).value) for step in (4, 8, 12)]
-    assert pair.churn == pytest.approx(100 * float((one.predictions() != other.predictions()).double().mean()))
+    first, second = study.trials["seed 1, k=1"], study.trials["seed 2, k=3"]
+    assert pair.values["test_accuracy"] == (first.final("test_accuracy"), second.final("test_accuracy"))
+    assert pair.distance == [(step, rel_l1(first.weights(step), second.weights(step)).value) for step in (4, 8, 12)]
+    assert pair.churn == pytest.approx(100 * float((first.predictions() != second.predictions()).double().mean()))
     assert not pair.identical
-    drawn = study_view.pair_drawing(pair)
+    drawn = study_view.pair_figure(pair)
     assert drawn.title.endswith("after step 12")
-    assert [row["x"] for row in drawn.spec["datasets"]["rows"]] == [[4, 8, 12]]
+    assert [row["x"] for row in drawn.rows] == [[4, 8, 12]]
 
 
 def test_a_trial_against_itself_is_the_same_bit_for_bit(toy):
     study = study_view.load_study(str(toy))
     pair = study_view.compare_trials(study, "seed 1, k=1", "seed 1, k=1")
     assert pair.identical
-    assert study_view.pair_drawing(pair).title == "Both trials are bit for bit the same"
+    assert study_view.pair_figure(pair).title == "Both trials are bit for bit the same"
 
 
 def test_results_that_are_stored_are_read_and_not_computed_again(toy, tmp_path, monkeypatch):
@@ -98,7 +98,7 @@ def test_a_folder_lists_its_studies(tmp_path, toy):
     assert study_view.studies_in(" ") == study_view.studies_in("\0") == study_view.studies_in("absent") == []
 
 
-def test_damaged_weights_are_said_and_not_drawn(tmp_path, study_blocks):
+def test_damaged_weights_are_said_and_not_drawn(tmp_path, page):
     directory = tmp_path / "damaged"
     study = lb.Study(directory, train, noises=[lb.Scale(k) for k in (1, 3)], seeds=(1,))
     study.run()
@@ -106,6 +106,6 @@ def test_damaged_weights_are_said_and_not_drawn(tmp_path, study_blocks):
     weights = sorted(directory.rglob("*.safetensors"))
     for path in weights:
         path.write_bytes(path.read_bytes()[:-1] + b"!")
-    said = study_blocks.compared(reading, *reading.trials[:2]).text
+    said = page.trials_compared(reading, *reading.trials[:2]).text
     assert "does not match its checksum" in said
     assert "role" in said

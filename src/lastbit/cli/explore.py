@@ -16,17 +16,17 @@ from lastbit.extras import how_to_install
 
 def explore(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="A study, or a folder of studies, to open at first.")
+        Path | None, typer.Argument(metavar="[DIR]", help="A study, or a folder of studies, to open first.")
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port of the page; 0 for any that is free.")
+        int, typer.Option("--port", min=0, max=65535, help="Port of the page; 0 for any free port.")
     ] = 2718,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
     json: JsonOption = None,
 ) -> None:
     """Open a page on this machine: one layer's amplification, stable band and training, and stored studies.
 
-    The page is served to this machine only, behind a token in the address, and loads nothing from any other. Ctrl-C
+    The page is served to this machine only, with a token in the address, and loads nothing from other hosts. Ctrl-C
     ends it. It needs the extra `[explore]`.
 
     Example: `lastbit explore runs`
@@ -49,7 +49,7 @@ def explore(
 
 
 def _checked(directory: Path | None) -> str:
-    """The absolute path of a directory that holds a study, or studies, which the page reads; empty for None."""
+    """The absolute path of a directory that holds a study or studies; empty for None."""
     from lastbit.explore.study_view import studies_in, study_directory
 
     if directory is None:

@@ -1,5 +1,5 @@
-"""The explorer: one layer's theory and training on a page with sliders, and stored studies beside it.
+"""The explorer: a page with sliders that shows the theory and training of one layer, and stored studies.
 
-It needs the extra `[explore]`; `lastbit explore` opens it. What is computed here comes from `lastbit.pde` and
-`lastbit.study`, what is drawn is drawn as `lastbit.report` draws: this room only joins them to the page's controls.
+It needs the extra `[explore]`; `lastbit explore` opens it. The numbers come from `lastbit.pde` and `lastbit.study`, and
+the charts from `lastbit.report`. This package connects them to the page's controls.
 """

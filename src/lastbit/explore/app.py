@@ -1,4 +1,4 @@
-"""The explorer's page, as a marimo app: each cell redraws when what it names has changed, and no other."""
+"""The explorer's page, as a marimo app. A cell runs again when a value that it names has changed."""
 
 import marimo
 
@@ -10,48 +10,23 @@ def imports():
     """What all cells use."""
     import marimo as mo
 
-    from lastbit.explore import (
-        amplification,
-        blocks,
-        controls,
-        edge,
-        pictures,
-        plane,
-        study_blocks,
-        study_view,
-        training,
-    )
-    from lastbit.explore.drawing import ReadyChart
-    from lastbit.explore.layer import Descent, Layer
+    from lastbit.explore import layer as choices
+    from lastbit.explore import page, study_view, theory, training
 
-    return (
-        Descent,
-        Layer,
-        ReadyChart,
-        amplification,
-        blocks,
-        controls,
-        edge,
-        mo,
-        pictures,
-        plane,
-        study_blocks,
-        study_view,
-        training,
-    )
+    return choices, mo, page, study_view, theory, training
 
 
 @app.cell
 def given_place(mo):
-    """The directory that the command was given; empty where it was given none."""
+    """The directory that the command was given; empty if it was given none."""
     given = mo.query_params().get("study") or ""
     return (given,)
 
 
 @app.cell
-def heading(controls, given, mo):
+def heading(given, mo, page):
     """The title, and which view is shown."""
-    view = controls.view_switch(given)
+    view = page.view_switch(given)
     mo.Html(f"<header><h1>lastbit explorer</h1>{view.text}</header>")
     return (view,)
 
@@ -64,195 +39,197 @@ def shown_view(mo, view):
 
 
 @app.cell
-def states(controls, mo):
-    """What a click in the plane and a picture of one's own move controls to."""
-    get_point, set_point = mo.state(controls.START)
-    get_picture, set_picture = mo.state(controls.START_PICTURE)
+def states(mo, page):
+    """Where a click in the plane and an upload move the controls."""
+    get_point, set_point = mo.state(page.START)
+    get_picture, set_picture = mo.state(page.START_PICTURE)
     return get_picture, get_point, set_picture, set_point
 
 
 @app.cell
-def layer_picture(blocks, controls, get_picture):
+def layer_picture(choices, get_picture, page):
     """The picture."""
-    picture = controls.picture_choice(get_picture())
-    blocks.labelled("picture", picture)
+    names = [*choices.PICTURES, choices.OWN]
+    picture = page.choice(names, names.index(get_picture()))
+    page.labelled("picture", picture)
     return (picture,)
 
 
 @app.cell
-def layer_upload(blocks, controls, pictures, set_picture):
-    """A picture of one's own."""
-    own = controls.upload(lambda files: set_picture(pictures.OWN))
-    blocks.labelled("or your own", own)
+def layer_upload(choices, mo, page, set_picture):
+    """A picture of the person's own."""
+    own = mo.ui.file(label="File", on_change=lambda files: set_picture(choices.OWN), max_size=50_000_000)
+    page.labelled("or your own", own)
     return (own,)
 
 
 @app.cell
-def layer_kernel(blocks, controls):
+def layer_kernel(choices, page):
     """The kernel."""
-    kernel = controls.kernel_slider()
-    blocks.labelled("kernel side W, pixels", kernel)
+    kernel = page.slider(choices.KERNELS, 8)
+    page.labelled("kernel side W, pixels", kernel)
     return (kernel,)
 
 
 @app.cell
-def layer_beta(blocks, controls):
+def layer_beta(choices, page):
     """Swish's β."""
-    beta = controls.beta_slider()
-    blocks.labelled("Swish’s β", beta)
+    beta = page.slider(choices.BETAS, 1.0)
+    page.labelled("Swish’s β", beta)
     return (beta,)
 
 
 @app.cell
-def layer_label(blocks, controls):
+def layer_label(mo, page):
     """The label."""
-    label = controls.label_choice()
-    blocks.labelled("label y", label)
+    label = mo.ui.radio({"0": 0, "1": 1}, value="1", inline=True)
+    page.labelled("label y", label)
     return (label,)
 
 
 @app.cell
-def layer_lr(blocks, controls, get_point):
+def layer_lr(choices, get_point, page):
     """The learning rate."""
-    lr = controls.lr_slider(get_point()[0])
-    blocks.labelled("learning rate", lr)
+    lr = page.slider(choices.LEARNING_RATES, get_point()[0])
+    page.labelled("learning rate", lr)
     return (lr,)
 
 
 @app.cell
-def layer_weight_decay(blocks, controls, get_point):
+def layer_weight_decay(choices, get_point, page):
     """The weight decay."""
-    weight_decay = controls.weight_decay_slider(get_point()[1])
-    blocks.labelled("weight decay", weight_decay)
+    weight_decay = page.slider(choices.WEIGHT_DECAYS, get_point()[1])
+    page.labelled("weight decay", weight_decay)
     return (weight_decay,)
 
 
 @app.cell
-def layer_momentum(blocks, controls):
+def layer_momentum(choices, page):
     """The momentum."""
-    momentum = controls.momentum_slider()
-    blocks.labelled("momentum μ (heavy ball)", momentum)
+    momentum = page.slider(choices.MOMENTA, 0.0)
+    page.labelled("momentum μ (heavy ball)", momentum)
     return (momentum,)
 
 
 @app.cell
-def layer_complaint(blocks, own, picture, pictures):
+def layer_complaint(choices, own, page, picture):
     """The picture's pixels, or what is wrong with it."""
-    chosen = pictures.choose(picture.value, [(file.name, file.contents) for file in own.value])
-    blocks.message(chosen.complaint) if chosen.complaint else None
+    chosen = choices.choose_picture(picture.value, [(file.name, file.contents) for file in own.value])
+    page.message(chosen.complaint) if chosen.complaint else None
     return (chosen,)
 
 
 @app.cell
-def layer_choice(Layer, beta, chosen, kernel, label):
+def layer_choice(beta, choices, chosen, kernel, label):
     """The layer."""
-    layer = Layer(chosen.image, kernel.value, beta.value, label.value)
+    layer = choices.Layer(chosen.image, kernel.value, beta.value, label.value)
     return (layer,)
 
 
 @app.cell
-def descent_choice(Descent, lr, momentum, weight_decay):
+def descent_choice(choices, lr, momentum, weight_decay):
     """The descent."""
-    descent = Descent(lr.value, weight_decay.value, momentum.value)
+    descent = choices.DescentSettings(lr.value, weight_decay.value, momentum.value)
     return (descent,)
 
 
 @app.cell
-def layer_amplification(amplification, blocks, descent, layer):
+def layer_amplification(descent, layer, page, theory):
     """|A(ω)| against 1."""
-    blocks.chart_block(amplification.amplification_drawing(amplification.amplification(layer, descent), layer.kernel))
+    page.chart_block(theory.amplification_figure(theory.amplification(layer, descent), layer.kernel))
     return
 
 
 @app.cell
-def layer_band(layer, momentum, plane):
-    """The bounds, which a move of the point leaves as they are."""
-    band = plane.band(layer, momentum.value)
+def layer_band(layer, momentum, theory):
+    """The bounds, which do not change when the point moves."""
+    band = theory.band(layer, momentum.value)
     return (band,)
 
 
 @app.cell
-def layer_plane(ReadyChart, band, blocks, descent, layer, mo, plane, set_point):
+def layer_plane(band, descent, layer, mo, page, set_point, theory):
     """The plane and its point."""
-    drawing = plane.plane_drawing(band, plane.bounds_here(layer, descent), descent)
+    plane = theory.plane_figure(band, theory.bounds_here(layer, descent), descent)
 
     def move(_):
         """Move the point to where the click was."""
-        point = plane.clicked(clicks.selections)
+        point = theory.clicked(clicks.selections)
         if point is not None:
             set_point(point)
 
-    clicks = mo.ui.altair_chart(ReadyChart(drawing), chart_selection=False, legend_selection=False, on_change=move)
-    blocks.chart_block(drawing, clicks)
+    clicks = mo.ui.altair_chart(page.ReadyChart(plane), chart_selection=False, legend_selection=False, on_change=move)
+    page.chart_block(plane, clicks)
     return (clicks,)
 
 
 @app.cell
-def layer_training(blocks, descent, layer, mo, training):
-    """The training, simulated: its loss, and how far a twin gets."""
+def layer_training(descent, layer, mo, page, training):
+    """The loss of the simulated training, and the distance of its twin."""
     run = training.train(layer, descent)
-    mo.Html("".join(blocks.chart_block(each).text for each in training.drawings(run)))
+    mo.Html(page.chart_block(training.loss_figure(run)).text + page.chart_block(training.twins_figure(run)).text)
     return (run,)
 
 
 @app.cell
-def layer_edge(blocks, descent, edge, layer, run):
-    """Where it is restrained: the crossing of the edge."""
-    blocks.chart_block(edge.edge_drawing(layer, descent, run.regime))
+def layer_edge(descent, layer, page, run, training):
+    """The crossing of the edge, if the run is restrained."""
+    page.chart_block(training.edge_figure(layer, descent, run.regime))
     return
 
 
 @app.cell
-def study_place(blocks, given, mo):
+def study_place(given, mo, page):
     """The directory of a study, or a folder of studies."""
     place = mo.ui.text(value=given, placeholder="runs", full_width=True)
-    blocks.labelled("directory of a study, or a folder of studies", place)
+    page.labelled("directory of a study, or a folder of studies", place)
     return (place,)
 
 
 @app.cell
-def study_choice(blocks, controls, place, study_view):
+def study_choice(page, place, study_view):
     """Which of a folder's studies."""
     listed = study_view.studies_in(place.value)
-    chosen_study = controls.study_choice(listed)
-    blocks.labelled("study", chosen_study) if listed else None
+    chosen_study = page.choice(listed)
+    page.labelled("study", chosen_study) if listed else None
     return chosen_study, listed
 
 
 @app.cell
-def study_loaded(blocks, chosen_study, listed, place, study_view):
+def study_loaded(chosen_study, listed, page, place, study_view):
     """The study, or why there is none."""
     reading = study_view.read(f"{place.value.strip()}/{chosen_study.value}" if listed else place.value)
-    blocks.message(reading.complaint) if reading.complaint else None
+    page.message(reading.complaint) if reading.complaint else None
     return (reading,)
 
 
 @app.cell
-def study_charts(reading, study_blocks):
+def study_charts(page, reading):
     """All trials."""
-    study_blocks.charts(reading)
+    page.study_charts(reading)
     return
 
 
 @app.cell
-def study_pair(blocks, controls, mo, reading):
+def study_pair(mo, page, reading):
     """Which two trials are compared."""
-    one, other = controls.trial_choice(reading.trials, 0), controls.trial_choice(reading.trials, -1)
-    mo.Html(blocks.labelled("one trial", one).text + blocks.labelled("another", other).text) if reading.trials else None
-    return one, other
+    first, second = page.choice(reading.trials, 0), page.choice(reading.trials, -1)
+    controls = page.labelled("one trial", first).text + page.labelled("another", second).text
+    mo.Html(controls) if reading.trials else None
+    return first, second
 
 
 @app.cell
-def study_compared(one, other, reading, study_blocks):
-    """The two against each other."""
-    study_blocks.compared(reading, one.value, other.value)
+def study_compared(first, page, reading, second):
+    """The two trials compared."""
+    page.trials_compared(reading, first.value, second.value)
     return
 
 
 @app.cell
-def symbols(blocks):
-    """What every symbol and word of the page means."""
-    blocks.glossary()
+def symbols(page):
+    """What every symbol and term of the page means."""
+    page.glossary()
     return
 
 

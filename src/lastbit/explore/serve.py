@@ -1,4 +1,4 @@
-"""The explorer's server: on this machine only, behind a token in the address."""
+"""The explorer's server. It answers this machine only, and only with the token in the address."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ HOST = "127.0.0.1"
 
 
 def listen(port: int) -> socket.socket:
-    """A socket that listens on this machine's own address.
+    """A socket that listens on the loopback address.
 
     Args:
-        port: 0 for any that is free.
+        port: 0 for any free port.
 
     Raises:
-        LastbitError: the port is in use, may not be used, or is none.
+        LastbitError: the port is in use, reserved or out of range.
     """
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # A port that an explorer has just left is free again; one that is in use stays so.
+    # So that a port which an explorer has just left can be used at once; a port in use stays refused.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
@@ -51,8 +51,8 @@ def serve(listening: socket.socket, ready: Callable[[str], None], *, study: str 
 
     Args:
         listening: as `listen` gives it; closed at the end.
-        ready: called with the page's address, token included, once it is there.
-        study: directory of a study, or a folder of studies, that the page opens; empty for none.
+        ready: called with the page's address, token included, once the page is served.
+        study: directory of a study, or a folder of studies, that the page opens first; empty for none.
     """
     token = secrets.token_urlsafe(24)
     asked = {"access_token": token} | ({"study": study} if study else {})
@@ -71,10 +71,10 @@ def _page(token: str) -> Starlette:
 
 async def _serve(page: Starlette, listening: socket.socket, ready: Callable[[], None]) -> None:
     config = uvicorn.Config(
-        # Only for this machine's own names: against a foreign page whose host name is made to point here.
+        # Only this machine's own names are answered, against DNS rebinding by a page of another host.
         TrustedHostMiddleware(page, allowed_hosts=[HOST, "localhost"]),
         log_level="error",
-        ws_ping_interval=1,  # as marimo's own server does, against connections that are lost unnoticed
+        ws_ping_interval=1,  # as marimo's own server does, to notice lost connections
         ws_ping_timeout=60,
         timeout_keep_alive=300,
         timeout_graceful_shutdown=1,
@@ -83,11 +83,11 @@ async def _serve(page: Starlette, listening: socket.socket, ready: Callable[[], 
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not (server.started or serving.done()):
         await asyncio.sleep(0.02)
-    # In place of uvicorn's own, which would raise KeyboardInterrupt at the end: Ctrl-C is how one leaves.
+    # Replaces uvicorn's handler, which would raise KeyboardInterrupt at the end: Ctrl-C is the normal way to leave.
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _stop, server)
     ready()
     await serving
-    # A mounted application is not told that the server ends, and its threads would keep the process.
+    # A mounted application does not hear of the shutdown, and its threads would keep the process alive.
     for mounted in page.routes:
         if isinstance(mounted, Mount) and isinstance(mounted.app, Starlette):
             await mounted.app.state.session_manager.shutdown()

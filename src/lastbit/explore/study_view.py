@@ -10,9 +10,8 @@ from typing import Any
 
 from lastbit.divergence import churn, rel_l1
 from lastbit.errors import LastbitError
-from lastbit.explore.drawing import Drawing, drawn
 from lastbit.report.charts import Axis, Curve, Figure, line_chart
-from lastbit.report.numbers import MISSING, scientific
+from lastbit.report.numbers import MISSING, scientific, significant
 from lastbit.report.study.spread import accuracy_figure
 from lastbit.report.study.stored import as_stored
 from lastbit.report.study.weights import DISTANCE, rel_l1_figure
@@ -22,13 +21,13 @@ from lastbit.study.check import verify_study
 from lastbit.study.grid import Grid
 from lastbit.study.open_study import open_study
 from lastbit.study.results import FORMAT
-from lastbit.study.store import Store
+from lastbit.study.stored_study import StoredStudy
 from lastbit.study.stored_trial import StoredTrial
 
 _HEIGHT = 200
 _MOST_POINTS = 4000  # of a chart of all trials
-_DEPTH = 3  # directories below a folder in which studies are looked for
-_MOST_STUDIES = 200  # listed of a folder
+_DEPTH = 3  # levels below a folder that are searched for studies
+_MOST_STUDIES = 200  # listed from one folder
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class ShownStudy:
     """A study read from its directory."""
 
     results: Mapping[str, Any]  # as `results.json` holds them
-    trials: Mapping[str, StoredTrial]  # the finished ones, by seed and noise in words
+    trials: Mapping[str, StoredTrial]  # the finished ones, by seed and noise: `seed 1, k=3`
 
 
 @dataclass(frozen=True)
@@ -54,17 +53,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two trials against each other."""
+    """Two trials compared."""
 
     names: tuple[str, str]
-    identical: bool  # every metric, weight and prediction, bit for bit
-    values: dict[str, tuple[float | None, float | None]]  # last value of each number that both logged
+    identical: bool  # whether every metric, weight and prediction is the same bit for bit
+    values: dict[str, tuple[float | None, float | None]]  # last values of each metric that both logged
     churn: float | None  # percent of predictions that differ; None where they were not stored
-    distance: list[tuple[int, float]]  # step, RelL1 of the weights then; empty where they cannot be compared
+    distance: list[tuple[int, float]]  # step, and RelL1 of the weights at it; empty if they cannot be compared
 
 
 def studies_in(place: str) -> list[str]:
-    """The studies in a folder and up to three levels below it, by their path from it; none where it is a study.
+    """The paths of the studies in a folder and up to three levels below it; none if the folder is a study itself.
 
     Args:
         place: the folder.
@@ -72,26 +71,26 @@ def studies_in(place: str) -> list[str]:
     folder = Path(place.strip()).expanduser()
     if not place.strip() or "\0" in place or not _is_directory(folder) or (folder / STUDY).exists():
         return []
-    found: list[str] = []
+    studies: list[str] = []
     waiting = [(folder, 0)]
-    while waiting and len(found) < _MOST_STUDIES:
+    while waiting and len(studies) < _MOST_STUDIES:
         directory, depth = waiting.pop()
         if (directory / STUDY).is_file():
-            found.append(directory.relative_to(folder).as_posix())
+            studies.append(directory.relative_to(folder).as_posix())
         elif depth < _DEPTH:
             waiting += [(below, depth + 1) for below in _directories(directory)]
-    return sorted(found)
+    return sorted(studies)
 
 
 def _is_directory(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # too long to be a path, or past what may be looked into; `read` says so
+    except OSError:  # the name is too long, or access is denied; `read` says so
         return False
 
 
 def _directories(parent: Path) -> list[Path]:
-    """Those that can be looked into; links are left out, for they may lead in a circle."""
+    """The directories that can be read; links are left out, because they may form a circle."""
     try:
         return [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
     except OSError:
@@ -99,7 +98,7 @@ def _directories(parent: Path) -> list[Path]:
 
 
 def read(place: str) -> Reading:
-    """A study's directory, or one line on why it is none; nothing for an empty place."""
+    """A study read from its directory, or one line on why it cannot be; neither for an empty place."""
     try:
         return Reading(load_study(place) if place.strip() else None)
     except LastbitError as error:
@@ -107,7 +106,7 @@ def read(place: str) -> Reading:
 
 
 def study_directory(place: str) -> Path:
-    """The directory of a study, whose files are not read yet.
+    """The directory of a study; its files are not read yet.
 
     Raises:
         LastbitError: there is no directory, or it holds no study.
@@ -121,26 +120,27 @@ def study_directory(place: str) -> Path:
 
 
 def load_study(place: str) -> ShownStudy:
-    """Read a study's directory.
+    """Read a study's directory, once every file in it has matched its checksum.
 
     Raises:
-        LastbitError: it is none, or is damaged; the message names it.
+        LastbitError: it holds no study, or a file is damaged; the message names it.
     """
     directory = study_directory(place)
     try:
         verify_study(directory)
         study = open_study(directory)
-        grid = study.grid()
-        results = _stored_results(directory) or study.results().as_json()
-        return ShownStudy(as_stored([results])[0], _named(grid))
+        return ShownStudy(as_stored([_results(study)])[0], _named(study.grid()))
     except OSError as error:
         raise LastbitError(f"{error.filename or directory}: {error.strerror}") from None
 
 
-def _stored_results(directory: Path) -> dict[str, Any] | None:
-    """Those of a finished study; None where there are none, or they are of an older format."""
-    stored = Store(directory).stored_results() if (directory / RESULTS).is_file() else {}
-    return stored if stored.get("format") == FORMAT else None
+def _results(study: StoredStudy) -> Mapping[str, Any]:
+    """The stored results, or computed ones if there are none yet or they have an older format."""
+    if (study.store.root / RESULTS).is_file():
+        stored = study.store.stored_results()
+        if stored.get("format") == FORMAT:
+            return stored
+    return study.results().as_json()
 
 
 def _named(grid: Grid) -> dict[str, StoredTrial]:
@@ -148,28 +148,20 @@ def _named(grid: Grid) -> dict[str, StoredTrial]:
     return {f"seed {grid.seeds[j]}, {grid.noises[i].label}": grid.stored[i, j] for i, j in places}
 
 
-def study_drawings(study: ShownStudy) -> list[Drawing]:
-    """The report's charts of all trials: how far their weights part, and where they end."""
-    return [
-        drawn(rel_l1_figure(study.results, most_points=_MOST_POINTS)),
-        drawn(accuracy_figure(study.results)),
-    ]
+def study_figures(study: ShownStudy) -> list[Figure]:
+    """The report's charts of all trials: the distance of their weights, and where they end."""
+    return [rel_l1_figure(study.results, most_points=_MOST_POINTS), accuracy_figure(study.results)]
 
 
-def compare_trials(study: ShownStudy, one: str, other: str) -> Pair:
-    """Hold two of a study's trials against each other.
+def compare_trials(study: ShownStudy, first: str, second: str) -> Pair:
+    """Compare two of a study's trials, given by their names.
 
     Raises:
         LastbitError: a file of theirs is damaged; the message names it.
     """
-    first, second = study.trials[one], study.trials[other]
-    return Pair(
-        (one, other),
-        first.digest == second.digest,
-        _values(first, second),
-        _churn(first, second),
-        _distance(first, second),
-    )
+    trials = study.trials[first], study.trials[second]
+    identical = trials[0].digest == trials[1].digest
+    return Pair((first, second), identical, _values(*trials), _churn(*trials), _distance(*trials))
 
 
 def _values(first: StoredTrial, second: StoredTrial) -> dict[str, tuple[float | None, float | None]]:
@@ -189,33 +181,33 @@ def _distance(first: StoredTrial, second: StoredTrial) -> list[tuple[int, float]
     steps = sorted(set(first.weight_steps()) & set(second.weight_steps()))
     if not steps or first.weight_shapes(steps[0]) != second.weight_shapes(steps[0]):
         return []
-    found = [(step, rel_l1(first.weights(step), second.weights(step)).value) for step in steps]
-    return [(step, value) for step, value in found if isfinite(value)]
+    distances = [(step, rel_l1(first.weights(step), second.weights(step)).value) for step in steps]
+    return [(step, value) for step, value in distances if isfinite(value)]
 
 
 def pair_rows(pair: Pair) -> list[tuple[str, str, str, str]]:
-    """The last values of both trials and their difference, in words."""
+    """The name of each metric, its last value in both trials, and the difference."""
     rows = [
-        (name, _shown(a), _shown(b), MISSING if a is None or b is None else f"{b - a:+.4g}")
+        (name, significant(a, 6), significant(b, 6), MISSING if a is None or b is None else _signed(b - a))
         for name, (a, b) in pair.values.items()
     ]
-    return rows if pair.churn is None else [*rows, ("churn in percent", "", "", f"{pair.churn:.3g}")]
+    return rows if pair.churn is None else [*rows, ("churn in percent", "", "", significant(pair.churn, 3))]
 
 
-def pair_drawing(pair: Pair) -> Drawing:
-    """RelL1 between the weights of both trials over the steps that both kept."""
+def _signed(difference: float) -> str:
+    return f"{'+' if difference > 0 else ''}{significant(difference)}"
+
+
+def pair_figure(pair: Pair) -> Figure:
+    """RelL1 between the weights of both trials, at the steps at which both kept them."""
     note = "RelL1 is 0 for equal and 2 for opposite weights; the foot of the axis is 0."
     if pair.identical:
-        return Drawing("pair", "Both trials are bit for bit the same", note)
+        return Figure("pair", "Both trials are bit for bit the same", note)
     if not any(value > 0 for _, value in pair.distance):
-        reason = "the weights are the same, bit for bit" if pair.distance else "no weights of one step to compare"
-        return Drawing("pair", f"No distance to draw: {reason}", note)
+        reason = "the weights are the same, bit for bit" if pair.distance else "no step has weights of both trials"
+        return Figure("pair", f"No distance to draw: {reason}", note)
     step, last = pair.distance[-1]
     curve = Curve("RelL1", [step for step, _ in pair.distance], [value for _, value in pair.distance])
     steps = Axis("update step", name="step", counts=True, format=",")
     chart = line_chart([curve], x=steps, y=DISTANCE, marks="points", height=_HEIGHT)
-    return drawn(Figure("pair", f"RelL1 is {scientific(last)} after step {step:,}", note, chart))
-
-
-def _shown(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.6g}"
+    return Figure("pair", f"RelL1 is {scientific(last)} after step {step:,}", note, chart)

@@ -1,8 +1,8 @@
 """Von Neumann and CFL analysis, stability bounds and simulation of the PDEs behind convolutional layers.
 
-The heat and Beltrami equations (`heat`, `Beltrami`) introduce the terms; `OneLayerCNN` is the network that the theory
-is about, with its bounds; `simulate` and `phase` show what happens inside and beyond them. What has no other source
-named is the paper's: sections 3 and 5, appendices D to F. Kernels have shape (W, W), images (N, N).
+The heat and Beltrami equations (`heat`, `Beltrami`) introduce the terms. `OneLayerCNN` is the network of the theory,
+with its bounds. `simulate` and `phase` show what happens inside and beyond them. Everything follows the paper
+(sections 3 and 5, appendices D to F) unless another source is named. Kernels have shape (W, W), images (N, N).
 """
 
 from lastbit.pde import heat

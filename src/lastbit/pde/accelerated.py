@@ -1,4 +1,4 @@
-"""Nesterov's scheme as the discretised PDE K_tt + d K_t = -grad L(K), and that PDE's own path (paper, theorem 5.5).
+"""Nesterov's scheme as a discretisation of the PDE K_tt + d K_t = -grad L(K), and the PDE's solution (theorem 5.5).
 
 `fitted_order` gives the order at which the distance between two such paths falls with the time step.
 """
@@ -19,7 +19,7 @@ from lastbit.pde.momentum import from_damping
 Array = NDArray[np.floating]
 Gradient = Callable[[Array], Array]
 
-# Of the path that the scheme is held against: far below the scheme's own errors.
+# Tolerances of the reference solution: far below the errors of the scheme.
 _RELATIVE, _ABSOLUTE = 1e-10, 1e-12
 
 
@@ -53,7 +53,7 @@ def optimizer_path(gradient: Gradient, start: ArrayLike, *, dt: float, damping: 
 
 
 def damped_flow(gradient: Gradient, start: ArrayLike, *, damping: float, times: ArrayLike) -> Array:
-    """Return the PDE's path from rest at ascending times (n,), from 0 on, by Dormand and Prince's method, (n, ...).
+    """Return the PDE's solution from rest at ascending times (n,) from 0 on, by Dormand and Prince's method, (n, ...).
 
     Raises:
         ArithmeticError: the solver gave up.
@@ -66,10 +66,12 @@ def damped_flow(gradient: Gradient, start: ArrayLike, *, damping: float, times: 
         return np.concatenate([velocity.ravel(), (-gradient(kernel) - damping * velocity).ravel()])
 
     state = np.concatenate([first.ravel(), np.zeros(first.size)])
-    found = solve_ivp(right_hand_side, (0.0, float(at[-1])), state, "DOP853", t_eval=at, rtol=_RELATIVE, atol=_ABSOLUTE)
-    if not found.success:
-        raise ArithmeticError(f"the damped flow could not be followed: {found.message}")
-    return np.asarray(found.y[: first.size].T.reshape(-1, *first.shape))
+    solution = solve_ivp(
+        right_hand_side, (0.0, float(at[-1])), state, "DOP853", t_eval=at, rtol=_RELATIVE, atol=_ABSOLUTE
+    )
+    if not solution.success:
+        raise ArithmeticError(f"the damped flow could not be followed: {solution.message}")
+    return np.asarray(solution.y[: first.size].T.reshape(-1, *first.shape))
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,15 @@ class FittedOrder:
     """p in error = C size^p."""
 
     value: float  # least-squares slope of log error over log size
-    lowest: float  # of the slopes between neighbouring sizes: how far from a power law the errors are
-    highest: float
+    lowest: float  # smallest slope between neighbouring sizes; far from `value`, the errors are no power law
+    highest: float  # largest slope between neighbouring sizes
 
 
 def fitted_order(sizes: ArrayLike, errors: ArrayLike) -> FittedOrder:
     """Fit p in error = C size^p to errors at two or more distinct sizes, both of shape (n,).
 
     Raises:
-        LastbitError: fewer than two sizes, or one that is not positive, or an error that is not.
+        LastbitError: there are fewer than two sizes, or a size or an error is not positive.
     """
     x, y = np.asarray(sizes, np.float64), np.asarray(errors, np.float64)
     if x.ndim != 1 or x.shape != y.shape or len(np.unique(x)) < 2:

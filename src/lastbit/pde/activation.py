@@ -1,8 +1,8 @@
 """The Swish activation, its first two derivatives (paper, appendix D.2, eq. 44-46) and its three regimes.
 
 An output position is *transitioning* while |beta z| <= 1, *activated* above and *not activated* below: the tangent
-of r' at 0, 1/2 + beta z / 2, reaches r' = 1 at beta z = 1 and r' = 0 at beta z = -1. These are the kinks of the
-piecewise linear r' that the three linear PDEs describe (paper, section 5.4 and table 3).
+of r' at 0, 1/2 + beta z / 2, reaches r' = 1 at beta z = 1 and r' = 0 at beta z = -1. The three linear PDEs assume a
+piecewise linear r' with these two kinks (paper, section 5.4 and table 3).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def swish_and_slope(z: Array, beta: float, scratch: Array | None = None) -> tupl
     Args:
         z: where, of any shape.
         beta: Swish's steepness.
-        scratch: memory of shape (3, *z.shape) to compute in, which the results then share. Fresh arrays for every
-            product would leave the first-level cache, and the passes over memory would cost more than the tanh.
+        scratch: memory of shape (3, *z.shape) to compute in; the results are views of it. With fresh arrays the data
+            would leave the first-level cache, and memory traffic would cost more than the tanh.
     """
     h, s, slope = np.empty((3, *z.shape), z.dtype) if scratch is None else scratch
     np.multiply(z, 0.5 * beta, out=h)
@@ -69,7 +69,7 @@ def regime_shares(response: Array, beta: float, correlation: Correlation) -> Arr
     Args:
         response: z at the distinct output positions, (..., U).
         beta: Swish's steepness.
-        correlation: where the responses come from; it knows how often each occurs.
+        correlation: that computed the responses; it knows the multiplicity of each.
     """
     scaled = beta * response
     activated, not_activated = correlation.total(scaled > 1.0), correlation.total(scaled < -1.0)

@@ -1,7 +1,7 @@
 """How well theory agrees with automatic differentiation (paper, theorems 5.1, 5.2, 5.7, appendices D.4 and F).
 
-The network of L convolutions is written in torch once more. It shares no formula with `OneLayerCNN` and
-`MultiLayerCNN`, only the definition of the network and its loss, so its derivatives are an independent check of theirs.
+The network of L convolutions is implemented a second time, in torch. It shares the definition of the network and its
+loss with `OneLayerCNN` and `MultiLayerCNN` but no formula, so its derivatives check theirs independently.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def automatic_gradients(net: MultiLayerCNN, weight_decay: float = 0.0) -> tuple[
 
 
 def automatic_block(net: MultiLayerCNN, layer: int) -> Array:
-    """Return a times the Hessian of the pooled response P in K_l, (W_l^2, W_l^2): that of a loss with a frozen.
+    """Return a times the Hessian of the pooled response P in K_l, (W_l^2, W_l^2): the loss's Hessian with a frozen.
 
     Args:
         net: the network at its kernels.
@@ -76,21 +76,18 @@ def _data_loss(net: MultiLayerCNN, pooled: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(pooled, label)
 
 
-# As a share of the kernel: a central difference errs by the square of its step and by rounding over it.
+# Relative to the kernel. The error of a central difference is of the order of step^2 plus rounding / step.
 _STEP = 1e-5
 
 
 def autograd_error(net: OneLayerCNN, kernel: Array, weight_decay: float = 0.0) -> float:
-    """Return |eq. 8 - autograd's gradient| over the latter's length, at a kernel (W, W)."""
+    """Return the relative error of eq. 8 against autograd's gradient, at a kernel (W, W)."""
     (automatic,) = automatic_gradients(as_layers(net, kernel), weight_decay)
     return _relative(net.gradient(kernel, weight_decay), automatic)
 
 
 def difference_error(net: OneLayerCNN, kernel: Array, weight_decay: float = 0.0) -> float:
-    """Return how far the loss's slope along the gradient, by a central difference, is from the gradient's length.
-
-    In relative terms. It uses nothing but values of the loss.
-    """
+    """Return the relative error of the gradient's length against a central difference of the loss along it."""
     gradient = net.gradient(kernel, weight_decay)
     length = float(np.linalg.norm(gradient))
     ahead = _STEP * float(np.linalg.norm(kernel)) * gradient / length
@@ -99,20 +96,20 @@ def difference_error(net: OneLayerCNN, kernel: Array, weight_decay: float = 0.0)
 
 
 def window_error(net: OneLayerCNN, kernel: Array) -> float:
-    """Return |eq. 9 - eq. 8 cut to the window| over the former's length, for circular correlation.
+    """Return the relative error of eq. 9 against eq. 8 cut to the window, for circular correlation.
 
-    Eq. 8 is the gradient of a kernel as large as the image, here the same one with zeros around it.
+    Eq. 8 is the gradient in a kernel as large as the image; here that kernel is the given one, padded by zeros.
 
     Raises:
-        LastbitError: the correlation is not circular: others change their positions with the kernel's size.
+        LastbitError: the correlation is not circular; the positions of the others depend on the kernel's size.
     """
     if net.boundary != "circular":
         raise LastbitError(f"the window is that of a circular correlation, not of a {net.boundary} one")
     size = len(net.image)
     unlimited = np.zeros((size, size), net.dtype)
     unlimited[: net.kernel, : net.kernel] = kernel
-    whole = replace(net, kernel=size).gradient(unlimited)
-    return _relative(whole[: net.kernel, : net.kernel], net.gradient(kernel))
+    gradient = replace(net, kernel=size).gradient(unlimited)
+    return _relative(gradient[: net.kernel, : net.kernel], net.gradient(kernel))
 
 
 def _relative(value: Array, reference: Array) -> float:
@@ -120,17 +117,17 @@ def _relative(value: Array, reference: Array) -> float:
 
 
 def block_error(net: MultiLayerCNN, layer: int) -> float:
-    """Return how far the one-layer operator's extreme eigenvalues are from the layer's own.
+    """Return the error of the one-layer operator's extreme eigenvalues against those of the layer's Hessian block.
 
-    The layer's own are those of a times the Hessian of P in K_l, by autograd; the one-layer operator is
-    (a g beta / 2) times the Gram operator of the layer's input, with the mean signal g (theorem 5.7).
+    The block is a times the Hessian of P in K_l, by autograd. The one-layer operator is (a g beta / 2) times the Gram
+    operator of the layer's input, with the mean signal g (theorem 5.7).
 
     Args:
         net: the network at its kernels.
         layer: l, from 1.
 
     Returns:
-        The larger of the two differences, over the largest eigenvalue's magnitude.
+        The larger of the two errors, relative to the largest magnitude of an eigenvalue.
     """
     block = np.linalg.eigvalsh(automatic_block(net, layer))
     bounds = net.bounds(layer, lr=1.0, signal=net.mean_signal(layer, None))
@@ -139,27 +136,27 @@ def block_error(net: MultiLayerCNN, layer: int) -> float:
 
 
 def signal_change(net: MultiLayerCNN, layer: int, kernel: ArrayLike) -> float:
-    """Return how much the signal g_l changes when K_l alone is replaced, over its size where all of r' is 1.
+    """Return the change of the signal g_l when K_l alone is replaced, relative to the signal with r' = 1 everywhere.
 
     Args:
         net: the network at its kernels.
         layer: l, from 1.
-        kernel: what to replace K_l by, (W_l, W_l).
+        kernel: the replacement of K_l, (W_l, W_l).
     """
     kernels = [*net.kernels[: layer - 1], np.asarray(kernel), *net.kernels[layer:]]
-    before, after = (each.signals()[layer - 1] for each in (net, replace(net, kernels=kernels)))
+    before, after = (state.signals()[layer - 1] for state in (net, replace(net, kernels=kernels)))
     return float(np.linalg.norm(after - before) / np.linalg.norm(net.signals("activated")[layer - 1]))
 
 
 def layer_gradient_errors(net: MultiLayerCNN, weight_decay: float = 0.0) -> tuple[float, ...]:
-    """Return |eq. 23 - autograd's gradient| over the latter's length, for K_1 ... K_L."""
+    """Return the relative errors of eq. 23 against autograd's gradients in K_1 ... K_L."""
     pairs = zip(net.gradients(weight_decay), automatic_gradients(net, weight_decay), strict=True)
     return tuple(float(np.linalg.norm(theorem - automatic) / np.linalg.norm(automatic)) for theorem, automatic in pairs)
 
 
 @dataclass(frozen=True, eq=False)
 class LinearisationErrors:
-    """|gradient - linear gradient| at kernels size x direction, without weight decay, which is linear anyway."""
+    """|gradient - linear gradient| at kernels factor x direction, without weight decay, which is linear anyway."""
 
     size: Array  # (n,): the largest |beta z| over the output positions
     constant_residual: Array  # (n,): eq. 10 against the gradient with its residual a held at a(0) too
@@ -173,7 +170,7 @@ def linearisation_errors(net: OneLayerCNN, direction: ArrayLike, factors: ArrayL
     Args:
         net: the network.
         direction: (W, W).
-        factors: (n,), what to multiply the direction by; errors below float64's rounding say nothing.
+        factors: (n,), multiples of the direction; errors below the rounding of float64 carry no information.
     """
     kernels = np.multiply.outer(np.asarray(factors, net.dtype), np.asarray(direction, net.dtype))
     gradient = net.gradient(kernels)

@@ -1,7 +1,7 @@
-"""Amplification factors: of each frequency in a step of a linear PDE (theorem 5.3), and of a run as measured.
+"""Amplification factors: of each frequency in a step of a linear PDE (theorem 5.3), and measured over a run.
 
 With a kernel as large as the image and circular correlation each DFT coefficient is multiplied by its amplification
-factor (eq. 13). A window of W x W entries cuts the force, which in frequencies is a convolution (eq. 12).
+factor (eq. 13). A window of W x W entries cuts the force, which is a convolution in frequency space (eq. 12).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FrequencyStep:
     """The unnormalised DFTs, all (N, N), of a kernel with zeros around its window, before and after a step."""
 
     before: Coefficients
-    after: Coefficients  # what the step does
+    after: Coefficients
     multiplied: Coefficients  # eq. 13: the amplification factor times `before`, less the source at frequency 0
     convolved: Coefficients  # eq. 12: the force convolved with the window's DFT
 
@@ -43,7 +43,7 @@ class FrequencyStep:
 
 
 def frequency_step(linear: Linearisation, kernel: ArrayLike, *, lr: float, weight_decay: float) -> FrequencyStep:
-    """Take a step, and predict it.
+    """Take a step of gradient descent, and predict it by eq. 12 and eq. 13.
 
     Args:
         linear: a linear PDE with circular correlation.
@@ -73,23 +73,23 @@ def _transform(kernel: Array, size: int) -> Coefficients:
 
 
 def _convolve(a: Coefficients, b: Coefficients) -> Coefficients:
-    """The circular convolution of two spectra over N^2, summed as eq. 12 has it and not by another transform."""
+    """The circular convolution of two spectra over N^2, as the sum of eq. 12 rather than by another transform."""
     size = len(a)
     shift = (np.arange(size)[:, None] - np.arange(size)) % size
     total: Coefficients = np.einsum("uvij,vj->ui", a[shift[:, :, None, None], shift[None, None]], b) / size**2
     return total
 
 
-def _relative(error: Coefficients, whole: Coefficients) -> float:
-    return float(np.linalg.norm(error) / np.linalg.norm(whole))
+def _relative(error: Coefficients, reference: Coefficients) -> float:
+    return float(np.linalg.norm(error) / np.linalg.norm(reference))
 
 
 def growth_factor(run: Simulation) -> float:
     """Return exp of the slope of log |d_n| over the last half of the run's updates above rounding level.
 
-    The updates d_n of a linear PDE obey it without its source, so that in the end the mode of largest amplification
-    factor |A| is left, and this is |A|. Over a finite run it is the better an estimate the further apart the factors
-    are. NaN where fewer than four updates are above rounding.
+    The updates d_n of a linear PDE obey the PDE without its source, so in the end only the mode with the largest
+    amplification factor |A| is left, and the slope gives |A|. The estimate from a finite run is better the further
+    apart the factors are. NaN if fewer than four updates are above rounding level.
     """
     above = np.flatnonzero(run.step_length > rounding_level(run.norm, run.kernel.dtype))
     late = above[len(above) // 2 :]
@@ -101,7 +101,8 @@ def growth_factor(run: Simulation) -> float:
 def predicted_factor(linear: Linearisation, scheme: Momentum, *, window: str, lr: float, weight_decay: float) -> float:
     """Return max |A| over the modes of a linear PDE: with momentum, of the larger root of each mode's polynomial.
 
-    The larger modulus is a quasi-convex function of the gain for each scheme, so that an end of the spectrum has it.
+    The larger modulus is a quasi-convex function of the gain for each scheme, so an end of the spectrum has the
+    largest.
 
     Args:
         linear: the linear PDE.

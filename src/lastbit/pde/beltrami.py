@@ -29,7 +29,7 @@ class Beltrami:
     """The equation for one input f.
 
     Args:
-        f: the input, of any dimension, finite; its precision is computed in.
+        f: the input, of any dimension, finite; everything is computed in its precision.
         epsilon: eps, which keeps q away from 0.
         fidelity: lambda, the weight of the input.
         dx: the grid spacing.
@@ -82,7 +82,7 @@ class Beltrami:
 
     @property
     def strict_dt(self) -> float:
-        """The CFL step that is stable whatever u does, the local one at q = eps, where u is flat."""
+        """The CFL step that is stable for every u: the local one at q = eps, where u is flat."""
         return 2.0 / (self.fidelity + 4.0 * self.f.ndim / (self.dx**2 * self.epsilon))
 
     @property
@@ -94,11 +94,11 @@ class Beltrami:
         """Return the minimiser of E, which is unique, by lagged diffusivity; in float64.
 
         Each iteration solves (lambda - div (1/q) grad) u = lambda f with q from the last one. It converges from
-        anywhere.
+        any start.
 
         Args:
             tolerance: stop once no |u_t| exceeds this share of lambda max |f|, the pull of the input.
-            iterations: give up after so many.
+            iterations: the most iterations.
 
         Raises:
             ArithmeticError: it did not converge.

@@ -19,17 +19,17 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class EmpiricalBounds:
-    """Where simulations turned from stable to unstable."""
+    """The weight decays at which simulations turn from stable to unstable."""
 
-    lower: float  # the smallest weight decay found stable; 0 if no weight decay is needed
-    upper: float  # the largest weight decay found stable; NaN, like ``lower``, if none was found
+    lower: float  # the smallest stable weight decay; 0 if no weight decay is needed
+    upper: float  # the largest stable weight decay; NaN, like ``lower``, if there is none
     tolerance: float  # relative width to which each was bracketed
     simulations: int  # simulations run
     steps: int  # updates of each
 
     @property
     def empty(self) -> bool:
-        """Whether no weight decay was found stable."""
+        """Whether no weight decay was stable."""
         return bool(np.isnan(self.lower))
 
 
@@ -45,15 +45,15 @@ def empirical_bounds(
 ) -> EmpiricalBounds:
     """Bisect the weight decays at which simulations of a linear PDE turn unstable.
 
-    Knows nothing of the theory: it searches a weight decay where the simulated kernel shrinks, then bisects on either
-    side. The growth is a convex function of the weight decay, the larger of two moduli of affine functions for plain
-    descent, so a golden-section search finds that point. A finite run sees a mode only as far as it grows: with T steps
-    the bounds are late by a few over T in the gain lr (alpha + z), unless other modes have died out by then.
+    The search does not use the theory. It looks for a weight decay at which the simulated kernel shrinks, then bisects
+    on either side. The growth is a convex function of the weight decay (for plain descent the larger of two moduli of
+    affine functions), so a golden-section search finds that point. A finite run shows a mode only as far as it grows:
+    with T steps the gain lr (alpha + z) at the bounds is off by a few over T, unless other modes have died out by then.
 
     Args:
         linear: the linear PDE, for instance `OneLayerCNN.transitioning`. Its source only moves the fixed point, and is
             left out.
-        kernel: the initial kernel, (W, W); it must not be orthogonal to the mode that goes first.
+        kernel: the initial kernel, (W, W); it must not be orthogonal to the mode that becomes unstable first.
         lr: the learning rate.
         steps: updates of each simulation.
         momentum: mu, see `Momentum`.

@@ -24,11 +24,11 @@ from lastbit.pde.spectrum import Mode, Spectrum
 class Bounds:
     """The open interval of weight decays, or of learning rates, for which a linear PDE is stable.
 
-    The interval is empty when ``lower >= upper``; the numbers are then still what each condition demands.
+    The interval is empty when ``lower >= upper``; each number still states its own condition.
     """
 
     quantity: str  # "weight_decay" or "lr": what is bounded
-    regime: str  # the regime whose linear PDE is meant: "transitioning", "activated" or "not activated"
+    regime: str  # of the activation, whose linear PDE is bounded: "transitioning", "activated" or "not activated"
     window: str  # "infinite", "pixel" or "exact"
     edge: float  # the largest stable gain of the scheme
     lower: float
@@ -72,7 +72,7 @@ def stability_bounds(
 
 
 def weight_decay_bounds(spectrum: Spectrum, lr: float, edge: float, *, regime: str, window: str) -> Bounds:
-    """Return the bounds on weight decay at a learning rate; a negative weight decay is never called for.
+    """Return the bounds on weight decay at a learning rate; the lower one is at least 0.
 
     Raises:
         LastbitError: the learning rate is not positive and finite.

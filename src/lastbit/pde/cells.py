@@ -1,4 +1,4 @@
-"""Many runs of one model at once, one cell for each learning rate and weight decay."""
+"""Many runs of one model at once: a cell for each pair of learning rate and weight decay."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from lastbit.pde.momentum import Momentum
 
 Array = NDArray[np.floating]
 
-# Cells are advanced by this many steps before the finished ones are taken out and the rest packed together.
+# Steps of all cells between two removals of the finished ones.
 ROUND = 32
-_UNKNOWN = -1  # the regime of a cell that has not shown it yet
+_UNKNOWN = -1  # the regime of a cell that is not known yet
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ def _blown(window: Array) -> NDArray[np.bool_]:
 
 
 def _finished(window: Array, dtype: np.dtype[np.floating], steps: int) -> NDArray[np.int8]:
-    """Return the regime of each cell that shows it over a full round, `_UNKNOWN` for the others."""
+    """Return the regime of each cell whose updates over a full round decide it, `_UNKNOWN` for the others."""
     norm, step_length, alignment = np.moveaxis(window, 1, 0)
     outcome = np.full(norm.shape[1], _UNKNOWN, np.int8)
     if len(window) == ROUND:
@@ -141,7 +141,7 @@ def _finished(window: Array, dtype: np.dtype[np.floating], steps: int) -> NDArra
         # Updates a thousand times the rounding level that differ by no more than it do not decay in any run's length.
         equal = (longest - shortest <= level) & (shortest > 1000.0 * level)
         outcome[equal & (alignment.max(axis=0) < -1.0 + 1e-6)] = RESTRAINED
-        # So close to a fixed point the path is linear: it goes on shrinking as it does, by half in three windows.
+        # So close to a fixed point the path is linear and keeps its rate: it shrinks by half or more in three windows.
         close = longest <= 0.1 * np.sqrt(unit_roundoff(dtype)) * norm.min(axis=0)
         shrinking = after <= 0.5 ** (ROUND / 2 / (3 * steps / WINDOWS)) * before
         outcome[(close & shrinking) | (longest <= level)] = STABLE

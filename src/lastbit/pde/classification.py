@@ -1,15 +1,15 @@
-"""Stable, restrained or blow-up: what a path did, by stated rules (paper, end of section 3.2 and section 5.4).
+"""Classifies a path as stable, restrained or blow-up by fixed rules (paper, end of section 3.2 and section 5.4).
 
 The paper calls an instability restrained when the path keeps passing between regimes whose linearisation amplifies
-and regimes whose linearisation damps, so that errors neither grow without bound nor die out. A path carries its own
-twin: itself, one update behind. Their difference is the update d_n = K_{n+1} - K_n, and by the mean value theorem
+and regimes whose linearisation damps, so that errors neither grow without bound nor die out. A path has a
+natural twin: itself, one update behind. Their difference is the update d_n = K_{n+1} - K_n. By the mean value theorem
 d_{n+1} is the linear update, averaged between the two states, applied to d_n. So |d_n| grows while the path amplifies
-and shrinks while it damps, and where it ends tells the three apart at no cost.
+and shrinks while it damps, and its course separates the three regimes at no extra cost.
 
 The path is cut into 8 windows of equal length, and the |d_n| and |K_n| of each are compared. The first rule that
 applies decides:
 
-1. blow-up: loss or norm ceased to be finite.
+1. blow-up: the loss or the norm is no longer finite.
 2. stable, settled: in the last window no |d_n| exceeds 1000 unit roundoffs of the largest |K_n|: rounding level.
 3. blow-up, growing: in each of the last three windows every |d_n| exceeds all those of the window before; bounded
    chaos has short updates in every window. If the model saturates, the largest |K_n| must also rise by 1 % or more from
@@ -20,7 +20,7 @@ applies decides:
    all.
 5. stable, drifting: in the last two windows no update reverses the one before (their cosine stays at or above 0) and,
    unless the model saturates, the largest |d_n| does not rise.
-6. restrained: anything else, that is, bounded updates that keep reversing and do not die out.
+6. restrained: everything else, that is, bounded updates that keep reversing and do not die out.
 
 Close to a boundary between regimes growth and decay are slower than a run is long, and the rules cannot tell: with
 T steps, within about 2 / T of an amplification factor of -1. Runs of under 16 steps have no rates of change; for them
@@ -46,7 +46,7 @@ GROWTH = 1.01
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """What `classify` looks at: T recorded states, on the first axis, of one path or a batch of them."""
+    """What `classify` uses: T recorded states, on the first axis, of a path or a batch of paths."""
 
     norm: Array  # (T, ...): |K_n|
     step_length: Array  # (T, ...): |d_n|, the update from each state
@@ -62,7 +62,7 @@ def classify(
         path: the histories.
         dtype: the precision the paths were computed in.
         saturating: whether the model's pull on the kernel is bounded, see `Model`.
-        blown_up: whether the loss or norm ceased to be finite, shape (...).
+        blown_up: whether the loss or the norm is no longer finite, shape (...).
     """
     blown_up = np.asarray(blown_up)
     regime = np.full(blown_up.shape, RESTRAINED, np.int8)

@@ -1,8 +1,8 @@
 """Cross-correlation of an image with small kernels, and its adjoint.
 
 Theorem 5.1 needs z(x) = sum_y I(x + y) K(y) at every output position x, and the adjoint
-g(y) = sum_x I(x + y) v(x) at every kernel position y. Both are cross-correlations *of the image*, differing only
-in how much of the result they keep, so one Fourier routine serves both.
+g(y) = sum_x I(x + y) v(x) at every kernel position y. Both are cross-correlations *of the image* and differ only in
+how much of the result they keep, so one Fourier routine computes both.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class _Correlation:
     def gram_bound(self) -> float:
         """An upper bound on the largest eigenvalue of adjoint(forward(.)): the largest power of the image.
 
-        The operator is a section of a circulant one, on the image's own grid for a circular boundary and on one
-        large enough for no wrap-around for the others.
+        The operator is a section of a circulant one: on the image's own grid for a circular boundary, otherwise on a
+        grid large enough to avoid wrap-around.
         """
         n = self.image.shape[0] + (0 if self.boundary == "circular" else self.kernel - 1)
         power = np.abs(scipy.fft.rfft2(self.image.astype(np.float64), s=(n, n))) ** 2
@@ -90,7 +90,7 @@ class FourierCorrelation(_Correlation):
 
     @property
     def batch(self) -> int:
-        """How many kernels to evaluate at once: few, as a batch is no faster a kernel and leaves the cache."""
+        """How many kernels to evaluate at once: few, as larger batches leave the cache and are no faster per kernel."""
         return max(1, SMALL_BATCH // self.positions)
 
     def total(self, values: Array | NDArray[np.bool_]) -> Array:
@@ -99,8 +99,8 @@ class FourierCorrelation(_Correlation):
 
     @cached_property
     def _length(self) -> int:
-        # A circular correlation wants the wrap-around of the DFT of exactly the image's length; the others need
-        # at least the extended image's length, so that nothing they keep is aliased.
+        # A circular correlation needs the wrap-around of a DFT of exactly the image's length. The others need at least
+        # the extended image's length, so that nothing that is kept is aliased.
         n = int(self.image.shape[0])
         if self.boundary == "circular":
             return n
@@ -112,9 +112,9 @@ class FourierCorrelation(_Correlation):
         if self.boundary == "same":
             image = extended_image(image, self.kernel, "same")
         transform: NDArray[np.complexfloating] = scipy.fft.rfft2(image, s=(self._length, self._length))
-        # glibc gives the top of the heap back once it exceeds twice the largest block that was ever unmapped. A step's
-        # arrays would be given back and paged in anew at every step, which can double its time. Freeing one block of
-        # 16 MiB, which is never touched, raises that limit. Elsewhere it does nothing.
+        # glibc returns the top of the heap to the system once it exceeds twice the largest block ever unmapped. The
+        # arrays of a step would be returned and paged in again at every step, which can double its time. Freeing one
+        # untouched block of 16 MiB raises that limit. With other allocators this has no effect.
         np.empty(2**21)
         return np.asarray(np.conjugate(transform))
 
@@ -128,10 +128,10 @@ class FourierCorrelation(_Correlation):
         return self._correlate(weights.reshape(*weights.shape[:-1], self.side, self.side), self.kernel)
 
     def _correlate(self, other: Array, keep: int) -> Array:
-        # One axis at a time, so that rows known to be zero are never transformed and rows that will be thrown away are
-        # never transformed back: three quarters of the work of four full 2-D transforms. The spectrum of a
-        # correlation is I^ times the conjugate of the other; its conjugate is at hand instead, and forward transforms
-        # of that, the last one to real numbers, are the inverse transform without a pass over memory to conjugate.
+        # One axis at a time, so that zero rows are never transformed and discarded rows never transformed back: three
+        # quarters of the work of four full 2-D transforms. The spectrum of a
+        # correlation is I^ times the conjugate of the other. Here its conjugate is computed, and forward transforms of
+        # that, the last one to real numbers, equal the inverse transform without a pass over memory to conjugate.
         n = self._length
         spectrum = scipy.fft.rfft(other, n, axis=-1)
         spectrum = scipy.fft.fft(spectrum, n, axis=-2, overwrite_x=True)
@@ -170,7 +170,7 @@ class PatchCorrelation(_Correlation):
     """Correlation as a matrix product with the image's distinct patches (im2col), for small problems.
 
     Patches that occur at several positions are kept once, with their multiplicity: a checkerboard has two.
-    A batch of kernels is one matrix-matrix product, several times faster a kernel than one at a time.
+    A batch of kernels is one matrix-matrix product, several times faster per kernel than one at a time.
     """
 
     @cached_property
@@ -178,8 +178,8 @@ class PatchCorrelation(_Correlation):
         """All distinct patches."""
         extended = extended_image(self.image, self.kernel, self.boundary)
         windows = np.lib.stride_tricks.sliding_window_view(extended, (self.kernel, self.kernel))
-        # By their bytes, one window at a time: writing all of them out takes W^2 times the image's memory, and sorting
-        # them minutes where many are equal. Zeros of either sign stay apart, which changes no sum.
+        # Counted by their bytes, one window at a time: all of them together take W^2 times the image's memory, and
+        # sorting them takes minutes if many are equal. 0.0 and -0.0 count as different, which changes no sum.
         counts = Counter(window.tobytes() for row in windows for window in row)
         patches = np.frombuffer(b"".join(counts), self.image.dtype).reshape(-1, self.kernel**2)
         multiplicity: Array = np.array(list(counts.values()), self.image.dtype)
@@ -187,7 +187,7 @@ class PatchCorrelation(_Correlation):
 
     @cached_property
     def tiles(self) -> tuple[PatchTile, ...]:
-        """The patches in groups of `TILE`, for batches of kernels: what a group computes stays in cache."""
+        """The patches in groups of `TILE`, for batches of kernels: the results of a group stay in cache."""
         whole, rows = self.whole, [slice(i, i + TILE) for i in range(0, self.distinct, TILE)]
         return tuple(PatchTile(whole.patches[r], whole.multiplicity[r], whole.weighted[r]) for r in rows)
 
@@ -202,7 +202,7 @@ class PatchCorrelation(_Correlation):
         return len(self.whole.patches)
 
     def total(self, values: Array | NDArray[np.bool_]) -> Array:
-        """Return the sum over all output positions of values (..., U), one for each distinct patch."""
+        """Return the sum over all output positions of values (..., U), given for each distinct patch."""
         return self.whole.total(values)
 
     def forward(self, kernels: Array) -> Array:
@@ -217,12 +217,12 @@ class PatchCorrelation(_Correlation):
 Correlation = FourierCorrelation | PatchCorrelation
 
 # A patch matrix of up to this many numbers stays in a core's second-level cache, where a product with it beats
-# four FFTs; beyond, the FFTs win.
+# four FFTs; above it, the FFTs are faster.
 PATCH_MATRIX_LIMIT = 2**18
 
 
 def choose_correlation(image: Array, kernel: int, boundary: str, method: str = "auto") -> Correlation:
-    """Return the correlation by ``method``: "fft", "direct" (patches), or "auto", the one expected to be faster.
+    """Return the correlation by ``method``: "fft", "direct" (patches), or "auto", whichever should be faster.
 
     The two agree to rounding, not to the last bit.
     """

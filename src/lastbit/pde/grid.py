@@ -20,15 +20,15 @@ class GridRun:
     """A run of an explicit scheme u <- u + dt F(u)."""
 
     final: Array  # the last state, shape of u
-    blow_up_step: int | None  # updates after which the state was no longer finite; None if it stayed so
+    blow_up_step: int | None  # number of updates after which the state was not finite; None if it stayed finite
     max_abs: Array  # (T + 1,): largest |u| after each of the T updates made, from 0 updates on
-    measured: dict[str, Array]  # name -> (T + 1,): each measure asked for, at the same states
-    snapshot_steps: tuple[int, ...]  # the steps asked for that were reached
+    measured: dict[str, Array]  # name -> (T + 1,): each requested measure, at the same states
+    snapshot_steps: tuple[int, ...]  # the requested steps that were reached
     snapshots: Array  # (len(snapshot_steps), *shape of u)
 
 
 def forward_differences(u: Array, dx: float) -> Array:
-    """Return (u(x + dx) - u(x)) / dx along each axis, shape (d, ...), 0 at each axis's end (no flux leaves)."""
+    """Return (u(x + dx) - u(x)) / dx along each axis, (d, ...); 0 at the end of an axis, so that no flux leaves."""
     padded = (np.diff(u, axis=axis, append=u.take([-1], axis=axis)) for axis in range(u.ndim))
     return np.stack(list(padded)) / u.dtype.type(dx)
 
@@ -36,7 +36,7 @@ def forward_differences(u: Array, dx: float) -> Array:
 def backward_divergence(flux: Array, dx: float) -> Array:
     """Return the divergence of a flux (d, ...) by backward differences: minus the adjoint of `forward_differences`.
 
-    The flux of the last point of an axis leaves the grid and is taken to be 0, like that before the first.
+    The flux out of the last point of an axis, like the flux into the first, is taken to be 0.
     """
     total = np.zeros_like(flux[0])
     for axis, component in enumerate(flux):
@@ -59,12 +59,12 @@ def run_scheme(
 
     Args:
         velocity: F, the right-hand side.
-        start: the initial state, float32 or float64, which is the precision computed in.
+        start: the initial state, in the precision of the computation, float32 or float64.
         dt: the time step.
         steps: number of updates.
         k: the last-bit perturbation, see `perturbed_update`.
         snapshots: the numbers of updates after which to keep the state.
-        measures: what to measure of every state, by name.
+        measures: functions of the state, by name, evaluated at every state.
 
     Raises:
         LastbitError: dt is not positive and finite, steps is negative, k or a snapshot is out of range.
@@ -99,12 +99,12 @@ def run_scheme(
 
 
 def check_field(name: str, field: ArrayLike, dtype: DTypeLike | None = None) -> Array:
-    """Return a finite field of at least 1 dimension, in float32 or float64; raise LastbitError if it is not one.
+    """Return a field in float32 or float64; raise LastbitError unless it is finite and of at least 1 dimension.
 
     Args:
-        name: what to call it in a message.
-        field: the field.
-        dtype: the precision wanted; by default that of the field, float64 if it is neither of the two.
+        name: of the field, for messages.
+        field: real numbers, of any shape.
+        dtype: the precision; by default that of the field, or float64 if that is neither of the two.
     """
     array = np.array(field)
     if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:

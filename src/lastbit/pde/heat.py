@@ -55,7 +55,7 @@ def tent(points: int = 31) -> NDArray[np.float64]:
 
 
 def laplacian(u: Array, dx: float = 1.0) -> Array:
-    """Return the second central differences summed over the axes, 0 on the boundary, which therefore stays put."""
+    """Return the second central differences summed over the axes; 0 on the boundary, which therefore does not move."""
     result = np.zeros_like(u)
     inside = (slice(1, -1),) * u.ndim
     for axis in range(u.ndim):

@@ -12,7 +12,7 @@ from PIL import Image
 from lastbit.errors import LastbitError
 
 MOST_SIDE = 8192  # pixels: 512 MiB as float64
-# Decoded by Pillow itself: for EPS, which any suffix may hide, it would start Ghostscript.
+# Formats that Pillow decodes itself. For EPS, which any suffix may hide, it would start Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 
 
@@ -36,7 +36,7 @@ def random_kernel(size: int, seed: int) -> NDArray[np.float64]:
 
 
 def read_image(path: str | Path) -> NDArray[np.floating]:
-    """Read a square image, of shape (N, N): ``.npy`` as it is, a picture as grey levels in [0, 1].
+    """Read a square image, of shape (N, N): ``.npy`` unchanged, a picture as grey levels in [0, 1].
 
     Raises:
         LastbitError: the file cannot be read as an image, or it is not square, finite and of at most `MOST_SIDE`.
@@ -45,7 +45,7 @@ def read_image(path: str | Path) -> NDArray[np.floating]:
 
 
 def read_pixels(path: str | Path) -> NDArray[np.generic]:
-    """Read ``.npy`` as it is, of any shape, and a picture as grey levels in [0, 1], of shape (height, width).
+    """Read a ``.npy`` of any shape unchanged, and a picture as grey levels in [0, 1], of shape (height, width).
 
     Raises:
         LastbitError: the file cannot be read as either, or has more than `MOST_SIDE` pixels on a side.
@@ -53,7 +53,7 @@ def read_pixels(path: str | Path) -> NDArray[np.generic]:
     try:
         return _read_pixels(Path(path))
     except Exception as error:
-        # A broken or hostile file can fail in a dozen ways in Pillow and NumPy, from SyntaxError to MemoryError.
+        # Pillow and NumPy raise a dozen kinds of errors on broken or hostile files, from SyntaxError to MemoryError.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise LastbitError(f"cannot read an image from {path}: {reason}") from error
 
@@ -62,7 +62,7 @@ def _read_pixels(path: Path) -> NDArray[np.generic]:
     if not path.is_file():
         raise LastbitError("there is no such file, or it is a directory, a pipe or a device")
     if path.suffix == ".npy":
-        # Mapped, so that a header that promises more than the file holds costs nothing.
+        # Memory-mapped, so that a header that claims more than the file holds allocates nothing.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         _check_side(mapped.shape)
         return np.array(mapped)
@@ -75,7 +75,9 @@ def _read_pixels(path: Path) -> NDArray[np.generic]:
 
 def _check_side(shape: tuple[int, ...]) -> None:
     if max(shape, default=0) > MOST_SIDE:
-        raise LastbitError(f"it is {' x '.join(map(str, shape))}, and at most {MOST_SIDE:,} pixels on a side are read")
+        raise LastbitError(
+            f"it is {' x '.join(map(str, shape))}; images of at most {MOST_SIDE:,} pixels on a side are read"
+        )
 
 
 def checked_image(image: ArrayLike) -> NDArray[np.floating]:
@@ -98,7 +100,7 @@ def checked_image(image: ArrayLike) -> NDArray[np.floating]:
 
 
 def _legacy_normal(size: int, seed: int) -> NDArray[np.float64]:
-    # The legacy generator, because the published figures start from its numbers.
+    # NumPy's legacy generator, because the published figures start from its numbers.
     if not 0 <= seed < 2**32:
         raise LastbitError(f"a seed must lie in 0 ... 2**32 - 1, not {seed}")
     return np.random.RandomState(seed).randn(size, size)

@@ -1,9 +1,9 @@
-"""The linear PDEs that the one-layer network obeys in each regime of its activation (paper, table 3 and appendix D).
+"""The linear PDE of the one-layer network in each regime of its activation (paper, table 3 and appendix D).
 
 Each is K_t = -(Z K + alpha K + s D) on the kernel's window, with Z = g G + rho D D^T, where G K = I * (I * K) is
 the Gram operator of the image's patches, D(u) = sum_x I(x + u) the sum of the image as each kernel entry sees it
-(the paper's I-bar, the same everywhere for an infinite window), and pooling by mean divides both by the number of
-output positions. The regimes differ in the three numbers g, rho, s alone.
+(the paper's I-bar, constant for an infinite window). Pooling by mean divides both by the number of output positions.
+The regimes differ only in the three numbers g, rho and s.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class Linearisation:
-    """One of the linear PDEs; weight decay is left out of Z and given to each method instead."""
+    """The linear PDE of one regime. Weight decay is no part of Z; it is an argument of the methods."""
 
     regime: str  # "transitioning", "activated" or "not activated"
     correlation: Correlation
@@ -44,8 +44,8 @@ class Linearisation:
     gram: float  # g, the coefficient of G
     rank_one: float  # rho, the coefficient of D D^T
     source: float  # s, the coefficient of D
-    offset: float  # the loss at K = 0 of the quadratic model that descends this PDE
-    beta: float = 1.0  # Swish's steepness: it tells where the network would be in which regime
+    offset: float  # at K = 0, the quadratic loss that this PDE descends
+    beta: float = 1.0  # Swish's steepness, for the regime that the network would be in
 
     @property
     def kernel(self) -> int:
@@ -54,7 +54,7 @@ class Linearisation:
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
-        """The precision it is computed in, the image's."""
+        """The precision everything is computed in, the image's."""
         return self.correlation.image.dtype
 
     @property
@@ -88,7 +88,7 @@ class Linearisation:
     def evaluate(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Evaluation:
         """Return the quadratic loss that this PDE descends, its gradient, and the responses I * K.
 
-        The loss is offset + s <D, K> + <K, (Z + alpha) K> / 2; the gradient minus the PDE's right-hand side.
+        The loss is offset + s <D, K> + <K, (Z + alpha) K> / 2; its gradient is minus the right-hand side of the PDE.
         """
         k: Array = np.asarray(kernels, self.dtype)
         alpha = np.asarray(weight_decay, self.dtype)[..., None, None]

@@ -1,4 +1,4 @@
-"""What a simulation asks of a model: the one-layer network and each of its linearisations answer alike."""
+"""The interface of a model that can be simulated: the one-layer network and its linearisations have it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Model(Protocol):
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
-        """The precision it is computed in."""
+        """The precision everything is computed in."""
 
     @property
     def correlation(self) -> Correlation:
@@ -43,10 +43,10 @@ class Model(Protocol):
         """Return loss, gradient and responses."""
 
     def loss_and_gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> tuple[Array, Array]:
-        """Return the loss and the gradient alone, the faster way for a batch of kernels."""
+        """Return the loss and the gradient alone, which is faster for a batch of kernels."""
 
     def shares(self, response: Array) -> Array:
         """Return the shares of positions activated, transitioning and not activated, shape (..., 3)."""
 
     def hessian_extremes(self, kernel: ArrayLike, weight_decay: float = 0.0, start: Spectrum | None = None) -> Spectrum:
-        """Return the extreme modes of the Hessian at a kernel (W, W), from a neighbour's spectrum if given."""
+        """Return the extreme modes of the Hessian at a kernel (W, W), starting from a nearby spectrum if given."""

@@ -1,4 +1,4 @@
-"""Momentum: its characteristic polynomial, its edge of stability, and its two parametrisations.
+"""Momentum schemes: characteristic polynomial, edge of stability, and the two parametrisations.
 
 For a linear gradient z K, a mode of gain g = lr z obeys a two-step recursion whose amplification factors are the
 roots xi of
@@ -28,7 +28,7 @@ class Momentum:
     """A momentum scheme: plain gradient descent for ``mu = 0``, else heavy ball or Nesterov.
 
     The buffer is b <- mu b + g, started at the first gradient g; the step is along b, or g + mu b for Nesterov.
-    That is the convention of deep-learning libraries.
+    Deep-learning libraries have the same convention.
 
     Raises:
         LastbitError: ``mu`` is not in [0, 1), or Nesterov is asked for without momentum.

@@ -6,8 +6,8 @@ with * the cross-correlation and r Swish. Theorem 5.7 and appendix F give the gr
 
     a h_{l-1} * (g_l r'(z_l)) + alpha K_l,   g_L = d pool / dh_L,   g_{l-1} = (g_l r'(z_l)) convolved with K_l,
 
-with a the loss's slope in the pooled response. Its likeness to the one-layer gradient is the paper's point: while g_l
-stands still, layer l obeys the one-layer bounds with h_{l-1} for the image and a g_l for the residual.
+with a the loss's slope in the pooled response. It has the form of the one-layer gradient: while g_l is constant, layer
+l obeys the one-layer bounds with h_{l-1} for the image and a g_l for the residual.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class MultiLayerCNN(PooledHead):
     """The L-layer network at given kernels, computed in the image's precision, float32 or float64.
 
     Layers are numbered from 1, as in the paper. To take a step, `dataclasses.replace` the kernels. A network that
-    has blown up yields infinities and NaN, without warnings.
+    has blown up returns infinities and NaN, without warnings.
 
     Args:
         image: I, a square matrix of finite numbers, (N, N).
@@ -65,7 +65,7 @@ class MultiLayerCNN(PooledHead):
         objective: l, "cross-entropy" or "squared", (f - y)^2.
 
     Raises:
-        LastbitError: an argument is not one of those.
+        LastbitError: an argument is out of range.
     """
 
     image: Array  # (N, N), read-only
@@ -167,8 +167,8 @@ class MultiLayerCNN(PooledHead):
         """Bounds on a layer's weight decay at a learning rate, or on its learning rate at a weight decay.
 
         The one-layer bounds of the transitioning regime (Theorem 5.4; Theorem 5.6 for momentum) with h_{l-1} for the
-        image and a times a constant for a. They leave out how the layers above bend as K_l moves; that term grows
-        with the power of their kernels, and `layer_bounds` counts it.
+        image and a times a constant for a. They leave out the curvature of the layers above as K_l moves. That term
+        grows with the power of their kernels; `layer_bounds` includes it.
 
         Args:
             layer: its number, from 1.
@@ -205,7 +205,7 @@ class MultiLayerCNN(PooledHead):
 
 def _convolved(signal: Array, kernel: Array, boundary: str) -> Array:
     """True convolution, the adjoint of correlating with the kernel in the layer's input."""
-    from scipy.signal import fftconvolve  # only here: it takes half a second to import, and every command would pay
+    from scipy.signal import fftconvolve  # imported here, because it takes half a second
 
     full: Array = fftconvolve(signal, kernel)
     if boundary == "valid":
@@ -214,7 +214,7 @@ def _convolved(signal: Array, kernel: Array, boundary: str) -> Array:
     if boundary == "same":
         first = margin // 2
         return full[first : first + len(signal), first : first + len(signal)]
-    for axis in (0, 1):  # what leaves on one side comes back on the other
+    for axis in (0, 1):  # periodic: what leaves on one side enters on the other
         tail, full = np.split(np.moveaxis(full, axis, 0), [len(signal)])[::-1]
         full = full.copy()
         full[:margin] += tail
@@ -229,7 +229,7 @@ def _regime_slope(regime: str) -> float:
 
 
 def _checked_kernel(number: int, kernel: ArrayLike, dtype: np.dtype[np.floating]) -> Array:
-    """A kernel in the image's precision; NaN and infinities are let through, for divergence is data."""
+    """A kernel in the image's precision; NaN and infinities are allowed, because divergence is a result."""
     array: Array = np.array(kernel, dtype=dtype)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
         raise LastbitError(f"kernel {number} has shape {array.shape}; it must be a square matrix")

@@ -38,10 +38,10 @@ class OneLayerCNN(PooledHead):
         boundary: "valid", "same" (zero padding, the odd zero at the end) or "circular".
         objective: l, "cross-entropy" or "squared", (f - y)^2.
         method: how correlations are computed: "fft", "direct" (a product with the image's distinct patches), or
-            "auto", the one expected to be faster. They agree to rounding.
+            "auto", whichever should be faster. They agree to rounding.
 
     Raises:
-        LastbitError: an argument is not one of those.
+        LastbitError: an argument is out of range.
     """
 
     image: NDArray[np.floating]  # (N, N), read-only
@@ -61,7 +61,7 @@ class OneLayerCNN(PooledHead):
 
     @property
     def saturating(self) -> bool:
-        """True: Swish's slope and the residual are bounded, so only weight decay can drive a blow-up."""
+        """True: Swish's slope and the residual are bounded, so only weight decay can cause a blow-up."""
         return True
 
     @cached_property
@@ -207,8 +207,8 @@ class OneLayerCNN(PooledHead):
         """Return the stable weight decays at a learning rate, or learning rates at a weight decay (theorems 5.4, 5.6).
 
         They are those of the transitioning regime; `lastbit.pde.regime_bounds` has the other two (table 3).
-        On a constant image all but frequency 0 vanish: the bounds are that of the mean of the kernel on one side and of
-        weight decay alone on the other. On a zero image weight decay alone is left.
+        On a constant image every frequency but 0 vanishes: one bound is that of the kernel's mean, the other that of
+        weight decay alone. On a zero image both are those of weight decay alone.
 
         Args:
             lr: the learning rate; then the bounds are on weight decay. Give exactly one of lr and weight_decay.

@@ -1,4 +1,4 @@
-"""The last bit: the paper's perturbed update, and how far two states have drifted apart."""
+"""The paper's update with a perturbed last bit, and the relative L1 distance of two states."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Array = NDArray[np.floating]
 def perturbed_update(state: Array, velocity: Array, rate: float, k: int = 1) -> Array:
     """Return state + (rate k)(velocity / k), in the precision of ``state`` (paper, section 4.1).
 
-    For exact arithmetic k changes nothing. In floating point an odd k > 1 rounds the last bit otherwise; a power
-    of two only moves exponents and changes nothing either (appendix B). ``rate * k`` is formed in double and
+    In exact arithmetic k changes nothing. In floating point an odd k > 1 rounds the last bit differently; a power of
+    two only changes exponents, and so not the result (appendix B). ``rate * k`` is formed in double and
     rounded to the state's precision when it multiplies.
 
     Args:
-        state: what is updated.
+        state: of any shape.
         velocity: the right-hand side; for gradient descent, minus the gradient.
         rate: the step, dt or the learning rate.
         k: the perturbation, an integer of at least 1; see `check_k`.

@@ -1,4 +1,4 @@
-"""The regimes over a grid of learning rates and weight decays, beside the theoretical bounds."""
+"""The regimes over a grid of learning rates and weight decays, with the theoretical bounds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lastbit.pde.simulation import check_start, check_steps, in_precision
 
 Array = NDArray[np.floating]
 
-# Histories kept at once, in numbers: a larger grid or a longer run is done in parts.
+# The most numbers of histories kept at once: a larger grid or a longer run is computed in parts.
 HISTORY = 2**24
 
 
@@ -34,12 +34,14 @@ class BoundCurve:
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """What simulations do over a grid of A learning rates and B weight decays."""
+    """The regimes of simulations over a grid of A learning rates and B weight decays."""
 
     lr: Array  # (A,)
     weight_decay: Array  # (B,)
     regimes: NDArray[np.int8]  # (A, B), indices into `lastbit.pde.REGIMES`
-    blow_up_step: NDArray[np.int64]  # (A, B): updates after which a run was no longer finite; -1 if it stayed so
+    blow_up_step: NDArray[
+        np.int64
+    ]  # (A, B): number of updates after which a run was not finite; -1 if it stayed finite
     curves: tuple[BoundCurve, ...]  # of each linear PDE that the model passes through, exact and infinite
 
 
@@ -56,8 +58,8 @@ def phase(
 ) -> Phase:
     """Simulate every cell of a grid from the same kernel and classify it by the rules of `classify`.
 
-    The cells are advanced together and the finished ones taken out, see `run_cells`. Each does what `simulate` does, up
-    to the order in which sums are rounded.
+    The cells are advanced together, and finished ones are removed; see `run_cells`. Each cell computes what `simulate`
+    does, up to the order in which sums are rounded.
 
     Args:
         model: a `OneLayerCNN`, or one of its linearisations.
@@ -82,7 +84,7 @@ def phase(
     start = check_start(model, kernel)
     x, y = (values.ravel() for values in np.meshgrid(rates, decays, indexing="ij"))
     share = max(1, HISTORY // (3 * steps))
-    # Products this small are over before a second thread has woken, and waiting for it costs more than they do.
+    # Products this small are done before a second thread wakes up, and waiting for it costs more than they do.
     with threadpool_limits(1, "blas"):
         parts = [
             run_cells(model, scheme, start, x[i : i + share], y[i : i + share], steps) for i in range(0, x.size, share)

@@ -18,10 +18,11 @@ def regime_bounds(
     momentum: float = 0.0,
     nesterov: bool = False,
 ) -> tuple[Bounds, Bounds, Bounds]:
-    """Return the bounds of the transitioning, the activated and the not activated regime, each named in its result.
+    """Return the bounds of the transitioning, the activated and the not activated regime, in this order.
 
-    A path is stable in whatever regime it passes through where all three hold; where only the transitioning regime's
-    fail, it can be restrained by the others. Not activated, only weight decay acts: lr alpha < 2 for plain descent.
+    Where all three hold, a path is stable in every regime that it passes through. Where only the transitioning regime's
+    fail, the other two can restrain the path. In the not activated regime only weight decay acts: lr alpha < 2 for
+    plain descent.
 
     Args:
         net: the network.
@@ -29,7 +30,8 @@ def regime_bounds(
         weight_decay: the weight decay; then the bounds are on the learning rate.
         window: "infinite", "pixel" or "exact", see `OneLayerCNN.bounds`.
         residual: a in the transitioning regime; by default its value at an untrained network's P = 0.
-        pooled: P, around which the activated regime's residual is linear; at 0 cross-entropy's slope is greatest.
+        pooled: P, around which the residual of the activated regime is linearised; its slope for cross-entropy is
+            largest at 0.
         momentum: mu, see `Momentum`.
         nesterov: whether the momentum is Nesterov's.
 

@@ -24,10 +24,10 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """What a run did. T states were recorded, each before the update that left it; all were finite."""
+    """The record of a run: T states, each taken before an update, all finite."""
 
     regime: str  # "stable", "restrained" or "blow-up", by the rules of `classify`
-    blow_up_step: int | None  # updates after which loss or norm was no longer finite; None if they stayed so
+    blow_up_step: int | None  # number of updates after which loss or norm was not finite; None if both stayed finite
     loss: Array  # (T,), weight decay included
     norm: Array  # (T,): |K|
     step_length: Array  # (T,): length of the update from each state
@@ -60,26 +60,26 @@ def simulate(
     amplification_every: int = 0,
     amplification_from: int = 0,
 ) -> Simulation:
-    """Run gradient descent from a kernel and say what it did.
+    """Run gradient descent from a kernel, record it, and classify it.
 
     The update is K <- K - (lr k)(d / k), d the gradient (coupled weight decay included) or momentum's direction. The
-    run is the first of ``ks``; the others are twins from the same kernel, computed by the same operations one
-    after another, so that equal k give equal bits. The run stops when its loss or norm overflows.
+    run is the first of ``ks``. The others are twins from the same kernel, computed one after another by the same
+    operations, so that equal k give equal bits. The run stops when its loss or norm overflows.
 
     Args:
         model: a `OneLayerCNN`, or one of its linearisations for the linear PDE.
         kernel: the initial kernel, (W, W); converted to the model's precision.
         lr: the learning rate.
         weight_decay: alpha.
-        steps: number of updates; the regimes need a few hundred to show.
+        steps: number of updates; telling the regimes apart takes a few hundred.
         momentum: mu, see `Momentum`.
         nesterov: whether the momentum is Nesterov's.
         ks: the perturbations of the run and its twins.
         dtype: "float32" or "float64"; by default the model's precision.
-        amplification_every: measure the local amplification and the sharpness at every so many steps; 0 for never, as
-            it costs as much as some fifty steps: the extreme eigenvalues of the Hessian give the spectral radius of
-            the linear update, momentum included, at the current kernel.
-        amplification_from: the first step at which that is measured; the end of a run is cheap to look at so.
+        amplification_every: interval in steps between measurements of the local amplification and the sharpness; 0 for
+            none. The extreme eigenvalues of the Hessian give the spectral radius of the linear update, momentum
+            included, at the current kernel. A measurement costs as much as some fifty steps.
+        amplification_from: the first step that is measured.
 
     Raises:
         LastbitError: an argument is out of range.
@@ -105,7 +105,7 @@ def simulate(
 
 
 def in_precision(model: M, dtype: DTypeLike | None) -> M:
-    """Return the model in "float32" or "float64", or as it is for None; raise LastbitError for anything else."""
+    """Return the model in "float32" or "float64", unchanged for None; raise LastbitError for anything else."""
     try:
         wanted = model.dtype if dtype is None else np.dtype(dtype)
     except TypeError:
@@ -157,7 +157,7 @@ class _Twin:
 
 @dataclass
 class _Record:
-    """The histories of a run, as they grow."""
+    """The growing histories of a run."""
 
     model: Model
     scheme: Momentum

@@ -1,6 +1,6 @@
 """The extreme modes of a self-adjoint operator on kernels, by Fourier symbol or by eigenvalues.
 
-The last of them is the exact Hessian of the one-layer network's loss.
+`Hessian` is such an operator: the exact Hessian of the one-layer network's loss.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from lastbit.pde.correlation import Correlation
 
 Array = NDArray[np.floating]
 
-# Up to this many kernel entries (16 x 16) the operator is written out and diagonalised densely: no slower than
-# Lanczos by then, and nothing is left to converge. It is written out a few columns at a time, to bound the memory.
+# Up to this many kernel entries (16 x 16) the operator is assembled as a dense matrix and diagonalised, which is no
+# slower than Lanczos and cannot fail to converge. A few columns are assembled at a time, to bound the memory.
 DENSE_LIMIT = 256
 COLUMNS = 16
-# Up to this many (48 x 48), it is where Lanczos fails: at an end of the spectrum that is a tight cluster.
+# Up to this many (48 x 48) it is also diagonalised densely if Lanczos fails, at a tight cluster of eigenvalues.
 DENSE_FALLBACK = 2304
-# Residuals asked of an eigenpair, relative to the bound on the operator's norm, each in at most RESTARTS restarts.
+# Residuals that an eigenpair must reach, relative to the bound on the operator's norm, in at most RESTARTS restarts.
 # An eigenvalue's error is at most the residual, and of the order of its square over the gap to the next one.
 TOLERANCES = (1e-10, 1e-7, 1e-4)
 RESTARTS = 100
@@ -45,7 +45,7 @@ class Spectrum:
 
     lowest: Mode
     highest: Mode
-    products: int  # operator-vector products spent; 0 for a symbol
+    products: int  # number of operator-vector products; 0 for a symbol
 
     def shifted(self, shift: float) -> Spectrum:
         """Return the spectrum of the operator plus ``shift`` times the identity."""
@@ -66,12 +66,11 @@ def eigenvalue_extremes(
 ) -> Spectrum:
     """Return the extreme eigenpairs of a self-adjoint operator on side x side kernels.
 
-    Dense for a few entries, else by implicitly restarted Lanczos (ARPACK) on twice ``norm_bound`` plus or minus the
-    operator: both ends are then the largest eigenvalue of a positive operator, so that an end at 0, where a
-    relative stopping test would never be met, costs no more than the other. Once ``norm_bound`` would be enough for
-    that, but would make the zero operator, which ARPACK refuses, of one that is the bound times the identity: the
-    Hessian of a saturated network. The Rayleigh quotients lie inside the true spectrum; the modes' residuals certify
-    them.
+    A small operator is diagonalised densely, a larger one by implicitly restarted Lanczos (ARPACK) on twice
+    ``norm_bound`` plus or minus the operator. Both ends are then the largest eigenvalue of a positive operator, so an
+    end at 0, where a relative stopping test would never be met, costs no more than the other. A shift by ``norm_bound``
+    alone would turn the bound times the identity, the Hessian of a saturated network, into the zero operator, which
+    ARPACK refuses. The Rayleigh quotients lie inside the true spectrum; the residuals of the modes certify them.
 
     Args:
         product: the operator; it maps (..., W, W) to (..., W, W).
@@ -120,7 +119,7 @@ def _dense_extremes(product: Callable[[Array], Array], side: int, spent: int) ->
     units = np.eye(entries).reshape(-1, side, side)
     columns = [product(units[i : i + COLUMNS]) for i in range(0, entries, COLUMNS)]
     matrix = np.concatenate(columns).reshape(entries, entries)
-    # All of them: LAPACK's drivers for a subset may return none from a spectrum as degenerate as the checkerboard's.
+    # All eigenvectors: LAPACK's drivers for a subset may return none for the checkerboard's degenerate spectrum.
     vectors = np.linalg.eigh((matrix + matrix.T) / 2.0)[1]
     lowest, highest = (_eigen_mode(product, vectors[:, i].reshape(side, side)) for i in (0, -1))
     return Spectrum(lowest, highest, products=spent + entries + 2)
@@ -136,7 +135,7 @@ def _top_eigenvector(
         square = vector.reshape(side, side)
         return (2.0 * square + factor * product(square)).ravel()
 
-    # A fixed start, so that the same question has the same answer; ARPACK's own is drawn at random.
+    # A fixed start makes the result reproducible; ARPACK's own is random.
     v0 = np.random.RandomState(0).randn(side * side) if start is None else start.ravel()
     operator = LinearOperator((side * side, side * side), matvec=shifted, dtype=np.float64)
     vectors = eigsh(operator, k=1, which="LA", v0=v0, tol=tolerance, maxiter=RESTARTS)[1]
@@ -154,7 +153,8 @@ def _eigen_mode(product: Callable[[Array], Array], vector: Array) -> Mode:
 class Hessian:
     """a Gram(r''(z)) + l''(P) grad P grad P^T + alpha, on W x W kernels, in float64.
 
-    The first term is the operator that the paper linearises (with r'' at 0); the second is what it freezes.
+    The first term, with r'' taken at 0, is the operator of the paper's linear PDE. The second is absent there,
+    because the residual is held constant.
     """
 
     correlation: Correlation

@@ -1,8 +1,8 @@
 """Stable learning rates and weight decays of every convolution in a user's network (paper, section 5.5).
 
-Theorem 5.7 says that each layer of a network obeys the one-layer bounds, its input in place of the image and its
-backpropagated signal in place of the residual. `layer_bounds` measures that for real layers, four ways, from the
-paper's closed form to the exact Hessian block of the layer.
+By theorem 5.7 each layer of a network obeys the one-layer bounds, with its input in place of the image and its
+backpropagated signal in place of the residual. `layer_bounds` measures these bounds for real layers in six ways, from
+the paper's closed form to the exact Hessian block of the layer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Kind = Literal["infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessi
 
 @dataclass(frozen=True)
 class LayerBounds:
-    """What keeps one convolution stable under gradient descent on a batch, all other parameters held.
+    """The conditions under which a convolution is stable in gradient descent on a batch, all other parameters fixed.
 
     Stable means 0 < lr (c + weight_decay) < edge for every curvature c of the layer. The layer's own bound is
     necessary for the network's: the largest curvature of all parameters together is at least that of any layer.
@@ -38,10 +38,10 @@ class LayerBounds:
         pixel: the same operator on a kernel of one pixel (eq. 19).
         windowed: the same operator on the layer's own kernel.
         frozen: exact block operator with the residual frozen, d2<a, f>/dW2 with a = dloss/doutputs. The paper's
-            linearisation is this, less how the layers above bend (it freezes the backpropagated signal too), so for
-            a last convolution it is just this. It is zero almost everywhere in piecewise-linear networks (ReLU,
+            linearisation is this without the curvature of the layers above (it freezes the backpropagated signal too),
+            so for a last convolution the two agree. It is zero almost everywhere in piecewise-linear networks (ReLU,
             max-pooling), up to what batch normalisation in training mode adds, and then the closed form is too.
-        gauss_newton: exact Gauss-Newton block, which the paper drops; never negative for a convex loss.
+        gauss_newton: exact Gauss-Newton block, which the paper neglects; never negative for a convex loss.
         hessian: exact Hessian block of the loss, the sum of the two.
         frozen_share: share of the frozen part in hessian.highest (its Rayleigh quotient along the top eigenvector,
             over hessian.highest); outside [0, 1] where the parts oppose each other.
@@ -63,11 +63,11 @@ class LayerBounds:
 
     @property
     def piecewise_linear(self) -> bool:
-        """Whether the frozen part vanishes, so that the paper's linearisation has nothing to say of this layer."""
+        """Whether the frozen part vanishes, so that the paper's linearisation does not apply to this layer."""
         return self.frozen.lowest == self.frozen.highest == 0
 
     def extremes(self, kind: Kind = "hessian") -> Extremes:
-        """Lowest and highest curvature of the layer by one of the descriptions.
+        """Lowest and highest curvature of the layer, measured in one of the ways.
 
         Raises:
             LastbitError: an unknown kind.
@@ -132,7 +132,7 @@ def layer_bounds(
 
     Args:
         model: a network that returns one tensor, with float32 or float64 convolutions.
-        loss: `loss(outputs, targets)`, one number; weight decay is not to be in it.
+        loss: `loss(outputs, targets)`, one number without weight decay.
         batch: `(inputs, targets)`; the network is called as `model(inputs)`.
         weight_decay: coupled weight decay of every layer; 0 by default.
         momentum: momentum coefficient, as in `torch.optim.SGD`.
@@ -141,10 +141,10 @@ def layer_bounds(
             of the three options above.
         layers: names of the layers to measure, as in `model.named_modules()`; by default all, or with an optimizer
             all that it steps.
-        tolerance: residual to stop at, relative to the largest curvature found.
-        max_products: the most products for one spectrum; where they do not suffice, `converged` is False.
-        probes: random sign vectors, at least 2, for the curvature weights of the closed form; they are exact where a
-            pointwise activation follows and nothing above it bends.
+        tolerance: residual at which to stop, relative to the largest curvature.
+        max_products: the most products for one spectrum; if they do not suffice, `converged` is False.
+        probes: random sign vectors, at least 2, for the curvature weights of the closed form. The weights are exact if
+            a pointwise activation follows and everything above it is linear.
 
     Returns:
         The bounds in the order of `model.named_modules()`.
@@ -154,7 +154,7 @@ def layer_bounds(
         LastbitError: an option is out of range, a name is unknown, there is no convolution to measure, or the
             network draws random numbers.
     """
-    # A compiled network cannot be differentiated twice; what it was compiled from can.
+    # A compiled network cannot be differentiated twice, but the network it was compiled from can.
     model = getattr(model, "_orig_mod", model)
     _check_options(batch, tolerance, max_products, probes)
     plans = plan_layers(

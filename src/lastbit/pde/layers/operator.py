@@ -4,11 +4,11 @@ For outputs f(W), loss l(f) and residual a = dl/df the Hessian of the loss in on
 
     d2<a, f>/dW2 (a held fixed)   +   J^T (d2l/df2) J,   J = df/dW.
 
-The first term is the *frozen* part, the one that the paper's linearisation keeps (Theorems 5.2 and 5.7 hold a
+The first term is the *frozen* part, which the paper's linearisation keeps (Theorems 5.2 and 5.7 hold a
 constant): for a layer followed by a pointwise activation r it is the sum over samples and positions of
-a g r''(z) p p^T over the layer's input patches p, plus what the layers above add by bending in turn. The second is
-the Gauss-Newton part, which the paper drops. Both come out of one graph: G(a) = J^T a is differentiated in W for the
-first and in a for J, so that nothing need be known of what follows the layer - activation, normalisation or block.
+a g r''(z) p p^T over the layer's input patches p, plus the curvature of the layers above. The second is the
+Gauss-Newton part, which the paper neglects. Both come from one graph: G(a) = J^T a is differentiated in W for the first
+and in a for J, whatever follows the layer: activation, normalisation or block.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ForwardPass:
     """One forward pass of a network and the loss's slope at its outputs, on copies of the weights and buffers.
 
     Args:
-        model: the network, in the modes it is to be measured in.
+        model: the network, in the modes in which it is measured.
         loss: scalar loss of (outputs, targets).
         batch: (inputs, targets).
         layers: the convolutions to differentiate, by name.
@@ -93,7 +93,7 @@ class ForwardPass:
     """
 
     def __init__(self, model: nn.Module, loss: Loss, batch: tuple[Any, Any], layers: Mapping[str, nn.Conv2d]) -> None:
-        # Tied weights share one copy, so that the block of either name counts both uses.
+        # Tied weights share one copy, so that the block of either name includes both uses.
         copies = {id(conv.weight): conv.weight.detach().clone().requires_grad_() for conv in layers.values()}
         weights = {name: copies[id(conv.weight)] for name, conv in layers.items()}
         buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
@@ -114,9 +114,9 @@ class ForwardPass:
 
 @contextmanager
 def _recorded(layers: Mapping[str, nn.Conv2d]) -> Iterator[dict[str, list[Call]]]:
-    """Record every call of every layer; the network goes on with a copy of each output.
+    """Record every call of every layer; the network continues with a copy of each output.
 
-    A copy, because an in-place activation would otherwise turn the recorded output into its own.
+    An in-place activation would otherwise overwrite the recorded output.
     """
     calls: dict[str, list[Call]] = {name: [] for name in layers}
 
@@ -124,7 +124,7 @@ def _recorded(layers: Mapping[str, nn.Conv2d]) -> Iterator[dict[str, list[Call]]
         """Return a forward hook that records the calls of a layer."""
 
         def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> Tensor:
-            """Record input and output; hand on a copy, which the caller may overwrite."""
+            """Record input and output; return a copy, which the network may overwrite."""
             given: Tensor = args[0] if args else kwargs["input"]
             # An unbatched (channels, height, width) input is a batch of one.
             batched = output if output.dim() == 4 else output.unsqueeze(0)
@@ -143,7 +143,7 @@ def _recorded(layers: Mapping[str, nn.Conv2d]) -> Iterator[dict[str, list[Call]]
 
 @contextmanager
 def _deterministic(model: nn.Module) -> Iterator[None]:
-    """Leave torch's random states as they are, and refuse a forward pass that draws from them."""
+    """Restore torch's random states, and refuse a forward pass that draws from them."""
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices):
         before = _random_states(devices)
@@ -162,13 +162,13 @@ def _random_states(devices: Sequence[int]) -> list[Tensor]:
 
 
 def _random_layers(model: nn.Module) -> str:
-    """Names of the modules in training mode that look responsible, or where to look."""
+    """Names of the random modules in training mode, or a hint where to look."""
     names = [
         f"{name or 'the module itself'}: {type(module).__name__}"
         for name, module in model.named_modules()
         if module.training and ("drop" in type(module).__name__.lower() or isinstance(module, nn.RReLU))
     ]
-    return ", ".join(names) or "no module of it is a dropout in training mode: look for functional calls"
+    return ", ".join(names) or "none of its modules is a dropout in training mode: look for functional calls"
 
 
 def _pullback(
@@ -189,7 +189,7 @@ def _pullback(
 
 
 def _one_tensor(outputs: object) -> Tensor:
-    """The network's outputs, which must be one tensor for a residual to be taken."""
+    """The network's outputs, which must be one tensor, so that they have a residual."""
     if isinstance(outputs, Tensor):
         return outputs
     raise LastbitTypeError(

@@ -1,4 +1,4 @@
-"""Both ends of a symmetric operator's spectrum, each with a certificate, and the stability conditions they imply."""
+"""Both ends of a symmetric operator's spectrum, with certified residuals, and the stability conditions they imply."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Product = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Extremes:
-    """The lowest and highest curvature of a layer, by some description of it, and what they allow.
+    """The lowest and highest curvature of a layer, and the stability conditions that follow.
 
     Gradient descent with coupled weight decay multiplies the error along an eigenvector of eigenvalue c by a factor
     of modulus below one iff 0 < lr (c + weight_decay) < edge (the paper's eq. 14, one eigenvalue at a time). The right
-    inequality is sharpest at `highest` and bounds the learning rate; the left one fails for every learning rate where
-    `lowest` + weight_decay < 0 (the paper's case a < 0), which only more weight decay mends.
+    inequality is strictest at `highest` and bounds the learning rate. The left one fails at every learning rate if
+    `lowest` + weight_decay < 0 (the paper's case a < 0); only more weight decay helps.
     """
 
     lowest: float
@@ -35,12 +35,12 @@ class Extremes:
         return 0.0 if self.lowest >= -self.resolution else -self.lowest
 
     def max_lr(self, weight_decay: float, edge: float) -> float:
-        """Learning rate above which the stiffest direction overshoots and grows; infinite if none is stiff."""
+        """Learning rate above which the stiffest direction overshoots and grows; infinite if there is none."""
         stiffness = self.highest + weight_decay
         return math.inf if stiffness <= 0 else edge / stiffness
 
     def lr_range(self, weight_decay: float, edge: float) -> tuple[float, float]:
-        """Stable open interval of learning rates; (0, 0), which is empty, where the weight decay is too small."""
+        """Stable open interval of learning rates; (0, 0), which is empty, if the weight decay is too small."""
         stable = weight_decay >= self.min_weight_decay
         return 0.0, self.max_lr(weight_decay, edge) if stable else 0.0
 
@@ -62,8 +62,8 @@ class BlockSpectrum(Extremes):
     highest_residual: float
     lowest_vector: NDArray[np.floating] = field(repr=False, compare=False)  # unit length, shape of the weight
     highest_vector: NDArray[np.floating] = field(repr=False, compare=False)  # unit length, shape of the weight
-    products: int  # operator products spent
-    converged: bool  # both residuals within the tolerance asked for
+    products: int  # number of operator products
+    converged: bool  # whether both residuals are within the tolerance
 
 
 def rounding_resolution(lowest: float, highest: float, dtype: torch.dtype) -> float:
@@ -76,15 +76,16 @@ def block_spectrum(
 ) -> BlockSpectrum:
     """Both extreme eigenpairs of a symmetric operator by the Lanczos iteration with full reorthogonalisation.
 
-    One Krylov space serves both ends, and the stop is relative to the larger end in modulus, so an end that is zero
-    or tiny does not stall it. An operator that is zero, or yields NaN or infinities, gives just that.
+    One Krylov space serves both ends, and the stopping test is relative to the larger end in modulus, so an end that is
+    zero or tiny does not stall it. The result is zero for a zero operator, and NaN for one that returns NaN or
+    infinities.
 
     Args:
         product: the operator, from a tensor shaped as `like` to another.
         like: a tensor of the shape, dtype and device of the operator's domain.
         tolerance: stop when both residuals are at most this times the larger end.
-        max_products: the most products to spend before the two of the certificates.
-        seed: of the starting vector, drawn from a generator of its own.
+        max_products: the most products, apart from the two that certify the residuals.
+        seed: of the generator of the starting vector.
     """
     basis, diagonal, off_diagonal = _krylov_space(product, _start(like, seed), tolerance, max_products)
     if not all(map(math.isfinite, diagonal + off_diagonal)):
@@ -92,7 +93,7 @@ def block_spectrum(
     _, vectors = eigh_tridiagonal(diagonal, off_diagonal[:-1])
     low = _certified(product, _combine(basis, vectors[:, 0]))
     high = _certified(product, _combine(basis, vectors[:, -1]))
-    if low[0] > high[0]:  # a spectrum of one point, told apart by rounding alone
+    if low[0] > high[0]:  # a spectrum of one point: the ends differ by rounding only
         low, high = high, low
     scale = max(abs(low[0]), abs(high[0]))
     return BlockSpectrum(
@@ -124,7 +125,7 @@ def _krylov_space(
     while True:
         image = product(basis[-1]).clone()
         diagonal.append(_dot(basis[-1], image))
-        # Twice is enough: a second pass removes what rounding left of the first.
+        # A second pass removes the components that rounding left after the first.
         for vector in basis * 2:
             image.sub_(vector, alpha=float((vector * image).sum()))
         off_diagonal.append(float(image.norm()))
@@ -167,7 +168,7 @@ def _dot(left: Tensor, right: Tensor) -> float:
 
 
 def _not_finite(like: Tensor, products: int) -> BlockSpectrum:
-    """The result for an operator with NaN or infinities: nothing known, nothing converged."""
+    """The result for an operator with NaN or infinities: all NaN, not converged."""
     nothing = np.full(tuple(like.shape), math.nan)
     nan = math.nan
     return BlockSpectrum(nan, nan, nan, nan, nan, nothing, nothing, products=products, converged=False)

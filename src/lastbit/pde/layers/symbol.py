@@ -1,4 +1,4 @@
-"""The paper's closed-form bound for a convolution of a real network: the spectrum of its input, weighted.
+"""The paper's closed-form bound for a convolution of a real network: the weighted spectrum of its input.
 
 In the paper's network the linearised update of a kernel is, in an infinite window, multiplication by
 (a beta/2) |I(w)|^2: curvature weight times power spectrum of the input (eq. 12-14). A real layer has many samples
@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from lastbit.pde.layers.spectrum import Extremes, rounding_resolution
 
-# Entries of the Hermitian matrices diagonalised at a time: enough to keep the library busy, a few MB.
+# Entries of the Hermitian matrices diagonalised at a time, a few MB: enough for full speed.
 _ENTRIES_AT_ONCE = 1 << 18
 
 
@@ -35,7 +35,7 @@ _ENTRIES_AT_ONCE = 1 << 18
 class ClosedForm(Extremes):
     """Extreme eigenvalues of the symbol: the paper's bound for an infinite window (eq. 14).
 
-    With several channels an end on the wrong side of zero is given as zero, which is the stricter bound.
+    With several channels an end on the wrong side of zero is replaced by zero, which is the stricter bound.
     """
 
     lowest_frequency: tuple[float, float]  # radians per tap (per m taps where strided), vertical and horizontal
@@ -65,7 +65,7 @@ def closed_form(
         weight_error: standard error of the weights, passed on to the result.
     """
     if not inputs:
-        return _constant(0.0)  # a layer that is never called does not bend the loss
+        return _constant(0.0)  # a layer that is never called adds no curvature
     joined = torch.cat(list(weights))
     if not all(bool(torch.isfinite(part).all()) for part in [joined, *inputs]):
         return _constant(math.nan)
@@ -129,8 +129,8 @@ def _ends(vectors: Tensor, weights: Tensor) -> tuple[_Peak, _Peak]:
 def _highest(vectors: Tensor, weights: Tensor) -> _Peak:
     """Largest eigenvalue of S = sum_n weights[o, n] v_n v_n^* over output channels o and frequencies.
 
-    The sum of the positive weights' |v_n|^2 bounds each from above; matrices are diagonalised in the order of that
-    bound, until it falls below the best eigenvalue found.
+    The sum of |v_n|^2 over the positive weights bounds each eigenvalue from above. Matrices are diagonalised in
+    descending order of that bound, until it falls below the largest eigenvalue so far.
 
     Args:
         vectors: (frequency, channel, sample).
@@ -217,5 +217,5 @@ def _radians(index: int, grid: tuple[int, int]) -> tuple[float, float]:
 
 
 def _constant(value: float) -> ClosedForm:
-    """The result all of whose numbers are one: zero, or NaN where the input or the weights are not finite."""
+    """A result with all numbers equal: zero, or NaN if the input or the weights are not finite."""
     return ClosedForm(value, value, value, (value, value), (value, value), 0, 0, value, value)

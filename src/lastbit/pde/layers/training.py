@@ -15,7 +15,7 @@ from lastbit.pde.momentum import Momentum
 
 @dataclass(frozen=True, eq=False)
 class LayerTraining:
-    """A convolution and the settings of the gradient descent it is to be stable under."""
+    """A convolution, and the settings of gradient descent for which its stability is measured."""
 
     conv: nn.Conv2d
     weight_decay: float
@@ -43,7 +43,9 @@ def plan_layers(
         plans = {name: LayerTraining(conv, *settings) for name, conv in convolutions.items()}
     else:
         if weight_decay is not None or momentum != 0 or nesterov:
-            raise LastbitError("weight_decay, momentum and nesterov come from the optimizer; give them or it, not both")
+            raise LastbitError(
+                "give either weight_decay, momentum and nesterov or an optimizer that has them, not both"
+            )
         plans = _plans_of(optimizer, convolutions, chosen=layers is not None)
     if not plans:
         raise LastbitError("no convolution to measure: the model holds no nn.Conv2d that is trained")
@@ -67,7 +69,7 @@ def _plans_of(
 ) -> dict[str, LayerTraining]:
     """Settings of the layers that the optimizer steps."""
     if not isinstance(optimizer, torch.optim.SGD):
-        raise LastbitError(f"optimizer is {type(optimizer).__name__}; these bounds are those of torch.optim.SGD")
+        raise LastbitError(f"optimizer is {type(optimizer).__name__}; these bounds hold for torch.optim.SGD")
     groups = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     missing = [name for name, conv in convolutions.items() if id(conv.weight) not in groups]
     if chosen and missing:
@@ -78,7 +80,7 @@ def _plans_of(
             continue
         group = groups[id(conv.weight)]
         if group["dampening"] or group["maximize"]:
-            raise LastbitError("the optimizer uses dampening or maximize; these bounds are for SGD without either")
+            raise LastbitError("the optimizer uses dampening or maximize; these bounds hold for SGD without them")
         plans[name] = LayerTraining(conv, *_checked(group["weight_decay"], group["momentum"], group["nesterov"]))
     return plans
 
@@ -91,11 +93,11 @@ def _checked(weight_decay: float, momentum: float, nesterov: bool) -> tuple[floa
 
 
 def _check_measurable(name: str, conv: nn.Conv2d) -> None:
-    """Refuse layers whose output is not a plain linear function of a plain weight."""
+    """Refuse layers whose output is not a linear function of an ordinary weight."""
     if not isinstance(conv.weight, nn.Parameter) or isinstance(conv.weight, nn.UninitializedParameter):
-        raise LastbitError(f"the weight of {name} is parametrized or not initialised; bounds are for plain weights")
+        raise LastbitError(f"the weight of {name} is parametrized or not initialised; bounds hold for ordinary weights")
     if conv.weight.dtype not in (torch.float32, torch.float64):
         raise LastbitError(f"the weight of {name} is {conv.weight.dtype}; curvature needs float32 or float64")
     own = type(conv)
     if own.forward is not nn.Conv2d.forward or own._conv_forward is not nn.Conv2d._conv_forward:
-        raise LastbitError(f"{name} is a {own.__name__} with a forward pass of its own; bounds are for plain nn.Conv2d")
+        raise LastbitError(f"{name} is a {own.__name__} with its own forward pass; bounds hold for nn.Conv2d itself")

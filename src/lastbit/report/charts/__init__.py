@@ -2,6 +2,7 @@
 
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.bars import Part, share_bar
+from lastbit.report.charts.clicks import with_clicks
 from lastbit.report.charts.curves import Choice, Curve, Level, cut
 from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure, write_figures
@@ -30,5 +31,6 @@ __all__ = [
     "heat_map",
     "line_chart",
     "share_bar",
+    "with_clicks",
     "write_figures",
 ]

@@ -101,10 +101,8 @@ def _row(curve: Curve, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
     # One row of lists: a row for each point would be five times as much to send and to parse.
     row: dict[str, Any] = {"curve": curve.label, "style": curve.style, **curve.names}
     row |= {"x": [short(x) for x, _ in points], "y": [short(y) for _, y in points]}
-    if curve.band is not None:
-        low, high = curve.band
-        row |= {"low": [short(value) for value in low], "high": [short(value) for value in high]}
-    return row
+    low, high = curve.band or ((), ())  # Vega needs both lists of every curve if one has a band
+    return row | {"low": [short(value) for value in low], "high": [short(value) for value in high]}
 
 
 @lru_cache(maxsize=256)
@@ -156,8 +154,8 @@ def _legend(layout: _Layout) -> alt.Legend | None:
     if len(layout.labels) < 2:
         return None
     if layout.marks == "points" or "points" in layout.parts:
-        return alt.Legend(title=None, orient="top", columns=layout.columns)
-    stroke: dict[str, Any] = {"symbolType": "stroke", "symbolSize": 400, "symbolStrokeWidth": 2}
+        return alt.Legend(title=None, orient="top", columns=layout.columns, symbolOpacity=1)
+    stroke: dict[str, Any] = {"symbolType": "stroke", "symbolSize": 400, "symbolStrokeWidth": 2, "symbolOpacity": 1}
     return alt.Legend(title=None, orient="top", columns=layout.columns, **stroke)
 
 
@@ -182,7 +180,7 @@ def _curves(layout: _Layout, base: alt.Chart) -> list[AnyChart]:
     lines = base.transform_filter("datum.style !== 'points'") if points is not None else base
     layers: list[AnyChart] = []
     if layout.parts & {"line", "dashed"}:
-        layers += _nearest(layout, lines) if layout.marks == "nearest" else [lines.mark_line(strokeWidth=1.8)]
+        layers += _nearest(layout, lines) if layout.marks == "nearest" else [lines.mark_line(strokeWidth=1.8, point=False)]
     if layout.marks == "points":
         points = base
     if points is not None:
