@@ -180,7 +180,9 @@ def _curves(layout: _Layout, base: alt.Chart) -> list[AnyChart]:
     lines = base.transform_filter("datum.style !== 'points'") if points is not None else base
     layers: list[AnyChart] = []
     if layout.parts & {"line", "dashed"}:
-        layers += _nearest(layout, lines) if layout.marks == "nearest" else [lines.mark_line(strokeWidth=1.8, point=False)]
+        layers += (
+            _nearest(layout, lines) if layout.marks == "nearest" else [lines.mark_line(strokeWidth=1.8, point=False)]
+        )
     if layout.marks == "points":
         points = base
     if points is not None:
