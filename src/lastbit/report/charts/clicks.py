@@ -22,9 +22,11 @@ def with_clicks(chart: Chart, *, name: str, x: Values, y: Values) -> Chart:
         x: of the horizontal axis.
         y: of the vertical axis.
     """
-    over = _cells(name, x, y)
-    joined = {part: [*chart.form.get(part, []), *over[part]] for part in ("layer", "params")}
-    return replace(chart, form={**chart.form, **joined})
+    cells = _cells(name, x, y)
+    # The cells' data stand at the top of their own form, where the chart has its rows.
+    layers = [*chart.form["layer"], {**cells["layer"][0], "data": cells["data"]}]
+    params = [*chart.form.get("params", []), *cells["params"]]
+    return replace(chart, form={**chart.form, "layer": layers, "params": params})
 
 
 @lru_cache(maxsize=16)
