@@ -340,7 +340,7 @@ def test_wrong_optimizers_are_refused():
     model, batch = small_network()
     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
     for optimizer, options, message in (
-        (sgd, {"weight_decay": 0.1}, "give them or it, not both"),
+        (sgd, {"weight_decay": 0.1}, "or an optimizer that has them, not both"),
         (torch.optim.Adam(model.parameters()), {}, "optimizer is Adam"),
         (torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, dampening=0.5), {}, "dampening"),
         (torch.optim.SGD(model.parameters(), lr=0.1, maximize=True), {}, "maximize"),
@@ -364,7 +364,7 @@ def test_wrong_networks_and_batches_are_refused():
         def forward(self, x):
             return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
 
-    with pytest.raises(ValueError, match="0 is a Standardised with a forward pass of its own"):
+    with pytest.raises(ValueError, match="0 is a Standardised with its own forward pass"):
         layer_bounds(nn.Sequential(Standardised(1, 1, 1)), F.cross_entropy, batch)
 
 
