@@ -20,7 +20,7 @@ def elsewhere(tmp_path_factory):
         study.run()
         store_results(study)
         system.put(str(root / name), f"/reports/{name}", recursive=True)
-    system.pipe_file("/unended/study.json", b"{}")
+    system.put(str(root / "far" / "study.json"), "/unended/study.json")
     return "memory://reports"
 
 

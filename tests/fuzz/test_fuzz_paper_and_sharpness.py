@@ -1,4 +1,4 @@
-"""Results of the paper and series of sharpness as they may come from anywhere."""
+"""PaperResults of the paper and series of sharpness as they may come from anywhere."""
 
 import json
 import random
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastbit.paper.catalogue import ITEMS as ALL
-from lastbit.paper.results import INDEX, Results
+from lastbit.paper.results import INDEX, PaperResults
 
 LAPTOP = Path(__file__).parents[2] / "results" / "laptop"
 ITEMS = ("table2", "table9", "figure3", "figure10", "theorem5.1")
@@ -55,7 +55,7 @@ def test_altered_results_of_an_item_are_read_or_refused(seed, item, results):
     sound = alter(path, random.Random(seed))
     try:
         with deadline():
-            Results.reopen(results).load(ALL[item])
+            PaperResults.reopen(results).load(ALL[item])
     except ValueError as error:
         check_line(error)
     path.write_bytes(sound)

@@ -9,17 +9,17 @@ from filelock import FileLock
 
 from lastbit.paper.catalogue import find_item
 from lastbit.paper.item import Work
-from lastbit.paper.results import Results
+from lastbit.paper.results import PaperResults
 from lastbit.paper.suite import make
 
 
 @pytest.fixture(scope="session")
-def smoke_results(tmp_path_factory, request) -> Results:
+def smoke_results(tmp_path_factory, request) -> PaperResults:
     """The directory of results at the smoke scale that the processes of pytest-xdist share, empty at the start."""
     here = Path(tmp_path_factory.getbasetemp())
     # Each process has a directory of its own in the one of the whole session.
     shared = here.parent if hasattr(request.config, "workerinput") else here
-    return Results(shared / "paper-smoke", "smoke")
+    return PaperResults(shared / "paper-smoke", "smoke")
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ def test_the_finding_gives_the_range_and_the_last_stable_rate(smoke):
     assert 0 < low < 2 < high < 20
     assert steps.title == f"Restrained, normalised sharpness goes back and forth across 2, from {low:.2g} to {high:.2g}"
     assert ranges.title.startswith("Training converges up to lr 0.512")
-    assert [row["lr"] for row in ranges.rows][-2:] == ["1.6", "1.68"]
+    assert [row["group"] for row in ranges.rows][-2:] == ["1.6", "1.68"]
     assert not any("1.6," in row["curve"] for row in steps.rows)
 
 

@@ -70,7 +70,7 @@ def test_a_stable_rate_beyond_fails(smoke):
 def test_the_drawings_give_the_rates(smoke):
     result = smoke("figure9")
     figure, table = FIGURE9.draw(result)
-    assert {row["network"] for row in figure.rows} == {"1 layer", "2 layers"}
+    assert {row["curve"].split(",")[0] for row in figure.rows} == {"1 layer", "2 layers"}
     assert [cells[:2] for cells in table.rows] == [["1", "seed 0"], ["2", "seed 0"]]
     result["searches"][1]["bracket"] = None
     assert FIGURE9.draw(result)[1].rows[1][2:] == ["none found"] * 3

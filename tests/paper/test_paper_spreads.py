@@ -93,7 +93,7 @@ def test_the_smoke_scale_measures_one_rounding_and_what_batches_do(smoke):
 
 def test_drawings_name_what_was_found(smoke):
     accuracies, *_, errors = TABLE1.draw(smoke("table1"))
-    assert accuracies.columns == ["", "seed 1", "seed 2", "STD over seeds"]
-    assert [row[0] for row in accuracies.rows] == ["k=1", "k=3", "k=5", "STD over k"]
+    assert accuracies.columns == ["noise", "seed 1", "seed 2", "STD"]
+    assert [row[0] for row in accuracies.rows] == ["k=1", "k=3", "k=5", "STD"]
     assert all(len(row) == len(accuracies.columns) for row in accuracies.rows)
     assert [row[0] for row in errors.rows] == ["last bit, float32", "last bit, float64", "batch selection"]

@@ -16,7 +16,7 @@ from lastbit.storage.directories import Kind, check_free
 
 if TYPE_CHECKING:  # at run time only where they are used: all items with their charts take seconds to import
     from lastbit.paper.item import Item
-    from lastbit.paper.results import Made, Results
+    from lastbit.paper.results import Made, PaperResults
 
 app = typer.Typer(no_args_is_help=True, help="Reproduce the paper's tables, figures and theorems.")
 
@@ -117,26 +117,26 @@ def page_command(
     Example: `lastbit paper page results/laptop`
     """
     from lastbit.paper.page import claims_of, write_page
-    from lastbit.paper.results import Results
+    from lastbit.paper.results import PaperResults
 
-    results = Results.reopen(directory)
+    results = PaperResults.reopen(directory)
     page = write_page(results, claims_of(results))
     write_json(json, {"page": str(page)})
     if json != "-":
         console(json).print(str(page), soft_wrap=True)
 
 
-def _kept(out: Path | None) -> list[Results]:
+def _kept(out: Path | None) -> list[PaperResults]:
     """The results of a directory, or those in the default places."""
     from lastbit.cli.paper_run import default_directory
     from lastbit.paper.names import SCALES
-    from lastbit.paper.results import INDEX, Results
+    from lastbit.paper.results import INDEX, PaperResults
 
     usual = [directory for scale in SCALES if ((directory := default_directory(scale)) / INDEX).is_file()]
-    return [Results.reopen(directory) for directory in ([out] if out is not None else usual)]
+    return [PaperResults.reopen(directory) for directory in ([out] if out is not None else usual)]
 
 
-def _row(item: Item, kept: list[Results]) -> dict[str, Any]:
+def _row(item: Item, kept: list[PaperResults]) -> dict[str, Any]:
     costs = {name: {**asdict(scale.cost), "cuts": scale.cuts} for name, scale in item.scales.items()}
     found = [(results, made) for results in kept if (made := results.load(item)) is not None]
     return {
@@ -148,7 +148,7 @@ def _row(item: Item, kept: list[Results]) -> dict[str, Any]:
     }
 
 
-def _last(item: Item, results: Results, made: Made) -> dict[str, Any]:
+def _last(item: Item, results: PaperResults, made: Made) -> dict[str, Any]:
     from lastbit.report.paper import tally
 
     found = tally(item.claims(made.result))

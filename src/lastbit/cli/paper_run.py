@@ -24,7 +24,7 @@ from lastbit.paper.item import Item
 from lastbit.paper.names import SCALES
 from lastbit.paper.needs import Needs, check_data, check_room, needs
 from lastbit.paper.page import claims_of
-from lastbit.paper.results import Results
+from lastbit.paper.results import PaperResults
 from lastbit.paper.suite import Ended, run_items, traceback_of
 from lastbit.report.numbers import duration
 from lastbit.report.paper import Tally, in_words, tally
@@ -35,7 +35,7 @@ _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yello
 _PIPE_WIDTH = 200  # columns of the list where there is no terminal to fit
 
 
-def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item], Results]:
+def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item], PaperResults]:
     """The items of these names, and the directory of results.
 
     Raises:
@@ -43,7 +43,7 @@ def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item
     """
     if scale not in SCALES:
         raise LastbitError(f"--scale {scale}: allowed are {', '.join(SCALES)}")
-    results = Results(out or default_directory(scale), scale)
+    results = PaperResults(out or default_directory(scale), scale)
     items = find_items(names)
     results.check()
     return items, results
@@ -54,7 +54,7 @@ def default_directory(scale: str) -> Path:
     return Path("runs") / f"paper-{scale}"
 
 
-def checked_needs(pending: Sequence[Item], results: Results, *, work: Path, executors: Executors) -> Needs:
+def checked_needs(pending: Sequence[Item], results: PaperResults, *, work: Path, executors: Executors) -> Needs:
     """What the items to run take, checked against this machine.
 
     Args:
@@ -94,7 +94,7 @@ def _without(device: str) -> str:
 
 def run_pending(
     pending: Sequence[Item],
-    results: Results,
+    results: PaperResults,
     *,
     work: Path,
     executors: Executors,
@@ -121,7 +121,12 @@ def run_pending(
         begin()
         return []
     failures = []
-    with executors.executor() as inner, _held(work), progress_bar(f"paper, {results.scale}", "jobs") as show:
+    with (
+        results.claimed(),
+        executors.executor() as inner,
+        _held(work),
+        progress_bar(f"paper, {results.scale}", "jobs") as show,
+    ):
         begin()
         watched = Watched(inner, lambda done, given: show(done=done, total=given))
         show(left=wanted.seconds)
@@ -153,7 +158,7 @@ def _left(pending: Sequence[Item], waiting: Sequence[Item], scale: str, elapsed:
     return elapsed * rest / (whole - rest)
 
 
-def _keep(ended: Ended, results: Results) -> list[str]:
+def _keep(ended: Ended, results: PaperResults) -> list[str]:
     """Store an item's result, or its traceback; return a line where it failed."""
     if ended.made is not None:
         results.save(ended.item, ended.made)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from lastbit.paper.catalogue import ITEMS
 from lastbit.paper.item import Claim
-from lastbit.paper.results import Made, Results
+from lastbit.paper.results import Made, PaperResults
 from lastbit.report.paper import Entry, write_paper_page
 from lastbit.storage.files import writing
 
 PAGE = "paper.html"
 
 
-def write_page(results: Results, claimed: Mapping[str, tuple[Made, list[Claim]]]) -> Path:
+def write_page(results: PaperResults, claimed: Mapping[str, tuple[Made, list[Claim]]]) -> Path:
     """Draw the page of all stored results, and write the index anew.
 
     Args:
@@ -35,7 +35,7 @@ def write_page(results: Results, claimed: Mapping[str, tuple[Made, list[Claim]]]
     return path
 
 
-def claims_of(results: Results) -> dict[str, tuple[Made, list[Claim]]]:
+def claims_of(results: PaperResults) -> dict[str, tuple[Made, list[Claim]]]:
     """The stored results with their claims, by the item's id in the paper's order.
 
     Raises:

@@ -3,12 +3,15 @@
 index.json      the scale; for each item with a result its claims and its seconds
 ITEM.json       an item's result, its settings included
 failed/ITEM.txt the traceback of an item that failed when it was last tried
+
+Both kinds of JSON carry a checksum since format 2; those of format 1 are read as they are.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,12 @@ from typing import Any
 from lastbit.errors import LastbitError
 from lastbit.paper.item import Claim, Item, Result
 from lastbit.paper.names import SCALES
-from lastbit.storage.directories import Kind, check_free
-from lastbit.storage.files import read_json, to_json, write_atomically, writing
-from lastbit.storage.limits import OTHER_SHAPE, reachable
+from lastbit.storage.directories import Kind
+from lastbit.storage.files import read_checksummed, read_json, to_json, write_atomically, writing
+from lastbit.storage.limits import OTHER_SHAPE
+from lastbit.storage.run_directory import OtherSettingsError, RunDirectory
 
-FORMAT = 1
+FORMAT = 2
 INDEX = "index.json"
 
 
@@ -33,7 +37,27 @@ class Made:
     fingerprint: Mapping[str, Any]  # of the arithmetic
 
 
-class Results:
+class _PaperDirectory(RunDirectory):
+    """The run directory of the paper: the index is its description, and its scale all that must agree."""
+
+    def description(self) -> dict[str, Any]:
+        return _read_index(self.root / INDEX)
+
+    def check_same(self, there: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+        old, new = there["scale"], description["scale"]
+        if old != new:
+            raise OtherSettingsError(
+                f"{self.root} holds results at scale {old!r}, not {new!r}: choose another directory",
+                {"scale": f"{old} -> {new}"},
+            )
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        if not self.is_begun():  # the claims that an index gives stay
+            with writing(self.root):
+                self.write(INDEX, {"format": FORMAT, **description, "items": []}, indent=1)
+
+
+class PaperResults:
     """Results of one scale in a directory.
 
     Args:
@@ -43,18 +67,20 @@ class Results:
 
     def __init__(self, root: str | Path, scale: str) -> None:
         self.root, self.scale = Path(root), scale
+        self._directory = _PaperDirectory(root, Kind.PAPER)
 
     @classmethod
-    def reopen(cls, root: str | Path) -> Results:
+    def reopen(cls, root: str | Path) -> PaperResults:
         """Results that are there.
 
         Raises:
             LastbitError: the directory holds none.
+            DamagedError: its index does not match its checksum.
         """
-        index = _read_index(Path(root))
-        if index is None:
+        directory = _PaperDirectory(root, Kind.PAPER)
+        if not directory.is_begun():
             raise LastbitError(f"{root} holds no results of the paper: there is no {INDEX} in it")
-        return cls(root, index["scale"])
+        return cls(root, directory.description()["scale"])
 
     def check(self) -> None:
         """Check that the directory is new, empty or holds results of this scale.
@@ -62,26 +88,29 @@ class Results:
         Raises:
             LastbitError: it holds another scale's results, or other files.
         """
-        index = _read_index(self.root)
-        if index is not None and index["scale"] != self.scale:
-            raise LastbitError(
-                f"{self.root} holds results at scale {index['scale']!r}, not {self.scale!r}: choose another directory"
-            )
-        if index is None:
-            check_free(self.root, Kind.PAPER, known=())
+        self._directory.check({"scale": self.scale})
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Make the directory this scale's and keep every other process out while the block runs.
+
+        Raises:
+            LastbitError: as `check` does; or another process is at it.
+        """
+        return self._directory.claimed({"scale": self.scale})
 
     def load(self, item: Item) -> Made | None:
         """Return an item's result; None where there is none of the same settings and format that the item can read.
 
         Raises:
             LastbitError: its file is not JSON.
+            DamagedError: it does not match its checksum.
         """
         path = self.path(item)
         if not path.is_file():
             return None
-        content = read_json(path)
+        content = _read(path)
         settings = json.loads(to_json(item.scale(self.scale).settings))
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if content is None:
             return None
         result, seconds, fingerprint = (content.get(name) for name in ("result", "seconds", "fingerprint"))
         if not isinstance(result, dict) or not isinstance(seconds, int | float) or not isinstance(fingerprint, dict):
@@ -91,7 +120,7 @@ class Results:
 
     def save(self, item: Item, made: Made) -> None:
         """Store an item's result, and forget that it failed before."""
-        write_atomically(self.path(item), (to_json({"format": FORMAT, **asdict(made)}) + "\n").encode())
+        self._directory.write(f"{item.id}.json", {"format": FORMAT, **asdict(made)})
         self.failure_path(item).unlink(missing_ok=True)
 
     def save_failure(self, item: Item, traceback: str) -> Path:
@@ -109,9 +138,9 @@ class Results:
         Raises:
             LastbitError: it cannot be written.
         """
-        index = {"format": FORMAT, "scale": self.scale, "items": self.as_json(claimed)}
         with writing(self.root):
-            write_atomically(self.root / INDEX, (to_json(index, indent=1) + "\n").encode())
+            index = {"format": FORMAT, "scale": self.scale, "items": self.as_json(claimed)}
+            self._directory.write(INDEX, index, indent=1)
 
     def as_json(self, claimed: Mapping[str, tuple[Made, list[Claim]]]) -> list[dict[str, Any]]:
         """For each item its claims and what it took, as the index has them."""
@@ -138,11 +167,16 @@ def _is_readable(item: Item, result: Result) -> bool:
     return True
 
 
-def _read_index(root: Path) -> Mapping[str, Any] | None:
-    path = reachable(root / INDEX)
-    if not path.is_file():
+def _read(path: Path) -> dict[str, Any] | None:
+    """What a file holds: of this format what matches its checksum, of format 1 as it is, of another None."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") not in (1, FORMAT):
         return None
-    index = read_json(path)
-    if not isinstance(index, dict) or index.get("scale") not in SCALES:
+    return content if content["format"] == 1 else read_checksummed(path)
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    index = _read(path)
+    if index is None or index.get("scale") not in SCALES:
         raise LastbitError(f"{path} is no index of the paper's results")
     return index

@@ -122,13 +122,14 @@ def render(page: Page, *, libraries: str) -> str:
     environment.tests["alert"] = is_alert
     specs = {place: figure.spec() for place, figure in placed([*page.header, *page.body], page.name)}
     looks = {ground: config(ground) for ground in ("light", "dark")}
-    return environment.get_template("page.html.j2").render(
+    text = environment.get_template("page.html.j2").render(
         page=page,
         charts={"looks": looks, "specs": specs},
         style=_asset("page.css"),
         drawing=_asset("page.js"),
         libraries=libraries,
     )
+    return text.lstrip("\n")  # which the template's macros leave before the document's type
 
 
 def placed(blocks: Sequence[Block], anchor: str) -> Iterator[tuple[str, Figure]]:

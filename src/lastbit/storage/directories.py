@@ -40,7 +40,11 @@ _MARKS = {
 }
 # The file that says what a run directory holds; RUN also says of which kind.
 RUN = "run.json"
-DESCRIPTIONS = dict.fromkeys(Kind, RUN) | {Kind.STUDY: "study.json", Kind.SHARPNESS: "series.json"}
+DESCRIPTIONS = dict.fromkeys(Kind, RUN) | {
+    Kind.STUDY: "study.json",
+    Kind.SHARPNESS: "series.json",
+    Kind.PAPER: "index.json",
+}
 # Of a study; `lastbit.study.store` says what each is.
 STUDY, TRIALS, RUNNING, RESULTS, FAILURES = "study.json", "trials", "running", "results.json", "failed"
 _KEPT = (TRIALS, RUNNING, FAILURES)
