@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.report.charts import Axis, Choice, Curve, Level, cut, line_chart
+from lastbit.report.charts import Axis, Choice, Curve, Level, cut, line_chart, with_clicks
 from lastbit.report.numbers import significant
 
 VALUES = st.lists(st.none() | st.floats(-1e9, 1e9), max_size=20)
@@ -130,3 +130,22 @@ def test_numbers_in_four_digits(value, text):
 @given(st.floats(1e-300, 1e300))
 def test_numbers_keep_their_value(value):
     assert math.isclose(float(significant(value)), value, rel_tol=5.1e-4)
+
+
+def test_a_click_selects_a_pair_of_values_by_the_names_of_their_fields():
+    chart = line_chart([Curve("c", [1.0, 100.0], [1.0, 10.0])], x=Axis("x", log=True), y=LOG)
+    with_cells = with_clicks(chart, name="chosen", x=("lr", (1.0, 10.0, 100.0)), y=("decay", (0.5, 5.0)))
+    *layers, cells = with_cells.form["layer"]
+    assert layers == chart.form["layer"]
+    assert cells["data"]["sequence"]["stop"] == 6
+    assert [(found["name"], found["select"]["fields"]) for found in with_cells.form["params"]] == [
+        ("chosen", ["lr", "decay"])
+    ]
+    assert with_cells.form["params"][0]["views"] == [cells["name"]]
+    assert (with_cells.data, with_cells.height) == (chart.data, chart.height)
+
+
+def test_curves_with_and_without_a_band_share_a_chart():
+    banded = Curve("banded", [1.0, 2.0], [1.0, 2.0], band=([0.5, 1.0], [1.5, 3.0]))
+    rows = line_chart([banded, Curve("bare", [1.0], [1.0], style="points")], x=X, y=LOG).rows
+    assert [(row["low"], row["high"]) for row in rows] == [([0.5, 1.0], [1.5, 3.0]), ([], [])]
