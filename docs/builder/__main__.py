@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -42,5 +43,16 @@ def build() -> int:
     return 1 if found.broken or found.loaded else 0
 
 
+def main() -> int:
+    """Read the command line, which has no options but `--help`, and build."""
+    argparse.ArgumentParser(
+        prog="python -m docs.builder",
+        description="Run the blocks of the pages in docs/ into build/docs, build the site from there, strictly, into"
+        " build/site, and check its links.",
+        epilog="Exit status 1: a block, a link or the site failed. It takes some minutes and needs no network.",
+    ).parse_args()
+    return build()
+
+
 if __name__ == "__main__":
-    sys.exit(build())
+    sys.exit(main())
