@@ -107,6 +107,6 @@ def test_single_precision_stays_single():
 def test_equal_patches_are_kept_once_with_their_number():
     correlation = PatchCorrelation(checkerboard(9), 4, "valid")
     assert correlation.distinct == 2
-    np.testing.assert_array_equal(correlation.whole.multiplicity, [18, 18])
-    np.testing.assert_array_equal(correlation.whole.patches[0], checkerboard(4).ravel())
+    np.testing.assert_array_equal(correlation.all_patches.multiplicity, [18, 18])
+    np.testing.assert_array_equal(correlation.all_patches.patches[0], checkerboard(4).ravel())
     assert PatchCorrelation(noise(9, 0), 4, "valid").distinct == 36

@@ -109,7 +109,7 @@ def test_direct_keeps_equal_patches_once():
     net = OneLayerCNN(checkerboard(12), kernel=3, method="direct")
     assert net.response(np.ones((3, 3))).shape == (2,)
     assert net.correlation.positions == 100
-    np.testing.assert_array_equal(np.sort(net.correlation.whole.multiplicity), [50, 50])
+    np.testing.assert_array_equal(np.sort(net.correlation.all_patches.multiplicity), [50, 50])
 
 
 def test_default_method_is_direct_for_small_problems_and_fft_for_large_ones():

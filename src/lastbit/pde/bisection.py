@@ -81,7 +81,7 @@ def empirical_bounds(
 
 @dataclass
 class _Probe:
-    """Runs source-free simulations at one weight decay after another, and counts them."""
+    """Source-free simulations at given weight decays, counted."""
 
     linear: Linearisation
     start: Array

@@ -174,7 +174,7 @@ class PatchCorrelation(_Correlation):
     """
 
     @cached_property
-    def whole(self) -> PatchTile:
+    def all_patches(self) -> PatchTile:
         """All distinct patches."""
         extended = extended_image(self.image, self.kernel, self.boundary)
         windows = np.lib.stride_tricks.sliding_window_view(extended, (self.kernel, self.kernel))
@@ -188,8 +188,8 @@ class PatchCorrelation(_Correlation):
     @cached_property
     def tiles(self) -> tuple[PatchTile, ...]:
         """The patches in groups of `TILE`, for batches of kernels: the results of a group stay in cache."""
-        whole, rows = self.whole, [slice(i, i + TILE) for i in range(0, self.distinct, TILE)]
-        return tuple(PatchTile(whole.patches[r], whole.multiplicity[r], whole.weighted[r]) for r in rows)
+        every, rows = self.all_patches, [slice(i, i + TILE) for i in range(0, self.distinct, TILE)]
+        return tuple(PatchTile(every.patches[r], every.multiplicity[r], every.weighted[r]) for r in rows)
 
     @property
     def batch(self) -> int:
@@ -199,19 +199,19 @@ class PatchCorrelation(_Correlation):
     @property
     def distinct(self) -> int:
         """Number U of distinct patches."""
-        return len(self.whole.patches)
+        return len(self.all_patches.patches)
 
     def total(self, values: Array | NDArray[np.bool_]) -> Array:
         """Return the sum over all output positions of values (..., U), given for each distinct patch."""
-        return self.whole.total(values)
+        return self.all_patches.total(values)
 
     def forward(self, kernels: Array) -> Array:
         """Return the responses z, shape (..., U), of kernels (..., W, W)."""
-        return self.whole.forward(kernels)
+        return self.all_patches.forward(kernels)
 
     def adjoint(self, weights: Array) -> Array:
         """Return sum_x weights(x) I(x + y), shape (..., W, W), of weights (..., U) equal on equal patches."""
-        return self.whole.adjoint(weights)
+        return self.all_patches.adjoint(weights)
 
 
 Correlation = FourierCorrelation | PatchCorrelation

@@ -84,10 +84,10 @@ class OneLayerCNN(PooledHead):
 
     def evaluate(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Evaluation:
         """Return loss, gradient and responses for one forward and one backward pass."""
-        k, whole = self._checked_kernels(kernels), self.correlation
-        response = whole.forward(k)
+        k, correlation = self._checked_kernels(kernels), self.correlation
+        response = correlation.forward(k)
         activation, slope = swish_and_slope(response, self.beta)
-        loss, gradient = self._complete(k, weight_decay, whole.total(activation), whole.adjoint(slope))
+        loss, gradient = self._complete(k, weight_decay, correlation.total(activation), correlation.adjoint(slope))
         return Evaluation(loss, gradient, response)
 
     def loss_and_gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from lastbit.pde.simulation import check_start, check_steps, in_precision
 
 Array = NDArray[np.floating]
 
-# The most numbers of histories kept at once: a larger grid or a longer run is computed in parts.
+# Largest size of the stored histories, in numbers: a larger grid or a longer run is computed in parts.
 HISTORY = 2**24
 
 

@@ -131,7 +131,7 @@ def _top_eigenvector(
     """Return the eigenvector of the largest eigenvalue of 2 + factor x operator."""
 
     def shifted(vector: Array) -> Array:
-        """Return (2 + factor · Z) v, whose top eigenvector is the one wanted."""
+        """Return (2 + factor · Z) v, whose top eigenvector is the result."""
         square = vector.reshape(side, side)
         return (2.0 * square + factor * product(square)).ravel()
 

@@ -55,7 +55,7 @@ class LayerBlock:
         return self._pull_change(change)
 
     def hessian(self, vector: Tensor) -> Tensor:
-        """Product with the whole block, the sum of the two parts."""
+        """Product with the block itself, the sum of the two parts."""
         frozen, change = _pullback(self._gradient, (self.weight, self._evaluation.residual), vector)
         return frozen + self._pull_change(change)
 
@@ -102,8 +102,8 @@ class ForwardPass:
             self.outputs = _one_tensor(functional_call(model, state, (batch[0],)))
             self.free_outputs = self.outputs.detach().requires_grad_()
             self.loss = _scalar(loss(self.free_outputs, batch[1]))
-        one = torch.ones_like(self.loss)
-        (self.slope,) = _pullback(self.loss, (self.free_outputs,), one, create_graph=True)
+        unit = torch.ones_like(self.loss)
+        (self.slope,) = _pullback(self.loss, (self.free_outputs,), unit, create_graph=True)
         self.residual = self.slope.detach().requires_grad_()  # a, free to be differentiated in
         self._weights, self._calls = weights, calls
 

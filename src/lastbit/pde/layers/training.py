@@ -55,13 +55,13 @@ def plan_layers(
 
 
 def _convolutions(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Conv2d]:
-    found = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
     if layers is None:
-        return found
-    unknown = sorted(set(layers) - set(found))
+        return convolutions
+    unknown = sorted(set(layers) - set(convolutions))
     if unknown:
-        raise LastbitError(f"no nn.Conv2d is named {', '.join(unknown)}; there are {', '.join(found) or 'none'}")
-    return {name: conv for name, conv in found.items() if name in layers}
+        raise LastbitError(f"no nn.Conv2d is named {', '.join(unknown)}; there are {', '.join(convolutions) or 'none'}")
+    return {name: conv for name, conv in convolutions.items() if name in layers}
 
 
 def _plans_of(
