@@ -46,8 +46,8 @@ def test_a_study_of_a_recipe(lastbit, tmp_path, scheduler):
     assert code == 0, err
     results = json.loads(out)
     assert results["controls"] == {"repeat": True, "power_of_two": True}
-    assert [group["seeds"] for group in results["arithmetic"]] == [[1]]
-    assert results["arithmetic"][0]["proof"] == open_study(tmp_path / "there").bit_fingerprints()[1]
+    assert [group["seeds"] for group in results["numerics"]] == [[1]]
+    assert results["numerics"][0]["bit_fingerprint"] == open_study(tmp_path / "there").bit_fingerprints()[1]
 
 
 def test_a_script_runs_where_the_command_was_given(lastbit, tmp_path, monkeypatch, scheduler):

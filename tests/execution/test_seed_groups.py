@@ -65,11 +65,11 @@ def test_missing_controls_of_a_complete_seed_are_run():
 @given(st.lists(st.sampled_from("abc"), max_size=60))
 def test_whoever_comes_when_no_trial_is_lost_or_doubled_and_no_seed_is_shared(calls):
     groups = make()
-    given_out = [(proof, found) for proof in calls if (found := groups.next_for(proof))]
+    given_out = [(bits, found) for bits in calls if (found := groups.next_for(bits))]
     given_out += [("a", found) for found in iter(lambda: groups.next_for("a"), None)]
-    owners = {found.seed: proof for proof, found in given_out}
-    assert all(owners[found.seed] == proof for proof, found in given_out)
-    left = [found for proof in "bc" for found in iter(lambda proof=proof: groups.next_for(proof), None)]
+    owners = {found.seed: bits for bits, found in given_out}
+    assert all(owners[found.seed] == bits for bits, found in given_out)
+    left = [found for bits in "bc" for found in iter(lambda bits=bits: groups.next_for(bits), None)]
     every = [found.id for _, found in given_out] + [found.id for found in left]
     assert len(every) == len(set(every))
     expected = {trial(seed, k).id for seed in SEEDS for k in KS}

@@ -77,5 +77,5 @@ def make_series(*, diverged: bool = False, layers: bool = False, flow: bool = Fa
         "losses": [*losses, None] if diverged else losses,
         "rises": 12,
         "finding": "Sharpness reaches the edge at step 20 and then moves between 1.9 and 2.2, where 2 is the edge",
-        "arithmetic": {"torch": "2.13.0", "threads": 1},
+        "numerics": {"torch": "2.13.0", "threads": 1},
     } | changes

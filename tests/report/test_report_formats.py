@@ -1,4 +1,4 @@
-"""Stored results of format 2, whose metrics are among a trial's columns, are still read."""
+"""Stored results of formats 2, whose metrics are among a trial's columns, and 3, with other names, are still read."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lastbit.errors import LastbitError
+from lastbit.report.study.account import standings
 from lastbit.report.study.spread import accuracy_figure
 from lastbit.report.study.stored import as_stored
 from lastbit.report.study.tables import trials_table
@@ -36,6 +37,18 @@ def test_both_formats_draw_the_same(old):
     assert [row["value"] for row in accuracy_figure(before).rows] == [row["test_accuracy"] for row in old["trials"]]
     assert trials_table(before) == trials_table(after)
     assert trials_table(before).rows[0][4] == f"{old['trials'][0]['train_loss']:.4g}"
+
+
+def test_the_numerics_of_seeds_have_other_names_since_format_4(old):
+    groups = [{"proof": "ab", "seeds": [1, 2]}, {"proof": None, "seeds": [3]}]
+    renamed = [{"bit_fingerprint": group["proof"], "seeds": group["seeds"]} for group in groups]
+    new = {name: content for name, content in nested(old).items() if name != "arithmetic"}
+    before, after = as_stored([nested(old) | {"arithmetic": groups}, new | {"format": 4, "numerics": renamed}])
+    assert standings(before) == standings(after)
+    assert "seeds 1 and 2 on ab" in standings(before)[1].text
+    for damaged in (7, [7], [{"seeds": [1]}], [{"proof": 7, "seeds": [1]}]):
+        with pytest.raises(LastbitError, match="numerics"):
+            as_stored([nested(old) | {"arithmetic": damaged}])
 
 
 @pytest.mark.parametrize("name", ["seed", "noise"])

@@ -145,7 +145,7 @@ def test_controls_pass_fail_or_are_missed_loudly():
         assert "were not run" in missed.text
 
 
-def test_mixed_arithmetic_is_a_doubt():
+def test_mixed_numerics_are_a_doubt():
     kinds = standings(make_study(fingerprints=[FINGERPRINT, FINGERPRINT | {"torch": "2.12.0"}]))
     assert [standing.kind for standing in kinds] == ["standing passed", "standing doubt"]
     assert "2 kinds, whose numerics differ in torch (see the fingerprints)" in kinds[1].text

@@ -71,10 +71,10 @@ def test_each_seed_runs_with_one_bit_fingerprint_and_each_of_these_has_its_contr
     assert "old: old-0" in said[0]
     assert "new: new-0" in said[0]
     assert results.controls.agree == {"repeat": True, "power_of_two": True}
-    groups = results.as_json()["arithmetic"]
+    groups = results.as_json()["numerics"]
     assert sorted(seed for group in groups for seed in group["seeds"]) == [1, 2, 3, 4, 5, 6]
     for group in groups:
-        assert all(found[seed] == {group["proof"]} for seed in group["seeds"])
+        assert all(found[seed] == {group["bit_fingerprint"]} for seed in group["seeds"])
         assert all(
             study.store.has(trial) for pair in study.control_trials(group["seeds"][0]).values() for trial in pair
         )

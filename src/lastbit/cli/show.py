@@ -33,7 +33,7 @@ def show(results: ResultsJson, console: Console) -> None:
     else:
         console.print(f"weights only, for no run gave {metric.label}")
     console.print(_controls(results))
-    if len(groups := results.get("arithmetic", [])) > 1:
+    if len(groups := results["numerics"]) > 1:
         console.print(f"numerics: {'; '.join(_group(group) for group in groups)}")
     if (sources := variance_table(results)).rows:
         console.print(f"where the variance of one run's {metric.label} comes from")
@@ -44,7 +44,9 @@ def show(results: ResultsJson, console: Console) -> None:
 
 
 def _group(group: Mapping[str, Any]) -> str:
-    return f"seeds {', '.join(map(str, group['seeds']))} on {group['proof'] or 'one without a bit fingerprint'}"
+    return (
+        f"seeds {', '.join(map(str, group['seeds']))} on {group['bit_fingerprint'] or 'one without a bit fingerprint'}"
+    )
 
 
 def _controls(results: ResultsJson) -> str:

@@ -67,7 +67,7 @@ def repeatable_numerics() -> Iterator[None]:
 
 
 def fingerprint(device: str = "cpu") -> Fingerprint:
-    """Describe the arithmetic of this process: processor, libraries, threads, device, precision modes, variables.
+    """Describe the numerics of this process: processor, libraries, threads, device, precision modes, variables.
 
     Trials of one fingerprint on one machine give the same bits; between different ones nothing is promised. It takes
     a few milliseconds, so each trial has its own.

@@ -62,7 +62,7 @@ def _gradients(images: Tensor, filters: Tensor) -> tuple[Tensor, ...]:
 
 
 def check_operations(device: str, on_check: Callable[[], None]) -> list[Check]:
-    """Repeat each operation with the arithmetic of a study, and as torch comes.
+    """Repeat each operation with the numerics of a study, and with those torch starts with.
 
     Args:
         device: where they run.

@@ -66,7 +66,7 @@ class Digest:
 
 
 def train_once(train: Train, k: int, threads: int, device: str) -> Trained:
-    """Train with the arithmetic of a study's trials, but with so many threads.
+    """Train with the numerics of a study's trials, but with another number of threads.
 
     Args:
         train: the training.

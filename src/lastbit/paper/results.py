@@ -34,7 +34,7 @@ class Made:
 
     result: Result  # as `Item.reproduce` gives it
     seconds: float  # that it took, those of interrupted trainings included
-    fingerprint: Mapping[str, Any]  # of the arithmetic
+    fingerprint: Mapping[str, Any]  # of the numerics
 
 
 class _PaperDirectory(RunDirectory):

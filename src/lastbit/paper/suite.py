@@ -82,7 +82,7 @@ def _as_they_end(futures: Iterable[Future[Made]]) -> Iterator[Future[Made]]:
 
 
 def make(item: Item, scale: str, work: Work) -> Made:
-    """Run one item with arithmetic that repeats, in whichever process this is called."""
+    """Run one item with numerics that repeat, in whichever process this is called."""
     begun, before = time.perf_counter(), _spent(item, work)
     try:
         with repeatable_numerics(), threadpool_limits(limits=1):

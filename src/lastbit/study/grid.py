@@ -101,7 +101,7 @@ class Grid:
         return {i: self.stored[i, seed] for i in range(len(self.noises)) if (i, seed) in self.stored}
 
     def with_seeds(self, seeds: Sequence[int]) -> Grid:
-        """The columns of some seeds alone.
+        """The part of the table that belongs to some of the seeds.
 
         Args:
             seeds: indices, ascending.
@@ -110,9 +110,9 @@ class Grid:
         return replace(
             self,
             seeds=tuple(self.seeds[j] for j in seeds),
-            stored=_at_columns(self.stored, new),
-            ids=_at_columns(self.ids, new),
-            failed=_at_columns(self.failed, new),
+            stored=_at_seeds(self.stored, new),
+            ids=_at_seeds(self.ids, new),
+            failed=_at_seeds(self.failed, new),
         )
 
     def rows(self, metric: str) -> Iterator[dict[str, Any]]:
@@ -163,7 +163,7 @@ def _final_metrics(trial: StoredTrial | None, metric: str) -> dict[str, Any]:
     return {**last, **own}
 
 
-def _at_columns(cells: Mapping[tuple[int, int], _Cell], new: Mapping[int, int]) -> dict[tuple[int, int], _Cell]:
+def _at_seeds(cells: Mapping[tuple[int, int], _Cell], new: Mapping[int, int]) -> dict[tuple[int, int], _Cell]:
     return {(i, new[j]): cell for (i, j), cell in cells.items() if j in new}
 
 

@@ -33,7 +33,7 @@ from lastbit.study.verdict import Basis, verdict
 if TYPE_CHECKING:
     import polars as pl
 
-FORMAT = 3  # of the JSON, raised when its meaning changes
+FORMAT = 4  # of the JSON, raised when its meaning or a name in it changes
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,7 +162,7 @@ class Results:
             "incomparable": self.incomparable,
             **distances_json(self.grid, self.distances),
             "gradient_fluctuation": self.gradient_fluctuation,
-            "arithmetic": [{"proof": proof, "seeds": seeds} for proof, seeds in self.grid.by_numerics().items()],
+            "numerics": [{"bit_fingerprint": bits, "seeds": seeds} for bits, seeds in self.grid.by_numerics().items()],
             "fingerprints": self.fingerprints,
             "verdict": self.verdict,
         }

@@ -208,7 +208,7 @@ def _goes_on(place: Path, description: bytes) -> bool:
 
 
 def _description(trial: Trial, fingerprint: Fingerprint, bits: BitFingerprint) -> bytes:
-    content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint, "proof": bits}
+    content = {"id": trial.id, **trial.as_json(), "fingerprint": fingerprint, "bit_fingerprint": bits}
     return (to_json(content, indent=1) + "\n").encode()
 
 

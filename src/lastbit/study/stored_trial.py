@@ -73,7 +73,7 @@ class StoredTrial:
         Raises:
             DamagedError: it is no text: it was altered.
         """
-        found = self.description.get("proof")
+        found = self.description.get("bit_fingerprint", self.description.get("proof"))  # of earlier versions
         if found is not None and not isinstance(found, str):
             raise DamagedError(f"{self.directory / TRIAL} has a bit fingerprint that is no text: it was altered")
         return found

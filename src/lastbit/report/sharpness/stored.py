@@ -83,7 +83,7 @@ class SeriesShape(Shape):
     full_batch: bool
     batch_norm: bool
     parameters: Count
-    arithmetic: dict[str, Any]
+    numerics: dict[str, Any]
 
     @model_validator(mode="after")
     def _agree(self) -> "SeriesShape":
@@ -107,6 +107,8 @@ def as_series(series: SeriesJson) -> SeriesJson:
     Raises:
         LastbitError: it is of another shape than a series has.
     """
+    if isinstance(series, Mapping) and "arithmetic" in series:  # as `numerics` was called before
+        series = {"numerics": series["arithmetic"], **series}
     return checked(series, SeriesShape, "this is no sharpness series")
 
 

@@ -55,7 +55,7 @@ def method(explanations: Sequence[str], *, by_order: bool) -> Section:
 
 def standings(study: Study) -> list[Text]:
     """What the controls say and, where the runs’ numerics differ, how; doubts and failures stand out."""
-    kinds, groups = study["fingerprints"], study.get("arithmetic", [])
+    kinds, groups = study["fingerprints"], study.get("numerics", [])
     if len(groups) > 1:
         return [_controls(study), _grouped(groups)]
     return [_controls(study), _mixed(kinds)] if len(kinds) > 1 else [_controls(study)]
@@ -64,7 +64,7 @@ def standings(study: Study) -> list[Text]:
 def _grouped(groups: Sequence[Mapping[str, Any]]) -> Text:
     parts = [
         f"seed{'s' if len(group['seeds']) > 1 else ''} {joined(str(seed) for seed in group['seeds'])} on "
-        f"{group['proof'] or 'one without a bit fingerprint'}"
+        f"{group['bit_fingerprint'] or 'one without a bit fingerprint'}"
         for group in groups
     ]
     return Text(

@@ -118,8 +118,8 @@ class _Growth(_Row):
     saturation: LevelShape | None
 
 
-class _Arithmetic(Shape):
-    proof: str | None
+class _Numerics(Shape):
+    bit_fingerprint: str | None
     seeds: list[Whole]
 
 
@@ -141,7 +141,7 @@ class StudyShape(Shape):
     growth: Sequence[_Growth] = ()
     gradient_fluctuation: NonNegative | None
     fingerprints: list[dict[str, Any]]
-    arithmetic: Sequence[_Arithmetic] = ()
+    numerics: Sequence[_Numerics] = ()
     verdict: Any  # whatever it is, it is shown as text
     variance: _Variance
     noise_floor: NonNegative | None
@@ -185,7 +185,18 @@ def as_stored(studies: Sequence[Study]) -> list[Study]:
         raise LastbitError("a report needs the results of at least one study; got none")
     for study in studies:
         _check_columns(study)
-    return [checked(study, StudyShape, "these are not the results of a study") for study in studies]
+    return [checked(_renamed(study), StudyShape, "these are not the results of a study") for study in studies]
+
+
+def _renamed(study: Study) -> Study:
+    """Results with the names of format 4: until then `numerics` was `arithmetic`, and its `bit_fingerprint` `proof`."""
+    if not isinstance(study, Mapping) or "arithmetic" not in study or "numerics" in study:
+        return study
+    study = dict(study)
+    groups = study.pop("arithmetic")
+    if isinstance(groups, list) and all(isinstance(group, Mapping) and "proof" in group for group in groups):
+        groups = [{"bit_fingerprint": group["proof"], "seeds": group.get("seeds")} for group in groups]
+    return {**study, "numerics": groups}
 
 
 def _check_columns(study: Study) -> None:

@@ -141,7 +141,7 @@ class OpenSeries:
             "losses": losses,
             "rises": sum(after > before for before, after in pairwise(losses)),
             "finding": finding(rows),
-            "arithmetic": {"torch": torch.__version__, "threads": torch.get_num_threads()},
+            "numerics": {"torch": torch.__version__, "threads": torch.get_num_threads()},
         }
 
 
