@@ -71,7 +71,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     held = [name for name in wheel.namelist() if ".dist-info/" not in name]
     assert sorted(held) == sorted(package)
     assert [name for name in held if wheel.read(name) != package[name]] == []
-    assert {"lastbit/py.typed", "lastbit/report/templates/style.css", f"{BUNDLED}/mnist01.npz"} <= set(held)
+    assert {"lastbit/py.typed", "lastbit/report/templates/page.css", f"{BUNDLED}/mnist01.npz"} <= set(held)
 
 
 @pytest.mark.parametrize(("data", "licence"), [("fashion-mini", "fashion-mnist"), ("mnist01", "mnist01")])
