@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import lastbit as lb
 import lastbit.integrations.lightning as integration
 from lastbit.extras import how_to_install
-from lastbit.integrations.lightning import SharpnessCallback
+from lastbit.integrations.lightning import LightningSharpnessCallback
 
 INPUTS = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.arange(40) % 3
@@ -74,7 +74,7 @@ def left(module, trainer):
 
 def test_a_fit_is_bit_identical_with_the_callback_and_its_rows_are_logged(tmp_path):
     plain, watched, seen = Module(), Module(), []
-    callback = SharpnessCallback(cross_entropy, BATCH, lb.every(3), sinks=[seen.append], k=2)
+    callback = LightningSharpnessCallback(cross_entropy, BATCH, lb.every(3), sinks=[seen.append], k=2)
     without = fit(tmp_path / "without", plain, [])
     trainer = fit(tmp_path / "with", watched, [callback])
     assert left(watched, trainer) == left(plain, without)
@@ -90,7 +90,7 @@ def test_a_fit_is_bit_identical_with_the_callback_and_its_rows_are_logged(tmp_pa
 
 
 def test_its_rows_are_those_of_the_same_training_by_hand(tmp_path):
-    callback = SharpnessCallback(cross_entropy, BATCH, lb.every(4))
+    callback = LightningSharpnessCallback(cross_entropy, BATCH, lb.every(4))
     module = Module()
     fit(tmp_path, module, [callback], epochs=1)
     tracker = lb.SharpnessTracker(module.eval(), cross_entropy, BATCH)
@@ -102,7 +102,7 @@ def test_its_rows_are_those_of_the_same_training_by_hand(tmp_path):
 
 
 def test_an_exception_passes_through_and_leaves_the_rows(tmp_path):
-    callback, module = SharpnessCallback(cross_entropy, BATCH, lb.every(1)), Module(fail_at=2)
+    callback, module = LightningSharpnessCallback(cross_entropy, BATCH, lb.every(1)), Module(fail_at=2)
     optimizer = module.configure_optimizers()
     module.configure_optimizers = lambda: optimizer
     with pytest.raises(ArithmeticError, match="a training step failed"):
@@ -112,7 +112,7 @@ def test_an_exception_passes_through_and_leaves_the_rows(tmp_path):
 
 
 def test_mixed_precision_is_measured_in_the_weights_own(tmp_path):
-    callback, module = SharpnessCallback(cross_entropy, BATCH, lb.every(4)), Module()
+    callback, module = LightningSharpnessCallback(cross_entropy, BATCH, lb.every(4)), Module()
     fit(tmp_path, module, [callback], epochs=1, precision="bf16-mixed")
     exact = lb.SharpnessTracker(module.eval(), cross_entropy, BATCH).measure()
     assert callback.rows[-1].converged
@@ -120,9 +120,9 @@ def test_mixed_precision_is_measured_in_the_weights_own(tmp_path):
 
 
 def test_what_is_no_schedule_is_refused_at_once():
-    SharpnessCallback(cross_entropy, BATCH, 100)
+    LightningSharpnessCallback(cross_entropy, BATCH, 100)
     with pytest.raises(TypeError, match=r"a str is no schedule; give a callable"):
-        SharpnessCallback(cross_entropy, BATCH, "often")
+        LightningSharpnessCallback(cross_entropy, BATCH, "often")
 
 
 def test_a_missing_lightning_is_one_clear_line(monkeypatch):

@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 import lastbit as lb
 import lastbit.integrations.transformers as integration
 from lastbit.extras import how_to_install
-from lastbit.integrations.transformers import SharpnessCallback
+from lastbit.integrations.transformers import TransformersSharpnessCallback
 
 TOKENS = torch.randint(11, (24, 5), generator=torch.Generator().manual_seed(0))
 SAMPLES = [{"input_ids": tokens, "labels": tokens} for tokens in TOKENS]
@@ -80,7 +80,7 @@ def preconditioner(optimizer, model):
 
 def test_a_training_is_bit_identical_with_the_callback(tmp_path):
     seen = []
-    callback = SharpnessCallback(BATCH, lb.every(2), sinks=[seen.append])
+    callback = TransformersSharpnessCallback(BATCH, lb.every(2), sinks=[seen.append])
     trainer = train(tmp_path, transformer(), [callback])
     assert left(trainer) == left(train(tmp_path, transformer(), []))
     assert [row.step for row in callback.rows] == [2, 4]
@@ -92,7 +92,7 @@ def test_a_training_is_bit_identical_with_the_callback(tmp_path):
 @pytest.mark.parametrize("options", [{}, {"bf16": True}], ids=["float32", "bf16 autocast"])
 def test_its_last_row_is_the_dense_preconditioned_hessians(tmp_path, options):
     """Under autocast too the curvature is measured in the weights' own precision."""
-    callback = SharpnessCallback([BATCH], lb.every(5))
+    callback = TransformersSharpnessCallback([BATCH], lb.every(5))
     trainer = train(tmp_path, transformer(), [callback], **options)
     plain = transformer(attn_implementation="eager").eval()  # attention spelled out: a second implementation
     plain.load_state_dict(trainer.model.state_dict())
@@ -105,11 +105,13 @@ def test_its_last_row_is_the_dense_preconditioned_hessians(tmp_path, options):
 
 
 def test_a_loss_of_ones_own_and_the_models_missing_one(tmp_path):
-    callback = SharpnessCallback(BATCH, lb.every(5), loss=lambda outputs, batch: outputs.logits.square().mean())
+    callback = TransformersSharpnessCallback(
+        BATCH, lb.every(5), loss=lambda outputs, batch: outputs.logits.square().mean()
+    )
     train(tmp_path, transformer(), [callback])
     assert callback.rows[0].loss < 0.1
     with pytest.raises(ValueError, match=r"no loss for a batch of input_ids; give labels, or loss="):
-        train(tmp_path, transformer(), [SharpnessCallback({"input_ids": TOKENS[:8]}, lb.every(5))])
+        train(tmp_path, transformer(), [TransformersSharpnessCallback({"input_ids": TOKENS[:8]}, lb.every(5))])
 
 
 class Doubling(Trainer):
@@ -142,7 +144,7 @@ TRAINED = {
 @pytest.mark.parametrize("mixed", [{}, {"bf16": True}], ids=["float32", "bf16 autocast"])
 def test_what_is_measured_is_the_loss_that_is_trained(tmp_path, name, mixed):
     options, given, kind, loss = TRAINED[name]
-    callback = SharpnessCallback(BATCH, lb.every(5))
+    callback = TransformersSharpnessCallback(BATCH, lb.every(5))
     model = transformer()
     torch.manual_seed(2)
     trainer = kind(
@@ -162,7 +164,7 @@ def test_what_is_measured_is_the_loss_that_is_trained(tmp_path, name, mixed):
 def test_the_gradient_that_is_stepped_is_that_of_the_measured_loss(tmp_path, name):
     """On the monitored batch and without dropout the two are one."""
     options, given, kind, _ = TRAINED[name]
-    callback = SharpnessCallback(BATCH, lb.every(1))
+    callback = TransformersSharpnessCallback(BATCH, lb.every(1))
     model = transformer(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
     whole = arguments(tmp_path, max_grad_norm=0.0, **options)
     whole.per_device_train_batch_size, whole.max_steps = 8, 2
@@ -174,10 +176,10 @@ def test_the_gradient_that_is_stepped_is_that_of_the_measured_loss(tmp_path, nam
 
 def test_what_is_no_batch_or_no_schedule_is_refused_at_once():
     with pytest.raises(TypeError, match="a batch is a Tensor; give mappings of tensors"):
-        SharpnessCallback(TOKENS)
-    SharpnessCallback(BATCH, 100)
+        TransformersSharpnessCallback(TOKENS)
+    TransformersSharpnessCallback(BATCH, 100)
     with pytest.raises(TypeError, match=r"a str is no schedule; give a callable"):
-        SharpnessCallback(BATCH, "often")
+        TransformersSharpnessCallback(BATCH, "often")
 
 
 def test_missing_transformers_are_one_clear_line(monkeypatch):

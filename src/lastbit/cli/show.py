@@ -13,13 +13,13 @@ from lastbit.errors import LastbitError
 from lastbit.storage.files import writing
 
 if TYPE_CHECKING:
-    from lastbit.report.study.naming import Metric
+    from lastbit.report.study.naming import ShownMetric
+    from lastbit.report.study.stored import StudyJson
 
-ResultsJson = Mapping[str, Any]  # as `results.json` holds them
 _FIRST, *_OTHERS = (6, 3, 12, 30)  # runs for which the least detectable gain is printed
 
 
-def show(results: ResultsJson, console: Console) -> None:
+def show(results: StudyJson, console: Console) -> None:
     """Print a study's verdict, and below it the paper's Table 1, what the controls say, and what the runs tell."""
     from lastbit.report.study.naming import metric_of
     from lastbit.report.study.tables import accuracy_table, variance_table
@@ -49,7 +49,7 @@ def _group(group: Mapping[str, Any]) -> str:
     )
 
 
-def _controls(results: ResultsJson) -> str:
+def _controls(results: StudyJson) -> str:
     if results["controls"] is None:
         return "controls: not run"
     # Stored JSON has its keys sorted; people expect the plain repetition first, computed or stored.
@@ -58,7 +58,7 @@ def _controls(results: ResultsJson) -> str:
     return f"controls: {', '.join(words)}"
 
 
-def _gains(gains: Mapping[str, float], metric: Metric) -> str:
+def _gains(gains: Mapping[str, float], metric: ShownMetric) -> str:
     """The least gains that runs can show."""
     by_runs = {int(runs): f"+{metric.spread(gain)}" for runs, gain in gains.items()}
     others = ", ".join(f"{by_runs[runs]} with {runs}" for runs in _OTHERS)

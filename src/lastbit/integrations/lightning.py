@@ -16,10 +16,10 @@ except ModuleNotFoundError as error:
 _LOG_SPACED = log_spaced()
 
 
-class SharpnessCallback(Callback):
+class LightningSharpnessCallback(Callback):
     """Runs a `SharpnessMonitor` while the trainer fits, and logs each row to the trainer's loggers as `sharpness/...`.
 
-        trainer = lightning.Trainer(callbacks=[SharpnessCallback(cross_entropy, (inputs, targets), 100)])
+        trainer = lightning.Trainer(callbacks=[LightningSharpnessCallback(cross_entropy, (inputs, targets), 100)])
 
     On several processes the first alone measures, with its copy of the weights.
 

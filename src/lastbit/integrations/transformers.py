@@ -34,11 +34,11 @@ def model_loss(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
     return loss
 
 
-class SharpnessCallback(TrainerCallback):
+class TransformersSharpnessCallback(TrainerCallback):
     """Runs a `SharpnessMonitor` while the trainer trains.
 
         batch = collator([dataset[index] for index in range(32)])
-        Trainer(..., callbacks=[SharpnessCallback(batch, 100, sinks=[JsonLines("sharpness.jsonl")])])
+        Trainer(..., callbacks=[TransformersSharpnessCallback(batch, 100, sinks=[JsonLines("sharpness.jsonl")])])
 
     On several processes the first alone measures, with its copy of the weights.
 

@@ -6,7 +6,7 @@ undecided, with the distance that the weights came to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -15,15 +15,14 @@ from scipy import special
 
 from lastbit.paper.item import Claim, Result, claim
 from lastbit.report.numbers import scientific
-
-Study = Mapping[str, Any]  # results, as `study_as_json` gives them
+from lastbit.report.study.stored import StudyJson
 
 _CHANCE = 10.0  # percent, of ten classes
 _LARGE = 0.5  # of another spread: about as large, in the paper's words
 _GROWN = 0.1  # RelL1 of weights that share their signs and not much more
 
 
-def learns(study: Study, *, published: Any, what: str = "") -> Claim:
+def learns(study: StudyJson, *, published: Any, what: str = "") -> Claim:
     """That there is an accuracy to vary at all."""
     values = [trial["test_accuracy"] for trial in study["trials"]]
     lowest = None if None in values else min(values)
@@ -37,7 +36,7 @@ def learns(study: Study, *, published: Any, what: str = "") -> Claim:
 
 
 def as_in_table1(
-    result: Result, study: Study, *, mean: float | None, over_k: float, share: float | str, what: str = ""
+    result: Result, study: StudyJson, *, mean: float | None, over_k: float, share: float | str, what: str = ""
 ) -> list[Claim]:
     """What Tables 6 to 8 claim of a study in the manner of Table 1's left part.
 
@@ -57,7 +56,7 @@ def as_in_table1(
     ]
 
 
-def is_moved(result: Result, study: Study, *, published: float | None, what: str = "") -> Claim:
+def is_moved(result: Result, study: StudyJson, *, published: float | None, what: str = "") -> Claim:
     """That not all runs of a seed end alike.
 
     Args:
@@ -77,7 +76,7 @@ def is_moved(result: Result, study: Study, *, published: float | None, what: str
     )
 
 
-def about_as_large(result: Result, study: Study, *, published: float | str, what: str = "") -> Claim:
+def about_as_large(result: Result, study: StudyJson, *, published: float | str, what: str = "") -> Claim:
     """The paper's main claim, with the interval that so few runs leave.
 
     Args:
@@ -97,7 +96,7 @@ def about_as_large(result: Result, study: Study, *, published: float | str, what
     )
 
 
-def is_published_std(result: Result, study: Study, source: str, *, published: float, what: str = "") -> Claim:
+def is_published_std(result: Result, study: StudyJson, source: str, *, published: float, what: str = "") -> Claim:
     """A pooled STD beside the paper's, decided where nothing is cut.
 
     Args:
@@ -120,7 +119,7 @@ def is_published_std(result: Result, study: Study, source: str, *, published: fl
     )
 
 
-def disagree(result: Result, study: Study) -> Claim:
+def disagree(result: Result, study: StudyJson) -> Claim:
     """Churn, which the paper does not look at."""
     noise, seed = study["churn"]["noise"], study["churn"]["seed"]
     both = noise is not None and seed is not None
@@ -134,7 +133,7 @@ def disagree(result: Result, study: Study) -> Claim:
     )
 
 
-def hides_gains(study: Study, *, runs: int, gain: float) -> Claim:
+def hides_gains(study: StudyJson, *, runs: int, gain: float) -> Claim:
     """What the spread of runs does to comparisons of recipes.
 
     Args:
@@ -157,7 +156,7 @@ def hides_gains(study: Study, *, runs: int, gain: float) -> Claim:
     )
 
 
-def same_spread(result: Result, one: Study, other: Study, *, names: Sequence[str], published: float) -> Claim:
+def same_spread(result: Result, one: StudyJson, other: StudyJson, *, names: Sequence[str], published: float) -> Claim:
     """That two studies are moved alike by the last bit.
 
     Args:
@@ -180,7 +179,7 @@ def same_spread(result: Result, one: Study, other: Study, *, names: Sequence[str
     )
 
 
-def _judged(result: Result, study: Study, holds: bool | None, said: str, *, otherwise: str = "") -> dict[str, Any]:
+def _judged(result: Result, study: StudyJson, holds: bool | None, said: str, *, otherwise: str = "") -> dict[str, Any]:
     """`holds` and `reason`: a failure of a reduced training whose last bit has not grown decides nothing."""
     distance = _last_distance(study)
     if holds is not True and result["scale"] != "paper" and (distance is None or distance < _GROWN):
@@ -191,14 +190,14 @@ def _judged(result: Result, study: Study, holds: bool | None, said: str, *, othe
     return {"holds": holds, "reason": otherwise if holds is None else said.strip()}
 
 
-def _last_distance(study: Study) -> float | None:
+def _last_distance(study: StudyJson) -> float | None:
     """Median RelL1 at the last step of runs that differ in the last bit."""
     last = max((row["step"] for row in study["rel_l1"]), default=None)
     values = [row["value"] for row in study["rel_l1"] if row["step"] == last and row["value"] is not None]
     return median(values) if values else None
 
 
-def _too_few(study: Study) -> str:
+def _too_few(study: StudyJson) -> str:
     return f"{len(study['noises'])} k at {len(study['seeds'])} seeds leave the interval too wide."
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from lastbit.paper.item import Drawing
 from lastbit.report.study.gain import gain_figure
 from lastbit.report.study.spread import accuracy_figure, spread_figure, variance_figure
-from lastbit.report.study.stored import Study
+from lastbit.report.study.stored import StudyJson
 from lastbit.report.study.tables import accuracy_table, churn_table
 
 
-def study_drawings(study: Study, parts: Sequence[str], *, what: str = "") -> list[Drawing]:
+def study_drawings(study: StudyJson, parts: Sequence[str], *, what: str = "") -> list[Drawing]:
     """Charts and tables of a study, as Tables 1, 6, 7 and 8 show them, in this order.
 
     Args:
@@ -27,7 +27,7 @@ def study_drawings(study: Study, parts: Sequence[str], *, what: str = "") -> lis
     return [replace(each, name=f"{stem}-{each.name}", title=f"{what}: {each.title}") for each in made]
 
 
-def _accuracies(study: Study) -> Drawing:
+def _accuracies(study: StudyJson) -> Drawing:
     note = (
         "Test accuracy in percent at the end of training. STD is the standard deviation in points (ddof 1), with its "
         "95 % interval below it; of so few runs it is known to a factor of two or so."
@@ -35,7 +35,7 @@ def _accuracies(study: Study) -> Drawing:
     return replace(accuracy_table(study), note=note)
 
 
-_MAKERS: Mapping[str, Callable[[Study], Drawing]] = {
+_MAKERS: Mapping[str, Callable[[StudyJson], Drawing]] = {
     "accuracies": _accuracies,
     "accuracy": accuracy_figure,
     "spread": spread_figure,

@@ -32,7 +32,7 @@ from lastbit.paper.trainings import (
 )
 from lastbit.report.numbers import MISSING, scientific
 from lastbit.report.study.naming import metric_of
-from lastbit.report.study.stored import Study
+from lastbit.report.study.stored import StudyJson
 from lastbit.report.table import Table
 
 _ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -121,7 +121,7 @@ def draw(result: Result) -> list[Drawing]:
     return [*parts, gradient_errors(study, result["float64"], result["perturbation"])]
 
 
-def gradient_errors(float32: Study, float64: Study, perturbation: Mapping[str, float]) -> Table:
+def gradient_errors(float32: StudyJson, float64: StudyJson, perturbation: Mapping[str, float]) -> Table:
     """Table 1, right: how large what perturbs an update is, and what it does to test accuracy.
 
     Args:
@@ -144,7 +144,7 @@ def gradient_errors(float32: Study, float64: Study, perturbation: Mapping[str, f
     return Table("gradient-errors", title, ["perturbation", "relative error", "STD of test accuracy"], rows, note)
 
 
-def _std(study: Study, source: str) -> str:
+def _std(study: StudyJson, source: str) -> str:
     pooled: dict[str, Any] | None = study["std"][source]["pooled"]
     metric = metric_of(study)
     return MISSING if pooled is None else f"{metric.spread(pooled['std'])} ({metric.interval(pooled)})"

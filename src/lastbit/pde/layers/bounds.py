@@ -22,7 +22,7 @@ from lastbit.pde.layers.symbol import ClosedForm, closed_form, windowed_product
 from lastbit.pde.layers.training import LayerTraining, plan_layers
 from lastbit.precision import exact_products
 
-Kind = Literal["infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessian"]
+BoundKind = Literal["infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessian"]
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class LayerBounds:
         """Whether the frozen part vanishes, so that the paper's linearisation does not apply to this layer."""
         return self.frozen.lowest == self.frozen.highest == 0
 
-    def extremes(self, kind: Kind = "hessian") -> Extremes:
+    def extremes(self, kind: BoundKind = "hessian") -> Extremes:
         """Lowest and highest curvature of the layer, measured in one of the ways.
 
         Raises:
             LastbitError: an unknown kind.
         """
-        described: dict[Kind, Extremes] = {
+        described: dict[BoundKind, Extremes] = {
             "infinite": self.closed_form,
             "pixel": self.pixel,
             "windowed": self.windowed,
@@ -84,19 +84,19 @@ class LayerBounds:
             raise LastbitError(f"kind is {kind!r}; it must be one of {', '.join(described)}")
         return described[kind]
 
-    def max_lr(self, kind: Kind = "hessian") -> float:
+    def max_lr(self, kind: BoundKind = "hessian") -> float:
         """Learning rate beyond which the layer's stiffest direction overshoots, at its weight decay."""
         return self.extremes(kind).max_lr(self.weight_decay, self.edge)
 
-    def min_weight_decay(self, kind: Kind = "hessian") -> float:
+    def min_weight_decay(self, kind: BoundKind = "hessian") -> float:
         """Weight decay below which a direction of negative curvature grows at any learning rate."""
         return self.extremes(kind).min_weight_decay
 
-    def lr_range(self, kind: Kind = "hessian") -> tuple[float, float]:
+    def lr_range(self, kind: BoundKind = "hessian") -> tuple[float, float]:
         """Open interval of stable learning rates; empty, (0, 0), where weight_decay < min_weight_decay."""
         return self.extremes(kind).lr_range(self.weight_decay, self.edge)
 
-    def weight_decay_range(self, lr: float, kind: Kind = "hessian") -> tuple[float, float]:
+    def weight_decay_range(self, lr: float, kind: BoundKind = "hessian") -> tuple[float, float]:
         """Interval of stable weight decay at a learning rate; empty unless its lower end is below its upper end.
 
         Raises:

@@ -6,7 +6,7 @@ from typing import Any
 from lastbit.differing import differing_fields
 from lastbit.report.numbers import capital, joined
 from lastbit.report.page import Block, Heading, Html, Section, Text
-from lastbit.report.study.stored import Study
+from lastbit.report.study.stored import StudyJson
 
 # What a control says where its run agreed, and where it did not.
 _CONTROLS = {
@@ -53,7 +53,7 @@ def method(explanations: Sequence[str], *, by_order: bool) -> Section:
     )
 
 
-def standings(study: Study) -> list[Text]:
+def standings(study: StudyJson) -> list[Text]:
     """What the controls say and, where the runs’ numerics differ, how; doubts and failures stand out."""
     kinds, groups = study["fingerprints"], study.get("numerics", [])
     if len(groups) > 1:
@@ -82,7 +82,7 @@ def _mixed(kinds: Sequence[Mapping[str, Any]]) -> Text:
     )
 
 
-def what_was_done(study: Study) -> str:
+def what_was_done(study: StudyJson) -> str:
     """Which runs were made, and how many came to an end."""
     seeds = joined(str(seed) for seed in study["seeds"])
     word = "seeds" if len(study["seeds"]) > 1 else "seed"
@@ -98,7 +98,7 @@ def cuts(settings: Mapping[str, Any]) -> str:
     return f"This is the recipe at the reduced scale “{scale}”: {left}."
 
 
-def _outcomes(study: Study) -> str:
+def _outcomes(study: StudyJson) -> str:
     planned = len(study["noises"]) * len(study["seeds"])
     diverged = sum(trial["diverged_at"] is not None for trial in study["trials"])
     failed = sum(bool(trial.get("failure")) for trial in study["trials"])
@@ -114,7 +114,7 @@ def _outcomes(study: Study) -> str:
     return f"{planned} runs, of which {joined(f'{count} {what}' for what, count in counts.items() if count)}"
 
 
-def _controls(study: Study) -> Text:
+def _controls(study: StudyJson) -> Text:
     outcomes = study["controls"]
     if not outcomes:
         return Text("The controls were not run: other sources of noise are not ruled out.", "standing doubt")

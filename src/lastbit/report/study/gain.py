@@ -6,14 +6,14 @@ from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.curves import Curve, Level
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.charts.line import line_chart
-from lastbit.report.study.naming import Metric, metric_of
-from lastbit.report.study.stored import Study
+from lastbit.report.study.naming import ShownMetric, metric_of
+from lastbit.report.study.stored import StudyJson
 
 _HEIGHT = 260  # pixels
 _TITLED = "6"  # runs that the title speaks of
 
 
-def gain_figure(study: Study) -> Figure:
+def gain_figure(study: StudyJson) -> Figure:
     """What comparisons with another recipe of this spread could find."""
     gains, spread = study["least_detectable_gain"], study["std"]["seed"]["pooled"]
     if gains is None or spread["std"] == 0:
@@ -37,7 +37,7 @@ def gain_figure(study: Study) -> Figure:
     )
 
 
-def _floor(noise_floor: float | None, metric: Metric) -> str:
+def _floor(noise_floor: float | None, metric: ShownMetric) -> str:
     if noise_floor is None:
         return ""
     return (

@@ -8,14 +8,14 @@ from typing import Any
 
 from lastbit.noise.noise import KINDS
 from lastbit.report.numbers import MISSING, capital, joined, number, spread
-from lastbit.report.study.stored import Row, Study, metrics_of
+from lastbit.report.study.stored import Row, StudyJson, metrics_of
 
 _OF_A_SCRIPT = "the script's "
 _UNEXPLAINED = "<p>A noise disturbs the last bit of what the training computes.</p>"
 
 
 @dataclass(frozen=True)
-class Metric:
+class ShownMetric:
     """The number whose spread a study measures, and what another seed changes."""
 
     name: str  # among a trial's metrics
@@ -86,11 +86,11 @@ class Metric:
         return f"{self.spread(stored['lower'])} to {self.spread(stored['upper'])}"
 
 
-def metric_of(study: Study) -> Metric:
+def metric_of(study: StudyJson) -> ShownMetric:
     """The metric of stored results; those from before there was a choice have test accuracies in percent."""
     by_custom: dict[str, Any] = {"name": "test_accuracy", "label": "test accuracy", "unit": "percent", "decimals": 2}
     stored = study.get("metric") or by_custom
-    return Metric(
+    return ShownMetric(
         name=stored["name"],
         label=stored["label"],
         is_percentage=stored["unit"] == "percent",
@@ -125,25 +125,25 @@ class Source:
         return list(dict.fromkeys(text or _UNEXPLAINED for text in known or [""]))
 
 
-def source_of(study: Study) -> Source:
+def source_of(study: StudyJson) -> Source:
     """The source of stored results; those from before there was a choice have last-bit noise by k."""
     kinds = dict.fromkeys(str(trial.get("kind", "")) for trial in study["trials"])
     return Source(study.get("source") or "last-bit noise", tuple(kind for kind in kinds if kind))
 
 
-def source_of_all(studies: Iterable[Study]) -> Source:
+def source_of_all(studies: Iterable[StudyJson]) -> Source:
     """The sources of several studies in one."""
     sources = [source_of(study) for study in studies]
     kinds = dict.fromkeys(kind for source in sources for kind in source.kinds)
     return Source(" and ".join(dict.fromkeys(source.name for source in sources)), tuple(kinds))
 
 
-def distinct_names(studies: Sequence[Study]) -> list[str]:
+def distinct_names(studies: Sequence[StudyJson]) -> list[str]:
     """A name for each study, numbered where several share one: `demo`, `demo (2)`."""
     return _numbered([str(study["name"]) or "study" for study in studies], " ({})")
 
 
-def file_stems(studies: Sequence[Study]) -> list[str]:
+def file_stems(studies: Sequence[StudyJson]) -> list[str]:
     """A distinct beginning of a file name for each study, whatever the study's name holds."""
     stems = [re.sub(r"[^A-Za-z0-9_]+", "-", str(study["name"])).strip("-")[:60] or "study" for study in studies]
     return _numbered(stems, "-{}")

@@ -15,7 +15,7 @@ from lastbit.report.study.account import cuts, method, standings, verdict_first,
 from lastbit.report.study.gain import gain_figure
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
 from lastbit.report.study.spread import accuracy_figure, spread_figure, variance_figure
-from lastbit.report.study.stored import Study, as_stored
+from lastbit.report.study.stored import StudyJson, as_stored
 from lastbit.report.study.tables import (
     accuracy_table,
     churn_table,
@@ -35,7 +35,7 @@ _COMPARED_POINTS = 16_000
 _FEW = 8  # differences that are shown without a click
 
 
-def write_report(studies: Sequence[Study], path: Path) -> None:
+def write_report(studies: Sequence[StudyJson], path: Path) -> None:
     """Write one HTML page for one study or several; it opens offline and asks for nothing else.
 
     Args:
@@ -48,7 +48,7 @@ def write_report(studies: Sequence[Study], path: Path) -> None:
     write_page(study_page(as_stored(studies)), path)
 
 
-def write_charts(studies: Sequence[Study], directory: Path) -> list[Path]:
+def write_charts(studies: Sequence[StudyJson], directory: Path) -> list[Path]:
     """Write each chart as PNG and SVG, such as `demo-rel-l1.png`; charts of several studies as `comparison.png`.
 
     Args:
@@ -69,12 +69,12 @@ def write_charts(studies: Sequence[Study], directory: Path) -> list[Path]:
     return written
 
 
-def comparison_figures(studies: Sequence[Study]) -> list[Figure]:
+def comparison_figures(studies: Sequence[StudyJson]) -> list[Figure]:
     """The charts that hold all studies; none for a single one."""
     return [comparison_figure(studies, most_points=_COMPARED_POINTS)] if len(studies) > 1 else []
 
 
-def study_page(studies: Sequence[Study]) -> Page:
+def study_page(studies: Sequence[StudyJson]) -> Page:
     """The page.
 
     Args:
@@ -105,14 +105,14 @@ def study_page(studies: Sequence[Study]) -> Page:
     )
 
 
-def _verdict(study: Study, name: str, anchor: str) -> Section:
+def _verdict(study: StudyJson, name: str, anchor: str) -> Section:
     link = Markup('<a href="#{}">{}</a>').format(anchor, name)
     heading = [Heading(link)] if anchor else []
     verdict = verdict_first(standings(study), str(study["verdict"]), cuts(study["settings"]))
     return Section("", [*heading, *verdict], "verdict")
 
 
-def _section(study: Study, *, name: str, studies: int) -> list[Block]:
+def _section(study: StudyJson, *, name: str, studies: int) -> list[Block]:
     metric, known = metric_of(study), facts(study["settings"])
     description = str(study["settings"].get("description") or "").rstrip(".")
     return [
@@ -128,7 +128,7 @@ def _section(study: Study, *, name: str, studies: int) -> list[Block]:
     ]
 
 
-def study_drawings(study: Study, *, studies: int) -> list[Figure | Table]:
+def study_drawings(study: StudyJson, *, studies: int) -> list[Figure | Table]:
     """A study's charts, in the order of reading.
 
     Args:
@@ -139,7 +139,7 @@ def study_drawings(study: Study, *, studies: int) -> list[Figure | Table]:
     return [block for block in blocks if isinstance(block, Figure | Table)]
 
 
-def _results(study: Study, *, studies: int, heading: str) -> list[Block]:
+def _results(study: StudyJson, *, studies: int, heading: str) -> list[Block]:
     growth, is_calm = growth_table(study)
     gradients, sources = gradient_table(study), variance_table(study)
     return [
@@ -165,7 +165,7 @@ def _folded(table: Table) -> list[Block]:
     return [Heading(table.title, 4), Details("Each pair of runs", [table])]
 
 
-def _runs(study: Study) -> list[Block]:
+def _runs(study: StudyJson) -> list[Block]:
     lines = [block for run, words in last_words(study) for block in (Text(f"The last lines of {run}:"), Pre(words))]
     return [trials_table(study), *lines]
 

@@ -7,14 +7,14 @@ from lastbit.report.charts.bars import Part, share_bar
 from lastbit.report.charts.dots import Dot, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.numbers import capital, joined, percent
-from lastbit.report.study.naming import Metric, metric_of, source_of
-from lastbit.report.study.stored import Study, noise_label
+from lastbit.report.study.naming import ShownMetric, metric_of, source_of
+from lastbit.report.study.stored import StudyJson, noise_label
 from lastbit.report.study.tables import variance_sources
 
 _ROW = 56  # pixels for each source
 
 
-def accuracy_figure(study: Study) -> Figure:
+def accuracy_figure(study: StudyJson) -> Figure:
     """A point for each run, beside the sampling error of the test set."""
     metric = metric_of(study)
     dots = [
@@ -27,7 +27,7 @@ def accuracy_figure(study: Study) -> Figure:
     return Figure("accuracy", _moved(study, metric), _runs_note(study, metric), _runs(study, metric, dots))
 
 
-def _moved(study: Study, metric: Metric) -> str:
+def _moved(study: StudyJson, metric: ShownMetric) -> str:
     noise, seed = study["std"]["noise"]["pooled"], study["std"]["seed"]["pooled"]
     if noise is None:
         return f"{metric.capital} of each run"
@@ -38,7 +38,7 @@ def _moved(study: Study, metric: Metric) -> str:
     return f"{subject} moves {metric.label} by {metric.spread(noise['std'])}{metric.points}{order}"
 
 
-def _runs_note(study: Study, metric: Metric) -> str:
+def _runs_note(study: StudyJson, metric: ShownMetric) -> str:
     error = study["sampling_error"]
     bar = (
         f" The bars are ± one standard error of the test set ({metric.spread(error)}{metric.points}) around the "
@@ -50,7 +50,7 @@ def _runs_note(study: Study, metric: Metric) -> str:
     return f"Each point is one finished run. The spreads in the title are standard deviations.{bar}"
 
 
-def _runs(study: Study, metric: Metric, dots: list[Dot]) -> Chart:
+def _runs(study: StudyJson, metric: ShownMetric, dots: list[Dot]) -> Chart:
     error, first = study["sampling_error"], study["noises"][0]
     bars = [dot for dot in dots if dot.kind == first] if error else []
     return dot_chart(
@@ -64,7 +64,7 @@ def _runs(study: Study, metric: Metric, dots: list[Dot]) -> Chart:
     )
 
 
-def spread_figure(study: Study) -> Figure:
+def spread_figure(study: StudyJson) -> Figure:
     """Pooled standard deviations with their intervals: of the noise, of another seed, and of another test set."""
     metric = metric_of(study)
     stored = {
@@ -88,7 +88,7 @@ def spread_figure(study: Study) -> Figure:
     return Figure("spread", _share(study, metric), note, _intervals(spreads, metric))
 
 
-def _share(study: Study, metric: Metric) -> str:
+def _share(study: StudyJson, metric: ShownMetric) -> str:
     share, source = study["std"]["noise_over_seed"], capital(source_of(study).name)
     if share is None:
         return f"How far {metric.label} spreads"
@@ -101,7 +101,7 @@ def _share(study: Study, metric: Metric) -> str:
     )
 
 
-def _intervals(spreads: dict[str, dict[str, Any]], metric: Metric) -> Chart:
+def _intervals(spreads: dict[str, dict[str, Any]], metric: ShownMetric) -> Chart:
     known = {source: value for source, value in spreads.items() if value.get("upper") is not None}
     return dot_chart(
         [Dot(source, value["std"], source) for source, value in spreads.items()],
@@ -116,7 +116,7 @@ def _intervals(spreads: dict[str, dict[str, Any]], metric: Metric) -> Chart:
     )
 
 
-def variance_figure(study: Study) -> Figure:
+def variance_figure(study: StudyJson) -> Figure:
     """The shares of test set, batch order and last bit in the variance of a single run's metric."""
     metric, sources = metric_of(study), variance_sources(study)
     parts = [
@@ -137,7 +137,7 @@ def _nothing(sources: dict[str, Any]) -> str:
     return "It takes finished runs of at least two noises at one seed, or stored test predictions."
 
 
-def _note(study: Study, sources: dict[str, Any], metric: Metric) -> str:
+def _note(study: StudyJson, sources: dict[str, Any], metric: ShownMetric) -> str:
     note = f"{metric.capital_order} is here without the last bit; the test set is shared, and sets no runs apart."
     truncated = [label for label, part in sources.items() if part["truncated"]]
     if truncated:

@@ -9,7 +9,7 @@ from lastbit.errors import LastbitError
 from lastbit.report.growth.words import JumpShape, LevelShape, SegmentShape
 from lastbit.report.shape import Count, Decimals, NonNegative, Real, Shape, Whole, checked
 
-Study = Mapping[str, Any]  # one study's results, as `results.json` holds them
+StudyJson = Mapping[str, Any]  # one study's results, as `results.json` holds them
 Row = Mapping[str, Any]  # one trial or one measurement in them
 
 # Half the distance from 1 to the next number, relative to 1: the largest relative error of one rounding, 2**exponent.
@@ -175,7 +175,7 @@ def check_gains(gains: Mapping[str, object] | None) -> None:
         raise LastbitError(f"least_detectable_gain has {wrong[0]!r:.50} for a number of runs")
 
 
-def as_stored(studies: Sequence[Study]) -> list[Study]:
+def as_stored(studies: Sequence[StudyJson]) -> list[StudyJson]:
     """Results as they are once stored: plain JSON, sorted, with None for what is not finite.
 
     Raises:
@@ -188,7 +188,7 @@ def as_stored(studies: Sequence[Study]) -> list[Study]:
     return [checked(_renamed(study), StudyShape, "these are not the results of a study") for study in studies]
 
 
-def _renamed(study: Study) -> Study:
+def _renamed(study: StudyJson) -> StudyJson:
     """Results with the names of format 4: until then `numerics` was `arithmetic`, and its `bit_fingerprint` `proof`."""
     if not isinstance(study, Mapping) or "arithmetic" not in study or "numerics" in study:
         return study
@@ -199,7 +199,7 @@ def _renamed(study: Study) -> Study:
     return {**study, "numerics": groups}
 
 
-def _check_columns(study: Study) -> None:
+def _check_columns(study: StudyJson) -> None:
     """Refuse results of format 2 in which a metric called `seed` or `noise` overwrote the trial's own.
 
     It comes before the check of the shape, which would only say that a seed is no whole number.
@@ -225,7 +225,7 @@ def noise_label(row: Row) -> str:
     return f"k={row['k']}" if "k" in row else str(row.get("kind", ""))
 
 
-def trials_by_place(study: Study) -> dict[tuple[str, Any], Row]:
+def trials_by_place(study: StudyJson) -> dict[tuple[str, Any], Row]:
     """Trials by noise and seed; one that is not finished is absent."""
     return {(noise_label(trial), trial["seed"]): trial for trial in study["trials"]}
 
@@ -236,6 +236,6 @@ def metrics_of(trial: Row) -> Row:
     return metrics if isinstance(metrics, Mapping) else trial
 
 
-def roundoff_exponent(study: Study) -> int | None:
+def roundoff_exponent(study: StudyJson) -> int | None:
     """The exponent of two of the unit roundoff of the study's number format; None where that is not known."""
     return _ROUNDOFF_EXPONENTS.get(str(study["settings"].get("dtype")))

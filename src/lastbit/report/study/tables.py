@@ -3,10 +3,10 @@
 from typing import Any
 
 from lastbit.report.numbers import MISSING, capital, number, percent, points, scientific, significant
-from lastbit.report.study.naming import Metric, metric_of, source_of
+from lastbit.report.study.naming import ShownMetric, metric_of, source_of
 from lastbit.report.study.stored import (
     Row,
-    Study,
+    StudyJson,
     metrics_of,
     noise_label,
     roundoff_exponent,
@@ -17,7 +17,7 @@ from lastbit.report.table import Cell, Table
 FINISHED = "finished"
 
 
-def accuracy_table(study: Study) -> Table:
+def accuracy_table(study: StudyJson) -> Table:
     """The metric of every run, a row for each noise and a column for each seed, with the spreads at the edges."""
     trials, seeds, std, metric = trials_by_place(study), study["seeds"], study["std"], metric_of(study)
     rows = [
@@ -39,7 +39,7 @@ def accuracy_table(study: Study) -> Table:
     )
 
 
-def pooled_table(study: Study) -> Table:
+def pooled_table(study: StudyJson) -> Table:
     """The standard deviations over the whole table."""
     metric, std = metric_of(study), study["std"]
     labels = {"noise": f"{source_of(study).name}, over all seeds", "seed": f"{metric.order}, over all noises"}
@@ -48,14 +48,14 @@ def pooled_table(study: Study) -> Table:
     return Table("pooled", "", columns, rows)
 
 
-def variance_sources(study: Study) -> dict[str, dict[str, Any]]:
+def variance_sources(study: StudyJson) -> dict[str, dict[str, Any]]:
     """The sources of the variance of one run's metric that are known, by what they are called."""
     metric, split = metric_of(study), study["variance"]
     labels = {"test_set": "test set", "batch_order": metric.order, "last_bit": "last bit"}
     return {label: split[name] for name, label in labels.items() if split[name] is not None}
 
 
-def variance_table(study: Study) -> Table:
+def variance_table(study: StudyJson) -> Table:
     """The standard deviation that each known source gives one run's metric, and its share of the variance."""
     metric = metric_of(study)
     rows = [
@@ -72,7 +72,7 @@ def variance_table(study: Study) -> Table:
     return Table("variance", "", columns, rows)
 
 
-def _cell(trial: Row | None, metric: Metric) -> str:
+def _cell(trial: Row | None, metric: ShownMetric) -> str:
     """What a trial came to: its value, the step where it diverged, or how it failed."""
     if trial is None:
         return "not finished"
@@ -88,20 +88,20 @@ def outcome(trial: Row) -> str:
     return FINISHED if step is None else f"diverged at step {step:,}"
 
 
-def _deviation(spread: dict[str, Any] | None, metric: Metric) -> str:
+def _deviation(spread: dict[str, Any] | None, metric: ShownMetric) -> str:
     """A standard deviation, and below it its interval."""
     if spread is None:
         return Cell(MISSING, small="too few runs")
     return Cell(metric.spread(spread["std"]), small=metric.interval(spread))
 
 
-def _pooled(spread: dict[str, Any] | None, metric: Metric) -> list[str]:
+def _pooled(spread: dict[str, Any] | None, metric: ShownMetric) -> list[str]:
     if spread is None:
         return [MISSING, "too few runs", MISSING]
     return [metric.spread(spread["std"]), metric.interval(spread), f"{spread['dof']:.1f}".removesuffix(".0")]
 
 
-def _range(study: Study, metric: Metric) -> str:
+def _range(study: StudyJson, metric: ShownMetric) -> str:
     values = [value for trial in study["trials"] if (value := metric.of(trial)) is not None]
     if not values:
         return f"No run has a value of {metric.label}"
@@ -109,7 +109,7 @@ def _range(study: Study, metric: Metric) -> str:
     return f"The runs’ {metric.label} lies between {low} and {high}{metric.sign}"
 
 
-def _note(std: dict[str, Any], metric: Metric) -> str:
+def _note(std: dict[str, Any], metric: ShownMetric) -> str:
     unit, in_points = (" in percent", " in percentage points") if metric.is_percentage else ("", "")
     return (
         f"{metric.capital}{unit} at the end of training. A row has one noise, a column one {metric.seed}. "
@@ -117,7 +117,7 @@ def _note(std: dict[str, Any], metric: Metric) -> str:
     )
 
 
-def gradient_table(study: Study) -> Table | None:
+def gradient_table(study: StudyJson) -> Table | None:
     """How large the error of a gradient is, and what it does to the metric; None where no gradient error is known."""
     fluctuation, exponent, metric = study["gradient_fluctuation"], roundoff_exponent(study), metric_of(study)
     if fluctuation is None and exponent is None:
@@ -131,7 +131,7 @@ def gradient_table(study: Study) -> Table | None:
     return Table("gradients", _gradient_title(study), columns, rows, _gradient_note(study))
 
 
-def _gradient_title(study: Study) -> str:
+def _gradient_title(study: StudyJson) -> str:
     exponent, fluctuation = roundoff_exponent(study), study["gradient_fluctuation"]
     share = study["std"]["noise_over_seed"]
     if exponent is None or fluctuation is None or share is None:
@@ -145,7 +145,7 @@ def _gradient_title(study: Study) -> str:
     )
 
 
-def _gradient_note(study: Study) -> str:
+def _gradient_note(study: StudyJson) -> str:
     roundoff = "The relative gradient error of floating point is the unit roundoff of the study’s number format"
     dtype = study["settings"].get("dtype")
     known = f"{roundoff}, {dtype}." if roundoff_exponent(study) is not None else f"{roundoff}, which is not recorded."
@@ -158,12 +158,12 @@ def _gradient_note(study: Study) -> str:
     return f"{known} {batches}"
 
 
-def _std(study: Study, source: str) -> str:
+def _std(study: StudyJson, source: str) -> str:
     pooled = study["std"][source]["pooled"]
     return MISSING if pooled is None else metric_of(study).spread(pooled["std"])
 
 
-def churn_table(study: Study) -> Table:
+def churn_table(study: StudyJson) -> Table:
     """The churn between noises beside that between seeds; without rows where no predictions were stored."""
     noise, seed = study["churn"]["noise"], study["churn"]["seed"]
     columns = ["two runs differ in", "mean churn (%)", "largest (%)", "pairs"]
@@ -182,7 +182,7 @@ def churn_table(study: Study) -> Table:
     return Table("churn", _churn_title(study), columns, rows, note)
 
 
-def _churn_title(study: Study) -> str:
+def _churn_title(study: StudyJson) -> str:
     noise, seed, metric = study["churn"]["noise"], study["churn"]["seed"], metric_of(study)
     if noise is None:
         return f"{metric.capital_order} changes {points(seed['mean'])} % of the predictions"
@@ -190,14 +190,14 @@ def _churn_title(study: Study) -> str:
     return f"{capital(source_of(study).subject)} changes {points(noise['mean'])} % of the predictions{order}"
 
 
-def trials_table(study: Study) -> Table:
+def trials_table(study: StudyJson) -> Table:
     """Every run, seed by seed."""
     metric = metric_of(study)
     columns = ["seed", "noise", "outcome", metric.axis, "training loss", "test loss", "identity"]
     return Table("runs", "", columns, [_trial(trial, metric) for trial in study["trials"]], align="llllrrl")
 
 
-def last_words(study: Study) -> list[tuple[str, str]]:
+def last_words(study: StudyJson) -> list[tuple[str, str]]:
     """Of each run that failed: what it was, and the last lines that it wrote."""
     return [
         (f"seed {trial['seed']}, {noise_label(trial)}", "\n".join(lines))
@@ -206,7 +206,7 @@ def last_words(study: Study) -> list[tuple[str, str]]:
     ]
 
 
-def _trial(trial: Row, metric: Metric) -> list[str]:
+def _trial(trial: Row, metric: ShownMetric) -> list[str]:
     how, losses = outcome(trial), [metrics_of(trial).get(name) for name in ("train_loss", "test_loss")]
     return [
         str(trial["seed"]),

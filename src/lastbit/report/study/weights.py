@@ -10,7 +10,7 @@ from lastbit.report.charts.line import line_chart
 from lastbit.report.growth.words import fastest, growing, jump_words, jumps, level, stay_apart
 from lastbit.report.numbers import MISSING, capital, joined, scientific, scientific_range
 from lastbit.report.study.naming import distinct_names, source_of, source_of_all
-from lastbit.report.study.stored import Study, noise_label, roundoff_exponent
+from lastbit.report.study.stored import StudyJson, noise_label, roundoff_exponent
 from lastbit.report.table import Table
 
 RELL1 = (
@@ -35,7 +35,7 @@ def distance_chart(curves: Sequence[Curve], *, exponents: set[int], columns: int
     return line_chart(curves, x=STEPS, y=DISTANCE, levels=levels, at="left", marks="nearest", columns=columns)
 
 
-def rel_l1_figure(study: Study, *, most_points: int) -> Figure:
+def rel_l1_figure(study: StudyJson, *, most_points: int) -> Figure:
     """RelL1 over training, of each run from its seed's first noise.
 
     Args:
@@ -71,7 +71,7 @@ def _ends(rows: Sequence[Measurement]) -> str:
     return f"{end}; after step {first[0]['step']:,} it was at most {start}"
 
 
-def layer_figure(study: Study, *, most_points: int) -> Figure:
+def layer_figure(study: StudyJson, *, most_points: int) -> Figure:
     """The median RelL1 of each weight tensor over the pairs of runs; one is chosen from a list and stands out.
 
     Args:
@@ -103,7 +103,7 @@ def _layer_range(ends: Sequence[Measurement]) -> str:
     )
 
 
-def comparison_figure(studies: Sequence[Study], *, most_points: int) -> Figure:
+def comparison_figure(studies: Sequence[StudyJson], *, most_points: int) -> Figure:
     """RelL1 over training of several studies.
 
     Args:
@@ -131,13 +131,13 @@ def _farthest(names: Sequence[str], rows: Sequence[Measurement]) -> str:
     return joined(words) if len(words) <= _FEW else f"between {words[-1]} and {words[0]}"
 
 
-def _compared(studies: Sequence[Study], names: Sequence[str], thinned: Thinned) -> Chart:
+def _compared(studies: Sequence[StudyJson], names: Sequence[str], thinned: Thinned) -> Chart:
     exponents = {exponent for study in studies if (exponent := roundoff_exponent(study)) is not None}
     columns = 3 if max(map(len, names)) <= _SHORT else 1
     return distance_chart(thinned.curves, exponents=exponents, columns=columns)
 
 
-def growth_table(study: Study) -> tuple[Table, bool]:
+def growth_table(study: StudyJson) -> tuple[Table, bool]:
     """A row for each pair of runs that differ in the last bit only: how fast they part, and where they leap.
 
     Returns:
@@ -171,7 +171,7 @@ def growth_table(study: Study) -> tuple[Table, bool]:
     return Table("growth", _growth_title(pairs, apart), columns, rows, note, align="lrlll"), is_calm
 
 
-def _distances(study: Study) -> dict[tuple[str, Any], dict[int, float]]:
+def _distances(study: StudyJson) -> dict[tuple[str, Any], dict[int, float]]:
     """RelL1 by step of each pair of runs."""
     distances: dict[tuple[str, Any], dict[int, float]] = {}
     for row in study.get("rel_l1", ()):
