@@ -30,7 +30,7 @@ KERNELS = (4, 6, 8, 10, 12)  # the slider's, which starts at 8
 SLIDERS = ("layer_lr", "layer_weight_decay", "layer_momentum")
 GOAL = 500.0  # milliseconds
 
-# Counts the runs of marimo's kernel that have ended, as the page is told of them.
+# Counts the runs of marimo's kernel that have ended, as they are reported to the page.
 COUNT_RUNS = """
 window.runs = 0;
 const Plain = window.WebSocket;

@@ -37,7 +37,7 @@ def test_a_sound_script_is_said_to_be_so_up_to_the_step_asked_for(lastbit, place
     assert found["operations"] > 10
 
 
-def test_a_difference_is_told_and_kept(lastbit, place):
+def test_a_difference_is_reported_and_kept(lastbit, place):
     (place / "train.py").write_text(UNSEEDED)
     code, out, _ = lastbit("audit", "--out", "record", "--json", "found.json", "--", "train.py")
     assert code == 0

@@ -68,7 +68,7 @@ def test_a_script_runs_where_the_command_was_given(lastbit, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "words", [("study", *TINY), ("demo", "--scale", "smoke"), ("paper", "run", "table3", "--scale", "smoke")]
 )
-def test_an_unreachable_scheduler_is_all_that_is_said(lastbit, tmp_path, monkeypatch, free_port, words):
+def test_an_unreachable_scheduler_is_all_that_is_reported(lastbit, tmp_path, monkeypatch, free_port, words):
     monkeypatch.setattr(scheduler_module, "TIMEOUT", 0.5)
     address = f"tcp://127.0.0.1:{free_port}"
     code, out, err = lastbit(*words, "--scheduler", address, "--out", tmp_path / "out")

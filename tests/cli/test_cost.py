@@ -36,7 +36,7 @@ def announced(tmp_path, capsys, seconds, *, workers=2, yes=False, run=False):
     return found, capsys.readouterr().err
 
 
-def test_runs_time_and_workers_are_said(tmp_path, capsys):
+def test_runs_time_and_workers_are_reported(tmp_path, capsys):
     found, said = announced(tmp_path, capsys, 90.0)
     assert found == 90.0
     # Six runs and two controls, two at a time: four times 90 s.
@@ -60,7 +60,7 @@ def test_the_command_says_it_before_it_begins_and_how_far_it_is_in_plain_lines(t
     assert said.out.splitlines()[0].startswith("demo: Without controls: ")  # the verdict comes first
 
 
-def test_where_nobody_can_know_it_that_is_said(tmp_path, capsys):
+def test_what_nobody_can_know_is_reported_as_unknown(tmp_path, capsys):
     found, said = announced(tmp_path, capsys, None, workers=1)
     assert found is None
     assert said == (
@@ -68,7 +68,7 @@ def test_where_nobody_can_know_it_that_is_said(tmp_path, capsys):
     )
 
 
-def test_nothing_is_said_where_nothing_is_to_be_run(tmp_path, capsys):
+def test_nothing_is_reported_where_nothing_is_to_be_run(tmp_path, capsys):
     assert announced(tmp_path, capsys, 90.0, run=True) == (None, "")
 
 

@@ -51,7 +51,7 @@ def said(lastbit, path, command):
     assert "the study's command again" in err or "the study again" in err, err
 
 
-def test_whatever_is_damaged_is_said_by_whatever_reads_it(lastbit, study, tmp_path):
+def test_whatever_is_damaged_is_reported_by_whatever_reads_it(lastbit, study, tmp_path):
     chance, sound = random.Random(1), study.with_name("sound")
     results = read_checksummed(sound / "results.json")
     names = stored(study)

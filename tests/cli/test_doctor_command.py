@@ -27,7 +27,7 @@ def test_a_fit_machine_is_said_to_be_fit(lastbit, monkeypatch):
     assert out.rstrip().endswith("This machine is fit.")
 
 
-def test_what_fails_is_said_and_ends_with_1(lastbit, monkeypatch):
+def test_what_fails_is_reported_and_ends_with_1(lastbit, monkeypatch):
     found(monkeypatch, UNFIT)
     code, out, _ = lastbit("doctor", "--device", "cpu")
     assert code == 1

@@ -45,7 +45,7 @@ def test_little_disk_is_a_note(monkeypatch, tmp_path, mib, outcome):
     assert check_disk(tmp_path).outcome == outcome
 
 
-def test_without_cuda_it_is_said_and_with_it_it_is_named(monkeypatch):
+def test_without_cuda_it_is_reported_and_with_it_it_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", None)
     assert (check_cuda().outcome, "built for the CPU alone" in check_cuda().said) == (Condition.UNCHECKED, True)

@@ -6,7 +6,7 @@ import pytest
 from lastbit.extras import how_to_install
 
 
-def test_a_port_in_use_is_said_in_one_line(lastbit):
+def test_a_port_in_use_is_reported_in_one_line(lastbit):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -17,7 +17,7 @@ def test_a_port_in_use_is_said_in_one_line(lastbit):
 
 
 @pytest.mark.parametrize("port", ["70000", "-1"])
-def test_what_is_no_port_is_said_in_one_line(lastbit, port):
+def test_what_is_no_port_is_reported_in_one_line(lastbit, port):
     code, _, said = lastbit("explore", "--no-browser", "--port", port)
     assert code == 2
     assert said.count("\n") == 1
@@ -31,7 +31,7 @@ def test_without_the_extra_it_says_what_to_install(lastbit, monkeypatch):
     assert (code, said) == (2, f"lastbit: marimo is not installed; {how_to_install('explore')}\n")
 
 
-def test_a_directory_without_studies_is_said_in_one_line(lastbit, tmp_path):
+def test_a_directory_without_studies_is_reported_in_one_line(lastbit, tmp_path):
     for place, reason in (("absent", "there is no directory"), ("", "holds no study")):
         code, out, said = lastbit("explore", "--no-browser", "--port", 0, tmp_path / place)
         assert (code, out, said.count("\n")) == (2, "", 1)

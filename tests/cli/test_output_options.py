@@ -76,7 +76,7 @@ def test_json_to_standard_output_by_its_file(capfd, monkeypatch):
 
 
 @pytest.mark.parametrize("target", ["directory", "link to directory", "circle", "file/below.json", "gone behind"])
-def test_json_that_cannot_be_written_is_said_before_anything_is_computed(lastbit, tmp_path, monkeypatch, target):
+def test_json_that_cannot_be_written_is_reported_before_anything_is_computed(lastbit, tmp_path, monkeypatch, target):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "directory").mkdir()
     (tmp_path / "file").touch()
@@ -123,7 +123,7 @@ def test_a_page_goes_through_a_fifo(lastbit, study, tmp_path):
     assert stat.S_ISFIFO((tmp_path / "fifo").lstat().st_mode)
 
 
-def test_a_page_that_is_a_directory_is_said(lastbit, study, tmp_path):
+def test_a_page_that_is_a_directory_is_reported(lastbit, study, tmp_path):
     code, _, err = lastbit("report", study, "--out", tmp_path)
     assert (code, err) == (2, f"lastbit: --out {tmp_path}: cannot write there: Is a directory\n")
 

@@ -152,7 +152,7 @@ def test_claims_are_printed_with_marks_and_what_decided_those_that_do_not_hold(l
     assert lines[8] == f"page: {tmp_path / 'paper.html'}"
 
 
-def test_an_item_that_fails_is_told_at_the_end_and_loses_no_other(lastbit, items, tmp_path):
+def test_an_item_that_fails_is_reported_at_the_end_and_loses_no_other(lastbit, items, tmp_path):
     items(make_item("figure1", run=melt), make_item("table2"))
     code, out, err = lastbit("paper", "run", "all", "--scale", "smoke", "--out", tmp_path, "--json", "-")
     traceback = tmp_path / "failed" / "figure1.txt"
@@ -227,7 +227,7 @@ def test_a_damaged_result_is_named(lastbit, items, tmp_path):
     assert f"{tmp_path / 'figure1.json'} is not valid JSON" in err
 
 
-def test_missing_data_is_said_before_anything_starts(lastbit, items, tmp_path, monkeypatch):
+def test_missing_data_is_reported_before_anything_starts(lastbit, items, tmp_path, monkeypatch):
     monkeypatch.setenv("LASTBIT_DATA", str(tmp_path / "data"))
     items(make_item("figure1", data=("cifar10",)), make_item("table2"))
     code, out, err = lastbit("paper", "run", "all", "--out", tmp_path / "kept")
@@ -239,7 +239,7 @@ def test_missing_data_is_said_before_anything_starts(lastbit, items, tmp_path, m
     assert not (tmp_path / "kept").exists()
 
 
-def test_too_little_memory_or_disk_is_said_before_anything_starts(lastbit, items, tmp_path, monkeypatch):
+def test_too_little_memory_or_disk_is_reported_before_anything_starts(lastbit, items, tmp_path, monkeypatch):
     monkeypatch.setattr(needs_module, "available_memory_mib", lambda: 512)
     items(make_item("figure1", memory_mib=2000), make_item("table2", disk_mib=10**10))
     code, out, err = lastbit("paper", "run", "figure1", "--out", tmp_path / "kept")

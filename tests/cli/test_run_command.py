@@ -320,7 +320,7 @@ def test_rows_of_failed_trials_are_written_even_where_no_other_is(lastbit, place
         assert row["failure"]["last_lines"][-1] == "so far"
 
 
-def test_runs_whose_weights_have_other_shapes_are_named_and_the_rest_is_told(lastbit, place):
+def test_runs_whose_weights_have_other_shapes_are_named_and_the_rest_is_reported(lastbit, place):
     (place / "grows.py").write_text(
         "from pathlib import Path\nimport torch\n"
         "before = Path('before'); size = 5 if before.exists() else 3; before.touch()\n"
@@ -360,7 +360,7 @@ def test_a_script_that_does_not_repeat_itself_fails_the_controls(lastbit, place)
         ),
     ],
 )
-def test_a_script_no_noise_can_be_put_on_is_said(lastbit, place, body, complaint):
+def test_a_script_no_noise_can_be_put_on_is_reported(lastbit, place, body, complaint):
     (place / "train.py").write_text(body + "\n")
     code, out, err = lastbit("run", "--k", "1", "--uncontrolled", "--out", "study", "--", "train.py")
     assert code == (1 if "exit code" in complaint or "killed" in complaint else 2)

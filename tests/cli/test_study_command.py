@@ -75,7 +75,7 @@ def test_the_report_is_drawn_again_from_what_is_stored(lastbit, study_directory,
     assert all(file.stat().st_size > 500 for file in (tmp_path / "charts").iterdir())
 
 
-def test_altered_results_that_kept_their_seal_are_said_in_one_line(lastbit, study_directory, tmp_path):
+def test_altered_results_that_kept_their_checksum_are_reported_in_one_line(lastbit, study_directory, tmp_path):
     altered = shutil.copytree(study_directory, tmp_path / "altered")
     results = read_checksummed(altered / "results.json")
     write_checksummed(altered / "results.json", {**results, "std": {"noise": 3}})
@@ -139,7 +139,7 @@ def test_a_directory_of_another_study_is_refused(lastbit, study_directory):
     assert (study_directory / "study.json").read_bytes() == before
 
 
-def test_json_that_cannot_be_written_is_said(lastbit, study_directory, tmp_path):
+def test_json_that_cannot_be_written_is_reported(lastbit, study_directory, tmp_path):
     (tmp_path / "file").touch()
     code, _, err = lastbit("report", study_directory, "--json", tmp_path / "file" / "below.json")
     assert code == 2

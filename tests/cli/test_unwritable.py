@@ -12,7 +12,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("place", ["/proc/nowhere/below", "file/below"])
 @pytest.mark.parametrize("work", COMMANDS)
-def test_it_is_said_before_any_work(lastbit, monkeypatch, tmp_path, work, place):
+def test_it_is_reported_before_any_work(lastbit, monkeypatch, tmp_path, work, place):
     def begun(*arguments, **options):
         raise AssertionError("work has begun")
 

@@ -247,7 +247,7 @@ def test_a_loader_gives_the_value_of_its_samples_in_one_batch() -> None:
 
 
 @pytest.mark.parametrize("source", [torch.rand, lambda _: np.random.rand(), lambda _: random.random()])  # noqa: NPY002
-def test_random_augmentation_is_said(source: Callable[[int], Any]) -> None:
+def test_random_augmentation_is_reported(source: Callable[[int], Any]) -> None:
     class Augmented(TensorDataset):
         def __getitem__(self, index: Any) -> Any:
             inputs, target = super().__getitem__(index)
@@ -266,7 +266,7 @@ def test_data_too_large_to_hold_are_read_by_index_or_refused(monkeypatch: pytest
         lb.SharpnessTracker(network().eval(), cross_entropy, Stateful()).measure()
 
 
-def test_a_sampler_without_an_end_is_said() -> None:
+def test_a_sampler_without_an_end_is_reported() -> None:
     class Forever:
         def __iter__(self) -> Iterator[list[int]]:
             return itertools.repeat([0, 1, 2])

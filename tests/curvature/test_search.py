@@ -133,7 +133,7 @@ def turned(basis: Tensor, amount: float, generator: torch.Generator) -> Tensor:
 def test_a_rival_that_rises_on_both_sides_of_a_valley_is_not_lost(seed: int) -> None:
     search = searching(seed=seed)
     for step, (current, top) in enumerate(alternating_with_a_rival(seed, 40)):
-        # A probe on either side every tenth step tells of the rival long before it passes; then it must be kept.
+        # A probe on either side every tenth step shows the rival long before it passes; then it must be kept.
         found = search.largest(Counted(current), probe=step % 10 < 2)
         assert top <= float(found.pairs.uppers[0]) * (1 + 1e-9)
 
@@ -159,7 +159,7 @@ def test_the_next_eigenvalue_is_watched_before_it_can_pass() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_second_eigenvalue_that_passes_slowly_is_followed(seed: int) -> None:
-    """Both eigenvectors turn a little at each step, and between two looks at the second nothing else tells of it."""
+    """Both eigenvectors turn a little at each step, and between two looks at the second nothing else shows it."""
     generator = torch.Generator().manual_seed(seed)
     search, basis = searching(seed=seed), rotation(80, seed)
     spectrum = 20 * 0.93 ** torch.arange(80, dtype=torch.float64)
@@ -172,8 +172,8 @@ def test_a_second_eigenvalue_that_passes_slowly_is_followed(seed: int) -> None:
 
 
 @pytest.mark.parametrize("leak", [0.02, 0.05, 0.1])
-def test_an_eigenvalue_risen_beside_the_top_is_reckoned_with(leak: float) -> None:
-    """No recycled pair tells of the new second eigenvalue, which holds nearly all of the start's residual."""
+def test_an_eigenvalue_risen_beside_the_top_is_taken_into_account(leak: float) -> None:
+    """No recycled pair shows the new second eigenvalue, which holds nearly all of the start's residual."""
     search, basis = searching(), rotation(80, 5)
     spectrum = torch.tensor([10.0, *np.linspace(0, 5, 79)], dtype=torch.float64)
     search.largest(Counted((basis * spectrum) @ basis.T), probe=True)

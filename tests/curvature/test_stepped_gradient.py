@@ -63,7 +63,7 @@ def rows(
 
 
 @pytest.mark.parametrize("collect", [mean_of_all, mean_of_parts])
-def test_nothing_is_said_of_the_monitored_losss_own_gradient(collect: Callable[[nn.Module], Any]) -> None:
+def test_nothing_is_reported_of_the_monitored_losss_own_gradient(collect: Callable[[nn.Module], Any]) -> None:
     for row in rows(collect):
         assert row.note == ""
         assert (row.stepped_ratio, row.stepped_cosine) == (pytest.approx(1), pytest.approx(1))
@@ -135,7 +135,7 @@ def test_sums_over_shuffled_batches_are_told_from_noise(factor: int) -> None:
         assert "times as long on average, as where accumulated gradients are added up" in notes[-1]
 
 
-def test_a_loss_that_is_maximised_is_said() -> None:
+def test_a_loss_that_is_maximised_is_reported() -> None:
     def ascend(model: nn.Module) -> None:
         for x, y in list(parts(2))[:1]:
             (-cross_entropy(model(x), y)).backward()

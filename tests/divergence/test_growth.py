@@ -116,7 +116,7 @@ def test_what_never_grew_has_not_saturated():
     assert growth(1e-8 * np.exp(0.1 * np.random.default_rng(0).standard_normal(100))).saturation is None
 
 
-def test_the_identical_beginning_and_the_end_in_divergence_are_told():
+def test_the_identical_beginning_and_the_end_in_divergence_are_reported():
     found = growth([0, 0, 0, *(1e-7 * 2.0 ** np.arange(10)), math.inf, math.nan, 1.0], range(5, 21))
     assert (found.identical_until, found.diverged_at) == (7, 18)
     assert found.segments[0].rate == pytest.approx(math.log(2))

@@ -41,7 +41,7 @@ def test_a_planted_fault_is_noticed(train, failing, said):
     assert any(said in checks[name].said for name in failing)
 
 
-def test_a_training_that_fails_is_said_in_one_line_and_leaves_no_fingerprint():
+def test_a_training_that_fails_is_reported_in_one_line_and_leaves_no_fingerprint():
     checks, found = outcomes(Toy(fault="raises"))
     assert found is None
     assert checks["training"].outcome is Condition.FAILS

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page
 
 Charts = dict[str, tuple[str, str | None]]  # name -> title, and the picture as a data URL where one is drawn
 
-# Counts the runs of marimo's kernel that have ended, as the page is told of them.
+# Counts the runs of marimo's kernel that have ended, as they are reported to the page.
 _COUNT_RUNS = """
 window.runs = 0;
 const Plain = window.WebSocket;

@@ -51,7 +51,7 @@ def test_a_picture_of_the_right_size_is_kept_as_it_is():
         ("..", b"x"),
     ],
 )
-def test_what_is_no_picture_is_said_in_one_line_and_the_checkerboard_shown(name, content):
+def test_what_is_no_picture_is_reported_in_one_line_and_the_checkerboard_shown(name, content):
     chosen = choose_picture(OWN, [(name, content)])
     assert chosen.complaint.endswith("This is the checkerboard.")
     assert "\n" not in chosen.complaint

@@ -73,7 +73,7 @@ def test_results_of_an_older_format_are_computed_again(toy, tmp_path):
     assert study_view.load_study(str(copy)).results == results
 
 
-def test_what_is_no_study_is_said_in_one_line(tmp_path, toy):
+def test_what_is_no_study_is_reported_in_one_line(tmp_path, toy):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("no directory")
     altered = tmp_path / "altered"
@@ -98,7 +98,7 @@ def test_a_folder_lists_its_studies(tmp_path, toy):
     assert study_view.studies_in(" ") == study_view.studies_in("\0") == study_view.studies_in("absent") == []
 
 
-def test_damaged_weights_are_said_and_not_drawn(tmp_path, page):
+def test_damaged_weights_are_reported_and_not_drawn(tmp_path, page):
     directory = tmp_path / "damaged"
     study = lb.Study(directory, train, noises=[lb.Scale(k) for k in (1, 3)], seeds=(1,))
     study.run()

@@ -83,7 +83,7 @@ def test_the_local_factor_is_that_of_the_dense_hessian(descent):
         assert factor == pytest.approx(max(roots), rel=1e-3)
 
 
-def test_crossings_are_counted_and_said():
+def test_crossings_are_counted_and_reported():
     found = training.Crossing(np.arange(5), np.array([0.5, 1.5, 0.9, 0.8, 3.0]))
     assert found.crossings == 3
     drawn = training.crossing_figure(found)

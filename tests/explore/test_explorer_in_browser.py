@@ -105,7 +105,7 @@ def test_a_simulation_that_blows_up_is_drawn_and_survived(desktop):
     assert title(desktop, "loss").startswith("Training is stable")
 
 
-def test_a_picture_that_is_none_is_said_and_one_that_is_one_is_shown(desktop, tmp_path):
+def test_a_picture_that_is_none_is_reported_and_one_that_is_one_is_shown(desktop, tmp_path):
     given = desktop.cell("layer_upload").locator("input[type=file]")
     (tmp_path / "letter.png").write_text("Dear picture,")
     desktop.changed_by(lambda: given.set_input_files(tmp_path / "letter.png"))

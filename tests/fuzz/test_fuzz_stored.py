@@ -52,7 +52,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("altered")
 
 
-def reseal(files: dict[str, bytes], name: str, chance: random.Random) -> bytes:
+def altered_with_checksums(files: dict[str, bytes], name: str, chance: random.Random) -> bytes:
     """A file altered, with all its checksums right."""
     if name.endswith(".json"):
         content = json.loads(files[name])
@@ -64,11 +64,11 @@ def reseal(files: dict[str, bytes], name: str, chance: random.Random) -> bytes:
     return damaged(files[name], chance)
 
 
-def alter(root: Path, files: dict[str, bytes], name: str, content: bytes, *, seal: bool) -> None:
+def alter(root: Path, files: dict[str, bytes], name: str, content: bytes, *, with_checksum: bool) -> None:
     """Replace a file of the study; of a trial's own files, its record of checksums too."""
     (root / name).write_bytes(content)
     trial, _, below = name.removeprefix("trials/").partition("/")
-    if seal and name.startswith("trials/") and below != "done.json":
+    if with_checksum and name.startswith("trials/") and below != "done.json":
         record = root / "trials" / trial / "done.json"
         done = read_checksummed(record)
         write_checksummed(record, done | {"files": done["files"] | {below: sha256(content)}})
@@ -107,7 +107,7 @@ def read_all(root: Path) -> None:
 def test_damaged_studies_are_refused_by_the_loaders(seed, study, files):
     chance = random.Random(seed)
     name = chance.choice(sorted(files))
-    alter(study, files, name, damaged(files[name], chance), seal=chance.random() < 0.5)
+    alter(study, files, name, damaged(files[name], chance), with_checksum=chance.random() < 0.5)
     read_all(study)
     restore(study, files, name)
 
@@ -117,7 +117,7 @@ def test_damaged_studies_are_refused_by_the_loaders(seed, study, files):
 def test_altered_studies_are_read_or_refused_by_the_loaders(seed, study, files):
     chance = random.Random(seed)
     name = chance.choice(sorted(files))
-    alter(study, files, name, reseal(files, name, chance), seal=True)
+    alter(study, files, name, altered_with_checksums(files, name, chance), with_checksum=True)
     read_all(study)
     restore(study, files, name)
 
@@ -133,7 +133,7 @@ def undrawn(monkeypatch):
 def test_altered_studies_are_checked_and_compared(seed, study, files, sound, undrawn):
     chance = random.Random(seed)
     name = chance.choice(sorted(files))
-    alter(study, files, name, reseal(files, name, chance), seal=chance.random() < 0.8)
+    alter(study, files, name, altered_with_checksums(files, name, chance), with_checksum=chance.random() < 0.8)
     run("check", study)
     run("compare", study, sound / "b", "--out", study.parent / "out")
     restore(study, files, name)
@@ -142,7 +142,13 @@ def test_altered_studies_are_checked_and_compared(seed, study, files, sound, und
 @given(seed=st.integers(0, 2**32))
 @inputs(15)
 def test_altered_results_have_a_page_or_one_line(seed, study, files):
-    alter(study, files, "results.json", reseal(files, "results.json", random.Random(seed)), seal=False)
+    alter(
+        study,
+        files,
+        "results.json",
+        altered_with_checksums(files, "results.json", random.Random(seed)),
+        with_checksum=False,
+    )
     run("report", study)
     restore(study, files, "results.json")
 

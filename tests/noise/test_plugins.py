@@ -126,7 +126,7 @@ def test_its_name_is_offered_and_its_settings_are_checked(package, tmp_path):
     )
 
 
-def test_an_entry_point_that_cannot_be_loaded_is_said_in_a_line(tmp_path):
+def test_an_entry_point_that_cannot_be_loaded_is_reported_in_a_line(tmp_path):
     installed = tmp_path / "broken-1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")

@@ -278,7 +278,7 @@ def test_a_wrapper_that_may_step_otherwise_is_refused() -> None:
         edge_of_stability(Lookahead(torch.optim.SGD([parameter()], lr=0.1)))  # type: ignore[arg-type]
 
 
-def test_what_is_known_of_optimizers_without_an_edge_is_said() -> None:
+def test_what_is_known_of_optimizers_without_an_edge_is_reported() -> None:
     weight = torch.nn.Parameter(torch.ones(2, 2))
     for name in ("Adadelta", "Adagrad", "LBFGS", "Muon", "NAdam", "RAdam", "Rprop"):
         with pytest.raises(TypeError, match=rf"optimizer is a {name}; allowed are .* \({name}: ") as caught:

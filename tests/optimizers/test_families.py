@@ -152,7 +152,7 @@ def test_a_recipe_names_it_and_leaves_other_optimizers_arguments_out():
         ),
     ],
 )
-def test_a_wrong_argument_is_said_in_a_line(change, complaint):
+def test_a_wrong_argument_is_reported_in_a_line(change, complaint):
     with pytest.raises(ValueError, match=complaint) as caught:
         load_recipe("demo", changes=("optimizer.name=averaged", change))
     assert "\n" not in str(caught.value)

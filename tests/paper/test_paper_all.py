@@ -17,7 +17,7 @@ def whole(made, smoke_results):
     return smoke_results.root, seconds
 
 
-def test_all_items_at_smoke_are_told_and_drawn(whole, capsys, monkeypatch, record_property):
+def test_all_items_at_smoke_are_listed_and_drawn(whole, capsys, monkeypatch, record_property):
     directory, seconds = whole
     arguments = ["lastbit", "paper", "run", "all", "--scale", "smoke", "--out", str(directory), "--json", "-"]
     monkeypatch.setattr(sys, "argv", arguments)

@@ -52,7 +52,7 @@ def test_missing_data_is_named_with_the_command_that_brings_it(monkeypatch, tmp_
         check_data(["fashion-mini", "cifar10", "fashion-mnist"])
 
 
-def test_too_little_memory_is_said_with_the_estimate(monkeypatch, tmp_path):
+def test_too_little_memory_is_reported_with_the_estimate(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "available_memory_mib", lambda: 2048)
     check_room(replace(NOTHING, memory_mib=2048), directory=tmp_path, scale="paper")
     with pytest.raises(ValueError, match=r"scale 'paper' needs about 2.0 GiB of memory on these workers, 2.0 GiB are"):
@@ -62,6 +62,6 @@ def test_too_little_memory_is_said_with_the_estimate(monkeypatch, tmp_path):
     check_room(replace(NOTHING, memory_mib=10**9), directory=tmp_path, scale="paper")
 
 
-def test_too_little_disk_space_is_said_with_the_estimate(tmp_path):
+def test_too_little_disk_space_is_reported_with_the_estimate(tmp_path):
     with pytest.raises(ValueError, match=r"scale 'laptop' needs about 976562.5 GiB of disk space, .* are free at"):
         check_room(replace(NOTHING, disk_mib=10**9), directory=tmp_path / "not" / "yet", scale="laptop")

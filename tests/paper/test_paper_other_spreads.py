@@ -5,7 +5,7 @@ from mutations import outcomes
 from lastbit.paper.items.accuracy_tables import TABLE6, TABLE7
 
 
-def test_reduced_networks_are_said_to_stand_in(smoke):
+def test_reduced_networks_are_reported_to_stand_in(smoke):
     result = smoke("table6")
     assert all(made["claim"].startswith("In place of ") for made in TABLE6.claims(result))
     assert outcomes(TABLE6, result)[0] is True

@@ -118,7 +118,7 @@ def test_single_precision_stays_single():
     assert run.final.dtype == run.snapshots.dtype == np.float32
 
 
-def test_no_convergence_is_said():
+def test_no_convergence_is_reported():
     with pytest.raises(ArithmeticError, match="did not reach 1e-09 in 2 iterations"):
         Beltrami(noisy_step(32)).stable_solution(iterations=2)
 

@@ -125,7 +125,7 @@ def test_a_cluster_in_a_large_kernel_gets_a_looser_tolerance_and_says_so(monkeyp
     assert 1e-10 * bound < found.lowest.residual < 1e-3 * bound
 
 
-def test_no_convergence_is_said(monkeypatch):
+def test_no_convergence_is_reported(monkeypatch):
     monkeypatch.setattr(spectrum_module, "DENSE_FALLBACK", 0)
     monkeypatch.setattr(spectrum_module, "TOLERANCES", (1e-30,))
     monkeypatch.setattr(spectrum_module, "RESTARTS", 1)

@@ -156,7 +156,7 @@ def test_the_flow_of_a_quadratic_is_a_damped_oscillation():
     assert found[:, 0, 0] == pytest.approx(exact, abs=1e-9)
 
 
-def test_a_flow_that_ends_is_said():
+def test_a_flow_that_ends_is_reported():
     with pytest.raises(ArithmeticError, match="could not be followed"):
         damped_flow(lambda k: -np.exp(k**2), [5.0], damping=0.0, times=[0.0, 50.0])
 

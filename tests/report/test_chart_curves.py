@@ -40,13 +40,13 @@ def test_a_curve_has_its_points_in_order_with_three_digits():
     assert (curves.kept, curves.measured, curves.missing, curves.remark) == (4, 4, 0, "")
 
 
-def test_too_many_points_are_thinned_and_it_is_said():
+def test_too_many_points_are_thinned_and_it_is_reported():
     curves = gather(_rows(steps=tuple(range(1, 101))), _name, label="seed", most_points=20)
     assert sum(len(curve.x) for curve in curves.curves) == 20
     assert curves.remark == " Drawn are 10 of 100 measured steps."
 
 
-def test_what_is_not_finite_is_left_out_and_it_is_said():
+def test_what_is_not_finite_is_left_out_and_it_is_reported():
     rows = [*_rows(), {"seed": 1, "step": 16, "value": None}]
     curves = gather(rows, _name, label="seed", most_points=100)
     assert [curve.x for curve in curves.curves] == [[1, 2, 4, 8]] * 2

@@ -90,7 +90,7 @@ def test_a_long_map_shows_the_most_extreme_step_of_each_cell():
     assert 700 in {row["step"] for row in figure.rows}
 
 
-def test_identical_and_diverged_twins_are_said_in_words():
+def test_identical_and_diverged_twins_are_reported_in_words():
     still = make_pair(jump_at=None) | {"relative_l2": [0.0] * 12, "norms": {"a": [0.0] * 12}}
     assert distance_figure([still]).title == "The twins stay bit-identical"
     assert not amplification_figure(still).is_drawn

@@ -64,13 +64,13 @@ def test_a_single_snapshot_has_an_end_and_no_beginning():
     assert title == "RelL1 is between 3.1e-4 and 5.1e-4 after step 32"
 
 
-def test_equal_weights_are_said_in_words():
+def test_equal_weights_are_reported_in_words():
     figure = rel_l1_figure(make_study(growth=0.0), most_points=1000)
     assert not figure.is_drawn
     assert figure.title == "Every run’s weights are bit for bit those of its seed’s k=1 run, at every step"
 
 
-def test_weights_that_are_nowhere_finite_are_said_in_words():
+def test_weights_that_are_nowhere_finite_are_reported_in_words():
     study = make_study()
     study["rel_l1"] = [row | {"value": None} for row in study["rel_l1"][:3]]
     figure = rel_l1_figure(study, most_points=1000)
@@ -92,7 +92,7 @@ def test_a_single_layer_is_named_once():
     assert layer_figure(study, most_points=1000).title == "After step 100 RelL1 of b is 1.0e-3"
 
 
-def test_many_layers_at_many_steps_are_thinned_and_it_is_said():
+def test_many_layers_at_many_steps_are_thinned_and_it_is_reported():
     figure = layer_figure(make_study(steps=tuple(range(1, 51))), most_points=30)
     assert "Drawn are 10 of 50 measured steps." in figure.note
     assert all(len(row["x"]) == 10 for row in figure.rows)
@@ -120,7 +120,7 @@ def test_a_diverged_run_has_no_point():
     assert [row["kind"] for row in accuracy_figure(make_study(trials=trials)).rows] == ["k=1"]
 
 
-def test_accuracies_that_do_not_move_are_said_so():
+def test_accuracies_that_do_not_move_are_reported_as_such():
     study = make_study()
     study["std"]["noise"]["pooled"] = {"std": 0.0, "lower": 0.0, "upper": 0.0, "dof": 4.0}
     study["std"]["noise_over_seed"] = {"value": 0.0, "lower": 0.0, "upper": 0.0}
@@ -179,7 +179,7 @@ def test_one_study_is_compared_with_nothing():
     assert not comparison_figure([make_empty_study(), make_study(growth=0.0)], most_points=1000).is_drawn
 
 
-def test_what_is_missing_is_said_in_words_not_drawn():
+def test_what_is_missing_is_reported_in_words_not_drawn():
     figures = study_figures(make_empty_study())
     assert not any(figure.is_drawn for figure in figures)
     assert all(figure.title and figure.note.endswith(".") for figure in figures)

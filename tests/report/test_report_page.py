@@ -152,7 +152,7 @@ def test_each_figure_has_its_place_and_its_title():
     assert "RelL1 is between 3.0e-3 and 5.0e-3 after step 100" in page.text
 
 
-def test_what_k_is_and_what_was_done_is_said():
+def test_what_k_is_and_what_was_done_is_reported():
     text = read(make_study()).text
     assert "θ ← θ − (lr · k) · (d / k)" in text
     assert "A made-up study." in text
@@ -190,7 +190,7 @@ def test_diverged_runs_are_marked():
     assert "6 runs, of which 5 finished and 1 diverged" in page.text
 
 
-def test_a_reduced_scale_is_said_beside_the_verdict():
+def test_a_reduced_scale_is_reported_beside_the_verdict():
     study = make_study()
     study["settings"] |= {"scale": "smoke", "cuts": "2 of 9 epochs"}
     text = read(study).text

@@ -56,7 +56,7 @@ def test_one_ulp_is_still_the_last_bit_but_no_update():
     assert spread_figure(study).title.startswith("Last-bit noise alone makes")
 
 
-def test_the_null_control_is_told():
+def test_the_null_control_is_reported():
     (passed,) = standings(study_of("ulp"))
     assert passed.text.endswith("the same run twice gives the same bits and the noise turned off changes no bit.")
     (failed,) = standings(study_of("ulp") | {"controls": {"repeat": True, "null": False}})

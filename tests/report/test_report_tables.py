@@ -67,7 +67,7 @@ def test_roundoff_is_set_against_the_batches_fluctuation():
     ]
 
 
-def test_an_unknown_number_format_and_an_unmeasured_fluctuation_are_said():
+def test_an_unknown_number_format_and_an_unmeasured_fluctuation_are_reported():
     assert gradient_table(make_empty_study()) is None
     unmeasured = gradient_table(make_study(gradient_fluctuation=None))
     assert [row[1] for row in unmeasured.rows] == ["2^-24 ≈ 6.0e-8", "–"]
@@ -77,7 +77,7 @@ def test_an_unknown_number_format_and_an_unmeasured_fluctuation_are_said():
     assert "which is not recorded" in unknown.note
 
 
-def test_a_roundoff_without_effect_is_said_so():
+def test_a_roundoff_without_effect_is_reported_as_such():
     study = make_study()
     study["std"]["noise_over_seed"] = {"value": 0.0, "lower": 0.0, "upper": 0.0}
     assert gradient_table(study).title == (

@@ -24,7 +24,7 @@ def test_the_bar_has_the_stored_shares_in_one_order():
     assert "negative" not in figure.note
 
 
-def test_what_is_cut_guessed_or_left_out_is_said():
+def test_what_is_cut_guessed_or_left_out_is_reported():
     split = make_variance()
     split |= {"test_set_by": "binomial", "dropped_seeds": 2, "batch_order": split["batch_order"] | {"truncated": True}}
     note = variance_figure(make_study(variance=split)).note

@@ -61,7 +61,7 @@ def test_a_flow_that_could_not_be_followed_says_so():
     assert max(points(flow)["RelL1"]) == 30
 
 
-def test_minibatches_and_batch_norm_are_said_and_both_losses_drawn():
+def test_minibatches_and_batch_norm_are_reported_and_both_losses_drawn():
     series = make_series(full_batch=False, batch_norm=True, recipe=RECIPE | {"batch_size": 128}, measured_images=1000)
     texts = [standing.text for standing in standings(series)]
     assert any("1,000 fixed training images without augmentation" in text for text in texts)

@@ -39,7 +39,7 @@ def test_other_noises_leave_fused_kernels_alone():
     assert optimizer.param_groups[0]["fused"]
 
 
-def test_nothing_is_said_of_an_optimizer_that_was_not_fused():
+def test_nothing_is_reported_of_an_optimizer_that_was_not_fused():
     assert not attach(torch.optim.SGD(network().parameters(), lr=0.1), Scale(3))
 
 

@@ -133,6 +133,6 @@ def test_no_python_runs_after_a_signal_that_kills_or_an_exit_in_c(place):
         ),
     ],
 )
-def test_processes_that_may_train_are_told(place, body, said):
+def test_processes_that_may_train_are_reported(place, body, said):
     expected = [] if said is None else [said.format(python=Path(sys.executable).name)]
     assert ended(place, body) == (0, [*expected, "end after [1]"])

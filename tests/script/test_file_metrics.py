@@ -65,7 +65,7 @@ def test_what_stands_there_last_is_the_value(output, name, content, expected):
         ("r.jsonl", '{"acc": 0.5}\n{"acc": true}\n'),
     ],
 )
-def test_a_file_that_ends_without_a_number_is_said(output, name, content):
+def test_a_file_that_ends_without_a_number_is_reported(output, name, content):
     Path(name).write_text(content)
     source = FileMetric(name, "acc")
     source.keep(output)

@@ -218,7 +218,7 @@ def test_a_shell_script_on_the_path_does_not_hide_the_command(place, monkeypatch
         (["package.train"], "package.train is a module: write -m before it, as in `-- -m package.train`"),
     ],
 )
-def test_what_is_no_program_is_said(place, words, complaint):
+def test_what_is_no_program_is_reported(place, words, complaint):
     (place / "train.py").touch()
     (place / "below").mkdir()
     (place / "package").mkdir()

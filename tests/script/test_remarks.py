@@ -46,7 +46,7 @@ def study(tmp_path):
     return study, training
 
 
-def test_what_a_person_should_know_is_said(study):
+def test_what_a_person_should_know_is_reported(study):
     assert list(remarks(*study)) == [
         "--metric 'loss=([0-9.]+)' stops inside '0,5', so that no number was read there: let the group take all of the"
         " number, or put the character that ends it right after the group, as in '([0-9]+),'",

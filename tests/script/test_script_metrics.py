@@ -89,7 +89,7 @@ def test_found_metrics_are_written_and_found_again(tmp_path):
         ("at (?P<step>[0-9]+)", "cannot be called step"),
     ],
 )
-def test_a_pattern_that_cannot_be_meant_is_said(pattern, complaint):
+def test_a_pattern_that_cannot_be_meant_is_reported(pattern, complaint):
     with pytest.raises(ValueError, match=complaint):
         PatternMetric(pattern)
 

@@ -55,7 +55,7 @@ def test_the_last_weights_are_kept_however_a_script_ends(place, body):
 
 
 @pytest.mark.parametrize(("nan", "exited"), [("", True), ("w.data.fill_(float('nan')); ", False)])
-def test_an_exit_after_training_is_known_by_what_it_was_called_with(place, nan, exited):
+def test_an_exit_after_training_is_judged_by_what_it_was_called_with(place, nan, exited):
     with pytest.raises(ScriptError, match=r"it had taken 4 steps before it ended by sys.exit\(93.5\)") as found:
         trained(place, BEGIN + f"def main(): step(3); {nan}step(1); return 93.5\nsys.exit(main())")
     assert (found.value.exit_code, found.value.exited, found.value.said) == (1, exited, "93.5")
@@ -112,7 +112,7 @@ def test_training_in_a_fork_is_not_taken_for_the_scripts_own(place):
         (0, Notes(children=["torchrun a.py", "b"]), UntrainedError, r"another \(torchrun a.py, and 1 more\)"),
     ],
 )
-def test_an_end_that_cannot_count_is_said(tmp_path, code, notes, kind, complaint):
+def test_an_end_that_cannot_count_is_reported(tmp_path, code, notes, kind, complaint):
     (tmp_path / "stdout.txt").write_text("the last line\n")
     (tmp_path / "stderr.txt").touch()
     with pytest.raises(kind, match=complaint) as found:

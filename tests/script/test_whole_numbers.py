@@ -129,7 +129,7 @@ def test_groups_are_read_each_for_itself(tmp_path):
     assert (row["epoch"], row["loss"], isnan(row["acc"])) == (3.0, 1e-4, True)
 
 
-def test_a_cut_that_nobody_can_mend_is_said(tmp_path):
+def test_a_cut_that_nobody_can_mend_is_reported(tmp_path):
     assert isnan(last(PLAIN, "loss=0,93\n", tmp_path))
     said = PatternMetric(PLAIN).doubt(tmp_path)
     assert said.startswith("--metric 'loss=([0-9.]+)' stops inside '0,93'")
@@ -150,7 +150,7 @@ def test_a_cut_that_nobody_can_mend_is_said(tmp_path):
         (PLAIN, "loss=0.5\nloss=nan\n", ""),
     ],
 )
-def test_a_last_one_without_a_number_is_said(tmp_path, pattern, text, said):
+def test_a_last_one_without_a_number_is_reported(tmp_path, pattern, text, said):
     last(pattern, text, tmp_path)
     doubt = PatternMetric(pattern).doubt(tmp_path)
     assert said in doubt
@@ -158,7 +158,7 @@ def test_a_last_one_without_a_number_is_said(tmp_path, pattern, text, said):
 
 
 @pytest.mark.parametrize(("text", "cut"), [("3\u00d710^-6", "3\u00d710^-6"), ("12/20 s", "12/20"), ("0x1f", "0x1f")])
-def test_a_power_a_fraction_and_hexadecimal_digits_are_said(tmp_path, text, cut):
+def test_a_power_a_fraction_and_hexadecimal_digits_are_reported(tmp_path, text, cut):
     last(PLAIN, f"loss={text}\n", tmp_path)
     assert f"stops inside {cut!r}" in PatternMetric(PLAIN).doubt(tmp_path)
 

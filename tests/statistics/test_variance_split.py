@@ -33,7 +33,7 @@ def test_intervals_cover_what_they_claim(seed_std, noise_std, noises):
         assert np.mean([part.lower <= truth <= part.upper for part in parts]) == pytest.approx(0.95, abs=0.02)
 
 
-def test_a_negative_estimate_is_put_as_nothing_and_said():
+def test_a_negative_estimate_is_put_as_nothing_and_reported():
     found = variance_split(np.array([[1.0, 2.5], [2.0, 1.0], [3.0, 3.5]]), None).batch_order
     assert (found.std, found.lower, found.truncated) == (0.0, 0.0, True)
     assert found.upper > 0

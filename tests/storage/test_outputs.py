@@ -203,7 +203,7 @@ def test_a_device_is_written_through(tmp_path):
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_full_device_is_said():
+def test_a_full_device_is_reported():
     before = kind(Path("/dev/full"))
     with pytest.raises(OSError, match="No space left"):
         write_output(Path("/dev/full"), b"much")

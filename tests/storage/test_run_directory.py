@@ -52,7 +52,7 @@ def test_says_what_it_is_and_goes_on_only_with_the_same(tmp_path):
     )
 
 
-def test_a_kind_of_run_is_known_by_its_description_before_it_has_results(tmp_path):
+def test_a_kind_of_run_is_recognised_by_its_description_before_it_has_results(tmp_path):
     with make(tmp_path, Kind.PAPER).claimed({"format": 1}):
         pass
     assert held(tmp_path / "run") == {Kind.PAPER: "run.json"}

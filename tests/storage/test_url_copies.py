@@ -135,7 +135,7 @@ def test_too_large_files_are_refused_whatever_the_listing_told(monkeypatch, memo
         ("nosuch://x", "nosuch://x: Protocol not known: nosuch"),
     ],
 )
-def test_what_is_not_there_is_said_in_one_line(memory, place, said):
+def test_what_is_not_there_is_reported_in_one_line(memory, place, said):
     with pytest.raises(ValueError, match=f"^{said}$"), local_copy(place):
         pass
 

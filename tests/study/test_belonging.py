@@ -41,7 +41,7 @@ def test_where_all_failed_another_training_starts_over_and_leaves_a_sound_study(
     assert check_study(study.store.root).is_sound
 
 
-def test_where_a_run_is_stored_it_is_said_what_differs_and_since_when(tmp_path):
+def test_where_a_run_is_stored_what_differs_is_reported_and_since_when(tmp_path):
     make(tmp_path).run()
     done = next((tmp_path / "a study" / "trials").glob("*/done.json"))
     day = f"{datetime.fromtimestamp(done.stat().st_mtime):%Y-%m-%d %H:%M}"

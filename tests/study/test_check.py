@@ -106,6 +106,6 @@ def test_the_cure_cures(copy):
     assert check_study(copy).findings == ()
 
 
-def test_a_directory_without_a_study_is_said(tmp_path):
+def test_a_directory_without_a_study_is_reported(tmp_path):
     with pytest.raises(ValueError, match="is no study"):
         check_study(tmp_path)

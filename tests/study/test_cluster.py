@@ -142,7 +142,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.filterwarnings("ignore")  # of a connection that breaks
-def test_a_scheduler_that_is_killed_is_said_in_one_line(tmp_path):
+def test_a_scheduler_that_is_killed_is_reported_in_one_line(tmp_path):
     with subprocess.Popen([sys.executable, "-c", SCHEDULER, "1"], stdout=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().strip()
         with cluster(address) as executor:

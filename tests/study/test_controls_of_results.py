@@ -173,7 +173,7 @@ def test_only_whole_names_of_times_and_memory_measure_the_machine(names, machine
     assert [name for name in names if Differing(name, "1 and 2").measures_the_machine != machine] == []
 
 
-def test_a_random_metric_besides_the_compared_one_is_said_before_any_number(tmp_path):
+def test_a_random_metric_besides_the_compared_one_is_reported_before_any_number(tmp_path):
     draws = itertools.count()
 
     def train(run):
@@ -278,7 +278,7 @@ def seedless(run):
     run.log(3, acc=0.9 + (run.noise.k == 3) / 100)
 
 
-def test_seeds_that_change_nothing_are_said_first_and_count_once(tmp_path):
+def test_seeds_that_change_nothing_are_reported_first_and_count_once(tmp_path):
     study = make(tmp_path, seedless, seeds=range(1, 7))
     # k = 2 would be a noise of its own here.
     study.controlled = False
@@ -304,7 +304,7 @@ def test_seeds_that_repeat_in_groups_count_once_each(tmp_path):
     assert results.seed.std == pytest.approx(math.sqrt(0.5))
 
 
-def test_a_seed_of_the_evaluation_alone_is_said(tmp_path):
+def test_a_seed_of_the_evaluation_alone_is_reported(tmp_path):
     def train(run):
         run.snapshot(3, {"w": torch.tensor([1 + run.noise.k / 2**20])})
         run.log(3, acc=run.seed + run.noise.k / 10)

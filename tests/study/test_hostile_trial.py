@@ -1,4 +1,4 @@
-"""Stored trials whose checksums are right and whose content is hostile: whoever made them sealed them anew."""
+"""Stored trials whose checksums are right and whose content is hostile: whoever altered them wrote new checksums."""
 
 import json
 import struct

@@ -72,7 +72,7 @@ def test_the_page_speaks_of_the_metric_and_not_of_accuracy(tmp_path):
     assert f"<td>{value:.{LOSS.decimals(study.grid().values('loss'))}f}</td>" in page
 
 
-def test_a_metric_that_no_run_logged_is_said_with_those_that_they_did(tmp_path):
+def test_a_metric_that_no_run_logged_is_reported_with_those_that_they_did(tmp_path):
     def train(run):
         run.log(1, acc=90.0 + run.noise.k, loss=0.1)
 

@@ -57,7 +57,7 @@ def train_without_noise(run):
     toy_training.train(type("Plain", (), {"noise": lb.Scale(1), "__getattr__": lambda _, name: getattr(run, name)})())
 
 
-def test_a_training_that_does_not_use_its_noise_is_told(tmp_path):
+def test_a_training_that_does_not_use_its_noise_is_reported(tmp_path):
     study = lb.Study(tmp_path, train_without_noise, noises=KINDS["order"], seeds=(1,))
     assert study.run().verdict == (
         "Summation order left the test accuracy of every run as it was, for no weight of any run differs: rounding "

@@ -35,7 +35,7 @@ def test_a_study_of_an_earlier_version_is_sound_and_says_what_it_said(earlier):
     assert study.results().controls.passed
 
 
-def test_a_study_of_an_earlier_version_is_gone_on_with(earlier):
+def test_a_study_of_an_earlier_version_is_continued(earlier):
     before = contents(earlier)
     options = {"noises": [lb.Scale(k) for k in (1, 3)], "settings": {"name": "toy", "version": 1}}
     results = make(earlier, seeds=(1, 2, 3), **options).run()

@@ -182,7 +182,7 @@ def test_the_verdict_of_too_little(tmp_path):
     assert results.verdict == "Too few finished runs to say how far last-bit noise moves test accuracy."
 
 
-def test_trials_of_different_arithmetic_are_never_mixed_silently(study):
+def test_trials_of_different_numerics_are_never_mixed_silently(study):
     grid = study.grid()
     stored = dict(grid.stored)
     place = next(iter(stored))

@@ -43,8 +43,8 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text().filter(lambda key: key != "checksum"), JSON), st.sampled_from([None, 1]))
-def test_a_sealed_file_gives_back_what_was_written(tmp_path_factory, content, indent):
-    path = tmp_path_factory.mktemp("sealed") / "file.json"
+def test_a_checksummed_file_gives_back_what_was_written(tmp_path_factory, content, indent):
+    path = tmp_path_factory.mktemp("checksummed") / "file.json"
     if any(0xD800 <= ord(letter) < 0xE000 for letter in json.dumps(content, ensure_ascii=False)):
         return  # no text: half a character, which UTF-8 cannot say
     write_checksummed(path, content, indent=indent)
@@ -52,8 +52,8 @@ def test_a_sealed_file_gives_back_what_was_written(tmp_path_factory, content, in
 
 
 @given(st.data())
-def test_one_flipped_bit_anywhere_breaks_the_seal(tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("sealed") / "file.json"
+def test_one_flipped_bit_anywhere_breaks_the_checksum(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("checksummed") / "file.json"
     write_checksummed(path, {"value": 0.1, "text": "a b", "list": [1, 2]})
     content = bytearray(path.read_bytes())
     place = data.draw(st.integers(0, 8 * len(content) - 1))
@@ -178,13 +178,13 @@ def test_a_study_with_a_damaged_description_is_refused(sound, tmp_path):
     assert contents(place) == before
 
 
-def test_a_directory_that_cannot_be_written_is_said(tmp_path):
+def test_a_directory_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="cannot write there: Not a directory"):
         make(tmp_path / "file" / "study").run()
 
 
-def test_a_trial_on_other_arithmetic_is_not_gone_on_with(tmp_path):
+def test_a_trial_is_not_continued_with_other_numerics(tmp_path):
     store = Store(tmp_path)
     store.describe({"settings": {}})
     with store.attempt(TRIAL):

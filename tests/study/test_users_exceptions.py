@@ -32,7 +32,7 @@ def test_the_traceback_is_the_persons_own(tmp_path, train, said, workers):
     assert said in str(failed.value)
 
 
-def test_what_a_callback_raises_is_handed_on(tmp_path):
+def test_what_a_callback_raises_is_passed_on(tmp_path):
     def on_trial(outcome):
         raise ValueError("mine")
 

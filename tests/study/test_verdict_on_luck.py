@@ -64,7 +64,7 @@ def test_labels_without_targets_say_at_most(tmp_path):
     assert "up to" in run(tmp_path / "other", wrong=alike, targets=False).verdict
 
 
-def test_without_predictions_it_is_not_known_and_said(tmp_path):
+def test_without_predictions_luck_is_unknown_and_says_so(tmp_path):
     results = run(tmp_path, wrong=alike, predictions=False)
     assert results.as_json()["variance"]["luck"] == {"last_bit": None, "batch_order": None}
     assert results.verdict.endswith("mean nothing. What the finite test set alone would give is not known.")

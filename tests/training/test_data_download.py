@@ -174,7 +174,7 @@ def test_a_damaged_file_is_replaced(host, tmp_path):
 
 
 @pytest.mark.parametrize(("status", "reason"), [(404, "404 Not Found"), (503, "503 Service Unavailable")])
-def test_an_error_of_the_host_is_said(host, tmp_path, status, reason):
+def test_an_error_of_the_host_is_reported(host, tmp_path, status, reason):
     host.status = status
     with pytest.raises(SourceError, match=rf"^set\.bin: the host answers {reason}$"):
         download(remote(host), tmp_path, progress=silent)
@@ -211,7 +211,7 @@ def test_a_host_that_falls_silent(host, tmp_path, monkeypatch):
         (requests.TooManyRedirects("Exceeded 30 redirects."), "TooManyRedirects: Exceeded 30 redirects."),
     ],
 )
-def test_other_failures_are_said_in_one_line(tmp_path, monkeypatch, error, reason):
+def test_other_failures_are_reported_in_one_line(tmp_path, monkeypatch, error, reason):
     def fail(*args, **options):
         assert options["timeout"] == (10, 60)
         raise error

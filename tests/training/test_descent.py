@@ -113,6 +113,6 @@ def test_learning_rate_and_depth_are_the_recipes():
         assert torch.allclose(weight.detach(), old - 0.5 * (slope + 0.001 * old), rtol=1e-6)
 
 
-def test_images_that_are_not_here_are_said(tmp_path):
+def test_images_that_are_not_here_are_reported(tmp_path):
     with pytest.raises(ValueError, match="lastbit data fetch cifar10-5k"):
         prepare_descent(load_recipe("fc-cifar10-5k"), root=tmp_path)

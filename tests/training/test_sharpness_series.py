@@ -179,7 +179,7 @@ def test_the_flow_column_is_the_flow_at_time_lr_times_step():
         ("fc-cifar10-5k", (*DIGITS, "schedule.milestones=[2]"), "this recipe changes its learning rate"),
     ],
 )
-def test_what_discretises_no_gradient_flow_is_said(tmp_path, recipe, changes, complaint):
+def test_what_discretises_no_gradient_flow_is_reported(tmp_path, recipe, changes, complaint):
     with pytest.raises(ValueError, match=f"without momentum discretises; {complaint}"):
         run(tmp_path / "s", Series(load_recipe(recipe, changes=changes), flow=True), 5)
     assert not (tmp_path / "s").exists()

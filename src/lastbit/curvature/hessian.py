@@ -12,7 +12,7 @@ from lastbit.errors import LastbitTypeError
 
 
 class HessianOperator(CurvatureOperator):
-    """The Hessian of a mean loss, known by its products (Pearlmutter 1994); arguments as for `CurvatureOperator`.
+    """The Hessian of a mean loss by Hessian-vector products (Pearlmutter 1994); arguments as for `CurvatureOperator`.
 
     Example:
         >>> import torch

@@ -52,7 +52,7 @@ class SharpnessMonitor:
     `parameters` singles a group out.
 
     The edge is that of steps along the monitored loss's gradient. So at the first rows, and every tenth after, the
-    stepped gradient is compared with it: the row's `note` tells of accumulation that adds up, scaled losses and
+    stepped gradient is compared with it: the row's `note` names accumulation that adds up, scaled losses and
     clipping.
 
     The first row at which a weight, the loss or the curvature is not finite is marked `diverged` and is the last.

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class CurvatureOperator(ABC):
-    """A symmetric curvature matrix C of a mean loss, known by its products, at the weights of its construction.
+    """A symmetric curvature matrix C of a mean loss, given by its products, at the weights of its construction.
 
     The matrix is P^(-1/2) (C + W) P^(-1/2): W the weight decay's diagonal and P a diagonal preconditioner, both absent
     unless asked for. It has the eigenvalues of P^(-1) (C + W).

@@ -117,7 +117,7 @@ def _as_it_is(loss: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def _calling(callback: TrainerCallback) -> Trainer | None:
-    """The trainer whose event a callback is told of: it hands callbacks its parts and not itself, but is calling."""
+    """The trainer that calls a callback: it passes its parts and not itself, so it is looked for in the call stack."""
     frame = sys._getframe()
     while frame is not None:
         trainer = frame.f_locals.get("self")

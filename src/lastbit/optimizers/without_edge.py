@@ -8,7 +8,7 @@ _SIGNS = "its step is as long for a small gradient as for a large one, so that i
 
 
 class WithoutEdge(Family):
-    """Optimizers, torch's and others known by name, of which this is all that is known."""
+    """Optimizers, torch's and others, recognised by the name of their class; nothing else about them is known here."""
 
     without_edge: ClassVar = {
         "Adadelta": "it divides by averages of its own updates too, and no formula for its edge is known here",

@@ -159,7 +159,7 @@ class ScriptTraining:
         Raises:
             ScriptError: it failed, or made no optimizer, or the noise is not for the one it made.
             UnfitError: the same, where no other trial would do better; or batches are to be put in another order and
-                no shuffling loader handed out any.
+                no shuffling loader yielded any.
         """
         output = run.directory / OUTPUT
         output.mkdir()
@@ -168,7 +168,7 @@ class ScriptTraining:
         notes = checked(self.target, code, read_notes(output), output)
         if run.noise.arranges and not notes.arranged:
             raise UnfitError(
-                f"--noise {run.noise.kind}: no shuffling DataLoader of {self.target.name} handed out a batch, so there "
+                f"--noise {run.noise.kind}: no shuffling DataLoader of {self.target.name} yielded a batch, so there "
                 "is nothing to put in another order"
             )
         run.diverged_at = notes.diverged_at

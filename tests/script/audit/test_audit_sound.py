@@ -200,7 +200,7 @@ def test_a_difference_that_comes_only_now_and_then_is_not_blamed_on_the_filling(
     assert not found.first_difference.only_filled
 
 
-def test_a_difference_of_unknown_source_is_told_in_whole_sentences():
+def test_a_difference_of_unknown_source_is_reported_in_whole_sentences():
     one = SimpleNamespace(reading=False, random=False)
     evidence = SimpleNamespace(one=one, other=one, parted=False, unwritten=False, changed_inputs=True)
     evidence.calls = evidence.drawn_differently = ()

@@ -206,7 +206,7 @@ def test_the_verdict_in_both_cases():
     assert "more than noise with 6 runs of each (p < 0.001)" in sure.verdict
 
 
-def test_one_batch_order_is_compared_run_by_run_and_said():
+def test_one_batch_order_is_compared_run_by_run_and_reported():
     a, b = [[1.0], [1.2], [1.1]], [[2.0], [2.4]]
     found = lb.compare(a, b)
     assert found.p == pytest.approx(stats.ttest_ind(np.ravel(a), np.ravel(b), equal_var=False).pvalue)

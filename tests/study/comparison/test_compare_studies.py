@@ -203,7 +203,7 @@ def test_doubts_come_first(pair, tmp_path, monkeypatch):
     )
 
 
-def test_failed_controls_are_said_before_anything(pair, tmp_path):
+def test_failed_controls_are_reported_before_anything(pair, tmp_path):
     bad = lb.Study(tmp_path / "bad", treats_powers_of_two_apart, noises=NOISES, seeds=(1, 2))
     with pytest.raises(lb.study.ControlsFailedError):
         bad.run()

@@ -63,7 +63,7 @@ def test_equal_numbers_look_like_one_run_and_have_no_interval():
     assert found.as_json()["unpaired"]["lower"] is None
 
 
-def test_equal_numbers_of_one_side_are_said():
+def test_equal_numbers_of_one_side_are_reported():
     found = lb.compare([0.93] * 5, B)
     assert "All 5 runs of a gave 0.93" in found.verdict
     assert found.interval is not None

@@ -50,7 +50,7 @@ def follow(
 
     The regime is that of `lastbit.pde.classify`, from the lengths and directions of the updates. A deep network's pull
     on its weights is not bounded, but, like a saturating one's, its updates may lengthen along a valley for as long as
-    training is under way: only those that reverse tell of an instability.
+    training is under way: only updates that reverse show an instability.
 
     Args:
         descent: before its first step.

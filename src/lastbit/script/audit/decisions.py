@@ -115,7 +115,7 @@ def _scope_of(name: ast.Name | ast.Attribute, scope: int) -> int:
 
 
 def _last(name: ast.Name | ast.Attribute) -> str:
-    """What a name is known by, an attribute with its dot."""
+    """The last part of a name: the attribute, where there is a dot."""
     return name.id if isinstance(name, ast.Name) else name.attr
 
 
