@@ -47,6 +47,8 @@ def test_every_name_and_path_on_a_page_is_there(page):
 
 
 def test_a_wrong_name_would_be_found():
-    found = names("`lb.Scale(k=3)`, lastbit.noise.Scale, lb.Scales, lastbit.nowhere.Scale and lastbit.noise.scale.Scale.k")
+    found = names(
+        "`lb.Scale(k=3)`, lastbit.noise.Scale, lb.Scales, lastbit.nowhere.Scale and lastbit.noise.scale.Scale.k"
+    )
     assert sorted(name for name in found if not exists(name)) == ["lastbit.nowhere.Scale", "lb.Scales"]
     assert paths("`lastbit/noise/`, `src/lastbit/noise/scale.py`") == {"lastbit/noise/", "src/lastbit/noise/scale.py"}
