@@ -186,7 +186,7 @@ def test_a_diverged_run_is_named_and_the_others_of_its_seed_count(pair, tmp_path
 
 def test_an_unfinished_run_is_named(pair, tmp_path):
     begun = study(tmp_path / "begun", Recipe("begun", 0.6), seeds=(1, 2))
-    longer = lb.Study(begun.store.root, begun.train, noises=NOISES, seeds=(1, 2, 3))
+    longer = lb.Study(begun.store.root, begun.training, noises=NOISES, seeds=(1, 2, 3))
     found = lb.compare(longer, pair[0])
     assert "Not counted in begun: seed 3, k=1 (not finished); seed 3, k=3 (not finished)." in found.verdict
 
