@@ -41,9 +41,19 @@ class _PaperDirectory(RunDirectory):
     """The run directory of the paper: the index is its description, and its scale all that must agree."""
 
     def description(self) -> dict[str, Any]:
+        """The index, with or without a checksum.
+
+        Raises:
+            LastbitError: it is no index, or was altered.
+        """
         return _read_index(self.root / INDEX)
 
     def check_same(self, there: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+        """Check that the scale is the same.
+
+        Raises:
+            OtherSettingsError: it is another.
+        """
         old, new = there["scale"], description["scale"]
         if old != new:
             raise OtherSettingsError(
@@ -52,6 +62,11 @@ class _PaperDirectory(RunDirectory):
             )
 
     def describe(self, description: Mapping[str, Any]) -> None:
+        """Write an index without items, unless there is one.
+
+        Raises:
+            LastbitError: it cannot be written.
+        """
         if not self.is_begun():  # the claims that an index gives stay
             with writing(self.root):
                 self.write(INDEX, {"format": FORMAT, **description, "items": []}, indent=1)

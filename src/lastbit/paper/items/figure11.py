@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
-from lastbit.paper.items.weight_decays import (
+from lastbit.paper.items.figure4 import (
     bounds_as_json,
     lower_claim,
     make_net,

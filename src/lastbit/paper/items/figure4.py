@@ -1,18 +1,20 @@
-"""Figure 4: the linear PDE of the one-layer network needs a weight decay between two bounds (paper, section 5.3)."""
+"""Figure 4: the linear PDE of the one-layer network needs a weight decay between two bounds (paper, section 5.3).
+
+Figure 11, which is of Nesterov momentum, makes, judges and draws its runs as this one does.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
-from lastbit.paper.items.weight_decays import (
-    bounds_as_json,
-    lower_claim,
-    make_net,
-    run_weight_decays,
-    upper_claim,
-    weight_decay_figures,
-)
+from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded
+from lastbit.pde import Bounds, OneLayerCNN, checkerboard, random_kernel, simulate
+from lastbit.report.charts.axes import STEPS, Axis
+from lastbit.report.charts.curves import cut
+from lastbit.report.charts.figure import Chart, Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import significant
 
 _PAPER: Settings = {
     "size": 256,
@@ -66,6 +68,130 @@ def claims(result: Result) -> list[Claim]:
 def draw(result: Result) -> list[Drawing]:
     """The kernel's norm and the loss at each weight decay."""
     return [*weight_decay_figures(result, name="figure4")]
+
+
+_DIGITS = 8  # of a curve that is drawn
+
+
+def make_net(settings: Settings) -> OneLayerCNN:
+    """Return the one-layer network of the settings: the checkerboard, summed, with frozen residual -1/2."""
+    return OneLayerCNN(checkerboard(settings["size"]), kernel=settings["kernel"], label=1, beta=1.0, pool="sum")
+
+
+def run_weight_decays(
+    net: OneLayerCNN, settings: Settings, *, lr: float, momentum: float = 0.0, nesterov: bool = False
+) -> list[dict[str, Any]]:
+    """Simulate the linear PDE at each of the settings' weight decays."""
+    linear, kernel = net.transitioning(), random_kernel(net.kernel, settings["seed"])
+    runs = []
+    for alpha in settings["weight_decays"]:
+        found = simulate(
+            linear,
+            kernel,
+            lr=lr,
+            weight_decay=alpha,
+            steps=settings["steps"],
+            momentum=momentum,
+            nesterov=nesterov,
+        )
+        runs.append(
+            {
+                "weight_decay": alpha,
+                "regime": found.regime,
+                "blow_up_step": found.blow_up_step,
+                "loss": rounded(found.loss, _DIGITS),
+                "norm": rounded(found.norm, _DIGITS),
+            }
+        )
+    return runs
+
+
+def bounds_as_json(bounds: Bounds) -> dict[str, float]:
+    """The two ends."""
+    return {"lower": bounds.lower, "upper": bounds.upper}
+
+
+def lower_claim(result: Result, published: float) -> Claim:
+    """The published lower bound divides the runs, and is the exact one to 1 %."""
+    exact = result["bounds"]["exact"]["lower"]
+    below = [each for each in result["runs"] if each["weight_decay"] < published]
+    inside = [each for each in result["runs"] if published <= each["weight_decay"] < result["bounds"]["exact"]["upper"]]
+    return claim(
+        f"Below a weight decay of {published:.4g} the linear PDE blows up, from there on it is stable",
+        published=published,
+        measured={"exact_bound": exact},
+        interval=[max(each["weight_decay"] for each in below), min(each["weight_decay"] for each in inside)],
+        holds=_all(below, "blow-up") and _all(inside, "stable") and abs(exact / published - 1.0) < 0.01,
+    )
+
+
+def upper_claim(result: Result, bound: float, *, published: float | None) -> Claim:
+    """A bound divides the runs from above; at the bound itself nothing is decided."""
+    inside = [each for each in result["runs"] if result["bounds"]["exact"]["lower"] < each["weight_decay"] < bound]
+    above = [each for each in result["runs"] if each["weight_decay"] > bound]
+    interval = [max(each["weight_decay"] for each in inside), min(each["weight_decay"] for each in above)]
+    return claim(
+        f"Up to a weight decay of {bound:.5g} the linear PDE is stable, beyond it blows up",
+        published=published,
+        measured={"exact_bound": result["bounds"]["exact"]["upper"]},
+        interval=interval,
+        holds=_all(inside, "stable")
+        and _all(above, "blow-up")
+        and abs(result["bounds"]["exact"]["upper"] / bound - 1.0) < 0.01,
+    )
+
+
+def _all(runs: list[Any], regime: str) -> bool:
+    return bool(runs) and all(each["regime"] == regime for each in runs)
+
+
+def weight_decay_figures(result: Mapping[str, Any], *, name: str) -> list[Figure]:
+    """Figures 4 and 11: the kernel's norm and the loss of the linear PDE on either side of its bounds.
+
+    Args:
+        result: `lr`, `bounds` (by kind, `lower` and `upper`, with `exact` among them), and for each of `runs` its
+            `weight_decay`, `regime`, `norm` and `loss` before each update.
+        name: of the item; the files are called after it.
+    """
+    exact, runs = result["bounds"]["exact"], result["runs"]
+    between = f"between weight decays {significant(exact['lower'])} and {significant(exact['upper'])}"
+    rate = f"learning rate {significant(result['lr'], 3)}"
+    scheme = f"Nesterov momentum {result['momentum']:.3g}" if "momentum" in result else "gradient descent"
+    note = (
+        f"The linear PDE around z = 0 by {scheme}, {rate}. The exact bounds of the windowed operator are in the title. "
+        "A cross ends a run that left the picture."
+    )
+    # With its residual frozen, the loss of the linear PDE has no lower bound.
+    fallen = " A loss that falls below 0 runs off to minus infinity, and its curve ends there."
+    below = any(min(run["loss"]) <= 0 for run in runs)
+    return [
+        Figure(
+            f"{name}-norm",
+            f"The kernel stays bounded only {between}",
+            note,
+            _of_runs(runs, "norm", Axis("kernel norm |K|", name="|K|", log=True)),
+        ),
+        Figure(
+            f"{name}-loss",
+            f"The loss settles only {between}",
+            note + (fallen if below else ""),
+            _of_runs(runs, "loss", Axis("loss of the linear PDE", name="loss", log=True)),
+        ),
+    ]
+
+
+def _of_runs(runs: Sequence[Mapping[str, Any]], field: str, y: Axis) -> Chart:
+    top = 1e4 * max(run[field][0] for run in runs)  # beyond, a curve is said to have blown up
+    curves = [
+        cut(
+            f"α = {significant(run['weight_decay'])}, {run['regime']}",
+            range(len(run[field])),
+            [value if value > 0 or field == "norm" else None for value in run[field]],
+            cap=top,
+        )
+        for run in runs
+    ]
+    return line_chart(curves, x=STEPS, y=y)
 
 
 FIGURE4 = Item(

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
-from lastbit.paper.items.bound_probes import grows_as_predicted, make_net, probe, separates
+from lastbit.paper.items.theorem5_4 import grows_as_predicted, make_net, probe, separates
 from lastbit.pde import Momentum, from_damping
 from lastbit.report.pde import growth_factor_figure
 
