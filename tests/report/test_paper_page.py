@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from lastbit.paper.items.figure1 import heat_figures
 from lastbit.report.charts.figure import javascript
 from lastbit.report.page import render
-from lastbit.report.paper import Entry, heat_figures, write_paper_page
+from lastbit.report.paper import Entry, write_paper_page
 from lastbit.report.paper.page import paper_page
 from lastbit.report.table import Table
 

@@ -14,7 +14,8 @@ from test_study import contents, make
 from lastbit.execution.pool import local_pool
 
 PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in what it runs in the background
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_study import make
