@@ -40,7 +40,7 @@ class Registry(Generic[T]):
         """
         other = self._classes.get(name)
         if other is not None and not _same(other, kind):
-            places = " and ".join(f"{each.__module__}:{each.__qualname__}" for each in (other, kind))
+            places = " and ".join(f"{cls.__module__}:{cls.__qualname__}" for cls in (other, kind))
             raise LastbitError(f"{self.what} {name!r} is defined twice, by {places}; give one of them another name")
         self._classes[name] = kind
 

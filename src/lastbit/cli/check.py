@@ -33,11 +33,11 @@ def check(
 
     with opened(place) as directory:
         found = [_named(_checked(study), directory, place) for study in _studies(directory)]
-    write_json(json, [each.as_json() for each in found])
+    write_json(json, [checked.as_json() for checked in found])
     if json != "-":
-        for each in found:
-            _show(each, console(json))
-    bad = [each.directory for each in found if not each.is_sound]
+        for checked in found:
+            _show(checked, console(json))
+    bad = [checked.directory for checked in found if not checked.is_sound]
     if bad:
         raise FailedError(f"not sound: {', '.join(bad)}")
 
@@ -62,7 +62,7 @@ def _named(checked: Checked, directory: Path, place: str) -> Checked:
         """Put the place as it was given for the path of its copy."""
         return text.replace(str(directory), place.rstrip("/"))
 
-    findings = tuple(replace(each, cure=there(each.cure)) for each in checked.findings)
+    findings = tuple(replace(finding, cure=there(finding.cure)) for finding in checked.findings)
     return replace(checked, directory=there(str(checked.directory)), findings=findings)
 
 
@@ -81,8 +81,8 @@ def _show(checked: Checked, terminal: Console) -> None:
     verdict = "sound" if checked.is_sound else "NOT sound"
     held = f"{checked.files:,} files held against their checksums"
     terminal.print(f"{checked.directory}: {verdict} ({trials}, {held})", soft_wrap=True)
-    for each in checked.findings:
-        terminal.print(f"  {each.kind}: {each.path}: {each.what}; {each.cure}", soft_wrap=True)
+    for finding in checked.findings:
+        terminal.print(f"  {finding.kind}: {finding.path}: {finding.what}; {finding.cure}", soft_wrap=True)
     if checked.drawings:
         drawn = ", ".join(f"{path}" for path in checked.drawings)
         terminal.print(f"  drawn from the results, without checksums: {drawn}", soft_wrap=True)

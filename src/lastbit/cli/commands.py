@@ -132,7 +132,7 @@ def _fault() -> str:
 def _tracker() -> str:
     """Where to report, by the addresses in the installed package's metadata."""
     about = metadata("lastbit") if installed_version("lastbit") is not None else None
-    urls = dict(each.split(", ", 1) for each in (about.get_all("Project-URL") or [] if about is not None else []))
+    urls = dict(link.split(", ", 1) for link in (about.get_all("Project-URL") or [] if about is not None else []))
     return f"at {urls['Issues']}" if "Issues" in urls else "on the project's issue tracker"
 
 

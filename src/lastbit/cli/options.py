@@ -68,7 +68,7 @@ def scales(context: typer.Context, incomplete: str) -> list[str]:
     """The scales of the given recipe; of all recipes where none is given yet."""
     given = _recipe(context)
     try:
-        names = set(scale_names(given) if given else [each for name in recipe_names() for each in scale_names(name)])
+        names = set(scale_names(given) if given else [scale for name in recipe_names() for scale in scale_names(name)])
     except LastbitError:  # no such recipe
         names = set()
     return _begun([FULL, *sorted(names)], incomplete)
@@ -139,7 +139,7 @@ def _words(kind: Any) -> list[Any]:
     """The values that a type lists: the words of a literal; true and false."""
     if kind is bool:
         return ["true", "false"]
-    inner = [word for each in get_args(kind) for word in (_words(each) if not isinstance(each, str) else [each])]
+    inner = [word for part in get_args(kind) for word in (_words(part) if not isinstance(part, str) else [part])]
     return list(dict.fromkeys(inner))
 
 

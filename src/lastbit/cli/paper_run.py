@@ -134,11 +134,11 @@ def run_pending(
         with gentle_interrupts(watched):
             results.write_index(claims_of(results))  # the directory is this scale's from here on
             waiting = list(pending)
-            for each in run_items(pending, results.scale, executor=watched, directory=work, device=device):
-                waiting.remove(each.item)
-                remark = f"{len(pending) - len(waiting)} of {len(pending)} items, last {each.item.id}"
+            for ended in run_items(pending, results.scale, executor=watched, directory=work, device=device):
+                waiting.remove(ended.item)
+                remark = f"{len(pending) - len(waiting)} of {len(pending)} items, last {ended.item.id}"
                 show(left=_left(pending, waiting, results.scale, time.monotonic() - begun), remark=remark)
-                failures += _keep(each, results)
+                failures += _keep(ended, results)
     return failures
 
 
@@ -199,7 +199,7 @@ def _data_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _last(found: Sequence[Mapping[str, Any]]) -> str:
-    tallies = [(Tally(each["hold"], each["fail"], each["undecided"]), each["scale"]) for each in found]
+    tallies = [(Tally(tally["hold"], tally["fail"], tally["undecided"]), tally["scale"]) for tally in found]
     return "\n".join(f"{counted.marks} ({scale})" for counted, scale in tallies) or "–"
 
 

@@ -158,7 +158,7 @@ def trial_progress(
             ended.append(outcome)
             there[0], last[0] = workers(), f"last {outcome.trial.label}"
             left = show()
-            first = outcome.error is None and sum(each.error is None for each in ended) == 1
+            first = outcome.error is None and sum(other.error is None for other in ended) == 1
             if first and left is not None and on_estimate is not None:
                 with bar.hidden():
                     on_estimate(left)

@@ -127,7 +127,7 @@ def _others(study: Study, error: TrialFailedError) -> str:
         failed = len(error.failures)
         alike = f"{failed} trials failed alike" if failed == 2 else f"{failed} trials failed, the first two alike"
         rest = "the last one was" if error.untried == 1 else f"the other {error.untried} were"
-        when = " before their first update" * all(each.untrained for each in error.failures[:2])
+        when = " before their first update" * all(failure.untrained for failure in error.failures[:2])
         return f"{alike}{when}, so {rest} not begun; the same command tries again"
     if not study.stored():
         return "No trial is stored; the same command tries again"

@@ -59,7 +59,7 @@ def find_item(name: str) -> Item:
         return found[plain]
     near = difflib.get_close_matches(plain, found, cutoff=0.7)
     guess = (
-        f"did you mean {' or '.join(found[each].id for each in near)}?"
+        f"did you mean {' or '.join(found[name].id for name in near)}?"
         if near
         else f"items are {', '.join(ITEMS)}, and {ALL}"
     )

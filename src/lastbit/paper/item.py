@@ -165,13 +165,13 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[Mapping[str, Any]], wo
     Raises:
         StoppedError: the executor was stopped; the answers of jobs that had begun are kept.
     """
-    paths = [work.directory / f"{job.__name__.strip('_')}-{_hash(each)}.json" for each in arguments]
-    missing = {path: each for path, each in zip(paths, arguments, strict=True) if not path.is_file()}
+    paths = [work.directory / f"{job.__name__.strip('_')}-{_hash(options)}.json" for options in arguments]
+    missing = {path: options for path, options in zip(paths, arguments, strict=True) if not path.is_file()}
     if work.executor is None:
-        for path, each in missing.items():
-            write_atomically(path, to_json(job(**each)).encode())
+        for path, options in missing.items():
+            write_atomically(path, to_json(job(**options)).encode())
     else:
-        futures = {work.executor.submit(job, **each): path for path, each in missing.items()}
+        futures = {work.executor.submit(job, **options): path for path, options in missing.items()}
         for future in as_completed(futures):
             if not future.cancelled():
                 write_atomically(futures[future], to_json(future.result()).encode())

@@ -90,7 +90,7 @@ def _what_is_wrong(name: str) -> str:
 
 
 def _existing(path: Path) -> Path:
-    return next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
 
 
 def _size(mib: int) -> str:

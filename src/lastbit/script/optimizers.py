@@ -63,7 +63,7 @@ def _wraps_another(optimizer: Optimizer) -> bool:
 
 def _subclasses(kind: type[Optimizer]) -> list[type[Optimizer]]:
     direct = kind.__subclasses__()
-    return list(dict.fromkeys([*direct, *(below for each in direct for below in _subclasses(each))]))
+    return list(dict.fromkeys([*direct, *(below for subclass in direct for below in _subclasses(subclass))]))
 
 
 def _wrap_later_subclasses(watch: _Watch) -> None:

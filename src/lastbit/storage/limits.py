@@ -92,7 +92,7 @@ def check_depth(value: object, where: object) -> None:
         LastbitError: it does.
     """
     level, depth = [value], 0
-    while level := [each for parent in level for each in _children(parent) if isinstance(each, dict | list)]:
+    while level := [child for parent in level for child in _children(parent) if isinstance(child, dict | list)]:
         depth += 1
         if depth >= MOST_DEPTH:
             raise LastbitError(_too_deep(where))

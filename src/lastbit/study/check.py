@@ -75,7 +75,9 @@ def verify_study(
     findings = [] if may_be_missing and not (root / STUDY).exists() else [*_check_description(root)]
     known = _settings(root) if settings is None else json.loads(to_json(settings))
     for place in _directories(root / TRIALS):
-        findings += [each for each in _check_trial(root, place, known, weights=weights)[0] if _matters(each, root)]
+        findings += [
+            finding for finding in _check_trial(root, place, known, weights=weights)[0] if _matters(finding, root)
+        ]
         on_trial()
     findings += [*_check_failed(root)]
     if findings:
@@ -188,7 +190,7 @@ def _has_checkpoint(place: Path) -> bool:
 def _check_others(root: Path) -> Iterator[Finding]:
     for path in sorted(root.iterdir()):
         if path.name not in _OWN:
-            yield from (foreign(root, each) for each in _not_drawn(path))
+            yield from (foreign(root, inner) for inner in _not_drawn(path))
     for path in sorted((root / TRIALS).iterdir() if (root / TRIALS).is_dir() else []):
         if not path.is_dir():
             yield foreign(root, path)
@@ -204,7 +206,7 @@ def _not_drawn(path: Path) -> list[Path]:
     if not is_drawing(path):
         return [path]
     inside = sorted(path.iterdir()) if path.is_dir() else []
-    return [each for each in inside if each.is_dir() or not is_drawing(each)]
+    return [path for path in inside if path.is_dir() or not is_drawing(path)]
 
 
 def _directories(parent: Path) -> list[Path]:

@@ -51,8 +51,8 @@ class Checked:
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
         findings = [
-            {"kind": str(each.kind), "path": each.path.as_posix(), "what": each.what, "cure": each.cure}
-            for each in self.findings
+            {"kind": str(finding.kind), "path": finding.path.as_posix(), "what": finding.what, "cure": finding.cure}
+            for finding in self.findings
         ]
         counts = {"trials": self.trials, "files": self.files}
         drawings = [path.as_posix() for path in self.drawings]

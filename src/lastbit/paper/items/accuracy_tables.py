@@ -189,7 +189,7 @@ TABLE6 = _table(
         "std_over_k_by_seed": [0.19, 0.15, 0.18, 0.14, 0.13, 0.082],
         "std_over_seeds_by_k": [0.09, 0.20, 0.17, 0.08, 0.12, 0.11],
         # What is left of the paper's summary is one STD for each.
-        "std_of_the_summary": {name: each if isinstance(each, float) else 0.09 for name, each in _WITH_SWISH.items()},
+        "std_of_the_summary": {name: std if isinstance(std, float) else 0.09 for name, std in _WITH_SWISH.items()},
     },
 )
 TABLE7 = _table(

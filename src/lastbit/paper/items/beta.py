@@ -53,8 +53,8 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
     keys = [{"beta": beta, "seed": seed} for beta in settings["betas"] for seed in settings["seeds"]]
     found = run_jobs(twins, arguments, work)
     runs = [
-        {**key, **each, "horizon": horizon(_finite(each["rel_l1"]), each["step"], level=settings["level"])}
-        for key, each in zip(keys, found, strict=True)
+        {**key, **twins, "horizon": horizon(_finite(twins["rel_l1"]), twins["step"], level=settings["level"])}
+        for key, twins in zip(keys, found, strict=True)
     ]
     return {"runs": runs, "activations": [_summary(runs, beta) for beta in settings["betas"]]}
 

@@ -29,7 +29,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
     return {
         "start": start.tolist(),
         "max_stable_dt": heat.max_stable_dt(),
-        "runs": [_simulate(start, **each) for each in settings["runs"]],
+        "runs": [_simulate(start, **run) for run in settings["runs"]],
     }
 
 
@@ -47,41 +47,41 @@ def _simulate(start: Any, *, dt: float, steps: int, snapshots: list[int]) -> dic
 
 def claims(result: Result) -> list[Claim]:
     """Stability below the CFL step; above it growth at the amplification factor, from one place to everywhere."""
-    stable = [each for each in result["runs"] if each["dt"] <= result["max_stable_dt"]]
-    unstable = [each for each in result["runs"] if each["dt"] > result["max_stable_dt"]]
-    return [*map(_is_stable, stable), *(made for each in unstable for made in (_grows(each), _spreads(each)))]
+    stable = [run for run in result["runs"] if run["dt"] <= result["max_stable_dt"]]
+    unstable = [run for run in result["runs"] if run["dt"] > result["max_stable_dt"]]
+    return [*map(_is_stable, stable), *(made for run in unstable for made in (_grows(run), _spreads(run)))]
 
 
-def _is_stable(each: Result) -> Claim:
-    values = each["max_abs"]
-    finite = each["blow_up_step"] is None
+def _is_stable(run: Result) -> Claim:
+    values = run["max_abs"]
+    finite = run["blow_up_step"] is None
     return claim(
-        f"Δt = {each['dt']} satisfies the CFL condition: no value ever exceeds the initial ones, and the state decays",
+        f"Δt = {run['dt']} satisfies the CFL condition: no value ever exceeds the initial ones, and the state decays",
         published="stable",
         measured={"final_over_initial": values[-1] / values[0] if finite else None},
         holds=finite and max(values) <= values[0] and values[-1] < 0.01 * values[0],
     )
 
 
-def _grows(each: Result) -> Claim:
-    values = [value for value in each["max_abs"] if value is not None]
+def _grows(run: Result) -> Claim:
+    values = [value for value in run["max_abs"] if value is not None]
     growth = values[-1] / values[-2]
     return claim(
-        f"Δt = {each['dt']} violates the CFL condition: the state blows up, growing by the amplification factor a step",
+        f"Δt = {run['dt']} violates the CFL condition: the state blows up, growing by the amplification factor a step",
         published="blow-up",
-        measured={"blow_up_step": each["blow_up_step"], "growth": growth, "amplification": each["amplification_max"]},
-        holds=each["blow_up_step"] is not None and abs(growth / each["amplification_max"] - 1.0) < 0.01,
+        measured={"blow_up_step": run["blow_up_step"], "growth": growth, "amplification": run["amplification_max"]},
+        holds=run["blow_up_step"] is not None and abs(growth / run["amplification_max"] - 1.0) < 0.01,
         reason="On finitely many points the highest frequency is just below π, which grows by 0.4 % less.",
     )
 
 
-def _spreads(each: Result) -> Claim:
-    turns = [_turning_points(shot["u"]) for shot in each["snapshots"]]
+def _spreads(run: Result) -> Claim:
+    turns = [_turning_points(shot["u"]) for shot in run["snapshots"]]
     return claim(
-        f"Δt = {each['dt']}: the instability starts locally and spreads to the whole domain",
+        f"Δt = {run['dt']}: the instability starts locally and spreads to the whole domain",
         published="starts locally but quickly spreads",
-        measured={"turning_points": turns, "steps": [shot["step"] for shot in each["snapshots"]]},
-        holds=turns[0] <= 3 and turns == sorted(turns) and turns[-1] == len(each["snapshots"][-1]["u"]) - 2,
+        measured={"turning_points": turns, "steps": [shot["step"] for shot in run["snapshots"]]},
+        holds=turns[0] <= 3 and turns == sorted(turns) and turns[-1] == len(run["snapshots"][-1]["u"]) - 2,
     )
 
 

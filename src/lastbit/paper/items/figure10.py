@@ -47,7 +47,7 @@ def claims(result: Result) -> list[Claim]:
     """Accuracy rises, from chance or not, and the loss falls: the training is not stuck."""
     accuracy, loss = result["test_accuracy"], result["train_loss"]
     first, last, third = accuracy[0], accuracy[-1], max(1, len(loss) // 3)
-    error = sqrt(sum(each * (100 - each) for each in (first, last)) / result["images"])
+    error = sqrt(sum(accuracy * (100 - accuracy) for accuracy in (first, last)) / result["images"])
     return [
         claim(
             "Test accuracy rises from the first epoch to the last, by more than the test set's error",

@@ -62,7 +62,7 @@ def claims(result: Result) -> list[Claim]:
     """Both bounds; that the paper's upper one is safe; and that it is not sharp."""
     published, exact = result["settings"]["published"], result["bounds"]["exact"]
     free = result["bounds"]["damping-free"]["upper"]
-    safe = [each for each in result["runs"] if exact["lower"] < each["weight_decay"] < free]
+    safe = [run for run in result["runs"] if exact["lower"] < run["weight_decay"] < free]
     return [
         lower_claim(result, published["lower"]),
         upper_claim(result, exact["upper"], published=None),
@@ -70,9 +70,9 @@ def claims(result: Result) -> list[Claim]:
             "All weight decays between the lower bound and 4/(3Δt²) are stable (Theorem 5.6)",
             published=published["upper"],
             measured=free,
-            interval=[each["weight_decay"] for each in safe],
+            interval=[run["weight_decay"] for run in safe],
             holds=bool(safe)
-            and all(each["regime"] == "stable" for each in safe)
+            and all(run["regime"] == "stable" for run in safe)
             and abs(free / published["upper"] - 1.0) < 0.01,
         ),
         claim(

@@ -51,13 +51,13 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
         "stable": stable.tolist(),
         "strict_dt": problem.strict_dt,
         "blow_up_dt": problem.blow_up_dt,
-        "runs": [_simulate(problem, stable, each, settings["keep"]) for each in settings["runs"]],
+        "runs": [_simulate(problem, stable, run, settings["keep"]) for run in settings["runs"]],
     }
 
 
-def _simulate(problem: Beltrami, stable: Any, each: Settings, keep: int) -> dict[str, Any]:
-    dt = each["factor"] * problem.strict_dt if "factor" in each else each["over_blow_up"] * problem.blow_up_dt
-    found = problem.simulate(dt=dt, steps=each["steps"], reference=stable)
+def _simulate(problem: Beltrami, stable: Any, run: Settings, keep: int) -> dict[str, Any]:
+    dt = run["factor"] * problem.strict_dt if "factor" in run else run["over_blow_up"] * problem.blow_up_dt
+    found = problem.simulate(dt=dt, steps=run["steps"], reference=stable)
     deviation = found.measured["deviation"]
     # An odd stride, so that an oscillation of period 2 is seen at both of its ends.
     stride = (len(deviation) // keep) | 1
@@ -67,7 +67,7 @@ def _simulate(problem: Beltrami, stable: Any, each: Settings, keep: int) -> dict
     return {
         "factor": dt / problem.strict_dt,
         "dt": dt,
-        "steps": each["steps"],
+        "steps": run["steps"],
         "blow_up_step": found.blow_up_step,
         "deviation": {"step": list(range(0, len(deviation), stride)), "value": deviation[::stride].tolist()},
         "late_min": float(late.min()),
@@ -88,7 +88,7 @@ def claims(result: Result) -> list[Claim]:
             measured=within["late_max"],
             holds=within["blow_up_step"] is None and within["late_max"] < 0.01 * spread,
         ),
-        *(_is_restrained(each, within, spread) for each in (ten, hundred)),
+        *(_is_restrained(run, within, spread) for run in (ten, hundred)),
         claim(
             "At 100 times the strict step the oscillations are larger than at 10 times",
             published="low amplitude at 10 times, larger at 100 times",
@@ -104,16 +104,16 @@ def claims(result: Result) -> list[Claim]:
     ]
 
 
-def _is_restrained(each: Result, within: Result, spread: float) -> Claim:
-    bounded = each["blow_up_step"] is None and each["late_max"] < spread
-    persistent = bounded and each["late_min"] > 10.0 * within["late_min"]
+def _is_restrained(run: Result, within: Result, spread: float) -> Claim:
+    bounded = run["blow_up_step"] is None and run["late_max"] < spread
+    persistent = bounded and run["late_min"] > 10.0 * within["late_min"]
     return claim(
-        f"At {each['factor']:.0f} times the strict step the instability is restrained: the jitter neither grows "
+        f"At {run['factor']:.0f} times the strict step the instability is restrained: the jitter neither grows "
         "without bound nor dies out, while some neighbourhoods are unstable and others stable",
         published="oscillations persist but remain bounded",
-        measured={"unstable_share": each["unstable_share"]},
-        interval=[each["late_min"], each["late_max"]] if bounded else None,
-        holds=persistent and 0.0 < each["unstable_share"] < 1.0,
+        measured={"unstable_share": run["unstable_share"]},
+        interval=[run["late_min"], run["late_max"]] if bounded else None,
+        holds=persistent and 0.0 < run["unstable_share"] < 1.0,
     )
 
 

@@ -56,7 +56,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
         for lr in sweep["lrs"]
     ]
     networks = [_network(name, asked, work) for name, asked in settings["networks"].items()]
-    return {"networks": networks, "rates": [_with_growth(each) for each in run_jobs(sweep_twins, arguments, work)]}
+    return {"networks": networks, "rates": [_with_growth(pair) for pair in run_jobs(sweep_twins, arguments, work)]}
 
 
 def _network(name: str, asked: Settings, work: Work) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def _with_growth(twins: Mapping[str, Any]) -> dict[str, Any]:
 
 def claims(result: Result) -> list[Claim]:
     """Left: growth, and its end. Right: amplification at large learning rates, attenuation at small ones."""
-    rates = sorted(result["rates"], key=lambda each: -float(each["lr"]))
+    rates = sorted(result["rates"], key=lambda pair: -float(pair["lr"]))
     return [
         _grows(result),
-        _levels_off([each for each in result["networks"] if _factor(each) >= _GROWN]),
+        _levels_off([pair for pair in result["networks"] if _factor(pair) >= _GROWN]),
         _is_amplified(rates[0]),
         _falls(rates),
         _only_adds_up(rates[-1]),
@@ -95,7 +95,7 @@ def _factor(network: Mapping[str, Any]) -> float:
 
 
 def _grows(result: Result) -> Claim:
-    factors = {each["name"]: _factor(each) for each in result["networks"]}
+    factors = {pair["name"]: _factor(pair) for pair in result["networks"]}
     still = [name for name, factor in factors.items() if factor < _GROWN]
     short = bool(still) and result["scale"] != "paper"
     return claim(
@@ -109,8 +109,8 @@ def _grows(result: Result) -> Claim:
 
 
 def _levels_off(grown: Sequence[Mapping[str, Any]]) -> Claim:
-    late = {each["name"]: _late_growth(each) for each in grown}
-    ends = [each["rel_l1"][-1] for each in grown]
+    late = {pair["name"]: _late_growth(pair) for pair in grown}
+    ends = [pair["rel_l1"][-1] for pair in grown]
     return claim(
         "Where it has grown, the growth is restrained: less than tenfold in the last third of the steps, and to "
         "below 2, where weights would be opposite",
@@ -142,12 +142,12 @@ def _is_amplified(largest: Mapping[str, Any]) -> Claim:
 
 
 def _falls(rates: Sequence[Mapping[str, Any]]) -> Claim:
-    growths = [each["growth"] for each in rates]
+    growths = [pair["growth"] for pair in rates]
     known = None not in growths
     return claim(
         "The smaller the learning rate, the less RelL1 grows over the same learning rate × steps",
         published="decreasing the learning rate to a small enough value can eliminate the divergence",
-        measured={f"{each['lr']:g}": each["growth"] for each in rates},
+        measured={f"{pair['lr']:g}": pair["growth"] for pair in rates},
         holds=growths == sorted(growths, reverse=True) and growths[0] > growths[-1] if known else None,
         reason="" if known else "At a learning rate the twins stay bit-identical at first.",
     )

@@ -61,40 +61,40 @@ def _as_json(lr: float, found: Simulation) -> dict[str, Any]:
 def claims(result: Result) -> list[Claim]:
     """The three bands of learning rates; that the last bit grows in the middle one and not below."""
     limit = 2.0 / result["settings"]["weight_decay"]
-    below = [each for each in result["runs"] if each["lr"] in result["settings"]["converging"]]
-    beyond = [each for each in result["runs"] if each["lr"] > limit]
-    between = [each for each in result["runs"] if each not in below and each["lr"] < limit]
+    below = [run for run in result["runs"] if run["lr"] in result["settings"]["converging"]]
+    beyond = [run for run in result["runs"] if run["lr"] > limit]
+    between = [run for run in result["runs"] if run not in below and run["lr"] < limit]
     return [
         _bounded(result["runs"], beyond, limit),
         _converges(below),
         _is_restrained(between, limit),
         _amplifies(result["twins"]),
         _amplifies_throughout(between),
-        _forgets([*below, *(each for each in result["twins"] if each["lr"] in result["settings"]["converging"])]),
+        _forgets([*below, *(run for run in result["twins"] if run["lr"] in result["settings"]["converging"])]),
     ]
 
 
 def _bounded(runs: Sequence[Any], beyond: Sequence[Any], limit: float) -> Claim:
-    finite = [each["lr"] for each in runs if each["regime"] != "blow-up"]
-    gone = [each["lr"] for each in runs if each["regime"] == "blow-up"]
+    finite = [run["lr"] for run in runs if run["regime"] != "blow-up"]
+    gone = [run["lr"] for run in runs if run["regime"] == "blow-up"]
     return claim(
         f"The loss blows up when lr > 2/α = {limit:g}, and only then",
         published=limit,
         measured=_regimes(beyond),
         interval=[max(finite), min(gone)] if finite and gone else None,
-        holds=bool(beyond) and {each["lr"] for each in beyond} == set(gone),
+        holds=bool(beyond) and {run["lr"] for run in beyond} == set(gone),
         reason=f"At lr = {limit:g} exactly the not activated regime neither grows nor decays.",
     )
 
 
 def _converges(below: Sequence[Any]) -> Claim:
-    ends = [each["loss"][-1] for each in below]
+    ends = [run["loss"][-1] for run in below]
     return claim(
-        f"At lr up to {max(each['lr'] for each in below)} the kernel converges, to one loss",
+        f"At lr up to {max(run['lr'] for run in below)} the kernel converges, to one loss",
         published="converges",
         measured=_regimes(below),
         interval=[min(ends), max(ends)],
-        holds=all(each["regime"] == "stable" for each in below) and max(ends) - min(ends) < 1e-9 * max(ends),
+        holds=all(run["regime"] == "stable" for run in below) and max(ends) - min(ends) < 1e-9 * max(ends),
     )
 
 
@@ -103,13 +103,13 @@ def _is_restrained(between: Sequence[Any], limit: float) -> Claim:
         f"Between there and {limit:g} the loss oscillates: the instability is restrained",
         published="oscillations between stable and unstable regimes",
         measured=_regimes(between),
-        holds=bool(between) and all(each["regime"] == "restrained" for each in between),
+        holds=bool(between) and all(run["regime"] == "restrained" for run in between),
     )
 
 
 def _amplifies(twins: Sequence[Any]) -> Claim:
     """Of the twins, those beyond the threshold are the ones at the highest learning rate."""
-    last = max(twins, key=lambda each: each["lr"])
+    last = max(twins, key=lambda run: run["lr"])
     peaks = {k: _peak(values) for k, values in last["rel_l1"].items()}
     return claim(
         f"At lr = {last['lr']} the last bit of every k grows to a plateau",
@@ -121,7 +121,7 @@ def _amplifies(twins: Sequence[Any]) -> Claim:
 
 
 def _amplifies_throughout(between: Sequence[Any]) -> Claim:
-    peaks = {str(each["lr"]): _peak(each["rel_l1"]["3"]) for each in between}
+    peaks = {str(run["lr"]): _peak(run["rel_l1"]["3"]) for run in between}
     still = [lr for lr, peak in peaks.items() if peak <= _GROWN]
     return claim(
         "Wherever the instability is restrained, the last bit is amplified",
@@ -135,7 +135,7 @@ def _amplifies_throughout(between: Sequence[Any]) -> Claim:
 
 
 def _forgets(below: Sequence[Any]) -> Claim:
-    ends = [values[-1] for each in below for values in each["rel_l1"].values()]
+    ends = [values[-1] for run in below for values in run["rel_l1"].values()]
     largest = None if None in ends else max(ends)
     return claim(
         "Where training converges, the last bit is not amplified",
@@ -146,7 +146,7 @@ def _forgets(below: Sequence[Any]) -> Claim:
 
 
 def _regimes(runs: Sequence[Any]) -> dict[str, str]:
-    return {str(each["lr"]): each["regime"] for each in runs}
+    return {str(run["lr"]): run["regime"] for run in runs}
 
 
 def _peak(values: Sequence[float | None]) -> float:

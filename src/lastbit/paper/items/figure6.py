@@ -90,9 +90,9 @@ def _regime(classified: str, late: NDArray[np.floating]) -> str:
 def claims(result: Result) -> list[Claim]:
     """Where the edge is; that sharpness stays below it when training converges and crosses it on when it does not."""
     runs, limit = result["runs"], 2.0 / result["settings"]["weight_decay"]
-    below = [each for each in runs if each["regime"] == "stable"]
-    between = [each for each in runs if each["regime"] == "restrained" and each["lr"] < limit]
-    beyond = [each for each in runs if each["lr"] > limit]
+    below = [run for run in runs if run["regime"] == "stable"]
+    between = [run for run in runs if run["regime"] == "restrained" and run["lr"] < limit]
+    beyond = [run for run in runs if run["lr"] > limit]
     return [
         _edge_decides(runs, below),
         _settles_below(below),
@@ -104,9 +104,9 @@ def claims(result: Result) -> list[Claim]:
 
 def _edge_decides(runs: Sequence[Any], below: Sequence[Any]) -> Claim:
     """The minimum's sharpness is that of the slowest run's end, far from its own edge."""
-    first = min(runs, key=lambda each: float(each["lr"]))
+    first = min(runs, key=lambda run: float(run["lr"]))
     edge = EDGE * first["lr"] / first["normalised"][-1]
-    stable, others = [each["lr"] for each in below], [each["lr"] for each in runs if each not in below]
+    stable, others = [run["lr"] for run in below], [run["lr"] for run in runs if run not in below]
     return claim(
         "Training converges up to lr = 2/λ, λ the sharpness of the minimum, and not beyond",
         published="where the theory predicts restrained instabilities, normalised sharpness exceeds 2",
@@ -120,13 +120,13 @@ def _settles_below(below: Sequence[Any]) -> Claim:
     return claim(
         "Where training converges, normalised sharpness settles below 2",
         published="less than 2",
-        measured={str(each["lr"]): each["late"]["max"] for each in below},
-        holds=bool(below) and all(each["late"]["max"] < EDGE for each in below),
+        measured={str(run["lr"]): run["late"]["max"] for run in below},
+        holds=bool(below) and all(run["late"]["max"] < EDGE for run in below),
     )
 
 
 def _stays_below(below: Sequence[Any]) -> Claim:
-    peaks = {str(each["lr"]): max(each["normalised"]) for each in below}
+    peaks = {str(run["lr"]): max(run["normalised"]) for run in below}
     over = [lr for lr, peak in peaks.items() if peak >= EDGE]
     return claim(
         "Where training converges, normalised sharpness is below 2 at every step",
@@ -138,24 +138,24 @@ def _stays_below(below: Sequence[Any]) -> Claim:
 
 
 def _oscillates(between: Sequence[Any]) -> Claim:
-    ranges = {str(each["lr"]): [each["late"]["min"], each["late"]["max"]] for each in between}
+    ranges = {str(run["lr"]): [run["late"]["min"], run["late"]["max"]] for run in between}
     return claim(
         "Where the instability is restrained, normalised sharpness goes back and forth across 2 to the end",
         published="oscillates about 2",
         measured=ranges,
         interval=[min(low for low, _ in ranges.values()), max(high for _, high in ranges.values())] if ranges else None,
-        holds=bool(between) and all(each["late"]["crossings"] > 1 for each in between),
+        holds=bool(between) and all(run["late"]["crossings"] > 1 for run in between),
         reason="Measured is the range over the last quarter of each run.",
     )
 
 
 def _stays_above(beyond: Sequence[Any], limit: float) -> Claim:
-    lowest = {str(each["lr"]): min(each["normalised"]) for each in beyond}
+    lowest = {str(run["lr"]): min(run["normalised"]) for run in beyond}
     return claim(
         f"Beyond lr = 2/α = {limit:g} it is above 2 at every step, and training blows up",
         published="blow-up (figure 5)",
         measured=lowest,
-        holds=bool(beyond) and min(lowest.values()) > EDGE and all(each["regime"] == "blow-up" for each in beyond),
+        holds=bool(beyond) and min(lowest.values()) > EDGE and all(run["regime"] == "blow-up" for run in beyond),
     )
 
 
@@ -193,7 +193,7 @@ def _swings(runs: Sequence[Mapping[str, Any]]) -> str:
     late = [run["late"] for run in runs if run["regime"] == "restrained"]
     if not late:
         return "No run is restrained"
-    low, high = min(each["min"] for each in late), max(each["max"] for each in late)
+    low, high = min(run["min"] for run in late), max(run["max"] for run in late)
     return f"Restrained, normalised sharpness goes back and forth across 2, from {low:.2g} to {high:.2g}"
 
 

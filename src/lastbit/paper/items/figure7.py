@@ -57,8 +57,8 @@ def _train(settings: Settings, depth: int, lr: float, device: str) -> dict[str, 
 def claims(result: Result) -> list[Claim]:
     """The shallow network is stable throughout; the deep one is not, though nothing blows up; and it is at the edge."""
     shallow, deep = (_of_depth(result["runs"], depth) for depth in result["settings"]["depths"])
-    unstable = [each for each in deep if _is_unstable(each)]
-    odd = [_name(each) for each in [*shallow, *deep] if (peak(each) > EDGE) != _is_unstable(each)]
+    unstable = [run for run in deep if _is_unstable(run)]
+    odd = [_name(run) for run in [*shallow, *deep] if (peak(run) > EDGE) != _is_unstable(run)]
     return [
         claim(
             "One layer is stable at every learning rate tried: its loss falls at every step",
@@ -71,20 +71,20 @@ def claims(result: Result) -> list[Claim]:
             published="unstable at one of the learning rates",
             measured=_by_lr(deep, "rises"),
             interval=_bracket(deep, unstable),
-            holds=bool({each["lr"] for each in unstable} & {each["lr"] for each in shallow if not _is_unstable(each)}),
+            holds=bool({run["lr"] for run in unstable} & {run["lr"] for run in shallow if not _is_unstable(run)}),
         ),
         claim(
             "The instability is restrained: no run blows up, and at one learning rate the loss goes on rising and "
             "falling to the end",
             published="restrained instabilities",
             measured=_by_lr(deep, "late_rises"),
-            holds=all(each["blow_up_step"] is None for each in deep) and any(each["late_rises"] > 1 for each in deep),
+            holds=all(run["blow_up_step"] is None for run in deep) and any(run["late_rises"] > 1 for run in deep),
             reason=_thrown_out(unstable),
         ),
         claim(
             "The loss rises only where normalised sharpness passes 2, and wherever it does",
             published=None,
-            measured={_name(each): peak(each) for each in [*shallow, *deep]},
+            measured={_name(run): peak(run) for run in [*shallow, *deep]},
             holds=bool(unstable) and not odd,
             reason=_why(odd, result["settings"]["every"]),
         ),
@@ -92,15 +92,15 @@ def claims(result: Result) -> list[Claim]:
 
 
 def _of_depth(runs: Sequence[Any], depth: int) -> list[Any]:
-    return [each for each in runs if each["depth"] == depth]
+    return [run for run in runs if run["depth"] == depth]
 
 
-def _name(each: Any) -> str:
-    return f"depth {each['depth']}, lr {each['lr']:g}"
+def _name(run: Any) -> str:
+    return f"depth {run['depth']}, lr {run['lr']:g}"
 
 
-def _is_unstable(each: Any) -> bool:
-    return bool(each["rises"]) or each["blow_up_step"] is not None
+def _is_unstable(run: Any) -> bool:
+    return bool(run["rises"]) or run["blow_up_step"] is not None
 
 
 def _why(odd: Sequence[str], every: int) -> str:
@@ -113,18 +113,18 @@ def _why(odd: Sequence[str], every: int) -> str:
 
 
 def _by_lr(runs: Sequence[Any], name: str) -> dict[str, Any]:
-    return {f"{each['lr']:g}": each[name] for each in runs}
+    return {f"{run['lr']:g}": run[name] for run in runs}
 
 
 def _bracket(runs: Sequence[Any], unstable: Sequence[Any]) -> list[float] | None:
     """The largest learning rate below all unstable ones, and the smallest of those."""
-    first = min((each["lr"] for each in unstable), default=0.0)
-    stable = [each["lr"] for each in runs if each["lr"] < first]
+    first = min((run["lr"] for run in unstable), default=0.0)
+    stable = [run["lr"] for run in runs if run["lr"] < first]
     return [max(stable), first] if stable else None
 
 
 def _thrown_out(unstable: Sequence[Any]) -> str:
-    calm = [f"{each['lr']:g}" for each in unstable if each["late_rises"] == 0]
+    calm = [f"{run['lr']:g}" for run in unstable if run["late_rises"] == 0]
     return f"At lr = {', '.join(calm)} it threw the kernels out to where the loss is flat, and ended." if calm else ""
 
 

@@ -50,7 +50,7 @@ def _search(settings: Settings, depth: int, seed: int, device: str) -> dict[str,
         "seed": seed,
         "edge": predicted,
         "bracket": None if bracket is None else list(bracket),
-        "runs": sorted(runs, key=lambda each: float(each["lr"])),
+        "runs": sorted(runs, key=lambda run: float(run["lr"])),
     }
 
 
@@ -68,8 +68,8 @@ def _train(settings: Settings, depth: int, seed: int, lr: float, device: str) ->
 
 def _bracket(runs: Sequence[Any]) -> tuple[float, float] | None:
     """The largest stable learning rate below the smallest unstable one, and that one."""
-    unstable = [each["lr"] for each in runs if each["regime"] != "stable"]
-    stable = [each["lr"] for each in runs if each["regime"] == "stable" and each["lr"] < min(unstable, default=0.0)]
+    unstable = [run["lr"] for run in runs if run["regime"] != "stable"]
+    stable = [run["lr"] for run in runs if run["regime"] == "stable" and run["lr"] < min(unstable, default=0.0)]
     return (max(stable), min(unstable)) if stable else None
 
 
@@ -78,7 +78,7 @@ def _edge(runs: Sequence[Any]) -> float | None:
     bracket = _bracket(runs)
     if bracket is None:
         return None
-    (last,) = [each for each in runs if each["lr"] == bracket[0]]
+    (last,) = [run for run in runs if run["lr"] == bracket[0]]
     return float(EDGE * last["lr"] / last["sharpness"]["normalised"][-1])
 
 
@@ -94,7 +94,7 @@ def claims(result: Result) -> list[Claim]:
 
 
 def _brackets(searches: Sequence[Any], depth: str) -> list[Sequence[float]]:
-    return [each["bracket"] for each in searches if str(each["depth"]) == depth and each["bracket"] is not None]
+    return [search["bracket"] for search in searches if str(search["depth"]) == depth and search["bracket"] is not None]
 
 
 def _span(brackets: Sequence[Sequence[float]]) -> list[float] | None:
@@ -103,7 +103,7 @@ def _span(brackets: Sequence[Sequence[float]]) -> list[float] | None:
 
 def _endless(searches: Sequence[Any]) -> str:
     """The searches whose sweep has no end of stability, in words; empty where each has one."""
-    names = [f"{each['depth']} layer(s), seed {each['seed']}" for each in searches if each["bracket"] is None]
+    names = [f"{search['depth']} layer(s), seed {search['seed']}" for search in searches if search["bracket"] is None]
     return f" No largest stable learning rate within the sweep: {'; '.join(names)}." if names else ""
 
 
@@ -132,7 +132,7 @@ def _is_where_published(searches: Sequence[Any], depth: str) -> Claim:
         holds=holds,
         reason=("" if holds is not None else "No bracket here is narrow enough to tell. ")
         + "The paper's weight decay, β, initial kernels and images are not known; a bracket for each initial "
-        "kernel here." + _endless([each for each in searches if str(each["depth"]) == depth]),
+        "kernel here." + _endless([search for search in searches if str(search["depth"]) == depth]),
     )
 
 
@@ -144,7 +144,7 @@ def _inside(brackets: Sequence[Sequence[float]], low: float, high: float) -> boo
 
 
 def _is_the_edge(searches: Sequence[Any]) -> Claim:
-    measured = [[each["edge"], *each["bracket"]] for each in searches if each["bracket"] is not None]
+    measured = [[search["edge"], *search["bracket"]] for search in searches if search["bracket"] is not None]
     near = [low * (1.0 - _DECIDES) < edge < high * (1.0 + _DECIDES) for edge, low, high in measured]
     return claim(
         "It is 2/λ, λ the sharpness (weight decay included) of the minimum that a stable descent came to before",
@@ -158,10 +158,10 @@ def _is_the_edge(searches: Sequence[Any]) -> Claim:
 
 def _is_stable_below_only(searches: Sequence[Any]) -> Claim:
     again = [
-        [each["depth"], each["seed"], run["lr"]]
-        for each in searches
-        for run in each["runs"]
-        if each["bracket"] is not None and run["lr"] > each["bracket"][1] and run["regime"] == "stable"
+        [search["depth"], search["seed"], run["lr"]]
+        for search in searches
+        for run in search["runs"]
+        if search["bracket"] is not None and run["lr"] > search["bracket"][1] and run["regime"] == "stable"
     ]
     return claim(
         "Beyond it no learning rate is stable",

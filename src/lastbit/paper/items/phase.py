@@ -93,8 +93,8 @@ def _as_json(found: Phase) -> dict[str, Any]:
         "weight_decay": found.weight_decay.tolist(),
         "regimes": [[REGIMES[cell] for cell in row] for row in found.regimes],
         "bounds": [
-            {"regime": each.regime, "kind": each.window, "lower": each.lower.tolist(), "upper": each.upper.tolist()}
-            for each in found.curves
+            {"regime": curve.regime, "kind": curve.window, "lower": curve.lower.tolist(), "upper": curve.upper.tolist()}
+            for curve in found.curves
         ],
     }
 
@@ -111,14 +111,14 @@ class _Cell:
 
 
 def _cells(part: Result) -> list[_Cell]:
-    exact = [each for each in part["bounds"] if each["kind"] == "exact"]
+    exact = [bounds for bounds in part["bounds"] if bounds["kind"] == "exact"]
     sharpness = part.get("sharpness") or [None] * len(part["weight_decay"])
     return [
         _Cell(
             simulated=part["regimes"][i][j],
             lr=lr,
             weight_decay=decay,
-            inside={each["regime"]: each["lower"][i] < decay < each["upper"][i] for each in exact},
+            inside={bounds["regime"]: bounds["lower"][i] < decay < bounds["upper"][i] for bounds in exact},
             edge=None if sharpness[j] is None else 2.0 / sharpness[j],
         )
         for i, lr in enumerate(part["lr"])

@@ -51,8 +51,8 @@ def claims(result: Result) -> list[Claim]:
     values, steps = result["pair"]["rel_l1"], result["settings"]["steps"]
     finite = [value for value in values if value]
     first = finite[0] if finite else 0.0
-    segments = [each for each in result["pair"]["growth"]["segments"] if each["lower"] > 0]
-    fastest = max(segments, key=lambda each: float(each["rate"]), default=None)
+    segments = [segment for segment in result["pair"]["growth"]["segments"] if segment["lower"] > 0]
+    fastest = max(segments, key=lambda segment: float(segment["rate"]), default=None)
     return [
         claim(
             f"The twins begin to differ by no more than last bits: RelL1 is below {_LAST_BIT:g} after the first step",

@@ -33,15 +33,15 @@ _SMOKE: Settings = {
 
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Bound the weight decay in each regime, and simulate its linear PDE on either side of each bound."""
-    return {"cases": [_case(settings, each) for each in settings["cases"]]}
+    return {"cases": [_case(settings, case) for case in settings["cases"]]}
 
 
-def _case(settings: Settings, each: Settings) -> dict[str, Any]:
-    image = checkerboard(each["size"]) if each["image"] == "checkerboard" else noise(each["size"], 0)
-    net = OneLayerCNN(image, kernel=each["kernel"], label=1, beta=1.0, pool=each["pool"])
-    found = zip(net.linearisations(), regime_bounds(net, lr=each["lr"]), strict=True)
-    rows = [_row(settings, linear, bounds, each["lr"]) for linear, bounds in found]
-    return {"name": each["name"], "lr": each["lr"], "rows": rows}
+def _case(settings: Settings, case: Settings) -> dict[str, Any]:
+    image = checkerboard(case["size"]) if case["image"] == "checkerboard" else noise(case["size"], 0)
+    net = OneLayerCNN(image, kernel=case["kernel"], label=1, beta=1.0, pool=case["pool"])
+    found = zip(net.linearisations(), regime_bounds(net, lr=case["lr"]), strict=True)
+    rows = [_row(settings, linear, bounds, case["lr"]) for linear, bounds in found]
+    return {"name": case["name"], "lr": case["lr"], "rows": rows}
 
 
 def _row(settings: Settings, linear: Linearisation, bounds: Bounds, lr: float) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def claims(result: Result) -> list[Claim]:
     """Simulations agree with each regime's bounds; they order as the paper says; Figure 5's weight decay."""
     cases = result["cases"]
     return [
-        *(_agrees(each) for each in cases),
-        *(_not_activated(each) for each in cases),
+        *(_agrees(case) for case in cases),
+        *(_not_activated(case) for case in cases),
         _restrains(cases[1], result["settings"]["published"]["alpha_of_figure_5"]),
     ]
 
@@ -82,7 +82,7 @@ def claims(result: Result) -> list[Claim]:
 def _agrees(case: Result) -> Claim:
     inside = ("above lower", "below upper")
     seen = [(row["regime"], where, what) for row in case["rows"] for where, what in row["simulated"].items()]
-    wrong = [" ".join(each) for each in seen if each[2] != ("stable" if each[1] in inside else "blow-up")]
+    wrong = [" ".join(words) for words in seen if words[2] != ("stable" if words[1] in inside else "blow-up")]
     return claim(
         f"{case['name']}: the linear PDE of each regime is stable within its bounds and blows up outside",
         published="stability conditions for each regime",
@@ -92,7 +92,7 @@ def _agrees(case: Result) -> Claim:
 
 
 def _not_activated(case: Result) -> Claim:
-    row = next(each for each in case["rows"] if each["regime"] == "not activated")
+    row = next(row for row in case["rows"] if row["regime"] == "not activated")
     edge = 2.0 / case["lr"]
     return claim(
         f"{case['name']}: not activated, weight decay alone decides: stable iff Δt α < 2",

@@ -43,8 +43,8 @@ def _runs(asked: Settings, work: Work, copy: int) -> Iterable[dict[str, Any]]:
 def claims(result: Result) -> list[Claim]:
     """Which runs agree bit for bit, and that the others do not."""
     digests: dict[int, set[str]] = {}
-    for each in result["runs"]:
-        digests.setdefault(each["k"], set()).add(each["digest"])
+    for run in result["runs"]:
+        digests.setdefault(run["k"], set()).add(run["digest"])
     powers = [k for k in digests if _odd_part(k) == 1]
     halves = [(k, 2 * k) for k in digests if 2 * k in digests and _odd_part(k) > 1]
     return [

@@ -53,30 +53,30 @@ _TOLERANCES = {"autograd": _EXACT, "loss difference": _DIFFERENCE, "no window": 
 
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Compare the theorem's gradient with autograd's, the loss's differences and the unlimited kernel's gradient."""
-    return {"cases": [_case(settings, each) for each in settings["cases"]]}
+    return {"cases": [_case(settings, case) for case in settings["cases"]]}
 
 
-def _case(settings: Settings, each: Settings) -> dict[str, Any]:
-    image = checkerboard(settings["size"]) if each["image"] == "checkerboard" else noise(settings["size"], 0)
-    options = {name: each[name] for name in ("label", "beta", "pool", "boundary")}
+def _case(settings: Settings, case: Settings) -> dict[str, Any]:
+    image = checkerboard(settings["size"]) if case["image"] == "checkerboard" else noise(settings["size"], 0)
+    options = {name: case[name] for name in ("label", "beta", "pool", "boundary")}
     net = OneLayerCNN(image, settings["kernel"], **options)
-    scale = 1.0 / (settings["kernel"] * (settings["size"] if each.get("size_over_image") else 1))
+    scale = 1.0 / (settings["kernel"] * (settings["size"] if case.get("size_over_image") else 1))
     drawn = [random_kernel(settings["kernel"], seed) for seed in settings["seeds"]]
     kernels = [size * scale * kernel for size in settings["sizes"] for kernel in drawn]
     decay = settings["weight_decay"]
     return {
-        "name": _name(each),
+        "name": _name(case),
         "autograd": [autograd_error(net, kernel, decay) for kernel in kernels],
         "loss difference": [difference_error(net, kernel, decay) for kernel in kernels],
         "no window": [window_error(net, kernel) for kernel in kernels if net.boundary == "circular"],
     }
 
 
-def _name(each: Settings) -> str:
+def _name(case: Settings) -> str:
     """The image and the pooling, and what is not as in most cases."""
-    usual = {"boundary": each["boundary"], "label": f"y = {each['label']}", "beta": f"β = {each['beta']:g}"}
+    usual = {"boundary": case["boundary"], "label": f"y = {case['label']}", "beta": f"β = {case['beta']:g}"}
     return ", ".join(
-        [each["image"], each["pool"], *(said for name, said in usual.items() if each[name] != _MEAN[name])]
+        [case["image"], case["pool"], *(said for name, said in usual.items() if case[name] != _MEAN[name])]
     )
 
 

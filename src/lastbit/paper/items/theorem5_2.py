@@ -83,8 +83,8 @@ def claims(result: Result) -> list[Claim]:
 
 def _is_of_order(result: Result, kind: str, text: str, least: float, reason: str) -> Claim:
     found = {f"β = {case['beta']:g}": case["kinds"][kind] for case in result["cases"]}
-    ranges = [end for each in found.values() for end in each["range"]]
-    orders = {name: each["order"] for name, each in found.items()}
+    ranges = [end for case in found.values() for end in case["range"]]
+    orders = {name: case["order"] for name, case in found.items()}
     return claim(
         text,
         published="the linearization of the PDE",
@@ -98,7 +98,7 @@ def _is_of_order(result: Result, kind: str, text: str, least: float, reason: str
 
 def draw(result: Result) -> list[Drawing]:
     """The errors of β = 1, or of the first, by the kernel's size."""
-    case = next((each for each in result["cases"] if each["beta"] == 1.0), result["cases"][0])
+    case = next((case for case in result["cases"] if case["beta"] == 1.0), result["cases"][0])
     series = [
         {
             "name": f"{words}: order {case['kinds'][kind]['order']:.2f}",

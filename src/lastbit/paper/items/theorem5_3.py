@@ -61,14 +61,14 @@ def claims(result: Result) -> list[Claim]:
         claim(
             "With a smaller window it does not: the convolution with the window’s DFT does not separate",
             published="no simple multiplicative amplifier for finite support",
-            measured={str(each["kernel"]): min(each["eq. 13"]) for each in smaller},
-            holds=min(error for each in smaller for error in each["eq. 13"]) > _VISIBLE,
+            measured={str(window["kernel"]): min(window["eq. 13"]) for window in smaller},
+            holds=min(error for window in smaller for error in window["eq. 13"]) > _VISIBLE,
         ),
     ]
 
 
 def _is_exact(windows: Any, kind: str, text: str) -> Claim:
-    errors = [error for each in windows for error in each[kind]]
+    errors = [error for window in windows for error in window[kind]]
     return claim(
         f"{text}, to {significant(_TOLERANCE)} of the change",
         published="equal",
@@ -82,8 +82,8 @@ def draw(result: Result) -> list[Drawing]:
     """The error of both equations by window."""
     size = result["settings"]["size"]
     rows = [
-        {"case": f"W = {each['kernel']} of {size}", "kind": kind, "error": max(each[kind])}
-        for each in result["windows"]
+        {"case": f"W = {window['kernel']} of {size}", "kind": kind, "error": max(window[kind])}
+        for window in result["windows"]
         for kind in _KINDS
     ]
     note = (
@@ -91,7 +91,7 @@ def draw(result: Result) -> list[Drawing]:
         "labels. Eq. 12 convolves with the window’s DFT; eq. 13 multiplies by A(ω), for a window without end. Dashed: "
         "the tolerance."
     )
-    exact = [str(each["kernel"]) for each in result["windows"] if max(each["eq. 13"]) < _TOLERANCE]
+    exact = [str(window["kernel"]) for window in result["windows"] if max(window["eq. 13"]) < _TOLERANCE]
     title = f"Multiplying by A(ω) is exact at W = {', '.join(exact) or 'none'} only; eq. 12 holds at every W"
     tolerances = dict.fromkeys(_KINDS, _TOLERANCE)
     return [agreement_figure(rows, name="theorem5.3", title=title, note=note, tolerances=tolerances)]

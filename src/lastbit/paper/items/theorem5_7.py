@@ -85,7 +85,7 @@ def _blocks(settings: Settings, boundary: str) -> list[list[float]]:
 
 def claims(result: Result) -> list[Claim]:
     """The gradient is autograd's; signals cease to depend on the layer; the layer's operator is that of one layer."""
-    errors = [each["error"] for each in result["gradients"]]
+    errors = [gradient["error"] for gradient in result["gradients"]]
     return [
         claim(
             f"Eq. 23-24 are the gradients of the loss in every kernel, as autograd finds, to {significant(_TOLERANCE)}",
@@ -132,8 +132,8 @@ def _is_one_layer(errors: Sequence[Sequence[float]], where: str, reason: str) ->
 def draw(result: Result) -> list[Drawing]:
     """The gradients' differences, and those of the operators by size."""
     rows = [
-        {"case": f"depth {each['depth']}, {each['boundary']}", "kind": "autograd", "error": each["error"]}
-        for each in result["gradients"]
+        {"case": f"depth {gradient['depth']}, {gradient['boundary']}", "kind": "autograd", "error": gradient["error"]}
+        for gradient in result["gradients"]
     ]
     tolerances = {"autograd": _TOLERANCE}
     title = f"The gradients of every layer are autograd’s: {agreement(rows, tolerances)}"

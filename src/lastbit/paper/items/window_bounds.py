@@ -67,7 +67,7 @@ def run(scheme: Callable[[float], dict[str, Any]], settings: Settings, work: Wor
         settings: one of `SCALES`.
         work: not used, for nothing is trained.
     """
-    return {"series": [_series(settings, each, scheme(each["dt"])) for each in settings["series"]]}
+    return {"series": [_series(settings, series, scheme(series["dt"])) for series in settings["series"]]}
 
 
 def _plain(dt: float) -> dict[str, Any]:
@@ -80,14 +80,15 @@ def _nesterov(dt: float) -> dict[str, Any]:
     return {"lr": lr, "momentum": momentum, "nesterov": True}
 
 
-def _series(settings: Settings, each: Settings, options: dict[str, Any]) -> dict[str, Any]:
-    image = checkerboard(each["size"]) if each["image"] == "checkerboard" else noise(each["size"], 0)
+def _series(settings: Settings, series: Settings, options: dict[str, Any]) -> dict[str, Any]:
+    image = checkerboard(series["size"]) if series["image"] == "checkerboard" else noise(series["size"], 0)
     rows = []
-    for side in each["kernels"]:
-        steps = max(each["steps"], settings["more_steps"].get(str(side), 0))
-        net = OneLayerCNN(image, kernel=side, label=1, beta=1.0, boundary=each["boundary"], method=_method(each, side))
+    boundary = series["boundary"]
+    for side in series["kernels"]:
+        steps = max(series["steps"], settings["more_steps"].get(str(side), 0))
+        net = OneLayerCNN(image, kernel=side, label=1, beta=1.0, boundary=boundary, method=_method(series, side))
         rows.append({"kernel": side, **_row(net, settings, steps, options)})
-    return {name: each[name] for name in ("image", "size", "boundary")} | {"rows": rows, **options}
+    return {name: series[name] for name in ("image", "size", "boundary")} | {"rows": rows, **options}
 
 
 def _row(net: OneLayerCNN, settings: Settings, steps: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -101,24 +102,24 @@ def _row(net: OneLayerCNN, settings: Settings, steps: int, options: dict[str, An
     }
 
 
-def _method(each: Settings, side: int) -> str:
+def _method(series: Settings, side: int) -> str:
     # A checkerboard has two distinct patches, so that its small kernels are simulated 100 times faster with these than
     # by FFT; for large ones, finding the two costs more than it saves.
-    return "direct" if each["image"] == "checkerboard" and side <= 8 else "auto"
+    return "direct" if series["image"] == "checkerboard" and side <= 8 else "auto"
 
 
 def claims(result: Result) -> list[Claim]:
     """The exact bounds are what simulations bisect, and run from the one-pixel to the infinite bounds."""
     return [
         _settled(result),
-        *(_starts_at_one_pixel(each) for each in result["series"] if each["rows"][0]["kernel"] == 1),
-        *(_approaches(each) for each in result["series"]),
+        *(_starts_at_one_pixel(series) for series in result["series"] if series["rows"][0]["kernel"] == 1),
+        *(_approaches(series) for series in result["series"]),
         _lies_between(result),
     ]
 
 
 def _settled(result: Result) -> Claim:
-    rows = [row for each in result["series"] for row in each["rows"]]
+    rows = [row for series in result["series"] for row in series["rows"]]
     agree = [(row["simulated"] is None) == (row["exact"]["lower"] >= row["exact"]["upper"]) for row in rows]
     errors = [
         abs(row["simulated"][end] / row["exact"][end] - 1.0)
@@ -136,7 +137,7 @@ def _settled(result: Result) -> Claim:
 
 
 def _lies_between(result: Result) -> Claim:
-    rows = [(_name(each), row) for each in result["series"] for row in each["rows"]]
+    rows = [(_name(series), row) for series in result["series"] for row in series["rows"]]
     outside = [f"{name}, W = {row['kernel']}" for name, row in rows if not _is_between(row)]
     return claim(
         "At every kernel size the exact bounds lie between those of one pixel and of the infinite window",
@@ -155,29 +156,29 @@ def _is_between(row: Result) -> bool:
     return bool(lower and upper)
 
 
-def _starts_at_one_pixel(each: Result) -> Claim:
-    first, pixel = each["rows"][0]["simulated"], each["rows"][0]["pixel"]
+def _starts_at_one_pixel(series: Result) -> Claim:
+    first, pixel = series["rows"][0]["simulated"], series["rows"][0]["pixel"]
     errors = [] if first is None else [abs(first[end] / pixel[end] - 1.0) for end in ("lower", "upper")]
     return claim(
-        f"{_name(each)}: a kernel of one pixel has the bounds of eq. 19",
+        f"{_name(series)}: a kernel of one pixel has the bounds of eq. 19",
         published="the upper bound is higher and the lower bound lower than eq. 14's",
         measured=first,
         interval=[pixel["lower"], pixel["upper"]],
         holds=bool(errors)
         and max(errors) < 0.01
-        and pixel["lower"] < each["rows"][0]["infinite"]["lower"]
-        and pixel["upper"] >= each["rows"][0]["infinite"]["upper"],
+        and pixel["lower"] < series["rows"][0]["infinite"]["lower"]
+        and pixel["upper"] >= series["rows"][0]["infinite"]["upper"],
     )
 
 
-def _approaches(each: Result) -> Claim:
-    gaps = [row["infinite"]["lower"] / row["exact"]["lower"] for row in each["rows"]]
+def _approaches(series: Result) -> Claim:
+    gaps = [row["infinite"]["lower"] / row["exact"]["lower"] for row in series["rows"]]
     widening = gaps == sorted(gaps, reverse=True)
-    last = each["rows"][-1]
+    last = series["rows"][-1]
     return claim(
-        f"{_name(each)}: the bounds approach those of the infinite window as the kernel grows",
+        f"{_name(series)}: the bounds approach those of the infinite window as the kernel grows",
         published="the bounds approach those of infinite support",
-        measured={"infinite_over_exact_lower": gaps, "kernels": [row["kernel"] for row in each["rows"]]},
+        measured={"infinite_over_exact_lower": gaps, "kernels": [row["kernel"] for row in series["rows"]]},
         interval=[last["exact"]["lower"], last["infinite"]["lower"]],
         holds=widening and gaps[-1] < 1.01,
         reason="" if gaps[-1] < 1.01 else _VALID,
@@ -190,8 +191,8 @@ _VALID = (
 )
 
 
-def _name(each: Result) -> str:
-    return f"{each['image']} {each['size']} x {each['size']}, {each['boundary']}"
+def _name(series: Result) -> str:
+    return f"{series['image']} {series['size']} x {series['size']}, {series['boundary']}"
 
 
 def draw(name: str, result: Result) -> list[Drawing]:

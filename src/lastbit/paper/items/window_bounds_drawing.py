@@ -25,7 +25,7 @@ def window_bounds_drawings(result: Mapping[str, Any], *, name: str) -> list[Figu
         name: of the item; the files are called after it.
     """
     series = result["series"]
-    figures = [_window_figure(each, f"{name}-{each['image']}-{each['boundary']}") for each in series]
+    figures = [_window_figure(part, f"{name}-{part['image']}-{part['boundary']}") for part in series]
     return [*figures, _window_table(series, name)]
 
 
@@ -61,7 +61,7 @@ def _window_curves(rows: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
 
 def _window_table(series: Sequence[Mapping[str, Any]], name: str) -> Table:
     columns = ["image", "boundary", "W", *(f"{kind} {end}" for kind in _WINDOWS for end in ("lower", "upper"))]
-    rows = [_window_cells(each, row) for each in series for row in each["rows"]]
+    rows = [_window_cells(part, row) for part in series for row in part["rows"]]
     note = (
         "Weight decays between which the linear PDE is stable. Simulated: found by bisecting runs; none: no weight "
         "decay was stable. Exact: from the extreme eigenvalues of the windowed operator. Pixel: eq. 19. Infinite: "

@@ -68,7 +68,7 @@ def order_figure(
         y_title: of the errors.
     """
     chart = line_chart(
-        [Curve(each["name"], each["size"], each["error"]) for each in series],
+        [Curve(part["name"], part["size"], part["error"]) for part in series],
         x=Axis(x_title, name="size", log=True, format=".3g"),
         y=Axis(y_title, name="error", log=True, format=".2e"),
         marks="points",
