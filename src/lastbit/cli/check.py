@@ -79,7 +79,7 @@ def _checked(place: Path) -> Checked:
 def _show(checked: Checked, terminal: Console) -> None:
     trials = f"{checked.trials} trial{'s' if checked.trials != 1 else ''}"
     verdict = "sound" if checked.is_sound else "NOT sound"
-    held = f"{checked.files:,} files held against their checksums"
+    held = f"{checked.files:,} files compared with their checksums"
     terminal.print(f"{checked.directory}: {verdict} ({trials}, {held})", soft_wrap=True)
     for finding in checked.findings:
         terminal.print(f"  {finding.kind}: {finding.path}: {finding.what}; {finding.cure}", soft_wrap=True)
