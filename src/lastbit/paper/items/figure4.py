@@ -114,22 +114,22 @@ def bounds_as_json(bounds: Bounds) -> dict[str, float]:
 def lower_claim(result: Result, published: float) -> Claim:
     """The published lower bound divides the runs, and is the exact one to 1 %."""
     exact = result["bounds"]["exact"]["lower"]
-    below = [each for each in result["runs"] if each["weight_decay"] < published]
-    inside = [each for each in result["runs"] if published <= each["weight_decay"] < result["bounds"]["exact"]["upper"]]
+    below = [run for run in result["runs"] if run["weight_decay"] < published]
+    inside = [run for run in result["runs"] if published <= run["weight_decay"] < result["bounds"]["exact"]["upper"]]
     return claim(
         f"Below a weight decay of {published:.4g} the linear PDE blows up, from there on it is stable",
         published=published,
         measured={"exact_bound": exact},
-        interval=[max(each["weight_decay"] for each in below), min(each["weight_decay"] for each in inside)],
+        interval=[max(run["weight_decay"] for run in below), min(run["weight_decay"] for run in inside)],
         holds=_all(below, "blow-up") and _all(inside, "stable") and abs(exact / published - 1.0) < 0.01,
     )
 
 
 def upper_claim(result: Result, bound: float, *, published: float | None) -> Claim:
     """A bound divides the runs from above; at the bound itself nothing is decided."""
-    inside = [each for each in result["runs"] if result["bounds"]["exact"]["lower"] < each["weight_decay"] < bound]
-    above = [each for each in result["runs"] if each["weight_decay"] > bound]
-    interval = [max(each["weight_decay"] for each in inside), min(each["weight_decay"] for each in above)]
+    inside = [run for run in result["runs"] if result["bounds"]["exact"]["lower"] < run["weight_decay"] < bound]
+    above = [run for run in result["runs"] if run["weight_decay"] > bound]
+    interval = [max(run["weight_decay"] for run in inside), min(run["weight_decay"] for run in above)]
     return claim(
         f"Up to a weight decay of {bound:.5g} the linear PDE is stable, beyond it blows up",
         published=published,
@@ -142,7 +142,7 @@ def upper_claim(result: Result, bound: float, *, published: float | None) -> Cla
 
 
 def _all(runs: list[Any], regime: str) -> bool:
-    return bool(runs) and all(each["regime"] == regime for each in runs)
+    return bool(runs) and all(run["regime"] == regime for run in runs)
 
 
 def weight_decay_figures(result: Mapping[str, Any], *, name: str) -> list[Figure]:

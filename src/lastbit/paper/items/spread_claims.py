@@ -166,7 +166,7 @@ def same_spread(result: Result, one: StudyJson, other: StudyJson, *, names: Sequ
         names: of the two, in words.
         published: ratio of the paper's two STDs.
     """
-    stds = [each["std"]["noise"]["pooled"] for each in (one, other)]
+    stds = [study["std"]["noise"]["pooled"] for study in (one, other)]
     known = None not in stds and stds[1]["std"] > 0
     ratio = stds[0]["std"] / stds[1]["std"] if known else None
     interval = ratio_interval(ratio, stds[0]["dof"], stds[1]["dof"]) if ratio is not None else None

@@ -24,7 +24,7 @@ def study_drawings(study: StudyJson, parts: Sequence[str], *, what: str = "") ->
     if not what:
         return made
     stem = what.lower().replace(" ", "-").replace(",", "")
-    return [replace(each, name=f"{stem}-{each.name}", title=f"{what}: {each.title}") for each in made]
+    return [replace(drawing, name=f"{stem}-{drawing.name}", title=f"{what}: {drawing.title}") for drawing in made]
 
 
 def _accuracies(study: StudyJson) -> Drawing:
