@@ -32,12 +32,12 @@ def check(
     from lastbit.cli.progress import opened
 
     with opened(place) as directory:
-        found = [_named(_checked(study), directory, place) for study in _studies(directory)]
-    write_json(json, [checked.as_json() for checked in found])
+        studies = [_named(_checked(study), directory, place) for study in _studies(directory)]
+    write_json(json, [checked.as_json() for checked in studies])
     if json != "-":
-        for checked in found:
+        for checked in studies:
             _show(checked, console(json))
-    bad = [checked.directory for checked in found if not checked.is_sound]
+    bad = [checked.directory for checked in studies if not checked.is_sound]
     if bad:
         raise FailedError(f"not sound: {', '.join(bad)}")
 

@@ -44,12 +44,12 @@ def compare(
     _check_gain(gain)
     check_free(out, Kind.COMPARISON)
     with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other:
-        found = compare_runs(one, other, metric=metric)
-        content = found.as_json() | {"gain": _gain(found, gain)}
+        comparison = compare_runs(one, other, metric=metric)
+        content = comparison.as_json() | {"gain": _gain(comparison, gain)}
     page = _store(content, out)
     write_json(json, content)
     if json != "-":
-        _show(found, content, console(json))
+        _show(comparison, content, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
 
 

@@ -41,11 +41,11 @@ def doctor(
     chosen = choose_device(device)
     with progress_bar("examining this machine", "checks", steps(chosen)) as show:
         done = count(1)
-        found = examine(chosen, root=root, on_step=lambda: show(done=next(done)))
-    write_json(json, found.as_json())
+        examination = examine(chosen, root=root, on_step=lambda: show(done=next(done)))
+    write_json(json, examination.as_json())
     if json != "-":
-        _show(found, console(json))
-    if not found.fit:
+        _show(examination, console(json))
+    if not examination.fit:
         raise typer.Exit(1)
 
 

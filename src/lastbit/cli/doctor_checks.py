@@ -79,7 +79,7 @@ def examine(
         on_step: called `steps(device)` times.
     """
     training = train or RecipeTraining(load_recipe("demo", scale="smoke"), device=device)
-    trained, found = check_trainings(training, device=device, pool=pool, on_check=on_step)
+    trained, checks = check_trainings(training, device=device, pool=pool, on_check=on_step)
     repeated = check_operations(device, on_step)
     around = [
         check_data_sets(root),
@@ -90,7 +90,7 @@ def examine(
         check_remote(),
     ]
     on_step()
-    return Examination(device, found or _here(device), [*trained, *repeated, *around])
+    return Examination(device, checks or _here(device), [*trained, *repeated, *around])
 
 
 def _here(device: str) -> Fingerprint:
@@ -146,13 +146,13 @@ def check_cuda() -> Check:
 def check_extras() -> Check:
     """Which optional packages are here."""
     needed = _extras()
-    found = {extra: [installed_version(package) for package in packages] for extra, packages in needed.items()}
+    installed = {extra: [installed_version(package) for package in packages] for extra, packages in needed.items()}
     here = [
         f"{extra} ({versions[0]})" if len(versions) == 1 else extra
-        for extra, versions in found.items()
+        for extra, versions in installed.items()
         if all(versions)
     ]
-    missing = [extra for extra, versions in found.items() if not all(versions)]
+    missing = [extra for extra, versions in installed.items() if not all(versions)]
     more = f" Not here: {', '.join(missing)}; {how_to_install(missing[0])} brings one." if missing else ""
     return Check("extras", Condition.OK, f"Here: {', '.join(here) or 'none'}.{more}")
 

@@ -116,8 +116,8 @@ def paper_scales(incomplete: str) -> list[str]:
 def devices(incomplete: str) -> list[str]:
     """Devices of this machine."""
     # As the driver lists them: torch would take a second to say.
-    found = [f"cuda:{number}" for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
-    return _begun(["auto", "cpu", *(["cuda"] if found else []), *found], incomplete)
+    gpus = [f"cuda:{number}" for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
+    return _begun(["auto", "cpu", *(["cuda"] if gpus else []), *gpus], incomplete)
 
 
 def _begun(names: list[str], incomplete: str) -> list[str]:

@@ -138,19 +138,19 @@ def _kept(out: Path | None) -> list[PaperResults]:
 
 def _row(item: Item, kept: list[PaperResults]) -> dict[str, Any]:
     costs = {name: {**asdict(scale.cost), "cuts": scale.cuts} for name, scale in item.scales.items()}
-    found = [(results, made) for results in kept if (made := results.load(item)) is not None]
+    loaded = [(results, made) for results in kept if (made := results.load(item)) is not None]
     return {
         "id": item.id,
         "title": item.title,
         "shows": item.shows,
         "scales": costs,
-        "last": [_last(item, results, made) for results, made in found],
+        "last": [_last(item, results, made) for results, made in loaded],
     }
 
 
 def _last(item: Item, results: PaperResults, made: Made) -> dict[str, Any]:
     from lastbit.report.paper import tally
 
-    found = tally(item.claims(made.result))
+    tallied = tally(item.claims(made.result))
     where = {"directory": str(results.root), "scale": results.scale, "seconds": made.seconds}
-    return {**where, "hold": found.hold, "fail": found.fail, "undecided": found.undecided}
+    return {**where, "hold": tallied.hold, "fail": tallied.fail, "undecided": tallied.undecided}

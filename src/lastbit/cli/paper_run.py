@@ -220,8 +220,8 @@ def show_claims(items: Iterable[Mapping[str, Any]], titles: Mapping[str, str], c
             for claim in item["claims"]:
                 said = _said(claim).replace("\n", "\n    ")
                 console.print(Text(f"  {_MARKS[claim['holds']][0]} {said}"), soft_wrap=True)
-    found = tally(claim for item in shown for claim in item["claims"])
-    console.print(Text(f"{found.sentence}.", style="bold"), soft_wrap=True)
+    tallied = tally(claim for item in shown for claim in item["claims"])
+    console.print(Text(f"{tallied.sentence}.", style="bold"), soft_wrap=True)
 
 
 def _claims_grid(claims: Iterable[Mapping[str, Any]]) -> Table:

@@ -182,7 +182,7 @@ def bounds(
         pool=pool,
         boundary=boundary,
     )
-    found = net.bounds(
+    bounds = net.bounds(
         lr=lr,
         weight_decay=weight_decay,
         window=window,
@@ -191,9 +191,9 @@ def bounds(
         nesterov=nesterov,
         damping_free=damping_free,
     )
-    write_json(json, bounds_as_json(found))
+    write_json(json, bounds_as_json(bounds))
     if json != "-":
-        _show_bounds(found, console(json).print)
+        _show_bounds(bounds, console(json).print)
 
 
 def bounds_as_json(found: Bounds) -> dict[str, Any]:

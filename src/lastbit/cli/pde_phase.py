@@ -69,7 +69,7 @@ def phase(
     if out is not None:  # before minutes of work
         with writing(f"--out {out}"):
             out.mkdir(parents=True, exist_ok=True)
-    found = map_phase(
+    diagram = map_phase(
         net,
         random_kernel(kernel, seed),
         lr=rates,
@@ -78,7 +78,7 @@ def phase(
         momentum=momentum,
         nesterov=nesterov,
     )
-    content = phase_as_json(found)
+    content = phase_as_json(diagram)
     written = _draw(content, out) if out is not None else []
     write_json(json, content)
     if json != "-":

@@ -108,15 +108,15 @@ class ClusterDispatcher(Generic[J]):
         while pending := self._pending():
             wait(pending, timeout=LOOK)
         workers = {worker.address: worker for worker in self._cluster.workers()}
-        said = {
-            address: found.result()
-            for address, found in self._handshakes.items()
-            if address in workers and found.done()
+        ended = {
+            address: handshake.result()
+            for address, handshake in self._handshakes.items()
+            if address in workers and handshake.done()
         }
-        wrong = {found.complaint: workers[address] for address, found in said.items() if found.complaint}
+        wrong = {handshake.complaint: workers[address] for address, handshake in ended.items() if handshake.complaint}
         if wrong:
             raise LastbitError("; ".join(f"worker {worker}: {complaint}" for complaint, worker in wrong.items()))
-        self._bits |= {address: found.bits for address, found in said.items()}
+        self._bits |= {address: handshake.bits for address, handshake in ended.items()}
         if self._bits:
             self._groups.check(self._in_words())
         if len(set(self._bits.values())) > 1:
@@ -126,7 +126,9 @@ class ClusterDispatcher(Generic[J]):
     def _pending(self) -> list[Future[Handshake]]:
         """Of the workers that are still there, the handshakes that are awaited."""
         there = {worker.address for worker in self._cluster.workers()}
-        return [found for address, found in self._handshakes.items() if address in there and not found.done()]
+        return [
+            handshake for address, handshake in self._handshakes.items() if address in there and not handshake.done()
+        ]
 
     def _invite(self) -> None:
         for worker in self._able():
@@ -139,15 +141,15 @@ class ClusterDispatcher(Generic[J]):
     def _meet(self) -> None:
         """Take in those that came lately; one that cannot take part is left aside, and said to be."""
         self._invite()
-        for address, found in self._handshakes.items():
-            if address in self._bits or not found.done() or found.cancelled():
+        for address, handshake in self._handshakes.items():
+            if address in self._bits or not handshake.done() or handshake.cancelled():
                 continue
-            error = found.exception()
-            if error is None and found.result().complaint is None:
-                self._bits[address] = found.result().bits
+            error = handshake.exception()
+            if error is None and handshake.result().complaint is None:
+                self._bits[address] = handshake.result().bits
             elif address not in self._aside:
                 self._aside.add(address)
-                self._say(f"worker {address} is left aside: {error or found.result().complaint}")
+                self._say(f"worker {address} is left aside: {error or handshake.result().complaint}")
 
     def _in_words(self) -> dict[BitFingerprint, str]:
         return {bits: _some([worker.name for worker in workers]) for bits, workers in self._by_bits().items()}

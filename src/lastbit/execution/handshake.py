@@ -56,10 +56,10 @@ def check_versions(client: Any) -> None:
     Raises:
         LastbitError: some have others; the message names the versions and the workers.
     """
-    found = client.get_versions(packages=list(_PACKAGES))
+    versions = client.get_versions(packages=list(_PACKAGES))
     names = {address: str(info["name"]) for address, info in client.scheduler_info(n_workers=-1)["workers"].items()}
-    ours = _versions(found["client"])
-    theirs = {names.get(address, address): _versions(info) for address, info in found["workers"].items()}
+    ours = _versions(versions["client"])
+    theirs = {names.get(address, address): _versions(info) for address, info in versions["workers"].items()}
     if differences := list(_differences(ours, theirs)):
         raise LastbitError(f"{'; '.join(differences)}: install one version of each on all machines")
 

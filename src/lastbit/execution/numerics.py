@@ -124,10 +124,10 @@ def _threads() -> Fingerprint:
 
 def _numpy_blas() -> Fingerprint:
     """The BLAS that numpy brought, its kernels and threads; torch's own is linked into it and is named above."""
-    found = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     # scipy brings another one along, which is there or not with what happens to have been imported.
-    own = [library for library in found if any("numpy" in part for part in Path(library["filepath"]).parts)]
-    library: dict[str, Any] = next(iter(own or found), {})
+    own = [library for library in blas if any("numpy" in part for part in Path(library["filepath"]).parts)]
+    library: dict[str, Any] = next(iter(own or blas), {})
     words = (library.get(part) for part in ("internal_api", "version", "architecture"))
     return {
         "numpy_blas": " ".join(str(word) for word in words if word) or None,
@@ -186,8 +186,8 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _search(pattern: str, text: str) -> str | None:
-    found = re.search(pattern, text)
-    return found.group(1) if found else None
+    match = re.search(pattern, text)
+    return match.group(1) if match else None
 
 
 def processor() -> str:
@@ -219,11 +219,11 @@ def probe() -> str:
     and those that approximate functions. It takes milliseconds. A training may use others, so equal probes promise less
     than the same first steps of a training do.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for device in ("cpu", *(["cuda"] if torch.cuda.is_available() else [])):
         for result in _results(device):
-            found.update(bits(result))
-    return found.hexdigest()[:16]
+            digest.update(bits(result))
+    return digest.hexdigest()[:16]
 
 
 def _results(device: str) -> Iterator[Tensor]:

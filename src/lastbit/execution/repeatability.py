@@ -68,11 +68,11 @@ def check_operations(device: str, on_check: Callable[[], None]) -> list[Check]:
         device: where they run.
         on_check: called after each operation.
     """
-    found = []
+    checks = []
     for name, operation in operations(device).items():
-        found.append(check_operation(name, operation))
+        checks.append(check_operation(name, operation))
         on_check()
-    return found
+    return checks
 
 
 def check_operation(name: str, operation: Operation) -> Check:

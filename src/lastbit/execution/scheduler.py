@@ -63,10 +63,10 @@ def has_gpus(address: str) -> bool:
 
 def workers_of(client: Any) -> dict[str, Worker]:
     """The workers that a client's scheduler knows, by address."""
-    found = client.scheduler_info(n_workers=-1)["workers"]  # some versions of Dask list five unless asked for all
+    workers = client.scheduler_info(n_workers=-1)["workers"]  # some versions of Dask list five unless asked for all
     return {
         address: Worker(address, str(worker["name"]), worker["host"], int(worker["resources"].get(GPU, 0)))
-        for address, worker in found.items()
+        for address, worker in workers.items()
     }
 
 

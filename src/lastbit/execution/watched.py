@@ -81,5 +81,5 @@ def _cancelled() -> Future[Any]:
 
 def _name(fn: Callable[..., Any], args: tuple[Any, ...]) -> str:
     """What a job is called: the label of its trial, the id of its item, or the function's name."""
-    found = (getattr(arg, name, None) for name in ("label", "id") for arg in args)
-    return next((text for text in found if isinstance(text, str)), getattr(fn, "__name__", type(fn).__name__))
+    texts = (getattr(arg, name, None) for name in ("label", "id") for arg in args)
+    return next((text for text in texts if isinstance(text, str)), getattr(fn, "__name__", type(fn).__name__))

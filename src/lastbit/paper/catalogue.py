@@ -54,12 +54,12 @@ def find_item(name: str) -> Item:
     Raises:
         LastbitError: there is none of that name; the message has the nearest ids, or all.
     """
-    found = {_plain(id): item for id, item in ITEMS.items()}
-    if (plain := _plain(name)) in found:
-        return found[plain]
-    near = difflib.get_close_matches(plain, found, cutoff=0.7)
+    items = {_plain(id): item for id, item in ITEMS.items()}
+    if (plain := _plain(name)) in items:
+        return items[plain]
+    near = difflib.get_close_matches(plain, items, cutoff=0.7)
     guess = (
-        f"did you mean {' or '.join(found[name].id for name in near)}?"
+        f"did you mean {' or '.join(items[name].id for name in near)}?"
         if near
         else f"items are {', '.join(ITEMS)}, and {ALL}"
     )

@@ -106,9 +106,9 @@ class Item:
         """
         settings = self.scale(scale).settings
         with TemporaryDirectory(prefix="lastbit-") as directory:
-            found = self.run(settings, work or Work(Path(directory)))
-        found = {**found, "item": self.id, "scale": scale, "settings": settings}
-        result: dict[str, Any] = json.loads(to_json(found))
+            computed = self.run(settings, work or Work(Path(directory)))
+        computed = {**computed, "item": self.id, "scale": scale, "settings": settings}
+        result: dict[str, Any] = json.loads(to_json(computed))
         return result
 
 

@@ -142,8 +142,8 @@ def shared_files(study: Study, training: ScriptTraining) -> str:
     notes = notes_of_study(study.store.root)
     for label, mine in notes.items():
         others = {name: other for name, other in notes.items() if name != label}
-        if found := left_over(mine, others):
-            return f"The run of {label} read {in_words(found, training.directory)}: {ADVICE}"
+        if paths := left_over(mine, others):
+            return f"The run of {label} read {in_words(paths, training.directory)}: {ADVICE}"
     return ""
 
 

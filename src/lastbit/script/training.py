@@ -129,8 +129,8 @@ class ScriptTraining:
         try:
             notes = self.train(recorder)
         except UntrainedError as error:
-            found = left_over(read_notes(output) or Notes(), notes_of_study(store.root))
-            read = f". It read {in_words(found, self.directory)}: if it went on from there, {ADVICE}" if found else ""
+            paths = left_over(read_notes(output) or Notes(), notes_of_study(store.root))
+            read = f". It read {in_words(paths, self.directory)}: if it went on from there, {ADVICE}" if paths else ""
             return Outcome(trial, f"{error}{read}", fatal=True)
         except UnfitError as error:
             return Outcome(trial, str(error), fatal=True)

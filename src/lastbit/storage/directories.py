@@ -120,11 +120,11 @@ def is_drawing(path: Path) -> bool:
 
 
 def _found(directory: Path) -> Iterator[tuple[Kind, Sequence[str]]]:
-    found = {kind: [name for name in marks if (directory / name).is_file()][:1] for kind, marks in _MARKS.items()}
-    found[Kind.PAPER] = ["index.json"] if _is_index(directory / "index.json") else []
+    present = {kind: [name for name in marks if (directory / name).is_file()][:1] for kind, marks in _MARKS.items()}
+    present[Kind.PAPER] = ["index.json"] if _is_index(directory / "index.json") else []
     if (kind := _kind_of_run(directory / RUN)) is not None:
-        found[kind] = found.get(kind) or [RUN]
-    yield from found.items()
+        present[kind] = present.get(kind) or [RUN]
+    yield from present.items()
     yield Kind.STUDIES, sorted(path.parent.name for path in directory.glob("*/study.json"))
 
 

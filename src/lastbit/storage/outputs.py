@@ -102,9 +102,9 @@ def _own_descriptor(path: Path) -> int | None:
     """The number of the descriptor of this process that a path names, as `/dev/stdout` does; None for others."""
     for _ in range(_MOST_LINKS):
         parent = os.path.realpath(path.parent)
-        found = _DESCRIPTORS.fullmatch(parent)
-        if found and path.name.isdecimal():
-            return int(path.name) if found[1] in (None, "self", "thread-self", str(os.getpid())) else None
+        match = _DESCRIPTORS.fullmatch(parent)
+        if match and path.name.isdecimal():
+            return int(path.name) if match[1] in (None, "self", "thread-self", str(os.getpid())) else None
         if not path.is_symlink():
             return None
         path = Path(parent, path.readlink())

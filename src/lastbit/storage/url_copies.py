@@ -92,14 +92,14 @@ def _opened(place: str) -> tuple[Any, str]:
 
 def _listed(system: Any, root: str, place: str) -> list[_Remote]:
     """Every file below a directory, sorted; hidden ones are left out."""
-    found = _asked(place, lambda: list(_local_files(root) if _is_local(system) else _remote_files(system, root)))
-    if not found:
+    files = _asked(place, lambda: list(_local_files(root) if _is_local(system) else _remote_files(system, root)))
+    if not files:
         raise LastbitError(f"there is nothing at {place}")
-    if len(found) > MOST_FILES:
+    if len(files) > MOST_FILES:
         raise LastbitError(f"{place} holds more than {MOST_FILES:,} files, the most that are read from elsewhere")
-    for file in found:
+    for file in files:
         _check_name(file.name, place)
-    return sorted((file for file in found if not _is_hidden(file.name)), key=lambda file: file.name)
+    return sorted((file for file in files if not _is_hidden(file.name)), key=lambda file: file.name)
 
 
 def _is_local(system: Any) -> bool:

@@ -44,8 +44,8 @@ def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> C
     places = _directories(root / TRIALS)
     files = 0
     for place in places:
-        found, held = _check_trial(root, place, settings)
-        findings += found
+        problems, held = _check_trial(root, place, settings)
+        findings += problems
         files += held
         on_trial()
     findings += [*_check_failed(root), *_check_running(root), *_check_others(root)]

@@ -115,12 +115,12 @@ class Recorder:
 
         What that attempt logged and kept after it is dropped, since it will come again.
         """
-        found = read_checkpoint(self.directory / DIRECTORY)
-        if found is None or not self._go_back(found[1]):
+        checkpoint = read_checkpoint(self.directory / DIRECTORY)
+        if checkpoint is None or not self._go_back(checkpoint[1]):
             self._drop()
             return None
-        self._fresh, self.step = True, found[0].step
-        return found[0]
+        self._fresh, self.step = True, checkpoint[0].step
+        return checkpoint[0]
 
     def _go_back(self, then: Mapping[str, Any]) -> bool:
         """Bring the files back to what they were at a checkpoint; False where they are not those any more."""

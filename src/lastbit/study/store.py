@@ -117,8 +117,8 @@ class Store(StudyDirectory):
         """Checksum and sync every file of a trial, then move it among the finished ones in one rename."""
         place = self._running(trial)
         shutil.rmtree(place / CHECKPOINT, ignore_errors=True)
-        found = {file.relative_to(place).as_posix(): file for file in _files(place)}
-        files = {name: _sync_and_hash(file) for name, file in found.items() if name != FOUND}  # has its own checksum
+        paths = {file.relative_to(place).as_posix(): file for file in _files(place)}
+        files = {name: _sync_and_hash(file) for name, file in paths.items() if name != FOUND}  # has its own checksum
         # What a script prints holds times and paths, which no two runs share.
         results = {name: sum_ for name, sum_ in files.items() if name != TRIAL and not name.startswith(OUTPUT)}
         done = {

@@ -122,12 +122,12 @@ class StoredStudy:
 
     def bit_fingerprints(self) -> dict[int, str]:
         """The bit fingerprint of each seed of which a trial is stored with one."""
-        found = {}
+        fingerprints = {}
         for seed in self.seeds:
             stored = next((trial for trial in self._seed_group(seed) if self.store.has(trial)), None)
             if stored is not None and (bits := self.store.load(stored).bit_fingerprint) is not None:
-                found[seed] = bits
-        return found
+                fingerprints[seed] = bits
+        return fingerprints
 
     def _seed_group(self, seed: int) -> list[Trial]:
         return [Trial(self.settings, seed, noise) for noise in self.noises]
@@ -144,25 +144,27 @@ class StoredStudy:
 
         Where seeds have different bit fingerprints, the controls of each must agree.
         """
-        found = [self.controls_at(seed) for seed in self._firsts().values()]
-        complete = [controls for controls in found if controls is not None]
-        return together(complete) if len(complete) == len(found) else None
+        by_seed = [self.controls_at(seed) for seed in self._firsts().values()]
+        complete = [controls for controls in by_seed if controls is not None]
+        return together(complete) if len(complete) == len(by_seed) else None
 
     def controls_at(self, seed: int) -> Controls | None:
         """Which controls at a seed agree; None where some of them are not stored, or none are run."""
         pairs = self.control_trials(seed)
         if not pairs or not all(self.store.has(trial) for pair in pairs.values() for trial in pair):
             return None
-        found = {name: [self.store.load(trial) for trial in pair] for name, pair in pairs.items()}
-        metric = self.metric.name or first_logged(next(iter(found.values()))[0])
-        return Controls({name: agreement(*pair) for name, pair in found.items()}, metric)
+        trials = {name: [self.store.load(trial) for trial in pair] for name, pair in pairs.items()}
+        metric = self.metric.name or first_logged(next(iter(trials.values()))[0])
+        return Controls({name: agreement(*pair) for name, pair in trials.items()}, metric)
 
     def grid(self) -> Grid:
         """The stored trials in their table."""
         places = [(i, j) for j in range(len(self.seeds)) for i in range(len(self.noises))]
         trials = dict(zip(places, self.trials(), strict=True))
         stored = {place: self.store.load(trial) for place, trial in trials.items() if self.store.has(trial)}
-        failed = {place: found for place, trial in trials.items() if (found := self.store.failure(trial)) is not None}
+        failed = {
+            place: failure for place, trial in trials.items() if (failure := self.store.failure(trial)) is not None
+        }
         return Grid(self.noises, self.seeds, stored, {place: trial.id for place, trial in trials.items()}, failed)
 
     def results(self) -> Results:

@@ -48,10 +48,10 @@ class StoredTrial:
         lines = self.read(METRICS).split(b"\n")
         if len(lines) > MOST_LINES:
             raise DamagedError(f"{self.directory / METRICS} has more than {MOST_LINES:,} lines, the most that are read")
-        found = read_checksummed(self.directory / FOUND).get("rows") if (self.directory / FOUND).is_file() else []
+        rows = read_checksummed(self.directory / FOUND).get("rows") if (self.directory / FOUND).is_file() else []
         return [
             *(_row(self._parsed(METRICS, line), self.directory / METRICS) for line in lines if line),
-            *(_row(row, self.directory / FOUND) for row in (found if isinstance(found, list) else [found])),
+            *(_row(row, self.directory / FOUND) for row in (rows if isinstance(rows, list) else [rows])),
         ]
 
     @cached_property
@@ -61,10 +61,10 @@ class StoredTrial:
         Raises:
             DamagedError: the trial has none: it was altered.
         """
-        found = self.description.get("fingerprint")
-        if not isinstance(found, dict):
+        fingerprint = self.description.get("fingerprint")
+        if not isinstance(fingerprint, dict):
             raise DamagedError(f"{self.directory / TRIAL} has no fingerprint: it was altered")
-        return found
+        return fingerprint
 
     @cached_property
     def bit_fingerprint(self) -> BitFingerprint:
@@ -73,10 +73,10 @@ class StoredTrial:
         Raises:
             DamagedError: it is no text: it was altered.
         """
-        found = self.description.get("bit_fingerprint", self.description.get("proof"))  # of earlier versions
-        if found is not None and not isinstance(found, str):
+        bits = self.description.get("bit_fingerprint", self.description.get("proof"))  # of earlier versions
+        if bits is not None and not isinstance(bits, str):
             raise DamagedError(f"{self.directory / TRIAL} has a bit fingerprint that is no text: it was altered")
-        return found
+        return bits
 
     @cached_property
     def doubts(self) -> tuple[str, ...]:
@@ -86,8 +86,8 @@ class StoredTrial:
             DamagedError: what its process noted was altered.
         """
         noted = self._parsed(NOTES, self.read(NOTES)) if NOTES in self.files else {}
-        found = noted.get("doubts", []) if isinstance(noted, dict) else []
-        return tuple(str(doubt) for doubt in found) if isinstance(found, list) else ()
+        doubts = noted.get("doubts", []) if isinstance(noted, dict) else []
+        return tuple(str(doubt) for doubt in doubts) if isinstance(doubts, list) else ()
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -96,10 +96,10 @@ class StoredTrial:
         Raises:
             DamagedError: it is no JSON object: it was altered.
         """
-        found = self._parsed(TRIAL, self.read(TRIAL))
-        if not isinstance(found, dict):
+        content = self._parsed(TRIAL, self.read(TRIAL))
+        if not isinstance(content, dict):
             raise DamagedError(f"{self.directory / TRIAL} does not describe a trial: it was altered")
-        return found
+        return content
 
     def final(self, metric: str) -> float | None:
         """The last value logged under this name; None where there is none or it was not finite."""
@@ -116,7 +116,7 @@ class StoredTrial:
 
     def weight_steps(self) -> list[int]:
         """Steps whose weights were kept, ascending."""
-        return sorted(int(found[1]) for name in self.files if (found := _WEIGHTS.fullmatch(name)))
+        return sorted(int(match[1]) for name in self.files if (match := _WEIGHTS.fullmatch(name)))
 
     @cached_property
     def weight_sums(self) -> dict[str, str]:
@@ -169,11 +169,13 @@ class StoredTrial:
 
     def _classes(self, name: str) -> Tensor | None:
         """Whole numbers (examples,) of the predictions' file; None where they are not there."""
-        found = self._tensors(PREDICTIONS).get(name) if PREDICTIONS in self.files else None
-        if found is not None and (found.ndim != 1 or found.is_floating_point() or found.is_complex()):
-            shape = tuple(found.shape)
-            raise DamagedError(f"{self.directory / PREDICTIONS}: {name} are no classes, {found.dtype} of shape {shape}")
-        return found
+        classes = self._tensors(PREDICTIONS).get(name) if PREDICTIONS in self.files else None
+        if classes is not None and (classes.ndim != 1 or classes.is_floating_point() or classes.is_complex()):
+            shape = tuple(classes.shape)
+            raise DamagedError(
+                f"{self.directory / PREDICTIONS}: {name} are no classes, {classes.dtype} of shape {shape}"
+            )
+        return classes
 
     def _parsed(self, name: str, content: bytes) -> Any:
         try:

@@ -51,10 +51,10 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
         for seed in settings["seeds"]
     ]
     keys = [{"beta": beta, "seed": seed} for beta in settings["betas"] for seed in settings["seeds"]]
-    found = run_jobs(twins, arguments, work)
+    pairs = run_jobs(twins, arguments, work)
     runs = [
         {**key, **twins, "horizon": horizon(_finite(twins["rel_l1"]), twins["step"], level=settings["level"])}
-        for key, twins in zip(keys, found, strict=True)
+        for key, twins in zip(keys, pairs, strict=True)
     ]
     return {"runs": runs, "activations": [_summary(runs, beta) for beta in settings["betas"]]}
 
@@ -68,14 +68,14 @@ def twins(*, recipe: str, changes: list[str], seed: int, steps: int, ks: list[in
     chosen = load_recipe(recipe, changes=tuple(changes))
     baseline, noise = map(Noise, ks)
     with repeatable_numerics():
-        found = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps)
-    history = found.history
+        run = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps)
+    history = run.history
     return {
         "step": list(history.steps),
         "rel_l1": rounded(history.rel_l1, _DIGITS),
         "first_flip": next((s for s, n in zip(history.steps, history.flips, strict=True) if n), None),
-        "churn": found.churn,
-        "test_accuracy": list(found.accuracies),
+        "churn": run.churn,
+        "test_accuracy": list(run.accuracies),
     }
 
 

@@ -34,13 +34,13 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 
 
 def _simulate(start: Any, *, dt: float, steps: int, snapshots: list[int]) -> dict[str, Any]:
-    found = heat.simulate(start, dt=dt, steps=steps, snapshots=snapshots)
-    shots = zip(found.snapshot_steps, found.snapshots, strict=True)
+    simulation = heat.simulate(start, dt=dt, steps=steps, snapshots=snapshots)
+    shots = zip(simulation.snapshot_steps, simulation.snapshots, strict=True)
     return {
         "dt": dt,
         "amplification_max": heat.amplification_max(dt=dt),
-        "blow_up_step": found.blow_up_step,
-        "max_abs": found.max_abs.tolist(),
+        "blow_up_step": simulation.blow_up_step,
+        "max_abs": simulation.max_abs.tolist(),
         "snapshots": [{"step": step, "time": step * dt, "u": u.tolist()} for step, u in shots],
     }
 

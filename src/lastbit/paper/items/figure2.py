@@ -57,22 +57,22 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 
 def _simulate(problem: Beltrami, stable: Any, run: Settings, keep: int) -> dict[str, Any]:
     dt = run["factor"] * problem.strict_dt if "factor" in run else run["over_blow_up"] * problem.blow_up_dt
-    found = problem.simulate(dt=dt, steps=run["steps"], reference=stable)
-    deviation = found.measured["deviation"]
+    simulation = problem.simulate(dt=dt, steps=run["steps"], reference=stable)
+    deviation = simulation.measured["deviation"]
     # An odd stride, so that an oscillation of period 2 is seen at both of its ends.
     stride = (len(deviation) // keep) | 1
     late = deviation[-len(deviation) // 4 :]
     with np.errstate(invalid="ignore", over="ignore"):
-        local_dt = problem.local_dt(found.final)
+        local_dt = problem.local_dt(simulation.final)
     return {
         "factor": dt / problem.strict_dt,
         "dt": dt,
         "steps": run["steps"],
-        "blow_up_step": found.blow_up_step,
+        "blow_up_step": simulation.blow_up_step,
         "deviation": {"step": list(range(0, len(deviation), stride)), "value": deviation[::stride].tolist()},
         "late_min": float(late.min()),
         "late_max": float(late.max()),
-        "final": found.final.tolist(),
+        "final": simulation.final.tolist(),
         "unstable_share": float(np.mean(local_dt < dt)),
     }
 

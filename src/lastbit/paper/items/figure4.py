@@ -85,7 +85,7 @@ def run_weight_decays(
     linear, kernel = net.transitioning(), random_kernel(net.kernel, settings["seed"])
     runs = []
     for alpha in settings["weight_decays"]:
-        found = simulate(
+        simulation = simulate(
             linear,
             kernel,
             lr=lr,
@@ -97,10 +97,10 @@ def run_weight_decays(
         runs.append(
             {
                 "weight_decay": alpha,
-                "regime": found.regime,
-                "blow_up_step": found.blow_up_step,
-                "loss": rounded(found.loss, _DIGITS),
-                "norm": rounded(found.norm, _DIGITS),
+                "regime": simulation.regime,
+                "blow_up_step": simulation.blow_up_step,
+                "loss": rounded(simulation.loss, _DIGITS),
+                "norm": rounded(simulation.norm, _DIGITS),
             }
         )
     return runs

@@ -54,7 +54,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 
 
 def _train(net: OneLayerCNN, settings: Settings, lr: float) -> dict[str, Any]:
-    found = simulate(
+    simulation = simulate(
         net,
         random_kernel(settings["kernel"], settings["seed"]),
         lr=lr,
@@ -62,11 +62,11 @@ def _train(net: OneLayerCNN, settings: Settings, lr: float) -> dict[str, Any]:
         steps=settings["steps"],
         amplification_every=1,
     )
-    normalised = lr * found.sharpness
+    normalised = lr * simulation.sharpness
     late = normalised[-len(normalised) // _LATE :]
     return {
         "lr": lr,
-        "regime": _regime(found.regime, late),
+        "regime": _regime(simulation.regime, late),
         "normalised": rounded(normalised, _DIGITS),
         "late": {
             "min": float(late.min()),

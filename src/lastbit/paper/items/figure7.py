@@ -48,10 +48,10 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 def _train(settings: Settings, depth: int, lr: float, device: str) -> dict[str, Any]:
     changes = [f"model.depth={depth}", f"init_seed={settings['seed']}", f"optimizer.lr={float(lr)}"]
     descent, batch = descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
-    found = follow(descent, batch, steps=settings["steps"], every=settings["every"])
-    at = rises(found["loss"])
-    late = sum(step > len(found["loss"]) * (_LATE - 1) // _LATE for step in at)
-    return {"depth": depth, **found, "rises": len(at), "late_rises": late}
+    training = follow(descent, batch, steps=settings["steps"], every=settings["every"])
+    at = rises(training["loss"])
+    late = sum(step > len(training["loss"]) * (_LATE - 1) // _LATE for step in at)
+    return {"depth": depth, **training, "rises": len(at), "late_rises": late}
 
 
 def claims(result: Result) -> list[Claim]:

@@ -71,11 +71,11 @@ def _descent(settings: Settings, depth: int, lr: float, device: str) -> Any:
 
 def _train(settings: Settings, depth: int, lr: float, device: str) -> dict[str, Any]:
     steps, every, goal = settings["steps"], settings["every"], settings["goal"]
-    found = follow(*_descent(settings, depth, lr, device), steps=steps, every=every, goal=goal)
-    loss = found["loss"]
+    training = follow(*_descent(settings, depth, lr, device), steps=steps, every=every, goal=goal)
+    loss = training["loss"]
     return {
         "depth": depth,
-        **found,
+        **training,
         "goal_reached": loss[-1] < goal,
         "rises": len(rises(loss)),
         "spikes": _spikes(loss),

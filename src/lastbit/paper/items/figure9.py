@@ -62,8 +62,8 @@ def _train(settings: Settings, depth: int, seed: int, lr: float, device: str) ->
         f"optimizer.weight_decay={settings['weight_decay']}",
     ]
     descent, batch = descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
-    found = follow(descent, batch, steps=settings["steps"], every=settings["every"])
-    return {**found, "loss": found["loss"][:: settings["every"]]}  # at the steps where the sharpness is measured
+    training = follow(descent, batch, steps=settings["steps"], every=settings["every"])
+    return {**training, "loss": training["loss"][:: settings["every"]]}  # at the steps where the sharpness is measured
 
 
 def _bracket(runs: Sequence[Any]) -> tuple[float, float] | None:
@@ -122,13 +122,13 @@ def _falls(searches: Sequence[Any]) -> Claim:
 
 def _is_where_published(searches: Sequence[Any], depth: str) -> Claim:
     low, high = _PUBLISHED[depth]
-    found = _brackets(searches, depth)
-    holds = _inside(found, low, high)
+    brackets = _brackets(searches, depth)
+    holds = _inside(brackets, low, high)
     return claim(
         f"The largest stable learning rate of {depth} layer{'s' if depth != '1' else ''} is between {low} and {high}",
         published=[low, high],
-        measured=found,
-        interval=_span(found),
+        measured=brackets,
+        interval=_span(brackets),
         holds=holds,
         reason=("" if holds is not None else "No bracket here is narrow enough to tell. ")
         + "The paper's weight decay, β, initial kernels and images are not known; a bracket for each initial "

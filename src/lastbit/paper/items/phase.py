@@ -67,8 +67,11 @@ def _network(settings: Settings) -> dict[str, Any]:
     part = settings["network"]
     # The checkerboard has two distinct patches, and products with these cost next to nothing.
     net = OneLayerCNN(checkerboard(part["size"]), part["kernel"], label=1, beta=1.0, pool="mean", method="direct")
-    found = _map(net, settings, part)
-    return {**_as_json(found), "sharpness": [_sharpness(net, settings, float(decay)) for decay in found.weight_decay]}
+    diagram = _map(net, settings, part)
+    return {
+        **_as_json(diagram),
+        "sharpness": [_sharpness(net, settings, float(decay)) for decay in diagram.weight_decay],
+    }
 
 
 def _sharpness(net: OneLayerCNN, settings: Settings, decay: float) -> float:

@@ -40,10 +40,10 @@ def step_by_step(*, recipe: str, changes: list[str], ks: list[int], seed: int, s
     chosen = load_recipe(recipe, changes=tuple(changes))
     baseline, noise = map(Noise, ks)
     with repeatable_numerics():
-        found = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps).as_json()
+        run = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps).as_json()
     for name in ("norms", "flips_by_module"):  # tensor by tensor: megabytes
-        del found[name]
-    return {**found, **{name: rounded(found[name], _DIGITS) for name in ("rel_l1", "relative_l2")}}
+        del run[name]
+    return {**run, **{name: rounded(run[name], _DIGITS) for name in ("rel_l1", "relative_l2")}}
 
 
 def claims(result: Result) -> list[Claim]:

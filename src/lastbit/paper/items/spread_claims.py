@@ -65,7 +65,9 @@ def is_moved(result: Result, study: StudyJson, *, published: float | None, what:
         published: STD over k in percentage points.
         what: was trained, where an item has several.
     """
-    spreads = {seed: found["std"] for seed, found in study["std"]["noise"]["per_seed"].items() if found is not None}
+    spreads = {
+        seed: estimate["std"] for seed, estimate in study["std"]["noise"]["per_seed"].items() if estimate is not None
+    }
     still = [seed for seed, std in spreads.items() if std == 0]
     said = f"At seed {', '.join(still)} all k end with the same accuracy. " if still else ""
     return claim(
@@ -106,13 +108,13 @@ def is_published_std(result: Result, study: StudyJson, source: str, *, published
         published: in percentage points.
         what: was trained, where an item has several.
     """
-    found = study["std"][source]["pooled"]
-    interval = None if found is None else [found["lower"], found["upper"]]
+    estimate = study["std"][source]["pooled"]
+    interval = None if estimate is None else [estimate["lower"], estimate["upper"]]
     full = result["scale"] == "paper"
     return claim(
         f"{_of(what)}The STD over {'k' if source == 'noise' else 'seeds'} is {published:.2g} points",
         published=published,
-        measured=None if found is None else found["std"],
+        measured=None if estimate is None else estimate["std"],
         interval=interval,
         holds=None if not full or interval is None else interval[0] <= published <= interval[1],
         reason="" if full else "Another network on fewer images, for fewer epochs, has a spread of its own.",
@@ -141,10 +143,10 @@ def hides_gains(study: StudyJson, *, runs: int, gain: float) -> Claim:
         runs: of each recipe.
         gain: in percentage points.
     """
-    gains, found = study["least_detectable_gain"], study["std"]["seed"]["pooled"]
-    known = gains is not None and found["std"] > 0
+    gains, estimate = study["least_detectable_gain"], study["std"]["seed"]["pooled"]
+    known = gains is not None and estimate["std"] > 0
     least = gains[str(runs)] if known else None
-    interval = [least * found[end] / found["std"] for end in ("lower", "upper")] if known else None
+    interval = [least * estimate[end] / estimate["std"] for end in ("lower", "upper")] if known else None
     holds = above(interval, gain)
     return claim(
         f"{runs} runs of each of two recipes do not show a gain of {gain:g} points",

@@ -39,8 +39,8 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 def _case(settings: Settings, case: Settings) -> dict[str, Any]:
     image = checkerboard(case["size"]) if case["image"] == "checkerboard" else noise(case["size"], 0)
     net = OneLayerCNN(image, kernel=case["kernel"], label=1, beta=1.0, pool=case["pool"])
-    found = zip(net.linearisations(), regime_bounds(net, lr=case["lr"]), strict=True)
-    rows = [_row(settings, linear, bounds, case["lr"]) for linear, bounds in found]
+    pairs = zip(net.linearisations(), regime_bounds(net, lr=case["lr"]), strict=True)
+    rows = [_row(settings, linear, bounds, case["lr"]) for linear, bounds in pairs]
     return {"name": case["name"], "lr": case["lr"], "rows": rows}
 
 

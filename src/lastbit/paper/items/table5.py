@@ -52,7 +52,7 @@ def claims(result: Result) -> list[Claim]:
             "The same k gives the same bits again",
             published="three equal rows (but for 94.47 once at k = 8, where the others have 93.47)",
             measured=_said(f"k = {k}" for k in digests if len(digests[k]) > 1),
-            holds=result["settings"]["trials"] > 1 and all(len(found) == 1 for found in digests.values()),
+            holds=result["settings"]["trials"] > 1 and all(len(digests_of_k) == 1 for digests_of_k in digests.values()),
         ),
         claim(
             f"Powers of two give the bits of k = 1: k = {', '.join(map(str, powers))}",
@@ -71,7 +71,7 @@ def claims(result: Result) -> list[Claim]:
 
 
 def _odd_parts_differ(digests: Mapping[int, set[str]]) -> Claim:
-    kinds = len({digest for found in digests.values() for digest in found})
+    kinds = len({digest for digests_of_k in digests.values() for digest in digests_of_k})
     expected = len({_odd_part(k) for k in digests})
     return claim(
         "Each odd k gives bits of its own: the control would see a difference",

@@ -41,11 +41,11 @@ def _case(settings: Settings, beta: float) -> dict[str, Any]:
     net = OneLayerCNN(image, settings["kernel"], label=1, beta=beta, pool=settings["pool"])
     direction = random_kernel(settings["kernel"], settings["seed"])
     unit = float(linearisation_errors(net, direction, [1.0]).size[0])
-    found = linearisation_errors(net, direction, np.array(settings["largest"]) / unit)
+    errors = linearisation_errors(net, direction, np.array(settings["largest"]) / unit)
     return {
         "beta": beta,
-        "size": found.size.tolist(),
-        "kinds": {kind: _fit(found.size, getattr(found, kind)) for kind in _KINDS},
+        "size": errors.size.tolist(),
+        "kinds": {kind: _fit(errors.size, getattr(errors, kind)) for kind in _KINDS},
     }
 
 
@@ -82,9 +82,9 @@ def claims(result: Result) -> list[Claim]:
 
 
 def _is_of_order(result: Result, kind: str, text: str, least: float, reason: str) -> Claim:
-    found = {f"β = {case['beta']:g}": case["kinds"][kind] for case in result["cases"]}
-    ranges = [end for case in found.values() for end in case["range"]]
-    orders = {name: case["order"] for name, case in found.items()}
+    by_beta = {f"β = {case['beta']:g}": case["kinds"][kind] for case in result["cases"]}
+    ranges = [end for case in by_beta.values() for end in case["range"]]
+    orders = {name: case["order"] for name, case in by_beta.items()}
     return claim(
         text,
         published="the linearization of the PDE",

@@ -31,7 +31,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 
 
 def _window(settings: Settings, image: Any, side: int) -> dict[str, Any]:
-    found = [
+    windows = [
         frequency_step(
             OneLayerCNN(image, side, label=label, boundary="circular").transitioning(),
             random_kernel(side, seed),
@@ -43,8 +43,8 @@ def _window(settings: Settings, image: Any, side: int) -> dict[str, Any]:
     ]
     return {
         "kernel": side,
-        "eq. 12": [step.convolved_error for step in found],
-        "eq. 13": [step.multiplied_error for step in found],
+        "eq. 12": [step.convolved_error for step in windows],
+        "eq. 13": [step.multiplied_error for step in windows],
     }
 
 

@@ -89,7 +89,7 @@ def probe(
     for position, alpha in decays:
         if alpha < 0.0:
             continue
-        found = simulate(
+        simulation = simulate(
             linear,
             kernel,
             lr=lr,
@@ -103,8 +103,8 @@ def probe(
             {
                 "position": position,
                 "weight_decay": alpha,
-                "regime": found.regime,
-                "measured": growth_factor(found),
+                "regime": simulation.regime,
+                "measured": growth_factor(simulation),
                 "predicted": predicted,
             }
         )

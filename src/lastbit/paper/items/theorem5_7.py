@@ -75,12 +75,12 @@ def _blocks(settings: Settings, boundary: str) -> list[list[float]]:
         abs(random_kernel(settings["kernel"], settings["seed"] + layer)) / settings["kernel"] ** 2
         for layer in range(settings["blocks_of"])
     ]
-    found = []
+    errors = []
     for size in settings["sizes"]:
         kernels = [size * kernel for kernel in drawn]
         net = MultiLayerCNN(noise(settings["size"], 0), kernels, pool="mean", boundary=boundary)
-        found.append([block_error(net, layer) for layer in range(1, len(kernels) + 1)])
-    return found
+        errors.append([block_error(net, layer) for layer in range(1, len(kernels) + 1)])
+    return errors
 
 
 def claims(result: Result) -> list[Claim]:
@@ -148,8 +148,8 @@ def _operators(result: Result) -> Drawing:
     sizes = result["settings"]["sizes"]
     series = [
         {"name": f"{boundary}, layer {layer}", "size": sizes, "error": list(errors)}
-        for boundary, found in result["blocks"].items()
-        for layer, errors in enumerate(zip(*found, strict=True), 1)
+        for boundary, block in result["blocks"].items()
+        for layer, errors in enumerate(zip(*block, strict=True), 1)
     ]
     held = {where: claims(result)[index]["holds"] for where, index in (("circular", 4), ("valid", 5))}
     exact = " and ".join(where for where, holds in held.items() if holds) or "no"

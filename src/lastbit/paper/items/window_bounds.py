@@ -93,10 +93,10 @@ def _series(settings: Settings, series: Settings, options: dict[str, Any]) -> di
 
 def _row(net: OneLayerCNN, settings: Settings, steps: int, options: dict[str, Any]) -> dict[str, Any]:
     kernel = random_kernel(net.kernel, settings["seed"])
-    found = empirical_bounds(net.transitioning(), kernel, steps=steps, tolerance=settings["tolerance"], **options)
+    simulated = empirical_bounds(net.transitioning(), kernel, steps=steps, tolerance=settings["tolerance"], **options)
     theory = {window: net.bounds(window=window, **options) for window in ("exact", "pixel", "infinite")}
     return {
-        "simulated": None if found.empty else {"lower": found.lower, "upper": found.upper},
+        "simulated": None if simulated.empty else {"lower": simulated.lower, "upper": simulated.upper},
         "steps": steps,
         **{window: {"lower": bounds.lower, "upper": bounds.upper} for window, bounds in theory.items()},
     }
