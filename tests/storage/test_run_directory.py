@@ -53,15 +53,15 @@ def test_says_what_it_is_and_goes_on_only_with_the_same(tmp_path):
 
 
 def test_a_kind_of_run_is_recognised_by_its_description_before_it_has_results(tmp_path):
-    with make(tmp_path, Kind.PAPER).claimed({"format": 1}):
+    with make(tmp_path, Kind.COMPARISON).claimed({"format": 1}):
         pass
-    assert held(tmp_path / "run") == {Kind.PAPER: "run.json"}
+    assert held(tmp_path / "run") == {Kind.COMPARISON: "run.json"}
     with (
-        pytest.raises(LastbitError, match=r"holds results of the paper \(run\.json\) and cannot take a study"),
+        pytest.raises(LastbitError, match=r"holds a comparison \(run\.json\) and cannot take a study"),
         make(tmp_path, Kind.STUDY).claimed({}),
     ):
         pass
-    with pytest.raises(OtherSettingsError, match="kind paper -> growth"), make(tmp_path).claimed({"format": 1}):
+    with pytest.raises(OtherSettingsError, match="kind comparison -> growth"), make(tmp_path).claimed({"format": 1}):
         pass
 
 

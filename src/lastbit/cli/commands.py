@@ -92,10 +92,10 @@ def run_command_line() -> int:
     try:
         code = app(standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:
-        code, said = _ending(error)
-        if said is None or os.environ.get(DEBUG, "0") not in ("", "0"):
+        code, message = _ending(error)
+        if message is None or os.environ.get(DEBUG, "0") not in ("", "0"):
             traceback.print_exception(error)
-        return _complain(_fault() if said is None else said, code)
+        return _complain(_fault() if message is None else message, code)
     # typer turns a Ctrl-C into a status of its own.
     return _complain("stopped", _STOPPED) if code == _STOPPED else code if isinstance(code, int) else 0
 
@@ -106,8 +106,8 @@ def _ending(error: BaseException) -> tuple[int, str | None]:
         case LastbitError():
             return _WRONG, _in_one_line(str(error))
         case typer.TyperException():
-            said = error.format_message()
-            return error.exit_code, _in_one_line(said) if error.exit_code == _WRONG else said
+            message = error.format_message()
+            return error.exit_code, _in_one_line(message) if error.exit_code == _WRONG else message
         case typer.Abort() | KeyboardInterrupt():
             return _STOPPED, "stopped"
         case MemoryError():  # asked for by a size that was given, such as --size

@@ -126,10 +126,10 @@ def check_disk(directory: Path) -> Check:
 
 
 def _room(name: str, free: int, cure: str, place: str = "") -> Check:
-    said = f"{free / _GIB:.1f} GiB free{place}."
+    finding = f"{free / _GIB:.1f} GiB free{place}."
     if free >= _LEAST_MIB:
-        return Check(name, Condition.OK, said)
-    return Check(name, Condition.NOTE, f"{said} That is little: {cure}.")
+        return Check(name, Condition.OK, finding)
+    return Check(name, Condition.NOTE, f"{finding} That is little: {cure}.")
 
 
 def check_cuda() -> Check:
@@ -139,8 +139,8 @@ def check_cuda() -> Check:
         why = f"torch is built for {built} and finds none" if built else "this torch is built for the CPU alone"
         return Check("CUDA", Condition.UNCHECKED, f"No CUDA device: {why}. Trainings run on the CPU.")
     names = ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))
-    said = f"{names}; CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}."  # type: ignore[no-untyped-call]
-    return Check("CUDA", Condition.OK, f"{said} Give --device cuda to examine it.")
+    finding = f"{names}; CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}."  # type: ignore[no-untyped-call]
+    return Check("CUDA", Condition.OK, f"{finding} Give --device cuda to examine it.")
 
 
 def check_extras() -> Check:

@@ -84,9 +84,9 @@ def run_command(
     pending = [item for item in items if results.load(item) is None]
     wanted = checked_needs(pending, results, work=trainings, executors=executors)
     say = console(json)
-    said = announcement(items, pending, wanted, scale, str(executors), where)
+    plan = announcement(items, pending, wanted, scale, str(executors), where)
     if pending:
-        Answers(yes).ask(wanted.seconds, said)
+        Answers(yes).ask(wanted.seconds, plan)
     failures = run_pending(
         pending,
         results,
@@ -94,7 +94,7 @@ def run_command(
         executors=executors,
         device=where,
         wanted=wanted,
-        begin=lambda: say.print(said, soft_wrap=True),
+        begin=lambda: say.print(plan, soft_wrap=True),
     )
     claimed = claims_of(results)
     page = write_page(results, claimed)

@@ -218,8 +218,8 @@ def show_claims(items: Iterable[Mapping[str, Any]], titles: Mapping[str, str], c
             console.print(_claims_grid(item["claims"]))
         else:  # a line each, for programs that read lines
             for claim in item["claims"]:
-                said = _said(claim).replace("\n", "\n    ")
-                console.print(Text(f"  {_MARKS[claim['holds']][0]} {said}"), soft_wrap=True)
+                words = _said(claim).replace("\n", "\n    ")
+                console.print(Text(f"  {_MARKS[claim['holds']][0]} {words}"), soft_wrap=True)
     tallied = tally(claim for item in shown for claim in item["claims"])
     console.print(Text(f"{tallied.sentence}.", style="bold"), soft_wrap=True)
 

@@ -145,10 +145,10 @@ def trial_progress(
             """Estimate the rest from the mean so far, less what the running trials have done already."""
             now = look()
             # A failed trial does not show how long another takes.
-            whole = [outcome.seconds for outcome in ended if outcome.error is None]
-            each = sum(whole) / len(whole) if whole else seconds
+            seconds_of_trials = [outcome.seconds for outcome in ended if outcome.error is None]
+            mean = sum(seconds_of_trials) / len(seconds_of_trials) if seconds_of_trials else seconds
             rest = max(0.0, total - len(ended) - now.share)
-            left = None if each is None else rest * each / max(1, there[0])
+            left = None if mean is None else rest * mean / max(1, there[0])
             remark = ", ".join(filter(None, (str(now), last[0])))
             bar.show(done=len(ended), left=left, remark=remark)
             return left

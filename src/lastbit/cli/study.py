@@ -53,16 +53,16 @@ def study(
     training = RecipeTraining(chosen, executors.device(device), root, checkpoint_every)
     if executors.scheduler is None:  # else each worker looks for itself
         training.check()
-    whole = Study(
+    study = Study(
         out or Path("runs") / _directory(chosen.name, scale, noises.kind),
         training,
         noises=noises.chosen(),
         seeds=parse_numbers(seeds, "--seeds"),
         controlled=not uncontrolled,
     )
-    results = run_study(whole, executors=executors, title=chosen.name, answers=Answers(yes), training=training)
-    page = whole.store.root / "report.html"
-    update_page({whole.store.root: results}, page)
+    results = run_study(study, executors=executors, title=chosen.name, answers=Answers(yes), training=training)
+    page = study.store.root / "report.html"
+    update_page({study.store.root: results}, page)
     write_json(json, results)
     if json != "-":
         show(results, console(json))

@@ -112,8 +112,8 @@ def _versions() -> Fingerprint:
 
 def _threads() -> Fingerprint:
     """Of one operation, of operations side by side, and as OpenMP and MKL have them."""
-    said = torch.__config__.parallel_info()
-    omp, mkl = (_search(rf"{name}_get_max_threads\(\) : (\d+)", said) for name in ("omp", "mkl"))
+    info = torch.__config__.parallel_info()
+    omp, mkl = (_search(rf"{name}_get_max_threads\(\) : (\d+)", info) for name in ("omp", "mkl"))
     return {
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),

@@ -86,8 +86,8 @@ def check_operation(name: str, operation: Operation) -> Check:
             name, Condition.FAILS, f"It cannot be computed deterministically here: {str(error).splitlines()[0]}"
         )
     if not repeated:
-        said = f"{_TIMES} calls on the same numbers gave different bits, with torch's deterministic algorithms on."
-        return Check(name, Condition.FAILS, f"{said} No study on this device can be trusted.")
+        finding = f"{_TIMES} calls on the same numbers gave different bits, with torch's deterministic algorithms on."
+        return Check(name, Condition.FAILS, f"{finding} No study on this device can be trusted.")
     with _any_kernels():
         repeated = repeats(operation)
     if not repeated:

@@ -105,8 +105,8 @@ def check_trainings(
         ended = [_ended(future, on_check) for future in futures]
     failures = [error for error in ended if isinstance(error, str)]
     if failures:
-        said = f"A training of the demo failed ({failures[0]}), so nothing can be trained here."
-        return [Check("training", Condition.FAILS, said)], None
+        complaint = f"A training of the demo failed ({failures[0]}), so nothing can be trained here."
+        return [Check("training", Condition.FAILS, complaint)], None
     trained = [training for training in ended if isinstance(training, Trained)]
     return list(_checks(trained)), trained[0].fingerprint
 

@@ -46,8 +46,8 @@ class Scale(Noise):
     takes_fused = False
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.k, Integral) and not isinstance(self.k, bool)
-        if not whole or not 1 <= self.k <= LARGEST_K:
+        is_integer = isinstance(self.k, Integral) and not isinstance(self.k, bool)
+        if not is_integer or not 1 <= self.k <= LARGEST_K:
             raise LastbitError(
                 "k divides the optimizer's direction and multiplies its learning rate, so it must be a whole number"
                 f" from 1 (no noise) to {LARGEST_K}; got {self.k!r}"

@@ -84,7 +84,7 @@ def whole_seed(seed: Any) -> int:
     Raises:
         LastbitError: it is no whole number from 0 to 2**63 - 1.
     """
-    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed <= LARGEST_SEED:
+    is_integer = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not is_integer or not 0 <= seed <= LARGEST_SEED:
         raise LastbitError(f"the seed of a noise is a whole number from 0 to 2**63 - 1; got {seed!r}")
     return int(seed)

@@ -42,8 +42,8 @@ def needs(items: Sequence[Item], scale: str, *, workers: int) -> Needs:
 
 def _span(costs: Sequence[tuple[Item, Cost]], workers: int) -> float:
     """The work shared evenly, or the longest item that cannot be shared."""
-    whole = sum(cost.seconds for _, cost in costs)
-    return max([whole / workers, *(cost.seconds for item, cost in costs if not item.trains)])
+    seconds = sum(cost.seconds for _, cost in costs)
+    return max([seconds / workers, *(cost.seconds for item, cost in costs if not item.trains)])
 
 
 def check_data(names: Sequence[str]) -> None:

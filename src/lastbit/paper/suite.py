@@ -51,11 +51,11 @@ def run_items(
     Raises:
         StoppedError: the executor was stopped; raised once what was in progress has ended.
     """
-    waiting, whole = ThreadPoolExecutor(1), Work(directory, executor, directory / SHARED, device)
+    waiting, work = ThreadPoolExecutor(1), Work(directory, executor, directory / SHARED, device)
     futures: dict[Future[Made], Item] = {}
     for item in sorted(items, key=lambda item: -item.scale(scale).cost.seconds):
         if item.trains:
-            futures[waiting.submit(make, item, scale, replace(whole, directory=directory / item.id))] = item
+            futures[waiting.submit(make, item, scale, replace(work, directory=directory / item.id))] = item
         else:
             futures[executor.submit(make, item, scale, Work(directory / item.id, device=device))] = item
     try:

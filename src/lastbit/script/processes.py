@@ -106,8 +106,8 @@ class _File:
             file.seek(self._read)
             new = file.read()
         self._read += len(new)
-        *whole, self._begun = (self._begun + new).split(b"\n")
-        yield from (_final(line) for line in whole)
+        *lines, self._begun = (self._begun + new).split(b"\n")
+        yield from (_final(line) for line in lines)
         if last and self._begun:
             yield _final(self._begun)
 

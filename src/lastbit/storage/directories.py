@@ -99,13 +99,13 @@ def check_unkept(path: Path) -> None:
     Raises:
         LastbitError: it is, or would be, a file of a study, of its trials, or of other results.
     """
-    whole = path.resolve()
-    around = next((place for place in whole.parents if _is_study(place)), None)
-    kind = _kind_of_run(whole) if whole.name == RUN else None
-    if around is not None and whole.relative_to(around).parts[0] in _STUDY_FILES:
+    resolved = path.resolve()
+    around = next((place for place in resolved.parents if _is_study(place)), None)
+    kind = _kind_of_run(resolved) if resolved.name == RUN else None
+    if around is not None and resolved.relative_to(around).parts[0] in _STUDY_FILES:
         kind = Kind.STUDY
-    elif whole.is_file() and kind is None:
-        kind = next((kind for kind, marks in _MARKS.items() if whole.name in marks and kind not in _DRAWINGS), None)
+    elif resolved.is_file() and kind is None:
+        kind = next((kind for kind, marks in _MARKS.items() if resolved.name in marks and kind not in _DRAWINGS), None)
     if kind is not None:
         raise LastbitError(f"{path} is a file of {kind}, which lastbit reads again: name another file")
 

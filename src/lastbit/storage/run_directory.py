@@ -152,9 +152,9 @@ class RunDirectory:
         """
         here = json.loads(to_json({"kind": self.kind.name.lower(), **description}))
         if changed := changes(there, here):
-            said = ", ".join(f"{setting} {values}" for setting, values in changed.items())
+            differences = ", ".join(f"{setting} {values}" for setting, values in changed.items())
             raise OtherSettingsError(
-                f"{self.root} holds {self.kind} of other settings: choose another directory ({said})", changed
+                f"{self.root} holds {self.kind} of other settings: choose another directory ({differences})", changed
             )
 
     def known(self) -> Collection[str] | None:

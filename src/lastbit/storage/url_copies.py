@@ -196,9 +196,9 @@ def _outcome(call: Callable[[], T]) -> T | BaseException:
 
 
 def _reason(error: BaseException) -> str:
-    said = (str(error).strip().splitlines() or [""])[0][:300]
+    complaint = (str(error).strip().splitlines() or [""])[0][:300]
     if isinstance(error, FileNotFoundError):
-        return f"there is no such place ({said})"
+        return f"there is no such place ({complaint})"
     if isinstance(error, ImportError):
-        return f"a package for this kind of URL is missing ({said})"
-    return said or type(error).__name__
+        return f"a package for this kind of URL is missing ({complaint})"
+    return complaint or type(error).__name__

@@ -24,9 +24,9 @@ class OtherStudyError(OtherSettingsError):
     """A directory holds runs of other settings than those of the study that asks for it."""
 
     def __init__(self, root: Path, name: object, changed: Mapping[str, str]) -> None:
-        said = ", ".join(f"{setting} {values}" for setting, values in changed.items())
+        differences = ", ".join(f"{setting} {values}" for setting, values in changed.items())
         super().__init__(
-            f"{root} holds another study ({name}, with other settings): {said} ({since(root)}). "
+            f"{root} holds another study ({name}, with other settings): {differences} ({since(root)}). "
             f"Old and new runs cannot be compared: {advice(root)}",
             changed,
         )

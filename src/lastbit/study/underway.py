@@ -27,9 +27,9 @@ class Underway:
         return sum(min(1.0, epoch / self.of) for epoch in self.epochs) if self.of else 0.0
 
     def __str__(self) -> str:
-        whole = f" of {self.of}" if self.of else ""
+        total = f" of {self.of}" if self.of else ""
         if self.epochs:
-            return f"epoch {_range(self.epochs)}{whole} in progress"
+            return f"epoch {_range(self.epochs)}{total} in progress"
         return f"step {_range(self.steps)} in progress" if self.steps else ""
 
 

@@ -39,8 +39,8 @@ def descent_of(
     """
     prepared = prepare_descent(load_recipe(recipe, changes=tuple(changes)), device=torch.device(device))
     images, labels = (part[::every_image] for part in prepared.batch)
-    whole = prepared.descent
-    return Descent(whole.model, whole.loss, (images, labels), whole.optimizer), (images, labels)
+    descent = prepared.descent
+    return Descent(descent.model, descent.loss, (images, labels), descent.optimizer), (images, labels)
 
 
 def follow(

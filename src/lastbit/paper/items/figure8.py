@@ -91,29 +91,33 @@ def _spikes(losses: Sequence[float]) -> int:
 def claims(result: Result) -> list[Claim]:
     """There is a learning rate at which two hidden layers stay below the edge to the end and four do not."""
     shallow, deep, search = result["shallow"], result["deep"], result["search"]
-    whole = bool(search["goal_reached"] and shallow["goal_reached"])
-    cut = "" if whole else f"Two hidden layers did not come to a loss of {result['settings']['goal']:g} in these steps."
+    complete = bool(search["goal_reached"] and shallow["goal_reached"])
+    cut = (
+        ""
+        if complete
+        else f"Two hidden layers did not come to a loss of {result['settings']['goal']:g} in these steps."
+    )
     return [
         claim(
             "Along a slow descent the sharpness of two hidden layers has a largest value, from which it falls as the "
             "images are learnt: there are learning rates whose edge it never reaches",
             published="stable without weight decay",
             measured={"largest": search["largest"], "last": search["sharpness"][-1]},
-            holds=search["sharpness"][-1] < search["largest"] if whole else None,
+            holds=search["sharpness"][-1] < search["largest"] if complete else None,
             reason=cut,
         ),
         claim(
             f"At lr = {result['lr']:.4g} two hidden layers stay below the edge at every step measured",
             published="stable",
             measured=peak(shallow),
-            holds=_so_far(peak(shallow) < EDGE, whole),
+            holds=_so_far(peak(shallow) < EDGE, complete),
             reason=cut,
         ),
         claim(
             "Their loss never rises",
             published="stable",
             measured=shallow["rises"],
-            holds=_so_far(shallow["rises"] == 0, whole),
+            holds=_so_far(shallow["rises"] == 0, complete),
             reason=cut,
         ),
         claim(

@@ -69,12 +69,12 @@ def is_moved(result: Result, study: StudyJson, *, published: float | None, what:
         seed: estimate["std"] for seed, estimate in study["std"]["noise"]["per_seed"].items() if estimate is not None
     }
     still = [seed for seed, std in spreads.items() if std == 0]
-    said = f"At seed {', '.join(still)} all k end with the same accuracy. " if still else ""
+    remark = f"At seed {', '.join(still)} all k end with the same accuracy. " if still else ""
     return claim(
         f"{_of(what)}The last bit alone moves test accuracy, at every seed",
         published=published,
         measured=spreads,
-        **_judged(result, study, bool(spreads) and not still, said),
+        **_judged(result, study, bool(spreads) and not still, remark),
     )
 
 
