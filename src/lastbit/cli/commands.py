@@ -86,7 +86,7 @@ def options(
 def run_command_line() -> int:
     """Run the command of `sys.argv`; print on standard error what went wrong, and return the exit status."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever began this process
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 as long as the process lives
     always_encodable(sys.stdout, sys.stderr)
     try:
@@ -96,7 +96,7 @@ def run_command_line() -> int:
         if message is None or os.environ.get(DEBUG, "0") not in ("", "0"):
             traceback.print_exception(error)
         return _complain(_fault() if message is None else message, code)
-    # typer turns a Ctrl-C into a status of its own.
+    # typer has its own exit status for Ctrl-C.
     return _complain("stopped", _STOPPED) if code == _STOPPED else code if isinstance(code, int) else 0
 
 

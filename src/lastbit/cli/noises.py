@@ -69,7 +69,7 @@ def with_noises(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _taken_apart(text: str) -> tuple[str, dict[str, Any]]:
-    """`late-ulp:after=3,share=0.5`, a kind and settings that have no option of their own."""
+    """`late-ulp:after=3,share=0.5`, a kind and settings that have no option."""
     kind, *rest = text.split(":", 1)
     settings = {}
     for part in rest[0].split(",") if rest else []:

@@ -30,7 +30,7 @@ def run_study(
     """Run what is not stored yet; store the results beside the trials and return them as JSON.
 
     Args:
-        study: in a directory of its own.
+        study: in its directory.
         executors: runs the trials.
         title: for the progress bar.
         answers: where it is said what the study takes.
@@ -86,7 +86,7 @@ def run_trials(
     """Run what is not stored yet, with a progress bar, until Ctrl-C.
 
     Args:
-        study: in a directory of its own.
+        study: in its directory.
         executor: makes one, where there is something to run.
         workers: how many trials run at a time, where the executor does not know it better.
         title: for the progress bar.

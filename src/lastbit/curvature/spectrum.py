@@ -69,7 +69,7 @@ def spectrum(
         operator: the matrix.
         probes: random starts, 2 at least.
         steps: products for each.
-        seed: of the random directions, drawn from a generator of their own.
+        seed: of the random directions, drawn from a separate generator.
 
     Raises:
         LastbitError: too few probes or steps.
@@ -109,7 +109,7 @@ def trace(operator: CurvatureOperator | Tensor, *, products: int = 60, seed: int
     Args:
         operator: the matrix.
         products: most products to spend, 6 at least.
-        seed: of the random directions, drawn from a generator of their own.
+        seed: of the random directions, drawn from a separate generator.
 
     Raises:
         LastbitError: fewer than 6 products.

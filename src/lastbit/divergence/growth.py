@@ -79,7 +79,7 @@ class Growth:
         return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _parts(self) -> Iterator[str]:
-        """What the growth comes to, in a few words."""
+        """The growth in a few words."""
         if self.identical_until is not None:
             yield f"bit-identical until step {self.identical_until:,}"
         if self.segments:

@@ -86,7 +86,7 @@ class Cluster(Executor):
 
     @property
     def cluster(self) -> Cluster:
-        """Itself, as what watches it has it."""
+        """Itself: a watched executor has the same property."""
         return self
 
     def workers(self) -> list[Worker]:
@@ -107,11 +107,11 @@ class Cluster(Executor):
         return self._accept(self._waiting, _Job(partial(fn, *args, **kwargs), _anybody, Future()))
 
     def submit_to(self, fits: Fits, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a call on the next free worker that fits, before the jobs that any worker may do."""
+        """Run a call on the next free worker that fits, before jobs that any worker may run."""
         return self._accept(self._urgent, _Job(partial(fn, *args, **kwargs), fits, Future()))
 
     def kill(self) -> None:
-        """Drop what waits, and stop what runs where a nanny can start the worker again; elsewhere it goes on."""
+        """Cancel queued calls, and stop running ones where a nanny can restart the worker; elsewhere they continue."""
         with self._changing:
             waiting, running = [*self._urgent, *self._waiting], dict(self._running)
             self._urgent.clear()
@@ -126,7 +126,7 @@ class Cluster(Executor):
                 self._client.restart_workers(ours, timeout=TIMEOUT, raise_for_error=False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Look after the workers no longer."""
+        """Stop watching the workers."""
         self._over.set()
 
     def _accept(self, queue: deque[_Job], job: _Job) -> Future[Any]:
@@ -139,7 +139,7 @@ class Cluster(Executor):
         return job.future
 
     def _give_out(self) -> None:
-        """Give each free worker a job; to be called with the lock."""
+        """Give each free worker a job. The caller holds the lock."""
         if not self._urgent and not self._waiting:
             return
         for address in self._workers.keys() - self._running.keys():

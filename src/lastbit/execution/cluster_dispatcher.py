@@ -1,4 +1,4 @@
-"""Gives jobs to the workers of a cluster after a handshake: a seed group to workers of one bit fingerprint."""
+"""Submits jobs to the workers of a cluster after a handshake: a seed group to workers of one bit fingerprint."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lastbit.execution.scheduler import Worker
 from lastbit.execution.seed_groups import SeedGroups
 from lastbit.execution.watched import Watched
 
-_AHEAD = 1  # jobs that wait for workers besides those that these are at, so that none of them is idle for long
+_AHEAD = 1  # jobs queued beyond one for each worker, so that no worker is idle for long
 _NAMED = 3  # workers that a message names
 
 
 class ClusterDispatcher(Generic[J]):
-    """Gives jobs to the workers of a cluster.
+    """Submits jobs to the workers of a cluster.
 
     Args:
         executor: the cluster, perhaps watched.
@@ -45,14 +45,14 @@ class ClusterDispatcher(Generic[J]):
         self._runner, self._groups, self._say = runner, groups, on_remark
         self._description = description_checksum(runner)
         self._handshakes: dict[str, Future[Handshake]] = {}  # by address
-        self._bits: dict[str, BitFingerprint] = {}  # by address, of those that may take part
-        self._aside: set[str] = set()  # addresses of those that may not, after it was said
-        self._open: dict[BitFingerprint, int] = {}  # jobs given to workers of a fingerprint and not ended
-        self._missed: set[BitFingerprint] = set()  # fingerprints without a worker, after it was said
+        self._bits: dict[str, BitFingerprint] = {}  # by address, of accepted workers
+        self._aside: set[str] = set()  # addresses of refused workers, once reported
+        self._open: dict[BitFingerprint, int] = {}  # submitted jobs of a fingerprint that have not ended
+        self._missed: set[BitFingerprint] = set()  # fingerprints without a worker, once reported
         self._meet_all()
 
     def more(self) -> Iterator[tuple[J, Future[Outcome[J]]]]:
-        """Give out as many as keep the workers busy, and shake hands with those that came lately."""
+        """Submit as many jobs as keep the workers busy, after handshakes with new workers."""
         self._meet()
         there = self._by_bits()
         for bits, workers in there.items():
@@ -63,7 +63,7 @@ class ClusterDispatcher(Generic[J]):
 
     @property
     def is_done(self) -> bool:
-        """Whether no job is left to be given out."""
+        """Whether no job is left to submit."""
         return self._groups.is_empty
 
     def _submit(self, bits: BitFingerprint, job: J) -> Future[Outcome[J]]:
@@ -96,7 +96,7 @@ class ClusterDispatcher(Generic[J]):
         return [worker for worker in self._cluster.workers() if worker.gpus or not self._runner.needs_gpu]
 
     def _meet_all(self) -> None:
-        """Shake hands with all workers that are there, and refuse those that cannot take part."""
+        """Complete the handshakes of all connected workers, and refuse those that cannot take part."""
         if not self._cluster.workers():
             self._say("the scheduler has no workers yet: waiting for some, as `lastbit worker` starts them")
         elif not self._able():
@@ -124,7 +124,7 @@ class ClusterDispatcher(Generic[J]):
             self._say(f"workers of different bit fingerprints, which share no seed: {groups}")
 
     def _pending(self) -> list[Future[Handshake]]:
-        """Of the workers that are still there, the handshakes that are awaited."""
+        """The handshakes of connected workers that have not ended."""
         there = {worker.address for worker in self._cluster.workers()}
         return [
             handshake for address, handshake in self._handshakes.items() if address in there and not handshake.done()
@@ -139,7 +139,7 @@ class ClusterDispatcher(Generic[J]):
                 )
 
     def _meet(self) -> None:
-        """Take in those that came lately; one that cannot take part is left aside, and said to be."""
+        """Accept workers that joined later; one that cannot take part is set aside with a remark."""
         self._invite()
         for address, handshake in self._handshakes.items():
             if address in self._bits or not handshake.done() or handshake.cancelled():

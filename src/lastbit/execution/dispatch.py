@@ -1,4 +1,4 @@
-"""Gives jobs to an executor, few at a time, and their outcomes back as they end."""
+"""Submits jobs to an executor, few at a time, and yields their outcomes as they end."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from lastbit.execution.jobs import LOOK, BitFingerprint, J, LostWorkersError, Ou
 from lastbit.execution.seed_groups import SeedGroups
 from lastbit.execution.watched import Watched
 
-# Jobs given out and not ended, at most. It bounds what a study of any size keeps in memory, and is more than the
-# workers of an executor that does not say how many it has; the queue of such an executor is what `cancel` empties.
+# At most so many jobs are submitted and not ended. It bounds memory for studies of any size, and exceeds the number of
+# workers of an executor that does not report it; `cancel` empties the queue of such an executor.
 AHEAD = 1_000
 
 
 class Dispatcher(Protocol[J]):
-    """Gives jobs to workers."""
+    """Submits jobs to workers."""
 
     def more(self) -> Iterator[tuple[J, Future[Outcome[J]]]]:
-        """Give out as many jobs as there is room for now."""
+        """Submit as many jobs as there is room for now."""
 
     @property
     def is_done(self) -> bool:
-        """Whether no job is left to be given out."""
+        """Whether no job is left to submit."""
 
 
 def dispatch(
@@ -36,7 +36,7 @@ def dispatch(
     on_remark: Callable[[str], None],
     enough: Callable[[], bool],
 ) -> Iterator[Outcome[J]]:
-    """Run jobs and give the outcome of each as it ends.
+    """Run jobs and yield the outcome of each as it ends.
 
     Args:
         runner: runs a job.
@@ -66,7 +66,7 @@ def cluster_of(executor: Executor | None) -> Cluster | None:
 
 
 class ExecutorDispatcher(Generic[J]):
-    """Gives jobs to an executor that does not tell its workers apart: they are taken for alike.
+    """Submits jobs to an executor that does not distinguish its workers: they are assumed to be alike.
 
     A worker that is not like the others refuses its job, as runners do.
 
@@ -83,7 +83,7 @@ class ExecutorDispatcher(Generic[J]):
             groups.check({self._bits: "here"})
 
     def more(self) -> Iterator[tuple[J, Future[Outcome[J]]]]:
-        """Give out jobs until so many are open that the workers are busy."""
+        """Submit jobs until enough are open to keep the workers busy."""
         while len(self._open) < AHEAD and (job := self._groups.next_for(self._bits)) is not None:
             future = self._executor.submit(self._runner, job)
             self._open.add(future)
@@ -92,7 +92,7 @@ class ExecutorDispatcher(Generic[J]):
 
     @property
     def is_done(self) -> bool:
-        """Whether no job is left to be given out."""
+        """Whether no job is left to submit."""
         return self._groups.is_empty
 
 
@@ -124,14 +124,14 @@ def _outcomes(dispatcher: Dispatcher[J], enough: Callable[[], bool]) -> Iterator
 
 
 def _ended(running: Collection[Future[Outcome[J]]]) -> set[Future[Outcome[J]]]:
-    """Those that have ended, after waiting a little for one; with none running, workers are waited for."""
+    """The futures that have ended, after a short wait for one; with none running, wait for workers."""
     if not running:
         time.sleep(LOOK)
     return wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done
 
 
 def _outcome(future: Future[Outcome[J]], job: J) -> Outcome[J]:
-    """How the job of a future that is done went."""
+    """The outcome of the job of a future that is done."""
     try:
         return future.result()
     except LostWorkersError:

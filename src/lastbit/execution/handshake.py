@@ -22,7 +22,7 @@ _NAMED = 3  # workers that a message names
 
 @dataclass(frozen=True)
 class Handshake:
-    """What came of a worker's handshake."""
+    """The result of a worker's handshake."""
 
     bits: BitFingerprint = None
     complaint: str | None = None  # why it can take no part
@@ -65,7 +65,7 @@ def check_versions(client: Any) -> None:
 
 
 def _differing_versions(wanted: Mapping[str, str | None]) -> str | None:
-    """What this process has other versions of than another one, in words; None where there is nothing."""
+    """The packages whose versions differ between this process and another, in words; None if there are none."""
     here = own_versions()
     others = [
         f"{name} {here.get(name) or 'none'} for {version}"

@@ -17,11 +17,11 @@ class Job(Protocol):
 
     @property
     def id(self) -> str:
-        """What tells it apart from all others."""
+        """Its unique name."""
 
     @property
     def label(self) -> str:
-        """What people call it."""
+        """Its name in messages."""
 
     @property
     def seed(self) -> int:

@@ -215,7 +215,7 @@ def _described() -> dict[str, str]:
 def probe() -> str:
     """Hash what this process gets from sums, products of matrices, convolutions and functions, on its CPU and GPU.
 
-    The kernels that differ between processors and libraries are those that add up many terms in an order of their own,
+    The kernels that differ between processors and libraries are those that add up many terms in a different order,
     and those that approximate functions. It takes milliseconds. A training may use others, so equal probes promise less
     than the same first steps of a training do.
     """

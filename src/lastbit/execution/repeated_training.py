@@ -87,7 +87,7 @@ Pool = Callable[[int], AbstractContextManager[Executor]]  # given a number of pr
 def check_trainings(
     train: Train, *, device: str, pool: Pool, on_check: Callable[[], None]
 ) -> tuple[list[Check], Fingerprint | None]:
-    """Train five times in two fresh processes, and hold the bits against each other.
+    """Train five times in two fresh processes, and compare the bits.
 
     Args:
         train: a short training.

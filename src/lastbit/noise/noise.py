@@ -76,7 +76,7 @@ class Noise:
         return Unperturbed()
 
     def controls(self) -> Mapping[str, tuple[Noise, Noise]]:
-        """Pairs of noises whose runs must agree bit for bit, by name; the second is what the first is held against.
+        """Pairs of noises whose runs must agree bit for bit, by name; the second is the reference of the first.
 
         By default this noise and itself, and the noise turned off with no noise at all.
         """

@@ -51,7 +51,7 @@ def perturb(optimizer: Optimizer, noise: Noise) -> Optimizer:
 def install(optimizer: Optimizer, noise: Noise) -> None:
     """Put a noise on `optimizer` itself, for a program that holds the object already.
 
-    What `perturb` does, but in place: whoever holds the optimizer steps with the noise from now on. Its class becomes a
+    Like `perturb`, but in place: every holder of the optimizer steps with the noise from now on. Its class becomes a
     subclass of its own; its hooks, groups and state stay, and lr schedulers, gradient scalers and wrappers made for it
     later see an ordinary optimizer. If the noise is refused, the optimizer is as it was.
 

@@ -56,7 +56,7 @@ class Work:
 
     @property
     def studies(self) -> Path:
-        """Where studies are kept, each in a directory of its own, named for its settings."""
+        """Where studies are kept, each in a directory named for its settings."""
         return self.shared or self.directory / "studies"
 
 

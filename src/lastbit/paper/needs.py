@@ -1,4 +1,4 @@
-"""What items take, so that it can be said, and held against this machine, before they start."""
+"""What items need, reported and compared with this machine before they start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a program in a process of its own, exactly as python would."""
+"""Runs a program in a separate process, exactly as python would."""
 
 import json
 import os

@@ -111,7 +111,7 @@ def _noted(output: Path, description: Path) -> Iterator[tuple[str, Notes]]:
         trial = read_checksummed(description) if description.name == FAILURE else read_json(description)
         label = Trial({}, trial["seed"], noise_from_json(trial["noise"]), trial["replica"]).label
         notes = read_notes(output)
-    except (KeyError, TypeError, ValueError):  # damaged: whoever reads the trial itself will say so
+    except (KeyError, TypeError, ValueError):  # damaged: reading the trial itself will report it
         return
     if notes is not None:
         yield label, notes

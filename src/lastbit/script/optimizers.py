@@ -34,7 +34,7 @@ class _Watch:
         self._in_progress: set[int] = set()  # ids of optimizers whose outermost constructor is running
 
     def wrap(self, kind: type[Optimizer]) -> None:
-        """Wrap the constructor of a class that has one of its own."""
+        """Wrap the constructor of a class that defines one."""
         if "__init__" in vars(kind):
             kind.__init__ = self._wrapped(kind.__init__)  # type: ignore[method-assign]
 

@@ -50,7 +50,7 @@ class Target:
         return asdict(self)
 
     def path(self, directory: Path | None = None) -> Path | None:
-        """The file of Python code behind the target; None for an entry point that has no file of its own.
+        """The file of Python code behind the target; None for an entry point without a file.
 
         Args:
             directory: where the target runs; the present directory by default.

@@ -44,7 +44,7 @@ _PROBE = "from lastbit.execution.numerics import probe; print(probe())"
 
 @dataclass(frozen=True)
 class ScriptTraining:
-    """A script as a study's training: runs it once for the trial it is given, in a process of its own.
+    """A script as a study's training: runs it once for each trial, in a separate process.
 
     It travels to other machines without `on_line` and `children`, which are this process's own.
     """
@@ -61,7 +61,7 @@ class ScriptTraining:
 
     @cached_property
     def script(self) -> str | None:
-        """A hash of its file, as it was first asked for; None where it has no file of its own."""
+        """A hash of its file, when first asked for; None if it has no file."""
         return self._script()
 
     def _script(self) -> str | None:
@@ -118,7 +118,7 @@ class ScriptTraining:
         return _probed(tuple(sorted(self.environment().items())))
 
     def run_trial(self, trial: Trial, root: Path, bits: BitFingerprint) -> Outcome[Trial]:
-        """Run the script in a process of its own, and store the trial with the fingerprint of that process."""
+        """Run the script in a separate process, and store the trial with the fingerprint of that process."""
         store = Store(root)
         with store.attempt(trial) as wanted:
             return self._attempt(trial, store, bits) if wanted else Outcome(trial, None)

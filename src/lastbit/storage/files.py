@@ -115,7 +115,7 @@ class DamagedError(LastbitError):
 
 
 def write_checksummed(path: Path, content: Mapping[str, Any], *, indent: int | None = None) -> None:
-    """Write a JSON object with a checksum of its own, atomically.
+    """Write a JSON object with its checksum, atomically.
 
     Args:
         path: of the file.

@@ -34,7 +34,7 @@ def reachable(path: Path) -> Path:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return path  # whoever wants something of it says what is missing
+        return path  # the caller reports what is missing
     except ValueError:  # it holds a NUL, which only is_file and the like put up with
         return path
     except OSError as error:

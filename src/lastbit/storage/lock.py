@@ -1,4 +1,4 @@
-"""Locks that a process holds as long as it lives: of a directory by whoever runs it, of a trial by its worker."""
+"""Locks that a process holds until it ends: on the directory of a running command, on the trial of a worker."""
 
 import os
 import socket
@@ -51,7 +51,7 @@ def directory_lock(root: Path) -> Iterator[None]:
 
 @contextmanager
 def trial_lock(path: Path) -> Iterator[None]:
-    """Hold a trial while the block runs, once whoever else is at it has let go."""
+    """Hold the lock of a trial while the block runs, after waiting for any other holder."""
     with FileLock(path, poll_interval=_POLL):
         yield
 

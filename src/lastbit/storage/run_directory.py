@@ -169,7 +169,7 @@ class RunDirectory:
         return reachable(self.root / name).is_file()
 
     def read(self, name: str) -> dict[str, Any]:
-        """Read a part, and hold it against its checksum.
+        """Read a part, and verify its checksum.
 
         Raises:
             DamagedError: it is missing, or not what was written.

@@ -172,7 +172,7 @@ def _gib(size: int) -> str:
 def _asked(place: str, call: Callable[[], T]) -> T:
     """Ask the other side, with patience that ends, and say in one line what went wrong.
 
-    The call is left behind in a thread where it does not answer: not every file system has a time-out of its own.
+    The call is left behind in a thread where it does not answer: not every file system has a time-out.
     """
     answers: SimpleQueue[T | BaseException] = SimpleQueue()
     threading.Thread(target=lambda: answers.put(_outcome(call)), daemon=True).start()
@@ -191,7 +191,7 @@ def _outcome(call: Callable[[], T]) -> T | BaseException:
     try:
         return call()
     except Exception as error:
-        # Every kind of file system has exceptions of its own.
+        # Each kind of file system has its own exceptions.
         return error
 
 

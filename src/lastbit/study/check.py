@@ -59,7 +59,7 @@ def verify_study(
 ) -> None:
     """Hold what a study's numbers rest on against its checksums, before anything is computed or drawn from it.
 
-    Results are left out: whoever reads them does so by `Store.stored_results`.
+    Results are left out: `Store.stored_results` verifies them when they are read.
 
     Args:
         root: the study's directory; nothing is to be said of one that is missing or holds no study.
@@ -125,7 +125,7 @@ def _settings(root: Path) -> Any:
 
 
 def _check_trial(root: Path, place: Path, settings: Any, *, weights: bool = True) -> tuple[list[Finding], int]:
-    """What is wrong with a finished trial, and how many files were held against a checksum."""
+    """What is wrong with a finished trial, and how many files were compared with a checksum."""
     cure = f"delete {place}, {_AGAIN}: it runs this trial anew"
     try:
         trial = open_trial(place)

@@ -18,7 +18,7 @@ _ENOUGH = 2  # trials that fail alike, and first
 class Failure:
     """How a trial failed when it was last tried; it is run again with the next call."""
 
-    exit_code: int | None  # of its process, negative for the signal that killed it; None where it had none of its own
+    exit_code: int | None  # of its process, negative for the signal that killed it; None where it had no process
     last_lines: Sequence[str]  # of its traceback, or of what it wrote
 
     @property

@@ -39,7 +39,7 @@ class Checked:
 
     directory: str  # as people know it
     trials: int  # finished ones, sound or not
-    files: int  # that were held against a checksum
+    files: int  # that were compared with a checksum
     findings: tuple[Finding, ...]
     drawings: tuple[Path, ...] = ()  # pages and charts below the directory, which have no checksums
 

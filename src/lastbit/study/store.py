@@ -8,10 +8,10 @@ trials/ID/predictions.safetensors
 trials/ID/output/               what a script wrote, and metrics found in it; no part of the digest
 trials/ID/done.json             checksummed; how it ended and a checksum of every other file; written last
 running/seed-SEED.bits          the bit fingerprint of a seed's trials
-running/ID                      a trial in progress, with its checkpoint; running/ID.lock is held by whoever is at it
+running/ID                      a trial in progress, with its checkpoint; running/ID.lock is held by its worker
 results.json                    checksummed; computed from the trials
 failed/ID/failure.json          checksummed; how a trial failed when it was last tried; beside it, what a script wrote
-.lock                           held by whoever runs the study, who is named in .owner.json
+.lock                           held by the process that runs the study; .owner.json names it
 
 A checksummed file is JSON with a checksum in it (`lastbit.storage.files.write_checksummed`).
 """
@@ -56,7 +56,7 @@ class Store(StudyDirectory):
         return (self._place(trial) / DONE).exists()
 
     def load(self, trial: Trial) -> StoredTrial:
-        """Open a finished trial; its files are read, and held against their checksums, when asked for.
+        """Open a finished trial; its files are read, and their checksums verified, when asked for.
 
         Raises:
             DamagedError: its `done.json` is not what was written.

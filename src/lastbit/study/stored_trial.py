@@ -1,4 +1,4 @@
-"""A finished trial on disk, each file of which is held against its checksum when it is read."""
+"""A finished trial on disk. Reading a file verifies its checksum."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class StoredTrial:
         try:
             # The parser gives them in another order each time, and sums over tensors would round otherwise.
             return dict(sorted(parse_tensors(content).items()))
-        # Its checksum is right: whoever made it wrote no tensors, or of a type that torch lacks.
+        # Its checksum is right, but it holds no tensors, or tensors of a type that torch lacks.
         except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
             raise DamagedError(f"{self.directory / name} holds no tensors ({error})") from None
 
@@ -185,7 +185,7 @@ class StoredTrial:
 
 
 def open_trial(directory: Path) -> StoredTrial:
-    """Open a finished trial; its other files are read, and held against their checksums, when asked for.
+    """Open a finished trial; its other files are read, and their checksums verified, when asked for.
 
     Raises:
         DamagedError: its `done.json` is not what was written.

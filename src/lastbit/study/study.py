@@ -156,7 +156,7 @@ class Study(StoredStudy):
                 enough.set()
             elif outcome.error is not None:
                 self.store.fail(outcome.trial, failure(outcome.error, outcome.exit_code))
-            # A cluster's workers have surroundings of their own: what one of them lacks, others may have.
+            # A cluster's workers have different environments: what one lacks, others may have.
             if repeated.is_shown_by(outcome) and cluster_of(executor) is None:
                 enough.set()
             checked = self._checked_controls(groups, checked)

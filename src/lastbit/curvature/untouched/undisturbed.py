@@ -54,7 +54,7 @@ class State(Walk):
 
     @property
     def accelerators(self) -> list[torch.device]:
-        """The devices with random states of their own on which something lies."""
+        """The devices in use that have their own random state."""
         return sorted((device for device in self.devices if device.type not in ("cpu", "meta")), key=str)
 
     def covers(self, thing: object) -> bool:

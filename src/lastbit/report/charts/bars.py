@@ -20,7 +20,7 @@ class Part:
 
     label: str
     share: float
-    words: str  # what it comes to, shown under the pointer
+    words: str  # its value in words, shown under the pointer
 
 
 def share_bar(parts: Sequence[Part], *, title: str) -> Chart:

@@ -1,4 +1,4 @@
-"""Curves and what they are held against: their points, how they end, and how many of these a page can carry."""
+"""Curves and their reference values: points, ends, and how many of them a page can carry."""
 
 import itertools
 import math
@@ -38,7 +38,7 @@ def cut(label: str, x: Sequence[float], y: Sequence[float | None], *, cap: float
 
 @dataclass(frozen=True)
 class Level:
-    """A value that curves are held against: a dashed line across the picture, with its label."""
+    """A value that curves are compared with: a dashed line across the picture, with its label."""
 
     value: float
     label: str

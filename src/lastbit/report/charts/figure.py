@@ -88,7 +88,7 @@ class Figure:
         return self._drawn().fitted()
 
     def picture(self) -> dict[str, Any]:
-        """Vega-Lite for a file of its own: title and note included, on white."""
+        """Vega-Lite for a separate file: title and note included, on white."""
         title = {
             "text": textwrap.wrap(self.title, _TITLE_COLUMNS),
             "subtitle": textwrap.wrap(self.note, _NOTE_COLUMNS),

@@ -151,7 +151,7 @@ class Reporter:
             call: the operation.
             compared: the tensors that were compared.
             reading: whether those are what it reads from outside torch.
-            repeats: what came of repeating it.
+            repeats: the result of repeating it.
         """
         operation, frame = call.operation, call.frame
         where = self.locator.locate(frame)

@@ -53,7 +53,7 @@ class BitComparison:
         self._side, self._fill, self._directory, self._stop = side, fill, directory, stop
         self._event = 0
         self._escaped = False
-        self.took_unwritten = False  # whether an operation took what nobody wrote, whatever came of it
+        self.took_unwritten = False  # whether an operation read unwritten memory, with or without effect
         self.unwritten_differences = 0  # operations that took what nobody wrote, and whose results differ
         self.unseen: Counter[str] = Counter()  # operation -> results whose values could not be looked at
 

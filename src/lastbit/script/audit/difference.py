@@ -147,7 +147,7 @@ def _inside_the_operation(evidence: AuditEvidence) -> Explanation:
 
 
 def _on_the_cpu(evidence: AuditEvidence) -> Explanation:
-    """Tell threads from memory by what came of repeating the operation."""
+    """Distinguish threads from memory by the result of repeating the operation."""
     one = evidence.one
     threads_race = one.threads > 1 and evidence.agree_again(ONE_THREAD)
     where = f"{_SAME_INPUTS} on {one.threads} thread(s)"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lastbit.script.audit.bits import cpu_copy
 
-# Words of a run's half, each on a cache line of its own where the other run waits for it.
+# Words of a run's half, each on a separate cache line where the other run waits for it.
 _SLOTS, _ASIDE, _EVENTS, _STEPS, _ENDED = 0, 2, 8, 9, 10
 _HALF = 16
 _SIZE = 2 * _HALF * 8  # bytes

@@ -58,7 +58,7 @@ class AuditedRun:
 
 
 def start_process(run: AuditedRun) -> subprocess.Popen[bytes]:
-    """Start a run in a Python process of its own."""
+    """Start a run in a separate Python process."""
     command = child_command(run.target, INSTRUMENTS, run.settings)
     with run.output.open("wb") as output:
         return subprocess.Popen(
