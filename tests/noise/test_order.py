@@ -171,7 +171,9 @@ def test_an_object_whose_samples_cannot_be_told_is_refused_with_what_can():
     class Graph:
         x = torch.ones(4)
 
-    with pytest.raises(ValueError, match=r"Graph, whose samples cannot be told: batches may be .* dataclasses of them"):
+    with pytest.raises(
+        ValueError, match=r"Graph, whose samples are not recognised: batches may be .* dataclasses of them"
+    ):
         Order(1).arrange(Graph(), 0)
     with pytest.raises(ValueError, match="this is a list, and it holds no tensor"):
         Order(1).arrange(["a", "b"], 0)

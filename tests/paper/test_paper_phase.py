@@ -58,7 +58,7 @@ def test_no_cell_is_not_every_cell(smoke):
 def test_the_diagrams_say_what_is_mapped(smoke):
     linear, network = PHASE.draw(smoke("phase"))
     assert (linear.name, network.name) == ("phase-linear", "phase-network")
-    assert linear.title == "The bounds tell what the linear PDE does in 100.0 % of the runs"
+    assert linear.title == "The bounds predict what the linear PDE does in 100.0 % of the runs"
     assert network.title.startswith(
-        "Of the network’s runs that do not blow up, lr = 2/λ tells the restrained ones in 100.0 %"
+        "Of the network’s runs that do not blow up, lr = 2/λ predicts the restrained ones in 100.0 %"
     )

@@ -129,7 +129,9 @@ def test_a_batch_that_cannot_be_permuted_is_a_line(place):
         "class Batch:\n    def __init__(self, rows): self.x = torch.stack(rows)\n"
         "for b in torch.utils.data.DataLoader(torch.ones(4, 1), 2, shuffle=True, collate_fn=Batch): step(1)\n"
     )
-    with pytest.raises(UnfitError, match=r"--noise order: the batch is a __main__.Batch, whose samples cannot be told"):
+    with pytest.raises(
+        UnfitError, match=r"--noise order: the batch is a __main__.Batch, whose samples are not recognised"
+    ):
         trained(place, BEGIN + body, Order(1))
 
 

@@ -70,7 +70,7 @@ def announce_study(
     Args:
         study: about to run.
         executors: makes the runs.
-        run_seconds: estimates the seconds of one run; returns None where only the first run can tell.
+        run_seconds: estimates the seconds of one run; returns None where only the first run can show it.
         answers: prints and asks.
 
     Returns:

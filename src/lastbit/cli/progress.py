@@ -24,7 +24,7 @@ Show = Callable[..., None]  # called with any of `done`, `total`, `left` (second
 
 LINES_EVERY = 60.0  # seconds between two plain lines
 _ENDS_FASTER = 6  # how many times more often, where something has ended meanwhile
-_TIMED_STEPS, _TIMED_SECONDS = 10, 5.0  # after which a training's cost is told, whichever comes first
+_TIMED_STEPS, _TIMED_SECONDS = 10, 5.0  # after which a training's cost is estimated, whichever comes first
 _LOOK_EVERY = 1.0  # seconds between two looks at trials in progress
 
 

@@ -91,7 +91,7 @@ def run_trials(
         workers: how many trials run at a time, where the executor does not know it better.
         title: for the progress bar.
         seconds: of one trial, as estimated before.
-        on_estimate: told once, when the first trial has ended, how many seconds those to come may take.
+        on_estimate: called once, after the first trial, with an estimate of the seconds that the others take.
 
     Raises:
         LastbitError: the directory is in use, damaged or something else's, or nobody can run these trials.

@@ -20,7 +20,7 @@ _FIRST, *_OTHERS = (6, 3, 12, 30)  # runs for which the least detectable gain is
 
 
 def show(results: StudyJson, console: Console) -> None:
-    """Print a study's verdict, and below it the paper's Table 1, what the controls say, and what the runs tell."""
+    """Print a study's verdict, and below it the paper's Table 1, the controls, and what the runs show."""
     from lastbit.report.study.naming import metric_of
     from lastbit.report.study.tables import accuracy_table, variance_table
 

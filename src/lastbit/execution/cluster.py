@@ -1,6 +1,6 @@
 """Workers of a dask.distributed cluster, as a `concurrent.futures.Executor`.
 
-Dask's own executor hands every job to the scheduler at once, where nobody can tell a job that waits from one that runs,
+Dask's own executor hands every job to the scheduler at once, where a queued job looks like a running one,
 and its workers may hold several. Here each worker process is given one job at a time, and the others wait on this side:
 they can be cancelled, put before others, and meant for some workers only.
 """

@@ -27,7 +27,7 @@ class ClusterDispatcher(Generic[J]):
         cluster: the one behind it.
         runner: runs jobs.
         groups: the jobs that are wanted.
-        on_remark: told in words what a person should know.
+        on_remark: called with a remark for the user.
 
     Raises:
         LastbitError: a worker that is there cannot take part, or none has the bit fingerprint of a seed that was begun.

@@ -42,8 +42,8 @@ def dispatch(
         runner: runs a job.
         groups: the jobs that are wanted.
         executor: runs calls; without one, jobs run in this process one after another.
-        on_remark: told what a person should know of a cluster's workers, in words.
-        enough: whether none that waits is to begin any more; those in progress still end.
+        on_remark: called with a remark for the user on a cluster's workers.
+        enough: whether to start no more jobs; those in progress still end.
 
     Raises:
         LastbitError: no worker has the bit fingerprint with which a seed was begun, or a cluster's worker cannot take

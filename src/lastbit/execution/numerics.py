@@ -196,7 +196,7 @@ def processor() -> str:
 
 
 def instruction_sets() -> str:
-    """Those of the processor by which libraries choose kernels; empty where the system does not tell."""
+    """Those of the processor by which libraries choose kernels; empty where the system does not report them."""
     described = _described()
     there = set((described.get("flags") or described.get("Features") or "").split())
     return " ".join(name for name in _CHOSEN_BY if name in there)

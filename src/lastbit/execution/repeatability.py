@@ -102,7 +102,7 @@ def check_operation(name: str, operation: Operation) -> Check:
 
 @contextmanager
 def _any_kernels() -> Iterator[None]:
-    """Let torch choose as it comes, whatever this process asked of it before."""
+    """Restore the algorithms that torch chooses by default, whatever this process asked for before."""
     before = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(False)
@@ -122,5 +122,5 @@ def repeats(operation: Operation, times: int = _TIMES) -> bool:
 
 
 def _bits(tensor: Tensor) -> Tensor:
-    """A float32 tensor as whole numbers, which tell 0 from -0, and NaN from nothing."""
+    """A float32 tensor as integers, which distinguish 0 from -0 and equal NaNs."""
     return tensor.contiguous().view(torch.int32)

@@ -45,7 +45,7 @@ class Watched(Executor):
         return self._inner if isinstance(self._inner, Cluster) else None
 
     def stop(self) -> list[str]:
-        """Drop the jobs that wait, take no more, and tell which are running; those end in their own time."""
+        """Cancel queued jobs, accept no more, and report which are running; those end by themselves."""
         with self._changing:
             self._stopped = True
             for future in list(self._open):

@@ -109,7 +109,7 @@ class PaperResults:
         """Make the directory this scale's and keep every other process out while the block runs.
 
         Raises:
-            LastbitError: as `check` does; or another process is at it.
+            LastbitError: as `check` does; or another process is using it.
         """
         return self._directory.claimed({"scale": self.scale})
 

@@ -108,7 +108,7 @@ class _Probe:
         return growth
 
     def stable(self, weight_decay: float) -> bool:
-        """Tell whether no mode has grown at this weight decay."""
+        """Whether no mode has grown at this weight decay."""
         # A mode of gain 0 neither grows nor decays, and counts as stable, as in the theory: allow for rounding.
         return self.growth(weight_decay) <= 1e-13 * self.steps
 

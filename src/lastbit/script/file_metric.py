@@ -49,7 +49,7 @@ class FileMetric:
         return (words[-1] if words else self.key,)
 
     def state(self, output: Path) -> FileState | None:
-        """What tells whether the file is written: its place on the disk, size and last change; None without one."""
+        """What changes when the file is written: its place on the disk, size and last change; None without one."""
         source = self._source(output)
         if not source.is_file():
             return None

@@ -96,7 +96,7 @@ class ExampleTest:
 
     @property
     def pairs_that_differ(self) -> int:
-        """Pairs of single runs that McNemar's test tells apart at 5 %."""
+        """Pairs of single runs that McNemar's test distinguishes at the 5 % level."""
         return sum(pair.p <= 0.05 for pair in self.pairs)
 
 

@@ -53,7 +53,7 @@ _DRAWINGS = {Kind.PHASE, Kind.CHARTS}  # which may lie beside each other, and be
 
 
 def held(directory: Path) -> dict[Kind, str]:
-    """What a directory holds of lastbit's, each with the names that tell; empty where it holds none or is missing."""
+    """The kinds of lastbit's content in a directory, each with the names that identify it; empty if there are none."""
     if not directory.is_dir():
         return {}
     return {kind: _joined(names) for kind, names in _found(directory) if names}
@@ -73,7 +73,7 @@ def check_free(
         directory: new, empty, or of this kind.
         kind: of what is to be kept there.
         known: the only names that may be there; None where other people's files do not matter.
-        within: a study in which this directory may lie; by custom it lies in none.
+        within: a study in which this directory may lie; by default it lies in none.
 
     Raises:
         LastbitError: it is a file or no path, holds something of another kind or other files, or lies in a study.

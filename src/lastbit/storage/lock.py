@@ -57,7 +57,7 @@ def trial_lock(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock; it may be let go, or taken, the next moment."""
+    """Whether a living process holds the lock; it may be released, or taken, the next moment."""
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)

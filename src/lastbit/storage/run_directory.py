@@ -118,7 +118,7 @@ class RunDirectory:
 
         Raises:
             LastbitError: as `check` does; or it cannot be written.
-            InUseError: another process is at it.
+            InUseError: another process is using it.
         """
         self.check(description)
         if self._claimant == threading.get_ident():

@@ -36,7 +36,7 @@ class _Remote:
 
     name: str  # below the directory asked for, with slashes
     path: str  # as its file system has it
-    size: int | None  # bytes, where the listing tells
+    size: int | None  # bytes, where the listing gives them
 
 
 def is_url(place: str) -> bool:
@@ -153,7 +153,7 @@ def _check_sizes(files: Sequence[_Remote], place: str) -> None:
 
 
 def _copy(system: Any, file: _Remote, target: Path, place: str, left: int) -> int:
-    """Copy a file and count its bytes, which may be more than the listing told."""
+    """Copy a file and count its bytes, which may be more than the listing said."""
     target.parent.mkdir(parents=True, exist_ok=True)
     most, copied = min(left, MOST_BYTES_OF_A_FILE), 0
     with target.open("xb") as kept, _asked(place, lambda: system.open(file.path, "rb")) as source:

@@ -45,7 +45,7 @@ class Metric:
 
     @property
     def counts_examples(self) -> bool:
-        """Whether it is an accuracy, as far as its name tells."""
+        """Whether its name is that of an accuracy."""
         return self.is_percentage or "acc" in self.name.lower()
 
     def as_json(self, table: Table) -> dict[str, Any]:

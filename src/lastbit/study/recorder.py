@@ -36,7 +36,7 @@ class Recorder:
         self.noise: Noise = trial.noise
         self.diverged_at: int | None = None  # step of the first loss that was not finite
         self.directory = directory
-        self.step = 0  # updates so far, as far as the training has told: by default those that `log` belongs to
+        self.step = 0  # updates so far, by what was logged: the default step of `log`
         (directory / WEIGHTS).mkdir(parents=True, exist_ok=True)
         (directory / METRICS).touch()
         self._sums: dict[str, str] = {}  # of weights and predictions kept so far

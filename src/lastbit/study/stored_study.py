@@ -30,7 +30,7 @@ class StoredStudy:
 
     Args:
         out: the study's directory.
-        noises: the first is what the others are compared with; by custom one that changes nothing, such as `Scale(1)`
+        noises: the first is what the others are compared with; by default one that changes nothing, such as `Scale(1)`
             or `Ulp(None)`.
         seeds: of batch order and augmentation.
         name: for people.

@@ -36,7 +36,7 @@ class Study(StoredStudy):
         out: the study's directory; an interrupted study in it goes on where it stopped.
         train: called with a `Recorder`, whose `seed` and `noise` it uses and to which it gives metrics, weight
             snapshots and predictions. Importable by name where other processes run it.
-        noises: the first is what the others are compared with; by custom one that changes nothing, such as `Scale(1)`
+        noises: the first is what the others are compared with; by default one that changes nothing, such as `Scale(1)`
             or `Ulp(None)`.
         seeds: of batch order and augmentation.
         name: for people; by default the training's own.
@@ -151,7 +151,7 @@ class Study(StoredStudy):
             on_trial(outcome)
             if outcome.error is not None:
                 yield outcome
-            # Those in progress end before the directory is let go of.
+            # Those in progress end before the lock of the directory is released.
             if outcome.fatal:
                 enough.set()
             elif outcome.error is not None:

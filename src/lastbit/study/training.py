@@ -48,7 +48,7 @@ class Training(Protocol):
         """
 
     def bit_fingerprint(self, control: Trial) -> BitFingerprint:
-        """The bit fingerprint of this process: by custom of the training's first steps.
+        """The bit fingerprint of this process: by default of the training's first steps.
 
         Args:
             control: a trial with the noise that changes nothing.
@@ -207,7 +207,7 @@ def _attempt(train: TrainFunction, trial: Trial, store: Store, device: str, bits
 
 @contextmanager
 def first_update() -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether a torch optimizer may have been stepped since the block began.
+    """Give a function that returns whether a torch optimizer may have been stepped since the block began.
 
     Outside the main thread it always may: other threads may be stepping, and a new hook would break their loop over all
     hooks.

@@ -41,7 +41,7 @@ _SMOKE: Settings = {
 }
 
 _DIGITS = 9  # of the sharpness at a step; what is decided over the last quarter has all of them
-_STILL = 1e-6  # range of the normalised sharpness over a last quarter that tells no oscillation
+_STILL = 1e-6  # range of the normalised sharpness over the last quarter below which nothing oscillates
 _LATE = 4  # the last quarter of a run is what it has settled to
 
 

@@ -130,37 +130,37 @@ def _cells(part: Result) -> list[_Cell]:
 
 
 def claims(result: Result) -> list[Claim]:
-    """How many cells each criterion tells right."""
+    """How many cells each criterion predicts correctly."""
     linear, network = _cells(result["linear"]), _cells(result["network"])
     alone = [cell for cell in network if cell.inside["activated"] and cell.inside["not activated"]]
     finite = [cell for cell in network if cell.simulated != "blow-up"]
     return [
-        _tells(
+        _predicts(
             "The exact bounds separate the linear PDE’s stable runs from those that blow up",
             linear,
             lambda cell: (cell.simulated == "stable") == cell.inside["transitioning"],
             published="stable iff within the bounds (Theorem 5.4)",
         ),
-        _tells(
+        _predicts(
             "The network blows up where lr·α > 2, the bound of the not activated regime, and only there",
             network,
             lambda cell: (cell.simulated == "blow-up") == (not cell.inside["not activated"]),
             published="lr < 2/α is necessary",
         ),
-        _tells(
+        _predicts(
             "Where the bounds of all three regimes hold, the network is stable",
             [cell for cell in alone if cell.inside["transitioning"]],
             lambda cell: cell.simulated == "stable",
             published="all regimes are stable, and the kernel converges",
         ),
-        _tells(
+        _predicts(
             "Where only the transitioning regime’s bounds are violated, the instability is restrained",
             [cell for cell in alone if not cell.inside["transitioning"]],
             lambda cell: cell.simulated == "restrained",
             published="the path passes between unstable and stable regimes",
             reason="Otherwise it converges: it leaves the transitioning regime once, for a minimum that is stable.",
         ),
-        _tells(
+        _predicts(
             "Of the runs that do not blow up, those are restrained whose lr is above 2/λ, λ the sharpness of the "
             "minimum that a slow descent comes to",
             finite,
@@ -170,10 +170,10 @@ def claims(result: Result) -> list[Claim]:
     ]
 
 
-def _tells(
+def _predicts(
     text: str, cells: Sequence[_Cell], right: Callable[[_Cell], bool], *, published: str | None, reason: str = ""
 ) -> Claim:
-    """A claim that a criterion tells nearly all cells right."""
+    """A claim that a criterion predicts nearly all cells correctly."""
     count = sum(map(right, cells))
     share = count / len(cells) if cells else None
     return claim(
@@ -189,8 +189,8 @@ def draw(result: Result) -> list[Drawing]:
     """The two diagrams."""
     by_bounds, _, _, by_transitioning, by_edge = (made["measured"]["share"] for made in claims(result))
     titles = {
-        "linear": f"The bounds tell what the linear PDE does in {_percent(by_bounds)} of the runs",
-        "network": "Of the network’s runs that do not blow up, lr = 2/λ tells the restrained ones in "
+        "linear": f"The bounds predict what the linear PDE does in {_percent(by_bounds)} of the runs",
+        "network": "Of the network’s runs that do not blow up, lr = 2/λ predicts the restrained ones in "
         f"{_percent(by_edge)}; the transitioning regime’s bounds do in {_percent(by_transitioning)}",
     }
     return [replace(phase_figure(result[part]), name=f"phase-{part}", title=title) for part, title in titles.items()]

@@ -27,7 +27,7 @@ class Extremes:
 
     lowest: float
     highest: float
-    resolution: float  # curvature that rounding cannot tell from zero
+    resolution: float  # curvature below this is indistinguishable from zero
 
     @property
     def min_weight_decay(self) -> float:

@@ -23,7 +23,7 @@ class Curve:
     ended: bool = False  # whether it ends because it left the picture or diverged: a cross is drawn at its end
     style: Style = "line"
     band: tuple[Sequence[float], Sequence[float]] | None = None  # lower and upper ends of an interval around y
-    names: Mapping[str, Any] = field(default_factory=dict)  # what else tells it from others, shown under the pointer
+    names: Mapping[str, Any] = field(default_factory=dict)  # further names that identify it, shown under the pointer
 
     def points(self) -> list[tuple[float, float]]:
         """The points that can be drawn."""
@@ -92,7 +92,7 @@ def gather(
 
     Args:
         rows: in any order.
-        names: what tells the curve of a row from others.
+        names: what identifies the curve of a row.
         label: the one of these names that decides the colour.
         most_points: of all curves; each keeps at least two.
     """

@@ -153,6 +153,6 @@ def _numbered(names: Sequence[str], pattern: str) -> list[str]:
     chosen: list[str] = []
     for name in names:
         candidates = chain([name], (name + pattern.format(number) for number in count(2)))
-        # File systems may not tell upper from lower case.
+        # File systems may be case-insensitive.
         chosen.append(next(word for word in candidates if word.lower() not in map(str.lower, chosen)))
     return chosen

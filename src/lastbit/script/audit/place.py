@@ -61,7 +61,7 @@ class Location:
 
 
 class Program:
-    """Tells the user's own code from that of libraries, once for each code object."""
+    """Distinguishes the user's own code from that of libraries, once for each code object."""
 
     def __init__(self) -> None:
         self._own: dict[CodeType, bool] = {}

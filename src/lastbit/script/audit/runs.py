@@ -100,7 +100,7 @@ class RunPair:
         return suspect or (filled and self.difference.kind != ARITHMETIC)
 
     def check(self, target: Target) -> None:
-        """Check that the runs tell something.
+        """Check that the runs can be compared.
 
         Raises:
             ScriptFailedError: one ended with an error, or neither did a tensor operation.
@@ -175,7 +175,7 @@ def _prepare(
 
 
 def _watch(processes: list[Process], lockstep: Lockstep, on_progress: Callable[[int, int], None]) -> list[int]:
-    """Wait until both runs are over; tell either of the other's end, however it came."""
+    """Wait until both runs are over; notify each of the other's end, however it came."""
     codes: list[int | None] = [None, None]
     while None in codes:
         time.sleep(_PAUSE)

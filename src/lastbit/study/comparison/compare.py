@@ -131,7 +131,7 @@ def _read(runs: Runs, metric: str | None, name: str) -> Side:
         return side_of_numbers(runs, name)
     grid, controls = (runs.grid(), runs.controls()) if isinstance(runs, StoredStudy) else (runs.grid, runs.controls)
     compared = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
-    # Test accuracy is a percentage by custom, also in a study that is about something else.
+    # Test accuracy is taken for a percentage, also in a study that is about something else.
     compared = TEST_ACCURACY if compared.name == TEST_ACCURACY.name else compared
     about = None if controls is None else controls.about(compared.name)
     return _side_of_study(runs.name, ComparedStudy(grid, about, runs.settings, grid.fingerprints(), compared))

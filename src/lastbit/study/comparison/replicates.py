@@ -91,7 +91,7 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
 
 
 def single_run_design(a: Side, b: Side, values: Replicates) -> Design:
-    """What runs that each have a different batch order could tell, by the spread of these runs.
+    """What runs with different batch orders could show, by the spread of these runs.
 
     The mean over a seed's K noises has lost (1 - 1/K) of the noise's variance, which a single run has in full.
     """
