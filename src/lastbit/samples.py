@@ -29,10 +29,10 @@ def batch_size(batch: Any) -> int:
         return int(sizes.pop())
     if not shapes and _is_opaque(batch):
         raise LastbitError(
-            f"the batch is a {type(batch).__module__}.{type(batch).__qualname__}, whose samples are not recognised: batches"
-            " may be tensors, arrays, and tuples, lists, dictionaries, named tuples and dataclasses of them. Let the"
-            " loader's collate_fn return one of these, or make the class a dataclass of tensors with a row for each"
-            " sample"
+            f"the batch is a {type(batch).__module__}.{type(batch).__qualname__}, whose samples are not recognised:"
+            " batches may be tensors, arrays, and tuples, lists, dictionaries, named tuples and dataclasses of them."
+            " Let the loader's collate_fn return one of these, or make the class a dataclass of tensors with a row"
+            " for each sample"
         )
     held = f"its tensors have the shapes {', '.join(map(str, shapes))}" if shapes else "it holds no tensor"
     raise LastbitError(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.report.charts import Axis, Choice, Curve, Level, cut, line_chart, with_clicks
+from lastbit.report.charts import Axis, Curve, CurveChoice, Level, cut, line_chart, with_clicks
 from lastbit.report.numbers import significant
 
 VALUES = st.lists(st.none() | st.floats(-1e9, 1e9), max_size=20)
@@ -103,7 +103,7 @@ def test_a_band_lies_behind_its_curve():
 
 
 def test_one_of_many_is_chosen_from_a_list():
-    spec = _spec([Curve(name, [0, 1], [1.0, 2.0]) for name in "abc"], choice=Choice("Layer", "b"))
+    spec = _spec([Curve(name, [0, 1], [1.0, 2.0]) for name in "abc"], choice=CurveChoice("Layer", "b"))
     (choice,) = [param for param in spec["params"] if param["name"] == "chosen"]
     assert (choice["value"], choice["bind"]["options"]) == ("b", ["a", "b", "c"])
 

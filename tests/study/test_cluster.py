@@ -18,7 +18,7 @@ from lastbit.execution import scheduler
 from lastbit.execution.cluster import cluster
 from lastbit.execution.jobs import LostWorkersError, StoppedError, WorkerDiedError
 from lastbit.execution.watched import Watched
-from lastbit.execution.worker import Place, serve
+from lastbit.execution.worker import WorkerPlace, serve
 from lastbit.extras import how_to_install
 
 
@@ -187,7 +187,7 @@ def _stop_now(address, told, waiting):
 def test_stopping_now_ends_what_a_nannys_worker_does_and_leaves_a_fresh_one(tmp_path):
     told = tmp_path / "pid"
     with local_cluster(workers=0) as running:
-        ours = [running.scheduler_address, [Place("box-0", None)], told.with_suffix(".begun").touch]
+        ours = [running.scheduler_address, [WorkerPlace("box-0", None)], told.with_suffix(".begun").touch]
         process = multiprocessing.get_context("spawn").Process(target=serve, args=ours)
         process.start()
         try:

@@ -11,7 +11,7 @@ from lastbit.cli.options import MOST_WORKERS
 from lastbit.cli.output import JsonOption, console, write_json
 
 if TYPE_CHECKING:
-    from lastbit.execution.worker import Place
+    from lastbit.execution.worker import WorkerPlace
 
 
 def worker(
@@ -51,7 +51,7 @@ def worker(
     serve(address, chosen, lambda: _tell(address, chosen, json))
 
 
-def _tell(address: str, chosen: list[Place], json: str | None) -> None:
+def _tell(address: str, chosen: list[WorkerPlace], json: str | None) -> None:
     rows: list[dict[str, Any]] = [{"name": place.name, "gpu": place.gpu} for place in chosen]
     write_json(json, {"scheduler": address, "workers": rows})
     if json != "-":

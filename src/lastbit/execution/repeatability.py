@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from lastbit.execution.numerics import repeatable_numerics
 
-Operation = Callable[[], tuple[Tensor, ...]]
+RepeatedCall = Callable[[], tuple[Tensor, ...]]
 _TIMES = 20
 
 
@@ -36,7 +36,7 @@ class Check:
     said: str  # one sentence or two: what was found, and what to do about it
 
 
-def operations(device: str) -> dict[str, Operation]:
+def operations(device: str) -> dict[str, RepeatedCall]:
     """The operations by name, ready to be called on fixed numbers.
 
     Sizes are such that sums are split over threads and blocks, and that many numbers are added into one place.
@@ -75,7 +75,7 @@ def check_operations(device: str, on_check: Callable[[], None]) -> list[Check]:
     return checks
 
 
-def check_operation(name: str, operation: Operation) -> Check:
+def check_operation(name: str, operation: RepeatedCall) -> Check:
     """Repeat one operation, first as a study's trials compute it and then as torch comes."""
     try:
         with repeatable_numerics():
@@ -112,7 +112,7 @@ def _any_kernels() -> Iterator[None]:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
 
 
-def repeats(operation: Operation, times: int = _TIMES) -> bool:
+def repeats(operation: RepeatedCall, times: int = _TIMES) -> bool:
     """Whether an operation gives the same bits so many times in a row."""
     first = [_bits(tensor) for tensor in operation()]
     return all(

@@ -22,7 +22,7 @@ _CLOSING = 10  # seconds for a worker to end
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerPlace:
     """What one worker process is given."""
 
     name: str
@@ -39,7 +39,7 @@ class Place:
         return {} if self.gpu is None else {GPU: 1}
 
 
-def places(name: str, *, cpus: int | None, gpus: int | None, visible: Sequence[str]) -> list[Place]:
+def places(name: str, *, cpus: int | None, gpus: int | None, visible: Sequence[str]) -> list[WorkerPlace]:
     """The workers to start.
 
     Args:
@@ -60,7 +60,7 @@ def places(name: str, *, cpus: int | None, gpus: int | None, visible: Sequence[s
     if gpus is not None and gpus > len(visible):
         raise LastbitError(f"--gpus {gpus}: this machine has {len(visible)} CUDA device(s) that may be used")
     chosen: Sequence[str | None] = visible[:gpus] if cpus is None else [None] * cpus
-    return [Place(f"{name}-{i}", gpu) for i, gpu in enumerate(chosen or [None] * (os.cpu_count() or 1))]
+    return [WorkerPlace(f"{name}-{i}", gpu) for i, gpu in enumerate(chosen or [None] * (os.cpu_count() or 1))]
 
 
 def visible_gpus(count: int) -> list[str]:
@@ -73,7 +73,7 @@ def visible_gpus(count: int) -> list[str]:
     return (named or [str(i) for i in range(count)])[:count]
 
 
-def serve(address: str, chosen: Sequence[Place], begun: Callable[[], None]) -> None:
+def serve(address: str, chosen: Sequence[WorkerPlace], begun: Callable[[], None]) -> None:
     """Run workers until the scheduler ends or this process gets SIGINT or SIGTERM; each that dies is started again.
 
     Args:
@@ -84,7 +84,7 @@ def serve(address: str, chosen: Sequence[Place], begun: Callable[[], None]) -> N
     asyncio.run(_serve(address, chosen, begun))
 
 
-async def _serve(address: str, chosen: Sequence[Place], begun: Callable[[], None]) -> None:
+async def _serve(address: str, chosen: Sequence[WorkerPlace], begun: Callable[[], None]) -> None:
     nannies = [_nanny(address, place) for place in chosen]
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -102,7 +102,7 @@ async def _all_finished(nannies: Sequence[Any]) -> None:
     await asyncio.gather(*(nanny.finished() for nanny in nannies))
 
 
-def _nanny(address: str, place: Place) -> Any:
+def _nanny(address: str, place: WorkerPlace) -> Any:
     import dask  # only here: an extra that most do without
     from distributed import Nanny
 

@@ -31,7 +31,7 @@ _SHOWN = 60  # characters of a line
 
 
 @dataclass(frozen=True)
-class Group:
+class CapturedGroup:
     """A group that captures, in the text of a pattern."""
 
     opening: int  # of its parenthesis
@@ -53,7 +53,7 @@ class Group:
         return "" if rest[:1] in _SPECIAL else rest[:1]
 
 
-def groups(pattern: str) -> list[Group]:
+def groups(pattern: str) -> list[CapturedGroup]:
     """The capturing groups of a regular expression that compiles, in their order; parentheses in comments mislead."""
     opened: list[tuple[int, int | None]] = []  # of each open parenthesis, where what it captures begins
     captured = []
@@ -64,7 +64,7 @@ def groups(pattern: str) -> list[Group]:
         elif token.group() == ")" and opened:
             opening, begin = opened.pop()
             if begin is not None:
-                captured.append(Group(opening, begin, token.start()))
+                captured.append(CapturedGroup(opening, begin, token.start()))
     return sorted(captured, key=lambda group: group.opening)
 
 
@@ -175,7 +175,7 @@ class PatternMetric:
             return None
         return rest[last:].partition("\n")[0].strip()[:_SHOWN]
 
-    def _value(self, match: re.Match[str], place: Group, name: str) -> float | None:
+    def _value(self, match: re.Match[str], place: CapturedGroup, name: str) -> float | None:
         start, end = match.span(name if name in match.re.groupindex else 1)
         if start < 0:
             return None
@@ -188,10 +188,10 @@ class PatternMetric:
         return number_at(match.string, start, end, before=place.before(self.pattern), after=place.after(self.pattern))
 
 
-def _places(pattern: re.Pattern[str]) -> list[Group]:
+def _places(pattern: re.Pattern[str]) -> list[CapturedGroup]:
     """Where the groups are; the whole text for all where they are not understood, as with parentheses in comments."""
     captured = groups(pattern.pattern)
-    return captured if len(captured) == pattern.groups else [Group(0, 0, len(pattern.pattern))] * pattern.groups
+    return captured if len(captured) == pattern.groups else [CapturedGroup(0, 0, len(pattern.pattern))] * pattern.groups
 
 
 def _widened(pattern: str) -> re.Pattern[str] | None:
@@ -223,7 +223,7 @@ def _preferred(match: re.Match[str], given: re.Pattern[str], name: str) -> re.Ma
     return plain if plain.start(group) < match.start(group) or _NOTHING.fullmatch(word) else match
 
 
-def _skipped(match: re.Match[str], place: Group, pattern: str, start: int) -> float | None:
+def _skipped(match: re.Match[str], place: CapturedGroup, pattern: str, start: int) -> float | None:
     """The NaN between the word before a group and the number it found, which the pattern passed over."""
     word = _last_word(pattern[: place.opening])
     _, found, between = match.string[match.start() : start].rpartition(word) if word else ("", "", "")

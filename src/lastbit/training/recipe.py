@@ -41,13 +41,13 @@ def _if_set(**options: Any) -> Any:
     return Field(exclude_if=lambda value: not value, **options)
 
 
-class Settings(BaseModel):
+class RecipePart(BaseModel):
     """Frozen settings that refuse unknown fields and convert no types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DataSettings(Settings):
+class DataSettings(RecipePart):
     """Which images are used, how many of them, and how they are prepared."""
 
     name: str  # a data set of `lastbit data list`
@@ -67,7 +67,7 @@ class DataSettings(Settings):
         return self
 
 
-class ModelSettings(Settings):
+class ModelSettings(RecipePart):
     """Which network."""
 
     name: ModelName
@@ -100,7 +100,7 @@ def _of_its_family(fields: Any, usual: ValidatorFunctionWrapHandler) -> Any:
     return kind.model_validate_json(json.dumps(own), strict=True)
 
 
-class ScheduleSettings(Settings):
+class ScheduleSettings(RecipePart):
     """A step schedule of the learning rate."""
 
     milestones: tuple[Count, ...] = ()  # epochs after which the learning rate is multiplied by `factor`
@@ -113,7 +113,7 @@ class ScheduleSettings(Settings):
         return self
 
 
-class MeasureSettings(Settings):
+class MeasureSettings(RecipePart):
     """What is recorded along the way. It never changes the training."""
 
     snapshot_epochs: Count = 1  # epochs from one snapshot to the next, after the log-spaced ones of the first epoch
@@ -121,7 +121,7 @@ class MeasureSettings(Settings):
     fluctuation_batches: Annotated[int, Field(ge=2)] = 8  # batches whose mean gradient is the reference
 
 
-class Recipe(Settings):
+class Recipe(RecipePart):
     """A training run except its seed (batch order, augmentation) and its noise."""
 
     name: str

@@ -3,7 +3,7 @@
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.bars import Part, share_bar
 from lastbit.report.charts.clicks import with_clicks
-from lastbit.report.charts.curves import Choice, Curve, Level, cut
+from lastbit.report.charts.curves import Curve, CurveChoice, Level, cut
 from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure, write_figures
 from lastbit.report.charts.heat_map import Factors, Kinds, Overlay, OverlayLook, heat_map
@@ -12,8 +12,8 @@ from lastbit.report.charts.line import line_chart
 __all__ = [
     "Axis",
     "Chart",
-    "Choice",
     "Curve",
+    "CurveChoice",
     "Dot",
     "Factors",
     "Figure",

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from lastbit.report.numbers import thin
 
-Measurement: TypeAlias = Mapping[str, Any]  # with `step` and `value`, which is None where it was not finite
+DistanceRow: TypeAlias = Mapping[str, Any]  # with `step` and `value`, which is None where it was not finite
 Style: TypeAlias = Literal["line", "dashed", "points"]
 _DIGITS = 5  # of a drawn value: more than an eye reads off a curve, and a third of the bytes
 
@@ -45,7 +45,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CurveChoice:
     """A list from which a reader picks the curve that stands out; the others are drawn behind it."""
 
     label: str  # before the list
@@ -80,8 +80,8 @@ class Thinned:
 
 
 def gather(
-    rows: Iterable[Measurement],
-    names: Callable[[Measurement], Mapping[str, Hashable]],
+    rows: Iterable[DistanceRow],
+    names: Callable[[DistanceRow], Mapping[str, Hashable]],
     *,
     label: str,
     most_points: int,
@@ -98,7 +98,7 @@ def gather(
     """
     measured = list(rows)
     finite = [row for row in measured if row["value"] is not None]
-    groups: dict[tuple[tuple[str, Hashable], ...], list[Measurement]] = {}
+    groups: dict[tuple[tuple[str, Hashable], ...], list[DistanceRow]] = {}
     for row in finite:
         groups.setdefault(tuple(names(row).items()), []).append(row)
     steps = sorted({row["step"] for row in finite})
@@ -107,21 +107,21 @@ def gather(
     return Thinned(curves, len(kept), len(steps), len(measured) - len(finite))
 
 
-def _curve(names: dict[str, Any], label: str, rows: Iterable[Measurement], kept: set[int]) -> Curve:
+def _curve(names: dict[str, Any], label: str, rows: Iterable[DistanceRow], kept: set[int]) -> Curve:
     points = sorted((row["step"], row["value"]) for row in rows if row["step"] in kept)
     # Three digits are more than an eye reads off a curve of thousands of points, and a third of the bytes.
     values = [float(f"{value:.2e}") for _, value in points]
     return Curve(str(names[label]), [step for step, _ in points], values, names=names)
 
 
-def last_rows(rows: Iterable[Measurement]) -> list[Measurement]:
+def last_rows(rows: Iterable[DistanceRow]) -> list[DistanceRow]:
     """The finite measurements at the last step that has any."""
     finite = [row for row in rows if row["value"] is not None]
     last = max((row["step"] for row in finite), default=None)
     return [row for row in finite if row["step"] == last]
 
 
-def first_rows(rows: Iterable[Measurement]) -> list[Measurement]:
+def first_rows(rows: Iterable[DistanceRow]) -> list[DistanceRow]:
     """The finite measurements at the first step that has any."""
     finite = [row for row in rows if row["value"] is not None]
     first = min((row["step"] for row in finite), default=None)

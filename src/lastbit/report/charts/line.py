@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeAlias
 import altair as alt
 
 from lastbit.report.charts.axes import Axis, FittedAxis
-from lastbit.report.charts.curves import Choice, Curve, Level, short
+from lastbit.report.charts.curves import Curve, CurveChoice, Level, short
 from lastbit.report.charts.figure import HEIGHT, AnyChart, Chart, form
 from lastbit.report.charts.look import DASHED, MUTED, WARM, colours, dashes, shapes
 
-Place: TypeAlias = Literal["beyond", "left", "right"]
+LabelSide: TypeAlias = Literal["beyond", "left", "right"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class _Layout:
     parts: frozenset[str]  # which layers there are
     dashed: bool  # whether the label decides the dash
     at: str
-    choice: Choice | None
+    choice: CurveChoice | None
 
 
 def line_chart(
@@ -39,10 +39,10 @@ def line_chart(
     x: Axis,
     y: Axis,
     levels: Sequence[Level] = (),
-    at: Place = "beyond",
+    at: LabelSide = "beyond",
     jumps: Sequence[float] = (),
     marks: Literal["", "points", "nearest"] = "",
-    choice: Choice | None = None,
+    choice: CurveChoice | None = None,
     given: Mapping[str, str] | None = None,
     columns: int = 4,
     height: int = HEIGHT,
@@ -238,7 +238,7 @@ def _crosses(layout: _Layout) -> AnyChart:
     return crosses.encode(x=layout.x.x("at_x"), y=layout.y.y("at_y"), color=_colour(layout, _legend(layout)))
 
 
-def _chosen(layout: _Layout, base: alt.Chart, choice: Choice) -> list[AnyChart]:
+def _chosen(layout: _Layout, base: alt.Chart, choice: CurveChoice) -> list[AnyChart]:
     """All curves in grey, fainter where they are many, and the chosen one in colour."""
     param = alt.param(
         name="chosen",

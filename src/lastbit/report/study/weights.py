@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.curves import Choice, Curve, Level, Measurement, Thinned, first_rows, gather, last_rows
+from lastbit.report.charts.curves import Curve, CurveChoice, DistanceRow, Level, Thinned, first_rows, gather, last_rows
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.charts.line import line_chart
 from lastbit.report.growth.words import fastest, growing, jump_words, jumps, level, stay_apart
@@ -58,11 +58,11 @@ def rel_l1_figure(study: StudyJson, *, most_points: int) -> Figure:
     return Figure("rel-l1", _ends(study["rel_l1"]), note, chart)
 
 
-def _pair(row: Measurement) -> dict[str, str | int]:
+def _pair(row: DistanceRow) -> dict[str, str | int]:
     return {"noise": noise_label(row), "seed": row["seed"]}
 
 
-def _ends(rows: Sequence[Measurement]) -> str:
+def _ends(rows: Sequence[DistanceRow]) -> str:
     first, last = first_rows(rows), last_rows(rows)
     end = f"RelL1 is {scientific_range(row['value'] for row in last)} after step {last[0]['step']:,}"
     if first[0]["step"] == last[0]["step"]:
@@ -89,11 +89,11 @@ def layer_figure(study: StudyJson, *, most_points: int) -> Figure:
         "Each line is one weight tensor of the network: the median of its RelL1 over all pairs of runs. The chosen one "
         f"is drawn in colour, at first {farthest}.{thinned.remark}"
     )
-    chart = line_chart(thinned.curves, x=STEPS, y=DISTANCE, choice=Choice("Layer", farthest))
+    chart = line_chart(thinned.curves, x=STEPS, y=DISTANCE, choice=CurveChoice("Layer", farthest))
     return Figure("rel-l1-layers", _layer_range(ends), note, chart)
 
 
-def _layer_range(ends: Sequence[Measurement]) -> str:
+def _layer_range(ends: Sequence[DistanceRow]) -> str:
     low, high, step = ends[0], ends[-1], ends[0]["step"]
     if len(ends) == 1:
         return f"After step {step:,} RelL1 of {low['layer']} is {scientific(low['value'])}"
@@ -123,7 +123,7 @@ def comparison_figure(studies: Sequence[StudyJson], *, most_points: int) -> Figu
     return Figure("comparison", title, note, _compared(studies, names, thinned))
 
 
-def _farthest(names: Sequence[str], rows: Sequence[Measurement]) -> str:
+def _farthest(names: Sequence[str], rows: Sequence[DistanceRow]) -> str:
     finals = {name: last_rows(row for row in rows if row["study"] == name) for name in names}
     largest = {name: max(row["value"] for row in last) for name, last in finals.items() if last}
     falling = sorted(largest, key=lambda name: -largest[name])
