@@ -16,7 +16,7 @@ from lastbit.cli.workers import Executors
 from lastbit.execution.jobs import LostWorkersError
 from lastbit.execution.watched import Watched
 from lastbit.storage.directories import RESULTS, STUDY, TRIALS
-from lastbit.storage.files import DamagedError, read_checksummed, write_checksummed, writing
+from lastbit.storage.files import DamagedError, read_checksummed
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.check import verify_study
 from lastbit.study.results import FORMAT
@@ -151,8 +151,7 @@ def store_results(study: Study) -> dict[str, Any]:
         LastbitError: a stored trial is damaged, or the results cannot be written.
     """
     content: dict[str, Any] = study.results().as_json()
-    with writing(study.store.root):
-        write_checksummed(results_path(study.store.root), content)
+    study.store.store_results(content)
     return content
 
 

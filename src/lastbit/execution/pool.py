@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.resource_tracker import ensure_running
 from queue import SimpleQueue
@@ -23,6 +23,22 @@ from lastbit.execution.jobs import WorkerDiedError
 
 # Fresh processes: a forked one would inherit torch's thread pools in an undefined state.
 _SPAWN = get_context("spawn")
+
+# A worker imports the script that began it. Where that would begin the same work again, the worker ends with this.
+_UNGUARDED = 87
+_GUARD = (
+    "each worker imports this script and would start the work again: call it under `if __name__ == \"__main__\":`"
+)
+
+
+def end_unless_guarded() -> None:
+    """End the process if it is a worker that is just importing the script that began it.
+
+    Raises:
+        SystemExit: it is; the pool that began it says what is missing in the script.
+    """
+    if getattr(current_process(), "_inheriting", False):  # the standard library knows it by this too
+        raise SystemExit(_UNGUARDED)
 
 
 @contextmanager
@@ -104,6 +120,8 @@ class _Worker:
             self._process.join()
             code = self._process.exitcode
             self.close()
+            if code == _UNGUARDED:
+                raise WorkerDiedError(_GUARD) from None
             raise WorkerDiedError(f"its worker process ended with exit code {code} ({_reason(code)})") from None
         if succeeded:
             return value

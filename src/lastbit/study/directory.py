@@ -48,6 +48,15 @@ class StudyDirectory(RunDirectory):
             raise LastbitError(f"{self.root} is no study: it has no {STUDY}")
         return self._read(STUDY, _AGAIN)
 
+    def store_results(self, content: Mapping[str, Any]) -> None:
+        """Store the results for reports, in place of earlier ones.
+
+        Raises:
+            LastbitError: they cannot be written.
+        """
+        with writing(self.root):
+            self.write(RESULTS, content)
+
     def stored_results(self) -> dict[str, Any]:
         """The stored results.
 

@@ -12,7 +12,7 @@ from typing import Any
 from lastbit.errors import LastbitError
 from lastbit.execution.dispatch import cluster_of, dispatch
 from lastbit.execution.jobs import Outcome
-from lastbit.execution.pool import local_pool
+from lastbit.execution.pool import end_unless_guarded, local_pool
 from lastbit.execution.seed_groups import SeedGroups
 from lastbit.noise import Noise
 from lastbit.study.controls import ControlsFailedError
@@ -84,12 +84,14 @@ class Study(StoredStudy):
         on_trial: Callable[[Outcome[Trial]], None] = _ignore,
         on_remark: Callable[[str], None] = _ignore,
     ) -> Results:
-        """Run what is not stored yet and return the results of the whole study.
+        """Run what is not stored yet, and return the results of the whole study, which are stored beside its trials.
 
         Args and errors are those of `complete`.
         """
         self.complete(executor, workers=workers, on_trial=on_trial, on_remark=on_remark)
-        return self.results()
+        results = self.results()
+        self.store.store_results(results.as_json())
+        return results
 
     def complete(
         self,
@@ -120,6 +122,7 @@ class Study(StoredStudy):
             StoppedError: the executor was stopped before all trials were stored; what had begun is.
             LostWorkersError: all workers are out of reach, as when a cluster's scheduler has ended.
         """
+        end_unless_guarded()
         if executor is not None and workers is not None:
             raise LastbitError(f"workers = {workers} and an executor: give one of them")
         if workers is not None and not is_importable(self.training):

@@ -1,0 +1,35 @@
+"""A script that starts a study with workers, with and without `if __name__ == "__main__":`."""
+
+import subprocess
+import sys
+
+from lastbit.storage.files import read_checksummed
+
+TRAIN = """
+import lastbit as lb
+
+def train(run):
+    run.log(1, test_accuracy=80.0 + run.seed)
+
+"""
+CALL = "print(lb.Study('study', train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2)).run(workers=2).verdict)\n"
+
+
+def run(tmp_path, text):
+    (tmp_path / "script.py").write_text(text)
+    return subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+
+def test_without_the_guard_the_script_is_told_what_it_lacks(tmp_path):
+    ended = run(tmp_path, TRAIN + CALL)
+    assert ended.returncode == 1
+    assert "InUseError" not in ended.stderr
+    assert 'call it under `if __name__ == "__main__":`' in ended.stderr.splitlines()[-1]
+
+
+def test_with_it_the_study_ends_and_keeps_its_results_for_reports(tmp_path):
+    ended = run(tmp_path, TRAIN + 'if __name__ == "__main__":\n    ' + CALL)
+    assert ended.returncode == 0, ended.stderr
+    stored = read_checksummed(tmp_path / "study" / "results.json")
+    assert stored["verdict"] == ended.stdout.strip()
+    assert len(stored["trials"]) == 4
