@@ -26,9 +26,7 @@ _SPAWN = get_context("spawn")
 
 # A worker imports the script that began it. Where that would begin the same work again, the worker ends with this.
 _UNGUARDED = 87
-_GUARD = (
-    "each worker imports this script and would start the work again: call it under `if __name__ == \"__main__\":`"
-)
+_GUARD = 'each worker imports this script and would start the work again: call it under `if __name__ == "__main__":`'
 
 
 def end_unless_guarded() -> None:
