@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from threading import RLock
 from typing import Any, Generic, TypeVar
 
 from lastbit.errors import LastbitError
@@ -31,6 +32,7 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._broken = set[str]()  # entry points that could not be loaded
         self._imported = False
+        self._importing = RLock()  # so that no thread sees the classes of some files only
 
     def enter(self, name: str, kind: type[T]) -> None:
         """Enter a class. One that is defined again, as by a notebook's cell, takes the place of the first.
@@ -78,10 +80,11 @@ class Registry(Generic[T]):
         return {entry.name: entry for entry in entry_points(group=self.group)}
 
     def _import_files(self) -> None:
-        if not self._imported:
-            self._imported = True
-            for module in pkgutil.iter_modules(import_module(self.package).__path__, f"{self.package}."):
-                import_module(module.name)
+        with self._importing:
+            if not self._imported:
+                self._imported = True
+                for module in pkgutil.iter_modules(import_module(self.package).__path__, f"{self.package}."):
+                    import_module(module.name)
 
     def _load(self, entry: EntryPoint) -> None:
         try:

@@ -8,6 +8,7 @@ from lastbit.cli import paper_run
 from lastbit.paper import catalogue, page
 from lastbit.paper import needs as needs_module
 from lastbit.paper.item import Cost, Item, ItemScale, claim
+from lastbit.storage.files import write_checksummed
 from lastbit.storage.lock import directory_lock
 
 CLAIM_KEYS = {"claim", "published", "measured", "interval", "holds", "reason"}
@@ -78,6 +79,7 @@ def test_two_real_items_on_two_workers(lastbit, tmp_path):
         assert each["claims"]
         assert all(set(made) == CLAIM_KEYS and made["holds"] is True for made in each["claims"])
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {
+        ".lock",
         "index.json",
         "paper.html",
         "figure1.json",
@@ -173,9 +175,10 @@ def test_an_item_that_fails_is_reported_at_the_end_and_loses_no_other(lastbit, i
 def test_the_page_is_drawn_again_from_what_is_stored(lastbit, items, tmp_path):
     run(lastbit, "all", "--scale", "smoke", "--out", tmp_path)
     html = (tmp_path / "paper.html").read_text()
-    for name in ("paper.html", "index.json"):
-        before = (tmp_path / name).read_text()
-        (tmp_path / name).write_text(before.replace("It doubles", "It trebles"))
+    drawn, index = tmp_path / "paper.html", tmp_path / "index.json"
+    drawn.write_text(html.replace("It doubles", "It trebles"))
+    altered = json.loads(index.read_text().replace("It doubles", "It trebles"))
+    write_checksummed(index, {name: content for name, content in altered.items() if name != "checksum"})
     assert lastbit("paper", "page", tmp_path) == (0, f"{tmp_path / 'paper.html'}\n", "")
     assert (tmp_path / "paper.html").read_text() == html
     assert "It trebles" not in (tmp_path / "index.json").read_text()

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import pytest
 
@@ -164,3 +166,19 @@ def test_the_noises_are_known_without_torch():
     program = "import sys; from lastbit.noise.noise import KINDS; KINDS.names(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_threads_that_ask_at_once_all_see_the_classes_of_all_files(tmp_path, monkeypatch):
+    """One of them imports the files; the others wait for it."""
+    package = tmp_path / "slow_package"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from lastbit.plugins import Registry\nKINDS = Registry(__name__, 'none', 'it')\n"
+    )
+    (package / "one.py").write_text(
+        "import time\nfrom slow_package import KINDS\ntime.sleep(0.2)\nKINDS.enter('one', type('One', (), {}))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    kinds = import_module("slow_package").KINDS
+    with ThreadPoolExecutor(4) as pool:
+        assert [list(seen) for seen in pool.map(lambda _: kinds.here(), range(4))] == [["one"]] * 4
