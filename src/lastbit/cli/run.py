@@ -69,7 +69,7 @@ def run(
 
     Each pair of seed and noise is run once, and the end is how far the last bit carries. The script needs no change:
     the noise is put on every optimizer it makes, and its weights are kept along the way. A study that was interrupted
-    goes on with the same command. `{trial}` in the arguments is a directory of each run.
+    continues with the same command. `{trial}` in the arguments is a directory of each run.
 
     Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
     """

@@ -51,7 +51,7 @@ def sharpness(
 
     Sharpness is the largest eigenvalue of the loss's Hessian. Normalised sharpness is 2 at the edge of the optimizer in
     use: lr · sharpness for gradient descent. Every measurement comes with a bound on its error. A series that was
-    interrupted, or is to be longer, goes on with the same command.
+    interrupted, or is to be longer, continues with the same command.
 
     Example: `lastbit sharpness fc-cifar10-5k --steps 300 --every 10`
     """

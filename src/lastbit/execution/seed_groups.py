@@ -62,7 +62,7 @@ class SeedGroups(Generic[J]):
         return {seed: bits for bits, seeds in self._owned.items() if bits not in here for seed in seeds}
 
     def check(self, there: Mapping[BitFingerprint, str]) -> None:
-        """Check that every seed that was begun can be gone on with.
+        """Check that every seed that was begun can be continued.
 
         Args:
             there: the workers of each fingerprint, in words.

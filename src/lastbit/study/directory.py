@@ -131,7 +131,7 @@ def _settings(study: Mapping[str, Any]) -> Any:
 
 
 def _has_results(root: Path) -> bool:
-    """Whether a trial is stored, can be gone on with, or is still being run by an orphan."""
+    """Whether a trial is stored, can be continued, or is still being run by an orphan."""
     kept = [*(root / TRIALS).glob(f"*/{DONE}"), *(root / RUNNING).glob(f"*/{DONE}")]
     return bool(
         kept or any((root / RUNNING).glob(f"*/{CHECKPOINT}")) or any(map(is_held, (root / RUNNING).glob("*.lock")))

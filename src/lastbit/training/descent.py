@@ -69,7 +69,7 @@ class Descent:
         """Train to `steps` updates in all; yield the point before each of them, and the one after the last.
 
         While you hold a point, the weights are those of its step. A loss that is not finite ends the series with a
-        point that says so. A later call with more steps goes on with the next point.
+        point that says so. A later call with more steps continues with the next point.
         """
         while not self.diverged and (not self.losses or self.step < steps):
             if self.losses:
