@@ -6,6 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from hypothesis import settings
+from tests.browser import browser  # noqa: F401  # one for all folders: two in one process exclude each other
 
 torch.set_num_threads(1)
 # Machines that run tests are shared: an example's duration says nothing.

@@ -71,7 +71,7 @@ def test_a_second_run_of_a_study_is_refused_and_told_who_is_at_it(tmp_path):
             second.run()
         assert (tmp_path / "study.json").read_bytes() == before
     second.run()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "study.json", "trials"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "results.json", "study.json", "trials"]
 
 
 def test_what_has_claimed_a_study_may_claim_it_again_and_others_still_wait(tmp_path):

@@ -29,6 +29,20 @@ class Curve:
         """The points that can be drawn."""
         return [(x, y) for x, y in zip(self.x, self.y, strict=True) if y is not None]
 
+    def row(self, *, banded: bool) -> dict[str, Any]:
+        """The curve as a chart's data has it, in lists: a row for each point would be five times as much to parse.
+
+        Args:
+            banded: whether a curve of the chart has a band; Vega then needs both of its ends of every curve.
+        """
+        points = self.points()
+        row = {"curve": self.label, "style": self.style, **self.names}
+        row |= {"x": [short(x) for x, _ in points], "y": [short(y) for _, y in points]}
+        if banded:
+            low, high = self.band or ((), ())
+            row |= {"low": [short(value) for value in low], "high": [short(value) for value in high]}
+        return row
+
 
 def cut(label: str, x: Sequence[float], y: Sequence[float | None], *, cap: float = math.inf) -> Curve:
     """A curve up to its first value that is beyond the cap or None, that is, not finite."""

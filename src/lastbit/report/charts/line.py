@@ -84,8 +84,9 @@ def line_chart(
 
 def _data(curves: Sequence[Curve], levels: Sequence[Level], jumps: Sequence[float]) -> dict[str, list[dict[str, Any]]]:
     drawn = [(curve, points) for curve in curves if (points := curve.points())]
+    banded = any(curve.band for curve, _ in drawn)
     data: dict[str, list[dict[str, Any]]] = {
-        "rows": [_row(curve, points) for curve, points in drawn],
+        "rows": [curve.row(banded=banded) for curve, _ in drawn],
         "ends": [
             {"curve": curve.label, "x": short(points[-1][0]), "y": short(points[-1][1])}
             for curve, points in drawn
@@ -95,14 +96,6 @@ def _data(curves: Sequence[Curve], levels: Sequence[Level], jumps: Sequence[floa
         "jumps": [{"at": at} for at in jumps],
     }
     return {name: part for name, part in data.items() if part}
-
-
-def _row(curve: Curve, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    # One row of lists: a row for each point would be five times as much to send and to parse.
-    row: dict[str, Any] = {"curve": curve.label, "style": curve.style, **curve.names}
-    row |= {"x": [short(x) for x, _ in points], "y": [short(y) for _, y in points]}
-    low, high = curve.band or ((), ())  # Vega needs both lists of every curve if one has a band
-    return row | {"low": [short(value) for value in low], "high": [short(value) for value in high]}
 
 
 @lru_cache(maxsize=256)
@@ -177,17 +170,23 @@ def _curves(layout: _Layout, base: alt.Chart) -> list[AnyChart]:
     if layout.choice is not None:
         return _chosen(layout, base, layout.choice)
     points = base.transform_filter("datum.style === 'points'") if "points" in layout.parts else None
-    lines = base.transform_filter("datum.style !== 'points'") if points is not None else base
+    lines = _without_shape(base if points is None else base.transform_filter("datum.style !== 'points'"))
     layers: list[AnyChart] = []
     if layout.parts & {"line", "dashed"}:
-        layers += (
-            _nearest(layout, lines) if layout.marks == "nearest" else [lines.mark_line(strokeWidth=1.8, point=False)]
-        )
+        line = lines.mark_line(strokeWidth=1.8, point=False)
+        layers += _nearest(layout, lines) if layout.marks == "nearest" else [line]
     if layout.marks == "points":
         points = base
     if points is not None:
         layers.append(points.mark_point(filled=True, size=50, opacity=1).encode(tooltip=_tooltip(layout)))
     return layers
+
+
+def _without_shape(chart: alt.Chart) -> alt.Chart:
+    """A chart to draw lines of: Vega-Lite complains of lines that are to have the shape of points."""
+    lines = chart.copy()
+    lines.encoding.shape = alt.Undefined
+    return lines
 
 
 def _nearest(layout: _Layout, base: alt.Chart, **look: Any) -> list[AnyChart]:
