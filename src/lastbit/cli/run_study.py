@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from lastbit.cli.cost import Answers, announce_study, recipe_seconds
@@ -15,8 +14,8 @@ from lastbit.cli.progress import progress_bar, trial_progress
 from lastbit.cli.workers import Executors
 from lastbit.execution.jobs import LostWorkersError
 from lastbit.execution.watched import Watched
-from lastbit.storage.directories import RESULTS, STUDY, TRIALS
-from lastbit.storage.files import DamagedError, read_checksummed
+from lastbit.storage.directories import STUDY, TRIALS
+from lastbit.storage.files import DamagedError
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.check import verify_study
 from lastbit.study.results import FORMAT
@@ -155,19 +154,11 @@ def store_results(study: Study) -> dict[str, Any]:
     return content
 
 
-def results_path(directory: Path) -> Path:
-    """Where a study keeps its results for reports."""
-    return directory / RESULTS
-
-
 def _stored_results(study: Study) -> dict[str, Any] | None:
     """The stored results, where they are those of just this table, so that a second call need not compute them."""
-    path = results_path(study.store.root)
-    if not path.is_file():
-        return None
     try:
-        stored = read_checksummed(path)
-    except DamagedError:  # they are computed again
+        stored = study.store.stored_results()
+    except DamagedError:  # missing or altered: they are computed again
         return None
     here = (FORMAT, [noise.label for noise in study.noises], list(study.seeds), study.controlled)
     there = (stored.get("format"), stored.get("noises"), stored.get("seeds"), stored.get("controls") is not None)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from lastbit.cli.run_study import results_path
 from lastbit.errors import LastbitError
+from lastbit.storage.directories import RESULTS
 from lastbit.storage.files import writing
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def update_page(studies: Mapping[Path, Mapping[str, Any]], page: Path) -> None:
     """
     from lastbit.report.shape import ShapeError  # only here: the charts' library takes a third of a second to import
 
-    files = [results_path(directory) for directory in studies]
+    files = [directory / RESULTS for directory in studies]
     if page.is_file() and all(_is_older(file, page) for file in files):
         return
     try:

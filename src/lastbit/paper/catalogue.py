@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from pkgutil import iter_modules
 
 from lastbit.errors import LastbitError
@@ -37,13 +38,9 @@ def _of_other_packages() -> Iterator[Item]:
             warnings.warn(f"the paper item {entry.value} is no Item: {item!r:.80}", stacklevel=2)
 
 
-def _in_order(items: Iterator[Item]) -> dict[str, Item]:
-    return {item.id: item for item in sorted(items, key=lambda item: (item.order, item.id))}
-
-
-# A built-in item keeps its id: nobody's package changes what `figure5` is.
-ITEMS: Mapping[str, Item] = _in_order(_of_other_packages()) | _in_order(_built_in())
-ITEMS = _in_order(iter(ITEMS.values()))
+# Built-in items come last and so keep their ids: nobody's package changes what `figure5` is.
+_BY_ID = {item.id: item for item in chain(_of_other_packages(), _built_in())}
+ITEMS: Mapping[str, Item] = dict(sorted(_BY_ID.items(), key=lambda entry: (entry[1].order, entry[0])))
 
 _LONG = (("figure", r"fig(?:ure)?"), ("table", r"tab(?:le)?"), ("theorem", r"th(?:eore)?m"))
 

@@ -20,7 +20,7 @@ from lastbit.errors import LastbitError
 from lastbit.paper.item import Claim, Item, Result
 from lastbit.paper.names import SCALES
 from lastbit.storage.directories import Kind
-from lastbit.storage.files import read_checksummed, read_json, to_json, write_atomically, writing
+from lastbit.storage.files import read_json, to_json, verified, write_atomically, writing
 from lastbit.storage.limits import OTHER_SHAPE
 from lastbit.storage.run_directory import OtherSettingsError, RunDirectory
 
@@ -187,7 +187,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") not in (1, FORMAT):
         return None
-    return content if content["format"] == 1 else read_checksummed(path)
+    return content if content["format"] == 1 else verified(content, path)
 
 
 def _read_index(path: Path) -> dict[str, Any]:

@@ -136,6 +136,19 @@ def read_checksummed(path: Path) -> dict[str, Any]:
         content = read_json(path)
     except LastbitError as error:
         raise DamagedError(str(error)) from None
+    return verified(content, path)
+
+
+def verified(content: Any, path: Path) -> dict[str, Any]:
+    """What `write_checksummed` wrote, already parsed, without the checksum.
+
+    Args:
+        content: as `read_json` gives it; the checksum is taken out of it.
+        path: where it was read, for the message.
+
+    Raises:
+        DamagedError: it is no JSON object, or its checksum is not there or not right.
+    """
     if not isinstance(content, dict) or _CHECKSUM not in content:
         raise DamagedError(f"{path} has no checksum: it was altered, or made by an earlier version of lastbit")
     if content.pop(_CHECKSUM) != _checksum(content):

@@ -1,4 +1,4 @@
-"""Files that a person named: written wherever the name leads, be it a link, a device or a descriptor."""
+"""Files that a person named: written where the name leads, also to a link, a device or a descriptor."""
 
 import errno
 import os
