@@ -3,19 +3,24 @@ from pathlib import Path
 
 import pytest
 
+from lastbit.report.growth.page import rates_table
 from lastbit.storage.files import read_checksummed, write_checksummed
 from lastbit.storage.lock import directory_lock
+from lastbit.training.twins import run_twins
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--set", "batch_size=64")
 
 
-def test_prints_rates_draws_a_page_and_stores_what_it_prints(lastbit, tmp_path):
+def test_prints_rates_draws_a_page_and_stores_what_it_prints(lastbit, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "250")  # so that no cell is wrapped
     code, out, err = lastbit("growth", *TINY, "--steps", 9, "--out", tmp_path / "g", "--json", tmp_path / "g.json")
     assert (code, err) == (0, "")
-    assert "per step (95 % interval" in out
     assert "k=3 against k=1: in 9 steps the weights' relative distance grew from" in out
     assert out.splitlines()[-1] == f"page: {tmp_path / 'g' / 'growth.html'}"
     stored = read_checksummed(tmp_path / "g" / "growth.json")
+    [row] = rates_table(stored).rows
+    assert row[0] == "k=3"
+    assert all(cell in out for cell in row)
     assert stored == json.loads((tmp_path / "g.json").read_text())
     page = (tmp_path / "g" / "growth.html").read_text()
     assert "<html" in page
@@ -55,6 +60,32 @@ def test_other_settings_another_command_and_altered_results_are_each_refused_in_
     (place / "growth.json").write_bytes(before.replace(b"k=3", b"k=5", 1))
     code, _, err = lastbit("report", place)
     assert (code, err) == (2, f"lastbit: {place / 'growth.json'} does not match its checksum: it was altered\n")
+
+
+def test_a_run_that_was_killed_trains_only_the_pairs_that_are_missing(lastbit, monkeypatch, tmp_path):
+    command = ("growth", *TINY, "--k", "1,3,5", "--steps", 3, "--out")
+    assert lastbit(*command, tmp_path / "whole")[0] == 0
+    trained = []
+
+    def counted(*arguments, noise, **options):
+        trained.append(noise.label)
+        if trained == ["k=3", "k=5"]:
+            raise KeyboardInterrupt
+        return run_twins(*arguments, noise=noise, **options)
+
+    monkeypatch.setattr("lastbit.training.twins.run_twins", counted)
+    place = tmp_path / "killed"
+    assert lastbit(*command, place)[0] == 130
+    assert not (place / "growth.json").exists()
+    assert lastbit(*command, place)[0] == 0
+    assert trained == ["k=3", "k=5", "k=5"]
+    assert (place / "growth.json").read_bytes() == (tmp_path / "whole" / "growth.json").read_bytes()
+    assert lastbit(*command, place)[0] == 0
+    assert trained == ["k=3", "k=5", "k=5"]
+    pair = place / "pairs" / "k3.json"
+    pair.write_bytes(pair.read_bytes().replace(b"k=3", b"k=7", 1))
+    code, _, err = lastbit(*command, place)
+    assert (code, err) == (2, f"lastbit: {pair} does not match its checksum: it was altered\n")
 
 
 def test_json_on_standard_output_has_a_pair_for_each_further_k(lastbit):

@@ -1,6 +1,6 @@
 """Twins: two trainings of one recipe in lock-step that differ in nothing but their noise, and their verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -44,6 +44,14 @@ class TwinRun:
             "churn": self.churn,
             "logits": asdict(self.logits),
         }
+
+    @property
+    def verdict(self) -> str:
+        """How far apart the pair came, what made the distance leap, and whether predictions differ, in sentences."""
+        return (
+            f"{self.noise} against {self.baseline}: {_distance(self)} {_jumps(self)} "
+            f"The twins disagree on {self.churn:.1f} % of the test images."
+        )
 
     def _jump(self, jump: Jump) -> dict[str, Any]:
         origin = self.history.origin(jump)
@@ -94,15 +102,6 @@ def run_twins(
         accuracies=(first.accuracy, second.accuracy),
         churn=100 * churn(first.predictions, second.predictions),
         logits=logit_distance(second.logits, first.logits),
-    )
-
-
-def twin_verdict(runs: Sequence[TwinRun]) -> str:
-    """Say for each pair how far apart it came, what made the distance leap, and whether predictions differ."""
-    return " ".join(
-        f"{run.noise} against {run.baseline}: {_distance(run)} {_jumps(run)} "
-        f"The twins disagree on {run.churn:.1f} % of the test images."
-        for run in runs
     )
 
 

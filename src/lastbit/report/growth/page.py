@@ -17,6 +17,8 @@ from lastbit.report.settings import facts, flat_settings, settings_table
 from lastbit.report.shape import Count, NonNegative, Real, Shape, Whole, checked
 from lastbit.report.table import Table
 
+_RATES = "Rates and jumps of ‖w − w′‖ / ‖w′‖, the relative L2 distance of the weights, and where they lead"
+
 
 class _Jump(JumpShape):
     layer: str | None = None
@@ -138,7 +140,7 @@ def rates_table(content: Mapping[str, Any]) -> Table:
         "from step to step. Churn is the share of test images on which the twins disagree after the last step."
     )
     rows = [_row(pair) for pair in content["pairs"]]
-    return Table("rates", "Rates and jumps of the distance, and where they lead", columns, rows, note, align="lllrlrr")
+    return Table("rates", _RATES, columns, rows, note, align="lllrlrr")
 
 
 def _row(pair: Mapping[str, Any]) -> list[str]:
