@@ -12,8 +12,7 @@ from lastbit.cli.data import app
 from lastbit.cli.output import SafeConsole
 from lastbit.errors import LastbitError
 from lastbit.training.data import inventory
-from lastbit.training.data.catalogue import ENTRIES
-from lastbit.training.data.errors import FetchError
+from lastbit.training.data.catalogue import ENTRIES, FetchError
 from lastbit.training.data.fetching import Fetched
 
 

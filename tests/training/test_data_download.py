@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lastbit.training.data import download as module
+from lastbit.training.data.catalogue import SourceError
 from lastbit.training.data.download import RemoteFile, download, silent
-from lastbit.training.data.errors import SourceError
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
 CHECKSUM = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

@@ -7,9 +7,8 @@ import pytest
 
 from lastbit.training.data import catalogue, load
 from lastbit.training.data import fetching as module
-from lastbit.training.data.catalogue import DatasetEntry, Home
+from lastbit.training.data.catalogue import DatasetEntry, FetchError, Home, SourceError
 from lastbit.training.data.download import silent
-from lastbit.training.data.errors import FetchError, SourceError
 from lastbit.training.data.fetching import fetch, fetch_entry
 from lastbit.training.data.store import digest, read, write
 

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from lastbit.training.data import sources as module
-from lastbit.training.data.catalogue import DatasetEntry, Home
+from lastbit.training.data.catalogue import DatasetEntry, FetchError, Home, SourceError
 from lastbit.training.data.download import RemoteFile, silent
-from lastbit.training.data.errors import FetchError, SourceError
 from lastbit.training.data.fetching import fetch_entry
 from lastbit.training.data.formats import FORMATS, IDX_FILES, Format
 from lastbit.training.data.sources import DebianPackage, NpmPackage, PublicHost, read_members

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from lastbit.training.data.errors import DamagedDataError
+from lastbit.training.data.catalogue import DamagedDataError
 from lastbit.training.data.store import data_folder, digest, mismatch, read, write
 
 ARRAYS = {

@@ -6,9 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from lastbit.training.models.activation import Swish, make_activation
-from lastbit.training.models.resnet import ResNet
+from lastbit.training.models.deep import VGG16BN, ResNet
 from lastbit.training.models.small import OneChannelConv, SmallCNN
-from lastbit.training.models.vgg import VGG16BN
 from lastbit.training.network import build_model
 from lastbit.training.recipe import ModelSettings
 

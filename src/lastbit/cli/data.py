@@ -73,7 +73,7 @@ def fetch_command(
 
     Example: `lastbit data fetch cifar10`
     """
-    from lastbit.training.data.errors import FetchError
+    from lastbit.training.data.catalogue import FetchError
     from lastbit.training.data.fetching import fetch
 
     if root is not None:

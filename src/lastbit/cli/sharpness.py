@@ -56,7 +56,7 @@ def sharpness(
     Example: `lastbit sharpness fc-cifar10-5k --steps 300 --every 10`
     """
     from lastbit.cli.progress import step_progress
-    from lastbit.training.device import choose_device
+    from lastbit.training.run import choose_device
     from lastbit.training.sharpness import Series
 
     changed = (*(changes or ()), *([f"optimizer.lr={lr}"] if lr is not None else ()))

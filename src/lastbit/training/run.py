@@ -1,10 +1,12 @@
-"""What a training is given: a run with its seed and noise, and a place for its results."""
+"""What a training is given: a run with its seed, its noise and a place for its results, and a device."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
+from lastbit.errors import LastbitError
 from lastbit.noise import Noise
 
 
@@ -48,3 +50,22 @@ class Run(Protocol):
 
     def load_checkpoint(self) -> SavedState | None:
         """What an earlier attempt at this trial kept before it was killed; None where there is nothing."""
+
+
+def choose_device(name: str) -> str:
+    """Return a device that exists here: `auto` is CUDA where there is one, else the CPU.
+
+    Raises:
+        LastbitError: the device is unknown or not here.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise LastbitError(f"device {name!r}: allowed are auto, cpu, cuda, cuda:N") from None
+    if device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()):
+        return name
+    raise LastbitError(
+        f"device {name!r} is not here: this machine has the CPU and {torch.cuda.device_count()} CUDA device(s)"
+    )

@@ -9,8 +9,8 @@ from lastbit.divergence import Growth, History, Jump, LogitDistance, Twins, chur
 from lastbit.noise import Noise
 from lastbit.report.numbers import scientific
 from lastbit.training.loop import recipe_stepper
-from lastbit.training.measures import evaluate
 from lastbit.training.recipe import Recipe
+from lastbit.training.recipe_training import evaluate
 from lastbit.training.task import Task
 
 

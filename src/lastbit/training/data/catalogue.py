@@ -1,4 +1,4 @@
-"""The data sets that `catalogue.toml` names; a new one is an entry there."""
+"""The data sets that `catalogue.toml` names, and what can go wrong with them. A new data set is an entry there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
@@ -74,3 +75,33 @@ def find(name: str) -> DatasetEntry:
     near = difflib.get_close_matches(str(name), ENTRIES, cutoff=0.5)
     guess = f": did you mean {' or '.join(near)}?" if near else ";"
     raise LastbitError(f"there is no data set {name!r}{guess} data sets are {', '.join(ENTRIES)}")
+
+
+class MissingDataError(LastbitError):
+    """A data set is not on this machine yet; the message says which command fetches it."""
+
+    def __init__(self, name: str, path: Path, command: str) -> None:
+        super().__init__(f"data set {name!r} is not at {path}: run `{command}`")
+
+
+class DamagedDataError(LastbitError):
+    """A file does not hold the data set that it is named for, so it is not used."""
+
+    def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path} is damaged ({reason})" + (f": {remedy}" if remedy else ""))
+
+
+class SourceError(Exception):
+    """One source of a data set could not deliver it; the message is the reason."""
+
+
+class FetchError(OSError):
+    """No source could deliver a data set; the message names each source and why it failed."""
+
+
+def first_line(error: BaseException, limit: int = 160) -> str:
+    """The type and the first line of an exception's message."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:limit]}" if text else type(error).__name__

@@ -13,7 +13,7 @@ import pooch
 import requests
 import urllib3
 
-from lastbit.training.data.errors import SourceError, first_line
+from lastbit.training.data.catalogue import SourceError, first_line
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60

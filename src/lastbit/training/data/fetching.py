@@ -11,9 +11,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from lastbit.storage.files import writing
-from lastbit.training.data.catalogue import DatasetEntry, Home, find
+from lastbit.training.data.catalogue import DamagedDataError, DatasetEntry, FetchError, Home, SourceError, find
 from lastbit.training.data.download import Progress, silent
-from lastbit.training.data.errors import DamagedDataError, FetchError, SourceError
 from lastbit.training.data.formats import Arrays
 from lastbit.training.data.loading import stored_arrays, stored_path
 from lastbit.training.data.sources import DataSource, make_sources

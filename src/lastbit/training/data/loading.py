@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lastbit.training.data.catalogue import ENTRIES, DatasetEntry, Home, find
-from lastbit.training.data.errors import DamagedDataError, MissingDataError
+from lastbit.training.data.catalogue import ENTRIES, DamagedDataError, DatasetEntry, Home, MissingDataError, find
 from lastbit.training.data.store import Bytes, data_folder, mismatch, read
 
 if TYPE_CHECKING:

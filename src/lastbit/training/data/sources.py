@@ -17,9 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from lastbit.errors import LastbitError
-from lastbit.training.data.catalogue import DatasetEntry
+from lastbit.training.data.catalogue import DatasetEntry, SourceError, first_line
 from lastbit.training.data.download import Progress, RemoteFile, download
-from lastbit.training.data.errors import SourceError, first_line
 from lastbit.training.data.formats import FORMATS, Arrays, Format
 
 SECONDS = 1800  # a command may take: a package of 139 MB over a slow line

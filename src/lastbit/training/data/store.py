@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lastbit.errors import LastbitError
 from lastbit.storage.files import replacing
-from lastbit.training.data.errors import DamagedDataError, first_line
+from lastbit.training.data.catalogue import DamagedDataError, first_line
 
 Bytes = NDArray[np.uint8]
 

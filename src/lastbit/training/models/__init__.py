@@ -17,8 +17,8 @@ class Network:
 
 NETWORKS: Mapping[str, Network] = {
     "small-cnn": Network("small:small_cnn"),
-    **{f"resnet{depth}": Network("resnet:resnet", fixed={"depth": depth}) for depth in (8, 20, 32, 44, 56, 110)},
-    "vgg16bn": Network("vgg:vgg16bn"),
+    **{f"resnet{depth}": Network("deep:resnet", fixed={"depth": depth}) for depth in (8, 20, 32, 44, 56, 110)},
+    "vgg16bn": Network("deep:vgg16bn"),
     "fully-connected": Network("small:fully_connected", sizes=("depth", "width")),
     "one-channel-conv": Network("small:one_channel_conv", sizes=("depth",)),
 }

@@ -1,4 +1,4 @@
-"""The CIFAR ResNets of He et al. (2016), as the paper's authors train them."""
+"""The deep networks of the paper: the CIFAR ResNets of He et al. (2016), as its authors train them, and VGG16-BN."""
 
 import math
 
@@ -55,9 +55,9 @@ class ResNet(nn.Module):
         if remainder or blocks < 1:
             raise LastbitError(f"a CIFAR ResNet has depth 6n + 2 (8, 20, 32, 44, 56, 110, ...), got {depth}")
         self.stem = nn.Sequential(nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), activation())
-        self.stage1 = _stage(16, 16, 1, blocks, activation)
-        self.stage2 = _stage(16, 32, 2, blocks, activation)
-        self.stage3 = _stage(32, 64, 2, blocks, activation)
+        self.stage1 = _resnet_stage(16, 16, 1, blocks, activation)
+        self.stage2 = _resnet_stage(16, 32, 2, blocks, activation)
+        self.stage3 = _resnet_stage(32, 64, 2, blocks, activation)
         self.linear = nn.Linear(64, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -70,7 +70,7 @@ class ResNet(nn.Module):
         return logits
 
 
-def _stage(width_in: int, width_out: int, stride: int, blocks: int, activation: Activation) -> nn.Module:
+def _resnet_stage(width_in: int, width_out: int, stride: int, blocks: int, activation: Activation) -> nn.Module:
     first = _Block(width_in, width_out, stride, activation)
     return nn.Sequential(first, *(_Block(width_out, width_out, 1, activation) for _ in range(blocks - 1)))
 
@@ -86,3 +86,48 @@ def initialise_convolution(convolution: nn.Conv2d) -> None:
 def resnet(shape: tuple[int, int, int], classes: int, activation: Activation, *, depth: int) -> nn.Module:
     """Make a ResNet for images of any size."""
     return ResNet(depth, shape[0], classes, activation)
+
+
+_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+class VGG16BN(nn.Module):
+    """Thirteen 3x3 convolutions with BatchNorm in five stages, each ended by 2x2 max pooling; one linear layer.
+
+    Simonyan & Zisserman (2014), configuration D, with the single-layer classifier usual for 32 x 32 images, which
+    five poolings bring to 1 x 1.
+
+    Args:
+        channels: channels of the input image, at least 32 x 32 pixels.
+        classes: number of labels.
+        activation: makes a fresh activation module for each convolution.
+    """
+
+    def __init__(self, channels: int, classes: int, activation: Activation) -> None:
+        super().__init__()
+        stages = []
+        for widths in _STAGES:
+            stages.append(_vgg_stage(channels, widths, activation))
+            channels = widths[-1]
+        self.stages = nn.Sequential(*stages)
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (n, channels, height, width) to logits (n, classes)."""
+        logits: Tensor = self.linear(self.stages(images).mean((2, 3)))
+        return logits
+
+
+def _vgg_stage(channels: int, widths: tuple[int, ...], activation: Activation) -> nn.Module:
+    layers: list[nn.Module] = []
+    for width in widths:
+        convolution = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        initialise_convolution(convolution)
+        layers += [convolution, nn.BatchNorm2d(width), activation()]
+        channels = width
+    return nn.Sequential(*layers, nn.MaxPool2d(2))
+
+
+def vgg16bn(shape: tuple[int, int, int], classes: int, activation: Activation) -> nn.Module:
+    """Make a VGG16 for images of at least 32 x 32 pixels."""
+    return VGG16BN(shape[0], classes, activation)
