@@ -6,7 +6,7 @@ import pytest
 
 from lastbit.cli import paper_run
 from lastbit.paper import catalogue, page
-from lastbit.paper import needs as needs_module
+from lastbit.paper import suite as needs_module
 from lastbit.paper.item import Cost, Item, ItemScale, claim
 from lastbit.storage.files import write_checksummed
 from lastbit.storage.lock import directory_lock

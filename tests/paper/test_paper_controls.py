@@ -3,8 +3,7 @@
 import pytest
 from mutations import outcomes
 
-from lastbit.paper.items.table4 import TABLE4
-from lastbit.paper.items.table5 import TABLE5
+from lastbit.paper.items.repeats import TABLE4, TABLE5
 
 
 def set_digest(result, k, digest, *, trials=(1, 2)):

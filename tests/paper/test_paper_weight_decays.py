@@ -3,7 +3,7 @@
 import pytest
 
 from lastbit.paper.items.figure4 import FIGURE4
-from lastbit.paper.items.figure11 import FIGURE11
+from lastbit.paper.items.nesterov_bounds import FIGURE11
 
 PAPER_4, PAPER_11 = FIGURE4.scales["paper"].settings, FIGURE11.scales["paper"].settings
 # From 225^2 positions to 9^2: the checkerboard's one eigenvalue is positions * 32^2.

@@ -74,7 +74,7 @@ def run_command(
     Examples: `lastbit paper run fig5 table2 --scale smoke`, `lastbit paper run all --scale laptop --out results/laptop`
     """
     from lastbit.cli.paper_run import announcement, asked, checked_needs, run_pending, show_claims
-    from lastbit.paper.page import claims_of, write_page
+    from lastbit.paper.results import claims_of, write_page
 
     executors = chosen_executors(workers, scheduler)
     items, results = asked(names, scale, out)
@@ -116,8 +116,7 @@ def page_command(
 
     Example: `lastbit paper page results/laptop`
     """
-    from lastbit.paper.page import claims_of, write_page
-    from lastbit.paper.results import PaperResults
+    from lastbit.paper.results import PaperResults, claims_of, write_page
 
     results = PaperResults.reopen(directory)
     page = write_page(results, claims_of(results))

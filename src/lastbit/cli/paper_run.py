@@ -22,10 +22,8 @@ from lastbit.execution.watched import Watched
 from lastbit.paper.catalogue import find_items
 from lastbit.paper.item import Item
 from lastbit.paper.names import SCALES
-from lastbit.paper.needs import Needs, check_data, check_room, needs
-from lastbit.paper.page import claims_of
-from lastbit.paper.results import PaperResults
-from lastbit.paper.suite import Ended, run_items, traceback_of
+from lastbit.paper.results import PaperResults, claims_of
+from lastbit.paper.suite import Ended, Needs, check_data, check_room, needs, run_items, traceback_of
 from lastbit.report.numbers import duration
 from lastbit.report.paper import Tally, in_words, tally
 from lastbit.storage.files import writing

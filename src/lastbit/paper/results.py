@@ -1,8 +1,9 @@
-"""A directory of the paper's results at one scale: one JSON file for each item, and an index of their claims.
+"""A directory of the paper's results at one scale: a JSON file for each item, an index of their claims, and their page.
 
 index.json      the scale; for each item with a result its claims and its seconds
 ITEM.json       an item's result, its settings included
 failed/ITEM.txt the traceback of an item that failed when it was last tried
+paper.html      the page of all stored results
 
 Both kinds of JSON carry a checksum since format 2; those of format 1 are read as they are.
 """
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
+from lastbit.paper.catalogue import ITEMS
 from lastbit.paper.item import Claim, Item, Result
 from lastbit.paper.names import SCALES
+from lastbit.report.paper import Entry, write_paper_page
 from lastbit.storage.directories import Kind
 from lastbit.storage.files import read_json, to_json, verified, write_atomically, writing
 from lastbit.storage.limits import OTHER_SHAPE
@@ -26,6 +29,7 @@ from lastbit.storage.run_directory import OtherSettingsError, RunDirectory
 
 FORMAT = 2
 INDEX = "index.json"
+PAGE = "paper.html"
 
 
 @dataclass(frozen=True)
@@ -195,3 +199,48 @@ def _read_index(path: Path) -> dict[str, Any]:
     if index is None or index.get("scale") not in SCALES:
         raise LastbitError(f"{path} is no index of the paper's results")
     return index
+
+
+def write_page(results: PaperResults, claimed: Mapping[str, tuple[Made, list[Claim]]]) -> Path:
+    """Draw the page of all stored results, write the index anew, and return the path of the page.
+
+    Args:
+        results: the directory of both.
+        claimed: what is stored there, from `claims_of`.
+
+    Raises:
+        LastbitError: they cannot be written.
+    """
+    results.write_index(claimed)
+    path = results.root / PAGE
+    entries = [_entry(id, results.scale, made, claims) for id, (made, claims) in claimed.items()]
+    with writing(results.root):
+        write_paper_page(entries, path, missing=[id for id in ITEMS if id not in claimed])
+    return path
+
+
+def claims_of(results: PaperResults) -> dict[str, tuple[Made, list[Claim]]]:
+    """The stored results with their claims, by the item's id in the paper's order.
+
+    Raises:
+        LastbitError: a stored result is damaged.
+    """
+    stored = [(item, results.load(item)) for item in ITEMS.values()]
+    return {item.id: (made, item.claims(made.result)) for item, made in stored if made is not None}
+
+
+def _entry(id: str, scale: str, made: Made, claims: list[Claim]) -> Entry:
+    item = ITEMS[id]
+    return Entry(
+        id=id,
+        title=item.title,
+        shows=item.shows,
+        scale=scale,
+        cuts=item.scale(scale).cuts,
+        seconds=made.seconds,
+        published=item.published,
+        settings=made.result["settings"],
+        fingerprint=made.fingerprint,
+        claims=claims,
+        drawings=item.draw(made.result),
+    )

@@ -10,20 +10,20 @@ from functools import partial
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work
-from lastbit.paper.items.published_spreads import PublishedTable
-from lastbit.paper.items.spread_claims import as_in_table1
-from lastbit.paper.items.study_drawings import study_drawings
-from lastbit.paper.trainings import (
+from lastbit.paper.items.accuracy_studies import (
     LAPTOP_CUTS,
     LAPTOP_PLAIN,
     LAPTOP_PLAIN_CUTS,
     LAPTOP_RESNET,
     SMOKE_CNN,
     SMOKE_CUTS,
+    PublishedTable,
     complete_study,
     study_as_json,
+    study_drawings,
     training,
 )
+from lastbit.paper.items.spread_claims import as_in_table1
 
 # A whole table, or the one STD over k that is left of it.
 Published = PublishedTable | float

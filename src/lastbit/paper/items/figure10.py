@@ -7,8 +7,8 @@ from math import sqrt
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
+from lastbit.paper.items.accuracy_studies import complete_study, training
 from lastbit.paper.items.lr_sweep import SWEEP_CUTS, SWEEPS
-from lastbit.paper.trainings import complete_study, training
 from lastbit.report.charts.axes import STEPS, Axis
 from lastbit.report.charts.curves import cut
 from lastbit.report.charts.figure import Figure

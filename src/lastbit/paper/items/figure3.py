@@ -7,9 +7,7 @@ from statistics import median
 from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, run_jobs
-from lastbit.paper.items.figure3_drawing import learning_rate_figure, networks_figure
-from lastbit.paper.items.lr_sweep import SWEEP_CUTS, SWEEPS, steps_of, sweep_twins
-from lastbit.paper.trainings import (
+from lastbit.paper.items.accuracy_studies import (
     LAPTOP_CUTS,
     LAPTOP_PLAIN,
     LAPTOP_PLAIN_CUTS,
@@ -19,6 +17,8 @@ from lastbit.paper.trainings import (
     complete_study,
     training,
 )
+from lastbit.paper.items.figure3_drawing import learning_rate_figure, networks_figure
+from lastbit.paper.items.lr_sweep import SWEEP_CUTS, SWEEPS, steps_of, sweep_twins
 from lastbit.study.distances import weight_distances
 
 _RECIPES = {

@@ -9,8 +9,18 @@ import torch
 
 from lastbit.noise import Scale, perturb
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
+from lastbit.paper.items.accuracy_studies import (
+    LAPTOP_CUTS,
+    LAPTOP_RESNET,
+    SMOKE_CNN,
+    SMOKE_CUTS,
+    PublishedTable,
+    complete_study,
+    study_as_json,
+    study_drawings,
+    training,
+)
 from lastbit.paper.items.accuracy_tables import FLOAT64, FLOAT64_PUBLISHED
-from lastbit.paper.items.published_spreads import PublishedTable
 from lastbit.paper.items.spread_claims import (
     about_as_large,
     disagree,
@@ -19,16 +29,6 @@ from lastbit.paper.items.spread_claims import (
     is_published_std,
     learns,
     same_spread,
-)
-from lastbit.paper.items.study_drawings import study_drawings
-from lastbit.paper.trainings import (
-    LAPTOP_CUTS,
-    LAPTOP_RESNET,
-    SMOKE_CNN,
-    SMOKE_CUTS,
-    complete_study,
-    study_as_json,
-    training,
 )
 from lastbit.report.numbers import MISSING, scientific
 from lastbit.report.study.naming import metric_of

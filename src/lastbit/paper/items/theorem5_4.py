@@ -26,7 +26,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Simulate on both sides of the bounds for both labels, without an effective window and with one."""
     cases = [
         {"name": f"y = {label}, {words}", "label": label, "window": window}
-        | probe(make_net(settings, label, side), settings, window=window, lr=settings["lrs"][window])
+        | probe(make_noise_net(settings, label, side), settings, window=window, lr=settings["lrs"][window])
         for window, side, words in (
             ("infinite", settings["size"], "no window"),
             ("exact", settings["kernel"], f"W = {settings['kernel']}"),
@@ -71,7 +71,7 @@ POSITIONS = (-0.2, -0.05, -0.01, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.01, 
 GROWTH_TOLERANCE = 0.02
 
 
-def make_net(settings: Settings, label: int, side: int) -> OneLayerCNN:
+def make_noise_net(settings: Settings, label: int, side: int) -> OneLayerCNN:
     """The one-layer network on noise: circular where the kernel is as large as the image, else valid."""
     boundary = "circular" if side == settings["size"] else "valid"
     return OneLayerCNN(noise(settings["size"], 0), side, label=label, beta=1.0, boundary=boundary)
