@@ -6,8 +6,7 @@ import pytest
 from mutations import outcomes
 
 from lastbit.paper.items.figure3 import FIGURE3
-from lastbit.paper.items.figure10 import FIGURE10
-from lastbit.paper.items.lr_sweep import SWEEPS, steps_of, sweep_twins
+from lastbit.paper.items.learning_rates import FIGURE10, SWEEPS, steps_of, sweep_twins
 from lastbit.paper.items.resnet56_growth import RESNET56_GROWTH
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.paper.items.figure1 import heat_figures
+from lastbit.paper.items.figure1 import FIGURE1
 from lastbit.report.charts.figure import javascript
 from lastbit.report.numbers import duration
 from lastbit.report.page import render
@@ -44,7 +44,7 @@ def make_entry(id="figure1", **given):
         "settings": {"days": 1, "sky": {"colour": "blue"}},
         "fingerprint": {"torch": "2.13.0"},
         "claims": claims,
-        "drawings": [*heat_figures(heat_result()), wide],
+        "drawings": [*FIGURE1.draw(heat_result()), wide],
     }
     return Entry(id=id, **(content | given))
 
@@ -163,7 +163,7 @@ def test_on_a_telephone_a_legend_has_no_more_columns_than_fit(browser, tmp_path)
     times = [12345.5, 23456.5, 34567.5]
     result["runs"][0]["snapshots"] = [{"step": 1, "time": time, "u": result["start"]} for time in times]
     path = tmp_path / "paper.html"
-    write_paper_page([make_entry(drawings=heat_figures(result)[:1])], path)
+    write_paper_page([make_entry(drawings=FIGURE1.draw(result)[:1])], path)
     heights = {}
     for width in (390, 1280):
         context = browser.new_context(viewport={"width": width, "height": 900})

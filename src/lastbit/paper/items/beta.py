@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from lastbit.divergence import horizon
-from lastbit.execution.numerics import repeatable_numerics
-from lastbit.noise import Scale as Noise
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded, run_jobs
-from lastbit.paper.items.beta_drawing import horizon_figures
-from lastbit.training.catalogue import load_recipe
-from lastbit.training.task import prepare
-from lastbit.training.twins import run_twins
+from lastbit.paper.items.resnet56_growth import finite, horizon_level, recipe_twins
+from lastbit.report.charts.axes import STEPS, Axis
+from lastbit.report.charts.curves import cut
+from lastbit.report.charts.dots import Dot, Mean, dot_chart
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import scientific
+from lastbit.report.study.weights import DISTANCE
 
 RELU = None  # stands for β's limit
 
@@ -53,7 +55,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
     keys = [{"beta": beta, "seed": seed} for beta in settings["betas"] for seed in settings["seeds"]]
     pairs = run_jobs(twins, arguments, work)
     runs = [
-        {**key, **twins, "horizon": horizon(_finite(twins["rel_l1"]), twins["step"], level=settings["level"])}
+        {**key, **twins, "horizon": horizon(finite(twins["rel_l1"]), twins["step"], level=settings["level"])}
         for key, twins in zip(keys, pairs, strict=True)
     ]
     return {"runs": runs, "activations": [_summary(runs, beta) for beta in settings["betas"]]}
@@ -65,10 +67,7 @@ def _activation(beta: float | None) -> list[str]:
 
 def twins(*, recipe: str, changes: list[str], seed: int, steps: int, ks: list[int]) -> dict[str, Any]:
     """Train twins of a recipe and give RelL1 after each step, and what it came to, as plain JSON."""
-    chosen = load_recipe(recipe, changes=tuple(changes))
-    baseline, noise = map(Noise, ks)
-    with repeatable_numerics():
-        run = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps)
+    run = recipe_twins(recipe, changes, ks=ks, seed=seed, steps=steps)
     history = run.history
     return {
         "step": list(history.steps),
@@ -79,21 +78,15 @@ def twins(*, recipe: str, changes: list[str], seed: int, steps: int, ks: list[in
     }
 
 
-def _finite(values: Sequence[float | None]) -> list[float]:
-    """Distances with their infinities back, which JSON has not."""
-    return [float("inf") if value is None else value for value in values]
-
-
 def _summary(runs: Sequence[Any], beta: float | None) -> dict[str, Any]:
     horizons = [run["horizon"] for run in runs if run["beta"] == beta]
     known = [step for step in horizons if step is not None]
-    middle = median(float("inf") if step is None else step for step in horizons)
     return {
         "beta": beta,
         "name": name_of(beta),
         "horizons": horizons,
         "never": len(horizons) - len(known),
-        "median": middle,  # null in the result where it is beyond the run
+        "median": median(finite(horizons)),  # null in the result where it is beyond the run
         "range": [min(known), max(known)] if known else None,
     }
 
@@ -164,7 +157,7 @@ def _is_far(horizons: Sequence[int | None], far: float, steps: int) -> bool | No
 
 
 def _falls(rows: Sequence[Any], steps: int) -> Claim:
-    medians = [_beyond(row["median"]) for row in rows]
+    medians = finite([row["median"] for row in rows])
     return claim(
         "The larger β, the nearer the horizon",
         published="Swish approaches ReLU as β → ∞",
@@ -184,13 +177,51 @@ def _is_the_limit(last: Any, relu: Any) -> Claim:
     )
 
 
-def _beyond(step: float | None) -> float:
-    return float("inf") if step is None else step
-
-
 def draw(result: Result) -> list[Drawing]:
-    """RelL1 along training by activation, and the horizon of each run."""
-    return [*horizon_figures(result)]
+    """RelL1 by activation along the first seed's training, and the horizon of every run."""
+    return [_activations(result), _horizons(result)]
+
+
+def _activations(result: Mapping[str, Any]) -> Figure:
+    seed, activations = result["settings"]["seeds"][0], result["activations"]
+    runs = {run["beta"]: run for run in result["runs"] if run["seed"] == seed}
+    curves = [cut(row["name"], runs[row["beta"]]["step"], runs[row["beta"]]["rel_l1"]) for row in activations]
+    ends = [f"{curve.label} ends at {scientific(curve.points()[-1][1])}" for curve in curves if curve.points()]
+    note = (
+        f"RelL1 between twins, k = 3 against k = 1, seed {seed}, everything else the same. The horizon is where a "
+        "curve crosses the dashed line."
+    )
+    chart = line_chart(curves, x=STEPS, y=DISTANCE, levels=[horizon_level(result["settings"]["level"])], columns=3)
+    return Figure("beta-rel-l1", f"{ends[0]}, {ends[-1]}", note, chart)
+
+
+def _horizons(result: Mapping[str, Any]) -> Figure:
+    taken, activations = result["settings"]["steps"], result["activations"]
+    named = [f"{row['name']}: {_median(row)}" for row in (activations[0], activations[-1])]
+    note = (
+        f"A mark for each order of the batches, a bar for the median. A run is called beyond when RelL1 had not passed "
+        f"the level when it ended after {taken:,} steps."
+    )
+    chart = dot_chart(
+        list(_horizon_dots(activations, taken)),
+        groups=[row["name"] for row in activations],
+        value=Axis("step at which twins have parted", name="step", log=True, counts=True, format=","),
+        kinds=["passed", "beyond the run"],
+        upright=False,
+        behind=[Mean(row["name"], row["median"]) for row in activations if row["median"] is not None],
+        height=34 * len(activations) + 20,
+    )
+    return Figure("beta-horizon", f"Median horizon with {'; with '.join(named)}", note, chart)
+
+
+def _median(row: Mapping[str, Any]) -> str:
+    return "beyond the run" if row["median"] is None else f"step {row['median']:,.0f}"
+
+
+def _horizon_dots(activations: Sequence[Mapping[str, Any]], taken: int) -> Iterator[Dot]:
+    for row in activations:
+        for step in row["horizons"]:
+            yield Dot(row["name"], taken, "beyond the run") if step is None else Dot(row["name"], step, "passed")
 
 
 BETA = Item(

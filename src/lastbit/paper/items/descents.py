@@ -179,8 +179,3 @@ def layers(depth: int) -> str:
 def sharpness_curve(label: str, run: Mapping[str, Any]) -> Curve:
     """The normalised sharpness of a run over its steps, as a curve of that label."""
     return cut(label, run["sharpness"]["step"], run["sharpness"]["normalised"])
-
-
-def largest(run: Mapping[str, Any]) -> float:
-    """The largest normalised sharpness of a run that was measured."""
-    return float(max(value for value in run["sharpness"]["normalised"] if value is not None))

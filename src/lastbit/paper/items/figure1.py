@@ -90,16 +90,11 @@ def _turning_points(u: list[float]) -> int:
     return sum((right - mid) * (mid - left) < 0 for left, mid, right in zip(u, u[1:], u[2:], strict=False))
 
 
-def draw(result: Result) -> list[Drawing]:
-    """The states of each run, and their growth."""
-    return [*heat_figures(result)]
-
-
 PLACE = Axis("place x", name="x", counts=True)
 
 
-def heat_figures(result: Mapping[str, Any]) -> list[Figure]:
-    """Figure 1: the states of the heat equation within and beyond its CFL step, and the largest value of all runs.
+def draw(result: Result) -> list[Drawing]:
+    """The states of the heat equation within and beyond its CFL step, and the largest value of all runs.
 
     Args:
         result: `max_stable_dt`, `start`, and for each of `runs` its `dt`, `amplification_max`, `blow_up_step`,

@@ -118,12 +118,7 @@ def _is_restrained(run: Result, within: Result, spread: float) -> Claim:
 
 
 def draw(result: Result) -> list[Drawing]:
-    """The final states, and the distance from the stable solution."""
-    return [*beltrami_figures(result)]
-
-
-def beltrami_figures(result: Mapping[str, Any]) -> list[Figure]:
-    """Figure 2: the final states beside the stable solution, and how far from it each run is at every time.
+    """The final states beside the stable solution, and how far from it each run is at every time.
 
     Args:
         result: `strict_dt`, `input`, `stable` (the minimiser), and for each of `runs` its `factor` over the strict

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
-from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, run_jobs
+from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.items.accuracy_studies import (
     LAPTOP_CUTS,
     LAPTOP_PLAIN,
@@ -17,8 +16,13 @@ from lastbit.paper.items.accuracy_studies import (
     complete_study,
     training,
 )
-from lastbit.paper.items.figure3_drawing import learning_rate_figure, networks_figure
-from lastbit.paper.items.lr_sweep import SWEEP_CUTS, SWEEPS, steps_of, sweep_twins
+from lastbit.paper.items.learning_rates import SWEEP_CUTS, SWEEPS, run_sweep, sweep_claims
+from lastbit.report.charts.axes import Axis
+from lastbit.report.charts.curves import cut, gather, last_rows
+from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.line import line_chart
+from lastbit.report.numbers import joined, scientific_range
+from lastbit.report.study.weights import DISTANCE, RELL1, distance_chart
 from lastbit.study.distances import weight_distances
 
 _RECIPES = {
@@ -32,31 +36,22 @@ _RECIPES = {
 
 _REDUCED = {"ResNet-56": "ResNet-8", "VGG16-BN": "Three convolutions"}
 
+_POINTS = 4000  # that are drawn, of all networks
+_ROUNDOFF = -24  # exponent of two of float32's
+
 _GROWN = 1e3  # times the first value
 _LATE = 2 / 3  # of a training's steps: from there on it shows whether growth has stopped
 _STOPPED = 10.0
-_AMPLIFIED = 100.0  # from the first quarter to the last
-# What adds up evenly is seven times as large in the middle of the last quarter as in that of the first.
-_ADDED = 7.0
 _AT_THE_END = (
     "The interval is of RelL1 at the end. Here as in the paper the learning rate is divided on the way, which slows "
     "any growth."
-)
-_ADDS_UP = (
-    "lr·k rounds to a learning rate that differs from lr by some 1e-8 of it: twins part in proportion to the way they "
-    "have come, even where nothing is amplified."
 )
 
 
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Train a pair of each network, and twins at each learning rate of the sweep."""
-    sweep = settings["sweep"]
-    arguments = [
-        {name: sweep[name] for name in ("recipe", "changes", "points")} | {"lr": lr, "steps": steps_of(sweep, lr)}
-        for lr in sweep["lrs"]
-    ]
     networks = [_network(name, asked, work) for name, asked in settings["networks"].items()]
-    return {"networks": networks, "rates": [_with_growth(pair) for pair in run_jobs(sweep_twins, arguments, work)]}
+    return {"networks": networks, "rates": run_sweep(settings["sweep"], work)}
 
 
 def _network(name: str, asked: Settings, work: Work) -> dict[str, Any]:
@@ -68,24 +63,12 @@ def _network(name: str, asked: Settings, work: Work) -> dict[str, Any]:
     }
 
 
-def _with_growth(twins: Mapping[str, Any]) -> dict[str, Any]:
-    """What RelL1 is multiplied by from the first quarter of the way to the last, by their medians."""
-    values = [float("inf") if value is None else value for value in twins["rel_l1"]]
-    quarter = max(1, len(values) // 4)
-    early, late = median(values[:quarter]), median(values[-quarter:])
-    return {**twins, "growth": late / early if early > 0 else None}
-
-
 def claims(result: Result) -> list[Claim]:
     """Left: growth, and its end. Right: amplification at large learning rates, attenuation at small ones."""
-    rates = sorted(result["rates"], key=lambda pair: -float(pair["lr"]))
     return [
         _grows(result),
         _levels_off([pair for pair in result["networks"] if _factor(pair) >= _GROWN]),
-        _is_amplified(rates[0]),
-        _falls(rates),
-        _only_adds_up(rates[-1]),
-        _is_attenuated(rates[-1]),
+        *sweep_claims(result["rates"]),
     ]
 
 
@@ -129,56 +112,53 @@ def _late_growth(network: Mapping[str, Any]) -> float:
     return float(values[-1] / values[before])
 
 
-def _is_amplified(largest: Mapping[str, Any]) -> Claim:
-    growth = largest["growth"] or 0.0
-    return claim(
-        f"At the largest learning rate, {largest['lr']:g}, errors are amplified: RelL1 grows a hundredfold or more "
-        "from the first quarter of the way to the last",
-        published="amplified",
-        measured=growth,
-        holds=True if growth >= _AMPLIFIED else None if growth > _ADDED else False,
-        reason=f"Errors that add up evenly grow {_ADDED:g}-fold; in between it is not decided.",
-    )
-
-
-def _falls(rates: Sequence[Mapping[str, Any]]) -> Claim:
-    growths = [pair["growth"] for pair in rates]
-    known = None not in growths
-    return claim(
-        "The smaller the learning rate, the less RelL1 grows over the same learning rate × steps",
-        published="decreasing the learning rate to a small enough value can eliminate the divergence",
-        measured={f"{pair['lr']:g}": pair["growth"] for pair in rates},
-        holds=growths == sorted(growths, reverse=True) and growths[0] > growths[-1] if known else None,
-        reason="" if known else "At a learning rate the twins stay bit-identical at first.",
-    )
-
-
-def _only_adds_up(smallest: Mapping[str, Any]) -> Claim:
-    growth = smallest["growth"]
-    return claim(
-        f"At the smallest learning rate, {smallest['lr']:g}, errors are not amplified: RelL1 grows no faster than "
-        f"errors that add up evenly, {_ADDED:g}-fold from the first quarter of the way to the last",
-        published="decreasing the learning rate to a small enough value can eliminate the divergence",
-        measured=growth,
-        holds=growth is not None and growth <= _ADDED,
-    )
-
-
-def _is_attenuated(smallest: Mapping[str, Any]) -> Claim:
-    growth = smallest["growth"]
-    return claim(
-        f"At the smallest learning rate, {smallest['lr']:g}, errors are attenuated: RelL1 is smaller in the last "
-        "quarter of the way than in the first",
-        published="attenuated at a learning rate of 3.125e-6",
-        measured=growth,
-        holds=growth is not None and growth < 1,
-        reason="" if growth is None or growth < 1 else _ADDS_UP,
-    )
-
-
 def draw(result: Result) -> list[Drawing]:
     """RelL1 of each network by step, and of each learning rate by learning rate × steps."""
     return [networks_figure(result["networks"]), learning_rate_figure(result["rates"])]
+
+
+def networks_figure(networks: Sequence[Mapping[str, Any]]) -> Figure:
+    """Figure 3: RelL1 of each network's twins over training.
+
+    Args:
+        networks: each with its `name`, and `rel_l1` at each `step` whose weights were kept.
+    """
+    rows = [
+        {"network": network["name"], "step": step, "value": value}
+        for network in networks
+        for step, value in zip(network["step"], network["rel_l1"], strict=True)
+    ]
+    thinned = gather(rows, lambda row: {"network": row["network"]}, label="network", most_points=_POINTS)
+    note = f"{RELL1} Each line compares a run of k = 3 with the one of k = 1, at one seed.{thinned.remark}"
+    if not thinned.vary:
+        return Figure("networks", "The weights of every network stay bit for bit the same", note)
+    ends = scientific_range(row["value"] for row in last_rows(rows))
+    title = f"RelL1 comes to {ends} in the longest of {len(networks)} trainings"
+    return Figure("networks", title, note, distance_chart(thinned.curves, exponents={_ROUNDOFF}, columns=3))
+
+
+def learning_rate_figure(rates: Sequence[Mapping[str, Any]]) -> Figure:
+    """Figure 3: RelL1 of twins by learning rate, over learning rate × steps.
+
+    Args:
+        rates: each with its `lr`, `rel_l1` at each `step`, and the `growth` from the first quarter to the last.
+    """
+    curves = [
+        cut(f"lr = {rate['lr']:.3g}", [rate["lr"] * step for step in rate["step"]], rate["rel_l1"]) for rate in rates
+    ]
+    note = (
+        f"{RELL1} Twins of k = 3 and k = 1 without momentum at constant learning rates; on this axis all of them move "
+        "about as far. The factors are from the first quarter of the way to the last, by their medians."
+    )
+    factors = joined(f"{rate['lr']:.3g} ×{_times(rate['growth'])}" for rate in rates)
+    chart = line_chart(curves, x=Axis("learning rate × update steps", name="lr × step"), y=DISTANCE, columns=5)
+    return Figure("learning-rates", f"By learning rate RelL1 grows: {factors}", note, chart)
+
+
+def _times(growth: float | None) -> str:
+    if growth is None:
+        return "?"
+    return f"{growth:,.0f}" if growth >= 10 else f"{growth:.1f}"
 
 
 def _reduced(name: str) -> str:

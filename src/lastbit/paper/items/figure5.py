@@ -159,12 +159,7 @@ def _levels_off(values: Sequence[float | None]) -> bool:
 
 
 def draw(result: Result) -> list[Drawing]:
-    """The loss at each learning rate, and RelL1 of the twins."""
-    return [*training_figures(result)]
-
-
-def training_figures(result: Mapping[str, Any]) -> list[Figure]:
-    """Figure 5: the loss of the one-layer network by learning rate, and RelL1 of all twins.
+    """The loss of the one-layer network by learning rate, and RelL1 of all twins.
 
     Args:
         result: for each of `runs` its `lr`, `regime` and `loss` before each update; for each of `twins` its `lr`,

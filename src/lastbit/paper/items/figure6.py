@@ -160,12 +160,7 @@ def _stays_above(beyond: Sequence[Any], limit: float) -> Claim:
 
 
 def draw(result: Result) -> list[Drawing]:
-    """Normalised sharpness along training, and the range it comes to by learning rate."""
-    return [*one_layer_figures(result)]
-
-
-def one_layer_figures(result: Mapping[str, Any]) -> list[Figure]:
-    """Figure 6: the first steps of runs of each regime, and the range of normalised sharpness that each run comes to.
+    """The first steps of runs of each regime, and the range of normalised sharpness that each run comes to.
 
     Args:
         result: for each of `runs` its `lr`, `regime`, `normalised` sharpness before each update, and of its last

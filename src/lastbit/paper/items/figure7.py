@@ -11,7 +11,6 @@ from lastbit.paper.items.descents import (
     NORMALISED,
     descent_of,
     follow,
-    largest,
     layers,
     peak,
     rises,
@@ -129,12 +128,7 @@ def _thrown_out(unstable: Sequence[Any]) -> str:
 
 
 def draw(result: Result) -> list[Drawing]:
-    """The losses of both networks, and their normalised sharpness."""
-    return [*depth_figures(result)]
-
-
-def depth_figures(result: Mapping[str, Any]) -> list[Figure]:
-    """Figure 7: the losses of networks of two depths at the same learning rates, and the sharpness of both.
+    """The losses of networks of two depths at the same learning rates, and the sharpness of both.
 
     Args:
         result: for each of `runs` its `depth`, `lr`, `loss` by step, number of `rises` of the loss, and `sharpness`
@@ -162,8 +156,8 @@ def _depth_losses(depth: int, runs: Sequence[Mapping[str, Any]]) -> Figure:
 def _depth_sharpness(by_depth: Mapping[int, Sequence[Mapping[str, Any]]]) -> Figure:
     shown = [(depth, run) for depth, runs in by_depth.items() for run in (runs if depth > 1 else runs[-1:])]
     curves = [sharpness_curve(f"{layers(depth)}, lr = {run['lr']:g}", run) for depth, run in shown]
-    peaks = {depth: max(largest(run) for run in runs) for depth, runs in by_depth.items()}
-    reached = joined(f"{significant(peak, 3)} with {layers(depth)}" for depth, peak in peaks.items())
+    peaks = {depth: max(peak(run) for run in runs) for depth, runs in by_depth.items()}
+    reached = joined(f"{significant(highest, 3)} with {layers(depth)}" for depth, highest in peaks.items())
     note = "The sharpness is the largest eigenvalue of the loss’s Hessian. Of one layer only the largest lr is drawn."
     y = Axis(NORMALISED.title, name=NORMALISED.name, log=True)
     chart = line_chart(curves, x=STEPS, y=y, levels=[EDGE_LEVEL], columns=3)

@@ -12,7 +12,6 @@ from lastbit.paper.items.descents import (
     NORMALISED,
     descent_of,
     follow,
-    largest,
     peak,
     rises,
     sharpness_curve,
@@ -142,12 +141,7 @@ def _so_far(held: bool, whole: bool) -> bool | None:
 
 
 def draw(result: Result) -> list[Drawing]:
-    """Losses and normalised sharpness of both networks, and the search."""
-    return [*hidden_layer_figures(result)]
-
-
-def hidden_layer_figures(result: Mapping[str, Any]) -> list[Figure]:
-    """Figure 8: losses and sharpness of fully connected networks of two depths, and the search for the learning rate.
+    """Losses and sharpness of fully connected networks of two depths, and the search for the learning rate.
 
     Args:
         result: `lr`; for `shallow` and `deep` the `depth`, `loss` by step, number of `spikes`, and `sharpness` with
@@ -172,7 +166,7 @@ def _hidden_losses(runs: Sequence[Mapping[str, Any]], lr: float) -> Figure:
 
 def _hidden_sharpness(runs: Sequence[Mapping[str, Any]], lr: float) -> Figure:
     curves = [sharpness_curve(_hidden(run), run) for run in runs]
-    reached = " and ".join(f"{significant(largest(run), 3)} with {_hidden(run)}" for run in runs)
+    reached = " and ".join(f"{significant(peak(run), 3)} with {_hidden(run)}" for run in runs)
     note = f"The sharpness is the largest eigenvalue of the loss’s Hessian, here times lr = {significant(lr)}."
     chart = line_chart(curves, x=STEPS, y=NORMALISED, levels=[EDGE_LEVEL])
     return Figure("figure8-sharpness", f"Normalised sharpness reaches {reached}", note, chart)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.divergence import horizon
@@ -18,7 +18,7 @@ from lastbit.report.numbers import scientific
 from lastbit.report.study.weights import DISTANCE, RELL1
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
-from lastbit.training.twins import run_twins
+from lastbit.training.twins import TwinRun, run_twins
 
 _LAST_BIT = 1e-6  # RelL1 of weights that differ in a last bit here and there
 _GROWN, _FACTOR = 1e-2, 1e4
@@ -31,16 +31,33 @@ _DIGITS = 4  # of what is drawn
 def run(settings: Settings, work: Work) -> dict[str, Any]:
     """Train the twins."""
     (pair,) = run_jobs(step_by_step, [settings], work)
-    finite = [float("inf") if value is None else value for value in pair["rel_l1"]]
-    return {"pair": pair, "horizon": horizon(finite, pair["step"], level=_GROWN)}
+    return {"pair": pair, "horizon": horizon(finite(pair["rel_l1"]), pair["step"], level=_GROWN)}
+
+
+def recipe_twins(recipe: str, changes: Sequence[str], *, ks: Sequence[int], seed: int, steps: int) -> TwinRun:
+    """Train twins of a recipe with numerics that repeat.
+
+    Args:
+        recipe: a built-in one's name.
+        changes: of its fields, such as `optimizer.lr=0.05`.
+        ks: of the first twin and of the second.
+        seed: of batch order and augmentation.
+        steps: updates of each twin.
+    """
+    chosen = load_recipe(recipe, changes=tuple(changes))
+    baseline, noise = map(Noise, ks)
+    with repeatable_numerics():
+        return run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps)
+
+
+def finite(values: Sequence[float | None]) -> list[float]:
+    """Distances with their infinities back, which JSON does not have."""
+    return [float("inf") if value is None else value for value in values]
 
 
 def step_by_step(*, recipe: str, changes: list[str], ks: list[int], seed: int, steps: int) -> dict[str, Any]:
     """Train twins of a recipe and compare them after every step, as plain JSON."""
-    chosen = load_recipe(recipe, changes=tuple(changes))
-    baseline, noise = map(Noise, ks)
-    with repeatable_numerics():
-        run = run_twins(chosen, prepare(chosen), noise=noise, baseline=baseline, seed=seed, steps=steps).as_json()
+    run = recipe_twins(recipe, changes, ks=ks, seed=seed, steps=steps).as_json()
     for name in ("norms", "flips_by_module"):  # tensor by tensor: megabytes
         del run[name]
     return {**run, **{name: rounded(run[name], _DIGITS) for name in ("rel_l1", "relative_l2")}}
@@ -49,8 +66,8 @@ def step_by_step(*, recipe: str, changes: list[str], ks: list[int], seed: int, s
 def claims(result: Result) -> list[Claim]:
     """From the last bit, exponentially, to a plateau."""
     values, steps = result["pair"]["rel_l1"], result["settings"]["steps"]
-    finite = [value for value in values if value]
-    first = finite[0] if finite else 0.0
+    positive = [value for value in values if value]
+    first = positive[0] if positive else 0.0
     segments = [segment for segment in result["pair"]["growth"]["segments"] if segment["lower"] > 0]
     fastest = max(segments, key=lambda segment: float(segment["rate"]), default=None)
     return [
@@ -63,8 +80,8 @@ def claims(result: Result) -> list[Claim]:
         claim(
             f"RelL1 grows {_FACTOR:,.0f}-fold or more and passes {_GROWN:g} within {steps} steps",
             published="the difference rapidly grows (over epochs)",
-            measured=[max(finite, default=0.0), result["horizon"]],
-            holds=first > 0 and max(finite) >= _FACTOR * first and result["horizon"] is not None,
+            measured=[max(positive, default=0.0), result["horizon"]],
+            holds=first > 0 and max(positive) >= _FACTOR * first and result["horizon"] is not None,
             reason="Measured are the largest RelL1 and the step at which it passes the level.",
         ),
         claim(
