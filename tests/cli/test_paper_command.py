@@ -5,8 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from lastbit.cli import paper_run
-from lastbit.paper import catalogue, page
-from lastbit.paper import suite as needs_module
+from lastbit.paper import catalogue, results, suite
 from lastbit.paper.item import Cost, Item, ItemScale, claim
 from lastbit.storage.files import write_checksummed
 from lastbit.storage.lock import directory_lock
@@ -54,7 +53,7 @@ def items(monkeypatch):
             yield executor
 
     def install(*made):
-        for module in (catalogue, page):
+        for module in (catalogue, results):
             monkeypatch.setattr(module, "ITEMS", {each.id: each for each in made})
 
     monkeypatch.setattr(paper_run.Executors, "executor", threads)
@@ -243,7 +242,7 @@ def test_missing_data_is_reported_before_anything_starts(lastbit, items, tmp_pat
 
 
 def test_too_little_memory_or_disk_is_reported_before_anything_starts(lastbit, items, tmp_path, monkeypatch):
-    monkeypatch.setattr(needs_module, "available_memory_mib", lambda: 512)
+    monkeypatch.setattr(suite, "available_memory_mib", lambda: 512)
     items(make_item("figure1", memory_mib=2000), make_item("table2", disk_mib=10**10))
     code, out, err = lastbit("paper", "run", "figure1", "--out", tmp_path / "kept")
     assert (code, out) == (2, "")

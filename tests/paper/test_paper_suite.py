@@ -10,7 +10,6 @@ from paper_examples import count, fail, make_item
 
 from lastbit.execution.pool import local_pool
 from lastbit.paper import suite
-from lastbit.paper import suite as module
 from lastbit.paper.catalogue import ITEMS
 from lastbit.paper.item import Cost, Work
 from lastbit.paper.suite import Needs, check_data, check_room, needs, run_items, traceback_of
@@ -126,12 +125,12 @@ def test_missing_data_is_named_with_the_command_that_brings_it(monkeypatch, tmp_
 
 
 def test_too_little_memory_is_reported_with_the_estimate(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "available_memory_mib", lambda: 2048)
+    monkeypatch.setattr(suite, "available_memory_mib", lambda: 2048)
     check_room(replace(NOTHING, memory_mib=2048), directory=tmp_path, scale="paper")
     with pytest.raises(ValueError, match=r"scale 'paper' needs about 2.0 GiB of memory on these workers, 2.0 GiB are"):
         check_room(replace(NOTHING, memory_mib=2049), directory=tmp_path, scale="paper")
     check_room(replace(NOTHING, memory_mib=2049), directory=tmp_path, scale="paper", memory=False)
-    monkeypatch.setattr(module, "available_memory_mib", lambda: None)
+    monkeypatch.setattr(suite, "available_memory_mib", lambda: None)
     check_room(replace(NOTHING, memory_mib=10**9), directory=tmp_path, scale="paper")
 
 

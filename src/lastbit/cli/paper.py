@@ -73,8 +73,7 @@ def run_command(
 
     Examples: `lastbit paper run fig5 table2 --scale smoke`, `lastbit paper run all --scale laptop --out results/laptop`
     """
-    from lastbit.cli.paper_run import announcement, asked, checked_needs, run_pending, show_claims
-    from lastbit.paper.results import claims_of, write_page
+    from lastbit.cli.paper_run import announcement, asked, checked_needs, run_pending
 
     executors = chosen_executors(workers, scheduler)
     items, results = asked(names, scale, out)
@@ -96,15 +95,24 @@ def run_command(
         wanted=wanted,
         begin=lambda: say.print(plan, soft_wrap=True),
     )
+    _report(items, results, json)
+    if failures:
+        raise FailedError("\n".join(failures))
+
+
+def _report(items: list[Item], results: PaperResults, json: str | None) -> None:
+    """Draw the page of all that is stored, and print the claims of these items."""
+    from lastbit.cli.paper_run import show_claims
+    from lastbit.paper.results import claims_of, write_page
+
     claimed = claims_of(results)
     page = write_page(results, claimed)
     content = results.as_json({item.id: claimed[item.id] for item in items if item.id in claimed})
     write_json(json, content)
     if json != "-":
+        say = console(json)
         show_claims(content, {item.id: item.title for item in items}, say)
         say.print(f"page: {page}", soft_wrap=True)
-    if failures:
-        raise FailedError("\n".join(failures))
 
 
 @app.command("page")

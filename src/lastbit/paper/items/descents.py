@@ -18,7 +18,7 @@ from lastbit.pde import REGIMES, Path, classify
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.curves import Curve, cut
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.descent import Descent, prepare_descent
+from lastbit.training.loop import Descent, prepare_descent
 
 # Products grow with the logarithm of this, and a curve needs no more.
 _TOLERANCE = 1e-2

@@ -13,10 +13,9 @@ from filelock import FileLock
 from lastbit.storage.files import writing
 from lastbit.training.data.catalogue import DamagedDataError, DatasetEntry, FetchError, Home, SourceError, find
 from lastbit.training.data.download import Progress, silent
-from lastbit.training.data.formats import Arrays
 from lastbit.training.data.loading import stored_arrays, stored_path
 from lastbit.training.data.sources import DataSource, make_sources
-from lastbit.training.data.store import mismatch, read, write
+from lastbit.training.data.store import Arrays, mismatch, read, write
 
 
 @dataclass(frozen=True)
