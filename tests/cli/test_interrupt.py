@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.output import StoppedCommandError
+from lastbit.cli.workers import gentle_interrupts
 from lastbit.execution.watched import Watched
 from lastbit.study import StoppedError
 

@@ -8,7 +8,7 @@ import lastbit as lb
 from lastbit.cli import progress
 from lastbit.cli.output import SafeConsole
 from lastbit.study import Outcome, Trial
-from lastbit.study.underway import Underway, underway
+from lastbit.study.recorder import Underway, underway
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 import lastbit as lb
 from lastbit.report.comparison import comparison_figures, difference_table, sides_table, write_comparison
-from lastbit.report.comparison.page import comparison_page, mcnemar_sentence
-from lastbit.report.comparison.stored import as_compared, decimals
+from lastbit.report.comparison.page import comparison_page
+from lastbit.report.comparison.stored import as_compared, decimals, mcnemar_sentence
 from lastbit.report.page import render
 from lastbit.storage.files import to_json
 

@@ -3,8 +3,7 @@
 import pytest
 from report_examples import make_empty_study, make_study, make_variance
 
-from lastbit.report.study.gain import gain_chart, gain_figure
-from lastbit.report.study.spread import variance_figure
+from lastbit.report.study.spread import gain_chart, gain_figure, variance_figure
 from lastbit.report.study.tables import accuracy_table, pooled_table, variance_table
 from lastbit.report.table import small_line
 

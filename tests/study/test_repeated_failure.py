@@ -10,8 +10,8 @@ import toy_training
 import lastbit as lb
 from lastbit.execution.pool import local_pool
 from lastbit.study import Outcome, Trial, TrialFailedError
-from lastbit.study.failure import RepeatedFailure, failure
 from lastbit.study.training import FunctionTraining, first_update
+from lastbit.study.trial import RepeatedFailure, failure
 
 NOISES, SEEDS = [lb.Scale(k) for k in (1, 3, 5)], range(1, 4)
 

@@ -31,7 +31,7 @@ from lastbit.cli import (
     run,
     sharpness,
     study,
-    worker,
+    workers,
 )
 from lastbit.cli.output import FailedError, StoppedCommandError, always_encodable, printable
 from lastbit.errors import LastbitError
@@ -56,7 +56,7 @@ app.command("sharpness")(sharpness.sharpness)
 app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
 app.command("audit")(audit.audit)
 app.command("growth")(growth.growth)
-app.command("worker")(worker.worker)
+app.command("worker")(workers.worker)
 app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)

@@ -36,7 +36,7 @@ def demo(
 
     Example: `lastbit demo`
     """
-    from lastbit.cli.show import show, update_page
+    from lastbit.cli.study import show, update_page
 
     executors = chosen_executors(workers, scheduler)
     check_free(out, Kind.STUDIES)

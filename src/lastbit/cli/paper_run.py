@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.output import SafeConsole
 from lastbit.cli.progress import progress_bar
-from lastbit.cli.workers import Executors
+from lastbit.cli.workers import Executors, gentle_interrupts
 from lastbit.errors import LastbitError
 from lastbit.execution.watched import Watched
 from lastbit.paper.catalogue import find_items

@@ -18,7 +18,7 @@ from lastbit.storage.url_copies import is_url, local_copy
 
 if TYPE_CHECKING:
     from lastbit.study import Outcome, Trial
-    from lastbit.study.underway import Underway
+    from lastbit.study.recorder import Underway
 
 Show = Callable[..., None]  # called with any of `done`, `total`, `left` (seconds) and `remark`
 

@@ -122,7 +122,7 @@ def _run_and_report(
 def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
     """Store the results, draw the page, print the table and the remarks."""
     from lastbit.cli.run_study import store_results
-    from lastbit.cli.show import show, write_page
+    from lastbit.cli.study import show, write_page
     from lastbit.script.study import choose_metric, remarks
 
     choose_metric(study, training)

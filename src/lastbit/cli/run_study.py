@@ -8,18 +8,17 @@ from itertools import count
 from typing import Any
 
 from lastbit.cli.cost import Answers, announce_study, recipe_seconds
-from lastbit.cli.interrupt import gentle_interrupts
 from lastbit.cli.output import FailedError
 from lastbit.cli.progress import progress_bar, trial_progress
-from lastbit.cli.workers import Executors
+from lastbit.cli.workers import Executors, gentle_interrupts
 from lastbit.execution.jobs import LostWorkersError
 from lastbit.execution.watched import Watched
 from lastbit.storage.directories import STUDY, TRIALS
 from lastbit.storage.files import DamagedError
 from lastbit.study import ControlsFailedError, Study, TrialFailedError
 from lastbit.study.check import verify_study
+from lastbit.study.recorder import underway
 from lastbit.study.results import FORMAT
-from lastbit.study.underway import underway
 from lastbit.training.recipe_training import RecipeTraining
 
 

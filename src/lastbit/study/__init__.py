@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lastbit.execution.jobs import Outcome, StoppedError
     from lastbit.study.controls import Controls, ControlsFailedError
-    from lastbit.study.failure import TrialFailedError
     from lastbit.study.recorder import Recorder
     from lastbit.study.results import Results
     from lastbit.study.study import Study
-    from lastbit.study.trial import Trial
+    from lastbit.study.trial import Trial, TrialFailedError
 
 __all__ = [
     "Controls",
@@ -38,7 +37,7 @@ _HOMES = {
     "StoppedError": "lastbit.execution.jobs",
     "Study": "lastbit.study.study",
     "Trial": "lastbit.study.trial",
-    "TrialFailedError": "lastbit.study.failure",
+    "TrialFailedError": "lastbit.study.trial",
 }
 
 

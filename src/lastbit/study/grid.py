@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -14,9 +15,9 @@ from lastbit.noise import Noise
 from lastbit.noise.noise import setting_names
 from lastbit.statistics.examples import Correctness
 from lastbit.statistics.spread import Table, spread
-from lastbit.study.failure import Failure
 from lastbit.study.recorder import STEP
 from lastbit.study.stored_trial import FAILED, StoredTrial
+from lastbit.study.trial import Failure
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,6 +72,13 @@ class Grid:
             labels = finished[place].predictions()
             right[place] = 100.0 * (labels == first).numpy() if labels is not None else np.nan
         return Correctness(first.numpy(), right)
+
+    def gradient_fluctuation(self) -> float | None:
+        """The median of the gradient's relative fluctuation over the epochs of the unperturbed trials (footnote 5)."""
+        unperturbed = [trial for (noise, _), trial in self.stored.items() if noise == 0]
+        values = [row.get("gradient_fluctuation") for trial in unperturbed for row in trial.metrics]
+        present = [value for value in values if value is not None]
+        return median(present) if present else None
 
     def fingerprints(self) -> list[Fingerprint]:
         """The distinct fingerprints of the trials; one, where all ran on the same machine and libraries."""

@@ -1,9 +1,13 @@
-"""Writes what a trial finds into its directory while it runs."""
+"""What a trial writes into its directory while it runs, and how far the trials in progress are."""
 
+from __future__ import annotations
+
+import json
 import math
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from torch import Tensor, nn
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import Noise
 from lastbit.storage.checkpoint import DIRECTORY, Checkpoint, read_checkpoint, sync_files, write_checkpoint
+from lastbit.storage.directories import RUNNING
 from lastbit.storage.files import sha256, to_json
 from lastbit.study.trial import Trial
 from lastbit.tensors import plain
@@ -21,6 +26,7 @@ PREDICTIONS = "predictions.safetensors"
 METRICS = "metrics.jsonl"
 WEIGHTS = "weights"
 STEP = "step"  # in each line of them: after how many updates, and so no name for a metric
+_TAIL = 4096  # bytes from the end of a file of metrics, which hold its last line
 
 
 def weights_file(step: int) -> str:
@@ -165,3 +171,54 @@ def _number(name: str, value: float) -> float:
         raise LastbitTypeError(f"log({name}={value!r}): a metric is a number") from None
     # An integral count such as the epoch reads better as 3 than as 3.0.
     return int(number) if isinstance(value, int) and math.isfinite(number) else number
+
+
+@dataclass(frozen=True)
+class Underway:
+    """The trials in progress of which something has been logged."""
+
+    epochs: tuple[int, ...]  # of each that logs its epoch
+    steps: tuple[int, ...]  # of each that does not
+    of: int | None = None  # epochs of a whole training
+
+    @property
+    def share(self) -> float:
+        """How many whole trainings they come to, where the number of epochs is known."""
+        return sum(min(1.0, epoch / self.of) for epoch in self.epochs) if self.of else 0.0
+
+    def __str__(self) -> str:
+        total = f" of {self.of}" if self.of else ""
+        if self.epochs:
+            return f"epoch {_range(self.epochs)}{total} in progress"
+        return f"step {_range(self.steps)} in progress" if self.steps else ""
+
+
+def underway(root: Path, *, epochs: object) -> Underway:
+    """Look at what a study's trials in progress have logged last.
+
+    Args:
+        root: the study's directory.
+        epochs: of a whole training, as its settings have it; something else than a number where they have none.
+    """
+    last = [row for path in sorted((root / RUNNING).glob(f"*/{METRICS}")) if (row := _last_row(path))]
+    of = epochs if isinstance(epochs, int) and epochs > 0 else None
+    by_epoch = tuple(int(row["epoch"]) for row in last if isinstance(row.get("epoch"), int | float))
+    by_step = tuple(int(row[STEP]) for row in last if "epoch" not in row and isinstance(row.get(STEP), int | float))
+    return Underway(by_epoch, by_step, of)
+
+
+def _last_row(path: Path) -> dict[str, Any] | None:
+    """The last whole line of a file that is being written; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _TAIL))
+            lines = file.read().split(b"\n")[:-1]
+        row = json.loads(lines[-1]) if lines else None
+    except (OSError, ValueError):  # it was moved, or is longer than what is read
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _range(numbers: tuple[int, ...]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,16 +1,15 @@
 """Everything a study says, computed from its stored trials."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lastbit.differing import differing_fields
 from lastbit.execution.numerics import Fingerprint
-from lastbit.statistics.examples import OVER_NOISES, OVER_SEEDS, Luck, luck, luck_at_most
+from lastbit.statistics.examples import OVER_NOISES, OVER_SEEDS, Correctness, Luck, luck, luck_at_most
 from lastbit.statistics.power import between_recipes
 from lastbit.statistics.spread import (
     Share,
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 FORMAT = 4  # of the JSON, raised when its meaning or a name in it changes
+_AXES = (OVER_NOISES, OVER_SEEDS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,13 +204,8 @@ def collect(
     table, predicted = distinct.values(metric.name), distinct.correctness()
     # Labels without the true ones bound the errors of their accuracy alone, which another metric may not be.
     examples = grid.examples() if metric.is_percentage else None
-    churns = [prediction_churn(distinct, axis=axis) for axis in (OVER_NOISES, OVER_SEEDS)]
-    lucks = [
-        luck_at_most(None if churn is None else churn.mean, examples)
-        if predicted is None
-        else luck(predicted, table, axis=axis)
-        for axis, churn in zip((OVER_NOISES, OVER_SEEDS), churns, strict=True)
-    ]
+    churns = [prediction_churn(distinct, axis=axis) for axis in _AXES]
+    lucks = _lucks(table, predicted, churns, examples)
     distances, incomparable = weight_distances(grid)
     return Results(
         name=name,
@@ -232,15 +227,17 @@ def collect(
         seed_churn=churns[OVER_SEEDS],
         distances=distances,
         incomparable=incomparable,
-        gradient_fluctuation=_gradient_fluctuation(grid),
+        gradient_fluctuation=grid.gradient_fluctuation(),
     )
 
 
-def _gradient_fluctuation(grid: Grid) -> float | None:
-    unperturbed = [trial for (noise, _), trial in grid.stored.items() if noise == 0]
-    values = [row.get("gradient_fluctuation") for trial in unperturbed for row in trial.metrics]
-    present = [value for value in values if value is not None]
-    return median(present) if present else None
+def _lucks(
+    table: Table, predicted: Correctness | None, churns: Sequence[Churn | None], examples: int | None
+) -> list[Luck | None]:
+    """The spread that the finite test set alone gives along each axis; an upper bound where true labels are unknown."""
+    if predicted is not None:
+        return [luck(predicted, table, axis=axis) for axis in _AXES]
+    return [luck_at_most(None if churn is None else churn.mean, examples) for churn in churns]
 
 
 def _plain(estimate: Spread | Share | Churn | Luck | None) -> dict[str, Any] | None:

@@ -39,10 +39,9 @@ from lastbit.storage.files import (
 )
 from lastbit.storage.lock import is_held, trial_lock
 from lastbit.study.directory import StudyDirectory
-from lastbit.study.failure import Failure
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial
-from lastbit.study.trial import Trial
+from lastbit.study.trial import Failure, Trial
 
 FAILURE = "failure.json"
 _CLAIM = ".bits"

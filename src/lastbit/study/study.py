@@ -16,13 +16,12 @@ from lastbit.execution.pool import end_unless_guarded, local_pool
 from lastbit.execution.seed_groups import SeedGroups
 from lastbit.noise import Noise
 from lastbit.study.controls import ControlsFailedError
-from lastbit.study.failure import RepeatedFailure, TrialFailedError, failure
 from lastbit.study.first_steps import SEED as FIRST_STEPS_SEED
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.results import Results
 from lastbit.study.stored_study import StoredStudy
 from lastbit.study.training import TrainFunction, Training, TrialRunner, as_training, is_importable
-from lastbit.study.trial import Trial
+from lastbit.study.trial import RepeatedFailure, Trial, TrialFailedError, failure
 
 
 def _ignore(said: object) -> None:

@@ -125,3 +125,20 @@ def decimals(content: ComparedJson) -> int:
 def points(content: ComparedJson) -> str:
     """The unit of a difference with the space before it."""
     return f" {content['unit']}" if content["unit"] else ""
+
+
+def with_unit(label: str, content: ComparedJson) -> str:
+    """The title of an axis, with the unit of a difference."""
+    return f"{label} ({content['unit']})" if content["unit"] else label
+
+
+def mcnemar_sentence(content: ComparedJson) -> str:
+    """What single pairs of runs say; empty where there are none."""
+    examples = content["examples"]
+    if examples is None or not examples["pairs"]:
+        return ""
+    pairs, differ = len(examples["pairs"]), examples["pairs_that_differ"]
+    return (
+        f"Of the {pairs} pairs of single runs with one seed and noise, McNemar’s exact test tells {differ} apart at "
+        "5 %: it asks whether two trained networks differ, which they may while their recipes do not."
+    )

@@ -12,9 +12,8 @@ from lastbit.report.numbers import plain
 from lastbit.report.page import Block, Details, Facts, Heading, Page, Pre, Section, Text, write_page
 from lastbit.report.settings import differences, facts, flat_settings, settings_table
 from lastbit.report.study.account import cuts, method, standings, verdict_first, what_was_done
-from lastbit.report.study.gain import gain_figure
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
-from lastbit.report.study.spread import accuracy_figure, spread_figure, variance_figure
+from lastbit.report.study.spread import accuracy_figure, gain_figure, spread_figure, variance_figure
 from lastbit.report.study.stored import StudyJson, as_stored
 from lastbit.report.study.tables import (
     accuracy_table,
