@@ -163,13 +163,13 @@ REFUSED: dict[str, tuple[nn.Module, Any, Any, str]] = {
         nn.Linear(4, 3),
         cross_entropy,
         {"x": LEFT, "y": TARGETS},
-        r"a dict of x, y; .*batch\['x'\], batch\['y'\]",
+        r"^give pairs, as in \[\(batch\['x'\], batch\['y'\]\) .* where inputs is a dict of x, y$",
     ),
     "list of dictionaries": (
         nn.Linear(4, 3),
         cross_entropy,
         [{"x": LEFT, "y": TARGETS}] * 2,
-        r"a dict of x, y; .*\(batch\['x'\], batch\['y'\]\)",
+        r"^give pairs, as in \[\(batch\['x'\], batch\['y'\]\) .* where inputs is a dict of x, y$",
     ),
     "tuple of batches": (
         nn.Linear(4, 3),
@@ -195,7 +195,12 @@ REFUSED: dict[str, tuple[nn.Module, Any, Any, str]] = {
         (Opaque(), TARGETS),
         "a Opaque, whose samples cannot be told apart",
     ),
-    "the model's own loss, not taken": (ByName(), cross_entropy, WHOLE, "lambda outputs, batch: outputs.loss"),
+    "the model's own loss, not taken": (
+        ByName(),
+        cross_entropy,
+        WHOLE,
+        "^write the loss as lambda outputs, batch: outputs.loss; ",
+    ),
 }
 
 
@@ -234,7 +239,7 @@ def both_heads(outputs: Any, targets: Tensor) -> Tensor:
 def test_outputs_that_differ_in_training_name_the_mode() -> None:
     model = Auxiliary()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    message = r"choose mode='as is': .*too many values to unpack.*in evaluation mode the model returns a tensor"
+    message = r"give mode='as is' .*too many values to unpack.*in evaluation mode the model returns a tensor"
     with pytest.raises(lb.LastbitError, match=message):
         lb.SharpnessMonitor(model, both_heads, (LEFT, TARGETS), optimizer).__enter__()
     reference = copy.deepcopy(model).double()

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lastbit.curvature.eigenpairs import UNSEEN, Ceiling, upper_bounds
-from lastbit.curvature.recycled import BENEATH, Recycled, reaches
+from lastbit.curvature.eigenpairs import BENEATH, UNSEEN, Ceiling, Recycled, reaches, upper_bounds
 from lastbit.curvature.subspace import Counted, Ritz, Subspace
 
 

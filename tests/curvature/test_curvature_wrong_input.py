@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature import GaussNewtonOperator, HessianOperator
+from lastbit.curvature import GaussNewtonOperator, HessianOperator, SharpnessMonitor
+from lastbit.errors import LastbitError
 
 X, Y = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0, 1, 2])
 CE = nn.CrossEntropyLoss()
@@ -68,6 +69,13 @@ def with_nan() -> nn.Module:
 
 def frozen() -> nn.Module:
     return nn.Linear(4, 3).requires_grad_(False)
+
+
+def watched(loss: Callable[[Tensor, Tensor], Tensor], data: object) -> None:
+    """Watch a training, whose model is in training mode, with a loss."""
+    model = nn.Linear(4, 3)
+    with SharpnessMonitor(model, loss, data, torch.optim.SGD(model.parameters(), lr=0.1)):
+        raise AssertionError("the mistake was not noticed")
 
 
 MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
@@ -169,6 +177,46 @@ MISTAKES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError,
         "lacks parameter weight",
     ),
+    "loss called as loss(target, output)": (
+        lambda: HessianOperator(nn.Linear(4, 3), lambda y, z: CE(z, y), (X, Y)),
+        LastbitError,
+        r"^swap the arguments of the loss, .*returns a tensor of shape \(6, 3\) .*targets is a tensor of shape \(6,\)",
+    ),
+    "watched loss called as loss(target, output)": (
+        lambda: watched(lambda y, z: CE(z, y), (X, Y)),
+        LastbitError,
+        "^swap the arguments of the loss",
+    ),
+    "batch as (target, input)": (
+        lambda: HessianOperator(nn.Linear(4, 3), CE, (Y, X)),
+        LastbitError,
+        r"^give each batch as \(inputs, targets\): .*inputs is a tensor of shape \(6,\) and type int64",
+    ),
+    "batches as (target, input)": (
+        lambda: HessianOperator(nn.Linear(4, 3), CE, [(Y[:3], X[:3]), (Y[3:], X[3:])]),
+        LastbitError,
+        r"^give each batch as \(inputs, targets\)",
+    ),
+    "batch of another shape": (
+        lambda: HessianOperator(nn.Linear(4, 3), CE, (X[:, :2], Y)),
+        LastbitError,
+        r"^give batches whose first part is what the model takes.*\(6x2 and 4x3\).*a tensor of shape \(6, 2\)",
+    ),
+    "batch of another type": (
+        lambda: HessianOperator(nn.Linear(4, 3), CE, (X.double(), Y)),
+        LastbitError,
+        "^give batches whose first part is what the model takes.*type float64$",
+    ),
+    "targets of another shape": (
+        lambda: HessianOperator(nn.Linear(4, 3), CE, (X, Y[:, None])),
+        LastbitError,
+        r"^give a loss that takes what the model returns, and targets that fit; .*a tensor of shape \(6, 1\) and",
+    ),
+    "targets of another type": (
+        lambda: HessianOperator(nn.Linear(4, 3), CE, (X, Y.float())),
+        LastbitError,
+        "^give a loss that takes what the model returns, and targets that fit; .*type float32$",
+    ),
     "tuple of outputs": (
         lambda: GaussNewtonOperator(nn.LSTM(4, 3), lambda z, y: z[0].mean(), (X, Y)),
         TypeError,
@@ -196,3 +244,12 @@ def test_a_preconditioner_must_be_positive() -> None:
     scale[model.bias][1] = 0
     with pytest.raises(ValueError, match="preconditioner of bias has entries that are not positive"):
         HessianOperator(model, CE, (X, Y), preconditioner=scale)
+
+
+def test_a_fault_of_the_model_itself_is_not_explained_away() -> None:
+    class Faulty(nn.Linear):
+        def forward(self, inputs: Tensor) -> Tensor:
+            raise RuntimeError("out of paper")
+
+    with pytest.raises(RuntimeError, match=r"^out of paper$"):
+        HessianOperator(Faulty(4, 3), CE, (X, Y))

@@ -400,3 +400,19 @@ def test_a_compiled_step_is_named() -> None:
     optimizer.step = torch.compile(optimizer.step, backend="eager")  # type: ignore[method-assign]
     with pytest.raises(TypeError, match=r"SGD whose step torch\.compile has replaced"):
         lb.edge_of_stability(optimizer)
+
+
+def test_its_repr_is_one_short_line_that_says_where_it_stands() -> None:
+    """A quadratic loss w^2 / 2 in one weight: its sharpness is 1, and at lr 0.5 normalised 0.5."""
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    loss, batch = (lambda outputs, targets: outputs.square().mean() / 2), (torch.ones(1, 1), torch.zeros(1, 1))
+    monitor = lb.SharpnessMonitor(model, loss, batch, optimizer, every=2)
+    assert repr(monitor) == "<SharpnessMonitor: step 0, 0 rows, not watching>"
+    with monitor:
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss(model(batch[0]), batch[1]).backward()
+            optimizer.step()
+        assert repr(monitor) == "<SharpnessMonitor: step 3, 1 row, normalised 0.5 at step 2, watching>"
+    assert repr(monitor).endswith(", not watching>")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lastbit.curvature.recycled import Recycled, recycle
+from lastbit.curvature.eigenpairs import Recycled, recycle
 from lastbit.curvature.subspace import Ritz
 
 UNITS = torch.eye(8, dtype=torch.float64)

@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lastbit.curvature import HessianOperator, SharpnessTracker
 from lastbit.curvature.loss import objective
+from lastbit.curvature.loss.batches import Piece
+from lastbit.curvature.loss.point import LossPoint
 
 WEIGHTS = torch.tensor([0.1, 1.0, 5.0])
 X = torch.randn(24, 4, generator=torch.Generator().manual_seed(0))
@@ -271,3 +273,22 @@ def test_losses_that_cannot_be_had_in_double_precision_are_told_in_single(monkey
     torch.testing.assert_close(operator @ torch.eye(operator.size), expected, rtol=1e-3, atol=1e-5)
     with pytest.raises(ValueError, match="no sum or mean"):
         HessianOperator(network(), contrastive, (X, CLASSES), micro_batch=17)
+
+
+@pytest.mark.parametrize("samples", [100, 101, 250])
+def test_no_pass_takes_more_samples_than_a_product(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training step on 100 samples is to fit into memory; two fifths of them may be differentiated twice."""
+    passes: list[int] = []
+    outputs = LossPoint.outputs
+
+    def counted(point: LossPoint, piece: Piece) -> Any:
+        passes.append(len(piece.inputs))
+        return outputs(point, piece)
+
+    monkeypatch.setattr(LossPoint, "outputs", counted)
+    data = (torch.randn(samples, 4), torch.arange(samples) % 3)
+    operator = HessianOperator(nn.Linear(4, 3), nn.CrossEntropyLoss(), data, micro_batch=100)
+    assert max(passes) == 40
+    passes.clear()
+    operator.matvec(torch.ones(operator.size))
+    assert (max(passes), sum(passes)) == (40, samples)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lastbit as lb
 from lastbit.curvature.loss import loader
-from lastbit.curvature.untouched.undisturbed import State
+from lastbit.curvature.untouched.undisturbed import ReachableState
 from lastbit.errors import LastbitError
 
 
@@ -26,13 +26,13 @@ def samples() -> tuple[Tensor, Tensor]:
 def walks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many things each state that is made has met."""
     found: list[int] = []
-    init = State.__init__
+    init = ReachableState.__init__
 
-    def counted(self: State, *args: Any, **options: Any) -> None:
+    def counted(self: ReachableState, *args: Any, **options: Any) -> None:
         init(self, *args, **options)
         found.append(len(self._seen))
 
-    monkeypatch.setattr(State, "__init__", counted)
+    monkeypatch.setattr(ReachableState, "__init__", counted)
     return found
 
 
@@ -59,7 +59,7 @@ def test_what_can_be_put_back_is_put_back_although_something_cannot() -> None:
             self.first, self.file, self.last = [0], io.StringIO("text"), {"count": 0}
 
     module = Closing()
-    state = State(module)
+    state = ReachableState(module)
     module.first.append(1)
     module.file.read()
     module.file.close()
@@ -73,7 +73,7 @@ def test_what_can_be_put_back_is_put_back_although_something_cannot() -> None:
 
 def test_a_tensor_that_got_another_type_gets_its_own_again() -> None:
     tensor = torch.tensor([1 / 3, 2.0])
-    state = State(tensor)
+    state = ReachableState(tensor)
     tensor.data = tensor.data.double()
     state.restore()
     assert tensor.dtype == torch.float32
@@ -84,7 +84,7 @@ def test_an_inference_tensor_beyond_the_budget_is_no_error(monkeypatch: pytest.M
     monkeypatch.setattr("lastbit.curvature.untouched.undisturbed._COPIED", 0)
     with torch.inference_mode():
         tensor = torch.ones(3)
-    State(tensor).restore()
+    ReachableState(tensor).restore()
     assert tensor.tolist() == [1.0] * 3
 
 
@@ -124,7 +124,7 @@ def test_what_the_loss_of_a_trainer_does_not_name_is_left_to_its_threads(way: st
         "hook": module,
     }
     module.register_forward_hook(trainer.loss)  # type: ignore[arg-type]
-    state = State(roots[way])
+    state = ReachableState(roots[way])
     trainer.loss(*samples())
     trainer.fill()
     state.restore()
@@ -145,7 +145,7 @@ def test_a_callable_object_is_put_back_where_its_code_writes() -> None:
             return self.helper.loss(outputs, targets)
 
     loss = Loss()
-    state = State(loss)
+    state = ReachableState(loss)
     loss(*samples())
     loss.queue.append(1)
     loss.helper.fill()
@@ -165,14 +165,14 @@ def test_code_that_may_name_anything_has_everything_put_back() -> None:
             return outputs.sum()
 
     writing = Writing()
-    state = State(writing.loss)
+    state = ReachableState(writing.loss)
     writing.loss(*samples())
     state.restore()
     assert vars(writing) == {"x0": 0}
 
 
 def test_modules_are_listed_without_a_copy() -> None:
-    state = State(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), remember=False)
+    state = ReachableState(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), remember=False)
     assert [type(module) for module in state.modules] == [nn.Sequential, nn.BatchNorm1d, nn.Linear]
     assert state._memories == []
 
@@ -181,7 +181,7 @@ def test_parameters_are_the_last_that_are_copied(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("lastbit.curvature.untouched.undisturbed._COPIED", 100)
     module = nn.Linear(4, 4)
     module.cache, module.large = torch.zeros(12), torch.zeros(20)  # type: ignore[assignment]
-    state = State(module)
+    state = ReachableState(module)
     module.cache.add_(1)  # type: ignore[operator]
     module.bias.data.add_(1)
     before = module.bias.detach() - 1
@@ -200,7 +200,7 @@ def test_names_cost_nothing_until_there_is_a_message() -> None:
         chain = Link(chain)
     tracemalloc.start()
     try:
-        State(lambda: chain.following)
+        ReachableState(lambda: chain.following)
         assert tracemalloc.get_traced_memory()[1] < 2e7
     finally:
         tracemalloc.stop()
@@ -208,7 +208,7 @@ def test_names_cost_nothing_until_there_is_a_message() -> None:
     last: list[Any] = [iter([1])]
     for _ in range(20):
         last = [last]
-    state = State({tensor: last})
+    state = ReachableState({tensor: last})
     found = last
     while isinstance(found, list):
         found = found[0]
@@ -256,7 +256,7 @@ def test_what_a_cached_function_or_property_writes_is_put_back() -> None:
             return outputs.sum() * self.weight * scaled(1)
 
     cached = Cached()
-    state = State(cached.loss)
+    state = ReachableState(cached.loss)
     cached.loss(*samples())
     assert (cached.made, trainer.calls) == (1, 1)
     state.restore()

@@ -6,9 +6,8 @@ the edge of stability and holds it there. `SharpnessTracker` measures it along t
 Where the edge is for the optimizer in use, `lastbit.optimizers.edge_of_stability` says.
 """
 
-from lastbit.curvature.hessian import GaussNewtonOperator, HessianOperator
 from lastbit.curvature.monitor import SharpnessMonitor
-from lastbit.curvature.operator import CurvatureOperator
+from lastbit.curvature.operator import CurvatureOperator, GaussNewtonOperator, HessianOperator
 from lastbit.curvature.sharpness import EDGE, SharpnessRow
 from lastbit.curvature.spectrum import Estimate, SpectralDensity, Trace, spectrum, trace
 from lastbit.curvature.tracker import SharpnessTracker

@@ -1,14 +1,16 @@
-"""The largest eigenpairs of a symmetric matrix, by a Davidson iteration, with upper bounds on the eigenvalues."""
+"""The largest eigenpairs of a symmetric matrix, by a Davidson iteration, with upper bounds on the eigenvalues.
+
+The eigenpairs of an earlier matrix that was nearly the same start the iteration and precondition its corrections.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from lastbit.curvature.recycled import Recycled, reaches
-from lastbit.curvature.subspace import Counted, Ritz, Subspace
+from lastbit.curvature.subspace import Counted, Ritz, Subspace, orthogonalised
 
 LARGEST_BASIS = 64  # vectors, after which the space is restarted from its best Ritz pairs: memory is twice that
 UNSEEN = 0.93  # of the largest value: eigenvalues that no recycled pair shows are taken to reach up to here
@@ -149,3 +151,95 @@ def _bounds(values: Tensor, gram: Tensor, ceiling: float) -> Tensor:
     bottom = torch.cat([root, ceiling * torch.eye(len(values), dtype=torch.float64, device=values.device)], dim=1)
     bounds: Tensor = torch.linalg.eigvalsh(torch.cat([top, bottom])).flip(0)
     return bounds
+
+
+BENEATH = 0.7  # Rayleigh quotient of a residual's direction, relative to the pair's value
+
+
+@dataclass(frozen=True, eq=False)
+class Recycled:
+    """Approximate eigenpairs of an earlier matrix, the largest first."""
+
+    values: Tensor  # (pairs,), float64
+    vectors: Tensor = field(repr=False)  # (pairs, size), orthonormal rows
+    ages: Tensor  # (pairs,), measurements since each was seen
+    reaches: Tensor  # (pairs,), float64, up to where the residual lets the eigenvalue lie
+
+    def aged(self, calls: int) -> Recycled:
+        """The same pairs, so many measurements later."""
+        return replace(self, ages=self.ages + calls)
+
+    def correction(self, residual: Tensor, value: float) -> Tensor:
+        """Approximate -(H - value)^-1 residual: first-order perturbation theory in the recycled eigenvectors.
+
+        Along a recycled eigenvector the residual is divided by its distance from the value, everywhere else by the
+        distance of zero, near which most of a network's eigenvalues lie, or of the lowest recycled one below it.
+        """
+        gaps = value - self.values
+        widest = max(abs(value), float(gaps.abs().max()))
+        # A floor: a pair as close as the residual is large would swallow the correction.
+        gaps = gaps.abs().clamp(min=0.02 * widest)
+        shares = self.vectors @ residual
+        weights = (widest / gaps - 1).to(residual)
+        return residual + (weights * shares) @ self.vectors
+
+
+def recycle(ritz: Ritz, k: int, earlier: Recycled | None, most: int) -> Recycled:
+    """The first k Ritz pairs, then the largest of the others and of the earlier pairs beside them.
+
+    A pair ranks by what is certain of it, its value less its reach above it: a pair that a few products left half
+    resolved must not push out a well-known one.
+
+    Args:
+        ritz: all Ritz pairs of the present subspace.
+        k: pairs that always come first.
+        earlier: the pairs of an earlier measurement.
+        most: pairs to keep.
+    """
+    pairs = _fresh(ritz) + ([] if earlier is None else _outside(earlier, ritz.vectors))
+    kept: list[_Pair] = []
+    for pair in [*pairs[:k], *sorted(pairs[k:], key=lambda pair: pair.reach - 2 * pair.value)]:
+        unit = orthogonalised(pair.vector, torch.stack([other.vector for other in kept])) if kept else pair.vector
+        # Only a vector that the kept ones hardly contain is still the eigenvector it was.
+        if unit is not None and float(unit @ pair.vector) > 0.7:
+            kept.append(replace(pair, vector=unit))
+        if len(kept) == most:
+            break
+    values, heights = ([getattr(pair, name) for pair in kept] for name in ("value", "reach"))
+    return Recycled(
+        values=torch.tensor(values, dtype=torch.float64, device="cpu"),
+        vectors=torch.stack([pair.vector for pair in kept]),
+        ages=torch.tensor([pair.age for pair in kept], device="cpu"),
+        reaches=torch.tensor(heights, dtype=torch.float64, device="cpu"),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    value: float
+    reach: float
+    age: int
+    vector: Tensor  # (size,)
+
+
+def _fresh(ritz: Ritz) -> list[_Pair]:
+    numbers = zip(ritz.values.tolist(), reaches(ritz).tolist(), ritz.vectors, strict=True)
+    return [_Pair(value, reach, 0, vector) for value, reach, vector in numbers]
+
+
+def _outside(earlier: Recycled, basis: Tensor) -> list[_Pair]:
+    """The pairs of which an orthonormal basis holds less than half: the others were resolved in it."""
+    shares = (earlier.vectors @ basis.T).square().sum(1)
+    numbers = zip(earlier.values.tolist(), earlier.reaches.tolist(), earlier.ages.tolist(), strict=True)
+    pairs = [_Pair(*known, vector) for known, vector in zip(numbers, earlier.vectors, strict=True)]
+    return [pair for pair, share in zip(pairs, shares.tolist(), strict=True) if share < 0.5]
+
+
+def reaches(ritz: Ritz) -> Tensor:
+    """The larger eigenvalue of [[value, residual], [residual, BENEATH value]] for each pair.
+
+    The residual of a pair that is far from converged points in a direction whose Rayleigh quotient is below the pair's.
+    """
+    values, residuals = ritz.values, ritz.residual_norms()
+    half = (1 - BENEATH) / 2 * values.abs()
+    return values - half + (half**2 + residuals**2).sqrt()

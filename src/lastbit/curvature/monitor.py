@@ -12,11 +12,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature.hessian import HessianOperator
-from lastbit.curvature.loss.calls import CallError
+from lastbit.curvature.loss.calls import CallError, SwappedError
 from lastbit.curvature.loss.parameters import chosen_and_stepped, refuse_nan
 from lastbit.curvature.loss.point import Loss
 from lastbit.curvature.loss.reduction import Denominator
+from lastbit.curvature.operator import HessianOperator
 from lastbit.curvature.sharpness import SharpnessRow
 from lastbit.curvature.stepped_gradient import Comparisons, SteppedGradient, stepped_gradient, training_differs
 from lastbit.curvature.tracker import SharpnessTracker
@@ -124,9 +124,14 @@ class SharpnessMonitor:
         self._monitored: Tensor | None = None  # gradient before that step, where it is to be compared
         self._comparisons, self._changed = Comparisons(), False
 
+    def __repr__(self) -> str:
+        parts = [f"step {self._step:,}", "1 row" if len(self._rows) == 1 else f"{len(self._rows):,} rows"]
+        parts += [f"normalised {row.normalised:.4g} at step {row.step:,}" for row in self._rows[-1:]]
+        return f"<SharpnessMonitor: {', '.join(parts)}, {'watching' if self._hooks else 'not watching'}>"
+
     @property
     def rows(self) -> tuple[SharpnessRow, ...]:
-        """What was measured, in the order of the steps."""
+        """The measurements, in the order of the steps."""
         return tuple(self._rows)
 
     @property
@@ -153,10 +158,10 @@ class SharpnessMonitor:
                 # Raises where there is no second derivative.
                 hessian.matvec(torch.zeros(hessian.size, device=hessian.device))
         except CallError as error:
-            if self._mode != "eval" or not self._model.training:
+            if self._mode != "eval" or not self._model.training or isinstance(error, SwappedError):
                 raise
-            modes = "mode='eval' measures in evaluation mode; if the model returns something else in training, choose"
-            raise CallError(f"{modes} mode='as is': {error}") from error.__cause__
+            modes = "if the model returns something else in training, give mode='as is' for mode='eval'; if not,"
+            raise CallError(f"{modes} {error}") from error.__cause__
         self._hooks = [
             self._optimizer.register_step_pre_hook(self._before_step),
             self._optimizer.register_step_post_hook(self._after_step),

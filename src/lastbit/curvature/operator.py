@@ -1,4 +1,4 @@
-"""Products of vectors with the Hessian or the Gauss-Newton matrix of a training loss."""
+"""The Hessian of a training loss and its Gauss-Newton part, by their products with vectors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
 from lastbit.curvature.loss.batches import Piece
+from lastbit.curvature.loss.checks import refuse_once_differentiable
 from lastbit.curvature.loss.objective import Objective
-from lastbit.curvature.loss.parameters import flatten, refuse_nan
-from lastbit.curvature.loss.point import Loss, LossPoint
+from lastbit.curvature.loss.parameters import flatten, flatten_slopes, refuse_nan, unflatten
+from lastbit.curvature.loss.point import Loss, LossPoint, grad_of
 from lastbit.curvature.loss.reduction import Denominator
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, LastbitTypeError
 
-Product = Callable[[Tensor], Tensor]
+VectorProduct = Callable[[Tensor], Tensor]
 T = TypeVar("T")
 
 
@@ -33,8 +34,8 @@ class CurvatureOperator(ABC):
     The operator is a snapshot: it holds copies of the weights and buffers, so training may go on without changing it.
     Constructing and multiplying leave the model's modes, buffers, `.grad` and torch's random states as they were. Data
     of one batch keep their gradient graph, and a product then costs one backward pass; several batches (or a batch cut
-    by `micro_batch`) are evaluated anew for each product, weighted as the loss itself does: by samples, by
-    targets that are not ignored, by class weights, or added up (see `lastbit.curvature.loss.reduction`).
+    by `micro_batch`) are evaluated anew for each product and weighted as the loss weights them (see
+    `lastbit.curvature.loss.reduction`).
 
     Args:
         model: the network, in the modes it is to be measured in.
@@ -68,15 +69,8 @@ class CurvatureOperator(ABC):
         dtype: torch.dtype | None = None,
         denominator: Denominator | None = None,
     ) -> None:
-        objective = Objective(
-            model,
-            loss,
-            data,
-            parameters=parameters,
-            micro_batch=micro_batch,
-            dtype=dtype,
-            denominator=denominator,
-        )
+        options: dict[str, Any] = {"micro_batch": micro_batch, "dtype": dtype, "denominator": denominator}
+        objective = Objective(model, loss, data, parameters=parameters, **options)
         refuse_nan(objective.parameters)
         objective.check()
         self._settle(objective.point(), weight_decay, preconditioner)
@@ -138,9 +132,8 @@ class CurvatureOperator(ABC):
             LastbitError: the shape is another.
         """
         if vectors.dim() not in (1, 2) or vectors.shape[0] != self.size:
-            raise LastbitError(
-                f"the operand has shape {tuple(vectors.shape)}; give ({self.size},) or ({self.size}, count)"
-            )
+            expected = f"({self.size},) or ({self.size}, count)"
+            raise LastbitError(f"the operand has shape {tuple(vectors.shape)}; give {expected}")
         columns = vectors.reshape(self.size, -1).T.to(self.device, self.dtype)
         return self._products(columns).T.reshape(vectors.shape)
 
@@ -163,9 +156,9 @@ class CurvatureOperator(ABC):
         scaled = rows if self._half is None else rows * self._half
         if self._kept is not None:
             kept = self._kept
-            curved = self._quietly(lambda: _each(kept, scaled))
+            curved = self._quietly(lambda: _by_row(kept, scaled))
         else:
-            curved = self._point.mean(lambda piece: _each(self._product_at(piece), scaled))
+            curved = self._point.mean(lambda piece: _by_row(self._product_at(piece), scaled))
         curved = curved + self._decay * scaled
         return curved if self._half is None else curved * self._half
 
@@ -175,11 +168,62 @@ class CurvatureOperator(ABC):
             return work()
 
     @abstractmethod
-    def _product_at(self, piece: Piece) -> Product:
+    def _product_at(self, piece: Piece) -> VectorProduct:
         """Product with the curvature of one piece's mean loss, from flat vector to flat vector; keeps its graph."""
 
 
-def _each(product: Product, rows: Tensor) -> Tensor:
+class HessianOperator(CurvatureOperator):
+    """The Hessian of a mean loss by Hessian-vector products (Pearlmutter 1994); arguments as for `CurvatureOperator`.
+
+    Example:
+        >>> import torch
+        >>> model, data = torch.nn.Linear(2, 1, bias=False), (torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.zeros(2, 1))
+        >>> HessianOperator(model, torch.nn.functional.mse_loss, data) @ torch.tensor([1.0, 1.0])
+        tensor([9., 1.])
+    """
+
+    def _product_at(self, piece: Piece) -> VectorProduct:
+        point = self._point
+        slopes = point.slopes(point.piece_loss(piece), create_graph=True)
+        refuse_once_differentiable(slopes)
+        return lambda vector: point.product(slopes, vector, retain_graph=True)
+
+
+class GaussNewtonOperator(CurvatureOperator):
+    """The Gauss-Newton matrix J^T (d2l/dz2) J of a mean loss l(z), z the model's outputs and J = dz/dw.
+
+    This is the Hessian without the model's own curvature (Schraudolph 2002). It is positive semidefinite where the loss
+    is convex in the outputs. Arguments as for `CurvatureOperator`; the model must return one tensor.
+    """
+
+    def _product_at(self, piece: Piece) -> VectorProduct:
+        point = self._point
+        outputs = point.outputs(piece)
+        if not isinstance(outputs, Tensor):
+            kind = type(outputs).__name__
+            raise LastbitTypeError(f"the model returns a {kind}, not one tensor; wrap it in a module that returns one")
+        free = outputs.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(point.loss_of(free, piece), free, create_graph=True)
+        # J^T a is linear in a, so its derivative in a gives J v: two backward passes make the forward one.
+        dual = torch.zeros_like(outputs, requires_grad=True)
+        pulled = grad_of(outputs, point.weights, [dual], create_graph=True)
+        used = [(index, part) for index, part in enumerate(pulled) if part is not None]
+
+        def product(vector: Tensor) -> Tensor:
+            """Return Jᵀ (∂²loss/∂output²) J v of v, shape (n,)."""
+            parts = unflatten(vector, point.weights)
+            cotangents = [parts[index] for index, _ in used]
+            (change,) = torch.autograd.grad([part for _, part in used], [dual], cotangents, retain_graph=True)
+            if not slope.requires_grad:  # a loss linear in the outputs
+                return torch.zeros_like(vector)
+            (bent,) = torch.autograd.grad(slope, free, change, retain_graph=True)
+            rates = grad_of(outputs, point.weights, [bent], retain_graph=True)
+            return flatten_slopes(rates, point.weights, point.dtype)
+
+        return product
+
+
+def _by_row(product: VectorProduct, rows: Tensor) -> Tensor:
     """A product for each row, one by one, so that memory stays that of a single product."""
     return torch.stack([product(row) for row in rows])
 

@@ -1,19 +1,21 @@
-"""The largest eigenpairs of a matrix that changes little from one call to the next."""
+"""The largest eigenpairs of a matrix that changes little from one call to the next, from starts that are predicted."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from lastbit.curvature.eigenpairs import DRIFT, Bounded, converge
-from lastbit.curvature.recycled import MEMORY, Recycled, best_rule, recycle
+from lastbit.curvature.eigenpairs import DRIFT, Bounded, Recycled, converge, recycle
 from lastbit.curvature.subspace import Counted, Subspace, lanczos, steps_needed
 
 PROBE_GAP = 0.1  # a probe looks for eigenvalues this part of the spectrum's width above the known ones
 PROBE_MISS = 0.01  # bound on the probability that it misses one
 STALE = 0.5  # residual of a warm start, relative to its value, above which the last eigenvectors are useless
 RECYCLED = 10  # pairs kept beside the k
+MEMORY = 5  # measurements that the longest rule and its test need
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,3 +126,39 @@ class WarmSearch:
             return None
         lag = best_rule(self._history).lag
         return self._history[-lag].aged(lag)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Predicts the eigenvectors of `lag` measurements ago, unchanged or moved on by their last change."""
+
+    lag: int
+    linear: bool
+
+    @property
+    def reach(self) -> int:
+        """Earlier measurements that it needs."""
+        return 2 * self.lag if self.linear else self.lag
+
+    def vector(self, history: Sequence[Recycled], index: int) -> Tensor:
+        """The predicted unit eigenvector of that index."""
+        vector = history[-self.lag].vectors[index]
+        if not self.linear:
+            return vector
+        earlier = history[-2 * self.lag].vectors[index]
+        moved = 2 * vector - torch.sign(torch.dot(vector, earlier)) * earlier
+        unit: Tensor = moved / torch.linalg.vector_norm(moved)
+        return unit
+
+
+# Near its edge gradient descent jumps from side to side of a valley, so that every second Hessian is alike; elsewhere
+# it glides.
+RULES = tuple(Rule(lag, linear) for lag in (1, 2) for linear in (False, True))
+
+
+def best_rule(history: Sequence[Recycled]) -> Rule:
+    """The rule that would have predicted the last measurement's first eigenvector best; costs no product."""
+    past, last = history[:-1], history[-1].vectors[0]
+    usable = [rule for rule in RULES if rule.reach <= len(past)]
+    overlap = {rule: abs(float(torch.dot(rule.vector(past, 0), last))) for rule in usable}
+    return max(usable, key=lambda rule: overlap[rule], default=RULES[0])

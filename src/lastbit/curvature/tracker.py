@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature.hessian import HessianOperator
 from lastbit.curvature.loss.objective import Objective
 from lastbit.curvature.loss.parameters import Choice, stepped_by, without_fixed_loss
 from lastbit.curvature.loss.point import Loss
 from lastbit.curvature.loss.reduction import Denominator
+from lastbit.curvature.operator import HessianOperator
 from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, FoundPairs, WarmSearch
 from lastbit.curvature.sharpness import SharpnessRow, diverged_row
 from lastbit.curvature.subspace import Counted, miss_probability, steps_needed

@@ -1,15 +1,18 @@
-"""What a noise is, and the noises that there are."""
+"""What a noise is, the noises that a seed decides, and their random numbers, drawn apart from the program's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from hashlib import blake2b
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lastbit.errors import LastbitError
 from lastbit.plugins import Registry
 
 if TYPE_CHECKING:
+    import torch
     from torch.optim import Optimizer
 
     from lastbit.optimizers.weights import Groups
@@ -164,3 +167,79 @@ def noise_from_json(data: Mapping[str, Any]) -> Noise:
 def setting_names() -> frozenset[str]:
     """What the plain data of a noise may hold, for all kinds that are defined."""
     return frozenset({"kind"}.union(*({field.name for field in fields(kind)} for kind in KINDS.all())))
+
+
+LARGEST_NOISE_SEED = 2**63 - 1
+NOISE_SEEDS = Option("noise_seeds", list, "Seeds of the noise, for all but scale [1-5].")
+FIRST_SEEDS = range(1, 6)
+
+
+@dataclass(frozen=True)
+class Seeded(Noise):
+    """Base of the noises that are decided by a seed alone; without one they change nothing.
+
+    Attributes:
+        seed: of the draws; None for none.
+
+    Raises:
+        LastbitError: the seed is no whole number from 0 to 2**63 - 1.
+    """
+
+    seed: int | None
+
+    off: ClassVar[str]  # the label without a seed
+    options = (NOISE_SEEDS,)
+
+    def __post_init__(self) -> None:
+        if self.seed is not None:
+            object.__setattr__(self, "seed", whole_seed(self.seed))
+
+    @property
+    def label(self) -> str:
+        """The noise in a word, for tables: `ulp #1`."""
+        return self.off if self.seed is None else f"{self.kind} #{self.seed}"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it changes nothing."""
+        return self.seed is None
+
+    def baseline(self) -> Self:
+        """The noise that changes nothing."""
+        return type(self)(None)
+
+    @classmethod
+    def choose(cls, noise_seeds: Sequence[int] = FIRST_SEEDS, **settings: Any) -> list[Noise]:
+        """The noise turned off, and then one for each seed."""
+        members = [cls(seed=seed, **settings) for seed in noise_seeds]
+        return [members[0].baseline(), *members]
+
+
+def stream(seed: int, step: int, *, device: torch.device | str = "cpu", part: int = 0) -> torch.Generator:
+    """A fresh generator for one step of one noise.
+
+    Made anew for every step, so that the number of steps taken is all the state there is: a resumed training draws what
+    an uninterrupted one would have drawn. The hash keeps the streams of neighbouring seeds and steps apart.
+
+    Args:
+        seed: of the noise.
+        step: updates or batches before this one.
+        device: of the random numbers.
+        part: tells several streams of one step apart.
+    """
+    import torch
+
+    digest = blake2b(f"{seed}/{step}/{part}".encode(), digest_size=8).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest))
+
+
+def whole_seed(seed: Any) -> int:
+    """Check a noise's seed.
+
+    Raises:
+        LastbitError: it is no whole number from 0 to 2**63 - 1.
+    """
+    is_integer = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not is_integer or not 0 <= seed <= LARGEST_NOISE_SEED:
+        raise LastbitError(f"the seed of a noise is a whole number from 0 to 2**63 - 1; got {seed!r}")
+    return int(seed)

@@ -10,8 +10,7 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from lastbit.errors import LastbitError
-from lastbit.noise.noise import Noise, Option, nothing
-from lastbit.noise.seeded import FIRST_SEEDS, SEEDS, stream, whole_seed
+from lastbit.noise.noise import FIRST_SEEDS, NOISE_SEEDS, Noise, Option, nothing, stream, whole_seed
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +49,7 @@ class Rounding(Noise):
         "changed moves with probability p to the next floating-point number above or below. p=0 is ordinary training; "
         "#1, #2, … are draws.</p>"
     )
-    options = (SEEDS, Option("p", float, f"For rounding: the probability [{USUAL_P}]."))
+    options = (NOISE_SEEDS, Option("p", float, f"For rounding: the probability [{USUAL_P}]."))
 
     def __post_init__(self) -> None:
         if not isinstance(self.p, Real) or isinstance(self.p, bool) or not 0 <= self.p <= 1:

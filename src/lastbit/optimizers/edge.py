@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from lastbit.errors import LastbitError
 from lastbit.optimizers.family import Family, Group, Optimizer, known_step
 
-UNMOVED = 1e30  # finite, for its root divides; products come out 1e-15 of theirs, under float32's rounding
+UNMOVED = 1e30  # finite, since its root is a divisor; it scales products by 1e-15, below float32's rounding
+_SIGNS = "its step is as long for a small gradient as for a large one, so that it keeps oscillating and has no edge"
 
 
 @dataclass(frozen=True)
@@ -115,4 +117,21 @@ def preconditioner(optimizer: Optimizer) -> dict[nn.Parameter, Tensor] | None:
         else torch.full_like(parameter, UNMOVED, dtype=torch.float32)
         for group in optimizer.param_groups
         for parameter in group["params"]
+    }
+
+
+class WithoutEdge(Family):
+    """Optimizers without a known edge, and why; they are recognised by the names of their classes."""
+
+    without_edge: ClassVar = {
+        "Adadelta": "it divides by averages of its own updates too, and no formula for its edge is known here",
+        "Adagrad": "its divisor grows with every step, so that its edge is never at rest",
+        "LBFGS": "each step's direction and length come from a search of their own, so that no edge is fixed",
+        "Lion": _SIGNS,
+        "Muon": _SIGNS,
+        "NAdam": "its momentum follows a schedule, so that its edge moves; Adam's formula does not hold",
+        "RAdam": "its first steps are rectified and its edge moves; Adam's formula does not hold",
+        "Rprop": _SIGNS,
+        "SAM": "it takes the gradient at other weights, and its edge lies below that of the optimizer inside",
+        "SignSGD": _SIGNS,
     }

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch._compile import _disable_dynamo
 
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.optimizers.family import Family, Group, Optimizer, family_of, names_with
-from lastbit.optimizers.own_step import HOOKED_CODE
+from lastbit.optimizers.family import HOOKED_CODE, Family, Group, Optimizer, family_of, names_with
 
 
 class Perturbed(Optimizer):
@@ -22,7 +21,7 @@ class Perturbed(Optimizer):
     """
 
     noise: Any
-    only_adds_noise = True  # for `lastbit.optimizers.own_step`
+    only_adds_noise = True  # for `lastbit.optimizers.family`
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "noise": self.noise}

@@ -1,13 +1,13 @@
-"""How a model and a loss are called with a batch, and the errors where they cannot be."""
+"""How a model and a loss are called with a batch, and the errors where they do not take it."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from lastbit.curvature.loss.nests import described
 from lastbit.errors import LastbitError, LastbitTypeError
@@ -16,8 +16,16 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
+# Parts of the messages of torch's RuntimeErrors about tensors of the wrong shape or type.
+_OF_SHAPES_AND_TYPES = ("shape", "size", "dimension", "channels", "type", "not implemented for '", "tensor expected")
+
+
 class CallError(LastbitTypeError):
     """The model or the loss fails at the batch that it is called with."""
+
+
+class SwappedError(CallError):
+    """The two parts of a batch, or the two arguments of a loss, have changed places."""
 
 
 def bare(model: nn.Module) -> tuple[nn.Module, str]:
@@ -66,31 +74,84 @@ def _takes(signature: inspect.Signature, values: tuple[Any, ...]) -> bool:
     return True
 
 
-@contextmanager
-def model_called(inputs: Any) -> Iterator[None]:
-    """Explain in one line that the model cannot be called with these inputs.
+def outputs_of(model: Callable[[Any], Any], inputs: Any, targets: Any) -> Any:
+    """The model's outputs at the inputs of a batch.
+
+    Args:
+        model: calls the network with inputs.
+        inputs: of the batch.
+        targets: of the batch, to tell whether the two have changed places.
 
     Raises:
-        CallError: it raised one of the errors that wrong arguments cause.
+        SwappedError: the model takes the targets and does not take the inputs.
+        CallError: it raises one of the errors that wrong arguments cause.
     """
-    with _explained("model(inputs)", f"inputs is {described(inputs)}; {_other_batches(inputs)}"):
-        yield
+    try:
+        return model(inputs)
+    except Exception as error:
+        if not _by_arguments(error):
+            raise
+        raised = f"model(inputs) raises {_shown(error)}, where inputs is {described(inputs)}"
+        if targets is not inputs and _result(model, targets) is not None:
+            raise SwappedError(
+                f"give each batch as (inputs, targets): the model takes the second part of this one, and {raised}"
+            ) from error
+        raise CallError(f"{_other_batches(inputs)}; {raised}") from error
 
 
-@contextmanager
-def loss_called(model: nn.Module, outputs: Any, targets: Any) -> Iterator[None]:
-    """Explain in one line that the loss cannot be called with these outputs and targets.
+def loss_of_call(loss: Callable[[Any, Any], Any], outputs: Any, targets: Any, *, training: bool) -> Any:
+    """What a loss returns for the outputs of a model and the targets of a batch.
+
+    Args:
+        loss: to be called as loss(outputs, targets).
+        outputs: of the model.
+        targets: of the batch.
+        training: whether the model is in training mode, for the message.
 
     Raises:
-        CallError: it raised one of the errors that wrong arguments cause.
+        SwappedError: the loss takes the targets first and the outputs second.
+        CallError: it raises one of the errors that wrong arguments cause.
     """
-    mode = "training" if model.training else "evaluation"
-    own = "; write the loss as lambda outputs, batch: outputs.loss" if hasattr(outputs, "loss") else ""
-    with _explained(
-        "loss(outputs, targets)",
-        f"in {mode} mode the model returns {described(outputs)}, and targets is {described(targets)}{own}",
-    ):
-        yield
+    try:
+        return loss(outputs, targets)
+    except Exception as error:
+        if not _by_arguments(error):
+            raise
+        raised = (
+            f"loss(outputs, targets) raises {_shown(error)}, where in {'training' if training else 'evaluation'} mode "
+            f"the model returns {described(outputs)}, and targets is {described(targets)}"
+        )
+        swapped = _result(loss, targets, outputs)
+        if isinstance(swapped, Tensor) and swapped.numel() == 1:
+            raise SwappedError(
+                "swap the arguments of the loss, as in lambda outputs, targets: loss(targets, outputs): it takes the "
+                f"targets first, and {raised}"
+            ) from error
+        if getattr(outputs, "loss", None) is not None:
+            raise CallError(f"write the loss as lambda outputs, batch: outputs.loss; {raised}") from error
+        raise CallError(f"give a loss that takes what the model returns, and targets that fit; {raised}") from error
+
+
+def _by_arguments(error: Exception) -> bool:
+    """Whether an error is of a kind that wrong arguments cause."""
+    if isinstance(error, LastbitError | torch.OutOfMemoryError):
+        return False
+    if isinstance(error, RuntimeError):
+        return any(text in str(error) for text in _OF_SHAPES_AND_TYPES)
+    return isinstance(error, TypeError | AttributeError | ValueError | LookupError)
+
+
+def _shown(error: Exception) -> str:
+    return f"{type(error).__name__} ({(str(error).splitlines() or [''])[0]})"
+
+
+def _result(call: Callable[..., Any], *values: Any) -> Any:
+    """What a call returns; None where it fails."""
+    try:
+        with torch.no_grad():
+            return call(*values)
+    except Exception:
+        return None
 
 
 def _other_batches(inputs: Any) -> str:
@@ -99,16 +160,5 @@ def _other_batches(inputs: Any) -> str:
         first, last = next(iter(inputs), "x"), list(inputs or "y")[-1]
         return f"give pairs, as in [(batch[{first!r}], batch[{last!r}]) for batch in loader]"
     if isinstance(inputs, tuple | list):
-        return "a tuple is one batch, an (inputs, targets) pair; give several batches in a list"
-    return "give batches whose first entry is what the model takes, or wrap the model in a module that takes it apart"
-
-
-@contextmanager
-def _explained(call: str, explanation: str) -> Iterator[None]:
-    try:
-        yield
-    except LastbitError:
-        raise
-    except (TypeError, AttributeError, ValueError, LookupError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise CallError(f"{call} raises {type(error).__name__} ({first}): {explanation}") from error
+        return "give several batches in a list, since a tuple is one batch, an (inputs, targets) pair"
+    return "give batches whose first part is what the model takes, in shape and type"

@@ -58,7 +58,7 @@ def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
     return change(tree) if held is None else refilled(tree, [mapped(item, change) for item in held])
 
 
-def placed(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+def on_device(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
     """A copy of inputs or targets on a device; floating-point tensors in `dtype` where one is given.
 
     It is always a copy, since a model may write to its inputs.
@@ -85,7 +85,7 @@ def _placed_sequences(packed: PackedSequence, device: torch.device, dtype: torch
 def described(tree: Any) -> str:
     """A nested container in a few words, for messages."""
     if isinstance(tree, Tensor):
-        return f"a tensor of shape {tuple(tree.shape)}"
+        return f"a tensor of shape {tuple(tree.shape)} and type {str(tree.dtype).removeprefix('torch.')}"
     kind = type(tree).__name__
     if isinstance(tree, Mapping):
         return f"a {kind} of {', '.join(map(str, list(tree)[:6]))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ from lastbit.curvature.loss.parameters import Choice, chosen
 from lastbit.curvature.loss.point import Loss, LossPoint, attempted
 from lastbit.curvature.loss.reduction import BY_SAMPLES, Denominator, Reduction, reduction_of
 from lastbit.curvature.untouched.undisturbed import undisturbed
+
+_MANY = 32  # samples; fewer take little memory, and some models fail at a single one
 
 
 class Objective:
@@ -111,7 +113,7 @@ class Objective:
                 return narrow.piece_loss(piece)
 
         with undisturbed(self.model, self.loss, *narrow.writable, *wide.writable):
-            return reduction_of(self.loss, self._denominator, self.batches.pieces(), value)
+            return reduction_of(self.loss, self._denominator, _quartered(self.batches.pieces()), value)
 
     def _trial(self, dtype: torch.dtype) -> LossPoint:
         """A point at other weights, none of which is exactly zero or at a minimum, to try code at."""
@@ -120,6 +122,16 @@ class Objective:
 
     def _point(self, dtype: torch.dtype | None) -> LossPoint:
         return LossPoint(self.model, self.loss, self.parameters, self.batches, dtype=dtype, reduction=self._reduction)
+
+
+def _quartered(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces, each in four where it holds many samples.
+
+    Two parts are evaluated together in float64, in which a convolution on the CPU unfolds its whole input: two whole
+    pieces would take more memory than a product.
+    """
+    for piece in pieces:
+        yield from piece.cut(-(-piece.samples // 4)) if piece.samples >= _MANY else (piece,)
 
 
 def _one_pass(micro_batch: int | None) -> int | None:

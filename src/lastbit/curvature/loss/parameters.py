@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.optimizers.own_step import Optimizer
+from lastbit.optimizers.family import Optimizer
 
 Choice = str | Sequence[str] | Mapping[str, nn.Parameter]  # glob patterns of names, or the parameters themselves
 

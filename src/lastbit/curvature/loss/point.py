@@ -14,12 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from lastbit.curvature.loss.batches import Batches, Piece
-from lastbit.curvature.loss.calls import arguments, bare, loss_called, model_called
+from lastbit.curvature.loss.calls import arguments, bare, loss_of_call, outputs_of
 from lastbit.curvature.loss.checks import twice_differentiable
-from lastbit.curvature.loss.nests import placed
+from lastbit.curvature.loss.nests import on_device
 from lastbit.curvature.loss.parameters import flat_dtype, flatten, flatten_slopes, unflatten
 from lastbit.curvature.loss.reduction import BY_SAMPLES, Reduction
-from lastbit.curvature.untouched.undisturbed import State, undisturbed
+from lastbit.curvature.untouched.undisturbed import ReachableState, undisturbed
 from lastbit.errors import LastbitError, LastbitTypeError
 
 Loss = Callable[[Any, Any], Tensor]
@@ -66,7 +66,7 @@ class LossPoint:
         return sum(weight.numel() for weight in self.weights)
 
     @contextmanager
-    def evaluating(self) -> Iterator[State]:
+    def evaluating(self) -> Iterator[ReachableState]:
         """Within the block model and loss hold the copies, and nothing is disturbed.
 
         A backward pass that recomputes activations, and a loss that reads the model's parameters itself, then see the
@@ -90,19 +90,22 @@ class LossPoint:
 
     def outputs(self, piece: Piece) -> Any:
         """The model's outputs at a piece of the data."""
-        inputs = placed(piece.inputs, self.weights[0].device, self._dtype)
+        return outputs_of(self._evaluated, piece.inputs, piece.targets)
+
+    def _evaluated(self, inputs: Any) -> Any:
+        """The model's outputs at a copy of some inputs."""
         model, prefix = bare(self.model)
-        positional, named = arguments(model, inputs)
+        positional, named = arguments(model, self._on_device(inputs))
         state = {name.removeprefix(prefix): tensor for name, tensor in self._state.items()}
-        with model_called(piece.inputs):
-            return functional_call(model, state, positional, named)
+        return functional_call(model, state, positional, named)
+
+    def _on_device(self, tree: Any) -> Any:
+        return on_device(tree, self.weights[0].device, self._dtype)
 
     def loss_of(self, outputs: Any, piece: Piece) -> Tensor:
         """The loss of outputs at the targets of a piece."""
-        targets = placed(piece.targets, self.weights[0].device, self._dtype)
-        with loss_called(self.model, outputs, piece.targets):
-            value = self.loss(outputs, targets)
-        return _scalar(value)
+        training = self.model.training
+        return _scalar(loss_of_call(self.loss, outputs, self._on_device(piece.targets), training=training))
 
     def piece_loss(self, piece: Piece) -> Tensor:
         """The loss of a piece."""

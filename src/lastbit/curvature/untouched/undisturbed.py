@@ -1,8 +1,8 @@
 """Evaluate a model without leaving a trace: everything that it can reach is remembered and put back.
 
 An evaluation may change more than tensors: counters of modules, lists that hooks fill, generators of data sets, other
-networks that the loss calls. All of it hangs on the objects that are evaluated. `State` walks along these and keeps a
-shallow copy of them.
+networks that the loss calls. All of it hangs on the objects that are evaluated. `ReachableState` walks along these and
+keeps a shallow copy of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lastbit.precision import exact_products
 _COPIED = 2**28  # bytes of tensors and arrays that are copied; beyond it only writes by torch are noticed
 
 
-class State(Walk):
+class ReachableState(Walk):
     """Everything that the roots reach, as it is now.
 
     Of an object of the user's own, such as the trainer that the loss is a method of, only the attributes that code on
@@ -41,11 +41,11 @@ class State(Walk):
     """
 
     def __init__(
-        self, *roots: object, installed_too: bool = False, outer: State | None = None, remember: bool = True
+        self, *roots: object, installed_too: bool = False, outer: ReachableState | None = None, remember: bool = True
     ) -> None:
         super().__init__(installed_too=installed_too, remember=remember)
         self._outer = outer
-        self.passes: dict[int, State] = {}  # of data that are read again and again while this one is open
+        self.passes: dict[int, ReachableState] = {}  # of data that are read again and again while this one is open
         if outer is not None:
             self.modules, self.loaders, self.devices = list(outer.modules), list(outer.loaders), set(outer.devices)
         self._walk([(Name(getattr(root, "__name__", type(root).__name__)), root) for root in roots])
@@ -124,11 +124,11 @@ def _failures(memory: Remembered) -> list[Exception | None]:
     return []
 
 
-_OPEN: list[State] = []  # what the blocks that are open remember, outermost first
+_OPEN: list[ReachableState] = []  # what the blocks that are open remember, outermost first
 
 
 @contextmanager
-def undisturbed(*roots: object, installed_too: bool = False) -> Iterator[State]:
+def undisturbed(*roots: object, installed_too: bool = False) -> Iterator[ReachableState]:
     """Put back at the end what the roots reach and every random state; gradients are on in between.
 
     Products are exact and repeatable meanwhile. Blocks may be nested: what an outer one remembers is put back at the
@@ -136,7 +136,7 @@ def undisturbed(*roots: object, installed_too: bool = False) -> Iterator[State]:
 
     Args:
         roots: a model, a loss, tensors, a data set: what is about to be evaluated or read.
-        installed_too: see `State`.
+        installed_too: see `ReachableState`.
 
     Raises:
         LastbitError: something has changed that cannot be put back.
@@ -159,13 +159,14 @@ def undisturbed(*roots: object, installed_too: bool = False) -> Iterator[State]:
             _OPEN.remove(state)
 
 
-def as_read(source: object) -> State:
+def as_read(source: object) -> ReachableState:
     """What a data set reaches, remembered once in the outermost open block however often it is read there."""
     if not _OPEN:
-        return State(source, installed_too=True)
+        return ReachableState(source, installed_too=True)
     passes = _OPEN[0].passes
     if id(source) not in passes:
-        passes[id(source)] = State(source, installed_too=True)  # keeps the source alive, so that its id stays its own
+        # The state keeps the source alive, so that no other object gets its id.
+        passes[id(source)] = ReachableState(source, installed_too=True)
     return passes[id(source)]
 
 
@@ -176,7 +177,7 @@ def evaluation_mode(*roots: object) -> Iterator[None]:
     The flags are set one by one, since `train()` and `eval()` may be overridden, as by models that keep their batch
     normalisation frozen.
     """
-    modes = [(module, module.training) for module in State(*roots, remember=False).modules]
+    modes = [(module, module.training) for module in ReachableState(*roots, remember=False).modules]
     try:
         for module, _ in modes:
             module.training = False
@@ -196,13 +197,13 @@ def without_autocast(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _state(roots: Sequence[object], installed_too: bool) -> State:
+def _state(roots: Sequence[object], installed_too: bool) -> ReachableState:
     """An open block's state where it has visited all the roots, else one of what that lacks beside it."""
     known = [(sum(map(outer.covers, roots)), outer) for outer in _OPEN if outer.installed_too >= installed_too]
     visited, outer = max(known, key=lambda pair: pair[0], default=(0, None))
     if outer is None or not visited:
-        return State(*roots, *_global_hooks(), installed_too=installed_too)
-    return outer if visited == len(roots) else State(*roots, installed_too=installed_too, outer=outer)
+        return ReachableState(*roots, *_global_hooks(), installed_too=installed_too)
+    return outer if visited == len(roots) else ReachableState(*roots, installed_too=installed_too, outer=outer)
 
 
 def _global_hooks() -> list[object]:

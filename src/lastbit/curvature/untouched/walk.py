@@ -40,8 +40,8 @@ class Walk:
     """Visits everything that the roots reach, and remembers it.
 
     Args:
-        installed_too: see `State`.
-        remember: see `State`.
+        installed_too: see `ReachableState`.
+        remember: see `ReachableState`.
     """
 
     def __init__(self, *, installed_too: bool, remember: bool) -> None:

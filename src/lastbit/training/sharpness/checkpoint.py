@@ -20,7 +20,7 @@ from lastbit.training.loop import Descent
 from lastbit.training.sharpness.measurement import Measurement
 
 
-def write_checkpoint(path: Path, descent: Descent, measurement: Measurement) -> None:
+def write_descent(path: Path, descent: Descent, measurement: Measurement) -> None:
     """Write everything that decides how a descent goes on from the present point, in place of an earlier checkpoint.
 
     The last gradients are part of it: the next update uses them.
@@ -39,7 +39,7 @@ def write_checkpoint(path: Path, descent: Descent, measurement: Measurement) -> 
 
 
 def resume(path: Path, descent: Descent, measurement: Measurement) -> None:
-    """Put a fresh descent and its measurement where `write_checkpoint` left them; nothing where it never wrote.
+    """Put a fresh descent and its measurement where `write_descent` left them; nothing where it never wrote.
 
     Raises:
         LastbitError: the file holds no tensors, or those of another training.

@@ -31,7 +31,7 @@ from lastbit.storage.run_directory import RunDirectory
 from lastbit.training.gradient_flow import RTOL
 from lastbit.training.loop import DescentPoint, RecipeDescent, prepare_descent
 from lastbit.training.recipe import Recipe
-from lastbit.training.sharpness.checkpoint import resume, write_checkpoint
+from lastbit.training.sharpness.checkpoint import resume, write_descent
 from lastbit.training.sharpness.measurement import Measurement
 
 FORMAT = 2  # 1 had no checksums
@@ -112,7 +112,7 @@ class OpenSeries:
             if self._is_due(point) and point.step not in rows:
                 rows[point.step] = self.measurement.row(point)
                 self.store.append(_ROWS, _as_stored(rows[point.step]))
-                write_checkpoint(self.store.root / _STATE, descent, self.measurement)
+                write_descent(self.store.root / _STATE, descent, self.measurement)
             on_point(point)
         content = self._content([row for step, row in sorted(rows.items()) if step <= self.steps])
         self.store.write(RESULTS, content)
