@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -57,13 +55,3 @@ def log_predictions(labels: Tensor, targets: Tensor | None = None) -> None:
 def hear(listener: Listener) -> None:
     """Pass what the script logs to `listener`, as long as this process lives."""
     _listeners.append(listener)
-
-
-@contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
-    """Pass what the script logs to `listener` during the block."""
-    hear(listener)
-    try:
-        yield
-    finally:
-        _listeners.remove(listener)

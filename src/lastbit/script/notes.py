@@ -1,20 +1,14 @@
-"""What the process of a trial reports to the one that started it, and whether a trial can be made of it."""
+"""What the process of a trial reports to the one that started it, and which files of other trials it read."""
 
-import shlex
-import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lastbit.errors import LastbitError
-from lastbit.script.target import Target
-from lastbit.storage.files import read_json, to_json, write_atomically
+from lastbit.storage.directories import FAILURES, TRIALS
+from lastbit.storage.files import read_checksummed, read_json, to_json, write_atomically
 
 NOTES = "notes.json"
-
-
-STDOUT, STDERR = "stdout.txt", "stderr.txt"
 
 
 @dataclass
@@ -53,110 +47,113 @@ def read_notes(directory: Path) -> Notes | None:
     return Notes(**read_json(path)) if path.is_file() else None
 
 
-class ScriptError(Exception):
-    """A run of a script that gives no trial.
+# Endings of files from which a training continues; others, such as tables, may only be read.
+_STATE = (
+    *(".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl", ".pickle", ".npy", ".npz"),
+    *(".safetensors", ".h5", ".msgpack", ".distcp"),
+)
+_NAMED = 3  # files in a sentence, of many
 
-    Attributes:
-        exit_code: of its process; None where it ended well.
-        said: what the script wrote about that, such as its traceback.
-        exited: whether it had trained and then ended itself by `sys.exit` with what counts as a failure.
-    """
-
-    def __init__(self, message: str, *, exit_code: int | None = None, said: str = "", exited: bool = False) -> None:
-        super().__init__(message)
-        self.exit_code, self.said, self.exited = exit_code, said, exited
+ADVICE = "let each run write below {trial}, which in the script's arguments is a directory of its own"
 
 
-class UnfitError(ScriptError, LastbitError):
-    """A script that fails in every trial: it makes no optimizer, or one that the noise is not for."""
+@dataclass(frozen=True)
+class LeftOver:
+    """A file that a run read and did not write."""
+
+    path: str
+    writer: str | None  # the run that wrote it, or during which it was written; None where it was there before
+
+    @property
+    def is_state(self) -> bool:
+        """Whether its name is that of weights or other state of a training."""
+        return self.path.endswith(_STATE)
+
+    def in_words(self, directory: Path) -> str:
+        """In words: `last.pt, written by the run of seed 1, k=1`."""
+        path = Path(self.path)
+        name = path.relative_to(directory) if path.is_relative_to(directory) else path
+        return (
+            f"{name}, {f'written by the run of {self.writer}' if self.writer else 'which was there before the study'}"
+        )
 
 
-class UntrainedError(UnfitError):
-    """A script that took no step of an optimizer in its own process."""
+def left_over(notes: Notes, others: Mapping[str, Notes]) -> list[LeftOver]:
+    """The files that a run read and that another run wrote, or that were there before and belong to the training.
 
-
-def checked(target: Target, code: int, notes: Notes | None, output: Path) -> Notes:
-    """Check that the process of a trial ended well and trained something; return its notes.
+    A file that no run of the study changed, and that this one only read, is data.
 
     Args:
-        target: the script.
-        code: its exit code, negative for a signal.
-        notes: of its process; None where it left none.
-        output: the trial's directory of output.
-
-    Raises:
-        ScriptError: it failed, or its last weights could not be kept.
-        UnfitError: the noise is not for it, its end was not seen, or it took no step (`UntrainedError`).
+        notes: of the run.
+        others: of the other runs of its study, by their label.
     """
-    if notes is not None and notes.refused is not None:
-        raise UnfitError(notes.refused)
-    if code != 0:
-        exit_of = _exit_after_training(code, notes)
-        raise ScriptError(
-            f"{shlex.join(target.words)} {_ending(code)}{exit_of}",
-            exit_code=code,
-            said=_said(output),
-            # A script may end because its weights are not finite, which the noise may have caused.
-            exited=bool(exit_of) and notes is not None and notes.diverged_at is None,
-        )
-    if notes is None:
-        raise UnfitError(
-            f"{target.name} ended with status 0 before it could report, so that its last weights are not known: a call"
-            " outside of Python, such as C's _exit, ended its process. End it by sys.exit, os._exit or its last line"
-        )
-    if notes.replaced is not None:
-        raise UnfitError(
-            f"{target.name} became another program after {notes.steps} steps (os.exec: {notes.replaced}), and what runs"
-            " there is not followed. Give that program's script itself, or set beforehand what it is restarted for"
-        )
-    if notes.fault is not None:
-        raise ScriptError(f"{target.name}: the last weights could not be kept", said=notes.fault.strip())
-    if not notes.steps:
-        raise UntrainedError(_untrained(target, notes))
-    return notes
+    written = {path: writer for path in notes.read if (writer := _writer(path, notes, others))}
+    mixed = {path: writer for path in notes.read_back if (writer := _beside(path, notes, others))}
+    before = [LeftOver(path, None) for path in notes.read if path not in written]
+    return [
+        *(LeftOver(*item) for item in (written | mixed).items()),
+        *(file for file in before if _continued(file, notes)),
+    ]
 
 
-def _untrained(target: Target, notes: Notes) -> str:
-    made = f"made an optimizer ({notes.optimizers[0]}) and never called its step" if notes.optimizers else ""
-    if notes.children:
-        several = f", and {len(notes.children) - 1} more" if len(notes.children) > 1 else ""
-        return (
-            f"{target.name} {made or 'made no torch optimizer'} in its own process: it started another"
-            f" ({notes.children[0]}{several}), and what trains there is not followed yet. Call what trains in the"
-            " script's own process, with one rank; of a launcher such as torchrun, give the training script itself"
-        )
-    if made:
-        return f"{target.name} {made}"
-    return f"{target.name} made no torch optimizer, so there is nothing to put a noise on"
+def in_words(files: list[LeftOver], directory: Path) -> str:
+    """The files in words, at most three of them."""
+    words = "; ".join(file.in_words(directory) for file in files[:_NAMED])
+    return f"{words} and {len(files) - _NAMED} more" if len(files) > _NAMED else words
 
 
-def _exit_after_training(code: int, notes: Notes | None) -> str:
-    """A remark on a script that trained and then called `sys.exit`, as where its main function returns the accuracy."""
-    if code <= 0 or notes is None or not notes.steps or notes.exited is None:
-        return ""
-    return (
-        f": it had taken {notes.steps} steps before it ended by sys.exit({notes.exited}), which is a failure with"
-        " anything other than 0 or None"
+def notes_of_study(root: Path) -> dict[str, Notes]:
+    """What the processes of all trials of a study noted, stored and failed, by the trial's label."""
+    from lastbit.study.store import FAILURE
+    from lastbit.study.stored_trial import OUTPUT, TRIAL
+
+    stored = [(place / OUTPUT, place / TRIAL, read_json) for place in sorted((root / TRIALS).glob("*"))]
+    failed = [(place, place / FAILURE, read_checksummed) for place in sorted((root / FAILURES).glob("*"))]
+    return dict(noted for place in (*stored, *failed) if (noted := _labelled_notes(*place)) is not None)
+
+
+def _continued(file: LeftOver, notes: Notes) -> bool:
+    """Whether the training continued from a file: it wrote it again, or it is state and nothing was trained."""
+    return notes.read[file.path] < notes.began and (file.path in notes.wrote or (file.is_state and not notes.steps))
+
+
+def _writer(path: str, notes: Notes, others: Mapping[str, Notes]) -> str | None:
+    """The run that had changed a file when this one first read it."""
+    changed = notes.read[path]
+    if changed >= notes.began:
+        return _beside(path, notes, others)
+    return next((label for label, other in others.items() if other.began <= changed <= other.ended), None)
+
+
+def _beside(path: str, notes: Notes, others: Mapping[str, Notes]) -> str | None:
+    """A run at the same time that wrote the same file."""
+    return next(
+        (
+            label
+            for label, other in others.items()
+            if path in other.wrote and other.began < notes.ended and notes.began < other.ended
+        ),
+        None,
     )
 
 
-def _ending(code: int) -> str:
-    return f"was killed by signal {-code}{_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+def _labelled_notes(output: Path, description: Path, read: Callable[[Path], Any]) -> tuple[str, Notes] | None:
+    """A trial's label and notes; None where it has none, or where they are damaged, as reading the trial will report.
 
+    Args:
+        output: the trial's directory of output.
+        description: the file with its seed and noise.
+        read: reads that file.
+    """
+    from lastbit.noise import noise_from_json  # only here: the process of a trial imports no torch before its script
+    from lastbit.study.trial import Trial
 
-def _signal_name(number: int) -> str:
+    if not (output / NOTES).is_file() or not description.is_file():
+        return None
     try:
-        return f" ({signal.Signals(number).name})"
-    except ValueError:  # a real-time signal
-        return ""
-
-
-def _said(output: Path) -> str:
-    """Its standard error, where Python writes a traceback; the end of its output where that is empty."""
-    error = (output / STDERR).read_text(encoding="utf-8", errors="replace").strip()
-    return error or "\n".join(last_lines(output))
-
-
-def last_lines(output: Path, count: int = 10) -> list[str]:
-    """The last lines of a trial's standard output."""
-    return (output / STDOUT).read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+        trial = read(description)
+        label = Trial({}, trial["seed"], noise_from_json(trial["noise"]), trial["replica"]).label
+        notes = read_notes(output)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return None if notes is None else (label, notes)

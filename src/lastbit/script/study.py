@@ -7,9 +7,9 @@ from pathlib import Path
 from lastbit.errors import LastbitError
 from lastbit.noise import Noise
 from lastbit.script.files_used import changed_sources
-from lastbit.script.left_over import ADVICE, in_words, left_over, notes_of_study
 from lastbit.script.metrics import write_found
-from lastbit.script.notes import Notes, last_lines, read_notes
+from lastbit.script.notes import ADVICE, Notes, in_words, left_over, notes_of_study, read_notes
+from lastbit.script.processes import last_lines
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
 from lastbit.study.agreement import first_logged

@@ -16,10 +16,18 @@ from lastbit.errors import LastbitError
 from lastbit.execution.jobs import BitFingerprint, Outcome
 from lastbit.script.file_metric import FileMetric
 from lastbit.script.launch import child_command
-from lastbit.script.left_over import ADVICE, in_words, left_over, notes_of_study
 from lastbit.script.metrics import MetricSource, write_found
-from lastbit.script.notes import STDERR, STDOUT, Notes, ScriptError, UnfitError, UntrainedError, checked, read_notes
-from lastbit.script.processes import Children, followed
+from lastbit.script.notes import ADVICE, Notes, in_words, left_over, notes_of_study, read_notes
+from lastbit.script.processes import (
+    STDERR,
+    STDOUT,
+    Children,
+    ScriptError,
+    UnfitError,
+    UntrainedError,
+    checked,
+    followed,
+)
 from lastbit.script.target import Target
 from lastbit.storage.files import sha256
 from lastbit.study.recorder import Recorder

@@ -1,4 +1,7 @@
-"""What `lastbit run` puts into the process of a trial: the noise, the snapshots, the recorder for `lb.log`."""
+"""What `lastbit run` puts into the process of a trial: the noise, the snapshots, the recorder for `lb.log`.
+
+Nothing here imports torch before the script does: torch reads environment variables that the script may still set.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.script.files_used import FilesUsed, imported_sources
 from lastbit.script.hooks import after_import, at_every_end, on_every_child
 from lastbit.script.log import hear
@@ -21,6 +25,8 @@ from lastbit.script.notes import Notes
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
+
+    from lastbit.noise import Noise
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _SHOWN = 60  # characters of what a program exits with
@@ -50,7 +56,7 @@ def instruments(settings: Mapping[str, Any]) -> Iterator[None]:
 
 
 class _Trial:
-    """A trial inside its process. Nothing here imports torch before the script does."""
+    """A trial inside its process."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings, self.directory, self.notes = settings, Path(settings["directory"]), Notes()
@@ -70,9 +76,7 @@ class _Trial:
 
         from lastbit.noise import noise_from_json
         from lastbit.schedules import log_spaced
-        from lastbit.script.attach import arrange_batches
-        from lastbit.script.optimizers import on_every_optimizer
-        from lastbit.script.snapshots import Snapshots
+        from lastbit.script.snapshots import Snapshots, on_every_optimizer
         from lastbit.study.recorder import Recorder
         from lastbit.study.trial import Trial
 
@@ -130,8 +134,6 @@ class _Trial:
         sys.exit(f"lastbit: {reason}")
 
     def _made(self, optimizer: Optimizer) -> None:
-        from lastbit.script.attach import RefusedError, attach
-
         if not self._is_here:
             return
         self.notes.optimizers.append(type(optimizer).__name__)
@@ -160,3 +162,67 @@ def _die_with_parent() -> None:
     """Let the kernel end this process if the one that started it is killed; elsewhere than on Linux it goes on."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class RefusedError(LastbitError):
+    """A noise cannot be put on an optimizer; the message is for the person who chose both."""
+
+
+def attach(optimizer: Optimizer, noise: Noise) -> bool:
+    """Put `noise` on `optimizer`; return whether its fused kernels were turned off for that.
+
+    They are turned off for every noise of a kind that does not take them, the one that changes nothing included, so
+    that all trials step alike.
+
+    Raises:
+        RefusedError: the noise is not for this optimizer, or not with its options.
+    """
+    from lastbit.noise import install
+
+    unfused = not noise.takes_fused and any(group.get("fused") for group in optimizer.param_groups)
+    if unfused:
+        for options in (*optimizer.param_groups, optimizer.defaults):
+            options["fused"] = False
+        # Fused kernels divide by a gradient scaler's scale themselves; without them the scaler must do it.
+        vars(optimizer).pop("_step_supports_amp_scaling", None)
+    try:
+        install(optimizer, noise)
+    except LastbitTypeError as error:
+        raise RefusedError(f"--noise {noise.kind}: {error}") from None
+    except LastbitError as error:
+        raise RefusedError(f"the script's {type(optimizer).__name__}: {error}") from None
+    return unfused
+
+
+def arrange_batches(noise: Noise, on_batch: Callable[[], None], refuse: Callable[[str], NoReturn]) -> None:
+    """Make every data loader of the program give its batches as `noise` arranges them.
+
+    Loaders that go through their data in order are left alone: these are for evaluation, where the order of predictions
+    has a meaning. Batches are counted over all loaders, so that epochs differ.
+
+    Args:
+        noise: of which `arrange` is used.
+        on_batch: called for each batch that it arranges.
+        refuse: called with the reason where a batch cannot be arranged; it ends the program.
+    """
+    from torch.utils.data import SequentialSampler
+    from torch.utils.data.dataloader import _BaseDataLoaderIter
+
+    hand_out = _BaseDataLoaderIter.__next__
+    handed = 0
+
+    def arranged(loader: Any) -> Any:
+        """The loader's next batch, its samples in the noise's order."""
+        nonlocal handed
+        batch = hand_out(loader)
+        sampler = getattr(loader, "_index_sampler", None)
+        if isinstance(getattr(sampler, "sampler", sampler), SequentialSampler):
+            return batch
+        handed += 1
+        on_batch()
+        try:
+            return noise.arrange(batch, handed - 1)
+        except LastbitError as error:
+            refuse(f"--noise {noise.kind}: {error}")
+
+    _BaseDataLoaderIter.__next__ = arranged  # type: ignore[method-assign,assignment]

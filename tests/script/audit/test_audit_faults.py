@@ -1,4 +1,5 @@
 import pytest
+from kinds import KINDS
 
 from faults import FAULTS
 
@@ -22,3 +23,10 @@ def test_a_planted_fault_is_named(audited, name):
     ), found
     assert fault.cause in found.cause
     assert found.cure
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_audited_program_does_what_it_does_alone(audited, alone, tmp_path, name):
+    found = audited(KINDS[name])
+    assert found.first_difference is None
+    assert alone() == (0, (tmp_path / "record" / "a" / "output.txt").read_text())

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lastbit.script.audit.account import FIRST_UNWRITTEN
 from lastbit.script.audit.bits import ALIKE
 from lastbit.script.audit.decisions import notes
 from lastbit.script.audit.difference import Difference, first_difference, read_by_python
+from lastbit.script.audit.evidence import FIRST_UNWRITTEN
 from lastbit.script.audit.runs import LOCKSTEP, SIDES, AuditedRun, Process, RunPair, run_pair, start_process
 from lastbit.script.target import Target
 

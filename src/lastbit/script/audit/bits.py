@@ -1,11 +1,16 @@
-"""Which tensors the audit can look into, a digest of their bits, and what fresh memory is filled with."""
+"""Bits of tensors: which the audit can look into, their digest, what fresh memory holds, what a repetition gives."""
 
 import ctypes
+import warnings
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import deterministic
 
 _PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 _HANDS_ON = Tensor.__torch_dispatch__  # does nothing
@@ -17,10 +22,18 @@ _LANES = 1021
 _ROW = 8 * _LANES  # bytes
 # Below this a checksum of all bytes (4 GB/s) takes less time than setting up the sums (40 GB/s).
 _SMALL = 2 * _ROW
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 # Numbers that no program chokes on, and that show wherever they are used; last what fresh memory mostly holds.
 _REAL, _WHOLE = (0.5, 1.5, 0.0), (0, 1, 0)
 ALIKE = 2  # for either run, where memory is to hold the same
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors in an argument or a result: itself, or those in a list or tuple."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [item for part in value for item in tensors(part)]
+    return []
 
 
 def is_plain(tensor: Tensor) -> bool:
@@ -53,7 +66,7 @@ def cpu_copy(tensor: Tensor) -> Tensor:
     return tensor.cpu().contiguous().clone()
 
 
-def bits(tensor: Tensor) -> Tensor:
+def as_integers(tensor: Tensor) -> Tensor:
     """The bits of a tensor of real numbers, as whole numbers, in one row."""
     return tensor.contiguous().view(_BITS[tensor.element_size()]).flatten()
 
@@ -96,7 +109,7 @@ def _device_digest(tensor: Tensor) -> int:
     """The same idea in torch's operations, for memory that is not the host's."""
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
-    words = bits(tensor)
+    words = as_integers(tensor)
     covered = words.numel() // _LANES * _LANES
     lanes = words[:covered].view(-1, _LANES).sum(0, dtype=torch.int64)
     return zlib.crc32(torch.cat([lanes, words[covered:].long()]).cpu().numpy().tobytes())
@@ -118,3 +131,79 @@ def fill_rest(tensor: Tensor, written: int, which: int) -> None:
     size = tensor.element_size()
     first, count = -(-written // size), tensor.untyped_storage().nbytes() // size
     fill(tensor.as_strided((count - first,), (1,), first), which)
+
+
+FILLED, ONE_THREAD = "filled", "one thread"
+_TIMES = 4  # repetitions, each with other values left behind in memory
+_SIZES = (*range(4, 260, 4), *(256 << power for power in range(1, 9)))  # bytes of pieces that the allocator gives again
+_PIECES = 4  # of each size
+
+
+def repeat(func: Any, args: Sequence[Any], kwargs: Any, side: int) -> dict[str, tuple[int, ...]]:
+    """Digests of an operation's results where fresh memory is filled alike, and of those on one thread where it is not.
+
+    Args:
+        func: an operation that changes none of its arguments and draws no random numbers.
+        args: of it.
+        kwargs: of it.
+        side: 0 or 1; memory that is not filled holds something else on either.
+    """
+    digests = {}
+    with _filling():
+        digests[FILLED] = _digests(func(*args, **kwargs))
+    digests[ONE_THREAD] = ()
+    with _on_one_thread():
+        for time in range(_TIMES):
+            _litter(side + time % 2)
+            digests[ONE_THREAD] += _digests(func(*args, **kwargs))
+    return digests
+
+
+def where_unwritten(func: Any, args: Sequence[Any], kwargs: Any) -> list[Tensor | None]:
+    """For each of an operation's results, in one row, where it writes nothing; None where that is unknown."""
+    with _filling():
+        again = tensors(func(*args, **kwargs))
+    return [_unfilled(tensor) if is_plain(tensor) else None for tensor in again]
+
+
+def _unfilled(tensor: Tensor) -> Tensor | None:
+    """Where it still holds what torch fills fresh memory with."""
+    tensor = tensor.contiguous().flatten().cpu()
+    if tensor.is_floating_point():
+        return tensor.isnan()
+    return None if tensor.is_complex() or tensor.dtype is torch.bool else tensor == torch.iinfo(tensor.dtype).max
+
+
+def _digests(result: Any) -> tuple[int, ...]:
+    return tuple(digest(tensor) for tensor in tensors(result) if is_plain(tensor))
+
+
+@contextmanager
+def _filling() -> Iterator[None]:
+    """Let torch fill all memory that it allocates, inside operations as well."""
+    mode = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    try:
+        torch._C._set_deterministic_algorithms(True, warn_only=True)
+        deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        torch._C._set_deterministic_algorithms(mode[0], warn_only=mode[1])
+        deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _on_one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _litter(value: int) -> None:
+    """Leave a value behind where the next operation's memory will be."""
+    pieces = [torch.full((size // 4,), value, dtype=torch.int32) for size in _SIZES for _ in range(_PIECES)]
+    del pieces

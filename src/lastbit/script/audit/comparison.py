@@ -1,25 +1,98 @@
-"""Compares what an operation gives with the other run, and judges a disagreement."""
+"""Compares the results of each operation with the other run's, judges a disagreement, and describes it."""
 
+import random
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
+import numpy
 import torch
 from torch import Tensor
 
-from lastbit.script.audit.account import FIRST_UNWRITTEN, Reporter
-from lastbit.script.audit.bits import bits, digest, is_plain, outline, untouched
+from lastbit.script.audit.bits import as_integers, digest, is_plain, outline, repeat, untouched, where_unwritten
+from lastbit.script.audit.evidence import FIRST_UNWRITTEN, Account, Generators, Value
 from lastbit.script.audit.lockstep import Exchange, Lockstep
 from lastbit.script.audit.memory import WrittenMemory
 from lastbit.script.audit.operation import OperationCall
-from lastbit.script.audit.repeat import repeat, where_unwritten
+from lastbit.script.audit.place import Locator
 
 # Verdicts on a disagreement. PART: the runs part. UNWRITTEN: they differ only where the operation wrote nothing.
 # DEPENDS: the operation took what nobody had written.
 PART, UNWRITTEN, DEPENDS = 0, 1, 2
 
 _MOST_UNWRITTEN = 2000  # operations that differ by unwritten memory, after which a run is stopped
+
+
+class Reporter:
+    """Describes an operation of the program.
+
+    Args:
+        lockstep: the line to the other run.
+        memory: of this run.
+        python_state: digest of the state of Python's `random` before the program's first line.
+    """
+
+    def __init__(self, lockstep: Lockstep, memory: WrittenMemory, python_state: int) -> None:
+        self._lockstep, self._memory = lockstep, memory
+        self.locator = Locator()
+        self.start = replace(generators(), python_state=python_state)
+
+    def account(
+        self, call: OperationCall, compared: Sequence[Tensor], *, reading: bool, repeats: dict[str, tuple[int, ...]]
+    ) -> Account:
+        """Describe an operation.
+
+        Args:
+            call: the operation.
+            compared: the tensors that were compared.
+            reading: whether those are what it reads from outside torch.
+            repeats: the result of repeating it.
+        """
+        operation, frame = call.operation, call.frame
+        where = self.locator.locate(frame)
+        changed = operation.changed(call.args, call.kwargs)
+        unchanged = [t for t, _ in call.inputs if reading or not any(t is other for other in changed)]
+        return Account(
+            op=operation.name,
+            reading=reading,
+            alone=self._lockstep.other_ended,
+            random=operation.random,
+            phase=where.phase,
+            step=self._lockstep.steps(),
+            module=where.module,
+            line=where.line,
+            called_from=where.called_from,
+            outputs=self._values(compared, frame),
+            inputs=self._values(unchanged, frame),
+            numbers=operation.numbers(call.args, call.kwargs),
+            generator_seed=operation.generator_seed(call.args, call.kwargs),
+            repeats=repeats,
+            threads=torch.get_num_threads(),
+            start=self.start,
+            now=generators(),
+            files=tuple(self.locator.program.files()),
+        )
+
+    def _values(self, tensors: Sequence[Tensor], frame: FrameType) -> tuple[Value, ...]:
+        """Describe tensors that an operation of this frame takes or gives."""
+        return tuple(
+            Value(
+                shape=outline(tensor),
+                dtype=str(tensor.dtype).removeprefix("torch."),
+                device=tensor.device.type,
+                digest=digest(tensor) if is_plain(tensor) else None,
+                unwritten=is_plain(tensor) and self._memory.is_unwritten(tensor),
+                module=self.locator.owner(tensor, frame),
+            )
+            for tensor in tensors
+        )
+
+    def files(self) -> list[str]:
+        """The user's own files that were seen at work."""
+        return self.locator.program.files()
 
 
 class BitComparison:
@@ -110,7 +183,7 @@ class BitComparison:
         pairs = self._exchange.swap(_topic(call, compared), compared)
         if pairs is None:
             return PART, []
-        masks = [bits(mine) != bits(theirs) for mine, theirs in pairs]
+        masks = [as_integers(mine) != as_integers(theirs) for mine, theirs in pairs]
         differing = [tensor for tensor, mask in zip(compared, masks, strict=True) if mask.any()]
         # Where either holds what fresh memory was filled with, nobody wrote.
         unwritten = call.operation.moves and all(
@@ -140,6 +213,18 @@ class BitComparison:
         if self.unwritten_differences == _MOST_UNWRITTEN:
             self._escaped = True
             self._stop()
+
+
+def generators() -> Generators:
+    """Describe the generators of this process, without drawing from them."""
+    # The generator behind numpy.random's functions, which many programs still share.
+    _, key, position, *_ = numpy.random.get_state()  # noqa: NPY002
+    return Generators(
+        torch_seed=torch.initial_seed(),
+        torch_state=zlib.crc32(torch.get_rng_state().numpy().tobytes()),
+        python_state=zlib.crc32(repr(random.getstate()).encode()),
+        numpy_state=zlib.crc32(numpy.asarray(key).tobytes(), int(position)),
+    )
 
 
 def _strides(tensor: Tensor) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from lastbit.script.audit.account import Summary
+from lastbit.script.audit.evidence import Summary
 from lastbit.script.audit.varying_calls import CLOCK, ENTROPY, PROCESS, aliases_in, category_of, full_name, parsed
 
 _STEERS = (CLOCK, PROCESS, ENTROPY)

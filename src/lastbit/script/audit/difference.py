@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lastbit.script.audit.bits import FILLED, ONE_THREAD
 from lastbit.script.audit.evidence import AuditEvidence, collect_evidence
-from lastbit.script.audit.repeat import FILLED, ONE_THREAD
 from lastbit.script.audit.varying_calls import ENTROPY, MEANING
 
 RANDOMNESS, ARITHMETIC, DATA = "randomness", "arithmetic", "data"

@@ -1,21 +1,113 @@
-"""What is known of the first event at which two runs differ: both accounts, and the tensors that were compared."""
+"""What two audited runs report at their ends, and what is known of the first operation at which they differ."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lastbit.divergence.ulps import ulp_distance
-from lastbit.script.audit.account import TENSORS, Account, Value, read_account
-from lastbit.script.audit.bits import bits
+from lastbit.script.audit.bits import as_integers, cpu_copy, is_plain
 from lastbit.script.audit.varying_calls import ENVIRONMENT, HASH, ORDER, VaryingCall, find_varying_calls
+from lastbit.storage.files import read_json, to_json, write_atomically
 
+ACCOUNT, SUMMARY, TENSORS = "account.json", "summary.json", "tensors.safetensors"
+FIRST_UNWRITTEN = "unwritten"  # folder of the account of the first operation that took memory nobody wrote
 _HAS_ULPS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Generators:
+    """The random generators that a program shares between all its parts: seed, and checksums of their states."""
+
+    torch_seed: int  # of the default generator
+    torch_state: int
+    python_state: int  # of `random`
+    numpy_state: int  # of `numpy.random`
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that an operation took or gave."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    digest: int | None  # None where its values could not be looked at
+    unwritten: bool  # its memory was allocated and not completely written before
+    module: str | None  # of which module it is a parameter
+
+
+@dataclass(frozen=True)
+class Account:
+    """One run at the first event that differs."""
+
+    op: str
+    reading: bool  # compared is what the operation reads from outside torch, not what it computes
+    alone: bool  # the other run had ended
+    random: bool
+    phase: str
+    step: int  # optimizer steps before it
+    module: str | None
+    line: str | None  # of the user's program; in the backward pass, of the forward operation
+    called_from: str | None  # in the backward pass, the line that asked for it
+    outputs: tuple[Value, ...]  # what was compared
+    inputs: tuple[Value, ...]
+    numbers: dict[str, str]  # arguments that are numbers
+    generator_seed: int | None  # of a generator that it is given
+    repeats: dict[str, tuple[int, ...]]  # how the operation was repeated -> digests of its results
+    threads: int  # of torch
+    start: Generators  # before the program's first line
+    now: Generators
+    files: tuple[str, ...]  # of the user's own code
+
+    def write(self, directory: Path, tensors: list[Tensor]) -> None:
+        """Keep the account and the tensors that were compared."""
+        plain = {f"{place:06d}": cpu_copy(tensor) for place, tensor in enumerate(tensors) if is_plain(tensor)}
+        directory.mkdir(exist_ok=True)
+        write_atomically(directory / TENSORS, save(plain))
+        write_atomically(directory / ACCOUNT, to_json(asdict(self)).encode())
+
+
+def read_account(directory: Path) -> Account | None:
+    """Read what `Account.write` kept; None where nothing is."""
+    return _read(directory / ACCOUNT, Account)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run, however far it came."""
+
+    unseen: Mapping[str, int]  # operation -> results compared by shape alone
+    unobserved: Mapping[str, int]  # what was not compared -> how often it was met
+    filled: bool  # memory was allocated without values, and filled by the audit
+    took_unwritten: bool  # an operation took memory nobody wrote
+    unwritten_differences: int  # operations that did so, and whose results differ
+    may_have_escaped: bool  # such a difference may have come into a result
+    start: Generators  # before the program's first line
+    end: Generators
+    files: tuple[str, ...]  # of the user's own code, seen at work
+
+    def write(self, directory: Path) -> None:
+        """Keep it."""
+        write_atomically(directory / SUMMARY, to_json(asdict(self)).encode())
+
+
+def read_summary(directory: Path) -> Summary | None:
+    """Read what `Summary.write` kept; None where the run ended without a word."""
+    return _read(directory / SUMMARY, Summary)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    from pydantic import TypeAdapter  # only here: the audited process writes, and reads nothing
+
+    return TypeAdapter(kind).validate_python(read_json(path)) if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -125,7 +217,7 @@ def collect_evidence(directories: Sequence[Path]) -> AuditEvidence | None:
 
 def compare_tensors(one: Tensor, other: Tensor) -> TensorDifference:
     """Compare two tensors of one shape and dtype bit by bit."""
-    mine, others = bits(one), bits(other)
+    mine, others = as_integers(one), as_integers(other)
     elements = int((mine != others).sum())
     permuted = bool(elements) and bool((mine.sort()[0] == others.sort()[0]).all())
     return TensorDifference(elements, _max_ulp(one, other), permuted)

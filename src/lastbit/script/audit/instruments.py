@@ -37,8 +37,7 @@ class _Audited:
     """A program under the audit, seen from inside its process, which has imported torch."""
 
     def __init__(self, settings: Mapping[str, Any], lockstep: Lockstep, python_state: int) -> None:
-        from lastbit.script.audit.account import Reporter
-        from lastbit.script.audit.comparison import BitComparison
+        from lastbit.script.audit.comparison import BitComparison, Reporter
         from lastbit.script.audit.memory import WrittenMemory
         from lastbit.script.audit.recorder import AuditMode
 
@@ -75,7 +74,8 @@ class _Audited:
 
     def sum_up(self) -> None:
         """Write down what the audit could not compare, and what it leaves open."""
-        from lastbit.script.audit.account import Summary, generators
+        from lastbit.script.audit.comparison import generators
+        from lastbit.script.audit.evidence import Summary
 
         Summary(
             unseen=dict(self._comparison.unseen),

@@ -1,16 +1,16 @@
 """Two processes that compare what they do, word by word, as they do it, and show each other where they disagree."""
 
+from __future__ import annotations
+
 import mmap
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from safetensors.torch import load_file, save
-from torch import Tensor
-
-from lastbit.script.audit.bits import cpu_copy
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Words of a run's half, each on a separate cache line where the other run waits for it.
 _SLOTS, _ASIDE, _EVENTS, _STEPS, _ENDED = 0, 2, 8, 9, 10
@@ -121,6 +121,10 @@ class Exchange:
             topic: a number that stands for what the tensors are, their shapes and dtypes included.
             tensors: the same number in either run, if the topic is the same.
         """
+        from safetensors.torch import load_file, save  # only here: the program is to import torch first
+
+        from lastbit.script.audit.bits import cpu_copy
+
         copies = [cpu_copy(tensor) for tensor in tensors]
         named = {f"{place:06d}": copy for place, copy in enumerate(copies)}
         (self._mine / _FILE).write_bytes(save(named))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from lastbit.script.audit.bits import is_plain
+from lastbit.script.audit.bits import is_plain, tensors
 from lastbit.script.audit.memory import WrittenMemory
 
 
@@ -160,15 +160,6 @@ def describe(overload: OpOverload[..., Any]) -> Operation:
         compared=not silent,
         scratch=_SCRATCH.get(name, frozenset()),
     )
-
-
-def tensors(value: Any) -> list[Tensor]:
-    """The tensors in an argument or a result: itself, or those in a list or tuple."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, list | tuple):
-        return [item for part in value for item in tensors(part)]
-    return []
 
 
 def _is_numeric(value: Any) -> bool:

@@ -14,10 +14,10 @@ from torch._ops import OpOverload
 from torch.utils import deterministic
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode_stack
 
-from lastbit.script.audit.bits import fill, fill_rest, is_foreign, is_plain
+from lastbit.script.audit.bits import fill, fill_rest, is_foreign, is_plain, tensors
 from lastbit.script.audit.comparison import BitComparison
 from lastbit.script.audit.memory import WrittenMemory
-from lastbit.script.audit.operation import Operation, OperationCall, describe, tensors
+from lastbit.script.audit.operation import Operation, OperationCall, describe
 
 _COMPILED = "calls of torch.compile, which run eagerly here: kernels that it would generate"
 _TRACED = "calls of torch.jit.trace: operations inside"

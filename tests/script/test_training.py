@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from lastbit.noise import Order, Scale
 from lastbit.script import Target, parse_target
-from lastbit.script.notes import Notes, ScriptError, UnfitError, UntrainedError, checked
+from lastbit.script.notes import Notes
+from lastbit.script.processes import ScriptError, UnfitError, UntrainedError, checked
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Recorder, Trial
 

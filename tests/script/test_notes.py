@@ -10,8 +10,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from lastbit.script.left_over import in_words, left_over
-from lastbit.script.notes import Notes
+from lastbit.script.notes import Notes, in_words, left_over
 
 HERE = Path("/work")
 
