@@ -16,7 +16,7 @@ from lastbit.cli.doctor_checks import (
     check_remote,
 )
 from lastbit.execution.repeatability import Condition
-from lastbit.extras import how_to_install
+from lastbit.machine import how_to_install
 
 
 def test_bundled_data_are_sound_and_others_named_with_the_command(tmp_path):

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from lastbit.extras import how_to_install
+from lastbit.machine import how_to_install
 
 
 def test_a_port_in_use_is_reported_in_one_line(lastbit):

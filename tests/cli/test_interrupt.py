@@ -14,7 +14,7 @@ import pytest
 
 from lastbit.cli.output import StoppedCommandError
 from lastbit.cli.workers import gentle_interrupts
-from lastbit.execution.watched import Watched
+from lastbit.execution.dispatch import Watched
 from lastbit.study import StoppedError
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--k", "1,3", "--seeds", "1")

@@ -5,7 +5,7 @@ import dask
 import pytest
 import torch
 
-from lastbit.execution.handshake import check_versions, own_versions, shake_hands
+from lastbit.execution.scheduler import check_versions, own_versions, shake_hands
 from lastbit.execution.worker import _nanny, places, visible_gpus
 
 

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lastbit as lb
 import lastbit.integrations.lightning as integration
-from lastbit.extras import how_to_install
 from lastbit.integrations.lightning import LightningSharpnessCallback
+from lastbit.machine import how_to_install
 
 INPUTS = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.arange(40) % 3

@@ -7,8 +7,8 @@ from monitored import train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from lastbit.extras import how_to_install
 from lastbit.integrations import TensorBoard
+from lastbit.machine import how_to_install
 
 
 def read(directory):

@@ -12,8 +12,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 
 import lastbit as lb
 import lastbit.integrations.transformers as integration
-from lastbit.extras import how_to_install
 from lastbit.integrations.transformers import TransformersSharpnessCallback
+from lastbit.machine import how_to_install
 
 TOKENS = torch.randint(11, (24, 5), generator=torch.Generator().manual_seed(0))
 SAMPLES = [{"input_ids": tokens, "labels": tokens} for tokens in TOKENS]

@@ -9,8 +9,8 @@ import wandb
 from monitored import train
 from wandb.proto.wandb_internal_pb2 import Record
 
-from lastbit.extras import how_to_install
 from lastbit.integrations import WandB
+from lastbit.machine import how_to_install
 
 BLOCK = 32768  # the run file is a LevelDB log
 

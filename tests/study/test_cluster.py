@@ -16,10 +16,10 @@ from test_study import contents, make
 
 from lastbit.execution import scheduler
 from lastbit.execution.cluster import cluster
+from lastbit.execution.dispatch import Watched
 from lastbit.execution.jobs import LostWorkersError, StoppedError, WorkerDiedError
-from lastbit.execution.watched import Watched
 from lastbit.execution.worker import WorkerPlace, serve
-from lastbit.extras import how_to_install
+from lastbit.machine import how_to_install
 
 
 def test_without_dask_the_extra_is_named(monkeypatch):

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from test_study import contents, make
 
 import lastbit as lb
+from lastbit.storage.directories import InUseError
 from lastbit.storage.files import DamagedError, read_checksummed, write_checksummed
-from lastbit.storage.lock import InUseError
 from lastbit.study import Trial
 from lastbit.study.store import Store
 from lastbit.study.training import run_trial
@@ -85,7 +85,7 @@ def test_what_has_claimed_a_study_may_claim_it_again_and_others_still_wait(tmp_p
 
 def test_a_killed_run_lets_go(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from lastbit.storage.lock import directory_lock\n"
+        "import sys, time; from pathlib import Path; from lastbit.storage.directories import directory_lock\n"
         f"with directory_lock(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)

@@ -35,7 +35,7 @@ from lastbit.cli import (
 )
 from lastbit.cli.output import FailedError, StoppedCommandError, always_encodable, printable
 from lastbit.errors import LastbitError
-from lastbit.extras import installed_version
+from lastbit.machine import installed_version
 
 DEBUG = "LASTBIT_DEBUG"  # set to 1 in the environment: tracebacks of everything
 _WRONG, _FAILED, _STOPPED = 2, FailedError.exit_code, StoppedCommandError.exit_code

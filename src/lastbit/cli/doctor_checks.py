@@ -17,8 +17,7 @@ from lastbit.execution.numerics import Fingerprint, fingerprint, repeatable_nume
 from lastbit.execution.pool import local_pool
 from lastbit.execution.repeatability import Check, Condition, check_operations, operations
 from lastbit.execution.repeated_training import Pool, Train, check_trainings
-from lastbit.extras import how_to_install, installed_version
-from lastbit.memory import available_memory_mib
+from lastbit.machine import available_memory_mib, how_to_install, installed_version
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import inventory
 from lastbit.training.recipe_training import RecipeTraining

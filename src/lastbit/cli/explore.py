@@ -11,7 +11,7 @@ import typer
 
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
-from lastbit.extras import how_to_install
+from lastbit.machine import how_to_install
 
 
 def explore(

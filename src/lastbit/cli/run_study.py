@@ -11,8 +11,8 @@ from lastbit.cli.cost import Answers, announce_study, recipe_seconds
 from lastbit.cli.output import FailedError
 from lastbit.cli.progress import progress_bar, trial_progress
 from lastbit.cli.workers import Executors, gentle_interrupts
+from lastbit.execution.dispatch import Watched
 from lastbit.execution.jobs import LostWorkersError
-from lastbit.execution.watched import Watched
 from lastbit.storage.directories import STUDY, TRIALS
 from lastbit.storage.files import DamagedError
 from lastbit.study import ControlsFailedError, Study, TrialFailedError

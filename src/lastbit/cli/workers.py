@@ -21,7 +21,7 @@ from lastbit.cli.output import JsonOption, StoppedCommandError, console, write_j
 from lastbit.errors import LastbitError
 
 if TYPE_CHECKING:
-    from lastbit.execution.watched import Watched
+    from lastbit.execution.dispatch import Watched
     from lastbit.execution.worker import WorkerPlace
 
 _NAMED = 3  # jobs in progress that are named; of more, their number

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from lastbit.execution.handshake import check_versions
 from lastbit.execution.jobs import LostWorkersError, WorkerDiedError
-from lastbit.execution.scheduler import GPU, TIMEOUT, Worker, connected, with_nanny, workers_of
+from lastbit.execution.scheduler import GPU, TIMEOUT, Worker, check_versions, connected, with_nanny, workers_of
 
 _LOOK = 1.0  # seconds between two looks at who is there
 _LIVES = 2  # workers that a job may lose before it fails: one may be preempted, and a second hardly by chance

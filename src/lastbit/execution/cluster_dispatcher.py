@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from functools import partial
-from typing import Generic
+from typing import Any, Generic
 
 from lastbit.errors import LastbitError
 from lastbit.execution.cluster import Cluster
-from lastbit.execution.handshake import Handshake, description_checksum, own_versions, shake_hands
-from lastbit.execution.jobs import LOOK, BitFingerprint, J, Outcome, Runner
-from lastbit.execution.scheduler import Worker
-from lastbit.execution.seed_groups import SeedGroups
-from lastbit.execution.watched import Watched
+from lastbit.execution.jobs import LOOK, BitFingerprint, J, Outcome, Runner, SeedGroups
+from lastbit.execution.scheduler import Handshake, Worker, description_checksum, own_versions, shake_hands
 
+SubmitTo = Callable[..., Future[Any]]
 _AHEAD = 1  # jobs queued beyond one for each worker, so that no worker is idle for long
 _NAMED = 3  # workers that a message names
 
@@ -23,8 +21,8 @@ class ClusterDispatcher(Generic[J]):
     """Submits jobs to the workers of a cluster.
 
     Args:
-        executor: the cluster, perhaps watched.
-        cluster: the one behind it.
+        submit_to: submits a call to the workers that fit, as `Cluster.submit_to` does.
+        cluster: whose workers they are.
         runner: runs jobs.
         groups: the jobs that are wanted.
         on_remark: called with a remark for the user.
@@ -35,13 +33,13 @@ class ClusterDispatcher(Generic[J]):
 
     def __init__(
         self,
-        executor: Cluster | Watched,
+        submit_to: SubmitTo,
         cluster: Cluster,
         runner: Runner[J],
         groups: SeedGroups[J],
         on_remark: Callable[[str], None],
     ) -> None:
-        self._executor, self._cluster = executor, cluster
+        self._submit_to, self._cluster = submit_to, cluster
         self._runner, self._groups, self._say = runner, groups, on_remark
         self._description = description_checksum(runner)
         self._handshakes: dict[str, Future[Handshake]] = {}  # by address
@@ -67,7 +65,7 @@ class ClusterDispatcher(Generic[J]):
         return self._groups.is_empty
 
     def _submit(self, bits: BitFingerprint, job: J) -> Future[Outcome[J]]:
-        future = self._executor.submit_to(lambda worker: self._has(worker, bits), self._runner, job)
+        future = self._submit_to(lambda worker: self._has(worker, bits), self._runner, job)
         self._open[bits] = self._open.get(bits, 0) + 1
         future.add_done_callback(lambda _: self._close(bits))
         return future

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_info
 from torch import Tensor
 from torch.nn import functional
 
-from lastbit.extras import installed_version
+from lastbit.machine import installed_version
 from lastbit.tensors import bits
 
 Fingerprint = dict[str, str | int | bool | None]

@@ -5,7 +5,7 @@ from typing import Any
 
 from lastbit.curvature import SharpnessMonitor, SharpnessRow
 from lastbit.curvature.monitor import Sink
-from lastbit.extras import missing
+from lastbit.machine import missing
 from lastbit.schedules import Schedule, as_schedule, log_spaced
 
 try:

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lastbit.curvature import SharpnessRow
-from lastbit.extras import missing
+from lastbit.machine import missing
 
 
 class TensorBoard:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lastbit.curvature import SharpnessMonitor, SharpnessRow
 from lastbit.curvature.monitor import Sink
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.extras import missing
+from lastbit.machine import missing
 from lastbit.schedules import Schedule, as_schedule, log_spaced
 
 try:

@@ -4,7 +4,7 @@ from typing import Any
 
 from lastbit.curvature import SharpnessRow
 from lastbit.errors import LastbitError
-from lastbit.extras import missing
+from lastbit.machine import missing
 
 
 class WandB:

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from lastbit.errors import LastbitError
 from lastbit.execution.jobs import LOOK
 from lastbit.execution.numerics import fingerprint, repeatable_numerics
-from lastbit.memory import available_memory_mib
+from lastbit.machine import available_memory_mib
 from lastbit.paper.item import Cost, Item, Work
 from lastbit.paper.results import Made
 from lastbit.storage.files import read_json, to_json, write_atomically

@@ -28,7 +28,7 @@ from lastbit.execution.jobs import BitFingerprint
 from lastbit.execution.numerics import Fingerprint
 from lastbit.storage.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.storage.checkpoint import read_checkpoint
-from lastbit.storage.directories import FAILURES, RUNNING, TRIALS
+from lastbit.storage.directories import FAILURES, RUNNING, TRIALS, is_held, trial_lock
 from lastbit.storage.files import (
     DamagedError,
     read_checksummed,
@@ -37,7 +37,6 @@ from lastbit.storage.files import (
     to_json,
     write_checksummed,
 )
-from lastbit.storage.lock import is_held, trial_lock
 from lastbit.study.directory import StudyDirectory
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial

@@ -11,9 +11,8 @@ from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.execution.dispatch import cluster_of, dispatch
-from lastbit.execution.jobs import Outcome
+from lastbit.execution.jobs import Outcome, SeedGroups
 from lastbit.execution.pool import end_unless_guarded, local_pool
-from lastbit.execution.seed_groups import SeedGroups
 from lastbit.noise import Noise
 from lastbit.study.controls import ControlsFailedError
 from lastbit.study.first_steps import SEED as FIRST_STEPS_SEED

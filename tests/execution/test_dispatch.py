@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lastbit.execution.watched import Watched
+from lastbit.execution.dispatch import Watched
 from lastbit.noise import Scale
 from lastbit.study.trial import Trial
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.execution.seed_groups import SeedGroups
+from lastbit.execution.jobs import SeedGroups
 from lastbit.noise import Scale
 from lastbit.study.trial import Trial
 
