@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,34 +17,44 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.storage.files import writing
 from lastbit.training.catalogue import FULL, load_recipe
 
-PAGE = "sharpness.html"
+if TYPE_CHECKING:
+    from lastbit.training.recipe import Recipe
+
+_PAGE = "sharpness.html"
 _SHOWN = 12  # rows of the table on the terminal
+
+StepsOption = Annotated[int, typer.Option("--steps", max=LARGEST, metavar="N", help="Updates of the training, in all.")]
+EveryOption = Annotated[
+    str, typer.Option("--every", metavar="M", help="Measure every M steps; `log` or `log:5`: so many a decade.")
+]
+EigenvaluesOption = Annotated[int, typer.Option("--k", max=LARGEST, help="Largest eigenvalues wanted.")]
+LearningRateOption = Annotated[float | None, typer.Option("--lr", help="Short for --set optimizer.lr=LR.")]
+LayersOption = Annotated[bool, typer.Option("--layers", help="Measure each linear and convolutional layer too.")]
+FlowOption = Annotated[bool, typer.Option("--flow", help="Follow the gradient flow beside the descent.")]
+OutOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the series is kept [runs/sharpness-…].")]
+ImagesOption = Annotated[
+    int,
+    typer.Option("--images", max=LARGEST, metavar="N", help="Training images measured on, where steps use batches."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LARGEST, help="Decides the order of batches.")]
+RootOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")]
 
 
 def sharpness(
     recipe: RecipeArgument,
-    steps: Annotated[int, typer.Option("--steps", max=LARGEST, metavar="N", help="Updates of the training, in all.")],
-    every: Annotated[
-        str, typer.Option("--every", metavar="M", help="Measure every M steps; `log` or `log:5`: so many a decade.")
-    ] = "10",
-    k: Annotated[int, typer.Option("--k", max=LARGEST, help="Largest eigenvalues wanted.")] = 1,
-    lr: Annotated[float | None, typer.Option("--lr", help="Short for --set optimizer.lr=LR.")] = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Measure each linear and convolutional layer too.")] = False,
-    flow: Annotated[bool, typer.Option("--flow", help="Follow the gradient flow beside the descent.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the series is kept [runs/sharpness-…].")
-    ] = None,
+    steps: StepsOption,
+    every: EveryOption = "10",
+    k: EigenvaluesOption = 1,
+    lr: LearningRateOption = None,
+    layers: LayersOption = False,
+    flow: FlowOption = False,
+    out: OutOption = None,
     scale: ScaleOption = FULL,
     changes: ChangesOption = None,
-    images: Annotated[
-        int,
-        typer.Option(
-            "--images", max=LARGEST, metavar="N", help="Training images measured on, where steps use batches."
-        ),
-    ] = 1000,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST, help="Decides the order of batches.")] = 1,
+    images: ImagesOption = 1000,
+    seed: SeedOption = 1,
     device: DeviceOption = "auto",
-    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    root: RootOption = None,
     yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
@@ -55,34 +66,33 @@ def sharpness(
 
     Example: `lastbit sharpness fc-cifar10-5k --steps 300 --every 10`
     """
-    from lastbit.cli.progress import step_progress
-    from lastbit.training.run import choose_device
-    from lastbit.training.sharpness import Series
-
     changed = (*(changes or ()), *([f"optimizer.lr={lr}"] if lr is not None else ()))
     chosen = load_recipe(recipe, scale=scale, changes=changed)
-    what: dict[str, Any] = {
-        "every": every,
-        "k": k,
-        "layers": layers,
-        "flow": flow,
-        "seed": seed,
-        "images": images,
-        "root": root,
-    }
-    series = Series(chosen, device=choose_device(device), **what)
+    measured = {"every": every, "k": k, "layers": layers, "flow": flow, "seed": seed, "images": images, "root": root}
     directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
-    page, answers = directory / PAGE, Answers(yes)
-    with ExitStack() as stack:
-        opened = stack.enter_context(series.open(directory, steps=steps))
-        told = partial(announce_steps, chosen.name, steps, answers=answers)
-        progress = stack.enter_context(step_progress(chosen.name, steps, told))
-        content = opened.run(on_point=lambda point: progress(point.step, f"loss {point.loss:.4g}"))
+    content = _measure(chosen, measured, device, steps, directory, Answers(yes))
+    page = directory / _PAGE
     _draw(content, page)
     write_json(json, content["rows"])
     if json != "-":
         _show(content, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
+
+
+def _measure(
+    recipe: Recipe, measured: Mapping[str, Any], device: str, steps: int, directory: Path, answers: Answers
+) -> dict[str, Any]:
+    """Measure what is missing of a series, and return all of it as plain JSON."""
+    from lastbit.cli.progress import step_progress
+    from lastbit.training.run import choose_device
+    from lastbit.training.sharpness import Series
+
+    series = Series(recipe, device=choose_device(device), **measured)
+    with ExitStack() as stack:
+        opened = stack.enter_context(series.open(directory, steps=steps))
+        told = partial(announce_steps, recipe.name, steps, answers=answers)
+        progress = stack.enter_context(step_progress(recipe.name, steps, told))
+        return opened.run(on_point=lambda point: progress(point.step, f"loss {point.loss:.4g}"))
 
 
 def _draw(content: dict[str, Any], page: Path) -> None:
