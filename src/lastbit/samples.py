@@ -1,20 +1,26 @@
-"""The samples of a batch of any nesting, by number.
+"""Batches: tensors and arrays in any nesting of containers, and their samples by number.
 
 A batch is a tensor, an array, or any nesting of tuples, lists, dictionaries and dataclasses of those. The first
 dimension of each counts samples; numbers and tensors without dimensions belong to the whole batch. A list or tuple of
 plain things, such as one string for each sample, is a column of the batch too.
 """
 
+from __future__ import annotations
+
 import copy
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from lastbit.errors import LastbitError
+
+Column = Tensor | np.ndarray[Any, Any]
+Loss = Callable[[Any, Any], Tensor]  # of a model's outputs and a batch's targets, one number
 
 
 def batch_size(batch: Any) -> int:
@@ -23,7 +29,7 @@ def batch_size(batch: Any) -> int:
     Raises:
         LastbitError: they do not agree, or there are none.
     """
-    shapes = [tuple(column.shape) for column in _columns(batch)]
+    shapes = [tuple(column.shape) for column in columns(batch) if column.ndim]
     sizes = {shape[0] for shape in shapes}
     if len(sizes) == 1:
         return int(sizes.pop())
@@ -47,33 +53,100 @@ def taken(batch: Any, order: Tensor) -> Any:
     Args:
         batch: what `batch_size` takes.
         order: int64 (samples,), on the CPU.
+
+    Raises:
+        LastbitError: it holds packed sequences, whose samples have no rows.
     """
     if isinstance(batch, Tensor):
         return _rows(batch, order) if batch.dim() else batch
     if isinstance(batch, np.ndarray):
         return batch[order.numpy()] if batch.ndim else batch
-    if isinstance(batch, Mapping):
-        return _refilled(batch, {key: taken(value, order) for key, value in batch.items()})
-    if _is_dataclass(batch):
-        return _with_fields(batch, {name: taken(value, order) for name, value in _fields(batch).items()})
+    if isinstance(batch, PackedSequence):
+        raise LastbitError("the samples of a PackedSequence cannot be permuted; pack padded sequences in the model")
+    held = parts(batch)
+    if held is None:
+        return batch
     if _is_plain_column(batch, len(order)):
-        return _rebuilt(batch, [batch[i] for i in order.tolist()])
-    if _is_sequence(batch):
-        return _rebuilt(batch, [taken(part, order) for part in batch])
-    return batch
+        return refilled(batch, [batch[i] for i in order.tolist()])
+    return refilled(batch, [taken(part, order) for part in held])
 
 
-def _columns(batch: Any) -> Iterator[Tensor | np.ndarray[Any, Any]]:
-    if isinstance(batch, Tensor | np.ndarray):
-        yield from [batch] if batch.ndim else []
-    elif isinstance(batch, Mapping):
-        for value in batch.values():
-            yield from _columns(value)
-    elif _is_dataclass(batch):
-        yield from _columns(_fields(batch))
-    elif _is_sequence(batch):
-        for part in batch:
-            yield from _columns(part)
+def columns(tree: Any) -> Iterator[Column]:
+    """The tensors and arrays in a nested container, those without dimensions included."""
+    if isinstance(tree, Tensor | np.ndarray):
+        yield tree
+    elif isinstance(tree, PackedSequence):
+        yield tree.data
+    else:
+        for item in parts(tree) or ():
+            yield from columns(item)
+
+
+def parts(tree: Any) -> list[Any] | None:
+    """The items of a container; None for anything else."""
+    if isinstance(tree, Mapping):
+        return list(tree.values())
+    if isinstance(tree, PackedSequence):
+        return None  # its fields mean nothing alone
+    if _is_sequence(tree):
+        return list(tree)
+    return list(_fields(tree).values()) if _is_dataclass(tree) else None
+
+
+def refilled(tree: Any, held: list[Any]) -> Any:
+    """A container of the same type with other items, in the order of `parts`."""
+    if isinstance(tree, Mapping):
+        return _filled(tree, dict(zip(tree, held, strict=True)))
+    if isinstance(tree, range):
+        return held
+    if _is_sequence(tree):
+        return type(tree)(*held) if hasattr(tree, "_fields") else type(tree)(held)
+    copied = copy.copy(tree)  # the constructor, which may compute, is not called
+    for name, value in zip(_fields(tree), held, strict=True):
+        object.__setattr__(copied, name, value)  # a frozen one too
+    return copied
+
+
+def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """The same nested container with every leaf changed; containers keep their types."""
+    held = parts(tree)
+    return change(tree) if held is None else refilled(tree, [mapped(item, change) for item in held])
+
+
+def on_device(tree: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
+    """A copy of inputs or targets on a device; floating-point tensors in `dtype` where one is given.
+
+    It is always a copy, since a model may write to its inputs.
+    """
+
+    def place(leaf: Any) -> Any:
+        """Return a tensor's copy on the device, in the dtype where it is floating-point."""
+        if isinstance(leaf, PackedSequence):
+            return _placed_sequences(leaf, device, dtype)
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.to(device, dtype if leaf.is_floating_point() else None, copy=True)
+
+    return mapped(tree, place)
+
+
+def _placed_sequences(packed: PackedSequence, device: torch.device, dtype: torch.dtype | None) -> PackedSequence:
+    """A copy of packed sequences; their batch sizes stay on the CPU."""
+    orders = (None if order is None else order.to(device, copy=True) for order in packed[2:])
+    kind = dtype if packed.data.is_floating_point() else None
+    return PackedSequence(packed.data.to(device, kind, copy=True), packed.batch_sizes.clone(), *orders)
+
+
+def described(tree: Any) -> str:
+    """A nested container in a few words, for messages."""
+    if isinstance(tree, Tensor):
+        return f"a tensor of shape {tuple(tree.shape)} and type {str(tree.dtype).removeprefix('torch.')}"
+    kind = type(tree).__name__
+    if isinstance(tree, Mapping):
+        return f"a {kind} of {', '.join(map(str, list(tree)[:6]))}"
+    if isinstance(tree, tuple | list) and not hasattr(tree, "_fields"):
+        return f"a {kind} of {len(tree)}"
+    return f"a {kind}"
 
 
 def _rows(tensor: Tensor, order: Tensor) -> Tensor:
@@ -102,29 +175,16 @@ def _fields(batch: Any) -> dict[str, Any]:
     return {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch) if hasattr(batch, field.name)}
 
 
-def _with_fields(like: Any, values: dict[str, Any]) -> Any:
-    """A copy with other values in its fields; its constructor, which may compute, is not called."""
-    filled = copy.copy(like)
-    for name, value in values.items():
-        object.__setattr__(filled, name, value)  # frozen ones too
-    return filled
-
-
 def _is_plain_column(batch: Any, samples: int) -> bool:
     """Whether it is a list of one plain thing for each sample, as the default collation makes of strings."""
-    return _is_sequence(batch) and len(batch) == samples and not any(True for _ in _columns(batch))
+    return _is_sequence(batch) and len(batch) == samples and not any(column.ndim for column in columns(batch))
 
 
-def _rebuilt(like: Any, parts: list[Any]) -> Any:
-    """A sequence of the type of `like`, named tuples included."""
-    return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
-
-
-def _refilled(like: Any, values: dict[Any, Any]) -> Any:
+def _filled(like: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
     """A mapping of the type of `like`, which may need more than its items to be made."""
     if type(like) is dict:
         return values
-    refilled = copy.copy(like)
+    filled: Any = copy.copy(like)
     for key, value in values.items():
-        refilled[key] = value
-    return refilled
+        filled[key] = value
+    return filled

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lastbit.errors import LastbitError
 from lastbit.noise import Noise, Order, Rounding, Ulp, Unperturbed, noise_from_json, order_batches
 
 Pair = namedtuple("Pair", ["inputs", "targets"])
@@ -177,3 +178,15 @@ def test_an_object_whose_samples_cannot_be_told_is_refused_with_what_can():
         Order(1).arrange(Graph(), 0)
     with pytest.raises(ValueError, match="this is a list, and it holds no tensor"):
         Order(1).arrange(["a", "b"], 0)
+
+
+def test_samples_without_rows_are_refused():
+    """Of four sequences of one step each, packed into four rows, the rows are as many as the targets."""
+    packed = torch.nn.utils.rnn.pack_sequence([torch.ones(1, 2)] * 4)
+    with pytest.raises(LastbitError, match="the samples of a PackedSequence cannot be permuted"):
+        Order(1).arrange((packed, torch.arange(4)), 0)
+
+
+def test_a_range_is_a_column_too():
+    numbers, targets = Order(1).arrange((range(9), torch.arange(9)), 0)
+    assert numbers == targets.tolist()

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from lastbit.curvature.loss.calls import CallError, SwappedError
 from lastbit.curvature.loss.parameters import chosen_and_stepped, refuse_nan
-from lastbit.curvature.loss.point import Loss
 from lastbit.curvature.loss.reduction import Denominator
 from lastbit.curvature.operator import HessianOperator
 from lastbit.curvature.sharpness import SharpnessRow
@@ -24,6 +23,7 @@ from lastbit.curvature.untouched.undisturbed import evaluation_mode, undisturbed
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.optimizers.edge import edges_of
 from lastbit.optimizers.family import innermost
+from lastbit.samples import Loss
 from lastbit.schedules import Schedule, as_schedule, log_spaced
 
 Sink = Callable[[SharpnessRow], object]

@@ -17,9 +17,10 @@ from lastbit.curvature.loss.batches import Piece
 from lastbit.curvature.loss.checks import refuse_once_differentiable
 from lastbit.curvature.loss.objective import Objective
 from lastbit.curvature.loss.parameters import flatten, flatten_slopes, refuse_nan, unflatten
-from lastbit.curvature.loss.point import Loss, LossPoint, grad_of
+from lastbit.curvature.loss.point import LossPoint, grad_of
 from lastbit.curvature.loss.reduction import Denominator
 from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.samples import Loss
 
 VectorProduct = Callable[[Tensor], Tensor]
 T = TypeVar("T")
@@ -45,8 +46,7 @@ class CurvatureOperator(ABC):
             with `loss.`.
         weight_decay: coefficient of coupled (L2) weight decay, for all parameters or by parameter.
         preconditioner: P's positive diagonal, by parameter; see `preconditioner(optimizer)`.
-        micro_batch: samples whose training step fills the memory that a product may take; forward passes take two
-            fifths of it. None evaluates each batch in one pass.
+        micro_batch: samples whose training step fills the memory that a product may take; None: no limit.
         dtype: floating-point type to evaluate the model in (float64 for a reference); None for its own.
         denominator: what the loss divides its sum by, a callable of inputs and targets; None to infer it.
 
@@ -134,8 +134,8 @@ class CurvatureOperator(ABC):
         if vectors.dim() not in (1, 2) or vectors.shape[0] != self.size:
             expected = f"({self.size},) or ({self.size}, count)"
             raise LastbitError(f"the operand has shape {tuple(vectors.shape)}; give {expected}")
-        columns = vectors.reshape(self.size, -1).T.to(self.device, self.dtype)
-        return self._products(columns).T.reshape(vectors.shape)
+        rows = vectors.reshape(self.size, -1).T.to(self.device, self.dtype)
+        return self._products(rows).T.reshape(vectors.shape)
 
     def matvec(self, vector: Tensor) -> Tensor:
         """Product with one flat vector, shape (size,)."""
@@ -246,5 +246,5 @@ def _inverse_root(preconditioner: Mapping[nn.Parameter, Tensor], point: LossPoin
             raise LastbitError(f"the preconditioner lacks parameter {name}; give one entry for every chosen parameter")
         if not bool(((preconditioner[parameter] > 0) & preconditioner[parameter].isfinite()).all()):
             raise LastbitError(f"the preconditioner of {name} has entries that are not positive and finite")
-    diagonal: Tensor = flatten([preconditioner[parameter] for parameter in point.parameters.values()], point.dtype)
+    diagonal = flatten([preconditioner[parameter] for parameter in point.parameters.values()], point.dtype)
     return diagonal.rsqrt().to(point.weights[0].device)

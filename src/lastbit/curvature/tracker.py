@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from lastbit.curvature.loss.objective import Objective
 from lastbit.curvature.loss.parameters import Choice, stepped_by, without_fixed_loss
-from lastbit.curvature.loss.point import Loss
 from lastbit.curvature.loss.reduction import Denominator
 from lastbit.curvature.operator import HessianOperator
 from lastbit.curvature.search import PROBE_GAP, PROBE_MISS, FoundPairs, WarmSearch
@@ -22,6 +21,7 @@ from lastbit.curvature.subspace import Counted, miss_probability, steps_needed
 from lastbit.curvature.untouched.undisturbed import undisturbed
 from lastbit.errors import LastbitError
 from lastbit.optimizers.edge import coupled_weight_decay, edges_of, preconditioner
+from lastbit.samples import Loss
 
 MOVED = 0.1  # of the weights' norm since the last probe, after which a new probe is due
 

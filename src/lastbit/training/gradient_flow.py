@@ -16,7 +16,8 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from lastbit.divergence import rel_l1, relative_l2
 from lastbit.errors import LastbitError
-from lastbit.training.loop import Batch, Loss
+from lastbit.samples import Loss
+from lastbit.training.loop import Batch
 
 METHODS: Mapping[str, type[OdeSolver]] = {"RK23": RK23, "RK45": RK45, "DOP853": DOP853}
 RTOL = 1e-5

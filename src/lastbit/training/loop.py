@@ -6,7 +6,7 @@ A `Descent` is a training that is looked at between two steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -19,11 +19,11 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
 
 from lastbit.noise import Noise, perturb
 from lastbit.optimizers.family import build_optimizer
+from lastbit.samples import Loss
 from lastbit.training.network import build_model
 from lastbit.training.recipe import Recipe, ScheduleSettings
 from lastbit.training.task import Task, prepare
 
-Loss = Callable[[Any, Any], Tensor]
 Batch = tuple[Any, Any]  # inputs and targets
 
 

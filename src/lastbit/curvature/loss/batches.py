@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from lastbit.curvature.loss.loader import HeldBatches
-from lastbit.curvature.loss.nests import columns, described, parts, refilled
 from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.samples import columns, described, parts, refilled
 
 
 @dataclass(frozen=True, eq=False)

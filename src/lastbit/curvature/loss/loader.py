@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from lastbit.curvature.loss.nests import Column, columns, mapped
 from lastbit.curvature.untouched.undisturbed import as_read, undisturbed
 from lastbit.errors import LastbitError
+from lastbit.samples import Column, columns, mapped
 from lastbit.tensors import bits
 
 HELD = 2**30  # bytes of batches that are held in memory

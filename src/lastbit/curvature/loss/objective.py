@@ -19,9 +19,10 @@ from lastbit.curvature.loss.checks import (
 )
 from lastbit.curvature.loss.derivatives import SAMPLES, moved, refuse_no_derivatives
 from lastbit.curvature.loss.parameters import Choice, chosen
-from lastbit.curvature.loss.point import Loss, LossPoint, attempted
+from lastbit.curvature.loss.point import LossPoint, attempted
 from lastbit.curvature.loss.reduction import BY_SAMPLES, Denominator, Reduction, reduction_of
 from lastbit.curvature.untouched.undisturbed import undisturbed
+from lastbit.samples import Loss
 
 _MANY = 32  # samples; fewer take little memory, and some models fail at a single one
 

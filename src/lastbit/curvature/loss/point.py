@@ -16,13 +16,12 @@ from torch.utils._pytree import tree_map
 from lastbit.curvature.loss.batches import Batches, Piece
 from lastbit.curvature.loss.calls import arguments, bare, loss_of_call, outputs_of
 from lastbit.curvature.loss.checks import twice_differentiable
-from lastbit.curvature.loss.nests import on_device
 from lastbit.curvature.loss.parameters import flat_dtype, flatten, flatten_slopes, unflatten
 from lastbit.curvature.loss.reduction import BY_SAMPLES, Reduction
 from lastbit.curvature.untouched.undisturbed import ReachableState, undisturbed
 from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.samples import Loss, on_device
 
-Loss = Callable[[Any, Any], Tensor]
 # What a model or a loss that cannot be evaluated in float64 raises.
 FAILURES = (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, LookupError)
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from lastbit.errors import LastbitError
-from lastbit.pde.layers.operator import ForwardPass, LayerBlock, Loss
+from lastbit.pde.layers.operator import ForwardPass, LayerBlock
 from lastbit.pde.layers.spectrum import BlockSpectrum, Extremes, block_spectrum
 from lastbit.pde.layers.symbol import ClosedForm, closed_form, windowed_product
 from lastbit.pde.layers.training import LayerTraining, plan_layers
 from lastbit.precision import exact_products
+from lastbit.samples import Loss
 
 BoundKind = Literal["infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessian"]
 

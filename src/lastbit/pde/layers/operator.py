@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lastbit.errors import LastbitError, LastbitTypeError
-
-Loss = Callable[[Any, Any], Tensor]
+from lastbit.samples import Loss
 
 
 @dataclass(frozen=True, eq=False)
