@@ -168,7 +168,7 @@ def luck(predicted: Correctness | None, table: Table, *, axis: int) -> Luck | No
     Returns:
         None where it is not known: no two runs to compare, or the metric is not the accuracy of these predictions.
     """
-    unit = None if predicted is None else _unit(predicted.right, table)
+    unit = None if predicted is None else unit_of(predicted.right, table)
     if predicted is None or unit is None:
         return None
     variance = independent_errors(predicted.right, axis=axis)
@@ -204,8 +204,13 @@ def independent_errors(right: Right, *, axis: int) -> float | None:
     return float(np.nansum(deviations**2) / dof / right.shape[-1] ** 2)
 
 
-def _unit(right: Right, table: Table) -> float | None:
-    """How many percent the metric's unit is, where the metric is the accuracy of the predictions; else None."""
+def unit_of(right: Right, table: Table) -> float | None:
+    """How many percent the metric's unit is, where the metric is the accuracy of the predictions; else None.
+
+    Args:
+        right: 100 where a run is right and 0 where not, shape (noises, seeds, examples).
+        table: the metric, shape (noises, seeds).
+    """
     accuracies = right.mean(-1)
     known = ~np.isnan(table) & ~np.isnan(accuracies)
     for unit, rounded in _ROUNDED.items():

@@ -1,0 +1,86 @@
+"""The 95 % interval of how far a variance exceeds a known one, which holds also where it does not exceed it at all.
+
+The variance is estimated by a sum of independent mean squares. Its two ends are chi-square ends, or Graybill's and
+Wang's (1980) of a sum. How the 5 % are shared between the two depends on the value that is tested (a tail function:
+Puza and O'Neill 2006, Canadian Journal of Statistics 34): near zero only the lower end may miss, far from it both may
+in 2.5 % of cases. Equal tails, cut at zero, would cover zero in 97.5 % of cases, and where the variance comes out small
+they would leave nothing but zero. These ends always leave room above zero.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from lastbit.statistics.spread import LEVEL
+
+Parts = NDArray[np.float64]  # (mean squares,), each times its weight in the variance
+
+_TAIL = (1 - LEVEL) / 2
+# The tail that the lower end leaves where there is no excess, and the upper end nothing. It is below 5 % because
+# Graybill's and Wang's lower end of a sum of two mean squares misses up to 1.5 times as often as it claims.
+_TAIL_AT_ZERO = 0.04
+# Between so many standard errors of an estimate of no excess, the tails go from those at zero to equal ones.
+_ONE_SIDED, _TWO_SIDED = 0.5, 2.0
+_BISECTIONS = 50
+
+
+class Tails(NamedTuple):
+    """The probabilities with which the two ends miss."""
+
+    lower: float
+    upper: float
+
+
+def excess_interval(parts: Parts, known: Parts, dofs: Parts, *, error: float = 0.0) -> tuple[float, float]:
+    """The interval of E Σ parts − Σ known, neither end below zero.
+
+    Args:
+        parts: independent mean squares, times their weights.
+        known: what they would be on average without an excess.
+        dofs: degrees of freedom of each.
+        error: standard error of the excess from another source than the mean squares, which is nothing where the
+            excess is nothing.
+    """
+    floor = float(known.sum())
+    scale = float(np.sqrt(np.sum(2 * known**2 / dofs)))  # standard error of an estimate of no excess
+    if scale == 0:
+        return _beyond(parts, dofs, Tails(_TAIL, _TAIL), error)
+
+    def ends(excess: float) -> tuple[float, float]:
+        lower, upper = _beyond(parts, dofs, tails(excess / scale), error)
+        return lower - floor, upper - floor
+
+    lower = _fixed_point(lambda excess: ends(excess)[0], scale)
+    return max(0.0, lower), _fixed_point(lambda excess: ends(excess)[1], scale)
+
+
+def tails(errors: float) -> Tails:
+    """The tails of an excess of so many standard errors."""
+    share = float(np.clip((errors - _ONE_SIDED) / (_TWO_SIDED - _ONE_SIDED), 0, 1))
+    return Tails(_TAIL_AT_ZERO + share * (_TAIL - _TAIL_AT_ZERO), share * _TAIL)
+
+
+def _fixed_point(end: Callable[[float], float], scale: float) -> float:
+    """Where an end of the interval meets the value whose tails it has; it falls, or stays, as that value grows."""
+    low, high = _ONE_SIDED * scale, _TWO_SIDED * scale
+    for border, beyond in ((low, end(low) <= low), (high, end(high) >= high)):  # where the tails no longer change
+        if beyond:
+            return end(border)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if end(middle) > middle else (low, middle)
+    return low
+
+
+def _beyond(parts: Parts, dofs: Parts, tail: Tails, error: float) -> tuple[float, float]:
+    """Both ends of a sum of mean squares; without a tail there is no upper one."""
+    below = (1 - dofs / special.chdtri(dofs, tail.lower)) * parts
+    lower = parts.sum() - np.sqrt(np.sum(below**2) + (special.ndtri(tail.lower) * error) ** 2)
+    if tail.upper == 0:
+        return float(lower), float("inf")
+    above = (dofs / (2 * special.gammaincinv(dofs / 2, tail.upper)) - 1) * parts
+    upper = parts.sum() + np.sqrt(np.sum(above**2) + (special.ndtri(tail.upper) * error) ** 2)
+    return float(lower), float(upper)

@@ -1,0 +1,196 @@
+"""How much of a spread of accuracy is a spread of quality, and how much the finite test set gives by itself.
+
+The quality of a trained network is its accuracy on an unlimited test set. Runs of equal quality still get different
+accuracies on a finite one, since each is right on examples of its own. Write c_i for whether a run is right on
+example i of n. The variance of its accuracy over runs is
+
+    Var(Σ c_i / n) = Σ_i Var(c_i) / n²  +  Σ_{i≠j} Cov(c_i, c_j) / n².
+
+The first sum is the luck of the test set. Over test sets of independent examples, the second is (n − 1)/n times the
+variance of quality, because two different examples agree in nothing but the network (K. Jordan, arXiv 2304.01910,
+theorem 2). Both are estimated without bias from the same mean squares, once of the accuracies and once of every
+example; the difference of the two is an estimate of the variance of quality that may be negative.
+
+Assumptions: the runs that are compared are exchangeable, differing in nothing but what is drawn anew for each of them;
+and the examples of the test set are drawn independently of each other and of the training. Copies of one example in the
+test set move together, so their luck counts as quality. `benchmarks/quality_or_luck.py` shows how far.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lastbit.statistics.examples import OVER_NOISES, Correctness, Luck, unit_of
+from lastbit.statistics.excess import excess_interval
+from lastbit.statistics.spread import Spread, Table
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The spread that runs would have on an unlimited test set, with its 95 % interval, in the metric's unit.
+
+    With `luck_at_most`, the luck is only bounded from above: `variance` and `std` are then the least that is
+    compatible with the point estimates, and the interval covers every luck between none and the bound.
+    """
+
+    std: float  # √variance, or 0 where that is negative
+    lower: float
+    upper: float
+    variance: float  # estimate of the square, not cut at zero
+    observed: float  # standard deviation of the accuracies on this test set
+    luck: float  # standard deviation that this test set gives runs of equal quality
+    examples: int
+    luck_at_most: bool = False
+
+    @property
+    def shown(self) -> bool:
+        """Whether the runs show a spread of quality: zero is outside the interval."""
+        return self.lower > 0
+
+
+def quality(predicted: Correctness | None, table: Table, *, axis: int) -> Quality | None:
+    """Split the spread of an accuracy over runs that differ in one thing.
+
+    Over noises the spread is the one within seeds (`noise_spread`), over seeds that at a fixed noise (`seed_spread`),
+    which holds last-bit noise as well.
+
+    The interval is that of `excess_interval`, which holds at a spread of exactly zero too. It covers what other
+    examples would give as well. It takes the quality of the runs as normally distributed.
+
+    Args:
+        predicted: which run is right on which example, where that was stored.
+        table: the metric, shape (noises, seeds).
+        axis: `OVER_NOISES` for runs of one seed, `OVER_SEEDS` for runs of one noise.
+
+    Returns:
+        None where it is not known: no two runs to compare, fewer than two examples, or the metric is not the accuracy
+        of these predictions.
+    """
+    unit = None if predicted is None else unit_of(predicted.right, table)
+    if predicted is None or unit is None or predicted.right.shape[-1] < 2:
+        return None
+    strata = _strata(predicted.right / unit, axis)
+    if not strata:
+        return None
+    examples = predicted.right.shape[-1]
+    alone = np.array([part.part(part.deviations, part.deviations) for part in strata])
+    accuracy = [part.deviations.mean(1) for part in strata]
+    whole = np.array([part.part(mean, mean) for part, mean in zip(strata, accuracy, strict=True)])
+    by_luck = alone.sum(1) / examples**2
+    error = _sampling_error(strata, alone, whole)
+    ends = excess_interval(whole, by_luck, np.array([part.dof for part in strata]), error=error)
+    return _quality(ends, float(whole.sum()), float(by_luck.sum()), examples)
+
+
+def quality_within(observed: Spread | None, luck: Luck | None) -> Quality | None:
+    """What a bound on the luck leaves, where no run is known to be right on any single example.
+
+    The interval does not cover what other examples would give, which takes predictions to know.
+
+    Args:
+        observed: the spread of the accuracies.
+        luck: an upper bound, in the same unit: `luck_at_most` from churn, or `luck_by_error_rate`.
+    """
+    if observed is None or luck is None or luck.examples < 2:
+        return None
+    ends = observed.lower**2 - luck.std**2, observed.upper**2
+    return _quality(ends, observed.std**2, luck.std**2, luck.examples, at_most=True)
+
+
+def luck_by_error_rate(table: Table, examples: int, *, hundred: float = 100.0) -> Luck | None:
+    """A bound from error rates alone: Σ p_i (1 − p_i) / n² is at most p (1 − p) / n for the mean p, the binomial's.
+
+    Args:
+        table: accuracies, shape (noises, seeds).
+        examples: size of the test set.
+        hundred: the accuracy of a run that is always right, 100 or 1.
+    """
+    if np.isnan(table).all() or not examples:
+        return None
+    p = float(np.nanmean(table))
+    return Luck(float(np.sqrt(p * (hundred - p) / examples)), examples, at_most=True)
+
+
+def luck_if_calibrated(error: float, examples: int) -> float:
+    """Standard deviation, in percent, that two classes and a class-calibrated ensemble give: √(error / 2n).
+
+    Calibrated means: of the examples that a share q of all runs puts into a class, a share q belongs there. Then the
+    mean of p_i (1 − p_i) is half the error rate (K. Jordan, arXiv 2304.01910). This is a prediction and no bound. Where
+    runs err on the same examples, it predicts too much.
+
+    Args:
+        error: mean error rate in percent.
+        examples: size of the test set.
+    """
+    return float(np.sqrt(100 * error / 2 / examples))
+
+
+class _Stratum(NamedTuple):
+    """One of the independent mean squares that a variance is the weighted sum of, for every example."""
+
+    deviations: NDArray[np.float64]  # (rows, examples), whose squares are summed over the rows
+    dof: float
+    weight: float
+
+    def part(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The weighted mean product of two deviations, over the rows."""
+        return np.asarray(self.weight / self.dof * np.einsum("r...,r...->...", one, other))
+
+
+def _strata(right: NDArray[np.float64], axis: int) -> list[_Stratum]:
+    """Those of the runs along an axis of (noises, seeds, examples); NaN for a missing run. Empty for too few runs."""
+    present = ~np.isnan(right[..., 0])
+    if axis == OVER_NOISES:
+        columns = [right[present[:, seed], seed] for seed in np.flatnonzero(present.sum(0) > 1)]
+        if not columns:
+            return []
+        deviations = np.concatenate([runs - runs.mean(0) for runs in columns])
+        return [_Stratum(deviations, float(len(deviations) - len(columns)), 1.0)]
+    runs = right[:, present.all(0)]
+    noises, seeds, examples = runs.shape
+    if seeds < 2 or noises < 1:
+        return []
+    means = runs.mean(0)
+    of_seed = _Stratum(means - means.mean(0), seeds - 1.0, 1.0)
+    if noises == 1:
+        return [of_seed]
+    residual = (runs - means - runs.mean(1, keepdims=True) + means.mean(0)).reshape(-1, examples)
+    return [of_seed, _Stratum(residual, (seeds - 1.0) * (noises - 1), (noises - 1) / noises)]
+
+
+def _sampling_error(strata: list[_Stratum], alone: NDArray[np.float64], whole: NDArray[np.float64]) -> float:
+    """Standard error of the variance of quality by drawing other examples, which moves it where quality varies.
+
+    The variance is a mean over pairs of examples, so its error is twice that of the mean of h_i, the covariance of
+    example i with the accuracy on all others (Hoeffding 1948). Of the variance of the estimated h_i, the part that the
+    chance of the runs gives is subtracted.
+
+    Args:
+        strata: of the runs.
+        alone: variance of each example, shape (mean squares, examples).
+        whole: that of the accuracy, shape (mean squares,).
+    """
+    examples = alone.shape[1]
+    joint = sum(part.part(part.deviations, part.deviations.mean(1)[:, None]) for part in strata)
+    h = joint - alone.sum(0) / examples
+    chance = np.mean(alone.T @ (whole / np.array([part.dof for part in strata])))
+    return float(2 * np.sqrt(max(0.0, np.var(h, ddof=1) - chance) / examples))
+
+
+def _quality(ends: tuple[float, float], whole: float, luck: float, examples: int, *, at_most: bool = False) -> Quality:
+    """From variances on this test set; that of quality is n/(n − 1) times what luck leaves."""
+    grown = examples / (examples - 1)
+    variance = grown * (whole - luck)
+    std, lower, upper = (float(np.sqrt(max(0.0, value))) for value in (variance, grown * ends[0], grown * ends[1]))
+    return Quality(
+        std=std,
+        lower=lower,
+        upper=upper,
+        variance=variance,
+        observed=float(np.sqrt(whole)),
+        luck=float(np.sqrt(luck)),
+        examples=examples,
+        luck_at_most=at_most,
+    )
