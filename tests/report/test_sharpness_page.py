@@ -7,7 +7,7 @@ from sharpness_examples import LAYERS, RECIPE, make_diverged_row, make_row, make
 from lastbit.report.page import render
 from lastbit.report.sharpness import write_sharpness
 from lastbit.report.sharpness.charts import sharpness_figures
-from lastbit.report.sharpness.page import method, sharpness_page, standings
+from lastbit.report.sharpness.page import series_method, series_standings, sharpness_page
 
 
 def figures(**changes):
@@ -63,13 +63,13 @@ def test_a_flow_that_could_not_be_followed_says_so():
 
 def test_minibatches_and_batch_norm_are_reported_and_both_losses_drawn():
     series = make_series(full_batch=False, batch_norm=True, recipe=RECIPE | {"batch_size": 128}, measured_images=1000)
-    texts = [standing.text for standing in standings(series)]
+    texts = [standing.text for standing in series_standings(series)]
     assert any("1,000 fixed training images without augmentation" in text for text in texts)
     assert any("running statistics" in text for text in texts)
     drawn = points({figure.name: figure for figure in sharpness_figures(series)}["loss"])
     assert set(drawn) == {"each step’s batch", "the 1,000 images measured on"}
     assert drawn["the 1,000 images measured on"][10] == 1.15
-    (passed,) = standings(make_series())
+    (passed,) = series_standings(make_series())
     assert passed.kind == "standing passed"
     assert passed.text.startswith("Every value is within 1.0e-3 of its upper bound")
     assert passed.text.endswith("40 Hessian-vector products for 5 measurements.")
@@ -78,7 +78,7 @@ def test_minibatches_and_batch_norm_are_reported_and_both_losses_drawn():
 def test_what_did_not_converge_or_diverged_comes_first():
     loose = make_row(50, 2.0, converged=False, residual=8.0, upper=48.0)
     series = make_series(rows=[make_row(0, 1.0), loose, make_diverged_row(60)])
-    doubts = [standing.text for standing in standings(series) if standing.kind == "standing doubt"]
+    doubts = [standing.text for standing in series_standings(series) if standing.kind == "standing doubt"]
     assert doubts == [
         "1 of 2 measurements ran out of products before their error bound was small: it is up to 2.0e-1 of the "
         "sharpness.",
@@ -86,7 +86,7 @@ def test_what_did_not_converge_or_diverged_comes_first():
     ]
     page = render(sharpness_page(series), libraries="")
     assert page.index(doubts[1]) < page.index(series["finding"])
-    assert any("1 of these 2 measurements made such a search" in text for text in method(series))
+    assert any("1 of these 2 measurements made such a search" in text for text in series_method(series))
 
 
 def test_far_beyond_the_edge_the_axis_is_logarithmic():

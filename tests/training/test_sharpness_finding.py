@@ -3,7 +3,7 @@ import math
 import pytest
 
 from lastbit.curvature.sharpness import SharpnessRow, diverged_row
-from lastbit.training.sharpness import finding
+from lastbit.training.sharpness import series_finding
 
 
 def row(step, normalised, upper):
@@ -44,4 +44,4 @@ def rows(*values, upper=1.0, diverged=None):
     ],
 )
 def test_says_where_the_edge_is_reached_and_where_the_sharpness_stays_then(given, said):
-    assert finding(given) == said
+    assert series_finding(given) == said

@@ -1,9 +1,9 @@
 """Curvature of training losses: Hessian products, tracked sharpness and the edge of stability.
 
 Cohen et al. (2021) found that full-batch gradient descent drives the largest Hessian eigenvalue, the sharpness, up to
-the edge of stability and holds it there. `SharpnessTracker` measures it along training with a bound on its error,
-`SharpnessMonitor` does so inside anybody's training loop, and `HessianOperator`, `spectrum` and `trace` see the rest.
-Where the edge is for the optimizer in use, `lastbit.optimizers.edge_of_stability` says.
+the edge of stability and holds it there. `SharpnessTracker` measures it along training with a bound on its error, and
+`SharpnessMonitor` does so inside a training loop of your own. `HessianOperator`, `spectrum` and `trace` give the rest
+of the curvature, and `lastbit.optimizers.edge_of_stability` gives the edge of an optimizer.
 """
 
 from lastbit.curvature.monitor import SharpnessMonitor

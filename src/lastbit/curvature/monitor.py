@@ -1,4 +1,4 @@
-"""Sharpness against the edge of stability while somebody's own training loop runs."""
+"""Sharpness against the edge of stability, measured inside a training loop of the user's own."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _COMPARED_AGAIN = 10  # rows from one comparison to the next after these
 
 
 class SharpnessMonitor:
-    """Measures the sharpness of a training after the updates that a schedule names, and never changes the training.
+    """Measures the sharpness of a training on a schedule, and never changes the training.
 
         with lb.SharpnessMonitor(model, loss, (inputs, targets), optimizer, every=100) as monitor:
             for epoch in range(epochs):
                 ...  # as before
         print(monitor.rows[-1].normalised)  # 2 is the edge
 
-    Inside the `with` block it counts the optimizer's steps by a hook, so the loop itself stays as it is, and steps that
-    a gradient scaler or gradient accumulation leaves out are not counted. Weights, buffers, `.grad`, modes and torch's
-    random states come out bit for bit as they would without it. An exception in the loop passes through; the rows so
-    far stay, and sinks have received each as it was measured.
+    Inside the `with` block it counts the optimizer's steps by a hook, so the loop itself stays as it is. Steps that a
+    gradient scaler or gradient accumulation leaves out are not counted. Weights, buffers, `.grad`, modes and torch's
+    random states are bit for bit what they would be without it. An exception in the loop passes through; the rows so
+    far are kept, and the sinks have received them.
 
     It measures the curvature of the mean loss over `data`, with the optimizer's coupled weight decay and preconditioner
     as in `SharpnessTracker(..., optimizer=optimizer)`, in the parameters that the optimizer steps. Where parameter
@@ -171,12 +171,12 @@ class SharpnessMonitor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Watch no longer; an exception passes through."""
+        """Stop watching; an exception passes through."""
         while self._hooks:
             self._hooks.pop().remove()
 
     def measure(self) -> SharpnessRow:
-        """Measure now, whatever the schedule says.
+        """Measure now, whatever the schedule.
 
         Raises:
             LastbitError: an adaptive optimizer has taken no step yet, so that it has no preconditioner.

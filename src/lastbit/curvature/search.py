@@ -130,7 +130,7 @@ class WarmSearch:
 
 @dataclass(frozen=True)
 class Rule:
-    """Predicts the eigenvectors of `lag` measurements ago, unchanged or moved on by their last change."""
+    """Predicts eigenvectors as those of `lag` measurements ago, unchanged or extrapolated by their last change."""
 
     lag: int
     linear: bool
@@ -151,13 +151,13 @@ class Rule:
         return unit
 
 
-# Near its edge gradient descent jumps from side to side of a valley, so that every second Hessian is alike; elsewhere
-# it glides.
+# Near its edge, gradient descent jumps from side to side of a valley, so that every second Hessian is alike. Elsewhere
+# it moves smoothly.
 RULES = tuple(Rule(lag, linear) for lag in (1, 2) for linear in (False, True))
 
 
 def best_rule(history: Sequence[Recycled]) -> Rule:
-    """The rule that would have predicted the last measurement's first eigenvector best; costs no product."""
+    """The rule that would have predicted the last measurement's first eigenvector best. It costs no product."""
     past, last = history[:-1], history[-1].vectors[0]
     usable = [rule for rule in RULES if rule.reach <= len(past)]
     overlap = {rule: abs(float(torch.dot(rule.vector(past, 0), last))) for rule in usable}

@@ -74,11 +74,11 @@ class LightningSharpnessCallback(Callback):
         ).__enter__()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stop()
 
     def _stop(self) -> None:

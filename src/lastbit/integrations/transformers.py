@@ -42,8 +42,8 @@ class TransformersSharpnessCallback(TrainerCallback):
 
     On several processes the first alone measures, with its copy of the weights.
 
-    The loss is the one that is trained: where the trainer smooths labels, has a `compute_loss_func` or overrides
-    `compute_loss`, what that gives for a batch by itself; else the model's own.
+    It measures the loss that is trained. Where the trainer smooths labels, has a `compute_loss_func` or overrides
+    `compute_loss`, that is the trainer's loss of a batch by itself; otherwise it is the model's own.
 
     Args:
         data: one batch as the collator makes it, a mapping of tensors with labels, or a list of such batches.
@@ -103,7 +103,7 @@ class TransformersSharpnessCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stop()
 
     def _stop(self) -> None:
@@ -112,12 +112,12 @@ class TransformersSharpnessCallback(TrainerCallback):
 
 
 def _as_it_is(loss: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-    """What the trainer's `compute_loss` has returned."""
+    """Return what the trainer's `compute_loss` returned."""
     return loss
 
 
 def _calling(callback: TrainerCallback) -> Trainer | None:
-    """The trainer that calls a callback: it passes its parts and not itself, so it is looked for in the call stack."""
+    """The trainer that calls a callback, from the call stack: it passes its parts to callbacks, but not itself."""
     frame = sys._getframe()
     while frame is not None:
         trainer = frame.f_locals.get("self")
@@ -148,7 +148,7 @@ class _Unpacking(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Any:
         """Return the model's outputs for a batch, or its loss, without autocast."""
-        with _without_autocast(self.model):
+        with _own_forward(self.model):
             return self.model(**batch) if self.loss_of is None else self.loss_of(self.model, batch)
 
 
@@ -160,7 +160,7 @@ def _trained_loss(trainer: Trainer, model: nn.Module, batch: Mapping[str, Tensor
 
 
 @contextmanager
-def _without_autocast(model: nn.Module) -> Iterator[None]:
+def _own_forward(model: nn.Module) -> Iterator[None]:
     """Call the model's own forward.
 
     Accelerate puts autocast into it where training is in mixed precision, and keeps the plain one beside it; a product

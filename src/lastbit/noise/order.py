@@ -12,10 +12,10 @@ from lastbit.noise.noise import Seeded, stream
 class Order(Seeded):
     """The samples inside each batch change places, inputs and targets together, anew at each step.
 
-    A loss that is a mean over samples, batch normalisation's statistics and all gradients are sums over the batch:
-    mathematically nothing changes, in floating point the sums are rounded in another order, as they are by another
-    parallel reduction. That holds while the network treats all places of a batch alike: dropout, stochastic depth and
-    mixup draw by place, so that under them each sample gets other random numbers, which is more than rounding.
+    A mean loss, batch normalisation's statistics and all gradients are sums over the batch. Mathematically nothing
+    changes; in floating point the sums are rounded in another order, as by another parallel reduction. This holds if
+    the network treats all places of a batch alike. Dropout, stochastic depth and mixup draw by place: under them each
+    sample gets other random numbers, which is more than rounding.
 
     The permutation at step t depends on the seed, t and the number of samples alone. An optimizer is left as it is.
 

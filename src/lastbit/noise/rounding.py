@@ -25,11 +25,11 @@ USUAL_P = 0.03  # about the share of weights that the paper's k moves at each st
 class Rounding(Noise):
     """After each update, every weight that it changed moves to the next floating-point number with probability p.
 
-    Up or down with equal chances, every weight and step independently: the error that another machine, or another
-    kernel for the same sum, makes in the last place of the result. A weight that an update left as it was is not moved,
-    for where nothing is computed (a weight without a gradient, a step below half a unit) no machine errs, and masked or
-    padded weights stay what they are. Zero, subnormal and not finite results are not moved either
-    (`lastbit.optimizers.weights`).
+    It moves up or down with equal chances, independently of all other weights and steps. This is the error that another
+    machine, or another kernel for the same sum, makes in the last place of the result. A weight that an update left as
+    it was is not moved: where nothing is computed (no gradient, or a step below half a unit), no machine makes an
+    error. Masked or padded weights therefore keep their values. Zero, subnormal and non-finite results are not moved
+    either (`lastbit.optimizers.weights`).
 
     Attributes:
         p: probability from 0, which is bit-identical to no noise, to 1.
@@ -147,10 +147,10 @@ def _taken(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
 
 
 def successes(trials: int, p: float, generator: torch.Generator) -> Tensor:
-    """Numbers of the successful ones of so many independent trials of probability p.
+    """Indices of the successes among independent trials of probability p.
 
-    Their distances are geometrically distributed and are drawn instead of the trials, so that a p of a hundredth costs
-    a hundredth.
+    The distances between successes are geometrically distributed. They are drawn instead of the trials, so that the
+    cost is in proportion to p.
 
     Args:
         trials: their number.

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class Ulp(Seeded):
     """One weight of the optimizer is moved to the next floating-point number, once, right after its first update.
 
-    After the update and not before it: then the disturbed run differs in one number by exactly one unit, whatever the
-    update was. Moved before, the unit could be rounded away by the update or blown up by cancellation. The seed decides
-    which weight, every one equally likely, and whether up or down. Weights that are zero, subnormal or not finite are
-    passed over (`lastbit.optimizers.weights`); if there are no others, none moves.
+    The move comes after the update, so that the disturbed run differs in one number by exactly one unit, whatever the
+    update was. Before it, the update could round the unit away or cancellation could magnify it. The seed decides which
+    weight moves, all being equally likely, and whether it moves up or down. Weights that are zero, subnormal or not
+    finite are passed over (`lastbit.optimizers.weights`); if there are no others, none moves.
 
     Attributes:
         seed: decides which weight and which way; None moves none.

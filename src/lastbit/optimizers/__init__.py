@@ -1,8 +1,8 @@
 """Optimizers: one file for each family, with its step under a noise, its edge of stability and its preconditioner.
 
-A family is a subclass of `Family` and is found by being there: in a file of this folder, in a module that a program has
-imported, or through an entry point `lastbit.optimizers` of an installed package. With it, `lb.perturb` takes its
-optimizers with `Scale`, `edge_of_stability` and `lb.SharpnessMonitor` know their edge, and recipes their names.
+A family is a subclass of `Family`. lastbit discovers it in a file of this folder, in a module that a program has
+imported, or through an entry point `lastbit.optimizers` of an installed package. `lb.perturb` then takes its optimizers
+with `Scale`, `edge_of_stability` and `lb.SharpnessMonitor` know their edge, and recipes know their names.
 """
 
 from importlib import import_module

@@ -1,1 +1,1 @@
-"""Understand somebody's model, loss and batches: how they are called, cut into pieces, weighed and checked."""
+"""The loss that is measured: how model and loss are called, and how batches are cut, weighted and checked."""

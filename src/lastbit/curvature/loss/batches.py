@@ -28,7 +28,7 @@ class Piece:
     def tensors(self) -> list[Tensor]:
         """The tensors of numbers, targets first; once where a batch is both inputs and targets.
 
-        Arrays of text and dates are left out, and so are sparse and quantised tensors, in which little can be counted.
+        Arrays of text and dates are left out, and so are sparse and quantised tensors, which few operations take.
         """
         trees = (self.targets,) if self.inputs is self.targets else (self.targets, self.inputs)
         tensors = []

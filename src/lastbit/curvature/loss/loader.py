@@ -1,4 +1,4 @@
-"""Read the batches of somebody's loader once, and leave the loader as it was.
+"""Read the batches of a loader once, and leave the loader as it was.
 
 A `DataLoader` itself is not iterated: it may be in the middle of an epoch, and one with persistent workers would start
 over. It is read through a loader of our own, without workers, whose batches are those that its sampler names now. What

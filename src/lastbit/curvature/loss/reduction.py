@@ -1,4 +1,4 @@
-"""How the loss of a batch is made of the losses of its parts: their sum, or a mean weighted by what it divides by.
+"""How the loss of a batch follows from those of its parts: as a sum, or as a mean weighted by what it divides by.
 
 A loss N / D, with N and D sums over samples, obeys L(A and B) (D(A) + D(B)) = D(A) L(A) + D(B) L(B). D is looked for
 among counts of samples, of targets that are not ignored, of mask entries, and sums of class weights. A candidate must

@@ -1,6 +1,6 @@
 """Visit everything that evaluating a model, a loss or a data set may reach.
 
-Attributes, items of containers, cells of closures, and the globals that a function names.
+That is attributes, items of containers, cells of closures, and the globals that a function names.
 """
 
 from __future__ import annotations

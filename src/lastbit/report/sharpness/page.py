@@ -15,7 +15,7 @@ _ELSEWHERE = ("rows", "losses", "recipe", "finding")  # on the page
 
 
 def write_sharpness(series: SeriesJson, path: Path) -> None:
-    """Write the page of a series; it opens offline and asks for nothing else.
+    """Write the page of a series, one file that opens offline.
 
     Args:
         series: as `sharpness.json` holds it.
@@ -40,7 +40,7 @@ def sharpness_page(series: SeriesJson) -> Page:
     body += [
         Facts(_facts(series)),
         *sharpness_figures(series),
-        Section("", [Heading("What was measured, and how certain it is"), *map(Text, method(series))], "method"),
+        Section("", [Heading("What was measured, and how certain it is"), *map(Text, series_method(series))], "method"),
         Heading("Every measurement, and the settings", 3),
         Details("All measurements", [measurements_table(series)]),
         Details("Settings", [settings_table([*flat_settings(recipe), *flat_settings(settings)])]),
@@ -49,7 +49,7 @@ def sharpness_page(series: SeriesJson) -> Page:
         name="series",
         title=f"{recipe['name']} – sharpness and the edge of stability",
         heading=f"How far is {recipe['name']} from its edge of stability?",
-        header=[Section("", verdict_first(standings(series), f"{series['finding']}.", cuts(recipe)), "verdict")],
+        header=[Section("", verdict_first(series_standings(series), f"{series['finding']}.", cuts(recipe)), "verdict")],
         body=body,
     )
 
@@ -104,8 +104,8 @@ def _layer(sharpness: float | None, row: Measured) -> list[str]:
     ]
 
 
-def standings(series: SeriesJson) -> list[Text]:
-    """What speaks for or against the numbers."""
+def series_standings(series: SeriesJson) -> list[Text]:
+    """Remarks on how far the numbers can be trusted."""
     return [*_convergence(series), *_divergence(series), *_circumstances(series)]
 
 
@@ -155,7 +155,7 @@ def _circumstances(series: SeriesJson) -> list[Text]:
     return [Text(text, "standing cut") for text in words]
 
 
-def method(series: SeriesJson) -> list[str]:
+def series_method(series: SeriesJson) -> list[str]:
     """Paragraphs on what each measurement certifies."""
     rows = measured(series)
     probes = [row for row in rows if row["probed"]]

@@ -1,4 +1,4 @@
-"""Where a measured descent is, as tensors in a file, so that an interrupted one goes on from its last row."""
+"""The state of a measured descent as tensors in a file, from which an interrupted one continues at its last row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lastbit.training.sharpness.measurement import Measurement
 
 
 def write_descent(path: Path, descent: Descent, measurement: Measurement) -> None:
-    """Write everything that decides how a descent goes on from the present point, in place of an earlier checkpoint.
+    """Write all that decides how a descent continues from the present point, in place of an earlier checkpoint.
 
     The last gradients are part of it: the next update uses them.
     """
@@ -39,7 +39,7 @@ def write_descent(path: Path, descent: Descent, measurement: Measurement) -> Non
 
 
 def resume(path: Path, descent: Descent, measurement: Measurement) -> None:
-    """Put a fresh descent and its measurement where `write_descent` left them; nothing where it never wrote.
+    """Bring a fresh descent and its measurement to the state that `write_descent` stored, if it has stored one.
 
     Raises:
         LastbitError: the file holds no tensors, or those of another training.

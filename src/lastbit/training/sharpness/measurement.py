@@ -20,7 +20,7 @@ from lastbit.training.loop import DescentPoint, RecipeDescent
 
 
 class Measurement:
-    """Measures a descent at its points, and changes nothing of it.
+    """Measures a descent at its points without changing it.
 
     The network is measured in evaluation mode, where batch normalisation uses its running statistics: in training mode
     the loss is no mean over samples. Networks without batch normalisation or dropout are the same in both modes.
@@ -125,7 +125,7 @@ class BesideFlow:
         return {} if self._flow is None else self._flow.weights
 
     def resume(self, weights: Mapping[str, Tensor], step: int) -> None:
-        """Go on from the weights that `weights()` gave at a step."""
+        """Continue from the weights that `weights()` gave at a step."""
         model = copy.deepcopy(self._descent.model).double()
         with torch.no_grad():
             for name, parameter in model.named_parameters():

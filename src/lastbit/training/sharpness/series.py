@@ -1,4 +1,4 @@
-"""Sharpness along a recipe's training: measured, stored row by row, and resumed where it stopped.
+"""Sharpness along a recipe's training: measured, stored row by row, and continued where it stopped.
 
 series.json          what is trained and measured
 rows.jsonl           one line for each row, appended and synced
@@ -42,7 +42,7 @@ _READER = TypeAdapter(SharpnessRow)
 
 @dataclass(frozen=True)
 class Series:
-    """What is trained, and what is measured when. The number of steps is no part of it: a series can grow."""
+    """What is trained, and what is measured when. The number of steps is not part of it, so that a series can grow."""
 
     recipe: Recipe
     every: str = "10"  # steps from one measurement to the next, or as `parse_every` has it
@@ -140,7 +140,7 @@ class OpenSeries:
             "rows": list(map(_as_stored, rows)),
             "losses": losses,
             "rises": sum(after > before for before, after in pairwise(losses)),
-            "finding": finding(rows),
+            "finding": series_finding(rows),
             "numerics": {"torch": torch.__version__, "threads": torch.get_num_threads()},
         }
 
@@ -190,7 +190,7 @@ def parse_every(text: str) -> Schedule:
     )
 
 
-def finding(rows: Sequence[SharpnessRow]) -> str:
+def series_finding(rows: Sequence[SharpnessRow]) -> str:
     """Say where the sharpness reaches the edge and where it stays then, normalised = 2 · sharpness / edge ≥ 2.
 
     That the edge is reached is certain, up to rounding, since a Rayleigh quotient is never above the largest
