@@ -31,7 +31,7 @@ def with_examples():
 def test_the_page_says_doubts_first_then_the_finding():
     content = compared([[1.0], [1.5], [1.2]], [[2.0], [2.4], [2.2]])
     text = unescape(re.sub("<[^>]+>", " ", render(comparison_page(content), libraries="").partition("chart-data")[0]))
-    doubt = text.index("All runs compared share one batch order")
+    doubt = text.index("All runs compared share one seed")
     assert doubt < text.index(content["finding"])
     assert content["verdict"] == f"{content['doubts'][0]} {content['finding']}"
     assert "None" not in text
@@ -96,7 +96,7 @@ def test_the_examples_add_an_interval_and_a_sentence():
     assert mcnemar_sentence(content).startswith("Of the 2 pairs of single runs with one seed and noise")
     assert "tells 1 apart at 5 %" in mcnemar_sentence(content)
     figure = comparison_figures(content)[1]
-    assert [(row["group"], row["high"]) for row in figure.chart.data["spans"]][1] == ("on any test set", 0.7)
+    assert [(row["group"], row["high"]) for row in figure.chart.data["spans"]][1] == ("over other test sets", 0.7)
     assert mcnemar_sentence(compared()) == ""
 
 

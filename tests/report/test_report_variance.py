@@ -4,7 +4,7 @@ import pytest
 from report_examples import make_empty_study, make_study, make_variance
 
 from lastbit.report.study.spread import gain_chart, gain_figure, variance_figure
-from lastbit.report.study.tables import accuracy_table, pooled_table, variance_table
+from lastbit.report.study.tables import accuracy_table, pooled_table, variance_note, variance_table
 from lastbit.report.table import small_line
 
 
@@ -32,6 +32,25 @@ def test_what_is_cut_guessed_or_left_out_is_reported():
     assert "2 seed(s) with a missing run" in note
 
 
+def test_sources_are_told_from_the_spreads_in_the_verdict_that_have_other_numbers():
+    luck = {"last_bit": {"std": 0.203, "examples": 2000, "at_most": False}, "batch_order": None}
+    note = variance_note(make_study(variance=make_variance() | {"luck": luck}))
+    assert "Test set: how far another test set of this size would move all runs together." in note
+    assert "The 0.20 points in the verdict are something else: how far independent errors" in note
+    assert "Batch order: without the last bit, which the 0.37 points between single runs contain." in note
+    assert "something else" not in variance_note(make_study())  # of results from before the verdict spoke of it
+    assert variance_note(make_empty_study()) == ""
+
+
+def test_the_seed_of_a_training_that_does_not_say_what_it_decides_is_a_seed():
+    study = make_study() | {"seed_decides": "the seed"}
+    assert [row[0] for row in variance_table(study).rows] == ["test set", "seed", "last bit"]
+    assert "Seed: without the last bit" in variance_note(study)
+    assert pooled_table(study).rows[1][0] == "seed, over all noises"
+    assert "every run with its own seed" in gain_figure(study).note
+    assert "a column one seed." in accuracy_table(study).note
+
+
 def test_without_parts_there_is_a_reason():
     assert "at least two noises at one seed" in variance_figure(make_empty_study()).note
     split = make_variance()
@@ -57,7 +76,7 @@ def test_least_gains_are_drawn_by_number_with_the_spreads_interval():
     # The example's interval is 0.6 to 3 times its spread.
     assert curve["low"][3] == pytest.approx(0.6 * 2.1 / 6**0.5, rel=1e-4)
     assert curve["high"][3] == pytest.approx(3 * 2.1 / 6**0.5, rel=1e-4)
-    assert "0.45 points or more apart in one case of twenty" in figure.note
+    assert "The noise floor is 0.45 points" in figure.note
 
 
 def test_without_an_interval_there_is_no_band():

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 import lastbit as lb
 from lastbit.study.metric import TEST_ACCURACY, Metric
+from lastbit.training.catalogue import load_recipe
+from lastbit.training.recipe_training import RecipeTraining
 
 LOSS = Metric("loss", "training loss")
 
@@ -38,7 +40,7 @@ def test_the_spread_never_reads_as_zero(values, scale):
 
 
 def test_a_study_compares_the_metric_it_is_told_to(tmp_path):
-    options = {"noises": [lb.Scale(1), lb.Scale(3)], "seeds": (1, 2), "metric": LOSS, "seed_decides": "the seed"}
+    options = {"noises": [lb.Scale(1), lb.Scale(3)], "seeds": (1, 2), "metric": LOSS}
     study = lb.Study(tmp_path, toy_training.train, **options)
     results = study.run()
     stored = json.loads((tmp_path / "study.json").read_text())
@@ -57,16 +59,37 @@ def test_a_study_compares_the_metric_it_is_told_to(tmp_path):
     assert study.table()["seed 1"][0] == losses["k=1", 1]
 
 
+class Shuffled:
+    """A training that says what its seed decides."""
+
+    seed_decides = "batch order"
+
+    def __call__(self, run):
+        toy_training.train(run)
+
+
+def test_a_training_may_say_what_its_seed_decides_and_an_argument_overrules_it(tmp_path):
+    options = {"noises": [lb.Scale(1), lb.Scale(3)], "seeds": (1, 2)}
+    recipe = RecipeTraining(load_recipe("demo", scale="smoke"))
+    said = [lb.Study(tmp_path, train, **options).seed_decides for train in (toy_training.train, Shuffled(), recipe)]
+    assert said == ["the seed", "batch order", "batch order"]
+    study = lb.Study(tmp_path, Shuffled(), seed_decides="dropout", **options)
+    assert "Dropout moves it by 5" in study.run().verdict
+    assert lb.open_study(tmp_path).seed_decides == "dropout"  # as it is stored, whatever the default
+
+
 def test_the_page_speaks_of_the_metric_and_not_of_accuracy(tmp_path):
-    options = {"noises": [lb.Scale(1), lb.Scale(3)], "seeds": (1, 2), "metric": LOSS, "seed_decides": "the seed"}
+    options = {"noises": [lb.Scale(1), lb.Scale(3)], "seeds": (1, 2), "metric": LOSS}
     study = lb.Study(tmp_path / "study", toy_training.train, **options)
     study.run()
     study.report(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text().split('id="chart-data"')[0]
     assert "<h3>Training loss from run to run</h3>" in page
     assert "test accuracy" not in page.lower()
-    assert "the seed, over all noises" in page
-    assert "The seed is handed to the script" in page
+    assert "seed, over all noises" in page
+    assert "the seed, over all noises" not in page
+    assert "The seed is handed to the training" in page
+    assert "batch order" not in page
     assert "order of the training images" not in page
     value = study.table()["seed 1"][0]
     assert f"<td>{value:.{LOSS.decimals(study.grid().values('loss'))}f}</td>" in page

@@ -164,8 +164,8 @@ def test_the_verdict_gives_noise_share_and_least_difference(tmp_path):
     assert said.startswith(
         "Last-bit noise moves test accuracy by 0.20 points (standard deviation, 95 % interval 0.13 to"
     )
-    assert "20 % of what batch order does (1.00 points" in said
-    assert "differences below 0.69 points mean nothing." in said  # t(0.975, 6) · √2 · 0.2
+    assert "20 % of what the seed does (1.00 points" in said
+    assert "differences below the noise floor of 0.69 points mean nothing." in said  # t(0.975, 6) · √2 · 0.2
     assert 2.4469 * np.sqrt(2) * 0.2 == pytest.approx(0.69, abs=0.005)
 
 
@@ -173,7 +173,7 @@ def test_the_verdict_of_noise_that_does_nothing(tmp_path):
     said = accuracies(tmp_path, lambda seed, k: 90.0 + seed).verdict
     assert said == (
         "Last-bit noise left the test accuracy of every run as it was, for no weight of any run differs: rounding "
-        "absorbed it all, or the training does not use its noise. Batch order moves it by 1.00 points."
+        "absorbed it all, or the training does not use its noise. The seed moves it by 1.00 points."
     )
 
 

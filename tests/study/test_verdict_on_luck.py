@@ -43,7 +43,7 @@ def test_the_verdict_says_where_a_spread_is_no_evidence(tmp_path):
     assert (
         "Last-bit noise moves test accuracy by 0.06 points (standard deviation, 95 % interval 0.03 to 0.17); "
         "independent errors on the 1,000 test examples alone would give 0.86 points, so this is no evidence of a "
-        "difference in quality. Between two single runs, differences below 0.23 points mean nothing."
+        "difference in quality. Between two single runs, differences below the noise floor of 0.23 points mean nothing."
     ) in results.verdict
 
 

@@ -32,8 +32,8 @@ def compare(
 ) -> None:
     """Say whether two recipes differ by more than noise.
 
-    It also says how many runs would show a difference. Runs of one seed share their batch order, so seeds are counted,
-    not runs. With the same seeds in both studies, the recipes are compared pair by pair.
+    It also says how many runs would show a difference. Runs of one seed are not independent, so seeds are
+    counted, not runs. With the same seeds in both studies, the recipes are compared pair by pair.
 
     Examples: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`,
     `lastbit compare s3://bucket/new runs/old`

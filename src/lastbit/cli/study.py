@@ -94,7 +94,7 @@ def _directory(recipe: str, scale: str, noise: str) -> str:
 def show(results: StudyJson, console: Console) -> None:
     """Print a study's verdict, and below it the paper's Table 1, the controls, and what the runs show."""
     from lastbit.report.study.naming import metric_of
-    from lastbit.report.study.tables import accuracy_table, variance_table
+    from lastbit.report.study.tables import accuracy_table, variance_note, variance_table
 
     console.print(f"{results['name']}: {results['verdict']}", style="bold")
     metric, trials = metric_of(results), results["trials"]
@@ -110,6 +110,7 @@ def show(results: StudyJson, console: Console) -> None:
     if (sources := variance_table(results)).rows:
         console.print(f"where the variance of one run's {metric.label} comes from")
         console.print(sources.for_terminal())
+        console.print(variance_note(results))
     if results["least_detectable_gain"] is not None:
         console.print(_gains(results["least_detectable_gain"], metric))
     console.print()

@@ -27,7 +27,7 @@ from lastbit.study.distances import Churn, Distance, distances_json, prediction_
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.repetitions import Repetitions, repetitions
-from lastbit.study.verdict import Basis, verdict
+from lastbit.study.verdict import ANY_SEED, Basis, verdict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +43,7 @@ class Results:
     name: str
     settings: Mapping[str, Any]
     metric: Metric  # of which all spreads are
-    seed_decides: str  # what another seed changes, such as `batch order`
+    seed_decides: str  # what another seed changes: `batch order` of a recipe, else `the seed`
     grid: Grid
     controls: Controls | None  # None where they were not run
     repetitions: Repetitions  # seeds that repeat another one's runs count in no spread
@@ -52,7 +52,7 @@ class Results:
     noise: Spread | None  # pooled over seeds
     seed: Spread | None  # pooled over noises
     share: Share | None  # noise.std / seed.std
-    variance: VarianceSplit  # of one accuracy, into test set, batch order and last bit
+    variance: VarianceSplit  # of one accuracy, into test set, seed and last bit
     noise_luck: Luck | None  # the spread over noises that independent errors on the test set alone would give
     seed_luck: Luck | None  # the same over seeds
     noise_churn: Churn | None
@@ -187,7 +187,7 @@ def collect(
     settings: Mapping[str, Any],
     controls: Controls | None,
     metric: Metric = TEST_ACCURACY,
-    seed_decides: str = "batch order",
+    seed_decides: str = ANY_SEED,
 ) -> Results:
     """Compute a study's results.
 

@@ -18,6 +18,7 @@ from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.results import Results, collect
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
+from lastbit.study.verdict import ANY_SEED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,12 +33,12 @@ class StoredStudy:
         out: the study's directory.
         noises: the first is what the others are compared with; by default one that changes nothing, such as `Scale(1)`
             or `Ulp(None)`.
-        seeds: of batch order and augmentation.
+        seeds: what they change is up to the training.
         name: for people.
         settings: plain JSON that identifies the training besides seed and noise.
         controlled: whether the controls are run.
         metric: what is logged under its name at the end of each run is what table, verdict and page compare.
-        seed_decides: what another seed changes, in a word for people.
+        seed_decides: what another seed changes, as in the middle of a sentence.
 
     Raises:
         LastbitError: no noise, no seed, or one twice.
@@ -53,7 +54,7 @@ class StoredStudy:
         settings: Mapping[str, Any],
         controlled: bool = True,
         metric: Metric = TEST_ACCURACY,
-        seed_decides: str = "batch order",
+        seed_decides: str = ANY_SEED,
     ) -> None:
         self.noises, self.seeds, self.controlled = tuple(noises), tuple(seeds), controlled
         _check_distinct("noise", [noise.label for noise in self.noises])

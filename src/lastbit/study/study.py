@@ -21,6 +21,7 @@ from lastbit.study.results import Results
 from lastbit.study.stored_study import StoredStudy
 from lastbit.study.training import TrainFunction, Training, TrialRunner, as_training, is_importable
 from lastbit.study.trial import RepeatedFailure, Trial, TrialFailedError, failure
+from lastbit.study.verdict import ANY_SEED
 
 
 def _ignore(said: object) -> None:
@@ -36,13 +37,14 @@ class Study(StoredStudy):
             snapshots and predictions. Importable by name where other processes run it.
         noises: the first is what the others are compared with; by default one that changes nothing, such as `Scale(1)`
             or `Ulp(None)`.
-        seeds: of batch order and augmentation.
+        seeds: `train` decides what they change: the order of batches, the initial weights, dropout.
         name: for people; by default the training's own.
         settings: plain JSON that identifies the training besides seed and noise. By default `train.settings`, else
             the function's qualified name.
         controlled: run the controls and refuse to go on where they fail.
         metric: what is logged under its name at the end of each run is what table, verdict and page compare.
-        seed_decides: what another seed changes, in a word for people.
+        seed_decides: what another seed changes, as in the middle of a sentence; by default `train.seed_decides`, which
+            is `batch order` for a recipe, else `the seed`.
 
     Raises:
         LastbitError: no noise, no seed, or one twice.
@@ -59,7 +61,7 @@ class Study(StoredStudy):
         settings: Mapping[str, Any] | None = None,
         controlled: bool = True,
         metric: Metric = TEST_ACCURACY,
-        seed_decides: str = "batch order",
+        seed_decides: str | None = None,
     ) -> None:
         self.training = as_training(train)
         identity = dict(settings if settings is not None else self.training.settings)
@@ -71,7 +73,7 @@ class Study(StoredStudy):
             settings=identity,
             controlled=controlled,
             metric=metric,
-            seed_decides=seed_decides,
+            seed_decides=seed_decides or str(getattr(train, "seed_decides", ANY_SEED)),
         )
 
     def run(

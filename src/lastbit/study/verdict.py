@@ -10,6 +10,8 @@ from lastbit.study.controls import Controls, random_evaluation
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.repetitions import Repetitions
 
+ANY_SEED = "the seed"  # of a training that does not say what its seed decides
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -18,8 +20,8 @@ class Basis:
     source: str  # what the runs of a seed differ in: `last-bit noise`, `summation order`
     controls: Controls | None  # None where they were not run
     noise: Spread | None  # by that source
-    seed: Spread | None  # by batch order
-    share: Share | None  # noise over batch order
+    seed: Spread | None  # by what another seed changes
+    share: Share | None  # noise over seed
     largest_distance: float | None  # the largest finite RelL1 of any two compared runs; None where none was measured
     diverged: int  # runs
     failed: int  # runs
@@ -28,7 +30,7 @@ class Basis:
     groups: tuple[tuple[int, ...], ...] = ()  # the seeds of each kind of numerics that gives other bits
     metric: Metric = TEST_ACCURACY
     decimals: int = 2  # of a number of it
-    seed_decides: str = "batch order"
+    seed_decides: str = ANY_SEED
     incomparable: tuple[str, ...] = ()  # pairs of runs whose weights have other shapes, and in what
     doubts: tuple[str, ...] = ()  # why runs may not have started alike, each with the run's label
     luck: Luck | None = None  # what independent errors on the test set would give in place of `noise`; None: not known
@@ -133,7 +135,8 @@ def _finding(basis: Basis) -> str:
         f"deviation, 95 % interval {basis.number(noise.lower)} to {basis.number(noise.upper)})"
     )
     compared = _compared(basis)
-    single = f"between two single runs, differences below {basis.difference(least_difference(noise))} mean nothing"
+    floor = basis.difference(least_difference(noise))
+    single = f"between two single runs, differences below the noise floor of {floor} mean nothing"
     if basis.luck is None:
         unknown = " What the finite test set alone would give is not known." if basis.metric.counts_examples else ""
         return f"{moved}{compared and f', {compared}'}; {single}.{unknown}"

@@ -6,7 +6,7 @@ Measuring never changes the training.
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class RecipeTraining:
     Raises:
         LastbitError: `checkpoint_every` is below 1.
     """
+
+    seed_decides: ClassVar[str] = "batch order"
 
     recipe: Recipe
     device: str = "cpu"

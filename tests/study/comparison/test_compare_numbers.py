@@ -211,7 +211,7 @@ def test_one_batch_order_is_compared_run_by_run_and_reported():
     found = lb.compare(a, b)
     assert found.p == pytest.approx(stats.ttest_ind(np.ravel(a), np.ravel(b), equal_var=False).pvalue)
     assert found.replicates.only_seed == 1
-    assert found.verdict.startswith("All runs compared share one batch order (seed 1)")
+    assert found.verdict.startswith("All runs compared share one seed (1)")
     assert "with 3 and 2 runs" in found.verdict
 
 

@@ -94,7 +94,7 @@ def difference_table(content: ComparedJson) -> Table:
     least = f"p ≥ {permutation['least_p']:.2g}"
     rows.append([f"permutations ({name}, {kind})", MISSING, _p(permutation["p"]), least])
     if content["examples"] is not None:
-        rows.append(_t_row("runs and test set together", content["examples"]["any_test_set"], content))
+        rows.append(_t_row("over other test sets", content["examples"]["any_test_set"], content))
     note = (
         "Runs that share a seed are not independent: their mean is one value, and seeds are what is counted. Where "
         f"both studies have the same seeds the pairs decide, otherwise the two samples do. {mcnemar_sentence(content)}"
@@ -198,8 +198,9 @@ def difference_figure(content: ComparedJson) -> Figure:
     note = f"{content['a']['name']} minus {content['b']['name']}: points are the difference, lines its 95 % intervals."
     if floor is not None:
         note += (
-            f" In the grey band, ± {number(floor, places)}{points(content)}, lie nineteen of twenty differences that "
-            "the last bit alone makes between two single runs of one recipe and seed."
+            f" The grey band, ± {number(floor, places)}{points(content)}, is the noise floor of both recipes "
+            "pooled: nineteen of twenty differences that the last bit alone makes between two single runs of one "
+            "recipe and seed lie in it. The page of each study has the floor of that study alone."
         )
     return Figure("difference", title, note, _intervals(content, floor))
 
@@ -207,7 +208,7 @@ def difference_figure(content: ComparedJson) -> Figure:
 def _intervals(content: ComparedJson, floor: float | None) -> Chart:
     tests = [("on this test set" if content["examples"] else "of the runs", content["paired"] or content["unpaired"])]
     if content["examples"] is not None:
-        tests.append(("on any test set", content["examples"]["any_test_set"]))
+        tests.append(("over other test sets", content["examples"]["any_test_set"]))
     names = [name for name, _ in tests]
     intervals = [Span(name, test["lower"], test["upper"]) for name, test in tests if test["lower"] is not None]
     return dot_chart(

@@ -40,7 +40,7 @@ def method(explanations: Sequence[str], *, by_order: bool) -> Section:
         "The seed decides the order of the training images and their augmentation; the initial weights are the same in "
         "every run."
         if by_order
-        else "The seed is handed to the script, which decides what it changes: the initial weights, the order of the "
+        else "The seed is handed to the training, which decides what it changes: the initial weights, the order of the "
         "data, dropout."
     )
     asked = (

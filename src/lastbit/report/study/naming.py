@@ -10,7 +10,7 @@ from lastbit.noise.noise import KINDS
 from lastbit.report.numbers import MISSING, capital, joined, number, spread
 from lastbit.report.study.stored import Row, StudyJson, metrics_of
 
-_OF_A_SCRIPT = "the script's "
+_OF_A_SCRIPT, _ANY = "the script's ", "the "
 _UNEXPLAINED = "<p>A noise disturbs the last bit of what the training computes.</p>"
 
 
@@ -22,7 +22,7 @@ class ShownMetric:
     label: str  # as in the middle of a sentence
     is_percentage: bool
     decimals: int
-    order: str  # what another seed changes, as in the middle of a sentence: `batch order`
+    order: str  # what another seed changes, as in the middle of a sentence: `batch order`, `the seed`
 
     @property
     def capital(self) -> str:
@@ -35,14 +35,16 @@ class ShownMetric:
         return capital(self.order)
 
     @property
-    def own(self) -> str:
-        """What may be another for every run: `batch order`, or of a script `seed`."""
-        return self.order.removeprefix(_OF_A_SCRIPT)
+    def cause(self) -> str:
+        """What another seed changes, as a label: `batch order`, `seed`."""
+        return self.order.removeprefix(_OF_A_SCRIPT).removeprefix(_ANY)
 
     @property
     def seed(self) -> str:
-        """What the seeds are of: `seed of the batch order`, `seed of the script`."""
-        return "seed of the script" if self.order.startswith(_OF_A_SCRIPT) else f"seed of the {self.order}"
+        """What the seeds are of: `seed of the batch order`, `seed of the script`, or `seed` where that is not known."""
+        if self.order.startswith(_OF_A_SCRIPT):
+            return "seed of the script"
+        return self.cause if self.cause == "seed" else f"seed of the {self.cause}"
 
     @property
     def axis(self) -> str:

@@ -12,7 +12,7 @@ from lastbit.report.charts.line import line_chart
 from lastbit.report.numbers import capital, joined, percent
 from lastbit.report.study.naming import ShownMetric, metric_of, source_of
 from lastbit.report.study.stored import StudyJson, noise_label
-from lastbit.report.study.tables import variance_sources
+from lastbit.report.study.tables import variance_note, variance_sources
 
 _ROW = 56  # pixels for each source
 _HEIGHT = 260  # pixels of the chart of gains
@@ -74,7 +74,7 @@ def spread_figure(study: StudyJson) -> Figure:
     metric = metric_of(study)
     stored = {
         source_of(study).name: study["std"]["noise"]["pooled"],
-        metric.order: study["std"]["seed"]["pooled"],
+        metric.cause: study["std"]["seed"]["pooled"],
         "test-set sampling": study["sampling_error"],
     }
     spreads = {
@@ -122,7 +122,7 @@ def _intervals(spreads: dict[str, dict[str, Any]], metric: ShownMetric) -> Chart
 
 
 def variance_figure(study: StudyJson) -> Figure:
-    """The shares of test set, batch order and last bit in the variance of a single run's metric."""
+    """The shares of test set, seed and last bit in the variance of a single run's metric."""
     metric, sources = metric_of(study), variance_sources(study)
     parts = [
         Part(label, part["share"], f"{metric.spread(part['std'])}{metric.points}")
@@ -143,7 +143,7 @@ def _nothing(sources: dict[str, Any]) -> str:
 
 
 def _note(study: StudyJson, sources: dict[str, Any], metric: ShownMetric) -> str:
-    note = f"{metric.capital_order} is here without the last bit; the test set is shared, and sets no runs apart."
+    note = variance_note(study)
     truncated = [label for label, part in sources.items() if part["truncated"]]
     if truncated:
         note += f" The estimate for {joined(truncated)} came out negative and is set to 0."
@@ -161,7 +161,7 @@ def gain_figure(study: StudyJson) -> Figure:
         return Figure("gain", "The least detectable gain is not known", reason)
     metric = metric_of(study)
     note = (
-        f"The gain of another recipe that n runs of each, every run with its own {metric.own}, tell from noise in 80 "
+        f"The gain of another recipe that n runs of each, every run with its own {metric.cause}, tell from noise in 80 "
         "% of cases (two-sided Welch’s t test at 5 %, noncentral t). The band is the 95 % interval that comes from "
         f"knowing the spread of single runs only as {metric.spread(spread['std'])}{metric.points} "
         f"({metric.interval(spread)})."
@@ -181,8 +181,8 @@ def _floor(noise_floor: float | None, metric: ShownMetric) -> str:
     if noise_floor is None:
         return ""
     return (
-        " The noise floor: the last bit alone sets two single runs of one recipe and seed "
-        f"{metric.spread(noise_floor)}{metric.points} or more apart in one case of twenty."
+        f" The noise floor is {metric.spread(noise_floor)}{metric.points}: the last bit alone sets two single runs of "
+        "one recipe and seed that far apart, or farther, in one case of twenty."
     )
 
 

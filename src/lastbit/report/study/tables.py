@@ -42,7 +42,7 @@ def accuracy_table(study: StudyJson) -> Table:
 def pooled_table(study: StudyJson) -> Table:
     """The standard deviations over the whole table."""
     metric, std = metric_of(study), study["std"]
-    labels = {"noise": f"{source_of(study).name}, over all seeds", "seed": f"{metric.order}, over all noises"}
+    labels = {"noise": f"{source_of(study).name}, over all seeds", "seed": f"{metric.cause}, over all noises"}
     rows = [[label, *_pooled(std[source]["pooled"], metric)] for source, label in labels.items()]
     columns = ["pooled STD of", "points" if metric.is_percentage else "STD", "95 % interval", "degrees of freedom"]
     return Table("pooled", "", columns, rows)
@@ -51,7 +51,7 @@ def pooled_table(study: StudyJson) -> Table:
 def variance_sources(study: StudyJson) -> dict[str, dict[str, Any]]:
     """The sources of the variance of one run's metric that are known, by what they are called."""
     metric, split = metric_of(study), study["variance"]
-    labels = {"test_set": "test set", "batch_order": metric.order, "last_bit": "last bit"}
+    labels = {"test_set": "test set", "batch_order": metric.cause, "last_bit": "last bit"}
     return {label: split[name] for name, label in labels.items() if split[name] is not None}
 
 
@@ -70,6 +70,26 @@ def variance_table(study: StudyJson) -> Table:
     ]
     columns = ["source of the variance", f"STD{metric.bracket}", "95 % interval", "share of the variance"]
     return Table("variance", "", columns, rows)
+
+
+def variance_note(study: StudyJson) -> str:
+    """How the sources of the variance differ from the spreads in the verdict, which has numbers of its own for them."""
+    metric, sources, lucks = metric_of(study), variance_sources(study), study["variance"].get("luck") or {}
+    sentences = []
+    if "test set" in sources:
+        sentences.append("Test set: how far another test set of this size would move all runs together.")
+    if luck := lucks.get("last_bit"):
+        sentences.append(
+            f"The {metric.spread(luck['std'])}{metric.points} in the verdict are something else: how far independent "
+            "errors on this test set would set runs of equal quality apart."
+        )
+    seed = study["std"]["seed"]["pooled"]
+    if metric.cause in sources and seed is not None:
+        sentences.append(
+            f"{capital(metric.cause)}: without the last bit, which the {metric.spread(seed['std'])}{metric.points} "
+            "between single runs contain."
+        )
+    return " ".join(sentences)
 
 
 def _cell(trial: Row | None, metric: ShownMetric) -> str:
@@ -125,7 +145,7 @@ def gradient_table(study: StudyJson) -> Table | None:
     roundoff = MISSING if exponent is None else f"2^{exponent} ≈ {scientific(2.0**exponent)}"
     rows = [
         [f"floating point ({source_of(study).name})", roundoff, _std(study, "noise")],
-        ["batch selection (batch order)", number(fluctuation, 2), _std(study, "seed")],
+        [f"batch selection ({metric.cause})", number(fluctuation, 2), _std(study, "seed")],
     ]
     columns = ["source of the error", "relative gradient error", f"STD of {metric.label}{metric.bracket}"]
     return Table("gradients", _gradient_title(study), columns, rows, _gradient_note(study))
@@ -173,7 +193,7 @@ def churn_table(study: StudyJson) -> Table:
         [label, points(churn["mean"]), points(churn["largest"]), str(churn["pairs"])]
         if churn is not None
         else [label, MISSING, MISSING, "0"]
-        for label, churn in ((f"{source_of(study).subject} only", noise), (metric_of(study).order, seed))
+        for label, churn in ((f"{source_of(study).subject} only", noise), (metric_of(study).cause, seed))
     ]
     note = (
         "Churn is the share of test examples, in percent, to which two trained networks give different labels. "

@@ -27,7 +27,7 @@ Runs = str | Path | StoredStudy | Results | ArrayLike  # what can be compared
 def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: bool | None = None) -> Comparison:
     """Compare the final metric of two recipes' runs, and say what the difference is worth.
 
-    Runs that share a batch order are not independent: the noises of each seed are averaged, and seeds are what is
+    Runs that share a seed are not independent: the noises of each seed are averaged, and seeds are what is
     counted; a seed whose runs are another one's bit for bit counts once with it. Two studies (or two dictionaries) with
     the same seeds are compared pair by pair, everything else by Welch's test. Diverged and unfinished runs (NaN, inf
     and None among plain numbers) count in no average and are named.
@@ -79,8 +79,7 @@ def _limits(values: Replicates, test: MeanTest) -> list[str]:
     limits = []
     if values.only_seed is not None:
         limits.append(
-            f"All runs compared share one batch order (seed {values.only_seed}); the interval does not cover other "
-            "batch orders."
+            f"All runs compared share one seed ({values.only_seed}); the interval does not cover other seeds."
         )
     if test.standard_error == 0 and test.difference != 0 and not values.is_constant:
         limits.append("The difference does not vary at all, so it has no interval; p is the permutation test's.")

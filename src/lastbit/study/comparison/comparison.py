@@ -31,8 +31,8 @@ class Comparison:
     unpaired: MeanTest
     permutation: PermutationTest
     examples: ExampleTest | None  # None without predictions and true labels on both sides, or for another metric
-    noise_floor: float | None  # what last-bit noise does to a difference of two single runs (95 %)
-    design: Design  # of future comparisons, of single runs with a different batch order each
+    noise_floor: float | None  # of two single runs at one seed (95 %), by the noise of both sides pooled
+    design: Design  # of future comparisons, of single runs with a different seed each
 
     @property
     def test(self) -> MeanTest:
@@ -75,7 +75,7 @@ class Comparison:
         return difference_decimals(self.standard_error or abs(self.difference), in_points=bool(self.unit))
 
     def least_detectable_gain(self, runs: int) -> float:
-        """The gain that so many runs of each recipe, each with a different batch order, show in 80 % of cases.
+        """The gain that so many runs of each recipe, each with a seed of its own, show in 80 % of cases.
 
         NaN where no value varies, so that the spread of runs is not known.
 
@@ -86,7 +86,7 @@ class Comparison:
         return least if self.design.std > 0 else nan
 
     def runs_needed(self, gain: float | None = None) -> int | None:
-        """Runs of each recipe, each with a different batch order, that show a gain in 80 % of cases.
+        """Runs of each recipe, each with a seed of its own, that show a gain in 80 % of cases.
 
         Args:
             gain: by default the observed difference. None is returned for no gain, where a million is too few, and

@@ -1,4 +1,4 @@
-"""What counts as one repetition: a batch order, since runs that share one are not independent of each other.
+"""What counts as one repetition: a seed, since runs that share one are not independent of each other.
 
 With y[k, s] = μ + S_s + N_ks the runs of one seed have S_s in common. Thirty-six runs of six seeds are therefore not
 thirty-six repetitions; taken as such they would find a difference where there is none in about one comparison of three.
@@ -37,8 +37,8 @@ class Replicates:
     b: Table  # (m,)
     seeds_a: tuple[int, ...]  # behind `a`, in its order
     seeds_b: tuple[int, ...]
-    paired: bool  # whether a[i] and b[i] share their batch order
-    only_seed: int | None = None  # the seed, where all runs share one batch order
+    paired: bool  # whether a[i] and b[i] share their seed
+    only_seed: int | None = None  # the seed, where all runs share one
 
     @property
     def is_constant(self) -> bool:
@@ -91,7 +91,7 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
 
 
 def single_run_design(a: Side, b: Side, values: Replicates) -> Design:
-    """What runs with different batch orders could show, by the spread of these runs.
+    """What runs with different seeds could show, by the spread of these runs.
 
     The mean over a seed's K noises has lost (1 - 1/K) of the noise's variance, which a single run has in full.
     """
