@@ -7,7 +7,7 @@ from scipy.special import expit
 from lastbit.paper.items.phase import PHASE
 
 
-def test_bounds_and_edge_foretell_the_regimes(smoke):
+def test_bounds_and_edge_predict_the_regimes(smoke):
     result = smoke("phase")
     assert [made["holds"] for made in PHASE.claims(result)] == [True, True, True, False, True]
     sizes = [made["measured"]["cells"] for made in PHASE.claims(result)]

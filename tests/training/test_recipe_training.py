@@ -1,4 +1,5 @@
 import pickle
+from itertools import islice
 
 import pytest
 import torch
@@ -176,19 +177,20 @@ class Linear(nn.Module):
         return self.layer(images.flatten(1))
 
 
-def test_the_fluctuation_is_footnote_5_for_a_gradient_known_in_closed_form(task):
-    model = Linear()
-    epochs = task.epochs(2**40)
-    batches = [batch for _ in range(1) for batch in next(epochs)][:5]
+def test_the_fluctuation_is_footnote_5_for_a_gradient_known_in_closed_form():
+    # In float64: entries whose mean gradient is near 0 dominate, and float32 knows these to two digits only.
+    task = prepare(load_recipe("demo", changes=("data.train=500", "batch_size=50", "dtype=float64")))
+    model = Linear().double()
+    batches = list(islice(task.batches(2**40), 5))
     gradients = []
     for images, labels in batches:
-        x = images.flatten(1).double()
-        p = torch.softmax(x @ model.layer.weight.detach().double().T, 1)
+        x = images.flatten(1)
+        p = torch.softmax(x @ model.layer.weight.detach().T, 1)
         p[torch.arange(len(labels)), labels] -= 1
         gradients.append(p.T @ x / len(labels))
     mean = sum(gradients[:4]) / 4
     expected = ((gradients[4] - mean).abs() / mean.abs()).mean()
-    assert gradient_fluctuation(model, task, batches=4) == pytest.approx(float(expected), rel=1e-2)
+    assert gradient_fluctuation(model, task, batches=4) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_measuring_the_fluctuation_changes_nothing(task):

@@ -134,7 +134,7 @@ def page_command(
 
 
 def _kept(out: Path | None) -> list[PaperResults]:
-    """The results of a directory, or those in the default places."""
+    """Return the results in a directory, or those in the default directories."""
     from lastbit.cli.paper_run import default_directory
     from lastbit.paper.names import SCALES
     from lastbit.paper.results import INDEX, PaperResults

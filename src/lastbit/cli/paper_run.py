@@ -1,4 +1,4 @@
-"""Runs the paper's items for a command: what they take, a progress bar, what failed, and the claims of the rest."""
+"""The work of `lastbit paper run`: the items' needs, a progress bar, failures, and the claims of the others."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _PIPE_WIDTH = 200  # columns of the list where there is no terminal to fit
 
 
 def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item], PaperResults]:
-    """The items of these names, and the directory of results.
+    """Return the items with these names, and the directory of results.
 
     Raises:
-        LastbitError: there is no such item or scale, or the directory is another scale's or something else's.
+        LastbitError: there is no such item or scale, or the directory holds another scale's results or other files.
     """
     if scale not in SCALES:
         raise LastbitError(f"--scale {scale}: allowed are {', '.join(SCALES)}")
@@ -47,18 +47,18 @@ def asked(names: Sequence[str], scale: str, out: Path | None) -> tuple[list[Item
 
 
 def default_directory(scale: str) -> Path:
-    """Where results are kept if nobody says where."""
+    """Return the default directory of results."""
     return Path("runs") / f"paper-{scale}"
 
 
 def checked_needs(pending: Sequence[Item], results: PaperResults, *, work: Path, executors: Executors) -> Needs:
-    """What the items to run take, checked against this machine.
+    """Return what the items to run need, checked against this machine.
 
     Args:
         pending: the items.
         results: where their results go.
         work: where their trainings go.
-        executors: runs them; of a cluster, only the disk can be known here.
+        executors: run them; of a cluster, only the disk can be checked here.
 
     Raises:
         LastbitError: data sets, memory or disk space are missing.
@@ -74,7 +74,7 @@ def checked_needs(pending: Sequence[Item], results: PaperResults, *, work: Path,
 def announcement(
     items: Sequence[Item], pending: Sequence[Item], wanted: Needs, scale: str, executors: str, device: str
 ) -> str:
-    """What is about to happen, in a sentence."""
+    """Describe in a sentence what is about to happen."""
     stored = len(items) - len(pending)
     kept = f"{stored} of {len(items)} items are stored already" if stored else ""
     if not pending:
@@ -85,7 +85,7 @@ def announcement(
 
 
 def _without(device: str) -> str:
-    """A reservation where networks are not trained on CPUs, which the estimate is for."""
+    """A reservation if networks are not trained on CPUs, for which the estimate is."""
     return "" if device == "cpu" else f" if all were on CPUs; networks are trained on {device}"
 
 
@@ -99,20 +99,20 @@ def run_pending(
     wanted: Needs,
     begin: Callable[[], None],
 ) -> list[str]:
-    """Run items with a progress bar, store each as it ends, and say in a line each which failed.
+    """Run items with a progress bar, store each as it ends, and return a line for each that failed.
 
     Args:
         pending: the items.
         results: where their results go.
         work: where their trainings go.
-        executors: runs them.
+        executors: run them.
         device: where networks are trained.
-        wanted: what they take, for the time left.
-        begin: called once the workers are there, or where there is nothing to run.
+        wanted: what they need, for an estimate of the time left.
+        begin: called once the workers have started, or if there is nothing to run.
 
     Raises:
-        LastbitError: the scheduler does not answer, or another run is at these trainings.
-        StoppedCommandError: Ctrl-C, and what was in progress then is stored.
+        LastbitError: the scheduler does not answer, or another run is using the directory of trainings.
+        StoppedCommandError: Ctrl-C was pressed, and what was in progress has been stored.
     """
     if not pending:
         begin()
@@ -141,7 +141,7 @@ def run_pending(
 
 @contextmanager
 def _held(work: Path) -> Iterator[None]:
-    """Lock a directory of trainings; one that is in use ends the command."""
+    """Lock a directory of trainings; a directory that is in use ends the command."""
     with ExitStack() as stack:
         with writing(work):
             work.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def _left(pending: Sequence[Item], waiting: Sequence[Item], scale: str, elapsed:
 
 
 def _keep(ended: Ended, results: PaperResults) -> list[str]:
-    """Store an item's result, or its traceback; return a line where it failed."""
+    """Store an item's result, or its traceback; return a line if it failed."""
     if ended.made is not None:
         results.save(ended.item, ended.made)
         return []
@@ -167,7 +167,7 @@ def _keep(ended: Ended, results: PaperResults) -> list[str]:
 
 
 def show_list(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print a row for each item: what it shows, what it takes at each scale, and how its claims came out last."""
+    """Print a row for each item: what it shows, what it needs at each scale, and how many of its claims held last."""
     console = console if console.is_terminal else SafeConsole(file=console.file, width=_PIPE_WIDTH)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("item", no_wrap=True)
@@ -201,7 +201,7 @@ def _last(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def show_claims(items: Iterable[Mapping[str, Any]], titles: Mapping[str, str], console: Console) -> None:
-    """Print each item's claims with their marks, and for those that do not simply hold what decided.
+    """Print each item's claims with their marks, and the evidence for those that do not hold or are undecided.
 
     Args:
         items: as `--json` has them.

@@ -1,7 +1,7 @@
-"""Every item, in the paper's order, and how to name one.
+"""All items, in the paper's order, and the names by which people can ask for them.
 
-An item is found by being there: each module of `lastbit.paper.items` that defines an `Item` at its top adds it, and so
-does each entry point of the group `lastbit.paper_items` of an installed package, which names an `Item`.
+Items are discovered: each `Item` at the top level of a module of `lastbit.paper.items` is one, and so is each `Item`
+that an installed package names in an entry point of the group `lastbit.paper_items`.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _LONG = (("figure", r"fig(?:ure)?"), ("table", r"tab(?:le)?"), ("theorem", r"th(
 
 
 def find_item(name: str) -> Item:
-    """Return the item of a name, however people spell it: `figure5`, `Figure 5`, `fig5`; `theorem5.4`, `thm54`.
+    """Return the item with a name, in any usual spelling: `figure5`, `Figure 5`, `fig5`; `theorem5.4`, `thm54`.
 
     Raises:
-        LastbitError: there is none of that name; the message has the nearest ids, or all.
+        LastbitError: no item has that name; the message lists the nearest ids, or all of them.
     """
     items = {_plain(id): item for id, item in ITEMS.items()}
     if (plain := _plain(name)) in items:
@@ -67,14 +67,14 @@ def find_items(names: Sequence[str]) -> list[Item]:
     """Return the items of these names in the paper's order, each once; `all` stands for every item.
 
     Raises:
-        LastbitError: a name is of no item.
+        LastbitError: no item has one of the names.
     """
     wanted = {item.id for name in names for item in ([*ITEMS.values()] if _plain(name) == ALL else [find_item(name)])}
     return [item for id, item in ITEMS.items() if id in wanted]
 
 
 def _plain(name: str) -> str:
-    """A name in lower case, spelled out, and without dots, spaces and dashes."""
+    """Return a name in lower case, with abbreviations expanded, without dots, spaces and dashes."""
     plain = re.sub(r"[\s._-]+", "", name.lower())
     for word, pattern in _LONG:
         plain = re.sub(rf"^{pattern}(?=\d)", word, plain)

@@ -1,4 +1,4 @@
-"""The shape of an item: one table or figure of the paper, at three scales, with what it claims."""
+"""The type of an item: a table, figure or theorem of the paper, at three scales, with its claims."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from lastbit.storage.files import read_json, sha256, to_json, write_atomically
 from lastbit.study import StoppedError
 
 Settings = Mapping[str, Any]  # plain JSON: what `run` needs to know
-Result = Mapping[str, Any]  # plain JSON: what `run` found, with null for what is not finite
+Result = Mapping[str, Any]  # plain JSON: what `run` computed, with null for numbers that are not finite
 Claim = dict[str, Any]  # made by `claim`
 Drawing = Figure | Table
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What an item takes at a scale, so that it can be said before it starts.
+    """What an item needs at a scale, announced before it starts.
 
-    CPU time and peak memory are measured on the test machine where a scale was run, and extrapolated where it was not.
+    CPU time and peak memory are measured on the test machine for scales that were run, and extrapolated for others.
     """
 
     seconds: float  # on one CPU core
@@ -38,25 +38,25 @@ class Cost:
 
 @dataclass(frozen=True)
 class ItemScale:
-    """How much of an item to do."""
+    """An item's settings at one scale."""
 
     settings: Settings
-    cuts: str = ""  # what is less than the paper's, in words; empty where nothing is
+    cuts: str = ""  # what is reduced compared with the paper, in words; empty if nothing is
     cost: Cost = field(default_factory=lambda: Cost(seconds=5.0))
 
 
 @dataclass(frozen=True)
 class Work:
-    """Where an item's trainings are kept and by whom they are run; items without trainings need neither."""
+    """Where an item's trainings are stored and who runs them; items without trainings need neither."""
 
-    directory: Path  # studies in it go on where they stopped
+    directory: Path  # interrupted studies in it continue
     executor: Executor | None = None  # None: in this process, one after another
-    shared: Path | None = None  # keeps trainings that several items use; None: each keeps its own in `directory`
-    device: str = "cpu"  # where networks are trained; all else is computed on the CPU
+    shared: Path | None = None  # for trainings that several items use; None: each item stores its own in `directory`
+    device: str = "cpu"  # where networks are trained; everything else is computed on the CPU
 
     @property
     def studies(self) -> Path:
-        """Where studies are kept, each in a directory named for its settings."""
+        """The directory of studies, in which each has a directory named after its settings."""
         return self.shared or self.directory / "studies"
 
 
@@ -64,24 +64,24 @@ class Work:
 class Item:
     """One table or figure.
 
-    `run` calls the rooms and computes nothing itself, and may keep trainings in the place given. `claims` and `draw`
-    read a result as `reproduce` gives it, or as it comes back from a JSON file.
+    `run` computes the result by calling other parts of lastbit, and may store trainings in the directory of its `Work`.
+    `claims` and `draw` take a result as `reproduce` returns it or as it is read from a JSON file.
     """
 
     id: str  # such as "figure5"
     title: str
     shows: str  # in a sentence
-    scales: Mapping[str, ItemScale]  # for each of `SCALES`
-    published: Mapping[str, Any]  # the numbers that the paper gives; statements in words where its numbers are lost
+    scales: Mapping[str, ItemScale]  # by name, for each of `SCALES`
+    published: Mapping[str, Any]  # the numbers that the paper gives; words where its text has lost them
     run: Callable[[Settings, Work], dict[str, Any]]
     claims: Callable[[Result], list[Claim]]
     draw: Callable[[Result], list[Drawing]]
-    trains: bool = False  # whether `run` hands trainings to the executor; else it is itself a job for one
+    trains: bool = False  # whether `run` hands trainings to the executor; otherwise `run` itself is a job for it
     descends: bool = False  # whether `run` itself trains a network on the work's device
-    order: int = 1000  # items are listed by it, then by id: the paper's, those beyond it, those of other packages
+    order: int = 1000  # items are sorted by it, then by id: the paper's, those beyond it, other packages'
 
     def scale(self, name: str) -> ItemScale:
-        """Return the scale of a name.
+        """Return the settings at a scale.
 
         Raises:
             LastbitError: there is no such scale.
@@ -91,7 +91,7 @@ class Item:
         return self.scales[name]
 
     def read(self, result: Result) -> tuple[list[Claim], list[Drawing]]:
-        """What a result says: its claims and its drawings; raises whatever either of them raises."""
+        """Return a result's claims and its drawings; whatever either of them raises is raised."""
         return self.claims(result), self.draw(result)
 
     def reproduce(self, scale: str = "laptop", work: Work | None = None) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Item:
 
         Args:
             scale: one of `SCALES`.
-            work: where trainings are kept and who runs them; by default nowhere, in this process.
+            work: where trainings are stored and who runs them; by default a temporary directory and this process.
 
         Raises:
             LastbitError: there is no such scale.
@@ -113,7 +113,7 @@ class Item:
 
 
 def same_at_every_scale(settings: Settings, cost: Cost) -> dict[str, ItemScale]:
-    """The scales of an item that takes seconds: the paper's settings at each."""
+    """Return the scales of an item that takes seconds: the paper's settings at every scale."""
     return dict.fromkeys(SCALES, ItemScale(settings, cost=cost))
 
 
@@ -126,15 +126,15 @@ def claim(
     interval: Sequence[float] | None = None,
     reason: str = "",
 ) -> Claim:
-    """A statement of the paper, or about it, with what was measured.
+    """Return a statement of the paper, or about it, with the measurement that decides it.
 
     Args:
         text: the statement.
-        published: the paper's number or words; None for what it does not say.
-        measured: the numbers that decide.
-        holds: whether it is so here; None where this scale cannot decide.
-        interval: where the measured number lies for certain.
-        reason: why this scale cannot decide, or what to know about the outcome.
+        published: the paper's number or words; None if it says nothing about this.
+        measured: the numbers that decide it.
+        holds: whether it is true here; None if this scale cannot decide.
+        interval: bounds on the measured number.
+        reason: why this scale cannot decide, or a remark on the outcome.
     """
     return {
         "claim": text,
@@ -147,23 +147,23 @@ def claim(
 
 
 def rounded(values: Iterable[float], digits: int) -> list[float]:
-    """Values to so many significant digits; what is not finite stays as it is."""
+    """Round values to a number of significant digits; values that are not finite stay as they are."""
     return [float(f"{value:.{digits}g}") for value in values]
 
 
 def run_jobs(job: Callable[..., Any], arguments: Sequence[Mapping[str, Any]], work: Work) -> list[Any]:
-    """Return what job(**each) gives for each of the arguments, in order, as plain JSON.
+    """Call a job once for each set of arguments, and return its answers in the same order, as plain JSON.
 
-    Each answer is a file in the work's directory, named by the job and a hash of its arguments, written as soon as it
-    is there. With an executor the missing ones are computed on it, else in this process one after another.
+    Each answer is stored in the work's directory as soon as it exists, in a file named after the job and a hash of its
+    arguments. Missing answers are computed by the executor, or without one in this process, one after another.
 
     Args:
-        job: a function that other processes can import; it returns plain JSON.
-        arguments: plain JSON for each.
+        job: a function that other processes can import and that returns plain JSON.
+        arguments: the keyword arguments of each call, plain JSON.
         work: the directory, and who runs the jobs.
 
     Raises:
-        StoppedError: the executor was stopped; the answers of jobs that had begun are kept.
+        StoppedError: the executor was stopped; the answers of jobs that had started are stored.
     """
     paths = [work.directory / f"{job.__name__.strip('_')}-{_hash(options)}.json" for options in arguments]
     missing = {path: options for path, options in zip(paths, arguments, strict=True) if not path.is_file()}

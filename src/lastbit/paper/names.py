@@ -1,4 +1,4 @@
-"""What the paper's items and scales are called, known without importing them: the command line completes names."""
+"""The names of the paper's items and scales, known without importing the items: the command line completes them."""
 
 import re
 from importlib import resources
@@ -11,14 +11,14 @@ _ID = re.compile(r'^ +id="([a-z0-9.-]+)",$', re.MULTILINE)
 
 
 def item_names() -> list[str]:
-    """The ids of the items, sorted by the numbers in them: read from their source files, whose imports take seconds."""
+    """Return the ids of the items, sorted by number. They are read from the source files: imports take seconds."""
     files = (file for file in resources.files("lastbit.paper.items").iterdir() if file.name.endswith(".py"))
     built_in = (name for file in files for name in _ID.findall(file.read_text(encoding="utf-8")))
     return sorted({*built_in, *(entry.name for entry in other_items())}, key=_numbered)
 
 
 def other_items() -> tuple[EntryPoint, ...]:
-    """The items of other installed packages: entry points of the group `lastbit.paper_items`, named as the item is."""
+    """Return the items of other installed packages: entry points of the group `lastbit.paper_items`."""
     return tuple(entry_points(group="lastbit.paper_items"))
 
 

@@ -37,12 +37,12 @@ class Made:
     """An item's result and how it was made."""
 
     result: Result  # as `Item.reproduce` gives it
-    seconds: float  # that it took, those of interrupted trainings included
+    seconds: float  # of computing, including those of interrupted trainings
     fingerprint: Mapping[str, Any]  # of the numerics
 
 
 class _PaperDirectory(RunDirectory):
-    """The run directory of the paper: the index is its description, and its scale all that must agree."""
+    """The run directory of the paper: the index describes it, and only the scale must agree."""
 
     def description(self) -> dict[str, Any]:
         """The index, with or without a checksum.
@@ -77,10 +77,10 @@ class _PaperDirectory(RunDirectory):
 
 
 class PaperResults:
-    """Results of one scale in a directory.
+    """The results of one scale in a directory.
 
     Args:
-        root: the directory; made when first written to.
+        root: the directory; created when it is first written to.
         scale: of every result in it.
     """
 
@@ -90,7 +90,7 @@ class PaperResults:
 
     @classmethod
     def reopen(cls, root: str | Path) -> PaperResults:
-        """Results that are there.
+        """Open the results in a directory.
 
         Raises:
             LastbitError: the directory holds none.
@@ -110,7 +110,7 @@ class PaperResults:
         self._directory.check({"scale": self.scale})
 
     def claimed(self) -> AbstractContextManager[None]:
-        """Make the directory this scale's and keep every other process out while the block runs.
+        """Reserve the directory for this scale, and lock out every other process while the block runs.
 
         Raises:
             LastbitError: as `check` does; or another process is using it.
@@ -118,7 +118,7 @@ class PaperResults:
         return self._directory.claimed({"scale": self.scale})
 
     def load(self, item: Item) -> Made | None:
-        """Return an item's result; None where there is none of the same settings and format that the item can read.
+        """Return an item's stored result; None if there is none of the same settings that the item can read.
 
         Raises:
             LastbitError: its file is not JSON.
@@ -138,12 +138,12 @@ class PaperResults:
         return Made(result, seconds, fingerprint) if same and _is_readable(item, result) else None
 
     def save(self, item: Item, made: Made) -> None:
-        """Store an item's result, and forget that it failed before."""
+        """Store an item's result, and delete the record of an earlier failure."""
         self._directory.write(f"{item.id}.json", {"format": FORMAT, **asdict(made)})
         self.failure_path(item).unlink(missing_ok=True)
 
     def save_failure(self, item: Item, traceback: str) -> Path:
-        """Store why an item failed, and return where."""
+        """Store the traceback of an item that failed, and return its path."""
         path = self.failure_path(item)
         write_atomically(path, traceback.encode("utf-8", "replace"))
         return path
@@ -152,7 +152,7 @@ class PaperResults:
         """Write the index.
 
         Args:
-            claimed: by the item's id, its result and its claims.
+            claimed: each item's result and claims, by the item's id.
 
         Raises:
             LastbitError: it cannot be written.
@@ -162,23 +162,23 @@ class PaperResults:
             self._directory.write(INDEX, index, indent=1)
 
     def as_json(self, claimed: Mapping[str, tuple[Made, list[Claim]]]) -> list[dict[str, Any]]:
-        """For each item its claims and what it took, as the index has them."""
+        """Return each item's claims and its seconds, as in the index."""
         return [
             {"id": id, "scale": self.scale, "claims": claims, "seconds": made.seconds}
             for id, (made, claims) in claimed.items()
         ]
 
     def path(self, item: Item) -> Path:
-        """Where an item's result is or would be."""
+        """Return the path of an item's result, whether or not it exists."""
         return self.root / f"{item.id}.json"
 
     def failure_path(self, item: Item) -> Path:
-        """Where the traceback of an item that failed is or would be."""
+        """Return the path of the traceback of an item that failed, whether or not it exists."""
         return self.root / "failed" / f"{item.id}.txt"
 
 
 def _is_readable(item: Item, result: Result) -> bool:
-    """Whether a stored result has all that the item asks of it; one that an earlier version stored may not."""
+    """Whether a stored result has everything that the item reads; one stored by an earlier version may not."""
     try:
         item.read(result)
     except (*OTHER_SHAPE, ValueError):
@@ -187,7 +187,7 @@ def _is_readable(item: Item, result: Result) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What a file holds: of this format what matches its checksum, of format 1 as it is, of another None."""
+    """Return the content of a file, verified unless it is of format 1; None if it is of neither format."""
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") not in (1, FORMAT):
         return None
@@ -220,7 +220,7 @@ def write_page(results: PaperResults, claimed: Mapping[str, tuple[Made, list[Cla
 
 
 def claims_of(results: PaperResults) -> dict[str, tuple[Made, list[Claim]]]:
-    """The stored results with their claims, by the item's id in the paper's order.
+    """Return the stored results with their claims, by the item's id, in the paper's order.
 
     Raises:
         LastbitError: a stored result is damaged.

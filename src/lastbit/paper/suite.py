@@ -31,29 +31,29 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Ended:
-    """How an item went."""
+    """An item that has ended."""
 
     item: Item
-    made: Made | None  # None where it failed
+    made: Made | None  # None if it failed
     error: BaseException | None
 
 
 def run_items(
     items: Sequence[Item], scale: str, *, executor: Executor, directory: Path, device: str = "cpu"
 ) -> Iterator[Ended]:
-    """Run items and give each as it ends; one that raises takes no other along.
+    """Run items and yield each as it ends; an item that raises does not stop the others.
 
-    The longest begin first, so that none of them is left over for one worker at the end.
+    The longest start first, so that no worker is left alone with a long one at the end.
 
     An item without trainings is itself a job for the executor. One with trainings hands these to it and waits in a
     thread of this process, for a job that waits for other jobs of the same pool would keep a worker from them.
 
     Args:
-        items: each runs once.
-        scale: one of theirs.
+        items: each is run once.
+        scale: one of their scales.
         executor: of any number of workers.
-        directory: keeps each item's trainings in a directory of the item's id, and those that several items use in one
-            more; they go on if interrupted.
+        directory: each item's trainings are stored in a directory named by its id, those that several items use in
+            one more; interrupted trainings continue.
         device: where networks are trained.
 
     Raises:
@@ -82,7 +82,7 @@ def run_items(
 
 
 def _as_they_end(futures: Iterable[Future[Made]]) -> Iterator[Future[Made]]:
-    """Like `as_completed`, and awake now and then for Ctrl-C."""
+    """Like `as_completed`, but waking up regularly to notice Ctrl-C."""
     running = set(futures)
     while running:
         done, running = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED)
@@ -90,7 +90,7 @@ def _as_they_end(futures: Iterable[Future[Made]]) -> Iterator[Future[Made]]:
 
 
 def make(item: Item, scale: str, work: Work) -> Made:
-    """Run one item with numerics that repeat, in whichever process this is called."""
+    """Run one item with repeatable numerics, in the calling process."""
     begun, before = time.perf_counter(), _spent(item, work)
     try:
         with repeatable_numerics(), threadpool_limits(limits=1):
@@ -106,12 +106,12 @@ def make(item: Item, scale: str, work: Work) -> Made:
 
 
 def _device(item: Item, work: Work) -> str:
-    """Where it is computed: what trains no network stays on the CPU."""
+    """Return the device of an item: one that trains no network stays on the CPU."""
     return work.device if item.trains or item.descends else "cpu"
 
 
 def _spent(item: Item, work: Work) -> float:
-    """Seconds that interrupted and failed runs of an item with trainings took before."""
+    """Return the seconds of earlier runs of an item with trainings that were interrupted or failed."""
     path = _spent_path(work)
     spent = read_json(path) if item.trains and path.is_file() else None
     seconds = spent.get("seconds") if isinstance(spent, dict) else None
@@ -124,13 +124,13 @@ def _spent_path(work: Work) -> Path:
 
 
 def traceback_of(error: BaseException) -> str:
-    """The whole story of an exception, a worker's part included."""
+    """Return the full traceback of an exception, including the part in a worker."""
     return "".join(traceback.format_exception(error))
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What several items take together."""
+    """What several items need together."""
 
     seconds: float  # on all workers
     memory_mib: int  # of all workers at the worst moment
@@ -139,9 +139,9 @@ class Needs:
 
 
 def needs(items: Sequence[Item], scale: str, *, workers: int) -> Needs:
-    """Add up what items take at a scale.
+    """Add up what items need at a scale.
 
-    Any items without trainings may meet on the workers, while trainings of one item may be on all of them.
+    Items without trainings run on one worker each; the trainings of one item may run on all workers at once.
     """
     costs = [(item, item.scale(scale).cost) for item in items]
     shares = [cost.memory_mib for item, cost in costs for _ in range(workers if item.trains else 1)]
@@ -154,7 +154,7 @@ def needs(items: Sequence[Item], scale: str, *, workers: int) -> Needs:
 
 
 def _span(costs: Sequence[tuple[Item, Cost]], workers: int) -> float:
-    """The work shared evenly, or the longest item that cannot be shared."""
+    """Return the time of evenly shared work, or that of the longest item that cannot be shared."""
     seconds = sum(cost.seconds for _, cost in costs)
     return max([seconds / workers, *(cost.seconds for item, cost in costs if not item.trains)])
 
@@ -163,7 +163,7 @@ def check_data(names: Sequence[str]) -> None:
     """Check that data sets are on this machine.
 
     Raises:
-        LastbitError: some are not, or are damaged; the message has the command for each.
+        LastbitError: some are missing or damaged; the message gives the command for each.
     """
     if wrong := [reason for name in names if (reason := _what_is_wrong(name))]:
         raise LastbitError("; ".join(wrong))
@@ -173,13 +173,13 @@ def check_room(wanted: Needs, *, directory: Path, scale: str, memory: bool = Tru
     """Check that this machine has the memory and the disk space.
 
     Args:
-        wanted: what the items take together.
+        wanted: what the items need together.
         directory: where results and trainings go.
         scale: for the message.
         memory: whether the workers are on this machine.
 
     Raises:
-        LastbitError: it has not; the message has the estimate and what there is.
+        LastbitError: it does not; the message gives the estimate and what is available.
     """
     free = shutil.disk_usage(_existing(directory)).free // _MIB
     if wanted.disk_mib > free:

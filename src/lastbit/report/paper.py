@@ -54,12 +54,12 @@ class Entry:
 
     @property
     def tally(self) -> Tally:
-        """Its claims by their outcome."""
+        """The numbers of its claims by outcome."""
         return tally(self.claims)
 
     @property
     def done(self) -> str:
-        """What was cut, and how long it took."""
+        """What was cut, and how long the run took, in sentences."""
         took = f"It took {duration(self.seconds)}."
         if not self.cuts:
             return f"Run with the paper's settings, nothing cut. {took}"
@@ -67,11 +67,11 @@ class Entry:
 
 
 def write_paper_page(entries: Sequence[Entry], path: Path, *, missing: Sequence[str] = ()) -> None:
-    """Write one HTML page for items of one scale; it opens offline and asks for nothing else.
+    """Write one HTML page for items of one scale; it opens offline.
 
     Args:
         entries: in the paper's order.
-        path: of the page; it is replaced in one step, and its directory made where it is missing.
+        path: of the page; it is replaced atomically, and its directory is created if it is missing.
         missing: ids of the items that have no result.
     """
     write_page(paper_page(entries, missing=missing), path)
@@ -174,7 +174,7 @@ _EXACT = 1_000_000  # whole numbers below this are written out
 
 @dataclass(frozen=True)
 class Tally:
-    """Claims by their outcome."""
+    """Numbers of claims by outcome."""
 
     hold: int
     fail: int
@@ -182,18 +182,18 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """All claims."""
+        """The number of all claims."""
         return self.hold + self.fail + self.undecided
 
     @property
     def marks(self) -> str:
-        """Their numbers beside their marks: `✓ 5 ✗ 1`; nothing of which there is none."""
+        """The numbers with their marks, such as `✓ 5 ✗ 1`; zeros are left out."""
         counted = (("✓", self.hold), ("✗", self.fail), ("?", self.undecided))
         return " ".join(f"{mark} {count}" for mark, count in counted if count)
 
     @property
     def sentence(self) -> str:
-        """As in `Of 12 claims 9 hold, 2 do not and 1 is not decided`."""
+        """A sentence such as `Of 12 claims 9 hold, 2 do not and 1 is not decided`."""
         parts = [
             f"{self.hold} hold{'s' if self.hold == 1 else ''}",
             *([f"{self.fail} do{'es' if self.fail == 1 else ''} not"] if self.fail else []),
@@ -209,16 +209,16 @@ def tally(claims: Iterable[Mapping[str, Any]]) -> Tally:
 
 
 def in_words(value: Any) -> str:
-    """A value of plain JSON as people read it: `0.1`, `12 and 14`, `1: 90 to 100; 2: 10 to 20`.
+    """Write a value of plain JSON for people: `0.1`, `12, 14`, `blow up step: 912; growth: 2.19`.
 
     Args:
-        value: number, text, list or mapping of such; None for what there is none of.
+        value: a number, a text, or a list or mapping of such; None if it is missing.
     """
     return _words(value, nested=False)
 
 
 def interval_in_words(interval: list[float | None] | None) -> str:
-    """An interval: `0.09 to 0.1`; other lengths are lists."""
+    """Write an interval: `0.09 to 0.1`; what does not have two ends is written as a list."""
     if interval is not None and len(interval) == 2:
         low, high = (_words(end, nested=True) for end in interval)
         return f"{low} to {high}" if low != high else low

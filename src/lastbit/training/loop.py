@@ -62,7 +62,7 @@ class Stepper:
         return loss
 
     def gradient(self, batch: Batch) -> Tensor:
-        """Leave the gradient of a batch with the weights, and return its loss."""
+        """Store the gradient of a batch in the weights' `.grad`, and return its loss."""
         inputs, targets = batch if self.noise is None else self.noise.arrange(batch, self.step)
         self.optimizer.zero_grad()
         loss = self.loss(self.model(inputs), targets)
@@ -70,14 +70,14 @@ class Stepper:
         return loss.detach()
 
     def update(self) -> None:
-        """Update the weights with the gradient that `gradient` left."""
+        """Update the weights with the stored gradient."""
         self.optimizer.step()
         self.step += 1
         if self.schedule is not None:
             self.schedule.step()
 
     def go_on_from(self, step: int) -> None:
-        """Take the schedule to a step whose weights and optimizer state are loaded already."""
+        """Set the schedule to a step whose weights and optimizer state are already loaded."""
         self.step = step
         if self.schedule is not None:
             self.schedule.last_epoch = step
@@ -94,7 +94,7 @@ def initial_network(recipe: Recipe, task: Task) -> nn.Module:
 
 
 def recipe_stepper(recipe: Recipe, task: Task, noise: Noise | None = None) -> Stepper:
-    """A recipe's network at its initial weights, with its loss, its optimizer, disturbed by a noise, and its schedule.
+    """Return the stepper of a recipe: its network at initial weights, loss, optimizer, with a noise, and schedule.
 
     Args:
         recipe: what is trained.
@@ -130,11 +130,11 @@ class Descent:
     """A training as a series of points. At each of them the weights and their gradient can be looked at.
 
     With one batch as data and plain SGD it is gradient descent, θ ← θ − lr (∇L(θ) + wd·θ), the forward Euler
-    discretisation of the gradient flow. The weights are the model's own. Whoever looks at a point must leave them, and
-    their `.grad`, which the next update takes, as they are.
+    discretisation of the gradient flow. The weights are the model's own. Code that looks at a point must not
+    change them, nor their `.grad`, which the next update uses.
 
     Args:
-        model: in the mode in which it is to be trained.
+        model: in the mode in which it is trained.
         loss: `loss(model(inputs), targets)`, a mean over samples.
         data: one (inputs, targets) tuple that every step uses, or an iterable of them, one for each step.
         optimizer: of the model's parameters. Coupled weight decay adds (wd/2) |θ|² to what is descended on.
@@ -162,14 +162,14 @@ class Descent:
 
     @property
     def diverged(self) -> bool:
-        """Whether the last loss is not finite."""
+        """Whether the last loss is NaN or infinite."""
         return bool(self.losses) and not math.isfinite(self.losses[-1])
 
     def points(self, steps: int) -> Iterator[DescentPoint]:
-        """Train to `steps` updates in all; yield the point before each of them, and the one after the last.
+        """Train up to `steps` updates in total; yield the point before each update, and the one after the last.
 
         While you hold a point, the weights are those of its step. A loss that is not finite ends the series with a
-        point that says so. A later call with more steps continues with the next point.
+        point marked as diverged. A later call with more steps continues with the next point.
         """
         while not self.diverged and (not self.losses or self.step < steps):
             if self.losses:
@@ -178,13 +178,13 @@ class Descent:
             yield DescentPoint(self.step, self.losses[-1], self.diverged)
 
     def take_up(self, losses: Sequence[float], rate: float) -> None:
-        """Go on from a point of an earlier training with the same settings.
+        """Continue from a point of an earlier training with the same settings.
 
-        The model and the optimizer must hold again what they held at that point, gradients included.
+        The model and the optimizer must already be restored to their states at that point, gradients included.
 
         Args:
-            losses: of every point up to it.
-            rate: the learning rate there.
+            losses: of every point up to this one.
+            rate: the learning rate at this point.
         """
         self.losses = list(losses)
         for _ in losses:
@@ -219,8 +219,8 @@ def prepare_descent(
     Args:
         recipe: what to train.
         seed: decides the order of batches and the augmentation, where there are any.
-        measured: the first so many training images, never augmented, are `batch`; None for all, and always all of a
-            full-batch descent.
+        measured: how many of the first training images, never augmented, are in `batch`; None for all. A full-batch
+            descent always has all.
         device: where it trains; the CPU by default.
         root: folder of the fetched data sets; the cache by default.
 

@@ -1,4 +1,4 @@
-"""A network from a recipe's settings."""
+"""Building a network from a recipe's settings."""
 
 from functools import partial
 from importlib import import_module
@@ -34,7 +34,7 @@ class Maker(Protocol):
 def build_model(settings: ModelSettings, *, shape: Shape, classes: int, seed: int, dtype: torch.dtype) -> nn.Module:
     """Return the network with weights drawn in float32 from `seed` and then cast to `dtype`.
 
-    Drawing in float32 gives every dtype the same initial weights up to rounding. The global generator stays as it was.
+    Drawing in float32 gives every dtype the same initial weights up to rounding. The global generator is unchanged.
 
     Args:
         settings: network, activation, β, and depth and width where they are free.
@@ -57,7 +57,7 @@ def build_model(settings: ModelSettings, *, shape: Shape, classes: int, seed: in
 
 
 def check_fit(settings: ModelSettings, *, shape: Shape, classes: int) -> None:
-    """Check that a network can take images of a shape and so many labels, without memory for its weights.
+    """Check that a network can take images of a shape and this many classes, without allocating its weights.
 
     Raises:
         LastbitError: it cannot.

@@ -22,9 +22,9 @@ from lastbit.training.task import Epochs, Task, check_available, prepare
 
 @dataclass(frozen=True)
 class RecipeTraining:
-    """Trains a recipe once for the run that it is called with.
+    """A recipe that a study can train: called with a run, it trains once.
 
-    A study takes it as it is. It is plain data, so that it travels to workers.
+    It is plain data, so that it can be sent to workers.
 
     Raises:
         LastbitError: `checkpoint_every` is below 1.
@@ -35,7 +35,7 @@ class RecipeTraining:
     recipe: Recipe
     device: str = "cpu"
     root: Path | None = None  # folder of the fetched data sets; None for the cache
-    checkpoint_every: int | None = None  # epochs after which a killed training can go on; None for never
+    checkpoint_every: int | None = None  # epochs between checkpoints, from which a killed training continues
 
     def __post_init__(self) -> None:
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
@@ -55,9 +55,9 @@ class RecipeTraining:
         check_available(self.recipe, root=self.root)
 
     def __call__(self, run: Run) -> None:
-        """Train to the end, or to the step where the loss stops being finite, and leave the results with `run`.
+        """Train to the end, or to the step at which the loss stops being finite, and record the results in `run`.
 
-        With an earlier attempt's checkpoint it goes on from there, to the same bits.
+        If an earlier attempt left a checkpoint, the training continues from there, to the same bits.
         """
         task = prepare(self.recipe, device=torch.device(self.device), root=self.root)
         RecipeRun(self.recipe, task, run).train(checkpoint_every=self.checkpoint_every)
@@ -77,7 +77,7 @@ class RecipeRun:
         self._kept_steps = snapshot_steps(task.steps_per_epoch, recipe.epochs, recipe.measure.snapshot_epochs)
 
     def train(self, *, checkpoint_every: int | None = None) -> None:
-        """Train from an earlier attempt's checkpoint, where there is one, to the end or to a loss that is not finite.
+        """Train from an earlier attempt's checkpoint, if there is one, to the end or to a loss that is not finite.
 
         Args:
             checkpoint_every: epochs from one checkpoint to the next; None for none.
@@ -92,7 +92,7 @@ class RecipeRun:
                 self.run.save_checkpoint(self.stepper.step, self._state())
 
     def _train_epoch(self) -> float | None:
-        """Update once for each batch; return the mean loss, or None from the step where it is not finite."""
+        """Update once for each batch; return the mean loss, or None if a loss is not finite."""
         total = 0.0
         for batch in next(self._epochs):
             loss = self.stepper.take(batch)
@@ -116,7 +116,7 @@ class RecipeRun:
             self.run.log_predictions(evaluation.predictions, self.task.test_labels.cpu())
 
     def _state(self) -> dict[str, Any]:
-        """All that decides the rest of the training, at the end of an epoch."""
+        """Return everything that decides the rest of the training, at the end of an epoch."""
         return {
             "model": self.stepper.model.state_dict(),
             "optimizer": self.stepper.optimizer.state_dict(),  # with the learning rate of the schedule
@@ -124,7 +124,7 @@ class RecipeRun:
         }
 
     def _epochs_done(self) -> int:
-        """Load an earlier attempt's checkpoint where there is one; return how many epochs are done."""
+        """Load an earlier attempt's checkpoint if there is one; return how many epochs are done."""
         checkpoint = self.run.load_checkpoint()
         if checkpoint is None:
             return 0
@@ -135,7 +135,7 @@ class RecipeRun:
         return checkpoint.step // self.task.steps_per_epoch
 
 
-# Seed of the batches for the gradient fluctuation: no trial has it.
+# The seed of the batches for the gradient fluctuation, which no trial has.
 _ORDER = 2**40
 
 
@@ -170,7 +170,7 @@ def gradient_fluctuation(model: nn.Module, task: Task, *, batches: int) -> float
 
     ḡ is the mean gradient of `batches` batches and g the gradient of one more, of the loss without weight decay. A
     weight whose gradient is exactly 0 in all of them (a dead unit) is left out of the mean. Every call uses the same
-    batches. Weights, gradients, running statistics of BatchNorm, modes and generators stay as they were.
+    batches. Weights, gradients, running statistics of BatchNorm, modes and random generators are unchanged.
 
     Args:
         model: in the mode in which it trains.
@@ -184,9 +184,9 @@ def gradient_fluctuation(model: nn.Module, task: Task, *, batches: int) -> float
 
 
 def snapshot_steps(steps_per_epoch: int, epochs: int, every: int = 1) -> frozenset[int]:
-    """Steps after which weights are kept: often at first, where differences grow by orders of magnitude.
+    """Return the steps after which weights are kept: often at first, while differences grow by orders of magnitude.
 
-    They are spaced by √2 within the first epoch; later ones are the ends of every `every` epochs, and the last step.
+    Within the first epoch they are spaced by √2; later they are the end of every `every`-th epoch, and the last step.
 
     Args:
         steps_per_epoch: updates of an epoch.

@@ -11,7 +11,7 @@ from lastbit.noise import Noise
 
 
 class SavedState(Protocol):
-    """A state of a training after so many updates."""
+    """The state of a training after a number of updates."""
 
     @property
     def step(self) -> int:
@@ -27,11 +27,11 @@ class Run(Protocol):
 
     @property
     def seed(self) -> int:
-        """Decides batch order and augmentation."""
+        """The seed of batch order and augmentation."""
 
     @property
     def noise(self) -> Noise:
-        """Disturbs the last bit of updates, or the order of summation."""
+        """The noise on the last bit of updates, or on the order of summation."""
 
     def log(self, step: int, **metrics: float) -> None:
         """Record numbers that belong to the state after `step` updates."""
@@ -43,20 +43,20 @@ class Run(Protocol):
         """Keep the final predicted labels of the test set and its true ones, each of shape (examples,)."""
 
     def mark_diverged(self, step: int) -> None:
-        """Say that the loss stopped being finite at `step`; a result, not an error."""
+        """Record that the loss stopped being finite at `step`; this is a result, not an error."""
 
     def save_checkpoint(self, step: int, state: Any) -> None:
-        """Keep all that the training needs to go on from here, a nest as `SavedState.state` is."""
+        """Keep everything that the training needs to continue from here, nested like `SavedState.state`."""
 
     def load_checkpoint(self) -> SavedState | None:
-        """What an earlier attempt at this trial kept before it was killed; None where there is nothing."""
+        """Return what an earlier attempt at this trial kept before it was killed; None if there is nothing."""
 
 
 def choose_device(name: str) -> str:
-    """Return a device that exists here: `auto` is CUDA where there is one, else the CPU.
+    """Return the name of a device that this machine has: `auto` is CUDA if it has a GPU, otherwise the CPU.
 
     Raises:
-        LastbitError: the device is unknown or not here.
+        LastbitError: the device is unknown or not on this machine.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""The images of a recipe: chosen, padded, normalised, and dealt out in batches in an order that a seed decides."""
+"""The images of a recipe: selected, padded, normalised, and split into batches in an order that a seed decides."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lastbit.training.recipe import Recipe
 ImageBatch = tuple[Tensor, Tensor]  # images, normalised, and labels
 PADDING = 4  # black pixels around an image before it is cropped at random
 _EVALUATION_BATCH = 500
-# The seeds of order and augmentation must differ, or the two would share their random numbers.
+# The seeds of order and augmentation differ; otherwise the two would share their random numbers.
 _AUGMENTATION = 2**32
 
 
@@ -55,15 +55,15 @@ class Task:
         return pixels.div_(255).sub_(self.mean).div_(self.std)
 
     def epochs(self, seed: int) -> Epochs:
-        """Epoch after epoch of batches, in an order that `seed` alone decides."""
+        """Return epoch after epoch of batches, in an order that `seed` alone decides."""
         return Epochs(self, seed)
 
     def batches(self, seed: int) -> Iterator[ImageBatch]:
-        """The same batches one after another, without end."""
+        """Return the same batches one after another, without end."""
         return chain.from_iterable(self.epochs(seed))
 
     def fixed_batch(self, size: int | None = None) -> ImageBatch:
-        """The first `size` training images, or all, in stored order and not augmented, with their labels."""
+        """Return the first `size` training images, or all, in stored order and not augmented, with their labels."""
         return self.normalise(self.train_images[:size]), self.train_labels[:size]
 
     def test_batches(self) -> Iterator[ImageBatch]:
@@ -77,7 +77,7 @@ class Task:
 
 
 class Epochs(Iterator[Iterator[ImageBatch]]):
-    """Epochs without end. Each item gives the batches of one epoch; exhaust it before you ask for the next.
+    """An endless series of epochs. Each item yields the batches of one epoch; exhaust it before you ask for the next.
 
     Args:
         task: the training images.
@@ -93,11 +93,11 @@ class Epochs(Iterator[Iterator[ImageBatch]]):
         return self._batches(torch.randperm(len(self._task.train_labels), generator=self._order))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The states of both generators, which at the end of an epoch decide all that follows."""
+        """Return the states of both generators, which at the end of an epoch decide everything that follows."""
         return {"order": self._order.get_state(), "augmentation": self._augmentation.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state that `state_dict` gave."""
+        """Continue from a state that `state_dict` returned."""
         self._order.set_state(state["order"])
         self._augmentation.set_state(state["augmentation"])
 

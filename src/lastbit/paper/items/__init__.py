@@ -1,1 +1,1 @@
-"""The items: a module for each table, figure or theorem, or for several that differ in their settings only."""
+"""The items: each module has one table, figure or theorem, or a few that belong together."""

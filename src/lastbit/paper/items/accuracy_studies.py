@@ -83,7 +83,7 @@ def _in_words(found: Spread) -> str:
 
 
 def study_drawings(study: StudyJson, parts: Sequence[str], *, what: str = "") -> list[Drawing]:
-    """Charts and tables of a study, as Tables 1, 6, 7 and 8 show them, in this order.
+    """Return the charts and tables of a study that Tables 1, 6, 7 and 8 show, in the order asked for.
 
     Args:
         study: its results.
@@ -122,7 +122,7 @@ SEEDS = (1, 2, 3, 4, 5, 6)
 def training(
     recipe: str, changes: Sequence[str] = (), *, ks: Sequence[int] = KS, seeds: Sequence[int] = SEEDS
 ) -> dict[str, Any]:
-    """What to train, as plain settings of an item.
+    """Return what to train, as settings of an item.
 
     Args:
         recipe: a built-in one's name.
@@ -134,7 +134,7 @@ def training(
 
 
 def complete_study(asked: Settings, work: Work, *, copy: int = 0, controlled: bool = True) -> Study:
-    """Train what is asked for and not stored yet, and return the study.
+    """Run the trials that are asked for and not stored yet, and return the study.
 
     Items that ask for the same training with other seeds and ks share its directory, and so its trials.
 
@@ -142,7 +142,7 @@ def complete_study(asked: Settings, work: Work, *, copy: int = 0, controlled: bo
         asked: from `training`.
         work: where studies are kept, who runs their trials, and on which device.
         copy: runs of another copy are made anew, to be compared bit by bit.
-        controlled: run the study's controls first, and refuse to go on where they fail.
+        controlled: run the study's controls first, and stop if they fail.
     """
     recipe = load_recipe(asked["recipe"], changes=tuple(asked["changes"]))
     # An epoch of the paper's trainings is minutes, and a training days of them.
@@ -160,7 +160,7 @@ def complete_study(asked: Settings, work: Work, *, copy: int = 0, controlled: bo
 
 
 def study_as_json(study: Study) -> dict[str, Any]:
-    """A study's results, without those layer by layer."""
+    """Return a study's results as plain JSON, without those by layer."""
     return {**study.results().as_json(), "rel_l1_layers": [], "growth": []}
 
 
@@ -179,7 +179,7 @@ SMOKE_CUTS = (
     "batches of 64 in place of 200 of 128, a fixed learning rate"
 )
 
-# Half a minute of one core for each run.
+# Half a minute of one core per run.
 _SHORT = ("epochs=5", "batch_size=64", "schedule.milestones=[3,4]", "data.train=2560", "data.test=1000")
 _MEASURED = ("measure.snapshot_epochs=1", "measure.fluctuation_epochs=5", "measure.fluctuation_batches=8")
 LAPTOP_RESNET = ("model.name=resnet8", *_SHORT, *_MEASURED)

@@ -93,7 +93,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 
 
 def claims(published: Mapping[str, Published], result: Result) -> list[Claim]:
-    """As Table 1's left part, for each network and data set."""
+    """The claims of Table 1's left part, for each network and data set."""
     return [made for name, study in _studies(result) for made in _claims(published[name], result, name, study)]
 
 
@@ -106,7 +106,7 @@ def _claims(published: Published, result: Result, name: str, study: Any) -> list
 
 
 def draw(result: Result) -> list[Drawing]:
-    """Accuracies and spreads of each."""
+    """The accuracies of each study and their spreads."""
     parts = ["accuracies", "spread"]
     return [
         drawing
@@ -116,7 +116,7 @@ def draw(result: Result) -> list[Drawing]:
 
 
 def _studies(result: Result) -> Sequence[tuple[str, Any]]:
-    """The studies by what was trained; empty where there is one."""
+    """The studies with what was trained in each; no name if there is a single one."""
     return list(result["studies"].items()) if "studies" in result else [("", result["study"])]
 
 

@@ -1,4 +1,4 @@
-"""Beyond the paper: how far ahead a training can be foretold, with ReLU and with Swish as β goes towards ReLU."""
+"""Beyond the paper: how far ahead a training can be predicted, with ReLU and with Swish as β approaches ReLU."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _NEAR = 2.0  # times it, or part of it
 
 
 def run(settings: Settings, work: Work) -> dict[str, Any]:
-    """Train twins for each activation and order of the batches, and find the step at which they have parted."""
+    """Train twins for each activation and batch order, and find the step at which they have parted."""
     arguments = [
         {"recipe": settings["recipe"], "changes": [*settings["changes"], *_activation(beta)], "seed": seed}
         | {name: settings[name] for name in ("steps", "ks")}
@@ -66,7 +66,7 @@ def _activation(beta: float | None) -> list[str]:
 
 
 def twins(*, recipe: str, changes: list[str], seed: int, steps: int, ks: list[int]) -> dict[str, Any]:
-    """Train twins of a recipe and give RelL1 after each step, and what it came to, as plain JSON."""
+    """Train twins of a recipe and return RelL1 after each step, churn and accuracies, as plain JSON."""
     run = recipe_twins(recipe, changes, ks=ks, seed=seed, steps=steps)
     history = run.history
     return {
@@ -92,7 +92,7 @@ def _summary(runs: Sequence[Any], beta: float | None) -> dict[str, Any]:
 
 
 def name_of(beta: float | None) -> str:
-    """The activation as a person reads it."""
+    """The name of an activation, for people."""
     return "ReLU" if beta is RELU else f"Swish, β = {beta:g}"
 
 
@@ -150,7 +150,7 @@ def _is_further(first: Any, relu: Any, steps: int) -> Claim:
 
 
 def _is_far(horizons: Sequence[int | None], far: float, steps: int) -> bool | None:
-    """Whether all are beyond; None where the run is too short to tell."""
+    """Whether all horizons are beyond a step; None if the run is too short to tell."""
     if any(step is not None and step < far for step in horizons):
         return False
     return True if steps >= far else None
@@ -227,7 +227,7 @@ def _horizon_dots(activations: Sequence[Mapping[str, Any]], taken: int) -> Itera
 BETA = Item(
     id="beta",
     order=302,
-    title="How far ahead training can be foretold: Swish, from β = 1 towards ReLU",
+    title="How far ahead training can be predicted: Swish, from β = 1 towards ReLU",
     shows="The step at which twins that differ in the last bit have parted, by activation.",
     scales={
         "smoke": ItemScale(

@@ -108,7 +108,7 @@ def slow_descent(
 
 @dataclass
 class _Record:
-    """The histories of a descent, as they grow."""
+    """The growing histories of a descent."""
 
     weights: Tensor | None = None  # the last point's
     update: Tensor | None = None  # the last
@@ -119,7 +119,7 @@ class _Record:
     normalised: list[float] = field(default_factory=list)
 
     def note_weights(self, weights: Tensor) -> None:
-        """Note norm, step length and turn of the weights after a step, shape (n,)."""
+        """Record norm, step length and alignment of the weights after a step, shape (n,)."""
         self.norm.append(float(weights.norm()))
         if self.weights is not None:
             update = weights - self.weights
@@ -129,12 +129,12 @@ class _Record:
         self.weights = weights
 
     def note_sharpness(self, step: int, normalised: float) -> None:
-        """Note lr times sharpness, scaled so that 2 is the edge."""
+        """Record the normalised sharpness: lr times sharpness, scaled so that 2 is the edge."""
         self.measured_at.append(step)
         self.normalised.append(normalised)
 
     def as_json(self, descent: Descent) -> dict[str, Any]:
-        """Return what was noted, the loss with its weight decay."""
+        """Return the records as plain JSON; the loss includes weight decay."""
         (group,) = descent.optimizer.param_groups
         decay = 0.5 * group["weight_decay"]
         losses = [loss + decay * norm**2 for loss, norm in zip(descent.losses, self.norm, strict=True)]
@@ -163,7 +163,7 @@ def peak(run: Mapping[str, Any]) -> float:
 
 
 def rises(losses: Sequence[float | None], *, by: float = 1e-5) -> list[int]:
-    """Steps into which the loss rose by more than a share of itself; 1e-5 is beyond rounding in float32."""
+    """Return the steps that raised the loss by more than a share of it; 1e-5 is beyond rounding in float32."""
     pairs = itertools.pairwise(losses)
     return [i for i, (a, b) in enumerate(pairs, 1) if a is not None and (b is None or b > a * (1.0 + by))]
 

@@ -118,7 +118,7 @@ def _is_restrained(run: Result, within: Result, spread: float) -> Claim:
 
 
 def draw(result: Result) -> list[Drawing]:
-    """The final states beside the stable solution, and how far from it each run is at every time.
+    """The final states beside the stable solution, and each run's distance from it over time.
 
     Args:
         result: `strict_dt`, `input`, `stable` (the minimiser), and for each of `runs` its `factor` over the strict
@@ -129,7 +129,7 @@ def draw(result: Result) -> list[Drawing]:
 
 
 def beltrami_label(run: Mapping[str, Any]) -> str:
-    """What a run is called: `10 × strict step`."""
+    """The label of a run: `10 × strict step`."""
     return f"{run['factor']:,.0f} × strict step"
 
 

@@ -49,7 +49,7 @@ _AT_THE_END = (
 
 
 def run(settings: Settings, work: Work) -> dict[str, Any]:
-    """Train a pair of each network, and twins at each learning rate of the sweep."""
+    """Train twins of each network, and twins at each learning rate of the sweep."""
     networks = [_network(name, asked, work) for name, asked in settings["networks"].items()]
     return {"networks": networks, "rates": run_sweep(settings["sweep"], work)}
 
@@ -106,7 +106,7 @@ def _levels_off(grown: Sequence[Mapping[str, Any]]) -> Claim:
 
 
 def _late_growth(network: Mapping[str, Any]) -> float:
-    """What RelL1 is multiplied by from two thirds of the steps to the last."""
+    """The factor by which RelL1 grows from two thirds of the steps to the last."""
     steps, values = network["step"], network["rel_l1"]
     before = max(place for place, step in enumerate(steps) if step <= _LATE * steps[-1])
     return float(values[-1] / values[before])
@@ -162,7 +162,7 @@ def _times(growth: float | None) -> str:
 
 
 def _reduced(name: str) -> str:
-    """What is trained in place of a network at the laptop scale."""
+    """The name of what is trained in place of a network at the laptop scale."""
     network, rest = name.split(", ")
     return f"{_REDUCED[network]}, {rest}"
 

@@ -107,12 +107,12 @@ def run_weight_decays(
 
 
 def bounds_as_json(bounds: Bounds) -> dict[str, float]:
-    """The two ends."""
+    """Return both bounds as plain JSON."""
     return {"lower": bounds.lower, "upper": bounds.upper}
 
 
 def lower_claim(result: Result, published: float) -> Claim:
-    """The published lower bound divides the runs, and is the exact one to 1 %."""
+    """A claim that the published lower bound separates the runs and agrees with the exact one to 1 %."""
     exact = result["bounds"]["exact"]["lower"]
     below = [run for run in result["runs"] if run["weight_decay"] < published]
     inside = [run for run in result["runs"] if published <= run["weight_decay"] < result["bounds"]["exact"]["upper"]]
@@ -126,7 +126,7 @@ def lower_claim(result: Result, published: float) -> Claim:
 
 
 def upper_claim(result: Result, bound: float, *, published: float | None) -> Claim:
-    """A bound divides the runs from above; at the bound itself nothing is decided."""
+    """A claim that an upper bound separates the runs; a run at the bound itself does not count."""
     inside = [run for run in result["runs"] if result["bounds"]["exact"]["lower"] < run["weight_decay"] < bound]
     above = [run for run in result["runs"] if run["weight_decay"] > bound]
     interval = [max(run["weight_decay"] for run in inside), min(run["weight_decay"] for run in above)]

@@ -108,7 +108,7 @@ def _is_restrained(between: Sequence[Any], limit: float) -> Claim:
 
 
 def _amplifies(twins: Sequence[Any]) -> Claim:
-    """Of the twins, those beyond the threshold are the ones at the highest learning rate."""
+    """The twins at the highest learning rate are the ones beyond the threshold."""
     last = max(twins, key=lambda run: run["lr"])
     peaks = {k: _peak(values) for k, values in last["rel_l1"].items()}
     return claim(
@@ -154,7 +154,7 @@ def _peak(values: Sequence[float | None]) -> float:
 
 
 def _levels_off(values: Sequence[float | None]) -> bool:
-    """Whether the first half already reached a tenth of the peak: the second cannot have gone on growing."""
+    """Whether the first half already reached a tenth of the peak, so that the second grew less than tenfold."""
     return _peak(values[: len(values) // 2]) > 0.1 * _peak(values)
 
 
@@ -199,7 +199,7 @@ def _between(rates: Sequence[float]) -> str:
 
 
 def few_of_each(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The first and the last run of each regime, and of more than three one between: more could not be told apart."""
+    """The first and last run of each regime, and of more than three one between them: few enough to tell apart."""
     chosen = []
     for regime in dict.fromkeys(run["regime"] for run in runs):
         same = [run for run in runs if run["regime"] == regime]

@@ -78,7 +78,7 @@ def _train(net: OneLayerCNN, settings: Settings, lr: float) -> dict[str, Any]:
 
 
 def _regime(classified: str, late: NDArray[np.floating]) -> str:
-    """The regime, "stable" also where updates go on at rounding level.
+    """The regime; a run whose updates continue at rounding level only is "stable".
 
     At lr = 0.03 rounding keeps up a cycle of 1.9e-13 of the kernel's norm, just above what `lastbit.pde.classify` takes
     for rounding; the sharpness stands still.
@@ -103,7 +103,7 @@ def claims(result: Result) -> list[Claim]:
 
 
 def _edge_decides(runs: Sequence[Any], below: Sequence[Any]) -> Claim:
-    """The minimum's sharpness is that of the slowest run's end, far from its own edge."""
+    """The sharpness of the minimum is the one at the end of the slowest run, which is far below its edge."""
     first = min(runs, key=lambda run: float(run["lr"]))
     edge = EDGE * first["lr"] / first["normalised"][-1]
     stable, others = [run["lr"] for run in below], [run["lr"] for run in runs if run not in below]

@@ -82,7 +82,7 @@ def _train(settings: Settings, depth: int, lr: float, device: str) -> dict[str, 
 
 
 def _spikes(losses: Sequence[float]) -> int:
-    """How often the loss rises a tenth above its lowest value so far, each time counted once until it is back there."""
+    """Count how often the loss rises a tenth above its lowest value so far; it must return before it counts again."""
     high = [loss > (1.0 + _SPIKE) * low for loss, low in zip(losses, itertools.accumulate(losses, min), strict=True)]
     return sum(now and not before for before, now in itertools.pairwise([False, *high]))
 
@@ -136,7 +136,7 @@ def claims(result: Result) -> list[Claim]:
 
 
 def _so_far(held: bool, whole: bool) -> bool | None:
-    """What held so far is undecided until the end; what failed has failed."""
+    """What has held so far is undecided until the end; what has failed stays failed."""
     return None if held and not whole else held
 
 

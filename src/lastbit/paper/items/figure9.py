@@ -74,7 +74,7 @@ def _bracket(runs: Sequence[Any]) -> tuple[float, float] | None:
 
 
 def _edge(runs: Sequence[Any]) -> float | None:
-    """2 over the sharpness at which the largest learning rate of the sweep that is stable ends, or None without one."""
+    """2 over the final sharpness at the largest stable learning rate of the sweep; None if there is none."""
     bracket = _bracket(runs)
     if bracket is None:
         return None
@@ -102,7 +102,7 @@ def _span(brackets: Sequence[Sequence[float]]) -> list[float] | None:
 
 
 def _endless(searches: Sequence[Any]) -> str:
-    """The searches whose sweep has no end of stability, in words; empty where each has one."""
+    """The searches in whose sweep stability does not end, in words; empty if there are none."""
     names = [f"{search['depth']} layer(s), seed {search['seed']}" for search in searches if search["bracket"] is None]
     return f" No largest stable learning rate within the sweep: {'; '.join(names)}." if names else ""
 
@@ -137,7 +137,7 @@ def _is_where_published(searches: Sequence[Any], depth: str) -> Claim:
 
 
 def _inside(brackets: Sequence[Sequence[float]], low: float, high: float) -> bool | None:
-    """Whether all brackets lie between two values; None where one is too wide to tell, or there is none."""
+    """Whether all brackets lie between two values; None if one is too wide to tell, or there are none."""
     if any(upper < low or lower > high for lower, upper in brackets):
         return False
     return True if brackets and all(low <= lower and upper <= high for lower, upper in brackets) else None

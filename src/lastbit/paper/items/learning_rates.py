@@ -61,12 +61,12 @@ _ADDS_UP = (
 
 
 def steps_of(sweep: Settings, lr: float) -> int:
-    """Updates at a learning rate, so that their product is that of the sweep."""
+    """Return the number of updates at a learning rate that gives the sweep's learning rate × steps."""
     return round(float(sweep["lr_steps"]) / lr)
 
 
 def sweep_twins(*, recipe: str, changes: Sequence[str], lr: float, steps: int, points: int) -> dict[str, Any]:
-    """Train twins at a constant learning rate and give RelL1 at so many even places of the way, as plain JSON."""
+    """Train twins at a constant learning rate and return RelL1 at this many evenly spaced steps, as plain JSON."""
     history = recipe_twins(recipe, [*changes, f"optimizer.lr={lr!r}"], ks=_KS, seed=_SEED, steps=steps).history
     taken = len(history.steps)
     kept = sorted({round((place + 1) * taken / points) - 1 for place in range(points)} - {-1})
@@ -88,7 +88,7 @@ def run_sweep(sweep: Settings, work: Work) -> list[dict[str, Any]]:
 
 
 def _with_growth(twins: Mapping[str, Any]) -> dict[str, Any]:
-    """What RelL1 is multiplied by from the first quarter of the way to the last, by their medians."""
+    """Add the factor by which RelL1 grows from the first quarter of the steps to the last, by their medians."""
     values = finite(twins["rel_l1"])
     quarter = max(1, len(values) // 4)
     early, late = median(values[:quarter]), median(values[-quarter:])
@@ -153,7 +153,7 @@ _SURE = 3.0  # standard errors of a difference
 
 
 def _settings(scale: str) -> dict[str, Any]:
-    """The sweep's smallest learning rate, over the same learning rate × steps."""
+    """The settings of Figure 10: the sweep's smallest learning rate, over the same learning rate × steps."""
     sweep = SWEEPS[scale]
     return {"recipe": sweep["recipe"], "changes": sweep["changes"], "lr": min(sweep["lrs"]), "steps": sweep["lr_steps"]}
 

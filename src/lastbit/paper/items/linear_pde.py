@@ -58,7 +58,7 @@ def _fit(size: Any, error: Any) -> dict[str, Any]:
 
 
 def claims_of_theorem5_2(result: Result) -> list[Claim]:
-    """The error is of a higher than the first power of the kernel's size, as a linearisation's is."""
+    """The error is of a higher order than the first in the kernel's size, as that of a linearisation is."""
     return [
         _is_of_order(
             result,

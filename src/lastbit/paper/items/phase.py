@@ -1,4 +1,4 @@
-"""Beyond the paper: phase diagrams, what training does over learning rate and weight decay, and what foretells it."""
+"""Beyond the paper: phase diagrams of what training does over learning rate and weight decay, and what predicts it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _network(settings: Settings) -> dict[str, Any]:
 
 
 def _sharpness(net: OneLayerCNN, settings: Settings, decay: float) -> float:
-    """The sharpness of the minimum that a slow descent comes to, far below every edge."""
+    """The sharpness of the minimum that a slow descent, far below every edge, reaches."""
     start = random_kernel(net.kernel, settings["seed"])
     slow = 0.5 / (decay + net.transitioning().norm_bound())
     end = simulate(net, start, lr=slow, weight_decay=decay, steps=settings["settle_steps"]).kernel
@@ -205,7 +205,7 @@ PHASE = Item(
     id="phase",
     order=303,
     title="Phase diagrams of learning rate and weight decay",
-    shows="What the linear PDE and the one-layer network do over a grid, and how much of it the bounds foretell.",
+    shows="What the linear PDE and the one-layer network do over a grid, and how much of it the bounds predict.",
     scales={
         "smoke": ItemScale(
             _SMOKE,

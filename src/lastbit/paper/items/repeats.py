@@ -29,7 +29,7 @@ _DIGEST_NOTE = (
 
 
 def run_table4(settings: Settings, work: Work) -> dict[str, Any]:
-    """Train the same three times, each time anew."""
+    """Run the same training three times, each time from the beginning."""
     copies = range(settings["trials"])
     return {"trials": [_trial(settings["training"], work, copy) for copy in copies]}
 
@@ -45,7 +45,7 @@ def _trial(asked: Settings, work: Work, copy: int) -> dict[str, Any]:
 
 
 def claims_of_table4(result: Result) -> list[Claim]:
-    """The paper's criterion, and a stronger one: not the accuracies only but every bit agrees."""
+    """The paper's criterion and a stronger one: not only the accuracies agree, but every bit."""
     trials = result["trials"]
     curves = {tuple(trial["test_accuracy"]) for trial in trials}
     digests = sorted({trial["digest"] for trial in trials})
@@ -127,7 +127,7 @@ _PUBLISHED = {
 
 
 def run_table5(settings: Settings, work: Work) -> dict[str, Any]:
-    """Train with every k, and again from the beginning as often as is asked for."""
+    """Train with every k, and repeat all of it from the beginning as often as the settings ask."""
     copies = range(settings["trials"])
     return {"runs": [run for copy in copies for run in _runs(settings["training"], work, copy)]}
 

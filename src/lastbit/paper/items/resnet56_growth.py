@@ -20,7 +20,7 @@ from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 from lastbit.training.twins import TwinRun, run_twins
 
-_LAST_BIT = 1e-6  # RelL1 of weights that differ in a last bit here and there
+_LAST_BIT = 1e-6  # RelL1 of weights some of which differ in the last bit
 _GROWN, _FACTOR = 1e-2, 1e4
 _LATE = 4  # the last quarter of a run shows whether growth has stopped
 _STOPPED = 2.0
@@ -51,7 +51,7 @@ def recipe_twins(recipe: str, changes: Sequence[str], *, ks: Sequence[int], seed
 
 
 def finite(values: Sequence[float | None]) -> list[float]:
-    """Distances with their infinities back, which JSON does not have."""
+    """Return distances with the infinities that JSON turned into null."""
     return [float("inf") if value is None else value for value in values]
 
 

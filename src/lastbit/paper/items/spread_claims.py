@@ -23,7 +23,7 @@ _GROWN = 0.1  # RelL1 of weights that share their signs and not much more
 
 
 def learns(study: StudyJson, *, published: Any, what: str = "") -> Claim:
-    """That there is an accuracy to vary at all."""
+    """A claim that every run learns, so that there is an accuracy to vary."""
     values = [trial["test_accuracy"] for trial in study["trials"]]
     lowest = None if None in values else min(values)
     return claim(
@@ -38,7 +38,7 @@ def learns(study: StudyJson, *, published: Any, what: str = "") -> Claim:
 def as_in_table1(
     result: Result, study: StudyJson, *, mean: float | None, over_k: float, share: float | str, what: str = ""
 ) -> list[Claim]:
-    """What Tables 6 to 8 claim of a study in the manner of Table 1's left part.
+    """The claims of Tables 6 to 8 about a study, as in the left part of Table 1.
 
     Args:
         result: of the item, for its scale.
@@ -57,7 +57,7 @@ def as_in_table1(
 
 
 def is_moved(result: Result, study: StudyJson, *, published: float | None, what: str = "") -> Claim:
-    """That not all runs of a seed end alike.
+    """A claim that the runs of a seed do not all end with the same accuracy.
 
     Args:
         result: of the item, for its scale.
@@ -79,7 +79,7 @@ def is_moved(result: Result, study: StudyJson, *, published: float | None, what:
 
 
 def about_as_large(result: Result, study: StudyJson, *, published: float | str, what: str = "") -> Claim:
-    """The paper's main claim, with the interval that so few runs leave.
+    """The paper's main claim: the last bit moves test accuracy about as far as batch order.
 
     Args:
         result: of the item, for its scale.
@@ -99,7 +99,7 @@ def about_as_large(result: Result, study: StudyJson, *, published: float | str, 
 
 
 def is_published_std(result: Result, study: StudyJson, source: str, *, published: float, what: str = "") -> Claim:
-    """A pooled STD beside the paper's, decided where nothing is cut.
+    """A claim that a pooled STD is the paper's; it is decided only at the paper's scale.
 
     Args:
         result: of the item, for its scale.
@@ -122,7 +122,7 @@ def is_published_std(result: Result, study: StudyJson, source: str, *, published
 
 
 def disagree(result: Result, study: StudyJson) -> Claim:
-    """Churn, which the paper does not look at."""
+    """A claim about prediction churn, which the paper does not measure."""
     noise, seed = study["churn"]["noise"], study["churn"]["seed"]
     both = noise is not None and seed is not None
     return claim(
@@ -136,7 +136,7 @@ def disagree(result: Result, study: StudyJson) -> Claim:
 
 
 def hides_gains(study: StudyJson, *, runs: int, gain: float) -> Claim:
-    """What the spread of runs does to comparisons of recipes.
+    """A claim that the spread of runs hides small gains between two recipes.
 
     Args:
         study: its results.
@@ -159,7 +159,7 @@ def hides_gains(study: StudyJson, *, runs: int, gain: float) -> Claim:
 
 
 def same_spread(result: Result, one: StudyJson, other: StudyJson, *, names: Sequence[str], published: float) -> Claim:
-    """That two studies are moved alike by the last bit.
+    """A claim that the last bit moves two studies about equally far.
 
     Args:
         result: of the item, for its scale.
@@ -182,7 +182,7 @@ def same_spread(result: Result, one: StudyJson, other: StudyJson, *, names: Sequ
 
 
 def _judged(result: Result, study: StudyJson, holds: bool | None, said: str, *, otherwise: str = "") -> dict[str, Any]:
-    """`holds` and `reason`: a failure of a reduced training whose last bit has not grown decides nothing."""
+    """Return `holds` and `reason`; a failure decides nothing if a reduced training was too short for growth."""
     distance = _last_distance(study)
     if holds is not True and result["scale"] != "paper" and (distance is None or distance < _GROWN):
         short = (
@@ -211,7 +211,7 @@ _TAIL = 0.025  # of a 95 % interval
 
 
 def above(interval: Sequence[float] | None, level: float) -> bool | None:
-    """Whether an interval lies above a level; None where it holds the level, or where there is no interval."""
+    """Whether an interval lies above a level; None if it contains the level, or if there is no interval."""
     if interval is None:
         return None
     low, high = interval
@@ -219,7 +219,7 @@ def above(interval: Sequence[float] | None, level: float) -> bool | None:
 
 
 def within(interval: Sequence[float] | None, low: float, high: float) -> bool | None:
-    """Whether an interval lies between two levels; False where it lies outside, None where it does neither."""
+    """Whether an interval lies between two levels; False if it lies outside, None if it overlaps an end."""
     if interval is None:
         return None
     if interval[1] < low or interval[0] > high:
@@ -228,7 +228,7 @@ def within(interval: Sequence[float] | None, low: float, high: float) -> bool | 
 
 
 def ratio_interval(ratio: float, dof_above: float, dof_below: float) -> list[float]:
-    """95 % F interval of the ratio of two independent standard deviations.
+    """Return the 95 % F interval of the ratio of two independent standard deviations.
 
     Args:
         ratio: of the two estimates.

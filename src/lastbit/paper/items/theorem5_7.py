@@ -55,7 +55,7 @@ def _gradients(settings: Settings, depth: int, boundary: str) -> dict[str, Any]:
 
 
 def _signal(settings: Settings, regime: str, size: float) -> float:
-    """How much g_1 changes as K_1 grows by half, with the layer above in a regime.
+    """The change of g_1 as K_1 grows by half, with the layer above in a regime.
 
     An image of mean 1 and kernels of mean 1 / W^2 make positive responses, of about `size`; a negative K_2 makes
     those above negative.
@@ -70,7 +70,7 @@ def _signal(settings: Settings, regime: str, size: float) -> float:
 
 
 def _blocks(settings: Settings, boundary: str) -> list[list[float]]:
-    """For each size of the kernels, how far each layer is from its one-layer operator."""
+    """The difference of each layer from its one-layer operator, for each size of the kernels."""
     drawn = [
         abs(random_kernel(settings["kernel"], settings["seed"] + layer)) / settings["kernel"] ** 2
         for layer in range(settings["blocks_of"])

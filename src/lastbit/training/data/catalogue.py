@@ -15,7 +15,7 @@ from lastbit.errors import LastbitError
 
 
 class Home(Enum):
-    """Where the verified arrays of a set lie."""
+    """Where the verified arrays of a set are stored."""
 
     BUNDLED = "bundled"  # in this package
     SCIKIT_LEARN = "scikit-learn"  # in that package, a dependency of this one
@@ -24,7 +24,7 @@ class Home(Enum):
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """What the catalogue says of a data set. The beginning of another set shares its digests, home and sources."""
+    """An entry of the catalogue. A set that is the beginning of another shares its digests, home and sources."""
 
     name: str
     train: int  # training images: the first so many of those stored
@@ -68,7 +68,7 @@ def find(name: str) -> DatasetEntry:
     """Return the entry of a data set.
 
     Raises:
-        LastbitError: there is none of that name; the message has the nearest names, and all.
+        LastbitError: no data set has that name; the message lists the nearest names, and all.
     """
     if name in ENTRIES:
         return ENTRIES[name]
@@ -78,14 +78,14 @@ def find(name: str) -> DatasetEntry:
 
 
 class MissingDataError(LastbitError):
-    """A data set is not on this machine yet; the message says which command fetches it."""
+    """A data set is not on this machine; the message gives the command that fetches it."""
 
     def __init__(self, name: str, path: Path, command: str) -> None:
         super().__init__(f"data set {name!r} is not at {path}: run `{command}`")
 
 
 class DamagedDataError(LastbitError):
-    """A file does not hold the data set that it is named for, so it is not used."""
+    """A file does not hold the data set that it is named after, and is not used."""
 
     def __init__(self, path: Path, reason: str, remedy: str = "") -> None:
         self.path = path
@@ -98,7 +98,7 @@ class SourceError(Exception):
 
 
 class FetchError(OSError):
-    """No source could deliver a data set; the message names each source and why it failed."""
+    """No source could deliver a data set; the message says why each of them failed."""
 
 
 def first_line(error: BaseException, limit: int = 160) -> str:

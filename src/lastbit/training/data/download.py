@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where an earlier try stopped, and checked against its published checksum."""
+"""Downloading one file over HTTP: resumed where an earlier attempt stopped, and verified by its published checksum."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _retrieve(remote: RemoteFile, part: Path, progress: Progress) -> Path:
 
 
 def _complete(remote: RemoteFile, part: Path, progress: Progress) -> None:
-    """Fill a partial file to its end; ask again after an interruption as long as more bytes come."""
+    """Complete a partial file; after an interruption try again as long as more bytes arrive."""
     for attempt in range(1, ATTEMPTS + 1):
         before = _size(part)
         try:
@@ -91,7 +91,7 @@ def _complete(remote: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _fill(remote: RemoteFile, part: Path, progress: Progress) -> None:
-    """Ask once for what is missing, and add it; urllib3 raises ProtocolError if the answer ends before its length."""
+    """Request what is missing once, and append it; urllib3 raises ProtocolError if the response ends early."""
     start = _size(part)
     progress(remote.name, start, None)
     # Identity: a host that compressed on the fly would make byte ranges and lengths mean something else.
@@ -103,7 +103,7 @@ def _fill(remote: RemoteFile, part: Path, progress: Progress) -> None:
             _fill(remote, part, progress)
             return
         response.raise_for_status()
-        # A host that knows no ranges sends the file from its beginning.
+        # A host that does not support ranges sends the whole file.
         ranged = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         done = start if response.status_code == requests.codes.partial_content and ranged else 0
         length = response.headers.get("Content-Length", "")

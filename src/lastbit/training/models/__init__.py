@@ -1,4 +1,4 @@
-"""Networks that recipes can name. A new one is a file of this folder and an entry of `NETWORKS`."""
+"""The networks that recipes can name. A new one is a file in this folder and an entry of `NETWORKS`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Network:
-    """Where a network is made; its module is imported when a network is made, so that names alone need no torch."""
+    """The function that makes a network; its module is imported only when it is called, so that names need no torch."""
 
     maker: str  # `module:function`: the function is a `lastbit.training.network.Maker`
     sizes: tuple[str, ...] = ()  # fields of a recipe's [model] that it needs: `depth`, `width`

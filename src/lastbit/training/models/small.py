@@ -32,7 +32,7 @@ class SmallCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (n, channels, height, width) to logits (n, classes)."""
-        # The mean over positions replaces adaptive pooling, whose CUDA backward is not deterministic.
+        # The mean over positions replaces adaptive pooling, whose backward pass on CUDA is not deterministic.
         logits: Tensor = self.linear(self.blocks(images).mean((2, 3)))
         return logits
 
