@@ -9,11 +9,7 @@ from typing import Any
 from lastbit.divergence import horizon
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded, run_jobs
 from lastbit.paper.items.resnet56_growth import finite, horizon_level, recipe_twins
-from lastbit.report.charts.axes import STEPS, Axis
-from lastbit.report.charts.curves import cut
-from lastbit.report.charts.dots import Dot, Mean, dot_chart
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Axis, Dot, Figure, Mean, cut, dot_chart, line_chart
 from lastbit.report.numbers import scientific
 from lastbit.report.study.weights import DISTANCE
 

@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from lastbit.curvature import EDGE, SharpnessTracker
-from lastbit.paper.item import rounded
+from lastbit.paper.item import Settings, rounded
 from lastbit.pde import REGIMES, Path, classify
-from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.curves import Curve, cut
+from lastbit.report.charts import Axis, Curve, cut
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import Descent, prepare_descent
 
@@ -41,6 +40,31 @@ def descent_of(
     images, labels = (part[::every_image] for part in prepared.batch)
     descent = prepared.descent
     return Descent(descent.model, descent.loss, (images, labels), descent.optimizer), (images, labels)
+
+
+def convolutional_descent(
+    settings: Settings, depth: int, *, seed: int, lr: float, device: str
+) -> tuple[Descent, tuple[Tensor, Tensor]]:
+    """The descent of Figures 7 and 9: convolutions on zeros and ones of MNIST, and its images and labels.
+
+    Args:
+        settings: `every_image`, and `weight_decay` where there is some.
+        depth: convolutions.
+        seed: of the initial kernels.
+        lr: the learning rate.
+        device: where it descends.
+    """
+    optimizer = {"lr": float(lr), "weight_decay": float(settings.get("weight_decay", 0.0))}
+    changes = [f"optimizer.{name}={value}" for name, value in optimizer.items()]
+    changes += [f"model.depth={depth}", f"init_seed={seed}"]
+    return descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
+
+
+def stable_bracket(runs: Sequence[Mapping[str, Any]], unstable: Sequence[float]) -> tuple[float, float] | None:
+    """Return the largest learning rate of runs below all unstable ones, and the smallest unstable one; or None."""
+    first = min(unstable, default=0.0)
+    stable = [float(run["lr"]) for run in runs if run["lr"] < first]
+    return (max(stable), first) if stable else None
 
 
 def follow(

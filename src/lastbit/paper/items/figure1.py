@@ -7,10 +7,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, Result, Settings, Work, claim, same_at_every_scale
 from lastbit.pde import heat
-from lastbit.report.charts.axes import STEPS, Axis
-from lastbit.report.charts.curves import Curve, cut
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Axis, Curve, Figure, cut, line_chart
 from lastbit.report.numbers import joined, plain
 
 # t = 0.8, 2.4 and 4, and t = 40, 200 and 800 for the stable step; at step 900 the unstable one is about to overflow.

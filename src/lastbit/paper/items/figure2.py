@@ -10,10 +10,7 @@ import numpy as np
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.items.figure1 import PLACE
 from lastbit.pde import Beltrami, noisy_step
-from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.curves import Curve, cut
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import Axis, Curve, Figure, cut, line_chart
 from lastbit.report.numbers import joined, scientific
 
 # The last run exceeds 2 / lambda by 5 %, which is 42,001 times the strict step.

@@ -17,10 +17,8 @@ from lastbit.paper.items.accuracy_studies import (
     training,
 )
 from lastbit.paper.items.learning_rates import SWEEP_CUTS, SWEEPS, run_sweep, sweep_claims
-from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.curves import cut, gather, last_rows
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import Axis, Figure, cut, line_chart
+from lastbit.report.charts.curves import gather, last_rows
 from lastbit.report.numbers import joined, scientific_range
 from lastbit.report.study.weights import DISTANCE, RELL1, distance_chart
 from lastbit.study.distances import weight_distances

@@ -10,10 +10,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded
 from lastbit.pde import Bounds, OneLayerCNN, checkerboard, random_kernel, simulate
-from lastbit.report.charts.axes import STEPS, Axis
-from lastbit.report.charts.curves import cut
-from lastbit.report.charts.figure import Chart, Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Axis, Chart, Figure, cut, line_chart
 from lastbit.report.numbers import significant
 
 _PAPER: Settings = {

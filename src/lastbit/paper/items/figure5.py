@@ -7,10 +7,7 @@ from typing import Any
 
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded
 from lastbit.pde import OneLayerCNN, Simulation, checkerboard, random_kernel, simulate
-from lastbit.report.charts.axes import STEPS, Axis
-from lastbit.report.charts.curves import cut
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Axis, Figure, cut, line_chart
 from lastbit.report.numbers import joined, significant
 
 _PAPER: Settings = {

@@ -13,11 +13,7 @@ from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Se
 from lastbit.paper.items.descents import NORMALISED
 from lastbit.paper.items.figure5 import few_of_each
 from lastbit.pde import OneLayerCNN, checkerboard, random_kernel, simulate
-from lastbit.report.charts.axes import STEPS
-from lastbit.report.charts.curves import Curve
-from lastbit.report.charts.dots import Dot, Reference, Span, dot_chart
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Curve, Dot, Figure, Reference, Span, dot_chart, line_chart
 from lastbit.report.charts.look import REGIME_LINES
 from lastbit.report.sharpness.charts import EDGE_LEVEL
 

@@ -9,17 +9,15 @@ from lastbit.curvature import EDGE
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
 from lastbit.paper.items.descents import (
     NORMALISED,
-    descent_of,
+    convolutional_descent,
     follow,
     layers,
     peak,
     rises,
     sharpness_curve,
+    stable_bracket,
 )
-from lastbit.report.charts.axes import STEPS, Axis
-from lastbit.report.charts.curves import cut
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Axis, Figure, cut, line_chart
 from lastbit.report.numbers import joined, significant
 from lastbit.report.sharpness.charts import EDGE_LEVEL
 
@@ -45,8 +43,7 @@ def run(settings: Settings, work: Work) -> dict[str, Any]:
 
 
 def _train(settings: Settings, depth: int, lr: float, device: str) -> dict[str, Any]:
-    changes = [f"model.depth={depth}", f"init_seed={settings['seed']}", f"optimizer.lr={float(lr)}"]
-    descent, batch = descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
+    descent, batch = convolutional_descent(settings, depth, seed=settings["seed"], lr=lr, device=device)
     training = follow(descent, batch, steps=settings["steps"], every=settings["every"])
     at = rises(training["loss"])
     late = sum(step > len(training["loss"]) * (_LATE - 1) // _LATE for step in at)
@@ -69,7 +66,7 @@ def claims(result: Result) -> list[Claim]:
             "Three layers are unstable, their loss rises, at a learning rate at which one layer is stable",
             published="unstable at one of the learning rates",
             measured=_by_lr(deep, "rises"),
-            interval=_bracket(deep, unstable),
+            interval=stable_bracket(deep, [run["lr"] for run in unstable]),
             holds=bool({run["lr"] for run in unstable} & {run["lr"] for run in shallow if not _is_unstable(run)}),
         ),
         claim(
@@ -113,13 +110,6 @@ def _why(odd: Sequence[str], every: int) -> str:
 
 def _by_lr(runs: Sequence[Any], name: str) -> dict[str, Any]:
     return {f"{run['lr']:g}": run[name] for run in runs}
-
-
-def _bracket(runs: Sequence[Any], unstable: Sequence[Any]) -> list[float] | None:
-    """The largest learning rate below all unstable ones, and the smallest of those."""
-    first = min((run["lr"] for run in unstable), default=0.0)
-    stable = [run["lr"] for run in runs if run["lr"] < first]
-    return [max(stable), first] if stable else None
 
 
 def _thrown_out(unstable: Sequence[Any]) -> str:

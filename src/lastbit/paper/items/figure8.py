@@ -17,10 +17,7 @@ from lastbit.paper.items.descents import (
     sharpness_curve,
     slow_descent,
 )
-from lastbit.report.charts.axes import STEPS, Axis
-from lastbit.report.charts.curves import Curve, Level, cut
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Axis, Curve, Figure, Level, cut, line_chart
 from lastbit.report.numbers import significant
 from lastbit.report.sharpness.charts import EDGE_LEVEL
 

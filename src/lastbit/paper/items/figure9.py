@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lastbit.curvature import EDGE
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim
-from lastbit.paper.items.descents import descent_of, follow
-from lastbit.paper.items.figure9_drawing import stable_rate_figures
+from lastbit.paper.items.descents import NORMALISED, convolutional_descent, follow, layers, stable_bracket
+from lastbit.report.charts import Axis, Curve, Figure, line_chart
+from lastbit.report.numbers import joined, significant
+from lastbit.report.sharpness.charts import EDGE_LEVEL
+from lastbit.report.table import Table
 
 # The paper's weight decay and beta are lost.
 _PAPER: Settings = {
@@ -29,7 +32,6 @@ _SMOKE: Settings = {
     "sweeps": {"1": [60, 100], "2": [8, 16]},
     "ratio": 1.3,
 }
-
 _PUBLISHED = {"1": [90, 100], "2": [10, 20]}
 _DECIDES = 0.1  # how near, in relative terms, the threshold must come to the edge to be called the same
 
@@ -55,22 +57,14 @@ def _search(settings: Settings, depth: int, seed: int, device: str) -> dict[str,
 
 
 def _train(settings: Settings, depth: int, seed: int, lr: float, device: str) -> dict[str, Any]:
-    changes = [
-        f"model.depth={depth}",
-        f"init_seed={seed}",
-        f"optimizer.lr={float(lr)}",
-        f"optimizer.weight_decay={settings['weight_decay']}",
-    ]
-    descent, batch = descent_of("conv-mnist01", changes, device=device, every_image=settings["every_image"])
+    descent, batch = convolutional_descent(settings, depth, seed=seed, lr=lr, device=device)
     training = follow(descent, batch, steps=settings["steps"], every=settings["every"])
     return {**training, "loss": training["loss"][:: settings["every"]]}  # at the steps where the sharpness is measured
 
 
 def _bracket(runs: Sequence[Any]) -> tuple[float, float] | None:
     """The largest stable learning rate below the smallest unstable one, and that one."""
-    unstable = [run["lr"] for run in runs if run["regime"] != "stable"]
-    stable = [run["lr"] for run in runs if run["regime"] == "stable" and run["lr"] < min(unstable, default=0.0)]
-    return (max(stable), min(unstable)) if stable else None
+    return stable_bracket(runs, [run["lr"] for run in runs if run["regime"] != "stable"])
 
 
 def _edge(runs: Sequence[Any]) -> float | None:
@@ -168,15 +162,69 @@ def _is_stable_below_only(searches: Sequence[Any]) -> Claim:
         published="an upper bound",
         measured=again,
         holds=not again,
-        reason="There a descent was thrown out of the minimum and settled in a flatter one (depth, kernel, lr)."
-        if again
-        else "",
+        reason=""
+        if not again
+        else "There a descent left the minimum and settled in a flatter one (depth, kernel, lr).",
     )
 
 
 def draw(result: Result) -> list[Drawing]:
-    """The largest stable learning rates, as a chart and as a table."""
-    return [*stable_rate_figures(result)]
+    """Where every descent ended, by depth, and a table of the largest stable learning rate of each network."""
+    searches = result["searches"]
+    note = (
+        "Where each descent ended, by depth; a descent is stable when its updates die out or stop reversing. Below the "
+        "edge the sharpness is that of the minimum, in proportion to the learning rate; beyond, it is that of the last "
+        "point of the oscillation."
+    )
+    curves = list(_end_points(searches))
+    rates = [lr for curve in curves for lr in curve.x]
+    chart = line_chart(
+        curves,
+        x=Axis("learning rate", name="lr", log=True, domain=(0.8 * min(rates), 1.25 * max(rates))),
+        y=Axis(f"{NORMALISED.title} at the end", name=NORMALISED.name),
+        levels=[EDGE_LEVEL],
+        columns=3,
+    )
+    by_depth = {search["depth"]: _brackets(searches, str(search["depth"])) for search in searches}
+    stable = joined(f"{layers(depth)} up to lr {_ends_of(known)}" for depth, known in by_depth.items() if known)
+    return [Figure("figure9-sharpness", f"Stable with weight decay: {stable}", note, chart), _rates_table(searches)]
+
+
+def _end_points(searches: Sequence[Any]) -> Iterator[Curve]:
+    """Points of the descents of each depth and outcome."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for search in searches:
+        for run in search["runs"]:
+            outcome = "stable" if run["regime"] == "stable" else "unstable"
+            end = run["sharpness"]["normalised"][-1]
+            if end is not None:
+                points.setdefault(f"{layers(search['depth'])}, {outcome}", []).append((run["lr"], end))
+    for label, ends in points.items():
+        yield Curve(label, [lr for lr, _ in ends], [end for _, end in ends], style="points")
+
+
+def _ends_of(brackets: Sequence[Sequence[float]]) -> str:
+    ends = [significant(end, 3) for end in (min(b[0] for b in brackets), max(b[0] for b in brackets))]
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _rates_table(searches: Sequence[Any]) -> Table:
+    known = [search for search in searches if search["bracket"] is not None]
+    return Table(
+        "figure9-rates",
+        f"2/λ and the largest stable learning rate, found in {len(known)} of {len(searches)} searches",
+        ["layers", "initial kernels", "2/λ", "stable at", "unstable at"],
+        [_rate_cells(search) for search in searches],
+        "λ is the sharpness, weight decay included, at which the largest stable learning rate of a coarse sweep ended; "
+        f"the largest stable learning rate is then found by bisection. The edge is at {EDGE:g}.",
+        align="llrrr",
+    )
+
+
+def _rate_cells(search: Any) -> list[str]:
+    bracket = search["bracket"]
+    rates = ["none found"] * 3 if bracket is None else [significant(value) for value in (search["edge"], *bracket)]
+    return [str(search["depth"]), f"seed {search['seed']}", *rates]
 
 
 FIGURE9 = Item(

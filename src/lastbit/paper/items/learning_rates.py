@@ -14,10 +14,7 @@ from typing import Any
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded, run_jobs
 from lastbit.paper.items.accuracy_studies import complete_study, training
 from lastbit.paper.items.resnet56_growth import finite, recipe_twins
-from lastbit.report.charts.axes import STEPS, Axis
-from lastbit.report.charts.curves import cut
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Axis, Figure, cut, line_chart
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.task import prepare
 

@@ -9,10 +9,7 @@ from lastbit.divergence import horizon
 from lastbit.execution.numerics import repeatable_numerics
 from lastbit.noise import Scale as Noise
 from lastbit.paper.item import Claim, Cost, Drawing, Item, ItemScale, Result, Settings, Work, claim, rounded, run_jobs
-from lastbit.report.charts.axes import STEPS
-from lastbit.report.charts.curves import Level, cut
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import STEPS, Figure, Level, cut, line_chart
 from lastbit.report.growth.charts import distance_figure, flips_figure
 from lastbit.report.numbers import scientific
 from lastbit.report.study.weights import DISTANCE, RELL1

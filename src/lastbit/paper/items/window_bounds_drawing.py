@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.curves import Curve, Style
-from lastbit.report.charts.figure import Figure
-from lastbit.report.charts.line import line_chart
+from lastbit.report.charts import Axis, Curve, Figure, line_chart
+from lastbit.report.charts.curves import Style
 from lastbit.report.numbers import significant
 from lastbit.report.table import Table
 

@@ -1,6 +1,6 @@
 """The chart kit: a line chart, a strip of dots, a bar of shares and a heat map, with one look and one kind of axis."""
 
-from lastbit.report.charts.axes import Axis
+from lastbit.report.charts.axes import STEPS, Axis
 from lastbit.report.charts.bars import Part, share_bar
 from lastbit.report.charts.clicks import with_clicks
 from lastbit.report.charts.curves import Curve, CurveChoice, Level, cut
@@ -10,6 +10,7 @@ from lastbit.report.charts.heat_map import Factors, Kinds, Overlay, OverlayLook,
 from lastbit.report.charts.line import line_chart
 
 __all__ = [
+    "STEPS",
     "Axis",
     "Chart",
     "Curve",
