@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import pytest
 
@@ -36,6 +37,16 @@ def test_wrong_input(lastbit, tmp_path):
     assert (code, err) == (2, f"lastbit: there is no directory {tmp_path / 'nowhere'}\n")
     code, _, err = lastbit("check", tmp_path)
     assert (code, err) == (2, f"lastbit: {tmp_path} is no study: it has no study.json\n")
+
+
+def test_a_study_without_trials_is_not_praised(lastbit, studies, tmp_path):
+    shutil.copytree(studies / "one", tmp_path / "empty")
+    for trial in (tmp_path / "empty" / "trials").iterdir():
+        shutil.rmtree(trial)
+    code, out, _ = lastbit("check", tmp_path / "empty")
+    first, *notes = out.splitlines()
+    assert (code, first) == (0, f"{tmp_path / 'empty'}: no trial is stored yet, and nothing is damaged")
+    assert notes[0] == "  note: trials: 4 trials are not stored; the study's command runs what is missing"
 
 
 def test_a_sound_study_and_a_damaged_one(lastbit, studies):

@@ -83,7 +83,7 @@ def test_studies_elsewhere_are_compared_as_those_here(lastbit, studies, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["{new}", "nowhere"], "nowhere is no study: it has no study.json"),
+        (["{new}", "nowhere"], "there is no directory nowhere"),
         (["{new}", "{new}"], "are the same study"),
         (["{new}", "{one}"], "one has one finished run only"),
         (["{new}", "{old}", "--metric", "f1"], "the study new has no metric 'f1': it has loss, test_accuracy"),

@@ -54,8 +54,26 @@ def test_an_opened_study_has_table_results_and_page_and_cannot_run(tmp_path):
     assert study.results().as_json() == results.as_json()
     assert study.table().equals(ran.table())
     assert not hasattr(study, "run")
-    with pytest.raises(lb.LastbitError, match="is no study"):
-        lb.open_study(tmp_path)
+
+
+def test_what_is_no_study_is_refused_with_those_that_are(tmp_path):
+    def said(path, call=lb.open_study):
+        with pytest.raises(lb.LastbitError) as refused:
+            call(path)
+        return str(refused.value)
+
+    runs = tmp_path / "runs"
+    (runs / "other").mkdir(parents=True)
+    assert said(runs) == f"{runs} is no study: it has no study.json"
+    for name in ("demo", "demo-swish"):
+        make(runs / name, seeds=(1,)).run()
+    one = f"it holds the studies demo, demo-swish; give one, such as {runs / 'demo'}"
+    for call in (lb.open_study, lambda path: lb.compare(path, runs / "demo"), check_study):
+        assert said(runs, call) == f"{runs} is no study: {one}"
+    missing = f"there is no directory {runs / 'dmeo'}; nearest is {runs / 'demo'}"
+    assert said(runs / "dmeo") == said(runs / "dmeo", lambda path: lb.compare(path, runs / "demo")) == missing
+    assert said(runs / "unlike") == f"there is no directory {runs / 'unlike'}"
+    assert said(tmp_path / "gone" / "demo") == f"there is no directory {tmp_path / 'gone' / 'demo'}"
 
 
 def test_a_study_says_what_is_stored_and_shows_verdict_and_table_when_it_is_complete(tmp_path):

@@ -48,8 +48,10 @@ def _studies(directory: Path) -> list[Path]:
     Raises:
         LastbitError: there is none.
     """
+    from lastbit.study.directory import no_directory
+
     if not directory.is_dir():
-        raise LastbitError(f"there is no directory {directory}")
+        raise LastbitError(no_directory(directory))
     below = sorted(path.parent for path in directory.glob(f"*/{STUDY}"))
     here = any((directory / name).exists() for name in (STUDY, TRIALS))
     return [directory] if here or not below else below
@@ -76,11 +78,16 @@ def _checked(place: Path) -> Checked:
         return check_study(place, on_trial=lambda: show(done=next(done)))
 
 
+def _verdict(checked: Checked) -> str:
+    if checked.is_sound and checked.trials == 0:
+        return "no trial is stored yet, and nothing is damaged"
+    trials = f"{checked.trials:,} trial{'s' if checked.trials != 1 else ''}"
+    held = f"{checked.files:,} file{'s' if checked.files != 1 else ''} compared with their checksums"
+    return f"{'sound' if checked.is_sound else 'NOT sound'} ({trials}, {held})"
+
+
 def _show(checked: Checked, terminal: Console) -> None:
-    trials = f"{checked.trials} trial{'s' if checked.trials != 1 else ''}"
-    verdict = "sound" if checked.is_sound else "NOT sound"
-    held = f"{checked.files:,} files compared with their checksums"
-    terminal.print(f"{checked.directory}: {verdict} ({trials}, {held})", soft_wrap=True)
+    terminal.print(f"{checked.directory}: {_verdict(checked)}", soft_wrap=True)
     for finding in checked.findings:
         terminal.print(f"  {finding.kind}: {finding.path}: {finding.what}; {finding.cure}", soft_wrap=True)
     if checked.drawings:

@@ -108,8 +108,10 @@ def _unfinished(directory: Path) -> str:
 
 
 def _nothing(directory: Path) -> str:
+    from lastbit.study.directory import no_directory
+
     if not directory.is_dir():
-        return f"there is no directory {directory}"
+        return no_directory(directory)
     if (directory / STUDY).is_file():
         return _unfinished(directory)
     if (directory / "audit.json").is_file():

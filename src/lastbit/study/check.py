@@ -18,11 +18,11 @@ from lastbit.storage.directories import (
     RUNNING,
     STUDY,
     TRIALS,
-    held_in_words,
     is_drawing,
     is_held,
 )
 from lastbit.storage.files import DamagedError, to_json
+from lastbit.study.directory import no_study
 from lastbit.study.findings import MOVE, Checked, Finding, Severity, checksum_findings, finding, foreign, reason
 from lastbit.study.open_study import open_study
 from lastbit.study.recorder import WEIGHTS
@@ -47,8 +47,7 @@ def check_study(root: Path, *, on_trial: Callable[[], None] = lambda: None) -> C
         LastbitError: the directory holds no study.
     """
     if not any((root / name).exists() for name in (STUDY, TRIALS)):
-        there = held_in_words(root)
-        raise LastbitError(f"{root} is no study: {f'it holds {there}' if there else f'it has no {STUDY}'}")
+        raise LastbitError(no_study(root))
     findings = [*_check_description(root), *_check_results(root), *_check_complete(root)]
     settings = _settings(root)
     places = _directories(root / TRIALS)
@@ -123,7 +122,7 @@ def _check_complete(root: Path) -> Iterator[Finding]:
         return
     if missing:
         what = f"{missing} trial{'s are' if missing > 1 else ' is'} not stored"
-        yield finding(root, Severity.NOTE, root / TRIALS, what, "nothing: the study's command runs what is missing")
+        yield finding(root, Severity.NOTE, root / TRIALS, what, "the study's command runs what is missing")
 
 
 def _settings(root: Path) -> Any:
@@ -183,11 +182,10 @@ def _check_failed(root: Path) -> Iterator[Finding]:
 def _check_running(root: Path) -> Iterator[Finding]:
     for place in _directories(root / RUNNING):
         if is_held(root / RUNNING / f"{place.name}.lock"):
-            yield finding(root, Severity.NOTE, place, "a trial that is running", "nothing")
+            yield finding(root, Severity.NOTE, place, "a trial that is running", "leave it alone")
             continue
-        kept = "goes on from its checkpoint" if _has_checkpoint(place) else "starts anew"
-        what = "a trial that was interrupted"
-        yield finding(root, Severity.NOTE, place, what, f"nothing: with the study's command it {kept}")
+        again = "continues it from its checkpoint" if _has_checkpoint(place) else "starts it anew"
+        yield finding(root, Severity.NOTE, place, "a trial that was interrupted", f"the study's command {again}")
 
 
 def _has_checkpoint(place: Path) -> bool:

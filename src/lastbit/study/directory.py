@@ -5,6 +5,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lastbit.storage.directories import (
     STUDY,
     TRIALS,
     Kind,
+    held_in_words,
     is_drawing,
     is_held,
 )
@@ -28,6 +30,7 @@ from lastbit.storage.run_directory import OtherSettingsError, RunDirectory
 from lastbit.study.stored_trial import DONE
 
 _AGAIN = "delete it, then give the study's command again: the trials are kept"  # where study.json is damaged
+_NAMED = 6  # studies in a directory that is none; of more, their number
 
 
 class OtherStudyError(OtherSettingsError):
@@ -55,7 +58,7 @@ class StudyDirectory(RunDirectory):
             LastbitError: the directory holds no study.
         """
         if not self.is_begun():
-            raise LastbitError(f"{self.root} is no study: it has no {STUDY}")
+            raise LastbitError(no_study(self.root))
         return self._read(STUDY, _AGAIN)
 
     def store_results(self, content: Mapping[str, Any]) -> None:
@@ -116,6 +119,28 @@ class StudyDirectory(RunDirectory):
             return self.read(name)
         except DamagedError as error:
             raise DamagedError(f"{error}; {cure}") from None
+
+
+def no_study(place: Path) -> str:
+    """Why there is no study at a place, and which ones there are: those in it, or the nearest name of a missing one."""
+    if not place.exists():
+        return no_directory(place)
+    if inside := sorted(path.parent.name for path in place.glob(f"*/{STUDY}")):
+        more = f" and {len(inside) - _NAMED} more" if len(inside) > _NAMED else ""
+        those = f"the studies {', '.join(inside[:_NAMED])}{more}" if len(inside) > 1 else f"the study {inside[0]}"
+        return f"{place} is no study: it holds {those}; give one, such as {place / inside[0]}"
+    there = held_in_words(place) if place.is_dir() else ""
+    return f"{place} is no study: {f'it holds {there}' if there else f'it has no {STUDY}'}"
+
+
+def no_directory(place: Path) -> str:
+    """That a directory is missing, with the nearest names beside it."""
+    try:
+        beside = [path.name for path in place.absolute().parent.iterdir() if path.is_dir()]
+    except OSError:  # its parent is missing too, or closed
+        beside = []
+    close = [str(place.with_name(name)) for name in get_close_matches(place.name, beside)]
+    return f"there is no directory {place}{f'; nearest is {close[0]}' if close else ''}"
 
 
 def advice(root: Path) -> str:

@@ -227,7 +227,7 @@ def test_one_batch_order_is_compared_run_by_run_and_reported():
         (np.zeros((2, 2, 2)), [92.0, 93.0], r"a has shape \(2, 2, 2\)"),
         ([93.0, "high"], [92.0, 93.0], "a is neither a study nor numbers"),
         ([93.0, 92.0], object(), "b is neither a study nor numbers.*got object"),
-        ("nowhere", [92.0, 93.0], "nowhere is no study: it has no study.json"),
+        ("nowhere", [92.0, 93.0], "there is no directory nowhere"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(a, b, complaint):
