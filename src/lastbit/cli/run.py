@@ -122,7 +122,7 @@ def _run_and_report(
 def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
     """Store the results, draw the page, print the table and the remarks."""
     from lastbit.cli.run_study import store_results
-    from lastbit.cli.study import show, write_page
+    from lastbit.cli.study import draw_studies, show
     from lastbit.script.study import choose_metric, remarks
 
     choose_metric(study, training)
@@ -131,7 +131,7 @@ def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
     if not study.stored():
         return  # all failed, and what is said of that comes last
     page = study.store.root / "report.html"
-    write_page([results], page)
+    draw_studies([results], page)
     if json != "-":
         show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)

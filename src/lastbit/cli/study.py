@@ -153,13 +153,13 @@ def update_page(studies: Mapping[Path, Mapping[str, Any]], page: Path) -> None:
     if page.is_file() and all(_is_older(file, page) for file in files):
         return
     try:
-        write_page(list(studies.values()), page)
+        draw_studies(list(studies.values()), page)
     except ShapeError as error:
         places = " or ".join(map(str, files))
         raise LastbitError(f"{places} does not hold what it should: {error}") from None
 
 
-def write_page(studies: Sequence[Mapping[str, Any]], page: Path) -> None:
+def draw_studies(studies: Sequence[Mapping[str, Any]], page: Path) -> None:
     """Draw `page`.
 
     Raises:

@@ -11,7 +11,7 @@ from lastbit.statistics.means import MeanTest
 from lastbit.statistics.spread import Table, least_difference, noise_spread, pooled
 from lastbit.study.check import verify_study
 from lastbit.study.comparison.comparison import Comparison
-from lastbit.study.comparison.doubts import check_comparable, doubts
+from lastbit.study.comparison.doubts import doubts, refuse_incomparable
 from lastbit.study.comparison.replicates import Replicates, example_test_of, replicates, single_run_design
 from lastbit.study.comparison.side import ComparedStudy, Side, side_of_numbers
 from lastbit.study.grid import Grid
@@ -52,7 +52,7 @@ def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: 
             "for p below 0.05 divided by the number of pairs"
         )
     first, second = read_sides(a, b, metric)
-    check_comparable(first, second)
+    refuse_incomparable(first, second)
     values = replicates(first, second, paired=paired)
     paired_test, unpaired_test = values.paired_test(), values.unpaired_test()
     test = unpaired_test if paired_test is None else paired_test

@@ -17,7 +17,7 @@ _OTHER_METRIC = 1.8  # seeds of one recipe do not differ by such a factor
 _FEW, _FAR = 3, 30
 
 
-def check_comparable(a: Side, b: Side) -> None:
+def refuse_incomparable(a: Side, b: Side) -> None:
     """Refuse a study beside itself, different test sets as far as they are known, and percent against fractions.
 
     Raises:
