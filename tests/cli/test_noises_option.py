@@ -63,7 +63,8 @@ def test_a_study_of_summation_order_says_so(lastbit, tmp_path, monkeypatch):
 def test_wrong_noises_are_one_line(lastbit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for arguments, complaint in (
-        (["--noise", "ulps"], "'ulps' is not one of"),
+        (["--noise", "ulps"], "'ulps' is no noise, did you mean ulp? There are order, rounding, scale, ulp"),
+        (["--noise", "zzz"], "'zzz' is no noise; there are order, rounding, scale, ulp"),
         (["--noise", "ulp", "--k", "3"], "--k 3 is for --noise scale"),
         (["--noise", "ulp", "--noise-seeds", "1,1"], "noise ulp #1 is given twice"),
     ):

@@ -43,6 +43,14 @@ def test_every_command_writes_its_json_the_same_way():
     assert len(callbacks) > 15
 
 
+@pytest.mark.parametrize("command", [HEAT, ("recipe", "list"), ("data", "list"), ("paper", "list")])
+def test_missing_directories_on_the_way_to_a_file_are_made(lastbit, tmp_path, command):
+    """By every command: they write through one option, as the test above says."""
+    target = tmp_path / "new" / "below" / "out.json"
+    assert lastbit(*command, "--json", target)[0] == 0
+    assert json.loads(target.read_text())
+
+
 def test_json_goes_through_a_fifo_and_leaves_it(lastbit, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     said = []

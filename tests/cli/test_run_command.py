@@ -89,16 +89,41 @@ def test_a_script_is_run_as_it_is_and_its_noise_is_ks(lastbit, place):
     assert losses == [float(line.split("=")[1]) for line in said.splitlines()]
 
     before = {path: path.stat().st_mtime_ns for path in Path("study").glob("trials/*/done.json")}
-    again, err = json_of(lastbit, *words, "--metric", r"los=([0-9.]+)", *command)
-    assert "no run gave the metric los (--metric 'los=([0-9.]+)')" in err
-    assert "step 30 loss=" in err
-    assert "No run has a value of los (the runs logged " in again["verdict"]
-    assert "Last-bit noise moved the weights by up to RelL1" in again["verdict"]
+    code, out, err = lastbit("run", *words, "--metric", r"los=([0-9.]+)", *command)
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "lastbit: --metric 'los=([0-9.]+)' matches nothing in the output, which ended with 'step 30 los"
+    )
+    assert err.count("\n") == 1
     assert json_of(lastbit, *words, *command)[0]["metric"]["name"] == "final"
     assert {path: path.stat().st_mtime_ns for path in before} == before
     (place / "tiny.py").write_text(TINY + "\n")
     code, _, err = lastbit("run", *words, *command)
     assert (code, "holds another study" in err) == (2, True)
+
+
+def test_a_metric_that_the_first_run_does_not_give_stops_the_others(lastbit, place):
+    (place / "tiny.py").write_text(TINY)
+    words = ("run", "--k", "1,3,5", "--uncontrolled", "--workers", "1", "--out", "study")
+    command = ("--", "tiny.py", "--out", "{trial}/model.pt")
+    code, out, err = lastbit(*words, "--metric", "accuracy=([0-9.]+)", *command)
+    assert (code, out) == (2, "")
+    last = err.splitlines()[-1]
+    assert re.fullmatch(
+        r"lastbit: --metric 'accuracy=\(\[0-9.\]\+\)' matches nothing in the output, which ended with"
+        r" 'step 30 loss=[0-9.]+' \(the run of seed 1, k=\d\)\. Nothing more is run, .*",
+        last,
+    )
+    first = list(Path("study/trials").glob("*/done.json"))
+    assert len(first) == 1
+    before = first[0].stat().st_mtime_ns
+    code, out, err = lastbit(*words, "--metric-file", "{trial}/metrics.json:acc", *command)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--metric-file {trial}/metrics.json:acc: the run did not write {trial}/metrics.json" in err
+    assert len(list(Path("study/trials").glob("*/done.json"))) == 1
+    assert lastbit(*words, "--metric", "loss=([0-9.]+)", *command)[0] == 0
+    assert len(list(Path("study/trials").glob("*/done.json"))) == 3
+    assert first[0].stat().st_mtime_ns == before
 
 
 def _same(weights, others):

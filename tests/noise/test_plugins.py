@@ -105,7 +105,7 @@ def test_without_the_package_files_are_checked_and_the_study_is_refused_in_a_lin
     place, _ = studied
     assert "sound" in run(tmp_path, place, "check", "here")
     said = run(tmp_path, place, *STUDY.split(), code=2)
-    assert "'late-ulp:after=1' is not one of 'order', 'rounding', 'scale', 'ulp'" in said
+    assert "'late-ulp:after=1' is no noise, did you mean ulp? There are order, rounding, scale, ulp" in said
     done = subprocess.run([sys.executable, "-c", OPEN], capture_output=True, text=True, cwd=place)
     assert "got 'late-ulp'" in done.stderr
     assert "a stored file never decides what is imported" in done.stderr

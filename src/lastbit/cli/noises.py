@@ -5,6 +5,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -32,7 +33,7 @@ class Noises:
         name, settings = _taken_apart(self.kind)
         noise, known = KINDS.get(name), _options()
         if noise is None:
-            raise LastbitError(f"--noise {name}: there is no such noise; there are {', '.join(_names())}")
+            raise LastbitError(f"--noise {name}: there is no such noise{_guess(name)}")
         given: dict[str, Any] = {option: value for option, value in self.options.items() if value is not None}
         for option in given:
             if known[option] not in noise.options:
@@ -120,5 +121,12 @@ def _noise_option() -> Any:
 
 def _checked(kind: str) -> str:
     if kind.partition(":")[0] not in _names():
-        raise typer.BadParameter(f"{kind!r} is not one of {', '.join(map(repr, _names()))}.")
+        raise typer.BadParameter(f"{kind!r} is no noise{_guess(kind.partition(':')[0])}.")
     return kind
+
+
+def _guess(name: str) -> str:
+    """The noises of nearly this name, as a question, and all that there are."""
+    near = get_close_matches(name, _names(), cutoff=0.5)
+    question = f", did you mean {' or '.join(near)}? There are " if near else "; there are "
+    return question + ", ".join(_names())

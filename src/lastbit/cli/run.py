@@ -106,13 +106,14 @@ def _run_and_report(
     study: Study, training: ScriptTraining, executors: Executors, answers: Answers, json: str | None
 ) -> None:
     from lastbit.cli.run_study import check_stored
-    from lastbit.script.study import check_directory, find_again
+    from lastbit.script.study import check_directory, find_again, refuse_missing_metrics
 
     check_directory(study, training)
     check_stored(study)
     # What other commands look for in the same runs must not come between looking, running and collecting.
     with study.store.claimed(study.description()):
         find_again(study, training)
+        refuse_missing_metrics(study, training)
         failed = _run(study, training, executors, answers)
         _report(study, training, json)
     if failed is not None:
@@ -143,7 +144,7 @@ def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
 def _run(study: Study, training: ScriptTraining, executors: Executors, answers: Answers) -> FailedError | None:
     """Run what is not stored yet; return what is to be said in the end where runs failed."""
     from lastbit.cli.run_study import run_trials
-    from lastbit.script.study import shared_files
+    from lastbit.script.study import refuse_missing_metrics, shared_files
     from lastbit.study import ControlsFailedError, TrialFailedError
 
     announce_study(study, executors=executors, run_seconds=lambda: None, answers=answers)
@@ -154,6 +155,7 @@ def _run(study: Study, training: ScriptTraining, executors: Executors, answers: 
             workers=executors.workers,
             title=study.name,
             on_estimate=lambda seconds: announce_rest(study.name, seconds, answers),
+            on_first=lambda: refuse_missing_metrics(study, training),
         )
     except FailedError as error:
         cause = error.__cause__

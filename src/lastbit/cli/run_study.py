@@ -11,11 +11,12 @@ from lastbit.cli.cost import Answers, announce_study, recipe_seconds
 from lastbit.cli.output import FailedError
 from lastbit.cli.progress import progress_bar, trial_progress
 from lastbit.cli.workers import Executors, gentle_interrupts
+from lastbit.errors import LastbitError
 from lastbit.execution.dispatch import Watched
-from lastbit.execution.jobs import LostWorkersError
+from lastbit.execution.jobs import LostWorkersError, Outcome, StoppedError
 from lastbit.storage.directories import STUDY, TRIALS
 from lastbit.storage.files import DamagedError
-from lastbit.study import ControlsFailedError, Study, TrialFailedError
+from lastbit.study import ControlsFailedError, Study, Trial, TrialFailedError
 from lastbit.study.check import verify_study
 from lastbit.study.recorder import underway
 from lastbit.study.results import FORMAT
@@ -80,6 +81,7 @@ def run_trials(
     title: str,
     seconds: float | None = None,
     on_estimate: Callable[[float], None] | None = None,
+    on_first: Callable[[], None] = lambda: None,
 ) -> None:
     """Run what is not stored yet, with a progress bar, until Ctrl-C.
 
@@ -90,9 +92,12 @@ def run_trials(
         title: for the progress bar.
         seconds: of one trial, as estimated before.
         on_estimate: called once, after the first trial, with an estimate of the seconds that the others take.
+        on_first: called once a trial is stored; where it raises a LastbitError, those in progress end, and no other is
+            begun.
 
     Raises:
-        LastbitError: the directory is in use, damaged or something else's, or nobody can run these trials.
+        LastbitError: the directory is in use, damaged or something else's, nobody can run these trials, or `on_first`
+            raised it.
         FailedError: controls or trials failed, or all workers went away.
         StoppedCommandError: Ctrl-C, and what was in progress then is stored.
     """
@@ -110,13 +115,41 @@ def run_trials(
                 on_estimate,
             )
             with progress as on_trial, gentle_interrupts(jobs):
-                study.complete(jobs, on_trial=on_trial, on_remark=_remark)
+                _complete(study, jobs, on_trial, on_first)
     except LostWorkersError as error:
         raise FailedError(f"{error}; the same command goes on") from error
     except ControlsFailedError as error:
         raise FailedError(str(error)) from error
     except TrialFailedError as error:
         raise FailedError(f"{error}\n{_others(study, error)}") from error
+
+
+def _complete(
+    study: Study, jobs: Watched, on_trial: Callable[[Outcome[Trial]], None], on_first: Callable[[], None]
+) -> None:
+    """Complete a study, unless `on_first` refuses to go on after the first trial that is stored."""
+    stored = 0
+    refusals: list[LastbitError] = []
+
+    def ended(outcome: Outcome[Trial]) -> None:
+        """Show the trial, and ask once whether to go on."""
+        nonlocal stored
+        on_trial(outcome)
+        stored += outcome.error is None
+        if stored == 1 and outcome.error is None:
+            try:
+                on_first()
+            except LastbitError as error:
+                refusals.append(error)
+                jobs.stop()
+
+    try:
+        study.complete(jobs, on_trial=ended, on_remark=_remark)
+    except StoppedError:
+        if not refusals:
+            raise
+    if refusals:
+        raise refusals[0]
 
 
 def _others(study: Study, error: TrialFailedError) -> str:

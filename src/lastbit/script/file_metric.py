@@ -18,6 +18,7 @@ FILES = "files"  # in a trial's directory of output
 FileState = tuple[int, int, int]
 _NOTHING = ("none", "null", "n/a", "na")  # which says that there is no number
 _ABSENT = object()
+_SHOWN = 60  # characters of a file
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ class FileMetric:
             parsed = _number(value)
             if parsed is not None:
                 yield {self.names[0]: parsed}
+
+    def missing(self, output: Path) -> str:
+        """That the run did not write the file, or the beginning of what it wrote there."""
+        copy = self._copy(output)
+        if not copy.is_file():
+            return f"{self}: the run did not write {self.path}"
+        begins = copy.read_text(encoding="utf-8-sig", errors="replace")[:_SHOWN]
+        return f"{self}: there is no number for {self.key} in {self.path}, which begins with {begins!r}"
 
     def doubt(self, output: Path) -> str:
         """That the run did not write the file, or that its last row has no number."""

@@ -37,6 +37,9 @@ class MetricSource(Protocol):
     def find(self, output: Path) -> Iterator[dict[str, float]]:
         """All values in a trial's directory of output, in order; the last one of each name counts."""
 
+    def missing(self, output: Path) -> str:
+        """What was looked for, and what that directory holds instead, in a line; of use where `find` gives nothing."""
+
     def doubt(self, output: Path) -> str:
         """What a person should know of how the values in that directory were read, in a line; empty mostly."""
 

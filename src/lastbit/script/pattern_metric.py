@@ -28,6 +28,7 @@ _THERE = re.compile(_INSTEAD)
 _WORD = re.compile(rf"(?<!\w){SIGN}?{WORD}")
 _NO_NUMBER = re.compile(rf"{SIGN}?{WORD}|{_NONE}|-+")
 _SHOWN = 60  # characters of a line
+STREAMS = ("stdout.txt", "stderr.txt")  # in the order in which they are searched
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,13 @@ class PatternMetric:
         """
         yield from (reading.values for reading in self._readings(output)[0] if reading.values)
 
+    def missing(self, output: Path) -> str:
+        """That nothing matches, and the last line of what the script wrote."""
+        texts = ((output / name).read_text(encoding="utf-8", errors="replace") for name in STREAMS)
+        written = next((text.strip() for text in texts if text.strip()), "")
+        end = f"ended with {written.splitlines()[-1][:_SHOWN]!r}" if written else "is empty"
+        return f"{self} matches nothing in the output, which {end}"
+
     def doubt(self, output: Path) -> str:
         """Where a match stops inside a number that nobody can read, or the last one has no number at all."""
         readings, rest = self._readings(output)
@@ -133,7 +141,7 @@ class PatternMetric:
 
     def _readings(self, output: Path) -> tuple[list[_Reading], str]:
         """The matches, and the text after the last of them."""
-        for stream in ("stdout.txt", "stderr.txt"):
+        for stream in STREAMS:
             text = (output / stream).read_text(encoding="utf-8", errors="replace")
             # Colours stand between a name and its number, and after it; a pattern may be written with them too.
             plain = _COLOURS.sub("", text)

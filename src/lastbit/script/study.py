@@ -9,7 +9,6 @@ from lastbit.noise import Noise
 from lastbit.script.files_used import changed_sources
 from lastbit.script.metrics import write_found
 from lastbit.script.notes import ADVICE, Notes, in_words, left_over, notes_of_study, read_notes
-from lastbit.script.processes import last_lines
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
 from lastbit.study.agreement import first_logged
@@ -76,6 +75,25 @@ def find_again(study: Study, training: ScriptTraining) -> None:
         write_found(training.sources, study.store.load(trial).directory / OUTPUT)
 
 
+def refuse_missing_metrics(study: Study, training: ScriptTraining) -> None:
+    """Refuse a pattern or a file that gave no number in any trial stored so far.
+
+    Trials that diverged do not count: a script may end before it evaluates.
+
+    Raises:
+        LastbitError: there is one; the message says what was looked for, and what the first trial wrote instead.
+    """
+    stored = {trial.label: study.store.load(trial) for trial in study.stored()}
+    finished = {label: trial for label, trial in stored.items() if trial.diverged_at is None}
+    for source in training.sources if finished else ():
+        if not any(name in row for trial in finished.values() for row in trial.metrics for name in source.names):
+            label, first = next(iter(finished.items()))
+            raise LastbitError(
+                f"{source.missing(first.directory / OUTPUT)} (the run of {label}). Nothing more is run, and what ran is"
+                " stored: the same command with another metric searches it again"
+            )
+
+
 def choose_metric(study: Study, training: ScriptTraining) -> None:
     """Where no source names a metric, let it be the first one that the script logged."""
     if _named(training) is None:
@@ -126,15 +144,8 @@ def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
         )
     for source in training.sources:
         if not any(name in row for trial in stored for row in trial.metrics for name in source.names):
-            lines = [f"    {line}" for line in last_lines(stored[0].directory / OUTPUT)] or ["    (nothing)"]
-            yield "\n".join(
-                (
-                    f"no run gave the metric {' or '.join(source.names)} ({source}); its output ended with",
-                    *lines,
-                    "What the weights say stands. With another --metric the same command looks again and runs nothing"
-                    " twice.",
-                )
-            )
+            missing = source.missing(stored[0].directory / OUTPUT)
+            yield f"no run gave the metric {' or '.join(source.names)}: {missing}. What the weights say stands"
 
 
 def shared_files(study: Study, training: ScriptTraining) -> str:
