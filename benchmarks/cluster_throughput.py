@@ -30,7 +30,7 @@ from distributed import LocalCluster
 
 import lastbit as lb
 from lastbit.execution.cluster import cluster
-from lastbit.execution.worker import WorkerPlace, serve
+from lastbit.execution.worker import WorkerPlace, serve_workers
 from lastbit.noise import Scale
 from lastbit.study.first_steps import first_steps_fingerprint
 from lastbit.study.trial import Trial
@@ -66,7 +66,7 @@ def workers(count):
     """Give the address of a scheduler with so many workers, in processes of their own."""
     with LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=":0") as running:
         places = [WorkerPlace(f"worker-{i}", None) for i in range(count)]
-        process = SPAWN.Process(target=serve, args=(running.scheduler_address, places, _ready))
+        process = SPAWN.Process(target=serve_workers, args=(running.scheduler_address, places, _ready))
         process.start()
         try:
             while len(running.scheduler_info["workers"]) < count:

@@ -59,7 +59,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr("lastbit.training.sharpness.series.OpenSeries.run", begun)
     monkeypatch.setattr("lastbit.training.twins.run_twins", begun)
     monkeypatch.setattr("lastbit.script.audit.audit.audit", begun)
-    monkeypatch.setattr("lastbit.execution.worker.serve", begun)
+    monkeypatch.setattr("lastbit.execution.worker.serve_workers", begun)
 
 
 def begun(*arguments, **options):

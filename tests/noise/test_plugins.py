@@ -112,7 +112,7 @@ def test_without_the_package_files_are_checked_and_the_study_is_refused_in_a_lin
 
 
 def test_its_name_is_offered_and_its_settings_are_checked(package, tmp_path):
-    assert "'late-ulp', 'order', 'rounding', 'scale', 'ulp'" in run(
+    assert "did you mean ulp or late-ulp? There are late-ulp, order, rounding, scale, ulp" in run(
         package, tmp_path, "study", "demo", "--noise", "ulps", code=2
     )
     for noise, complaint in (

@@ -10,7 +10,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from lastbit.script.notes import Notes, in_words, left_over
+from lastbit.script.notes import Notes, left_over, name_files
 
 HERE = Path("/work")
 
@@ -47,12 +47,12 @@ FIRST = {"seed 1, k=1": noted(100, 200, wrote=["last.pt"])}
     ],
 )
 def test_what_a_run_had_from_others_is_named(notes, said):
-    assert in_words(left_over(notes, FIRST), HERE) == said
+    assert name_files(left_over(notes, FIRST), HERE) == said
 
 
 def test_of_many_files_three_are_named():
     notes = noted(300, 400, read={f"{name}.pt": 190 for name in "abcde"})
-    said = in_words(left_over(notes, FIRST), HERE)
+    said = name_files(left_over(notes, FIRST), HERE)
     assert said.startswith("a.pt, written by the run of seed 1, k=1; b.pt, ")
     assert said.endswith("c.pt, written by the run of seed 1, k=1 and 2 more")
 

@@ -5,7 +5,7 @@ from math import inf, isnan
 
 import pytest
 
-from lastbit.script.metrics import number
+from lastbit.script.metrics import parse_number
 from lastbit.script.pattern_metric import PatternMetric, groups
 
 PLAIN = "loss=([0-9.]+)"
@@ -168,7 +168,7 @@ def test_a_power_a_fraction_and_hexadecimal_digits_are_reported(tmp_path, text, 
     [("93.1%", 93.1), ("1,234.5", 1234.5), ("$3", 3.0), ("high", None), ("0.5/1.0", None), ("3-4", None), ("", None)],
 )
 def test_the_number_that_a_text_is(text, value):
-    assert number(text) == value
+    assert parse_number(text) == value
 
 
 def test_a_group_named_after_others_is_called_as_the_word_before_it():

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from lastbit.noise import Order, Scale
 from lastbit.script import Target, parse_target
 from lastbit.script.notes import Notes
-from lastbit.script.processes import ScriptError, UnfitError, UntrainedError, checked
+from lastbit.script.processes import ScriptError, UnfitError, UntrainedError, checked_notes
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Recorder, Trial
 
@@ -117,7 +117,7 @@ def test_an_end_that_cannot_count_is_reported(tmp_path, code, notes, kind, compl
     (tmp_path / "stdout.txt").write_text("the last line\n")
     (tmp_path / "stderr.txt").touch()
     with pytest.raises(kind, match=complaint) as found:
-        checked(Target("file", "train.py", ("x",)), code, notes, tmp_path)
+        checked_notes(Target("file", "train.py", ("x",)), code, notes, tmp_path)
     assert found.type is kind
     assert found.value.exit_code == (code if kind is ScriptError and code else None)
     assert found.value.said == (

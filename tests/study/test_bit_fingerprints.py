@@ -124,9 +124,9 @@ def test_a_worker_of_other_bits_refuses_its_trial_where_nobody_chooses(tmp_path)
 WORKER = """
 import sys
 sys.path.insert(0, {tests!r})
-from lastbit.execution.worker import WorkerPlace, serve
+from lastbit.execution.worker import WorkerPlace, serve_workers
 if __name__ == "__main__":
-    serve({address!r}, [WorkerPlace({name!r}, None)], lambda: None)
+    serve_workers({address!r}, [WorkerPlace({name!r}, None)], lambda: None)
 """
 
 

@@ -18,7 +18,7 @@ from lastbit.execution import scheduler
 from lastbit.execution.cluster import cluster
 from lastbit.execution.dispatch import Watched
 from lastbit.execution.jobs import LostWorkersError, StoppedError, WorkerDiedError
-from lastbit.execution.worker import WorkerPlace, serve
+from lastbit.execution.worker import WorkerPlace, serve_workers
 from lastbit.machine import how_to_install
 
 
@@ -188,7 +188,7 @@ def test_stopping_now_ends_what_a_nannys_worker_does_and_leaves_a_fresh_one(tmp_
     told = tmp_path / "pid"
     with local_cluster(workers=0) as running:
         ours = [running.scheduler_address, [WorkerPlace("box-0", None)], told.with_suffix(".begun").touch]
-        process = multiprocessing.get_context("spawn").Process(target=serve, args=ours)
+        process = multiprocessing.get_context("spawn").Process(target=serve_workers, args=ours)
         process.start()
         try:
             wait_until(told.with_suffix(".begun").exists)

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 CommandArgument = Annotated[
     list[str] | None, typer.Argument(metavar="-- SCRIPT [ARGS]...", help="As you would give it to python.")
 ]
-OutOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")]
+StudyDirectoryOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/SCRIPT].")
+]
 ThreadsOption = Annotated[
     int, typer.Option(min=0, max=MOST_WORKERS, help="Of each process; 0 leaves them to the script.")
 ]
-SnapshotsOption = Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")]
+WeightSnapshotsOption = Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")]
 ShowOption = Annotated[bool, typer.Option("--show", help="Show what the runs write, as they write it.")]
 UncontrolledOption = Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")]
 SeedsOption = Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg or --seed-env.")]
@@ -55,11 +57,11 @@ def run(
     seed_env: SeedEnvOption = None,
     metric: MetricOption = None,
     metric_file: MetricFileOption = None,
-    out: OutOption = None,
+    out: StudyDirectoryOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     threads: ThreadsOption = 1,
-    snapshots: SnapshotsOption = 10,
+    snapshots: WeightSnapshotsOption = 10,
     show_output: ShowOption = False,
     uncontrolled: UncontrolledOption = False,
     yes: YesOption = False,
@@ -181,14 +183,14 @@ def _executor(study: Study, training: ScriptTraining, executors: Executors) -> A
 def _sources(patterns: list[str], files: list[str], executors: Executors) -> tuple[MetricSource, ...]:
     from lastbit.script.file_metric import parse_file_metric
     from lastbit.script.pattern_metric import PatternMetric
-    from lastbit.script.training import DIRECTORY
+    from lastbit.script.training import TRIAL_PLACE
 
     file_metrics = [parse_file_metric(text) for text in files]
     for file in file_metrics:
-        if executors.side_by_side and DIRECTORY not in file.path:
+        if executors.side_by_side and TRIAL_PLACE not in file.path:
             raise LastbitError(
                 f"--metric-file {file.path}:{file.key}: runs side by side would all write {file.path}; let the script "
-                f"write below {DIRECTORY}, which is another directory in each run, or give --workers 1"
+                f"write below {TRIAL_PLACE}, which is another directory in each run, or give --workers 1"
             )
     sources: tuple[MetricSource, ...] = (*(PatternMetric(text) for text in patterns), *file_metrics)
     names = [name for source in sources for name in source.names]

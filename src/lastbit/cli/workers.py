@@ -135,13 +135,13 @@ def worker(
     import torch  # only here: the command line starts without it
 
     from lastbit.execution.scheduler import connected
-    from lastbit.execution.worker import places, serve, visible_gpus
+    from lastbit.execution.worker import places, serve_workers, visible_gpus
 
     visible = visible_gpus(torch.cuda.device_count()) if cpus is None else []
     chosen = places(name or socket.gethostname(), cpus=cpus, gpus=gpus, visible=visible)
     with connected(address):  # else each worker would try for itself, and long
         pass
-    serve(address, chosen, lambda: _tell(address, chosen, json))
+    serve_workers(address, chosen, lambda: _tell(address, chosen, json))
 
 
 def _tell(address: str, chosen: list[WorkerPlace], json: str | None) -> None:

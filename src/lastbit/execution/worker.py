@@ -73,7 +73,7 @@ def visible_gpus(count: int) -> list[str]:
     return (named or [str(i) for i in range(count)])[:count]
 
 
-def serve(address: str, chosen: Sequence[WorkerPlace], begun: Callable[[], None]) -> None:
+def serve_workers(address: str, chosen: Sequence[WorkerPlace], begun: Callable[[], None]) -> None:
     """Run workers until the scheduler ends or this process gets SIGINT or SIGTERM; each that dies is started again.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.script.metrics import number, refuse_taken
+from lastbit.script.metrics import parse_number, refuse_taken
 
 FILES = "files"  # in a trial's directory of output
 
@@ -174,7 +174,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        return nan if value.strip().lower() in _NOTHING else number(value.strip())
+        return nan if value.strip().lower() in _NOTHING else parse_number(value.strip())
     try:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:

@@ -79,7 +79,7 @@ class CutError(Exception):
     found: str  # what stands there
 
 
-def number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """The one number that a text is, such as `0.5`, `93.1%`, `1,234.5` or `nan`; None where it is none."""
     try:
         return number_at(text, 0, len(text))

@@ -96,7 +96,7 @@ def left_over(notes: Notes, others: Mapping[str, Notes]) -> list[LeftOver]:
     ]
 
 
-def in_words(files: list[LeftOver], directory: Path) -> str:
+def name_files(files: list[LeftOver], directory: Path) -> str:
     """The files in words, at most three of them."""
     words = "; ".join(file.in_words(directory) for file in files[:_NAMED])
     return f"{words} and {len(files) - _NAMED} more" if len(files) > _NAMED else words

@@ -7,7 +7,7 @@ from math import nan
 from pathlib import Path
 
 from lastbit.errors import LastbitError
-from lastbit.script.metrics import SIGN, WORD, CutError, number, number_at, refuse_taken
+from lastbit.script.metrics import SIGN, WORD, CutError, number_at, parse_number, refuse_taken
 
 _SPECIAL = frozenset(".^$*+?{}[]|()\\")
 # What is escaped, a set of characters, and parentheses outside of both.
@@ -236,7 +236,7 @@ def _skipped(match: re.Match[str], place: CapturedGroup, pattern: str, start: in
     word = _last_word(pattern[: place.opening])
     _, found, between = match.string[match.start() : start].rpartition(word) if word else ("", "", "")
     skipped = _WORD.search(between) if found else None
-    return None if skipped is None else number(skipped.group())
+    return None if skipped is None else parse_number(skipped.group())
 
 
 def _last_word(pattern: str) -> str:

@@ -154,7 +154,7 @@ class UntrainedError(UnfitError):
     """A script that took no step of an optimizer in its own process."""
 
 
-def checked(target: Target, code: int, notes: Notes | None, output: Path) -> Notes:
+def checked_notes(target: Target, code: int, notes: Notes | None, output: Path) -> Notes:
     """Check that the process of a trial ended well and trained something; return its notes.
 
     Args:

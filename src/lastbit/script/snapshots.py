@@ -179,10 +179,10 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return chosen
 
 
-Act = Callable[[Optimizer], None]
+OnOptimizer = Callable[[Optimizer], None]
 
 
-def on_every_optimizer(act: Act) -> None:
+def on_every_optimizer(act: OnOptimizer) -> None:
     """Call `act` once for each optimizer made from now on, as soon as its outermost `__init__` has returned.
 
     Constructors are wrapped class by class, those of subclasses defined later too, so it does not matter under which
@@ -202,7 +202,7 @@ def on_every_optimizer(act: Act) -> None:
 class _Watch:
     """Wraps constructors so that the end of the outermost one is seen."""
 
-    def __init__(self, act: Act) -> None:
+    def __init__(self, act: OnOptimizer) -> None:
         self.act = act
         self._in_progress: set[int] = set()  # ids of optimizers whose outermost constructor is running
 

@@ -8,7 +8,7 @@ from lastbit.errors import LastbitError
 from lastbit.noise import Noise
 from lastbit.script.files_used import changed_sources
 from lastbit.script.metrics import write_found
-from lastbit.script.notes import ADVICE, Notes, in_words, left_over, notes_of_study, read_notes
+from lastbit.script.notes import ADVICE, Notes, left_over, name_files, notes_of_study, read_notes
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Study, Trial
 from lastbit.study.agreement import first_logged
@@ -154,7 +154,7 @@ def shared_files(study: Study, training: ScriptTraining) -> str:
     for label, mine in notes.items():
         others = {name: other for name, other in notes.items() if name != label}
         if paths := left_over(mine, others):
-            return f"The run of {label} read {in_words(paths, training.directory)}: {ADVICE}"
+            return f"The run of {label} read {name_files(paths, training.directory)}: {ADVICE}"
     return ""
 
 

@@ -17,7 +17,7 @@ from lastbit.execution.jobs import BitFingerprint, Outcome
 from lastbit.script.file_metric import FileMetric
 from lastbit.script.launch import child_command
 from lastbit.script.metrics import MetricSource, write_found
-from lastbit.script.notes import ADVICE, Notes, in_words, left_over, notes_of_study, read_notes
+from lastbit.script.notes import ADVICE, Notes, left_over, name_files, notes_of_study, read_notes
 from lastbit.script.processes import (
     STDERR,
     STDOUT,
@@ -25,7 +25,7 @@ from lastbit.script.processes import (
     ScriptError,
     UnfitError,
     UntrainedError,
-    checked,
+    checked_notes,
     followed,
 )
 from lastbit.script.target import Target
@@ -35,7 +35,7 @@ from lastbit.study.store import Store
 from lastbit.study.stored_trial import OUTPUT
 from lastbit.study.trial import Trial
 
-DIRECTORY = "{trial}"  # in the script's arguments: a directory of the trial's own
+TRIAL_PLACE = "{trial}"  # in the script's arguments: a directory of the trial's own
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -138,7 +138,7 @@ class ScriptTraining:
             notes = self.train(recorder)
         except UntrainedError as error:
             paths = left_over(read_notes(output) or Notes(), notes_of_study(store.root))
-            read = f". It read {in_words(paths, self.directory)}: if it went on from there, {ADVICE}" if paths else ""
+            read = f". It read {name_files(paths, self.directory)}: if it went on from there, {ADVICE}" if paths else ""
             return Outcome(trial, f"{error}{read}", fatal=True)
         except UnfitError as error:
             return Outcome(trial, str(error), fatal=True)
@@ -154,7 +154,7 @@ class ScriptTraining:
         if self.children.stopped:
             return Outcome(trial, "it was stopped")  # though it ended well: a script may catch the interrupt and save
         if states := [file for file in left_over(notes, notes_of_study(store.root)) if file.is_state]:
-            notes.doubts.append(f"read {in_words(states, self.directory)}; {ADVICE}")
+            notes.doubts.append(f"read {name_files(states, self.directory)}; {ADVICE}")
             notes.write(output)
         store.describe_trial(trial, dict(notes.fingerprint), bits)
         write_found(self.sources, output)  # before it is stored: the controls look at it then
@@ -173,7 +173,7 @@ class ScriptTraining:
         output.mkdir()
         before = {source: source.state(output) for source in self.sources if isinstance(source, FileMetric)}
         code = self._run(run, output)
-        notes = checked(self.target, code, read_notes(output), output)
+        notes = checked_notes(self.target, code, read_notes(output), output)
         if run.noise.arranges and not notes.arranged:
             raise UnfitError(
                 f"--noise {run.noise.kind}: no shuffling DataLoader of {self.target.name} yielded a batch, so there "
@@ -189,7 +189,7 @@ class ScriptTraining:
         """The command line of the trial's process."""
         added = shlex.split(self.seed_arg.format(seed=run.seed)) if self.seed_arg else []
         place = str(run.directory.absolute() / OUTPUT)
-        filled = [word.replace(DIRECTORY, place) for word in (*self.target.arguments, *added)]
+        filled = [word.replace(TRIAL_PLACE, place) for word in (*self.target.arguments, *added)]
         settings = {
             "directory": str(run.directory.absolute()),
             "seed": run.seed,
