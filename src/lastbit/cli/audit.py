@@ -52,7 +52,7 @@ def audit(
     The script is run twice in step, and the bits of every operation are compared. Forward, backward and optimizer are
     compared as they happen; the first difference stops both runs. They share everything but what must not matter: the
     time, the process number, the seed of Python's hashes, and what uninitialised memory holds. Exit status 0 says that
-    the audit ran, whatever it result; with `--fail` it is 1 where the runs differ.
+    the audit ran, whatever the result; with `--fail` it is 1 where the runs differ.
 
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
     """

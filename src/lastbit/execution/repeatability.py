@@ -1,4 +1,4 @@
-"""Whether operations that are known to differ from call to call repeat on this machine, and what a check says.
+"""Checks whether operations that are known to differ from call to call repeat on this machine.
 
 Each operation is computed many times on the same numbers: with the numerics of a study's trials, and as torch comes.
 """
@@ -19,7 +19,7 @@ _TIMES = 20
 
 
 class Condition(StrEnum):
-    """How it stands."""
+    """The outcome of a check."""
 
     OK = "OK"
     NOTE = "note"  # worth knowing, and no obstacle
@@ -29,7 +29,7 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, how it stands, and what to do."""
+    """The result of a check, and what to do about it."""
 
     name: str
     outcome: Condition

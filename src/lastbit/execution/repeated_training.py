@@ -23,45 +23,45 @@ _SEED = 1
 
 @dataclass(frozen=True)
 class Trained:
-    """What one training came to."""
+    """The result of one training."""
 
     digest: str  # of every metric, weight and prediction, as they were given
     fingerprint: Fingerprint
 
 
 class Digest:
-    """A run that keeps nothing of what it is given but a hash."""
+    """A recorder that keeps only a hash of what it is given."""
 
     def __init__(self, noise: Noise) -> None:
         self.seed, self.noise = _SEED, noise
         self._hash = hashlib.sha256()
 
     def log(self, step: int, **metrics: float) -> None:
-        """Take in numbers."""
+        """Hash metrics."""
         self._hash.update(to_json([step, metrics]).encode())
 
     def snapshot(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """Take in weights."""
+        """Hash weights."""
         for name, tensor in weights.items():
             self._hash.update(f"{step} {name}".encode())
             self._hash.update(bits(tensor))
 
     def log_predictions(self, labels: Tensor, targets: Tensor) -> None:
-        """Take in predictions; the true labels are the data's."""
+        """Hash predictions; the true labels belong to the data."""
         self._hash.update(bits(labels))
 
     def mark_diverged(self, step: int) -> None:
-        """Take in where the loss stopped being finite."""
+        """Hash the step at which the loss stopped being finite."""
         self._hash.update(f"diverged {step}".encode())
 
     def save_checkpoint(self, step: int, state: object) -> None:
-        """Keep none."""
+        """Do nothing: checkpoints are not results."""
 
     def load_checkpoint(self) -> None:
-        """There is none."""
+        """Give no checkpoint."""
 
     def hexdigest(self) -> str:
-        """The hash of all that came in."""
+        """The hash of everything recorded."""
         return self._hash.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Metrics found in the files that a script wrote."""
+"""Metrics in JSON, JSON-lines and CSV files that a script writes."""
 
 import csv
 import io

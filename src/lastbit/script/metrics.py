@@ -41,7 +41,7 @@ class MetricSource(Protocol):
         """What was looked for, and what that directory holds instead, in a line; of use where `find` gives nothing."""
 
     def doubt(self, output: Path) -> str:
-        """What a person should know of how the values in that directory were read, in a line; empty mostly."""
+        """What a person should know about how the values in that directory were read, in a line; usually empty."""
 
 
 def write_found(sources: Sequence[MetricSource], output: Path) -> None:

@@ -1,4 +1,4 @@
-"""Metrics found in what a script printed, by a regular expression."""
+"""Metrics that a regular expression finds in the output of a script."""
 
 import re
 from collections.abc import Iterator

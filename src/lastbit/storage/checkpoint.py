@@ -36,7 +36,7 @@ _STATE = "state.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state of a training after so many updates."""
+    """The state of a training after some number of updates."""
 
     step: int
     state: Any  # a nest of dict, list, tuple, tensors, numbers, texts and None, as it was given

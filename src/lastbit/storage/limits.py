@@ -1,7 +1,7 @@
 """Reading what others wrote: sizes and depths are checked before anything is made of it.
 
-Stored results may come from anywhere. Nothing of them is executed, and what is out of proportion is refused in one line
-rather than met with all the memory there is.
+Stored results may come from anywhere. Nothing of them is executed, and what is too large is refused in one line before
+it exhausts the memory.
 """
 
 import json

@@ -17,9 +17,9 @@ _MOST_LINKS = 40  # that are followed, as Linux has it
 def write_output(path: Path, content: bytes) -> None:
     """Write a file that a person named, wherever the name leads.
 
-    A regular file is replaced in one step and keeps its permissions, or written in place where its directory does not
-    let it be replaced. Symbolic links are followed and stay. What is no
-    regular file (a device, a FIFO, `/dev/stdout`, the descriptor of a process substitution) is written through.
+    A regular file is replaced in one step and keeps its permissions, or is written in place if its directory does not
+    allow replacing it. Missing directories are made. Symbolic links are followed and stay. Anything else (a device, a
+    FIFO, `/dev/stdout`, the descriptor of a process substitution) is written through.
 
     Raises:
         OSError: as `check_output` does; or the file cannot be written for another reason.

@@ -40,7 +40,7 @@ class _Remote:
 
 
 def is_url(place: str) -> bool:
-    """Whether this names something elsewhere: `s3://bucket/study`, and not a local path."""
+    """Whether this is a URL, such as `s3://bucket/study`, and not a local path."""
     return _URL.match(place) is not None
 
 
