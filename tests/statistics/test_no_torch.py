@@ -8,7 +8,7 @@ SLOW = "('torch', 'scipy.stats', 'scipy.optimize')"  # those of scipy take a sec
 
 def test_the_statistics_import_neither_torch_nor_a_study():
     code = (
-        "import sys; from lastbit.statistics import examples, means, power, spread, variance; "
+        "import sys; from lastbit.statistics import clustered, examples, over_tasks, recipes, variance; "
         f"print([name for name in sys.modules if name in {SLOW} or name.startswith('lastbit.study')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Tests of a difference of means: Student's for pairs, Welch's for two samples, and permutation tests."""
+"""Tests of a difference of means: Student's for pairs, Welch's for two samples, permutations, and of equivalence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from lastbit.statistics.power import critical
+from lastbit.statistics.power import LEVEL, critical
 from lastbit.statistics.spread import Table
 
 # All rearrangements are counted up to so many; beyond, as many are drawn.
@@ -21,7 +21,7 @@ _ROUNDING = 16 * float(np.finfo(float).eps)
 class MeanTest:
     """A difference of means, in the unit of the metric, and a two-sided t test of it."""
 
-    kind: str  # `paired t` or `Welch t`
+    kind: str  # `paired t`, `Welch t`, `clustered t` or `tasks as random effect`
     difference: float
     standard_error: float
     dof: float
@@ -38,6 +38,16 @@ class PermutationTest:
     p: float  # two-sided
     least_p: float  # the smallest that so few runs can give
     exact: bool  # whether all rearrangements were counted
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether a difference is smaller than a margin: two one-sided tests."""
+
+    margin: float  # in the unit of the metric
+    p: float  # the larger of the two one-sided p values
+    lower: float  # 90 % interval of the difference: it lies within ± margin where p is below 5 %
+    upper: float
 
 
 def paired_t(a: Table, b: Table) -> MeanTest:
@@ -95,6 +105,23 @@ def t_test(kind: str, difference: float, error: float, dof: float) -> MeanTest:
     p = float(2 * special.stdtr(dof, -abs(t)))
     reach = critical(dof) * error if error > 0 else np.nan
     return MeanTest(kind, difference, error, dof, float(t), p, difference - reach, difference + reach)
+
+
+def equivalence(test: MeanTest, margin: float) -> Equivalence:
+    """Two one-sided t tests (Schuirmann 1987) of a difference beyond -margin and beyond +margin.
+
+    A difference that is not significant is no evidence of equality; this test is. Where nothing varies, p is 0 or 1.
+
+    Args:
+        test: of the difference.
+        margin: the largest difference that counts as none, above 0, in the unit of the metric.
+    """
+    error, gap = test.standard_error, margin - abs(test.difference)
+    if error == 0:
+        return Equivalence(margin, 0.0 if gap > 0 else 1.0, test.difference, test.difference)
+    reach = float(special.stdtrit(test.dof, 1 - LEVEL)) * error
+    p = float(special.stdtr(test.dof, -gap / error))
+    return Equivalence(margin, p, test.difference - reach, test.difference + reach)
 
 
 def flipped_signs(differences: Table) -> PermutationTest:

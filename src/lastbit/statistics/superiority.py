@@ -1,0 +1,54 @@
+"""The probability that a run of one recipe comes out above a run of another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from lastbit.statistics.spread import LEVEL, Table
+
+_HALVINGS = 60
+
+
+@dataclass(frozen=True)
+class Superiority:
+    """P(A > B) + P(A = B) / 2 for one run of each, both with seeds of their own, and its 95 % interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def superiority(a: Table, b: Table) -> Superiority:
+    """Estimate it by the share of pairs of runs in which a's is larger, ties counted half (Mann & Whitney's U / nm).
+
+    The interval is Newcombe's (2006, Statistics in Medicine 25, 559-573, method 5): all θ with |θ̂ - θ| ≤ z √V(θ),
+    V(θ) = θ (1 - θ) / nm · [1 + N* ((1 - θ) / (2 - θ) + θ / (1 + θ))] with N* = (n + m) / 2 - 1. It holds with a
+    handful of runs, also where every run of a is larger than every run of b. It takes the samples as independent: with
+    common seeds that move both recipes alike, it is too wide.
+
+    Args:
+        a: runs, shape (n,).
+        b: runs, shape (m,).
+    """
+    above = np.sign(a[:, None] - b[None, :])
+    value = float((above.mean() + 1) / 2)
+    return Superiority(value, _bound(value, 0.0, len(a), len(b)), _bound(value, 1.0, len(a), len(b)))
+
+
+def _bound(value: float, end: float, n: int, m: int) -> float:
+    """The θ between the estimate and an end of [0, 1] at which the estimate is just z standard errors away."""
+    z = float(special.ndtri((1 + LEVEL) / 2))
+    inside, outside = value, end
+    for _ in range(_HALVINGS):
+        theta = (inside + outside) / 2
+        if abs(value - theta) <= z * np.sqrt(_variance(theta, n, m)):
+            inside = theta
+        else:
+            outside = theta
+    return inside
+
+
+def _variance(theta: float, n: int, m: int) -> float:
+    average = (n + m) / 2 - 1
+    return theta * (1 - theta) / (n * m) * (1 + average * ((1 - theta) / (2 - theta) + theta / (1 + theta)))

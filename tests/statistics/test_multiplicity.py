@@ -1,0 +1,98 @@
+"""Adjusted p values and joint levels against statsmodels, scipy's Dunnett test, his table, and simulation."""
+
+import numpy as np
+import pytest
+from scipy import special, stats
+from statsmodels.stats.multitest import multipletests
+
+from lastbit.statistics.multiplicity import (
+    benjamini_hochberg,
+    bonferroni_level,
+    holm,
+    paired_level,
+    welch_level,
+)
+
+# Dunnett (1964, Biometrics 20), table of two-sided 5 % points for many degrees of freedom and equal numbers of runs.
+DUNNETT_1964 = {2: 2.21, 3: 2.35, 4: 2.44, 5: 2.51, 6: 2.57, 7: 2.61, 8: 2.65, 9: 2.69}
+
+
+@pytest.mark.parametrize(("adjust", "name"), [(holm, "holm"), (benjamini_hochberg, "fdr_bh")])
+@pytest.mark.parametrize("tests", [1, 2, 5, 40])
+def test_adjusted_p_values_are_those_of_statsmodels(adjust, name, tests):
+    p = np.random.default_rng(tests).beta(0.4, 3, tests)
+    p[-1] = p[0]  # a tie
+    assert adjust(p) == pytest.approx(multipletests(p, method=name)[1], abs=1e-15)
+
+
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+def test_a_test_that_was_not_made_does_not_count(adjust):
+    p = np.array([0.01, np.nan, 0.02, 0.8])
+    known = [0, 2, 3]
+    assert np.isnan(adjust(p)[1])
+    assert adjust(p)[known] == pytest.approx(adjust(p[known]))
+
+
+def reach(level, dof=np.inf):
+    """The critical value of a two-sided level."""
+    return -special.stdtrit(dof, level / 2)
+
+
+@pytest.mark.parametrize(("comparisons", "published"), DUNNETT_1964.items())
+def test_with_many_runs_the_level_is_dunnetts(comparisons, published):
+    level = welch_level(np.ones(comparisons + 1), np.full(comparisons + 1, 1e6))
+    assert reach(level) == pytest.approx(published, abs=0.03)
+    # Differences from one baseline have a correlation of one half.
+    shared = np.random.default_rng(1).standard_normal((1, 4000))
+    differences = np.random.default_rng(2).standard_normal((comparisons, 4000)) + 1.03 * shared
+    assert reach(paired_level(differences)) == pytest.approx(published, abs=0.03)
+
+
+def test_intervals_are_those_of_scipys_dunnett_where_recipes_spread_alike_and_runs_are_many():
+    generator = np.random.default_rng(0)
+    base, *others = generator.normal(0, 1, (6, 300))
+    errors = np.array([np.std(sample, ddof=1) / np.sqrt(300) for sample in (base, *others)])
+    level = welch_level(errors, np.full(6, 299))
+    interval = stats.dunnett(*others, control=base, random_state=np.random.default_rng(0)).confidence_interval(0.95)
+    for sample, error, low, high in zip(others, errors[1:], interval.low, interval.high, strict=True):
+        half = reach(level, 598) * np.hypot(error, errors[0])
+        assert sample.mean() - base.mean() - half == pytest.approx(low, abs=0.01)
+        assert sample.mean() - base.mean() + half == pytest.approx(high, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("stds", "runs"),
+    [
+        ((1.0, 1, 1, 1, 1, 1, 1), (5, 5, 5, 5, 5, 5, 5)),
+        ((3.0, 1, 1, 1, 1, 1, 1), (5, 5, 5, 5, 5, 5, 5)),
+        ((1.0, 3, 1, 0.3, 3, 1, 2), (4, 8, 5, 10, 4, 12, 6)),
+    ],
+)
+def test_welch_intervals_hold_together(stds, runs):
+    generator, tables = np.random.default_rng(4), 2500
+    stds, runs = np.array(stds), np.array(runs)
+    # The level is a function of the estimates; at the true values it is close, and the test stays short.
+    level = welch_level(stds / np.sqrt(runs), runs - 1)
+    assert bonferroni_level(6) <= level <= 0.05
+    samples = [generator.normal(0, std, (tables, n)) for std, n in zip(stds, runs, strict=True)]
+    p = [stats.ttest_ind(sample, samples[0], axis=1, equal_var=False).pvalue for sample in samples[1:]]
+    assert np.mean(np.min(p, axis=0) > level) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 6])
+@pytest.mark.parametrize("baseline_std", [0.0, 1.0, 2.0])
+def test_paired_intervals_hold_together(pairs, baseline_std):
+    generator, tables, comparisons = np.random.default_rng(5), 2000, 8
+    runs = generator.normal(0, 1, (tables, comparisons, pairs))
+    differences = runs - baseline_std * generator.normal(0, 1, (tables, 1, pairs))
+    p = stats.ttest_1samp(differences, 0, axis=2).pvalue.min(1)
+    levels = np.array([paired_level(table) for table in differences])
+    # With two or three seeds the correlation is hardly known; the intervals may not be short for it.
+    assert 0.935 <= np.mean(p > levels) <= 0.985
+
+
+def test_levels_for_a_single_comparison_and_for_one_that_does_not_vary():
+    assert welch_level(np.ones(2), np.array([3, 3])) == 0.05
+    assert paired_level(np.ones((1, 3))) == 0.05
+    assert paired_level(np.array([[1.0, 1.0], [1.0, 2.0]])) == bonferroni_level(2)
+    assert welch_level(np.array([0.0, 0.0, 1.0]), np.array([3, 3, 3])) == bonferroni_level(2)
