@@ -1,0 +1,143 @@
+"""Which runs repeat one recipe: everything in the configuration but the seed, found by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import lastbit.runs.columns as named
+from lastbit.runs.part import FILE, RUN, text_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_NONE = "(none)"
+# sgd-seed3, sgd_s3, seed=3/sgd, run 3
+_SEED_IN_NAME = re.compile(
+    r"(?:^|(?<=[^a-zA-Z0-9]))(?:seed|sd|s|run|rep|trial|fold)[-_= ]?(\d+)(?=[^a-zA-Z0-9]|$)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How runs form recipes.
+
+    Attributes:
+        by: the columns whose values together are a recipe.
+        labels: of each row, in the order of the frame.
+        same: columns of the configuration with a single value.
+        left_out: columns that differ and do not count, each with the reason.
+    """
+
+    by: tuple[str, ...]
+    labels: tuple[str, ...]
+    same: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+def group(frame: pl.DataFrame, candidates: Sequence[str], *, told: bool, seeds: Sequence[str], most: int) -> Grouping:
+    """Find the columns that make a recipe.
+
+    A column counts if its value differs between runs, unless it is bookkeeping by its name; differs in every run, so
+    that no recipe would have two; goes with the seed one to one; or, in a table that does not say which columns are
+    configuration, is a result. A column called `recipe`, `model`, `method` or the like always counts.
+
+    Args:
+        frame: one row for each run.
+        candidates: columns that may be configuration.
+        told: whether the format says that they are.
+        seeds: the columns of the seed.
+        most: how many runs there are; fewer than rows where a run has a row for each of several tasks.
+    """
+    by, same, left_out = [], [], []
+    for name in candidates:
+        values = texts(frame[name])
+        reason = _reason(frame, name, values, told, seeds, most)
+        if len(set(values)) == 1:
+            same.append(name)
+        elif reason and not named.says_recipe(name):
+            left_out.append((name, reason))
+        else:
+            by.append(name)
+    if by:
+        return Grouping(tuple(by), labels(frame, by), tuple(same), tuple(left_out))
+    return _by_name(frame, tuple(same), tuple(left_out))
+
+
+def labels(frame: pl.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
+    """The name of each row's recipe: the value of a single column, else `lr=0.1, optimizer=sgd`."""
+    columns = [texts(frame[name]) for name in by]
+    if len(columns) == 1:
+        return tuple(columns[0])
+    short = _short(by)
+    rows = zip(*columns, strict=True) if columns else (() for _ in range(frame.height))
+    return tuple(", ".join(f"{name}={value}" for name, value in zip(short, row, strict=True)) for row in rows)
+
+
+def texts(column: pl.Series) -> list[str]:
+    """The values of a column as text; equal numbers have equal text, whether 0.10 or 1e-1 is written."""
+    spelled = {value: _spelled(value) for value in column.unique().to_list()}
+    return [spelled[value] for value in column.to_list()]
+
+
+def seed_of_name(name: str) -> tuple[str, str | None]:
+    """The name of a run without its seed, and the seed: `sgd-seed3` is (`sgd`, `3`)."""
+    matches = list(_SEED_IN_NAME.finditer(name))
+    if not matches:
+        return name, None
+    last = matches[-1]
+    rest = f"{name[: last.start()]}{name[last.end() :]}"
+    return re.sub(r"[-_=/. ]{2,}", lambda run: run[0][0], rest).strip("-_=/. "), str(int(last[1]))
+
+
+def _reason(frame: pl.DataFrame, name: str, values: list[str], told: bool, seeds: Sequence[str], most: int) -> str:
+    """Why a column does not count for the recipe; empty if it does."""
+    distinct = len(set(values))
+    if named.is_bookkeeping(name) or named.names_runs(name):
+        return "bookkeeping"
+    if not told and _is_result(frame[name], name, distinct):
+        return "a result"
+    if distinct >= most > 2:
+        return "differs in every run"
+    for seed in seeds:
+        pairs = set(zip(values, texts(frame[seed]), strict=True))
+        if distinct > 1 and len(pairs) == distinct == frame[seed].n_unique():
+            return f"goes with {seed} one to one"
+    return ""
+
+
+def _is_result(column: pl.Series, name: str, distinct: int) -> bool:
+    numbers = column.cast(float, strict=False).drop_nulls()
+    if len(numbers) < len(column.drop_nulls()) or not len(numbers):
+        return False
+    whole = bool((numbers == numbers.round()).all())
+    return named.says_result(name) or (not whole and distinct > max(2, len(column) // 2))
+
+
+def _by_name(frame: pl.DataFrame, same: tuple[str, ...], left_out: tuple[tuple[str, str], ...]) -> Grouping:
+    """Where no configuration differs: by the names of the runs without their seeds, else by their files."""
+    for name in [column for column in frame.columns if column == RUN or named.names_runs(column)] + [FILE]:
+        if name in frame.columns and frame[name].null_count() == 0:
+            stems = [seed_of_name(value)[0] for value in texts(frame[name])]
+            if 1 < len(set(stems)) < len(stems) or (name == FILE and len(set(stems)) > 1):
+                return Grouping((name,), tuple(stems), same, left_out)
+    if one := [name for name in same if named.says_recipe(name)]:
+        return Grouping((one[0],), labels(frame, one[:1]), same, left_out)
+    return Grouping((), ("all runs",) * frame.height, same, left_out)
+
+
+def _spelled(value: object) -> str:
+    if value is None:
+        return _NONE
+    text = text_of(value).strip()
+    if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", text, re.IGNORECASE) and not re.fullmatch(r"0\d+", text):
+        return text_of(float(text)) if not text.lstrip("+-").isdigit() else text.lstrip("+")
+    return text or _NONE
+
+
+def _short(by: Sequence[str]) -> list[str]:
+    """The last parts of dotted names where they are still told apart."""
+    short = [re.split(r"[./]", name)[-1] for name in by]
+    return short if len(set(short)) == len(short) else list(by)

@@ -1,0 +1,195 @@
+"""What is wrong with runs as people have them: noticed, said, and left out only where it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lastbit.runs.columns import shortened
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_UNFINISHED = (
+    "crashed",
+    "failed",
+    "killed",
+    "running",
+    "scheduled",
+    "preempted",
+    "preempting",
+    "pending",
+    "unfinished",
+)
+_SURE_DIGITS = 6  # a number with so many is no repetition by chance
+_SHOWN = 4
+
+
+def notice(
+    runs: pl.DataFrame, results: pl.DataFrame, *, metric: str, seeds: Sequence[str], notes: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Take out rows that do not count, and say what is suspicious.
+
+    Left out are runs that their tracker calls unfinished, runs without a value, diverged runs, and a row that repeats
+    another in all that is compared. All the rest counts, whatever is said of it.
+
+    Args:
+        runs: the columns of `RunTable.frame`, and `state`.
+        results: other results of the same rows, which help to tell a run that was pasted twice.
+        metric: its name.
+        seeds: the columns of the seed.
+        notes: gets the sentences.
+
+    Returns:
+        The rows that count, and those left out with their `reason`.
+    """
+    import polars as pl
+
+    frame = runs.with_columns(pl.Series("reason", _reasons(runs, results)))
+    left_out = frame.filter(pl.col("reason").is_not_null())
+    kept = frame.filter(pl.col("reason").is_null()).drop("reason", "state")
+    first = [*_scales(kept, metric), *_gone(left_out, kept, metric)]
+    notes[:0] = first
+    notes.extend(_seeds(kept, seeds))
+    notes.extend(_same_values(kept))
+    notes.extend(_alone(kept))
+    return kept, left_out.drop("state")
+
+
+def _reasons(runs: pl.DataFrame, results: pl.DataFrame) -> list[str | None]:
+    """Why each row does not count, None where it does."""
+    import polars as pl
+
+    unfinished = runs["state"].str.to_lowercase().is_in(_UNFINISHED).fill_null(False)
+    if unfinished.all():
+        unfinished = pl.Series([False] * runs.height)
+    sure = [name for name in ("recipe", "seed", "task", "value") if name in runs.columns]
+    same = runs.select(sure).hstack(results)
+    again = ~same.to_struct().is_first_distinct() & runs["value"].is_finite()
+    sure_of = runs["seed"].is_not_null() | pl.Series([_digits(value) >= _SURE_DIGITS for value in runs["value"]])
+    reasons: list[str | None] = []
+    for row, ends, repeats in zip(runs.iter_rows(named=True), unfinished, again & sure_of, strict=True):
+        value = row["value"]
+        if ends:
+            reasons.append("unfinished")
+        elif value is None:
+            reasons.append("no value")
+        elif value != value or abs(value) == float("inf"):
+            reasons.append("diverged")
+        else:
+            reasons.append("repeated" if repeats else None)
+    return reasons
+
+
+def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
+    """What was left out, by recipe; a recipe that diverges is not compared by its survivors in silence."""
+    import polars as pl
+
+    says = {
+        "diverged": f"diverged, their {metric} is not finite: what is compared are the runs that did not",
+        "unfinished": "left out, since their tracker says that they did not finish",
+        "no value": f"left out, since nothing is written for {metric}",
+        "repeated": "left out as a repetition: recipe, seed and results are those of another row",
+    }
+    said = []
+    for reason, sentence in says.items():
+        rows = left_out.filter(pl.col("reason") == reason)
+        if rows.height:
+            counts = rows.group_by("recipe", maintain_order=True).len()
+            runs = [f"{count} of {recipe}" for recipe, count in counts.iter_rows()]
+            said.append(f"Runs {sentence}: {shortened(runs, _SHOWN)} ({_places(rows)}).")
+    empty = sorted(set(left_out["recipe"]) - set(kept["recipe"]))
+    return said + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
+
+
+def _places(rows: pl.DataFrame) -> str:
+    """Where rows stand, in a few words."""
+    files = rows["file"].n_unique() > 1
+    places = []
+    for row in rows.head(_SHOWN).iter_rows(named=True):
+        where = f"row {row['row']}" if row["row"] is not None else str(row["run"] or row["file"])
+        places.append(f"{where} of {row['file']}" if files and row["row"] is not None else where)
+    return ", ".join(places) + (f" and {rows.height - _SHOWN} more" if rows.height > _SHOWN else "")
+
+
+def _scales(kept: pl.DataFrame, metric: str) -> list[str]:
+    """Fractions beside percents: values of at most 1 beside others of 10 to 100."""
+    import polars as pl
+
+    value = pl.col("value")
+    small, large = kept.filter(value.is_between(0, 1)), kept.filter(value.is_between(10, 100))
+    if not small.height or not large.height or small.height + large.height < kept.height:
+        return []
+    few, words, other = small, "fractions", "percents"
+    if large.height < small.height:
+        few, words, other = large, "percents", "fractions"
+    count = f"{few.height} of {kept.height} values of {metric}"
+    return [
+        f"{count} look like {words} ({_places(few)}), the others like {other}. Nothing was converted: mend the file."
+    ]
+
+
+def _seeds(kept: pl.DataFrame, seeds: Sequence[str]) -> list[str]:
+    """Seeds that are missing in some rows, stand twice, or are not common to the recipes."""
+    import polars as pl
+
+    if not seeds:
+        return []
+    said = []
+    missing = kept.filter(pl.col("seed").is_null())
+    if missing.height:
+        said.append(f"{missing.height} of {kept.height} runs have no seed ({_places(missing)}), and are in no pair.")
+    counts = kept.drop_nulls("seed").group_by(["recipe", "seed", "task"], maintain_order=True).len()
+    twice = counts.filter(pl.col("len") > 1)
+    if twice.height:
+        each = [f"{recipe} seed {seed} ({times} times)" for recipe, seed, _, times in twice.iter_rows()]
+        said.append(f"Seeds stand more than once: {shortened(each, _SHOWN)}; pairs use their mean.")
+    return said + _common(kept)
+
+
+def _common(kept: pl.DataFrame) -> list[str]:
+    by_recipe = {
+        recipe: set(rows["seed"].drop_nulls()) for (recipe,), rows in kept.group_by("recipe", maintain_order=True)
+    }
+    if len(by_recipe) < 2 or len({frozenset(of) for of in by_recipe.values()}) == 1:
+        return []
+    common = set.intersection(*by_recipe.values())
+    if not common:
+        return ["No seed is common to all recipes."]
+    most = max(len(of) for of in by_recipe.values())
+    return [
+        f"Not all recipes have the same seeds: {len(common)} are common to all, and the most that one has is {most}."
+    ]
+
+
+def _same_values(kept: pl.DataFrame) -> list[str]:
+    """One value to many digits under several seeds or recipes: one run that was copied, or a seed that does nothing."""
+    import polars as pl
+
+    sure = kept.filter(pl.Series([_digits(value) >= _SURE_DIGITS for value in kept["value"]], dtype=pl.Boolean))
+    same = sure.filter(sure.select("task", "value").is_duplicated())
+    if not same.height:
+        return []
+    return [
+        f"{same.height} runs share their value with another to the last digit ({_places(same)}): either one run was "
+        "pasted twice, or the seed changes nothing."
+    ]
+
+
+def _alone(kept: pl.DataFrame) -> list[str]:
+    """Recipes with a single run, from which no spread can be told."""
+    import polars as pl
+
+    counts = kept.group_by(["recipe", "task"], maintain_order=True).len()
+    alone = list(dict.fromkeys(counts.filter(pl.col("len") == 1)["recipe"]))
+    if not alone:
+        return []
+    have = "has a single run" if len(alone) == 1 else "have a single run each"
+    return [f"{shortened(alone, _SHOWN)} {have}: one run tells nothing of how much runs differ."]
+
+
+def _digits(value: float | None) -> int:
+    """The significant digits of a number as it is written."""
+    if value is None or value != value or abs(value) == float("inf"):
+        return 0
+    return len(repr(value).split("e")[0].replace(".", "").replace("-", "").strip("0"))

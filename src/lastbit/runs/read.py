@@ -1,0 +1,152 @@
+"""Runs that exist already: read from files, directories and frames into one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lastbit.runs.columns as named
+from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.runs.formats.format import find
+from lastbit.runs.part import FILE, ROW, Asked, Part, Progress, StepRule, total_size
+from lastbit.runs.resolve import resolve
+from lastbit.runs.roles import Question
+from lastbit.runs.table import RunTable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Names = str | Sequence[str] | None
+
+
+def read_runs(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    by: Names = None,
+    metric: str | None = None,
+    seed: Names = None,
+    task: str | None = None,
+    example: str | None = None,
+    cluster: str | None = None,
+    lower_is_better: bool | None = None,
+    step: StepRule = "last",
+    on_progress: Progress | None = None,
+) -> RunTable:
+    """Read runs from files and directories; what they are is found out by looking.
+
+    Args:
+        paths: tables (CSV, JSON lines, Parquet), files of trackers, or directories with any of them.
+        by: the columns that make a recipe; by default everything in the configuration but the seed.
+        metric: the column or logged name to compare; may be left out where there is only one.
+        seed: the columns of the seed; by default those called so.
+        task: the column of the task or data set; by default one called so. `""`: none.
+        example: the column of the example, in tables that have a row for each; their means are the runs' values.
+        cluster: the column of what examples belong to, such as the patient.
+        lower_is_better: whether less of the metric is better; by default what its name says.
+        step: which value of a history counts: `last`, `best`, or a number: the last one at or before this step.
+        on_progress: called with the bytes read so far and in all.
+
+    Raises:
+        LastbitError: something there cannot be read, a column is missing, or the metric is text in some rows.
+    """
+    question = _question(by, metric, seed, task, example, cluster, lower_is_better, step)
+    given = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not given:
+        raise LastbitError("no file is given: name a table, or the directory of a tracker")
+    claimed = [(path, find(path)) for path in given]
+    asked = Asked(metric, lower_is_better, step, _counter(on_progress, [at for _, found in claimed for _, at in found]))
+    notes: list[str] = []
+    parts: list[Part] = []
+    for path, found in claimed:
+        rank = min(each.rank for each, _ in found)
+        read = [(each, at) for each, at in found if each.rank == rank]
+        if others := sorted({each.kind for each, at in found if each.rank != rank}):
+            notes.append(f"{path} also holds {' and '.join(others)} files, which are not read: name them to read them.")
+        parts += [each.read(at, asked) for each, at in read]
+    where = named.shortened([str(path) for path in given], 3)
+    return resolve(parts, question, where=where, notes=notes)
+
+
+def runs_of_frame(
+    frame: Any,
+    *,
+    by: Names = None,
+    metric: str | None = None,
+    seed: Names = None,
+    task: str | None = None,
+    example: str | None = None,
+    cluster: str | None = None,
+    lower_is_better: bool | None = None,
+    step: StepRule = "last",
+) -> RunTable:
+    """Runs in a pandas or polars frame, or in any other whose columns have a `to_list`; else like `read_runs`.
+
+    Raises:
+        LastbitTypeError: it is no frame.
+        LastbitError: a column is missing, or the metric is text in some rows.
+    """
+    import polars as pl
+
+    question = _question(by, metric, seed, task, example, cluster, lower_is_better, step)
+    table = _polars(frame)
+    if table.height == 0:
+        raise LastbitError("the frame has no row")
+    if ROW not in table.columns:
+        table = table.with_row_index(ROW)
+    table = table.with_columns(pl.lit("the frame").alias(FILE))
+    return resolve([Part(table)], question, where="the frame", notes=[])
+
+
+def _polars(frame: Any) -> pl.DataFrame:
+    import polars as pl
+
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if not hasattr(frame, "columns") or not hasattr(frame, "__getitem__"):
+        raise LastbitTypeError(f"a {type(frame).__name__} is no table: give a pandas or polars frame, or a file's path")
+    from lastbit.runs.part import frame_of
+
+    # pandas turns itself into Arrow only where pyarrow is installed; lists it always gives.
+    columns = {str(name): [_value(value) for value in frame[name].to_list()] for name in frame.columns}
+    rows = len(next(iter(columns.values()), []))
+    return frame_of([{name: values[at] for name, values in columns.items()} for at in range(rows)])
+
+
+def _value(value: Any) -> Any:
+    """A plain value: numpy's scalars as Python's own, a missing one as None."""
+    value = value.item() if hasattr(value, "item") else value
+    missing = value is None or type(value).__name__ in ("NAType", "NaTType")
+    return None if missing else value
+
+
+def _question(
+    by: Names,
+    metric: str | None,
+    seed: Names,
+    task: str | None,
+    example: str | None,
+    cluster: str | None,
+    lower_is_better: bool | None,
+    step: StepRule,
+) -> Question:
+    if step not in ("last", "best") and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
+        raise LastbitError(f"--step {step}: say last, best, or the number of a step")
+    names = [tuple([given] if isinstance(given, str) else given) if given else None for given in (by, seed)]
+    return Question(names[0], metric, names[1], task, example, cluster, lower_is_better, step)
+
+
+def _counter(on_progress: Progress | None, paths: list[Path]) -> Callable[[int], None]:
+    """The function that readers tell of bytes, which adds them up."""
+    if on_progress is None:
+        return lambda read: None
+    total, done = total_size(paths), 0
+
+    def count(read: int) -> None:
+        nonlocal done
+        done += read
+        on_progress(min(done, total), total)
+
+    return count

@@ -1,0 +1,156 @@
+"""From what the formats read to one table: one row for each run, and what was assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import lastbit.runs.columns as named
+import lastbit.runs.roles as roles
+from lastbit.errors import LastbitError
+from lastbit.runs.groups import Grouping, group, labels, seed_of_name, texts
+from lastbit.runs.notice import notice
+from lastbit.runs.numbers import as_numbers
+from lastbit.runs.part import FILE, ROW, RUN, STATE, Part
+from lastbit.runs.roles import Question
+from lastbit.runs.shape import at_one_step, narrowed
+from lastbit.runs.table import RunTable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def resolve(parts: Sequence[Part], question: Question, *, where: str, notes: Sequence[str] = ()) -> RunTable:
+    """Make one table of all parts.
+
+    Args:
+        parts: as the formats read them.
+        question: what was asked.
+        where: the files, for messages.
+        notes: of what was noticed before.
+
+    Raises:
+        LastbitError: a column is missing, the metric is not known or text in some rows, or no run has a value.
+    """
+    said = [*notes, *dict.fromkeys(note for part in parts for note in part.notes)]
+    frame = narrowed(_joined(parts), question.metric, said)
+    metric = roles.choose_metric(frame, parts, question, where)
+    seeds = roles.choose_seeds(frame, question, where)
+    task = roles.choose_task(frame, question, where)
+    stated = {name: lower for part in parts for name, lower in part.lower_is_better.items()}
+    lower = roles.choose_direction(metric, question, stated, said)
+    by = [named.require(name, frame.columns, option="--by", where=where) for name in question.by or ()]
+    frame = frame.with_columns(as_numbers(frame, metric).alias(metric))
+    settings, told = roles.candidates(frame, parts, {metric, *seeds, task})
+    if not told and (step := named.step_column(settings)) is not None:
+        keys = roles.run_keys(frame, settings, [FILE, RUN, *seeds, task, *by], step)
+        frame = at_one_step(frame, metric, keys=keys, rule=question.step, lower=lower, notes=said)
+        settings.remove(step)
+    most = frame.height if task is None else int(frame[task].value_counts()["count"].max())  # type: ignore[arg-type]
+    grouping = (
+        Grouping(tuple(by), labels(frame, by)) if by else group(frame, settings, told=told, seeds=seeds, most=most)
+    )
+    said = [*_groups_note(grouping, asked=bool(by)), *said]
+    runs, seeds = _standard(frame, metric, task, seeds, grouping, said)
+    others = [name for name in settings if named.says_result(name)]
+    kept, left_out = notice(runs, frame.select(others), metric=metric, seeds=seeds, notes=said)
+    if kept.height == 0:
+        raise LastbitError(f"{where} has no run with a finite {metric}: {' '.join(said)}")
+    return RunTable(
+        frame=kept,
+        left_out=left_out,
+        metric=metric,
+        by=grouping.by,
+        settings=_settings(frame, grouping),
+        seed=tuple(seeds),
+        lower_is_better=lower,
+        notes=tuple(dict.fromkeys(said)),
+    )
+
+
+def _joined(parts: Sequence[Part]) -> pl.DataFrame:
+    """All parts below each other; a column that is text in one of them becomes text."""
+    import polars as pl
+
+    frames = [part.frame for part in parts]
+    if len(frames) == 1:
+        return frames[0]
+    kinds: dict[str, set[pl.DataType]] = {}
+    for frame in frames:
+        for name, kind in frame.schema.items():
+            kinds.setdefault(name, set()).add(kind)
+    text = {
+        name for name, of in kinds.items() if len(of - {pl.Null()}) > 1 and not all(kind.is_numeric() for kind in of)
+    }
+    frames = [
+        frame.with_columns(pl.Series(name, texts(frame[name]), dtype=pl.String) for name in text & set(frame.columns))
+        for frame in frames
+    ]
+    return pl.concat(frames, how="diagonal_relaxed")
+
+
+def _standard(
+    frame: pl.DataFrame, metric: str, task: str | None, seeds: list[str], grouping: Grouping, notes: list[str]
+) -> tuple[pl.DataFrame, list[str]]:
+    """The frame with the columns of `RunTable.frame`, and of the state; and the columns of the seed."""
+    import polars as pl
+
+    values = roles.seed_values(frame, seeds) if seeds else [None] * frame.height
+    if not seeds:
+        for name in roles.run_names(frame):
+            found = [seed_of_name(value)[1] for value in texts(frame[name])]
+            if all(found) and len(set(found)) > 1:
+                values, seeds = found, [name]
+                notes.append(f"The seeds are the numbers in the names of the runs, such as {texts(frame[name])[0]!r}.")
+                break
+        else:
+            notes.append(_no_seed())
+    seed = pl.Series("seed", values, dtype=pl.String)
+    if (whole := seed.cast(pl.Int64, strict=False)).null_count() == seed.null_count():
+        seed = whole
+    empty = pl.Series([None] * frame.height, dtype=pl.String)
+    return pl.DataFrame(
+        [
+            pl.Series("recipe", grouping.labels, dtype=pl.String),
+            seed,
+            empty.alias("task") if task is None else pl.Series("task", texts(frame[task]), dtype=pl.String),
+            frame[metric].alias("value"),
+            frame[FILE].alias("file") if FILE in frame.columns else empty.alias("file"),
+            (frame[ROW].cast(pl.Int64) if ROW in frame.columns else empty.cast(pl.Int64)).alias("row"),
+            (frame[RUN] if RUN in frame.columns else empty).alias("run"),
+            (frame[STATE] if STATE in frame.columns else empty).alias("state"),
+        ]
+    ), seeds
+
+
+def _no_seed() -> str:
+    return (
+        "No column tells the seed (--seed NAME): every row is taken for an independent run. Where recipes share their "
+        "seeds, comparing them seed by seed mostly gives a narrower interval."
+    )
+
+
+def _groups_note(grouping: Grouping, *, asked: bool) -> list[str]:
+    """How the recipes were found, and which columns that differ do not count."""
+    if asked:
+        return []
+    said = [f"Recipes are told apart by {named.shortened(grouping.by)}."] if grouping.by else []
+    reasons: dict[str, list[str]] = {}
+    for name, reason in grouping.left_out:
+        if reason not in ("bookkeeping", "a result"):
+            reasons.setdefault(reason, []).append(name)
+    said += [
+        f"{named.shortened(names)} {reason.replace('goes', 'go', 1) if len(names) > 1 else reason}, "
+        f"and {'do' if len(names) > 1 else 'does'} not count for the recipe (--by NAME if it should)."
+        for reason, names in reasons.items()
+    ]
+    return said
+
+
+def _settings(frame: pl.DataFrame, grouping: Grouping) -> dict[str, dict[str, str]]:
+    columns = {name: texts(frame[name]) for name in grouping.by}
+    first = {label: at for at, label in reversed(list(enumerate(grouping.labels)))}
+    return {
+        label: {name: values[first[label]] for name, values in columns.items()}
+        for label in dict.fromkeys(grouping.labels)
+    }

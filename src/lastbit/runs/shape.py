@@ -1,0 +1,110 @@
+"""Tables of other shapes brought to one row for each run: long, wide, and with histories."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import lastbit.runs.columns as named
+from lastbit.errors import LastbitError
+from lastbit.runs.numbers import are_numbers, as_numbers
+from lastbit.runs.part import END, ROW, StepRule
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_OF_A_SEED = re.compile(r"(?:seed|run|rep|repetition|trial|fold|s)[ _-]?(\d+)", re.IGNORECASE)
+_METRIC_NAMES = ("metric", "tag", "key", "variable", "measure", "metric_name")
+_METRIC_VALUES = ("value", "metric_value")
+
+
+def narrowed(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl.DataFrame:
+    """Bring a table whose values stand beside the metric's name, or in a column for each seed, to a column of values.
+
+    Args:
+        frame: as read.
+        metric: that was asked for, if one was.
+        notes: gets a sentence on what was done.
+    """
+    frame = _from_names(frame, metric, notes)
+    seeds = {name: match[1] for name in frame.columns if (match := _OF_A_SEED.fullmatch(name.strip()))}
+    wide = len(seeds) > 1 and all(are_numbers(frame[name]) for name in seeds) and metric not in frame.columns
+    return _from_seeds(frame, seeds, metric or "value", notes) if wide else frame
+
+
+def _from_names(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl.DataFrame:
+    import polars as pl
+
+    names = next((name for name in frame.columns if named.plain(name) in _METRIC_NAMES), None)
+    values = next((name for name in frame.columns if named.plain(name) in _METRIC_VALUES), None)
+    if names is None or values is None or metric in frame.columns:
+        return frame
+    there = [str(name) for name in frame[names].drop_nulls().unique(maintain_order=True)]
+    if metric is None and len(there) > 1:
+        raise LastbitError(f"the table holds several metrics: name one by --metric; there are {named.shortened(there)}")
+    chosen = named.require(metric, there, option="--metric", where=f"the column {names}") if metric else there[0]
+    notes.append(f"The rows whose {names} is {chosen} count; their number is in {values}.")
+    rows = frame.filter(pl.col(names).cast(pl.String) == chosen)
+    return rows.rename({values: metric or chosen}).drop(names)
+
+
+def _from_seeds(frame: pl.DataFrame, seeds: dict[str, str], metric: str, notes: list[str]) -> pl.DataFrame:
+    others = [name for name in frame.columns if name not in seeds]
+    long = frame.unpivot(list(seeds), index=others, variable_name="seed", value_name=metric)
+    long = long.with_columns(long["seed"].replace(seeds))
+    notes.append(f"The columns {named.shortened(list(seeds))} are taken for the seeds of one recipe in each row.")
+    return long.sort(ROW, maintain_order=True).drop_nulls(metric)
+
+
+def at_one_step(
+    frame: pl.DataFrame, metric: str, *, keys: Sequence[str], rule: StepRule, lower: bool, notes: list[str]
+) -> pl.DataFrame:
+    """One row of each run of a table that has a row for each step.
+
+    Args:
+        frame: with `metric` as numbers.
+        metric: whose value is wanted; rows without one do not count.
+        keys: the columns that tell runs apart.
+        rule: the last step, the best value, or the last step up to a number.
+        lower: whether the best is the smallest.
+        notes: gets the rule that was used.
+    """
+    import polars as pl
+
+    column = named.step_column(frame.columns)
+    if column is None or column in keys or not are_numbers(frame[column]):
+        return frame
+    rows = frame.drop_nulls(metric).with_columns(pl.col(column).cast(pl.Float64, strict=False).alias(END))
+    steps = rows.group_by(keys).agg(pl.len(), pl.col(END).n_unique().alias("steps"))
+    if rows.height == 0 or steps["steps"].max() == 1 or (steps["len"] != steps["steps"]).all():
+        return frame
+    if isinstance(rule, int):
+        rows = rows.filter(pl.col(END) <= rule)
+        if rows.height == 0:
+            first = float(as_numbers(frame, column).drop_nulls().to_numpy().min())
+            raise LastbitError(f"--step {rule}: no run has a value that early; the first is at {column} {first:g}")
+    rows = rows.with_row_index("(order)")
+    order = [pl.col(END), pl.col("(order)")]
+    if rule == "best":
+        # A run that ends in NaN has diverged, whatever it reached before; one that passed through it has not.
+        last = pl.col("(order)") == pl.col("(order)").sort_by(*order).last().over(keys)
+        rows = rows.filter(pl.col(metric).is_not_nan() | last)
+        best = [pl.col(metric).is_nan(), pl.col(metric) * (1 if lower else -1), *order]
+        ranked = rows.sort(best, descending=[True, False, False, False])
+    else:
+        ranked = rows.sort(order, descending=True)
+    chosen = ranked.group_by(keys, maintain_order=True).first().sort("(order)").drop("(order)")
+    notes.append(step_note(metric, rule, lower))
+    return chosen.select([*frame.columns, END])
+
+
+def step_note(metric: str, rule: StepRule, lower: bool) -> str:
+    """The sentence that says which value of a history counts."""
+    if rule == "best":
+        which = "smallest" if lower else "largest"
+        return (
+            f"The {which} {metric} of each run counts, whenever it was: chosen on the data that it is measured on, it "
+            "is better than the model that a user would get. --step last takes the last."
+        )
+    return f"The last {metric} of each run counts" + (f", at step {rule} or before." if isinstance(rule, int) else ".")
