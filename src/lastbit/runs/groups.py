@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
-from lastbit.runs.part import FILE, RUN, text_of
+from lastbit.runs.raw import FILE, RUN, text_of
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lastbit.errors import LastbitError
-from lastbit.runs.part import FILE, ROW, RUN
+from lastbit.runs.raw import FILE, ROW, RUN
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.runs.formats.format import find
-from lastbit.runs.part import FILE, ROW, Asked, Part, Progress, StepRule, total_size
+from lastbit.runs.raw import FILE, ROW, Asked, Progress, RawRuns, StepRule, total_size
 from lastbit.runs.resolve import resolve
 from lastbit.runs.roles import Question
 from lastbit.runs.table import RunTable
@@ -57,7 +57,7 @@ def read_runs(
     claimed = [(path, find(path)) for path in given]
     asked = Asked(metric, lower_is_better, step, _counter(on_progress, [at for _, found in claimed for _, at in found]))
     notes: list[str] = []
-    parts: list[Part] = []
+    parts: list[RawRuns] = []
     for path, found in claimed:
         rank = min(each.rank for each, _ in found)
         read = [(each, at) for each, at in found if each.rank == rank]
@@ -95,7 +95,7 @@ def runs_of_frame(
     if ROW not in table.columns:
         table = table.with_row_index(ROW)
     table = table.with_columns(pl.lit("the frame").alias(FILE))
-    return resolve([Part(table)], question, where="the frame", notes=[])
+    return resolve([RawRuns(table)], question, where="the frame", notes=[])
 
 
 def _polars(frame: Any) -> pl.DataFrame:
@@ -107,7 +107,7 @@ def _polars(frame: Any) -> pl.DataFrame:
         return frame
     if not hasattr(frame, "columns") or not hasattr(frame, "__getitem__"):
         raise LastbitTypeError(f"a {type(frame).__name__} is no table: give a pandas or polars frame, or a file's path")
-    from lastbit.runs.part import frame_of
+    from lastbit.runs.raw import frame_of
 
     # pandas turns itself into Arrow only where pyarrow is installed; lists it always gives.
     columns = {str(name): [_value(value) for value in frame[name].to_list()] for name in frame.columns}

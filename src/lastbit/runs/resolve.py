@@ -11,7 +11,7 @@ from lastbit.errors import LastbitError
 from lastbit.runs.groups import Grouping, group, labels, seed_of_name, texts
 from lastbit.runs.notice import notice
 from lastbit.runs.numbers import as_numbers
-from lastbit.runs.part import FILE, ROW, RUN, STATE, Part
+from lastbit.runs.raw import FILE, ROW, RUN, STATE, RawRuns
 from lastbit.runs.roles import Question
 from lastbit.runs.shape import at_one_step, narrowed
 from lastbit.runs.table import RunTable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def resolve(parts: Sequence[Part], question: Question, *, where: str, notes: Sequence[str] = ()) -> RunTable:
+def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: Sequence[str] = ()) -> RunTable:
     """Make one table of all parts.
 
     Args:
@@ -68,7 +68,7 @@ def resolve(parts: Sequence[Part], question: Question, *, where: str, notes: Seq
     )
 
 
-def _joined(parts: Sequence[Part]) -> pl.DataFrame:
+def _joined(parts: Sequence[RawRuns]) -> pl.DataFrame:
     """All parts below each other; a column that is text in one of them becomes text."""
     import polars as pl
 

@@ -10,7 +10,7 @@ import lastbit.runs.columns as named
 from lastbit.errors import LastbitError
 from lastbit.runs.groups import texts
 from lastbit.runs.numbers import are_numbers
-from lastbit.runs.part import ADDED, FILE, RUN, TASK, Part, StepRule
+from lastbit.runs.raw import ADDED, FILE, RUN, TASK, RawRuns, StepRule
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +35,7 @@ def own_columns(frame: pl.DataFrame) -> list[str]:
     return [name for name in frame.columns if name not in ADDED]
 
 
-def choose_metric(frame: pl.DataFrame, parts: Sequence[Part], question: Question, where: str) -> str:
+def choose_metric(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, where: str) -> str:
     """The column that is compared.
 
     Raises:
@@ -103,7 +103,7 @@ def choose_direction(metric: str, question: Question, stated: Mapping[str, bool]
     return bool(by_name)
 
 
-def candidates(frame: pl.DataFrame, parts: Sequence[Part], taken: Iterable[str | None]) -> tuple[list[str], bool]:
+def candidates(frame: pl.DataFrame, parts: Sequence[RawRuns], taken: Iterable[str | None]) -> tuple[list[str], bool]:
     """The columns that may be configuration, and whether every format says that they are."""
     gone = set(taken)
     told = all(part.settings is not None for part in parts)

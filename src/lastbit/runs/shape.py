@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError
 from lastbit.runs.numbers import are_numbers, as_numbers
-from lastbit.runs.part import END, ROW, StepRule
+from lastbit.runs.raw import END, ROW, StepRule
 
 if TYPE_CHECKING:
     import polars as pl

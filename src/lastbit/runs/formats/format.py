@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from lastbit.errors import LastbitError
 from lastbit.plugins import Registry
-from lastbit.runs.part import Asked, Part
+from lastbit.runs.raw import Asked, RawRuns
 from lastbit.storage.limits import reachable
 
 
@@ -32,7 +32,7 @@ class RunFormat:
         """Whether a file or directory is one of this format, by its name and by what stands beside or below it."""
         raise NotImplementedError
 
-    def read(self, path: Path, asked: Asked) -> Part:
+    def read(self, path: Path, asked: Asked) -> RawRuns:
         """Read what the format claims.
 
         Raises:

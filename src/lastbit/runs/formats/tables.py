@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lastbit.errors import LastbitError
 from lastbit.runs.formats.format import RunFormat
-from lastbit.runs.part import FILE, ROW, Asked, Part, flat, frame_of
+from lastbit.runs.raw import FILE, ROW, Asked, RawRuns, flat, frame_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +33,7 @@ class Tables(RunFormat):
         """Whether the name of a file is that of a table."""
         return path.suffix.lower() in {*_DELIMITED, *_JSON, ".parquet", ".pq"} and path.is_file()
 
-    def read(self, path: Path, asked: Asked) -> Part:
+    def read(self, path: Path, asked: Asked) -> RawRuns:
         """Read all columns; those of a delimited file stay text until it is known which are numbers."""
         import polars as pl
 
@@ -51,7 +51,7 @@ class Tables(RunFormat):
         if ROW not in frame.columns:
             frame = frame.with_row_index(ROW, offset=1)
         asked.on_bytes(path.stat().st_size)
-        return Part(frame.with_columns(pl.lit(str(path)).alias(FILE)), notes=tuple(notes))
+        return RawRuns(frame.with_columns(pl.lit(str(path)).alias(FILE)), notes=tuple(notes))
 
 
 def read_delimited(path: Path, notes: list[str]) -> pl.DataFrame:

@@ -41,7 +41,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class RawRuns:
     """The runs of a file or directory.
 
     Attributes:
