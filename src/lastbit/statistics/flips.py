@@ -1,0 +1,129 @@
+"""Which test examples and classes change their predictions from run to run of one recipe.
+
+Tests over classes are many. Their p values are adjusted so that of the classes named, at most 5 % are named wrongly on
+average (Benjamini & Hochberg 1995).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lastbit.statistics.examples import Right
+
+Labels = NDArray[np.int64]
+MISSING_LABEL = -1  # in a table of labels, where a run kept no predictions
+_DRAWS = 9_999  # of a permutation test
+
+
+@dataclass(frozen=True)
+class ClassChurn:
+    """How often two runs disagree on the test examples of one class, beside those of all other classes."""
+
+    label: int
+    examples: int
+    churn: float  # percent of pairs of runs, mean over the examples
+    others: float  # the same of all other classes' examples
+    p: float  # two-sided, of a permutation test over examples
+    p_adjusted: float  # Benjamini-Hochberg over the classes
+
+
+@dataclass(frozen=True)
+class FlippedExample:
+    """A test example on whose label the runs disagree."""
+
+    index: int  # in the test set
+    target: int
+    churn: float  # percent of pairs of runs that differ
+    votes: tuple[tuple[int, int], ...]  # label and how many runs gave it, the most frequent first
+
+
+def example_churn(labels: Labels, *, axis: int) -> Right:
+    """Percent of pairs of runs that give an example different labels, shape (examples,).
+
+    Pairs differ in one thing: they lie along one axis of the table. The mean over the examples is the mean churn.
+
+    Args:
+        labels: predicted, shape (noises, seeds, examples); `MISSING_LABEL` for a run without predictions.
+        axis: along which runs are paired, as in `lastbit.statistics.examples`.
+    """
+    groups = np.moveaxis(labels, axis, 0)  # (runs, groups, examples)
+    runs = (groups[..., :1] != MISSING_LABEL).sum(0)  # (groups, 1)
+    alike = np.zeros(groups.shape[1:])
+    for label in np.unique(groups[groups != MISSING_LABEL]):
+        count = (groups == label).sum(0)
+        alike += count * (count - 1) / 2
+    pairs = runs * (runs - 1) / 2
+    return np.asarray(100 * (pairs - alike).sum(0) / pairs.sum()) if pairs.sum() else np.full(labels.shape[-1], np.nan)
+
+
+def churn_by_class(churn: Right, targets: Labels) -> list[ClassChurn]:
+    """Churn of each class, and whether it is other than that of the rest.
+
+    The test asks how often so many examples drawn from the whole test set churn as much or as little: if churn has
+    nothing to do with the class, the class's examples are such a draw. Churn is skewed, since most examples never flip;
+    Welch's test would call some class of ten different in one table of five where none is.
+
+    Args:
+        churn: percent, shape (examples,), as `example_churn` gives it.
+        targets: true labels, shape (examples,).
+    """
+    classes, counts = np.unique(targets, return_counts=True)
+    sums = np.array([churn[targets == label].sum() for label in classes])
+    drawn = {int(count): _sums_of_draws(churn, int(count)) for count in np.unique(counts)}
+    values = [_two_sided(drawn[int(count)], float(own)) for count, own in zip(counts, sums, strict=True)]
+    others = [
+        float((churn.sum() - own) / (len(churn) - count)) if count < len(churn) else np.nan
+        for own, count in zip(sums, counts, strict=True)
+    ]
+    columns = zip(classes, counts, sums / counts, others, values, adjusted_p(values), strict=True)
+    return [ClassChurn(int(label), int(count), float(mean), *rest) for label, count, mean, *rest in columns]
+
+
+def _sums_of_draws(churn: Right, count: int) -> Right:
+    """Sums over `count` examples, drawn `_DRAWS` times without replacement.
+
+    Only few different values occur, so that how many examples have each is drawn rather than the examples.
+    """
+    values, frequencies = np.unique(churn, return_counts=True)
+    generator = np.random.default_rng(count)  # always the same draws, so that a study always gives the same p
+    drawn = generator.multivariate_hypergeometric(frequencies, count, size=_DRAWS, method="marginals")
+    return np.asarray(drawn @ values)
+
+
+def _two_sided(drawn: Right, own: float) -> float:
+    """P value of a sum among the drawn ones, which count with it (Phipson & Smyth 2010)."""
+    rounding = 1e-9 * (1 + own)
+    least = min(np.sum(drawn >= own - rounding), np.sum(drawn <= own + rounding))
+    return float(min(1.0, 2 * (1 + least) / (_DRAWS + 1)))
+
+
+def adjusted_p(values: Sequence[float]) -> list[float]:
+    """P values adjusted by Benjamini & Hochberg (1995).
+
+    Call those of at most 0.05 findings, and on average at most 5 % of the findings are false. It holds for tests that
+    are independent or positively dependent.
+    """
+    from scipy import stats  # only here: it takes over a second to import
+
+    return [float(p) for p in stats.false_discovery_control(values)] if len(values) else []
+
+
+def most_flipped(labels: Labels, targets: Labels, churn: Right, *, count: int) -> list[FlippedExample]:
+    """The examples that change their label most, the worst first; none that all runs agree on.
+
+    Args:
+        labels: predicted, shape (noises, seeds, examples).
+        targets: true, shape (examples,).
+        churn: percent, shape (examples,).
+        count: how many at most.
+    """
+    worst = [int(i) for i in np.argsort(-churn, kind="stable")[:count] if churn[i] > 0]
+    return [FlippedExample(i, int(targets[i]), float(churn[i]), _votes(labels[..., i])) for i in worst]
+
+
+def _votes(labels: Labels) -> tuple[tuple[int, int], ...]:
+    given, counts = np.unique(labels[labels != MISSING_LABEL], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return tuple((int(given[i]), int(counts[i])) for i in order)

@@ -1,0 +1,145 @@
+"""What changes for users when a new recipe replaces an old one: what it breaks, what it mends, and in which class.
+
+A user of the old model feels only what was right and turns wrong (negative flips: Yan et al. 2021, *Positive-Congruent
+Training*, arXiv 2011.09161).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lastbit.statistics.examples import Right
+from lastbit.statistics.flips import Labels, adjusted_p
+from lastbit.statistics.means import MeanTest, satterthwaite, t_test
+
+_FEWEST = 2  # examples of a class whose spread is known
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of the test examples in percent, and its 95 % interval over runs and examples."""
+
+    percent: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class ClassDifference:
+    """How the accuracy on one class differs between two recipes, in points: new minus old."""
+
+    label: int
+    examples: int
+    difference: float
+    lower: float  # 95 % over runs and examples; equal to the difference where nothing varies
+    upper: float
+    p: float
+    p_adjusted: float  # Benjamini-Hochberg over the classes
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What changes for a user when a run of a new recipe replaces a run of an old one."""
+
+    examples: int
+    right_to_wrong: Rate
+    wrong_to_right: Rate
+    retrained: float | None  # right to wrong, in percent, by training the old recipe again; None with one replicate
+    classes: tuple[ClassDifference, ...]
+
+
+def moves(old: Right, new: Right, targets: Labels, *, paired: bool) -> Moves:
+    """Count what is right with the old recipe and wrong with the new one, and the reverse.
+
+    With p_i and q_i the shares of old and new runs that are right on example i, a new run breaks what an old one had
+    right with probability p_i (1 - q_i). Training the old recipe again breaks p_i (1 - p_i), which is what of it no
+    change of recipe explains. Intervals are jackknife intervals over the replicates of each side and over examples; the
+    three variances are added, which counts their interaction more than once, so that the intervals are rather too wide.
+
+    Args:
+        old: percent right, shape (replicates, examples), at least two replicates.
+        new: the same of the new recipe.
+        targets: true labels, shape (examples,).
+        paired: whether old[i] and new[i] belong together.
+    """
+    return Moves(
+        examples=len(targets),
+        right_to_wrong=_rate(old, 100 - new),
+        wrong_to_right=_rate(100 - old, new),
+        retrained=float(_two_of_one(old)) if len(old) > 1 else None,
+        classes=tuple(_class_differences(old, new, targets, paired=paired)),
+    )
+
+
+def _rate(first: Right, second: Right) -> Rate:
+    """Mean over examples of the product of two independent shares, in percent."""
+    products = first.mean(0) * second.mean(0) / 100
+    parts = np.array(
+        [
+            _jackknife(first @ second.mean(0) / 100 / first.shape[1]),
+            _jackknife(second @ first.mean(0) / 100 / first.shape[1]),
+            products.var(ddof=1) / len(products),
+        ]
+    )
+    dofs = np.array([len(first) - 1, len(second) - 1, len(products) - 1])
+    test = t_test("jackknife", float(products.mean()), float(np.sqrt(parts.sum())), satterthwaite(parts, dofs))
+    if test.standard_error == 0:
+        return Rate(test.difference, test.difference, test.difference)
+    return Rate(test.difference, max(0.0, test.lower), min(100.0, test.upper))
+
+
+def _jackknife(values: Right) -> float:
+    """Variance of the mean; the rate is linear in each side's replicates, so that leaving one out gives just this."""
+    return float(values.var(ddof=1) / len(values))
+
+
+def _two_of_one(runs: Right) -> float:
+    """Right to wrong between two different replicates of one recipe, in percent, without bias."""
+    count, share = len(runs), runs.mean(0)
+    both = (count**2 * share**2 - (runs**2).sum(0)) / (count * (count - 1))  # mean of r_i r_j over i ≠ j
+    return float((share - both / 100).mean())
+
+
+def _class_differences(old: Right, new: Right, targets: Labels, *, paired: bool) -> list[ClassDifference]:
+    """Test the difference of each class over examples, and over runs as far as they vary beyond independent errors.
+
+    A few runs estimate the variance of one class badly, and of many classes always some as far too small. So the
+    variance beyond independent errors is at least its mean over the classes.
+    """
+    classes = [label for label in np.unique(targets) if np.sum(targets == label) >= _FEWEST]
+    sides = [new - old] if paired else [new, old]
+    beyond = np.array([[_beyond_errors(side[:, targets == label]) for side in sides] for label in classes])
+    beyond = np.maximum(0, np.maximum(beyond, beyond.mean(0))) if classes else beyond
+    dofs = [len(side) - 1 for side in sides]
+    tests = [
+        _class_test((new.mean(0) - old.mean(0))[targets == label], parts, dofs)
+        for label, parts in zip(classes, beyond, strict=True)
+    ]
+    return [
+        ClassDifference(
+            int(label),
+            int(np.sum(targets == label)),
+            test.difference,
+            test.lower if test.standard_error > 0 else test.difference,
+            test.upper if test.standard_error > 0 else test.difference,
+            test.p,
+            p_adjusted,
+        )
+        for label, test, p_adjusted in zip(classes, tests, adjusted_p([test.p for test in tests]), strict=True)
+    ]
+
+
+def _class_test(difference: Right, beyond: Right, dofs: Sequence[int]) -> MeanTest:
+    """The test from each example's difference, and the variances that the sides' runs add to its mean."""
+    parts = np.array([difference.var(ddof=1) / len(difference), *beyond])
+    dof = satterthwaite(parts, np.array([len(difference) - 1, *dofs]))
+    return t_test("two-way", float(difference.mean()), float(np.sqrt(parts.sum())), dof)
+
+
+def _beyond_errors(runs: Right) -> float:
+    """Variance that runs give their mean, less what errors that are independent from example to example would give."""
+    residual = runs - runs.mean(0) - runs.mean(1, keepdims=True) + runs.mean()
+    count, examples = runs.shape
+    independent = (residual**2).sum() / ((count - 1) * (examples - 1)) / examples
+    return float((runs.mean(1).var(ddof=1) - independent) / count)
