@@ -21,7 +21,7 @@ Parts = NDArray[np.float64]  # (mean squares,), each times its weight in the var
 _TAIL = (1 - LEVEL) / 2
 # The tail that the lower end leaves where there is no excess, and the upper end nothing. It is below 5 % because
 # Graybill's and Wang's lower end of a sum of two mean squares misses up to 1.5 times as often as it claims.
-_TAIL_AT_ZERO = 0.04
+_TAIL_AT_ZERO = 0.045
 # Between so many standard errors of an estimate of no excess, the tails go from those at zero to equal ones.
 _ONE_SIDED, _TWO_SIDED = 0.5, 2.0
 _BISECTIONS = 50
