@@ -15,8 +15,10 @@ from itertools import combinations, pairwise
 import numpy as np
 import torch
 
-from lastbit.statistics.examples import OVER_SEEDS, Correctness
-from lastbit.statistics.quality import luck_if_calibrated, quality
+from lastbit.statistics.examples import Correctness
+from lastbit.statistics.luck import luck_if_calibrated
+from lastbit.statistics.quality import quality
+from lastbit.statistics.spread import OVER_SEEDS
 from lastbit.training.data.loading import load
 from options import parsed, parser_of, write
 

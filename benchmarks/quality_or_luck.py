@@ -14,8 +14,10 @@ from functools import partial
 import numpy as np
 from scipy import special
 
-from lastbit.statistics.examples import OVER_NOISES, OVER_SEEDS, Correctness, independent_errors
-from lastbit.statistics.quality import luck_if_calibrated, quality
+from lastbit.statistics.examples import Correctness
+from lastbit.statistics.luck import independent_errors, luck_if_calibrated
+from lastbit.statistics.quality import quality
+from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS
 from options import parsed, parser_of, write
 
 SPREADS = (0, 0.05, 0.1, 0.2, 0.5)  # points, of the last bit alone and of the seed alone

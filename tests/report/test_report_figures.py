@@ -5,7 +5,8 @@ from report_examples import LAYERS, STEPS, make_empty_study, make_study, make_tr
 
 from lastbit.report.charts import Figure
 from lastbit.report.study.page import comparison_figures, study_drawings
-from lastbit.report.study.spread import accuracy_figure, spread_figure
+from lastbit.report.study.quality import spread_figure
+from lastbit.report.study.spread import accuracy_figure
 from lastbit.report.study.weights import comparison_figure, layer_figure, rel_l1_figure
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from lastbit.statistics.examples import OVER_NOISES, OVER_SEEDS, Correctness, Luck, luck, luck_at_most
-from lastbit.statistics.quality import luck_by_error_rate, luck_if_calibrated, quality, quality_within
-from lastbit.statistics.spread import noise_spread, seed_spread
+from lastbit.statistics.examples import Correctness
+from lastbit.statistics.luck import Luck, known_luck, luck, luck_at_most, luck_by_error_rate, luck_if_calibrated
+from lastbit.statistics.quality import known_quality, quality, quality_within
+from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS, noise_spread, seed_spread
 
 AXES = pytest.mark.parametrize("axis", [OVER_NOISES, OVER_SEEDS])
 SPREADS = {OVER_NOISES: noise_spread, OVER_SEEDS: seed_spread}
@@ -143,8 +144,9 @@ def test_bounds_of_the_luck_are_no_less_than_what_predictions_give(axis):
 def test_the_error_rate_gives_the_binomials_variance():
     table = np.array([[90.0, 92.0], [np.nan, 91.0]])
     std = stats.binom(1000, 0.91).std() / 10
-    assert luck_by_error_rate(table, 1000) == Luck(pytest.approx(std), 1000, at_most=True)
-    assert luck_by_error_rate(table / 100, 1000, hundred=1) == Luck(pytest.approx(std / 100), 1000, at_most=True)
+    found = luck_by_error_rate(table, 1000)
+    assert found == Luck(pytest.approx(std), 1000, at_most=True, by="error rate")
+    assert luck_by_error_rate(table / 100, 1000, hundred=1).std == pytest.approx(std / 100)
     assert luck_by_error_rate(np.full((2, 2), np.nan), 1000) is None
 
 
@@ -153,3 +155,19 @@ def test_a_calibrated_ensemble_of_two_classes_has_half_its_error_as_luck():
     a, b = 0.4, 0.7
     product = a * b / ((a + b) * (a + b + 1))
     assert luck_if_calibrated(100 * 2 * product, 500) == pytest.approx(100 * np.sqrt(product / 500))
+
+
+def test_the_best_that_is_known_of_the_luck_is_taken():
+    right = drawn(np.random.default_rng(8), (3, 3, 200), last_bit=1.0)
+    table, predicted = right.mean(-1), Correctness(np.zeros(200), right)
+    options = {"axis": OVER_NOISES, "examples": 200}
+    assert known_luck(predicted, table, churn=9.0, **options) == luck(predicted, table, axis=OVER_NOISES)
+    error_rate = luck_by_error_rate(table, 200)
+    assert known_luck(None, table, churn=1.0, **options) == luck_at_most(1.0, 200)
+    assert (
+        known_luck(None, table, churn=90.0, **options) == known_luck(None, table, churn=None, **options) == error_rate
+    )
+    assert known_luck(None, table, axis=OVER_NOISES, churn=1.0, examples=None) is None
+    bound = luck_at_most(1.0, 200)
+    assert known_quality(None, table, bound, axis=OVER_SEEDS) == quality_within(seed_spread(table), bound)
+    assert known_quality(predicted, table, bound, axis=OVER_SEEDS) == split(right, OVER_SEEDS)

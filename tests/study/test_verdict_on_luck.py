@@ -1,11 +1,11 @@
-"""What a study says of the spread that independent errors on its test set would give."""
+"""What a study says of the spread on its test set, of its luck, and of an unlimited test set."""
 
 import numpy as np
 import pytest
 import torch
 
 import lastbit as lb
-from lastbit.statistics.examples import Luck
+from lastbit.statistics.luck import Luck
 from lastbit.study.metric import Metric
 
 
@@ -35,45 +35,81 @@ def grows_better(seed, k):
     return range(300 - 40 * k)
 
 
-def test_the_verdict_says_where_a_spread_is_no_evidence(tmp_path):
+def unlimited(observed, luck, examples=1000):
+    """The spread of quality by K. Jordan's theorem 2."""
+    return np.sqrt(examples / (examples - 1) * (observed**2 - luck**2))
+
+
+def test_the_verdict_says_where_no_difference_in_quality_is_shown(tmp_path):
     results = run(tmp_path, wrong=alike)
+    variance = results.as_json()["variance"]
     # On 220 examples one of a seed's three runs parts from the two others, which is a variance of 1/3.
-    assert results.as_json()["variance"]["luck"]["last_bit"]["std"] == pytest.approx(100 * np.sqrt(220 / 3) / 1000)
+    assert variance["luck"]["last_bit"]["std"] == pytest.approx(100 * np.sqrt(220 / 3) / 1000)
     assert results.noise.std == pytest.approx(np.std([90, 89.9, 90], ddof=1))
+    found = variance["quality"]["last_bit"]
+    assert (found["std"], found["lower"]) == (0, 0)
+    assert found["luck"] == pytest.approx(variance["luck"]["last_bit"]["std"])
+    assert found["variance"] == pytest.approx(1000 / 999 * (results.noise.std**2 - found["luck"] ** 2))
     assert (
-        "Last-bit noise moves test accuracy by 0.06 points (standard deviation, 95 % interval 0.03 to 0.17); "
-        "independent errors on the 1,000 test examples alone would give 0.86 points, so this is no evidence of a "
-        "difference in quality. Between two single runs, differences below the noise floor of 0.23 points mean nothing."
+        "On an unlimited test set last-bit noise would move test accuracy by 0.00 points (standard deviation, 95 % "
+        f"interval 0.00 to {found['upper']:.2f}): the runs show no difference in quality. On these 1,000 examples it "
+        "moves it by 0.06 points (0.03 to 0.17), where independent errors alone would give 0.86, and changes 15 % of "
+        "the predictions. Between two single runs, differences below the noise floor of 0.23 points mean nothing."
     ) in results.verdict
 
 
-def test_and_where_the_rest_is_a_difference_in_quality(tmp_path):
+def test_and_where_it_is(tmp_path):
     results = run(tmp_path, wrong=grows_better)
     # Of two neighbours 80 examples part, of the outer two 160: the mean of √(m/2) squared is 160/3 examples.
     assert results.noise_luck.std == pytest.approx(100 * np.sqrt(160 / 3) / 1000)
-    assert "alone would give 0.73 points, and what exceeds it is more than independent errors give." in results.verdict
-
-
-def test_labels_without_targets_say_at_most(tmp_path):
-    results = run(tmp_path / "one", wrong=grows_better, targets=False)
-    assert results.noise_luck == Luck(pytest.approx(100 * np.sqrt(160 / 3) / 1000), 1000, at_most=True)
+    found = results.as_json()["variance"]["quality"]["last_bit"]
+    assert found["std"] == pytest.approx(unlimited(8, results.noise_luck.std))
+    assert 0 < found["lower"] < found["std"] < found["upper"]
     assert (
-        "alone would give 0.73 points at most, and what exceeds it is more than independent errors give."
-        in results.verdict
-    )
-    assert "up to" in run(tmp_path / "other", wrong=alike, targets=False).verdict
+        f"would move test accuracy by {found['std']:.2f} points (standard deviation, 95 % interval "
+        f"{found['lower']:.2f} to {found['upper']:.2f}). On these 1,000 examples it moves it by 8.00 points"
+    ) in results.verdict
+    assert "where independent errors alone would give 0.73, and changes 11 % of the predictions." in results.verdict
+    assert "no difference in quality" not in results.verdict
 
 
-def test_without_predictions_luck_is_unknown_and_says_so(tmp_path):
-    results = run(tmp_path, wrong=alike, predictions=False)
-    assert results.as_json()["variance"]["luck"] == {"last_bit": None, "batch_order": None}
-    assert results.verdict.endswith("mean nothing. What the finite test set alone would give is not known.")
+def test_both_sources_are_in_the_verdict_where_seeds_differ(tmp_path):
+    """The second seed is wrong on 100 examples more than the first, which are 10 points, and no run on fewer."""
+    results = run(tmp_path, wrong=lambda seed, k: range(100 * seed + 10 * k))
+    found = results.as_json()["variance"]["quality"]["batch_order"]
+    # Over the seeds, 100 examples part at each noise, which is a variance of 1/2 each.
+    assert found["std"] == pytest.approx(unlimited(10 / np.sqrt(2), 100 * np.sqrt(100 / 2) / 1000))
+    assert (
+        f"on an unlimited test set the seed would move it by {found['std']:.2f} points ({found['lower']:.2f} to "
+        f"{found['upper']:.2f}). Between"
+    ) in results.verdict
+
+
+def test_labels_without_targets_give_a_bound_and_say_by_what(tmp_path):
+    results = run(tmp_path / "one", wrong=grows_better, targets=False)
+    assert results.noise_luck == Luck(pytest.approx(100 * np.sqrt(160 / 3) / 1000), 1000, at_most=True, by="churn")
+    found = results.as_json()["variance"]["quality"]["last_bit"]
+    assert found["lower"] == pytest.approx(unlimited(results.noise.lower, results.noise_luck.std))
+    assert found["upper"] == pytest.approx(unlimited(results.noise.upper, 0))
+    assert (
+        f"would move test accuracy by {found['lower']:.2f} to {found['upper']:.2f} points (95 % interval; what "
+        "independent errors give is only bounded, by the churn)."
+    ) in results.verdict
+    assert "where independent errors alone would give at most 0.73" in results.verdict
 
 
 def test_an_accuracy_of_a_script_as_a_fraction_has_it_too(tmp_path):
     results = run(tmp_path, wrong=grows_better, metric="acc", unit=100)
     assert results.noise_luck.std == pytest.approx(np.sqrt(160 / 3) / 1000)
-    assert "alone would give 0.007, and what exceeds it is more than independent errors give." in results.verdict
+    assert results.noise_quality.std == pytest.approx(unlimited(0.08, results.noise_luck.std))
+    assert "On an unlimited test set last-bit noise would move acc by 0.080 (" in results.verdict
+
+
+def test_without_predictions_luck_is_unknown_and_says_so(tmp_path):
+    results = run(tmp_path, wrong=alike, predictions=False)
+    variance = results.as_json()["variance"]
+    assert variance["luck"] == variance["quality"] == {"last_bit": None, "batch_order": None}
+    assert results.verdict.endswith("mean nothing. What the finite test set alone would give is not known.")
 
 
 def test_a_loss_says_nothing_of_the_test_set(tmp_path):

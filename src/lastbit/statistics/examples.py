@@ -1,8 +1,7 @@
 """What single test examples say: which network is right on which of them.
 
 They give the variance that another test set would add to an accuracy or a difference of two (`sampling_variance`,
-`example_test`), a test of two single networks (`mcnemar`), and the spread that independent errors on a finite test set
-would give networks of equal quality (`luck`; K. Jordan, arXiv 2304.01910, theorem 2).
+`example_test`), and a test of two single networks (`mcnemar`).
 """
 
 from dataclasses import dataclass, replace
@@ -11,13 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lastbit.statistics.means import MeanTest, t_test
-from lastbit.statistics.spread import Spread, Table
 
 Right = NDArray[np.float64]  # percent: 100 where a run is right and 0 where not, or means of these
-OVER_NOISES, OVER_SEEDS = 0, 1  # axes of a table
-# How far an accuracy that was logged or printed may be from that of the predictions by rounding, in percent: a fraction
-# has at least two decimals, a percentage at least one.
-_ROUNDED = {100.0: 0.51, 1.0: 0.051}
 
 
 @dataclass(frozen=True)
@@ -140,86 +134,3 @@ def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_], *, seed: int, noise: str
     only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
     split = only_a + only_b
     return McNemar(seed, noise, only_a, only_b, float(stats.binomtest(only_a, split).pvalue) if split else 1.0)
-
-
-@dataclass(frozen=True)
-class Luck:
-    """The standard deviation that independent errors on the test set give an accuracy, in the metric's unit."""
-
-    std: float
-    examples: int
-    at_most: bool = False  # an upper bound, where the labels are stored and not which of them are right
-
-    def explains(self, observed: Spread) -> bool:
-        """Whether a spread is no larger, so that it is no evidence of a difference in quality."""
-        return observed.std <= self.std
-
-    def may_explain(self, observed: Spread) -> bool:
-        """Whether it is within the spread's interval, so that the spread is no clear evidence."""
-        return observed.lower <= self.std
-
-
-def luck(predicted: Correctness | None, table: Table, *, axis: int) -> Luck | None:
-    """What independent errors would give runs that differ in one thing.
-
-    Runs of equal quality that are each right on example i with its own probability p_i, independently of each other,
-    still differ in accuracy: the variance is Σ p_i (1 - p_i) / n². What a spread has beyond it is a difference in
-    quality.
-
-    Args:
-        predicted: which run is right on which example, where that was stored.
-        table: the metric, shape (noises, seeds).
-        axis: `OVER_NOISES` for runs of one seed, `OVER_SEEDS` for runs of one noise.
-
-    Returns:
-        None where it is not known: no two runs to compare, or the metric is not the accuracy of these predictions.
-    """
-    unit = None if predicted is None else unit_of(predicted.right, table)
-    if predicted is None or unit is None:
-        return None
-    variance = independent_errors(predicted.right, axis=axis)
-    return None if variance is None else Luck(float(np.sqrt(variance)) / unit, len(predicted.targets))
-
-
-def luck_at_most(churn: float | None, examples: int | None) -> Luck | None:
-    """A bound from labels alone, for accuracies in percent: where two runs disagree, at most one of them is right.
-
-    Args:
-        churn: mean churn in percent of runs that differ in one thing.
-        examples: size of the test set.
-    """
-    if churn is None or not examples:
-        return None
-    return Luck(float(np.sqrt(100 * churn / 2 / examples)), examples, at_most=True)
-
-
-def independent_errors(right: Right, *, axis: int) -> float | None:
-    """Variance of an accuracy in percent by independent errors, without bias; None where no two runs can be compared.
-
-    Args:
-        right: 100 where a run is right and 0 where not, shape (noises, seeds, examples); NaN for a missing run.
-        axis: along which runs are compared.
-    """
-    present = ~np.isnan(right[..., 0])
-    dof = int(np.maximum(0, present.sum(axis) - 1).sum())
-    if dof == 0:
-        return None
-    groups = present.any(axis)
-    runs = np.compress(groups, right, axis=1 - axis)
-    deviations = runs - np.nanmean(runs, axis=axis, keepdims=True)
-    return float(np.nansum(deviations**2) / dof / right.shape[-1] ** 2)
-
-
-def unit_of(right: Right, table: Table) -> float | None:
-    """How many percent the metric's unit is, where the metric is the accuracy of the predictions; else None.
-
-    Args:
-        right: 100 where a run is right and 0 where not, shape (noises, seeds, examples).
-        table: the metric, shape (noises, seeds).
-    """
-    accuracies = right.mean(-1)
-    known = ~np.isnan(table) & ~np.isnan(accuracies)
-    for unit, rounded in _ROUNDED.items():
-        if known.any() and np.abs(table * unit - accuracies)[known].max() <= rounded:
-            return unit
-    return None

@@ -22,9 +22,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lastbit.statistics.examples import OVER_NOISES, Correctness, Luck, unit_of
+from lastbit.statistics.examples import Correctness
 from lastbit.statistics.excess import excess_interval
-from lastbit.statistics.spread import Spread, Table
+from lastbit.statistics.luck import Luck, unit_of
+from lastbit.statistics.spread import OVER_NOISES, Spread, Table, noise_spread, seed_spread
+
+ASSUMED = (
+    "What an unlimited test set would show assumes that the runs are exchangeable and that the test examples are "
+    "independent of each other: copies of an example would make luck look like quality."
+)
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,17 @@ class Quality:
     observed: float  # standard deviation of the accuracies on this test set
     luck: float  # standard deviation that this test set gives runs of equal quality
     examples: int
-    luck_at_most: bool = False
+    luck_by: str = "predictions"  # or what bounds it: `churn`, `error rate`
 
     @property
     def shown(self) -> bool:
         """Whether the runs show a spread of quality: zero is outside the interval."""
         return self.lower > 0
+
+    @property
+    def luck_at_most(self) -> bool:
+        """Whether the luck is an upper bound."""
+        return self.luck_by != "predictions"
 
 
 def quality(predicted: Correctness | None, table: Table, *, axis: int) -> Quality | None:
@@ -84,6 +95,20 @@ def quality(predicted: Correctness | None, table: Table, *, axis: int) -> Qualit
     return _quality(ends, float(whole.sum()), float(by_luck.sum()), examples)
 
 
+def known_quality(predicted: Correctness | None, table: Table, known: Luck | None, *, axis: int) -> Quality | None:
+    """The split where predictions and true labels give it, or else what a bound on the luck leaves.
+
+    Args:
+        predicted: which run is right on which example, where that was stored.
+        table: the metric, shape (noises, seeds).
+        known: what `known_luck` gives.
+        axis: `OVER_NOISES` for runs of one seed, `OVER_SEEDS` for runs of one noise.
+    """
+    if predicted is not None:
+        return quality(predicted, table, axis=axis)
+    return quality_within(noise_spread(table) if axis == OVER_NOISES else seed_spread(table), known)
+
+
 def quality_within(observed: Spread | None, luck: Luck | None) -> Quality | None:
     """What a bound on the luck leaves, where no run is known to be right on any single example.
 
@@ -96,35 +121,7 @@ def quality_within(observed: Spread | None, luck: Luck | None) -> Quality | None
     if observed is None or luck is None or luck.examples < 2:
         return None
     ends = observed.lower**2 - luck.std**2, observed.upper**2
-    return _quality(ends, observed.std**2, luck.std**2, luck.examples, at_most=True)
-
-
-def luck_by_error_rate(table: Table, examples: int, *, hundred: float = 100.0) -> Luck | None:
-    """A bound from error rates alone: Σ p_i (1 − p_i) / n² is at most p (1 − p) / n for the mean p, the binomial's.
-
-    Args:
-        table: accuracies, shape (noises, seeds).
-        examples: size of the test set.
-        hundred: the accuracy of a run that is always right, 100 or 1.
-    """
-    if np.isnan(table).all() or not examples:
-        return None
-    p = float(np.nanmean(table))
-    return Luck(float(np.sqrt(p * (hundred - p) / examples)), examples, at_most=True)
-
-
-def luck_if_calibrated(error: float, examples: int) -> float:
-    """Standard deviation, in percent, that two classes and a class-calibrated ensemble give: √(error / 2n).
-
-    Calibrated means: of the examples that a share q of all runs puts into a class, a share q belongs there. Then the
-    mean of p_i (1 − p_i) is half the error rate (K. Jordan, arXiv 2304.01910). This is a prediction and no bound. Where
-    runs err on the same examples, it predicts too much.
-
-    Args:
-        error: mean error rate in percent.
-        examples: size of the test set.
-    """
-    return float(np.sqrt(100 * error / 2 / examples))
+    return _quality(ends, observed.std**2, luck.std**2, luck.examples, by=luck.by)
 
 
 class _Stratum(NamedTuple):
@@ -179,7 +176,9 @@ def _sampling_error(strata: list[_Stratum], alone: NDArray[np.float64], whole: N
     return float(2 * np.sqrt(max(0.0, np.var(h, ddof=1) - chance) / examples))
 
 
-def _quality(ends: tuple[float, float], whole: float, luck: float, examples: int, *, at_most: bool = False) -> Quality:
+def _quality(
+    ends: tuple[float, float], whole: float, luck: float, examples: int, *, by: str = "predictions"
+) -> Quality:
     """From variances on this test set; that of quality is n/(n − 1) times what luck leaves."""
     grown = examples / (examples - 1)
     variance = grown * (whole - luck)
@@ -192,5 +191,5 @@ def _quality(ends: tuple[float, float], whole: float, luck: float, examples: int
         observed=float(np.sqrt(whole)),
         luck=float(np.sqrt(luck)),
         examples=examples,
-        luck_at_most=at_most,
+        luck_by=by,
     )

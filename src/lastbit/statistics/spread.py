@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 Table = NDArray[np.float64]  # (noises, seeds); NaN where a run has no value
+OVER_NOISES, OVER_SEEDS = 0, 1  # its axes, along which runs are compared
 
 LEVEL = 0.95
 _TAIL = (1 - LEVEL) / 2

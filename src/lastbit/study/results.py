@@ -1,6 +1,6 @@
 """Everything a study says, computed from its stored trials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,12 @@ import numpy as np
 
 from lastbit.differing import differing_fields
 from lastbit.execution.numerics import Fingerprint
-from lastbit.statistics.examples import OVER_NOISES, OVER_SEEDS, Correctness, Luck, luck, luck_at_most
+from lastbit.statistics.luck import Luck, known_luck
 from lastbit.statistics.power import between_recipes
+from lastbit.statistics.quality import ASSUMED, Quality, known_quality
 from lastbit.statistics.spread import (
+    OVER_NOISES,
+    OVER_SEEDS,
     Share,
     Spread,
     Table,
@@ -55,6 +58,8 @@ class Results:
     variance: VarianceSplit  # of one accuracy, into test set, seed and last bit
     noise_luck: Luck | None  # the spread over noises that independent errors on the test set alone would give
     seed_luck: Luck | None  # the same over seeds
+    noise_quality: Quality | None  # the spread over noises that an unlimited test set would show
+    seed_quality: Quality | None  # the same over seeds
     noise_churn: Churn | None
     seed_churn: Churn | None
     distances: list[Distance]
@@ -109,7 +114,9 @@ class Results:
                 noise=self.noise,
                 seed=self.seed,
                 share=self.share,
-                luck=self.noise_luck,
+                quality=self.noise_quality,
+                seed_quality=self.seed_quality,
+                churn=None if self.noise_churn is None else self.noise_churn.mean,
                 largest_distance=max(rel_l1, default=None),
                 diverged=sum(trial.diverged_at is not None for trial in self.grid.stored.values()),
                 failed=len(self.grid.failed),
@@ -155,6 +162,8 @@ class Results:
             "variance": {
                 **self.variance.as_json(),
                 "luck": {"last_bit": _plain(self.noise_luck), "batch_order": _plain(self.seed_luck)},
+                "quality": {"last_bit": _plain(self.noise_quality), "batch_order": _plain(self.seed_quality)},
+                "quality_assumes": ASSUMED,
             },
             "noise_floor": None if self.noise is None else least_difference(self.noise),
             "least_detectable_gain": None if self.seed is None else between_recipes(self.seed).least_gains(),
@@ -205,7 +214,11 @@ def collect(
     # Labels without the true ones bound the errors of their accuracy alone, which another metric may not be.
     examples = grid.examples() if metric.is_percentage else None
     churns = [prediction_churn(distinct, axis=axis) for axis in _AXES]
-    lucks = _lucks(table, predicted, churns, examples)
+    lucks = [
+        known_luck(predicted, table, axis=axis, churn=None if churn is None else churn.mean, examples=examples)
+        for axis, churn in zip(_AXES, churns, strict=True)
+    ]
+    qualities = [known_quality(predicted, table, lucks[axis], axis=axis) for axis in _AXES]
     distances, incomparable = weight_distances(grid)
     return Results(
         name=name,
@@ -223,6 +236,8 @@ def collect(
         variance=variance_split(table, predicted if metric.is_percentage else None, examples=examples),
         noise_luck=lucks[OVER_NOISES],
         seed_luck=lucks[OVER_SEEDS],
+        noise_quality=qualities[OVER_NOISES],
+        seed_quality=qualities[OVER_SEEDS],
         noise_churn=churns[OVER_NOISES],
         seed_churn=churns[OVER_SEEDS],
         distances=distances,
@@ -231,14 +246,5 @@ def collect(
     )
 
 
-def _lucks(
-    table: Table, predicted: Correctness | None, churns: Sequence[Churn | None], examples: int | None
-) -> list[Luck | None]:
-    """The spread that the finite test set alone gives along each axis; an upper bound where true labels are unknown."""
-    if predicted is not None:
-        return [luck(predicted, table, axis=axis) for axis in _AXES]
-    return [luck_at_most(None if churn is None else churn.mean, examples) for churn in churns]
-
-
-def _plain(estimate: Spread | Share | Churn | Luck | None) -> dict[str, Any] | None:
+def _plain(estimate: Spread | Share | Churn | Luck | Quality | None) -> dict[str, Any] | None:
     return None if estimate is None else asdict(estimate)

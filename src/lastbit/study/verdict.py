@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lastbit.report.numbers import capital, scientific
-from lastbit.statistics.examples import Luck
+from lastbit.report.numbers import capital, percent, scientific
+from lastbit.statistics.quality import Quality
 from lastbit.statistics.spread import Share, Spread, least_difference
 from lastbit.study.controls import Controls, random_evaluation
 from lastbit.study.metric import TEST_ACCURACY, Metric
@@ -33,7 +33,9 @@ class Basis:
     seed_decides: str = ANY_SEED
     incomparable: tuple[str, ...] = ()  # pairs of runs whose weights have other shapes, and in what
     doubts: tuple[str, ...] = ()  # why runs may not have started alike, each with the run's label
-    luck: Luck | None = None  # what independent errors on the test set would give in place of `noise`; None: not known
+    quality: Quality | None = None  # of `noise`, on an unlimited test set; None: not known
+    seed_quality: Quality | None = None  # of `seed`
+    churn: float | None = None  # mean, in percent, between runs of a seed
     measured: bool = True  # whether any run has a value of the metric
     logged: tuple[str, ...] = ()  # names of what the runs logged instead
     constant: float | None = None  # its value, where it is the same in all runs of several seeds
@@ -129,31 +131,56 @@ def _finding(basis: Basis) -> str:
         return f"Too few finished runs to say how far {basis.source} moves {basis.metric.label}."
     if basis.noise.std == 0:
         return _unmoved(basis)
-    noise = basis.noise
+    floor = basis.difference(least_difference(basis.noise))
+    single = f"between two single runs, differences below the noise floor of {floor} mean nothing"
+    if basis.quality is None:
+        unknown = " What the finite test set alone would give is not known." if basis.metric.counts_examples else ""
+        return f"{_moved(basis, basis.noise)}; {single}.{unknown}"
+    return f"{_on_unlimited(basis, basis.quality)} {_on_these(basis, basis.quality, basis.noise)} {capital(single)}."
+
+
+def _moved(basis: Basis, noise: Spread) -> str:
+    """How far the noise moves the metric, where it is not known how much of that is quality."""
     moved = (
         f"{capital(basis.source)} moves {basis.metric.label} by {basis.difference(noise.std)} (standard "
         f"deviation, 95 % interval {basis.number(noise.lower)} to {basis.number(noise.upper)})"
     )
     compared = _compared(basis)
-    floor = basis.difference(least_difference(noise))
-    single = f"between two single runs, differences below the noise floor of {floor} mean nothing"
-    if basis.luck is None:
-        unknown = " What the finite test set alone would give is not known." if basis.metric.counts_examples else ""
-        return f"{moved}{compared and f', {compared}'}; {single}.{unknown}"
-    rest = f"The spread is {compared}; {single}" if compared else capital(single)
-    return f"{moved}; {_by_luck(basis, basis.luck, noise)}. {rest}."
+    return f"{moved}, {compared}" if compared else moved
 
 
-def _by_luck(basis: Basis, luck: Luck, noise: Spread) -> str:
-    """How much of the spread the finite test set gives by itself, and so what the spread is evidence of."""
-    errors = f"independent errors on the {luck.examples:,} test examples alone would give"
-    alone = basis.difference(luck.std)
-    if not luck.may_explain(noise):
-        most = " at most" if luck.at_most else ""
-        return f"{errors} {alone}{most}, and what exceeds it is more than independent errors give"
-    up_to = "up to " if luck.at_most else ""
-    clear = "" if luck.explains(noise) and not luck.at_most else "clear "
-    return f"{errors} {up_to}{alone}, so this is no {clear}evidence of a difference in quality"
+def _on_unlimited(basis: Basis, quality: Quality) -> str:
+    """How far the quality of the runs differs, which is what anybody wants to know."""
+    moves = f"On an unlimited test set {basis.source} would move {basis.metric.label} by"
+    ends = f"{basis.number(quality.lower)} to {basis.number(quality.upper)}"
+    if quality.luck_at_most:
+        bound = f"what independent errors give is only bounded, by the {quality.luck_by}"
+        return f"{moves} {ends}{basis.metric.unit} (95 % interval; {bound})."
+    shown = "" if quality.shown else ": the runs show no difference in quality"
+    estimate = f"{basis.difference(quality.std)} (standard deviation, 95 % interval {ends})"
+    return f"{moves} {estimate}{shown}."
+
+
+def _on_these(basis: Basis, quality: Quality, noise: Spread) -> str:
+    """What this test set shows, how much of it is luck, and how many predictions are behind it."""
+    most = "at most " if quality.luck_at_most else ""
+    moves = (
+        f"On these {quality.examples:,} examples it moves it by {basis.difference(noise.std)} "
+        f"({basis.number(noise.lower)} to {basis.number(noise.upper)}), where independent errors alone would give "
+        f"{most}{basis.number(quality.luck)}"
+    )
+    churn = "" if basis.churn is None else f", and changes {percent(basis.churn / 100)} of the predictions"
+    compared = _compared(basis)
+    order = f" This is {compared}{_seed_on_unlimited(basis)}." if compared else ""
+    return f"{moves}{churn}.{order}"
+
+
+def _seed_on_unlimited(basis: Basis) -> str:
+    quality = basis.seed_quality
+    if quality is None or quality.luck_at_most:
+        return ""
+    ends = f"{basis.number(quality.lower)} to {basis.number(quality.upper)}"
+    return f"; on an unlimited test set {basis.seed_decides} would move it by {basis.difference(quality.std)} ({ends})"
 
 
 def _compared(basis: Basis) -> str:

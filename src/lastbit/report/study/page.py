@@ -13,7 +13,8 @@ from lastbit.report.page import Block, Details, Facts, Heading, Page, Pre, Secti
 from lastbit.report.settings import differences, facts, flat_settings, settings_table
 from lastbit.report.study.account import cuts, method, standings, verdict_first, what_was_done
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
-from lastbit.report.study.spread import accuracy_figure, gain_figure, spread_figure, variance_figure
+from lastbit.report.study.quality import quality_table, spread_figure
+from lastbit.report.study.spread import accuracy_figure, gain_figure, variance_figure
 from lastbit.report.study.stored import StudyJson, as_stored
 from lastbit.report.study.tables import (
     accuracy_table,
@@ -140,13 +141,16 @@ def study_drawings(study: StudyJson, *, studies: int) -> list[Figure | Table]:
 
 def _results(study: StudyJson, *, studies: int, heading: str) -> list[Block]:
     growth, is_calm = growth_table(study)
-    gradients, sources = gradient_table(study), variance_table(study)
+    gradients, sources, qualities = gradient_table(study), variance_table(study), quality_table(study)
+    leads = bool(qualities.rows)
+    split = [spread_figure(study), *([qualities] if leads else [])]
     return [
         Heading(heading, 3),
+        *(split if leads else []),
         accuracy_figure(study),
         accuracy_table(study),
         pooled_table(study),
-        spread_figure(study),
+        *([] if leads else split),
         variance_figure(study),
         *([sources] if sources.rows else []),
         gain_figure(study),

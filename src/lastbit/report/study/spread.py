@@ -14,7 +14,6 @@ from lastbit.report.study.naming import ShownMetric, metric_of, source_of
 from lastbit.report.study.stored import StudyJson, noise_label
 from lastbit.report.study.tables import variance_note, variance_sources
 
-_ROW = 56  # pixels for each source
 _HEIGHT = 260  # pixels of the chart of gains
 _TITLED = "6"  # runs that the title of the chart of gains speaks of
 
@@ -66,58 +65,6 @@ def _runs(study: StudyJson, metric: ShownMetric, dots: list[Dot]) -> Chart:
         kinds=study["noises"],
         beside=True,
         behind=[Span(dot.group, dot.value - error, dot.value + error, first, grey=True, width=2) for dot in bars],
-    )
-
-
-def spread_figure(study: StudyJson) -> Figure:
-    """Pooled standard deviations with their intervals: of the noise, of another seed, and of another test set."""
-    metric = metric_of(study)
-    stored = {
-        source_of(study).name: study["std"]["noise"]["pooled"],
-        metric.cause: study["std"]["seed"]["pooled"],
-        "test-set sampling": study["sampling_error"],
-    }
-    spreads = {
-        source: value if isinstance(value, dict) else {"std": value}
-        for source, value in stored.items()
-        if value is not None
-    }
-    if not spreads:
-        reason = "A spread needs at least two finished runs that share a seed or a noise."
-        return Figure("spread", "No spread to draw", reason)
-    std = study["std"]
-    note = (
-        f"Points are standard deviations (ddof {std['ddof']}) over the whole table, lines their {std['interval']} "
-        "intervals. Test-set sampling is how far another test set of the same size would move all accuracies together."
-    )
-    return Figure("spread", _share(study, metric), note, _intervals(spreads, metric))
-
-
-def _share(study: StudyJson, metric: ShownMetric) -> str:
-    share, source = study["std"]["noise_over_seed"], capital(source_of(study).name)
-    if share is None:
-        return f"How far {metric.label} spreads"
-    if share["value"] == 0:
-        return f"{source} makes none of the spread of {metric.label} that {metric.order} makes"
-    low, high = percent(share["lower"]).removesuffix(" %"), percent(share["upper"])
-    return (
-        f"{source} alone makes {percent(share['value'])} of the spread that {metric.order} makes "
-        f"(95 % interval {low} to {high})"
-    )
-
-
-def _intervals(spreads: dict[str, dict[str, Any]], metric: ShownMetric) -> Chart:
-    known = {source: value for source, value in spreads.items() if value.get("upper") is not None}
-    return dot_chart(
-        [Dot(source, value["std"], source) for source, value in spreads.items()],
-        groups=list(spreads),
-        value=Axis(
-            f"STD of {metric.label}{metric.bracket}", name="STD", from_zero=True, format=f",.{metric.decimals}f"
-        ),
-        kinds=list(spreads),
-        upright=False,
-        behind=[Span(source, value["lower"], value["upper"], source) for source, value in known.items()],
-        height=_ROW * len(spreads),
     )
 
 

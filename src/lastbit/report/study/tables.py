@@ -89,6 +89,8 @@ def variance_note(study: StudyJson) -> str:
             f"{capital(metric.cause)}: without the last bit, which the {metric.spread(seed['std'])}{metric.points} "
             "between single runs contain."
         )
+    if any((study["variance"].get("quality") or {}).values()):
+        sentences.append(study["variance"]["quality_assumes"])
     return " ".join(sentences)
 
 
