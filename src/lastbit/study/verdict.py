@@ -210,7 +210,9 @@ def _unmoved(basis: Basis) -> str:
     elif distance is not None:
         weights = f", and the weights moved by no more than {_rel_l1(distance)}"
     seed = basis.seed
-    moved = "" if seed is None else f" {capital(basis.seed_decides)} moves it by {basis.difference(seed.std)}."
+    moved = ""
+    if seed is not None:
+        moved = f" {capital(basis.seed_decides)} moves it by {basis.difference(seed.std)}{_seed_on_unlimited(basis)}."
     return f"{capital(basis.source)} left the {basis.metric.label} of every run as it was{weights}.{moved}"
 
 
