@@ -100,6 +100,20 @@ def test_who_was_right_is_counted_example_by_example(pair, found):
     assert found.examples.pairs_that_differ == sum(each.p <= 0.05 for each in found.examples.pairs)
 
 
+def test_what_the_new_recipe_breaks_is_counted_over_all_pairs_of_runs(pair, found):
+    """Runs of seeds and noises in any pair, since every seed has as many noises."""
+    new, old = (one.grid().correctness().right.reshape(-1, EXAMPLES) > 0 for one in pair)
+    broken = np.mean([np.mean(b & ~a) for a in new for b in old])
+    mended = np.mean([np.mean(a & ~b) for a in new for b in old])
+    assert found.moves.right_to_wrong.percent == pytest.approx(100 * broken)
+    assert found.moves.wrong_to_right.percent == pytest.approx(100 * mended)
+    assert found.difference == pytest.approx(100 * (mended - broken))
+    assert [row.label for row in found.moves.classes] == list(range(10))
+    means = [(new[:, d::10].mean() - old[:, d::10].mean()) * 100 for d in range(10)]
+    assert [row.difference for row in found.moves.classes] == pytest.approx(means)
+    assert f"breaks {100 * broken:.2f} % of the predictions" in found.verdict
+
+
 def test_another_test_set_widens_the_interval(pair, found):
     seeds = [one.grid().correctness().right.mean(0) for one in pair]
     difference = seeds[0] - seeds[1]

@@ -8,6 +8,7 @@ from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.comparison.stored import ComparedJson, as_compared, decimals, mcnemar_sentence, points, with_unit
+from lastbit.report.flips import moves_blocks
 from lastbit.report.numbers import MISSING, number
 from lastbit.report.page import Block, Heading, Page, Section, Text, write_page
 from lastbit.report.settings import differences
@@ -52,6 +53,7 @@ def comparison_page(content: ComparedJson) -> Page:
             difference_figure(content),
             gains_figure(content),
             difference_table(content),
+            *moves_blocks(content["moves"], new=a, old=b),
             *_differing([content["a"], content["b"]]),
         ],
     )
@@ -117,7 +119,9 @@ def _p(p: float) -> str:
 
 def comparison_figures(content: ComparedJson) -> list[Figure]:
     """The charts in the order of reading."""
-    return [runs_figure(content), difference_figure(content), gains_figure(content)]
+    moved = moves_blocks(content["moves"], new=content["a"]["name"], old=content["b"]["name"])
+    classes = [block for block in moved if isinstance(block, Figure)]
+    return [runs_figure(content), difference_figure(content), gains_figure(content), *classes]
 
 
 def runs_figure(content: ComparedJson) -> Figure:

@@ -64,6 +64,29 @@ class _Examples(Shape):
     pairs_that_differ: Count
 
 
+class _Rate(Shape):
+    percent: NonNegative
+    lower: NonNegative
+    upper: NonNegative
+
+
+class _ClassDifference(Shape):
+    label: Whole
+    examples: Count
+    difference: Real
+    lower: Real
+    upper: Real
+    p_adjusted: _Probability
+
+
+class _Moves(Shape):
+    examples: Count
+    right_to_wrong: _Rate
+    wrong_to_right: _Rate
+    retrained: NonNegative | None
+    classes: list[_ClassDifference]
+
+
 class _Permutation(Shape):
     exact: bool
     p: _Probability
@@ -92,6 +115,7 @@ class ComparedShape(Shape):
     unpaired: _Test
     permutation: _Permutation
     examples: _Examples | None
+    moves: _Moves | None = None  # absent from comparisons of before
     noise_floor: NonNegative | None
     detectable: NonNegative | None = None
     least_detectable_gain: dict[str, NonNegative] | None

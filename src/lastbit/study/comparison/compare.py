@@ -7,12 +7,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.statistics.examples import example_test
 from lastbit.statistics.means import MeanTest
+from lastbit.statistics.moves import moves
 from lastbit.statistics.spread import Table, least_difference, noise_spread, pooled
 from lastbit.study.check import verify_study
 from lastbit.study.comparison.comparison import Comparison
 from lastbit.study.comparison.doubts import doubts, refuse_incomparable
-from lastbit.study.comparison.replicates import Replicates, example_test_of, replicates, single_run_design
+from lastbit.study.comparison.replicates import (
+    Replicates,
+    compared_examples,
+    mcnemar_pairs,
+    replicates,
+    single_run_design,
+)
 from lastbit.study.comparison.side import ComparedStudy, Side, side_of_numbers
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
@@ -56,6 +64,7 @@ def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: 
     values = replicates(first, second, paired=paired)
     paired_test, unpaired_test = values.paired_test(), values.unpaired_test()
     test = unpaired_test if paired_test is None else paired_test
+    known = compared_examples(first, second, values)
     compared = next((side.study.metric for side in (first, second) if side.study is not None), Metric("", ""))
     return Comparison(
         metric=compared.name,
@@ -68,7 +77,10 @@ def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: 
         paired=paired_test,
         unpaired=unpaired_test,
         permutation=values.permutation_test(),
-        examples=example_test_of(first, second, values, test),
+        examples=None
+        if known is None
+        else example_test(test, known.a, known.b, paired=values.paired, pairs=mcnemar_pairs(first, second)),
+        moves=None if known is None else moves(known.b, known.a, known.targets, paired=values.paired),
         noise_floor=_noise_floor(first, second),
         design=single_run_design(first, second, values),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from lastbit.report.numbers import difference_decimals
 from lastbit.statistics.examples import ExampleTest
 from lastbit.statistics.means import MeanTest, PermutationTest
+from lastbit.statistics.moves import Moves
 from lastbit.statistics.power import LEVEL, Design, least_noncentrality
 from lastbit.study.comparison.replicates import Replicates
 from lastbit.study.comparison.side import Side
@@ -31,6 +32,7 @@ class Comparison:
     unpaired: MeanTest
     permutation: PermutationTest
     examples: ExampleTest | None  # None without predictions and true labels on both sides, or for another metric
+    moves: Moves | None  # what a run of a breaks and mends in place of one of b; None as for `examples`
     noise_floor: float | None  # of two single runs at one seed (95 %), by the noise of both sides pooled
     design: Design  # of future comparisons, of single runs with a different seed each
 
@@ -137,6 +139,7 @@ class Comparison:
             "unpaired": _test_json(self.unpaired),
             "permutation": asdict(self.permutation),
             "examples": examples and asdict(examples) | {"pairs_that_differ": examples.pairs_that_differ},
+            "moves": None if self.moves is None else asdict(self.moves),
             "noise_floor": self.noise_floor,
             "detectable": self.detectable,
             "least_detectable_gain": self.design.least_gains(),
@@ -159,6 +162,8 @@ class Comparison:
                 f"{'That holds for this test set alone: over' if only else 'Over'} other test sets of "
                 f"{self.examples.examples:,} examples the interval is {self._between(both.lower, both.upper)}."
             )
+        if self.moves is not None:
+            yield self._moved(self.moves)
         for side in (self.a, self.b):
             if side.lost:
                 yield f"Not counted in {side.name}: {_listed(side.lost)}."
@@ -167,6 +172,14 @@ class Comparison:
         difference = f"{self.difference:+.{self.decimals}f}{self._unit}"
         interval = "without an interval" if self.interval is None else f"95 % interval {self._between(*self.interval)}"
         return f"{self.a.name} − {self.b.name}: {difference}, {interval}"
+
+    def _moved(self, moves: Moves) -> str:
+        """What a user of b feels who is given a, beside what training b again would do to them."""
+        again = "" if moves.retrained is None else f", and training {self.b.name} again breaks {moves.retrained:.2f} %"
+        return (
+            f"In place of a run of {self.b.name}, one of {self.a.name} breaks {moves.right_to_wrong.percent:.2f} % of "
+            f"the predictions (right to wrong) and mends {moves.wrong_to_right.percent:.2f} %{again}."
+        )
 
     def _unvaried(self) -> str:
         """What is left to say where no value varies."""

@@ -11,7 +11,8 @@ from math import sqrt
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.examples import Correctness, ExampleTest, McNemar, Right, example_test, mcnemar
+from lastbit.statistics.examples import Correctness, McNemar, Right, mcnemar
+from lastbit.statistics.flips import Labels
 from lastbit.statistics.means import (
     MeanTest,
     PermutationTest,
@@ -104,14 +105,22 @@ def single_run_design(a: Side, b: Side, values: Replicates) -> Design:
     return Design(sqrt(total), float(variances[0]) / total if total > 0 else 0.5)
 
 
-def example_test_of(a: Side, b: Side, values: Replicates, test: MeanTest) -> ExampleTest | None:
-    """The test with the test set's uncertainty; None without predictions and true labels of every run that counts.
+@dataclass(frozen=True)
+class ComparedExamples:
+    """Percent right of each replicate on each example of the test set that both sides share."""
+
+    targets: Labels  # (examples,)
+    a: Right  # (replicates, examples)
+    b: Right
+
+
+def compared_examples(a: Side, b: Side, values: Replicates) -> ComparedExamples | None:
+    """The examples behind a comparison; None without predictions and true labels of every run that counts.
 
     Args:
         a: one recipe's runs.
         b: the other's.
         values: their independent values.
-        test: of these values.
     """
     if a.study is None or b.study is None:
         return None
@@ -126,7 +135,22 @@ def example_test_of(a: Side, b: Side, values: Replicates, test: MeanTest) -> Exa
     )
     if len(right[0]) != len(values.a) or len(right[1]) != len(values.b):
         return None
-    return example_test(test, *right, paired=values.paired, pairs=_pairs(a, predicted[0], b, predicted[1]))
+    return ComparedExamples(predicted[0].targets, *right)
+
+
+def mcnemar_pairs(a: Side, b: Side) -> tuple[McNemar, ...]:
+    """McNemar's test of every two runs with the same seed and noise; none without predictions and true labels."""
+    rights = [None if side.study is None else side.study.grid.correctness() for side in (a, b)]
+    if rights[0] is None or rights[1] is None:
+        return ()
+    tests = []
+    for seed in (seed for seed in a.seeds if seed in b.seeds):
+        for noise in (noise for noise in a.noises if noise in b.noises):
+            first = rights[0].right[a.noises.index(noise), a.seeds.index(seed)]
+            second = rights[1].right[b.noises.index(noise), b.seeds.index(seed)]
+            if not np.isnan([first, second]).any():
+                tests.append(mcnemar(first > 0, second > 0, seed=seed, noise=noise))
+    return tuple(tests)
 
 
 def _at_one_seed(a: Side, b: Side) -> Replicates:
@@ -186,15 +210,3 @@ def _replicated(side: Side, predicted: Correctness, seeds: tuple[int, ...], only
     kept = ~np.isnan(predicted.right[..., 0])
     complete = [j for j in columns if np.array_equal(kept[:, j], ~np.isnan(side.values[:, j]))]
     return np.asarray(np.nanmean(predicted.right[:, complete], axis=0))
-
-
-def _pairs(a: Side, right_a: Correctness, b: Side, right_b: Correctness) -> tuple[McNemar, ...]:
-    """McNemar's test of every two runs with the same seed and noise."""
-    tests = []
-    for seed in (seed for seed in a.seeds if seed in b.seeds):
-        for noise in (noise for noise in a.noises if noise in b.noises):
-            first = right_a.right[a.noises.index(noise), a.seeds.index(seed)]
-            second = right_b.right[b.noises.index(noise), b.seeds.index(seed)]
-            if not np.isnan([first, second]).any():
-                tests.append(mcnemar(first > 0, second > 0, seed=seed, noise=noise))
-    return tuple(tests)
