@@ -37,7 +37,9 @@ class Grouping:
     left_out: tuple[tuple[str, str], ...] = ()
 
 
-def group(frame: pl.DataFrame, candidates: Sequence[str], *, told: bool, seeds: Sequence[str], most: int) -> Grouping:
+def group(
+    frame: pl.DataFrame, candidates: Sequence[str], *, told: bool, seeds: Sequence[str], most: int, counts: pl.Series
+) -> Grouping:
     """Find the columns that make a recipe.
 
     A column counts if its value differs between runs, unless it is bookkeeping by its name; differs in every run, so
@@ -49,12 +51,14 @@ def group(frame: pl.DataFrame, candidates: Sequence[str], *, told: bool, seeds: 
         candidates: columns that may be configuration.
         told: whether the format says that they are.
         seeds: the columns of the seed.
+        counts: of each row, whether it is of a run that counts; what others were set to says nothing.
         most: how many runs there are; fewer than rows where a run has a row for each of several tasks.
     """
     by, same, left_out = [], [], []
+    runs = frame.filter(counts)
     for name in candidates:
-        values = texts(frame[name])
-        reason = _reason(frame, name, values, told, seeds, most)
+        values = texts(runs[name])
+        reason = _reason(runs, name, values, told, seeds, most)
         if len(set(values)) == 1:
             same.append(name)
         elif reason and not named.says_recipe(name):
@@ -120,9 +124,10 @@ def _by_name(frame: pl.DataFrame, same: tuple[str, ...], left_out: tuple[tuple[s
     """Where no configuration differs: by the names of the runs without their seeds, else by their files."""
     for name in [column for column in frame.columns if column == RUN or named.names_runs(column)] + [FILE]:
         if name in frame.columns and frame[name].null_count() == 0:
-            stems = [seed_of_name(value)[0] for value in texts(frame[name])]
-            if 1 < len(set(stems)) < len(stems) or (name == FILE and len(set(stems)) > 1):
-                return Grouping((name,), tuple(stems), same, left_out)
+            stems, seeds = zip(*map(seed_of_name, texts(frame[name])), strict=True)
+            repeat = len(set(stems)) < len(stems) or all(seeds) or name == FILE
+            if len(set(stems)) > 1 and repeat:
+                return Grouping((name,), stems, same, left_out)
     if one := [name for name in same if named.says_recipe(name)]:
         return Grouping((one[0],), labels(frame, one[:1]), same, left_out)
     return Grouping((), ("all runs",) * frame.height, same, left_out)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lastbit.runs.columns import shortened
+from lastbit.runs.raw import STATE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,21 +57,30 @@ def notice(
     return kept, left_out.drop("state")
 
 
+def unfinished(frame: pl.DataFrame) -> pl.Series:
+    """Whether each row is of a run that its tracker does not call finished; no row where it calls none so."""
+    import polars as pl
+
+    no = pl.Series([False] * frame.height, dtype=pl.Boolean)
+    if STATE not in frame.columns:
+        return no
+    states = frame[STATE].str.to_lowercase().is_in(_UNFINISHED).fill_null(False)
+    return no if states.all() else states
+
+
 def _reasons(runs: pl.DataFrame, results: pl.DataFrame) -> list[str | None]:
     """Why each row does not count, None where it does."""
     import polars as pl
 
-    unfinished = runs["state"].str.to_lowercase().is_in(_UNFINISHED).fill_null(False)
-    if unfinished.all():
-        unfinished = pl.Series([False] * runs.height)
+    ended = unfinished(runs.rename({"state": STATE}))
     sure = [name for name in ("recipe", "seed", "task", "value") if name in runs.columns]
     same = runs.select(sure).hstack(results)
     again = ~same.to_struct().is_first_distinct() & runs["value"].is_finite()
     sure_of = runs["seed"].is_not_null() | pl.Series([_digits(value) >= _SURE_DIGITS for value in runs["value"]])
     reasons: list[str | None] = []
-    for row, ends, repeats in zip(runs.iter_rows(named=True), unfinished, again & sure_of, strict=True):
+    for row, is_unfinished, repeats in zip(runs.iter_rows(named=True), ended, again & sure_of, strict=True):
         value = row["value"]
-        if ends:
+        if is_unfinished:
             reasons.append("unfinished")
         elif value is None:
             reasons.append("no value")
