@@ -9,7 +9,7 @@ import lastbit.runs.columns as named
 import lastbit.runs.roles as roles
 from lastbit.errors import LastbitError
 from lastbit.runs.groups import Grouping, group, labels, seed_of_name, texts
-from lastbit.runs.notice import notice
+from lastbit.runs.notice import notice, unfinished
 from lastbit.runs.numbers import as_numbers
 from lastbit.runs.raw import FILE, ROW, RUN, STATE, RawRuns
 from lastbit.runs.roles import Question
@@ -46,10 +46,12 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
         keys = roles.run_keys(frame, settings, [FILE, RUN, *seeds, task, *by], step)
         frame = at_one_step(frame, metric, keys=keys, rule=question.step, lower=lower, notes=said)
         settings.remove(step)
-    most = frame.height if task is None else int(frame[task].value_counts()["count"].max())  # type: ignore[arg-type]
-    grouping = (
-        Grouping(tuple(by), labels(frame, by)) if by else group(frame, settings, told=told, seeds=seeds, most=most)
-    )
+    grouping = Grouping(tuple(by), labels(frame, by))
+    if not by:
+        counts = ~unfinished(frame)
+        ran = frame.filter(counts)
+        most = ran.height if task is None else max(texts(ran[task]).count(name) for name in set(texts(ran[task])))
+        grouping = group(frame, settings, told=told, seeds=seeds, most=most, counts=counts)
     said = [*_groups_note(grouping, asked=bool(by)), *said]
     runs, seeds = _standard(frame, metric, task, seeds, grouping, said)
     others = [name for name in settings if named.says_result(name)]
