@@ -299,3 +299,33 @@ def test_frames_are_taken_as_they_are(table):
         assert runs.frame.drop("file", "row").equals(expected.frame.drop("file", "row"))
     with pytest.raises(LastbitTypeError, match="a list is no table"):
         runs_of_frame([1, 2])
+
+
+def test_examples_are_averaged_and_kept(table):
+    rows = [(m, s, p, e, (m + p + s * e) % 3 > 0) for m in (0, 1) for s in (1, 2) for p in (5, 6) for e in (1, 2, 3)]
+    lines = [f"m{m},{s},p{p},{p}-{e},{right}" for m, s, p, e, right in rows]
+    path = table("model,seed,patient,example,correct\n" + "\n".join(lines) + "\n")
+    runs = read_runs(path, metric="correct", cluster="patient")
+    for m in (0, 1):
+        expected = {s: np.mean([right for a, b, *_, right in rows if (a, b) == (m, s)]) for s in (1, 2)}
+        assert runs.by_seed(f"m{m}") == pytest.approx(expected)
+    assert runs.examples.columns == ["recipe", "seed", "task", "example", "cluster", "value"]
+    assert runs.examples["cluster"].to_list() == [f"p{p}" for _, _, p, _, _ in rows]
+    assert runs.examples["value"].to_list() == [float(right) for *_, right in rows]
+    without = read_runs(
+        table(path.read_text().replace("example", "what").replace("5-", "").replace("6-", "")),
+        metric="correct",
+        cluster="patient",
+    )
+    assert without.frame.drop("row").equals(runs.frame.drop("row"))
+
+
+def test_pandas_frames_are_taken_as_they_are(table):
+    pandas = pytest.importorskip("pandas", reason="pandas is a test dependency; make test installs it")
+    frame = pandas.read_csv(table(CLEAN.replace("0.918", "")))
+    runs = runs_of_frame(frame, metric="acc")
+    assert runs.by_seed("sgd") == {1: 0.911, 2: 0.912}
+    assert runs.left_out["reason"].to_list() == ["diverged"]
+    nullable = runs_of_frame(frame.convert_dtypes(), metric="acc")
+    assert nullable.left_out["reason"].to_list() == ["no value"]
+    assert nullable.by_seed("sgd") == {1: 0.911, 2: 0.912}

@@ -26,12 +26,12 @@ _RECIPES = _set(
 )
 _NAMES = ("name", "run", "run_name", "display_name", "trial", "trial_name")
 _BOOKKEEPING = _set(
-    "id run_id runid uuid index idx row number created created_at updated updated_at finished_at started_at date "
+    "id run_id runid uuid index idx row created created_at updated updated_at finished_at started_at date "
     "datetime timestamp time start_time end_time wall_time runtime duration elapsed elapsed_time seconds "
-    "train_time training_time user username host hostname node machine worker device rank local_rank world_size "
+    "train_time training_time user username host hostname node machine worker local_rank world_size "
     "gpu gpu_type notes tags comment description state status path dir directory file filename output_dir logdir "
     "log_dir logging_dir save_dir ckpt_dir checkpoint checkpoint_path ckpt workdir url sweep pid job_id "
-    "slurm_job_id version commit git_commit git_sha git_hash sha artifact_uri lifecycle_stage run_uuid "
+    "slurm_job_id commit git_commit git_sha git_hash sha artifact_uri lifecycle_stage run_uuid "
     "experiment_id exp_name_id"
 )
 _LESS = _set(
@@ -82,7 +82,7 @@ def says_recipe(name: str) -> bool:
 
 def names_runs(name: str) -> bool:
     """Whether a column is called what people call the name of a run."""
-    return plain(name) in _NAMES
+    return plain(name) in _NAMES and not re.search("[./]", name)  # optimizer.name is a setting
 
 
 def is_bookkeeping(name: str) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _NONE = "(none)"
+_JOINTS = "-_=/. "
 # sgd-seed3, sgd_s3, seed=3/sgd, run 3
 _SEED_IN_NAME = re.compile(
     r"(?:^|(?<=[^a-zA-Z0-9]))(?:seed|sd|s|run|rep|trial|fold)[-_= ]?(\d+)(?=[^a-zA-Z0-9]|$)", re.IGNORECASE
@@ -92,8 +93,9 @@ def seed_of_name(name: str) -> tuple[str, str | None]:
     if not matches:
         return name, None
     last = matches[-1]
-    rest = f"{name[: last.start()]}{name[last.end() :]}"
-    return re.sub(r"[-_=/. ]{2,}", lambda run: run[0][0], rest).strip("-_=/. "), str(int(last[1]))
+    before, after = name[: last.start()], name[last.end() :]
+    joint = after[:1] if before and after else ""
+    return f"{before.rstrip(_JOINTS)}{joint}{after.lstrip(_JOINTS)}".strip(_JOINTS), str(int(last[1]))
 
 
 def _reason(frame: pl.DataFrame, name: str, values: list[str], told: bool, seeds: Sequence[str], most: int) -> str:
@@ -122,7 +124,8 @@ def _is_result(column: pl.Series, name: str, distinct: int) -> bool:
 
 def _by_name(frame: pl.DataFrame, same: tuple[str, ...], left_out: tuple[tuple[str, str], ...]) -> Grouping:
     """Where no configuration differs: by the names of the runs without their seeds, else by their files."""
-    for name in [column for column in frame.columns if column == RUN or named.names_runs(column)] + [FILE]:
+    names = [column for column in frame.columns if column == RUN or named.names_runs(column)]
+    for name in names if RUN in names and not frame[RUN].null_count() else [*names, FILE]:
         if name in frame.columns and frame[name].null_count() == 0:
             stems, seeds = zip(*map(seed_of_name, texts(frame[name])), strict=True)
             repeat = len(set(stems)) < len(stems) or all(seeds) or name == FILE

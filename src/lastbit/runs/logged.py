@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,12 @@ from lastbit.runs.columns import lower_is_better
 from lastbit.runs.raw import FILE, RUN, STATE, TASK, Asked, RawRuns, StepRule, flat, frame_of
 from lastbit.runs.shape import step_note
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 @dataclass
-class History:
+class LoggedHistory:
     """What is kept of a metric's history while it is read: enough for every rule, however long it is.
 
     Attributes:
@@ -73,17 +76,24 @@ class LoggedRun:
     settings: Mapping[str, Any] = field(default_factory=dict)
     state: str | None = None
     task: str | None = None
-    metrics: dict[str, History] = field(default_factory=dict)
+    metrics: dict[str, LoggedHistory] = field(default_factory=dict)
 
     def log(self, asked: Asked, name: str, steps: Sequence[float] | NDArray[Any], values: Any) -> None:
         """Add values to the history of a metric."""
         if name not in self.metrics:
             lower = asked.lower_is_better if name == asked.metric and asked.lower_is_better is not None else None
-            self.metrics[name] = History(asked.step, bool(lower_is_better(name) if lower is None else lower))
+            self.metrics[name] = LoggedHistory(asked.step, bool(lower_is_better(name) if lower is None else lower))
         self.metrics[name].add(np.asarray(steps, np.float64), np.asarray(values, np.float64))
 
 
-def raw_runs(runs: Iterable[LoggedRun], asked: Asked, *, notes: Sequence[str] = (), **stated: bool) -> RawRuns:
+def raw_runs(
+    runs: Iterable[LoggedRun],
+    asked: Asked,
+    *,
+    notes: Sequence[str] = (),
+    examples: pl.DataFrame | None = None,
+    stated: Mapping[str, bool] | None = None,
+) -> RawRuns:
     """The frame of logged runs, with a row each.
 
     A setting with the name of a metric is called `config.NAME`.
@@ -92,6 +102,7 @@ def raw_runs(runs: Iterable[LoggedRun], asked: Asked, *, notes: Sequence[str] = 
         runs: as they were read.
         asked: which value of a history counts.
         notes: of what was noticed while reading.
+        examples: of the runs, where they are logged.
         stated: metrics whose direction the tracker itself states: whether less is better.
     """
     runs = list(runs)
@@ -111,4 +122,4 @@ def raw_runs(runs: Iterable[LoggedRun], asked: Asked, *, notes: Sequence[str] = 
     if any(history.length > 1 for history in compared):
         said.append(step_note(asked.metric or "value", asked.step, compared[0].lower))
     names = dict.fromkeys(name for settings in flattened for name in settings)
-    return RawRuns(frame_of(records), tuple(names), tuple(metrics), stated, tuple(said))
+    return RawRuns(frame_of(records), tuple(names), tuple(metrics), stated or {}, tuple(said), examples)

@@ -46,7 +46,7 @@ def notice(
     """
     import polars as pl
 
-    frame = runs.with_columns(pl.Series("reason", _reasons(runs, results)))
+    frame = runs.with_columns(pl.Series("reason", _reasons(runs, results), dtype=pl.String))
     left_out = frame.filter(pl.col("reason").is_not_null())
     kept = frame.filter(pl.col("reason").is_null()).drop("reason", "state")
     first = [*_scales(kept, metric), *_gone(left_out, kept, metric)]

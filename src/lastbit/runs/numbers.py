@@ -25,7 +25,11 @@ def as_numbers(frame: pl.DataFrame, name: str) -> pl.Series:
     column = frame[name]
     if column.dtype.is_numeric():
         return column.cast(pl.Float64)
+    if column.dtype == pl.Boolean:
+        return column.cast(pl.Float64)
     cells = column.cast(pl.String).str.strip_chars()
+    if cells.str.to_lowercase().is_in(["true", "false"]).all():  # whether an example is right
+        return (cells.str.to_lowercase() == "true").cast(pl.Float64)
     nothing = cells.str.to_lowercase().is_in(_NOTHING)
     if (cells.drop_nulls().str.ends_with("%")).all():
         cells = cells.str.strip_suffix("%")

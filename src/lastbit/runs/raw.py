@@ -17,7 +17,8 @@ RUN = "(run)"  # the run's name, or the path of its directory
 STATE = "(state)"  # how the run ended, where its tracker says so
 END = "(end)"  # the step that its value was taken from
 TASK = "(task)"  # of formats that evaluate several
-ADDED = (FILE, ROW, RUN, STATE, END, TASK)
+EXAMPLE = "(example)"  # of what a run was evaluated on
+ADDED = (FILE, ROW, RUN, STATE, END, TASK, EXAMPLE)
 
 StepRule = Literal["last", "best"] | int
 Progress = Callable[[int, int], None]  # called with the bytes that are read, and those of all files
@@ -50,6 +51,7 @@ class RawRuns:
         metrics: the columns that are results; None where the format does not tell.
         lower_is_better: metrics whose direction the file itself states.
         notes: plain sentences about what was noticed while reading.
+        examples: a row for each example of each run, told by its `(file)` and `(task)`, with the metrics as columns.
     """
 
     frame: pl.DataFrame
@@ -57,6 +59,7 @@ class RawRuns:
     metrics: tuple[str, ...] | None = None
     lower_is_better: Mapping[str, bool] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    examples: pl.DataFrame | None = None
 
 
 def frame_of(records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import lastbit.runs.columns as named
 import lastbit.runs.roles as roles
 from lastbit.errors import LastbitError
+from lastbit.runs.examples import AT, example_columns, examples_of_parts, of_recipes, runs_of_examples
 from lastbit.runs.groups import Grouping, group, labels, seed_of_name, texts
 from lastbit.runs.notice import notice, unfinished
 from lastbit.runs.numbers import as_numbers
@@ -32,20 +33,31 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
     Raises:
         LastbitError: a column is missing, the metric is not known or text in some rows, or no run has a value.
     """
+    import polars as pl
+
     said = [*notes, *dict.fromkeys(note for part in parts for note in part.notes)]
     frame = narrowed(_joined(parts), question.metric, said)
     metric = roles.choose_metric(frame, parts, question, where)
     seeds = roles.choose_seeds(frame, question, where)
     task = roles.choose_task(frame, question, where)
+    example, cluster = example_columns(frame, question, where)
     stated = {name: lower for part in parts for name, lower in part.lower_is_better.items()}
     lower = roles.choose_direction(metric, question, stated, said)
     by = [named.require(name, frame.columns, option="--by", where=where) for name in question.by or ()]
     frame = frame.with_columns(as_numbers(frame, metric).alias(metric))
-    settings, told = roles.candidates(frame, parts, {metric, *seeds, task})
+    settings, told = roles.candidates(
+        frame, parts, {metric, *(seeds if question.seed else named.seed_columns(frame.columns)), task}
+    )
     if not told and (step := named.step_column(settings)) is not None:
         keys = roles.run_keys(frame, settings, [FILE, RUN, *seeds, task, *by], step)
         frame = at_one_step(frame, metric, keys=keys, rule=question.step, lower=lower, notes=said)
         settings.remove(step)
+    frame, examples = runs_of_examples(
+        frame, metric, example, cluster, settings=settings, known=[FILE, RUN, *seeds, task, *by], notes=said
+    )
+    settings = [name for name in settings if name in frame.columns]
+    if examples is None:
+        examples = examples_of_parts(parts, frame, metric)
     grouping = Grouping(tuple(by), labels(frame, by))
     if not by:
         counts = ~unfinished(frame)
@@ -55,18 +67,25 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
     said = [*_groups_note(grouping, asked=bool(by)), *said]
     runs, seeds = _standard(frame, metric, task, seeds, grouping, said)
     others = [name for name in settings if named.says_result(name)]
-    kept, left_out = notice(runs, frame.select(others), metric=metric, seeds=seeds, notes=said)
+    kept, left_out = notice(
+        runs.with_columns(pl.Series(AT, range(runs.height))),
+        frame.select(others),
+        metric=metric,
+        seeds=seeds,
+        notes=said,
+    )
     if kept.height == 0:
         raise LastbitError(f"{where} has no run with a finite {metric}: {' '.join(said)}")
     return RunTable(
-        frame=kept,
-        left_out=left_out,
+        frame=kept.drop(AT),
+        left_out=left_out.drop(AT),
         metric=metric,
         by=grouping.by,
         settings=_settings(frame, grouping),
         seed=tuple(seeds),
         lower_is_better=lower,
         notes=tuple(dict.fromkeys(said)),
+        examples=of_recipes(examples, kept),
     )
 
 
@@ -101,7 +120,7 @@ def _standard(
     if not seeds:
         for name in roles.run_names(frame):
             found = [seed_of_name(value)[1] for value in texts(frame[name])]
-            if all(found) and len(set(found)) > 1:
+            if all(found):
                 values, seeds = found, [name]
                 notes.append(f"The seeds are the numbers in the names of the runs, such as {texts(frame[name])[0]!r}.")
                 break

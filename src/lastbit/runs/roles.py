@@ -74,7 +74,8 @@ def choose_seeds(frame: pl.DataFrame, question: Question, where: str) -> list[st
         return [named.require(name, own, option="--seed", where=where) for name in question.seed]
     there = named.seed_columns(own)
     varied = [name for name in there if frame[name].n_unique() > 1]
-    return varied or there[:1]
+    same = {tuple(texts(frame[name])): name for name in reversed(varied)}  # several that always agree are one seed
+    return [name for name in varied if name in same.values()] or there[:1]
 
 
 def choose_task(frame: pl.DataFrame, question: Question, where: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +22,8 @@ class RunFormat:
 
     kind: ClassVar[str]  # in messages
     help: ClassVar[str]  # what is read of it, in a few words
+    named_only: ClassVar[frozenset[str]] = frozenset()  # endings of files that are not looked for in directories
+    companions: ClassVar[tuple[str, ...]] = ()  # patterns of files that belong to others of the format
     rank: ClassVar[int] = 0  # where two formats hold the same runs, the one of the lower rank is read
 
     def __init_subclass__(cls) -> None:
@@ -79,5 +82,7 @@ def _below(path: Path, known: list[RunFormat]) -> Iterator[tuple[RunFormat, Path
         with os.scandir(path) as entries:
             below = sorted(Path(entry.path) for entry in entries if not (entry.is_symlink() and entry.is_dir()))
         for child in below:
-            if not child.name.startswith("."):
+            if child.is_dir() and not child.name.startswith("."):
                 yield from _below(child, known)
+            elif not any(fnmatch(child.name, pattern) for each in known for pattern in each.companions):
+                yield from _below(child, [each for each in known if child.suffix.lower() not in each.named_only])

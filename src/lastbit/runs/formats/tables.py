@@ -27,6 +27,7 @@ class Tables(RunFormat):
 
     kind: ClassVar[str] = "table"
     help: ClassVar[str] = "CSV (.csv, .tsv), JSON lines (.jsonl), Parquet (.parquet)"
+    named_only: ClassVar[frozenset[str]] = frozenset({".json", ".txt"})  # which are seldom tables
     rank: ClassVar[int] = 9  # a table beside a tracker's files was most likely made from them
 
     def claims(self, path: Path) -> bool:

@@ -1,0 +1,95 @@
+"""Tables and trackers with a row for each example: their means are the runs' values, and they stay beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import lastbit.runs.columns as named
+from lastbit.runs.groups import texts
+from lastbit.runs.raw import EXAMPLE, FILE, TASK, RawRuns
+from lastbit.runs.roles import Question, run_keys
+
+if TYPE_CHECKING:
+    import polars as pl
+
+AT = "(at)"  # the row of a run's table that an example belongs to
+_EXAMPLES = ("example", "example_id", "doc_id", "question_id", "sample_id", "instance_id", "item_id")
+
+
+def example_columns(frame: pl.DataFrame, question: Question, where: str) -> tuple[str | None, str | None]:
+    """The columns of the example and of its cluster: as asked, or one called so of the first; else None."""
+    own = list(frame.columns)
+    cluster = question.cluster and named.require(question.cluster, own, option="--cluster", where=where)
+    if question.example:
+        return named.require(question.example, own, option="--example", where=where), cluster
+    return next((name for name in own if named.plain(name) in _EXAMPLES and name != cluster), None), cluster
+
+
+def runs_of_examples(
+    frame: pl.DataFrame,
+    metric: str,
+    example: str | None,
+    cluster: str | None,
+    *,
+    settings: Sequence[str],
+    known: Sequence[str | None],
+    notes: list[str],
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """A row for each run, with the mean of its examples, and the examples.
+
+    Args:
+        frame: with `metric` as numbers.
+        metric: its name.
+        example: the column of the example; None where each row of a cluster is one.
+        cluster: the column of what examples belong to.
+        settings: the columns that may be configuration.
+        known: columns that tell runs apart.
+        notes: gets a sentence on what was done.
+    """
+    import polars as pl
+
+    if example is None and cluster is None:
+        return frame, None
+    if example is None:
+        example = EXAMPLE
+        frame = frame.with_columns(pl.Series(EXAMPLE, range(frame.height)).cast(pl.String))
+    others = [name for name in settings if name not in (example, cluster)]
+    keys = run_keys(frame, others, known, example)
+    frame = frame.with_columns(frame.select(keys).to_struct().rank("dense").alias(AT) if keys else pl.lit(0).alias(AT))
+    order = {at: place for place, at in enumerate(frame[AT].unique(maintain_order=True))}
+    frame = frame.with_columns(frame[AT].replace_strict(order, return_dtype=pl.Int64))
+    runs = frame.group_by(AT, maintain_order=True).agg(pl.all().exclude(AT, metric).first(), pl.col(metric).mean())
+    notes.append(f"{frame.height} examples are read; the value of a run is the mean of its {metric}.")
+    examples = [frame[AT], pl.Series("example", texts(frame[example]), dtype=pl.String)]
+    belongs = texts(frame[cluster]) if cluster else [None] * frame.height
+    examples += [pl.Series("cluster", belongs, dtype=pl.String), frame[metric].alias("value")]
+    return runs.drop(AT, example, *([cluster] if cluster else [])), pl.DataFrame(examples).drop_nulls("value")
+
+
+def examples_of_parts(parts: Sequence[RawRuns], frame: pl.DataFrame, metric: str) -> pl.DataFrame | None:
+    """The examples that trackers logged, joined to the rows of their runs by file and task."""
+    import polars as pl
+
+    own = [part.examples for part in parts if part.examples is not None and metric in part.examples.columns]
+    if not own:
+        return None
+    rows = frame.with_row_index(AT).select(pl.col(AT).cast(pl.Int64), FILE, TASK)
+    columns = [pl.col(EXAMPLE).alias("example"), pl.lit(None, pl.String).alias("cluster")]
+    every = pl.concat(
+        [part.select(FILE, TASK, *columns, pl.col(metric).cast(pl.Float64).alias("value")) for part in own]
+    )
+    return every.drop_nulls("value").join(rows, on=[FILE, TASK], maintain_order="left").drop(FILE, TASK)
+
+
+def of_recipes(examples: pl.DataFrame | None, kept: pl.DataFrame) -> pl.DataFrame | None:
+    """The examples of the runs that count, with their recipe, seed and task.
+
+    Args:
+        examples: with the row that each belongs to.
+        kept: the runs that count, with their rows.
+    """
+    if examples is None:
+        return None
+    joined = examples.join(kept.select(AT, "recipe", "seed", "task"), on=AT, maintain_order="left")
+    return joined.select("recipe", "seed", "task", "example", "cluster", "value")
