@@ -92,12 +92,33 @@ def measured(dataset, pair, options, generator):
 
 
 def agreement(predicted, seen):
-    """R² of the variances about the line of equality, as squared correlation, and the ratio of their sums."""
+    """Of variances: R² about the line of equality, squared correlation, and the ratio of their sums."""
     predicted, seen = np.square(predicted), np.square(seen)
     return {
         "R2 of equality": float(1 - np.sum((seen - predicted) ** 2) / np.sum((seen - seen.mean()) ** 2)),
         "squared correlation": float(np.corrcoef(predicted, seen)[0, 1] ** 2),
         "seen over predicted": float(seen.sum() / predicted.sum()),
+    }
+
+
+def attainable(predicted, runs, rounds=2000):
+    """The median R² of equality if the prediction were the truth: variances over so few runs scatter about it."""
+    generator = np.random.default_rng(20260101)
+    factors = np.sqrt(generator.chisquare(runs - 1, (rounds, len(predicted))) / (runs - 1))
+    return float(np.median([agreement(predicted, predicted * row)["R2 of equality"] for row in factors]))
+
+
+def summary(tasks, runs):
+    """How well the error predicts the spread over all tasks, and how well independent errors do."""
+    column = {name: np.array([task[name] for task in tasks]) for name in ("predicted", "seen", "luck")}
+    return {
+        "error/2n against the spread seen": agreement(column["predicted"], column["seen"]),
+        "error/2n against independent errors": agreement(column["predicted"], column["luck"]),
+        "independent errors against the spread seen": agreement(column["luck"], column["seen"]),
+        "R2 of equality if error/2n were the truth": attainable(column["predicted"], runs),
+        "R2 of equality if independent errors were the truth": attainable(column["luck"], runs),
+        "published R2 on CIFAR-10": 0.996,
+        "quality above zero": float(np.mean([task["quality"]["lower"] > 0 for task in tasks])),
     }
 
 
@@ -122,14 +143,7 @@ def main():
                 f"predicted {task['predicted']:.3f}, by independent errors {task['luck']:.3f}",
                 flush=True,
             )
-    column = {name: np.array([task[name] for task in tasks]) for name in ("predicted", "seen", "luck")}
-    found = {
-        "error/2n against the spread seen": agreement(column["predicted"], column["seen"]),
-        "error/2n against independent errors": agreement(column["predicted"], column["luck"]),
-        "independent errors against the spread seen": agreement(column["luck"], column["seen"]),
-        "published R2 on CIFAR-10": 0.996,
-        "quality above zero": float(np.mean([task["quality"]["lower"] > 0 for task in tasks])),
-    }
+    found = summary(tasks, options.runs)
     write({**found, "tasks": tasks}, options.json)
     if options.json != "-":
         for name, figures in found.items():

@@ -99,6 +99,7 @@ def summary(estimates, truth):
         "negative": float(np.mean(variances < 0)),
         "coverage": float(np.mean(covered)),
         "zero excluded": float(np.mean([estimate.shown for estimate in estimates])),
+        "contested examples": float(np.median([estimate.contested for estimate in estimates])),
         "median upper end": float(np.median([estimate.upper for estimate in estimates])),
     }
 

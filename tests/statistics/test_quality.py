@@ -79,6 +79,7 @@ def test_a_negative_estimate_is_kept():
     assert found.observed == pytest.approx(0, abs=1e-9)
     assert found.luck**2 == pytest.approx(10 / 2)
     assert found.variance == pytest.approx(-5 * 100 / 99)
+    assert (found.contested, found.rests_on_few) == (10, True)
     assert (found.std, found.lower, found.shown) == (0, 0, False)
     assert found.upper > 0
 
@@ -88,6 +89,7 @@ def test_runs_that_are_right_on_the_same_examples_have_no_spread_at_all():
     right[..., :4] = 0
     found = split(right, OVER_SEEDS)
     assert (found.std, found.lower, found.upper, found.variance, found.luck) == (0, 0, 0, 0, 0)
+    assert (found.contested, found.rests_on_few) == (0, False)
 
 
 def test_missing_runs_are_left_out():

@@ -71,6 +71,13 @@ def test_and_where_it_is(tmp_path):
     ) in results.verdict
     assert "where independent errors alone would give 0.73, and changes 11 % of the predictions." in results.verdict
     assert "no difference in quality" not in results.verdict
+    assert "set the runs apart" not in results.verdict  # as 160 of 1,000 do
+
+
+def test_few_examples_that_set_runs_apart_are_named(tmp_path):
+    results = run(tmp_path, wrong=lambda seed, k: range(20 * seed + k))
+    assert results.noise_quality.contested == 8  # the runs of seed s are wrong on 20 s + 1 to 20 s + 5 examples
+    assert "Only 8 examples set the runs apart: the interval may be too short." in results.verdict
 
 
 def test_both_sources_are_in_the_verdict_where_seeds_differ(tmp_path):

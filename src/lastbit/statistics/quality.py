@@ -16,7 +16,7 @@ and the examples of the test set are drawn independently of each other and of th
 test set move together, so their luck counts as quality. `benchmarks/quality_or_luck.py` shows how far.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ ASSUMED = (
     "What an unlimited test set would show assumes that the runs are exchangeable and that the test examples are "
     "independent of each other: copies of an example would make luck look like quality."
 )
+
+_FEW = 50  # contested examples; `benchmarks/quality_or_luck.py` has what intervals cover with as many and with fewer
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,17 @@ class Quality:
     luck: float  # standard deviation that this test set gives runs of equal quality
     examples: int
     luck_by: str = "predictions"  # or what bounds it: `churn`, `error rate`
+    contested: int | None = None  # examples on which compared runs differ in being right; None where that is not known
 
     @property
     def shown(self) -> bool:
         """Whether the runs show a spread of quality: zero is outside the interval."""
         return self.lower > 0
+
+    @property
+    def rests_on_few(self) -> bool:
+        """Whether so few examples set the runs apart that the interval may be too short."""
+        return self.contested is not None and 0 < self.contested < _FEW
 
     @property
     def luck_at_most(self) -> bool:
@@ -92,7 +100,8 @@ def quality(predicted: Correctness | None, table: Table, *, axis: int) -> Qualit
     by_luck = alone.sum(1) / examples**2
     error = _sampling_error(strata, alone, whole)
     ends = excess_interval(whole, by_luck, np.array([part.dof for part in strata]), error=error)
-    return _quality(ends, float(whole.sum()), float(by_luck.sum()), examples)
+    split = _quality(ends, float(whole.sum()), float(by_luck.sum()), examples)
+    return replace(split, contested=int(np.count_nonzero(alone.sum(0))))
 
 
 def known_quality(predicted: Correctness | None, table: Table, known: Luck | None, *, axis: int) -> Quality | None:

@@ -158,7 +158,8 @@ def _on_unlimited(basis: Basis, quality: Quality) -> str:
         return f"{moves} {ends}{basis.metric.unit} (95 % interval; {bound})."
     shown = "" if quality.shown else ": the runs show no difference in quality"
     estimate = f"{basis.difference(quality.std)} (standard deviation, 95 % interval {ends})"
-    return f"{moves} {estimate}{shown}."
+    few = f" Only {quality.contested} examples set the runs apart: the interval may be too short."
+    return f"{moves} {estimate}{shown}.{few if quality.rests_on_few else ''}"
 
 
 def _on_these(basis: Basis, quality: Quality, noise: Spread) -> str:
