@@ -13,8 +13,8 @@ from lastbit.statistics.examples import Correctness, example_test
 from lastbit.statistics.means import exchanged, flipped_signs, paired_t, welch_t
 from lastbit.statistics.power import Design
 from lastbit.statistics.variance import variance_split
-from lastbit.study.comparison.compare import read_sides
 from lastbit.study.comparison.replicates import replicates
+from lastbit.study.comparison.two import read_sides
 from options import parsed, parser_of, write
 
 # seeds of a, seeds of b, noises, effect of batch order of a and of b, effect of the last bit

@@ -91,7 +91,7 @@ def test_studies_elsewhere_are_compared_as_those_here(lastbit, studies, tmp_path
         (["{new}", "{old}", "--gain", "nan"], "--gain nan: a gain must be above 0"),
         (["{new}", "{old}", "--gain", "big"], "'--gain'"),
         (["{new}", "{old}", "--out", "{new}/study.json"], "study.json is a file: name a directory"),
-        (["{new}"], "DIR_B"),
+        (["{new}"], "compare was given one recipe"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_status_2(lastbit, studies, tmp_path, monkeypatch, arguments, complaint):

@@ -1,7 +1,10 @@
-"""`lastbit compare`: is the difference of two recipes more than noise?"""
+"""`lastbit compare`: which differences of recipes are more than noise?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +18,7 @@ from lastbit.storage.files import to_json, writing
 from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
-    from lastbit.study.comparison import Comparison
+    from lastbit.study.comparison import Comparison, RecipesComparison
 
 
 # Of a study elsewhere: all but its weights, its reports and what is in progress.
@@ -23,34 +26,89 @@ _WANTED = ("study.json", "trials/*.json", "trials/*.jsonl", "trials/*/prediction
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="DIR_A", help="A study, or its fsspec URL.")],
-    b: Annotated[str, typer.Argument(metavar="DIR_B", help="Another; the difference is A minus B.")],
-    metric: Annotated[str | None, typer.Option(metavar="NAME", help="A logged metric [the studies' own].")] = None,
-    gain: Annotated[float | None, typer.Option(metavar="X", help="Also say how many runs a gain of X needs.")] = None,
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE_OR_DIR...", help="Studies or their fsspec URLs; or tables of runs that exist."),
+    ],
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column that makes a recipe [all but the seed].")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(metavar="NAME", help="What to compare [the studies' own].")] = None,
+    seed: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="The column of the seed.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the task or data set.")] = None,
+    baseline: Annotated[str | None, typer.Option(metavar="NAME", help="To compare with [the first].")] = None,
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option("--lower-is-better/--higher-is-better", help="Which is better [by the metric's name]."),
+    ] = None,
+    within: Annotated[float | None, typer.Option(metavar="X", help="Which are the same as the baseline ± X?")] = None,
+    step: Annotated[str, typer.Option(metavar="last|best|N", help="Of a history, the value that counts.")] = "last",
+    gain: Annotated[
+        float | None, typer.Option(metavar="X", help="Two studies: how many runs a gain of X needs.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where page and numbers are kept.")] = Path("compare"),
     json: JsonOption = None,
 ) -> None:
-    """Say whether two recipes differ by more than noise.
+    """Say which recipes differ by more than noise.
 
-    It also says how many runs would show a difference. Runs of one seed are not independent, so seeds are
-    counted, not runs. With the same seeds in both studies, the recipes are compared pair by pair.
+    Give two studies, several, or a table of runs (CSV, JSON lines, Parquet, files of trackers). Of two studies, the
+    difference is the first minus the second; else it is each recipe minus the baseline. Runs of one seed are not
+    independent, so seeds are counted, not runs; with the same seeds, recipes are compared pair by pair.
 
-    Examples: `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`,
-    `lastbit compare s3://bucket/new runs/old`
+    Examples: `lastbit compare runs.csv --by recipe --metric acc --seed seed --within 0.3`,
+    `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`
     """
-    from lastbit.cli.progress import opened
-    from lastbit.study.comparison import compare as compare_runs
+    from lastbit.study.comparison import RecipesComparison
 
     _check_gain(gain)
     check_free(out, Kind.COMPARISON)
-    with opened(a, wanted=_WANTED) as one, opened(b, wanted=_WANTED) as other:
-        comparison = compare_runs(one, other, metric=metric)
-        content = comparison.as_json() | {"gain": _gain(comparison, gain)}
+    options: dict[str, Any] = {"by": by, "seed": seed, "task": task, "step": _step(step)}
+    compared = _compared(runs, options, metric=metric, baseline=baseline, less=lower_is_better, within=within)
+    content = compared.as_json()
+    if isinstance(compared, RecipesComparison):
+        if gain is not None:
+            raise LastbitError("--gain is for two studies: for a table, or for several, there is --within")
+        show = partial(_show_many, content)
+    else:
+        content |= {"gain": _gain(compared, gain)}
+        show = partial(_show_two, compared, content)
+    if json != "-":
+        show(console(json))
     page = _store(content, out)
     write_json(json, content)
     if json != "-":
-        _show(comparison, content, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
+
+
+def _compared(
+    runs: Sequence[str],
+    options: Mapping[str, Any],
+    *,
+    metric: str | None,
+    baseline: str | None,
+    less: bool | None,
+    within: float | None,
+) -> Comparison | RecipesComparison:
+    """Compare studies, of which those elsewhere are copied, or tables."""
+    from lastbit.cli.progress import opened, progress_bar
+    from lastbit.storage.url_copies import is_url
+    from lastbit.study.comparison.compare import compare as compare_all
+    from lastbit.study.comparison.compare import is_table_path
+
+    given: dict[str, Any] = {"metric": metric, "baseline": baseline, "lower_is_better": less, "within": within}
+    if all(not is_url(place) and is_table_path(Path(place)) for place in runs):
+        with progress_bar("read", "bytes", transient=True) as show:
+            return compare_all(*map(Path, runs), **given, **options, on_progress=lambda n, of: show(done=n, total=of))
+    wrong = [f"--{name}" for name, value in options.items() if value not in (None, [], "last")]
+    if wrong:
+        raise LastbitError(f"{' and '.join(wrong)}: for tables of runs; {runs[0]} is none")
+    with ExitStack() as stack:
+        studies = [stack.enter_context(opened(place, wanted=_WANTED)) for place in runs]
+        return compare_all(*studies, **given)
+
+
+def _step(step: str) -> str | int:
+    return int(step) if step.isdecimal() else step
 
 
 def _check_gain(gain: float | None) -> None:
@@ -76,7 +134,7 @@ def _store(content: dict[str, Any], out: Path) -> Path:
     return page
 
 
-def _show(found: Comparison, content: dict[str, Any], terminal: Console) -> None:
+def _show_two(found: Comparison, content: dict[str, Any], terminal: Console) -> None:
     from lastbit.report.comparison import difference_table, sides_table
 
     label = found.label + (" in percent" if found.unit else "")
@@ -86,6 +144,25 @@ def _show(found: Comparison, content: dict[str, Any], terminal: Console) -> None
     terminal.print(found.verdict, style="bold")
     if content["gain"] is not None:
         terminal.print(_gain_line(content["gain"], found.unit))
+    terminal.print()
+
+
+def _show_many(content: dict[str, Any], terminal: Console) -> None:
+    from lastbit.report.comparison import differences_table, recipes_table, tests_table
+
+    better = "less" if content["lower_is_better"] else "more"
+    terminal.print(
+        f"{len(content['comparisons'])} against {content['baseline']}: {content['metric']} ({better} is better)"
+    )
+    terminal.print(recipes_table(content).for_terminal())
+    for task in content["tasks"]:
+        terminal.print(task["task"])
+        terminal.print(differences_table(content, task).for_terminal())
+    terminal.print(differences_table(content).for_terminal())
+    terminal.print(tests_table(content).for_terminal())
+    for note in content["notes"]:
+        terminal.print(note)
+    terminal.print(content["verdict"], style="bold")
     terminal.print()
 
 

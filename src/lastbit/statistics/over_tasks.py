@@ -4,13 +4,18 @@ Each task t has an estimated difference y_t = μ + u_t + e_t: u_t, with variance
 and e_t the error of its runs, with variance v_t. An interval that leaves u_t out holds for these very tasks only.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import nan
 
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.means import MeanTest, t_test, variance
+from lastbit.statistics.means import MeanTest, flipped_signs, t_test, variance
+from lastbit.statistics.multiplicity import bonferroni_level, paired_level
+from lastbit.statistics.recipes import AgainstBaseline, with_multiplicity
 from lastbit.statistics.spread import Table
+from lastbit.statistics.superiority import Superiority
 
 _HALVINGS = 80
 
@@ -70,3 +75,46 @@ def _slope(differences: Table, variances: Table, tau2: float) -> float:
     mean = np.sum(weights * differences) / weights.sum()
     squares = np.sum(weights**2 * (differences - mean) ** 2)
     return float(squares - weights.sum() + np.sum(weights**2) / weights.sum())
+
+
+def against_baseline_over_tasks(
+    by_task: Sequence[Sequence[AgainstBaseline]], *, within: float | None = None
+) -> list[AgainstBaseline]:
+    """Each recipe's difference from the baseline over all tasks, adjusted for the number of recipes.
+
+    `better` is the mean over tasks, without an interval. The simultaneous intervals are `paired_level`'s, with tasks in
+    the place of seeds; Bonferroni's where a recipe has no test on some task.
+
+    Args:
+        by_task: the comparisons of each task, with the same recipes in the same order; a recipe that has no test on a
+            task is compared over the others.
+        within: margin of equivalence.
+    """
+    rows = [_over_tasks_of(recipe) for recipe in zip(*by_task, strict=True)]
+
+    def joint_level(tested: Sequence[AgainstBaseline]) -> float:
+        names = {row.recipe for row in tested}
+        tests = [[row.test for row in task if row.recipe in names] for task in by_task]
+        table = [[nan if test is None else test.difference for test in task] for task in tests]
+        differences = np.array(table).T
+        return bonferroni_level(len(tested)) if np.isnan(differences).any() else paired_level(differences)
+
+    return with_multiplicity(rows, joint_level, within=within)
+
+
+def _over_tasks_of(rows: Sequence[AgainstBaseline]) -> AgainstBaseline:
+    tests = [row.test for row in rows if row.test is not None]
+    alone = AgainstBaseline(rows[0].recipe, rows[0].baseline, None)
+    if len(tests) < 2:
+        return alone
+    differences = np.array([test.difference for test in tests])
+    combined = over_tasks(differences, np.array([test.standard_error for test in tests]))
+    varies = combined.test.standard_error > 0 or combined.test.difference == 0
+    better = float(np.mean([row.better.value for row in rows if row.better is not None]))
+    return replace(
+        alone,
+        test=combined.test,
+        p=combined.test.p if varies else flipped_signs(differences).p,
+        better=Superiority(better, nan, nan),
+        tau=combined.tau,
+    )

@@ -58,6 +58,7 @@ class AgainstBaseline:
     better: Superiority | None = None  # that a run of the recipe is better than one of the baseline
     same: Equivalence | None = None  # only where a margin was given
     p_same_holm: float = nan
+    tau: float = nan  # over several tasks: the standard deviation of the true differences between them
 
     @property
     def is_real(self) -> bool:

@@ -11,8 +11,8 @@ from scipy import stats
 
 import lastbit as lb
 from lastbit.statistics.means import exchanged, flipped_signs
-from lastbit.study.comparison.compare import read_sides
 from lastbit.study.comparison.replicates import replicates, single_run_design
+from lastbit.study.comparison.two import read_sides
 
 A = [93.36, 93.40, 93.10, 93.14, 93.34, 93.33]
 B = [92.99, 93.31, 93.49, 92.90, 93.14, 93.06]

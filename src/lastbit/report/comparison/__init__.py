@@ -1,5 +1,32 @@
-"""The page of two compared recipes, its charts and its tables."""
+"""The pages of compared recipes, two or many, their charts and their tables."""
 
-from lastbit.report.comparison.page import comparison_figures, difference_table, sides_table, write_comparison
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["comparison_figures", "difference_table", "sides_table", "write_comparison"]
+from lastbit.report.comparison.recipes import (
+    comparison_figures,
+    differences_table,
+    recipes_table,
+    tests_table,
+    write_comparison,
+)
+
+if TYPE_CHECKING:
+    from lastbit.report.comparison.page import difference_table, sides_table
+
+__all__ = [
+    "comparison_figures",
+    "difference_table",
+    "differences_table",
+    "recipes_table",
+    "sides_table",
+    "tests_table",
+    "write_comparison",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the page of two studies when it is first used: it imports torch, and tables of runs do without."""
+    if name in ("difference_table", "sides_table"):
+        return getattr(import_module("lastbit.report.comparison.page"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,16 +1,15 @@
 """The page of two compared recipes, its charts and its tables, whose rows a terminal prints."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
-from lastbit.report.comparison.stored import ComparedJson, as_compared, decimals, mcnemar_sentence, points, with_unit
+from lastbit.report.comparison.stored import ComparedJson, decimals, mcnemar_sentence, points, with_unit
 from lastbit.report.flips import moves_blocks
 from lastbit.report.numbers import MISSING, number
-from lastbit.report.page import Block, Heading, Page, Section, Text, write_page
+from lastbit.report.page import Block, Heading, Page, Section, Text
 from lastbit.report.settings import differences
 from lastbit.report.study.spread import gain_chart
 from lastbit.report.table import Table
@@ -18,19 +17,6 @@ from lastbit.report.table import Table
 _ROW = 64  # pixels for each interval
 _MANY = 24  # seeds beyond which a seed gets no place of its own
 _T_NAMES = {"paired t": "pairs of seeds (t)", "Welch t": "two samples (Welch’s t)"}
-
-
-def write_comparison(content: ComparedJson, path: Path) -> None:
-    """Write the HTML page of a comparison; it opens offline and asks for nothing else.
-
-    Args:
-        content: as `Comparison.as_json` gives it.
-        path: of the page; it is replaced in one step, and its directory made where it is missing.
-
-    Raises:
-        LastbitError: it is no comparison.
-    """
-    write_page(comparison_page(as_compared(content)), path)
 
 
 def comparison_page(content: ComparedJson) -> Page:
@@ -117,7 +103,7 @@ def _p(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def comparison_figures(content: ComparedJson) -> list[Figure]:
+def two_figures(content: ComparedJson) -> list[Figure]:
     """The charts in the order of reading."""
     moved = moves_blocks(content["moves"], new=content["a"]["name"], old=content["b"]["name"])
     classes = [block for block in moved if isinstance(block, Figure)]

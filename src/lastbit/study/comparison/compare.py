@@ -1,196 +1,131 @@
-"""`compare`: reads two recipes' runs from studies, directories or plain numbers, and compares them."""
+"""`compare`: two recipes or many, from studies, plain numbers, or a table of runs that exist already."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.statistics.examples import example_test
-from lastbit.statistics.means import MeanTest
-from lastbit.statistics.moves import moves
-from lastbit.statistics.spread import Table, least_difference, noise_spread, pooled
-from lastbit.study.check import verify_study
-from lastbit.study.comparison.comparison import Comparison
-from lastbit.study.comparison.doubts import doubts, refuse_incomparable
-from lastbit.study.comparison.replicates import (
-    Replicates,
-    compared_examples,
-    mcnemar_pairs,
-    replicates,
-    single_run_design,
-)
-from lastbit.study.comparison.side import ComparedStudy, Side, side_of_numbers
-from lastbit.study.grid import Grid
-from lastbit.study.metric import TEST_ACCURACY, Metric
-from lastbit.study.open_study import open_study
-from lastbit.study.repetitions import listed, repetitions
-from lastbit.study.results import Results
-from lastbit.study.stored_study import StoredStudy
+from lastbit.storage.directories import STUDY
+from lastbit.storage.limits import reachable
+from lastbit.study.comparison.recipes import RecipesComparison
 
-Runs = str | Path | StoredStudy | Results | ArrayLike  # what can be compared
+if TYPE_CHECKING:
+    from lastbit.runs.raw import Progress, StepRule
+    from lastbit.study.comparison.comparison import Comparison
+
+Names = str | Sequence[str] | None
 
 
-def compare(a: Runs, b: Runs, *others: Runs, metric: str | None = None, paired: bool | None = None) -> Comparison:
-    """Compare the final metric of two recipes' runs, and say what the difference is worth.
+def compare(
+    *runs: Any,
+    metric: str | None = None,
+    paired: bool | None = None,
+    by: Names = None,
+    seed: Names = None,
+    task: str | None = None,
+    baseline: str | None = None,
+    lower_is_better: bool | None = None,
+    within: float | None = None,
+    step: "StepRule" = "last",
+    on_progress: "Progress | None" = None,
+) -> "Comparison | RecipesComparison":
+    """Say what the differences of recipes are worth: of two studies, of more, or of the runs in a table.
 
-    Runs that share a seed are not independent: the noises of each seed are averaged, and seeds are what is
-    counted; a seed whose runs are another one's bit for bit counts once with it. Two studies (or two dictionaries) with
-    the same seeds are compared pair by pair, everything else by Welch's test. Diverged and unfinished runs (NaN, inf
-    and None among plain numbers) count in no average and are named.
+    Two studies, or two lots of plain numbers, give a `Comparison`, the first minus the second. More of them, a
+    baseline, a margin, and every table give a `RecipesComparison`: each recipe minus the baseline, with what many tests
+    at once do to it.
 
     Args:
-        a: a study, its directory, its `Results`; or final metrics as numbers, of shape (seeds,) or (noises, seeds), or
-            by seed, as in {1: 0.93, 2: 0.94}.
-        b: the other recipe's, likewise; the difference is a minus b.
-        others: none: two recipes are compared.
-        metric: a name given to `log`, by default the one that the studies are about; plain numbers have none.
-        paired: plain numbers carry no seeds, so pairs are only formed where True says that they belong together, in
-            order; False never forms pairs.
+        runs: studies, their directories or `Results`, or plain numbers (as `compare_two` takes them), one for each
+            recipe; or a pandas or polars frame; or files and directories of runs, as `lastbit.runs.read_runs` takes
+            them.
+        metric: the metric or column to compare; by default the studies' own, or the only one.
+        paired: for plain numbers: True where they belong together, in order; False never forms pairs.
+        by: for a table: the columns that make a recipe; by default all of the configuration but the seed.
+        seed: for a table: the columns of the seed; by default those called so.
+        task: for a table: the column of the task or data set.
+        baseline: the recipe that the others are compared with; by default the first.
+        lower_is_better: whether less of the metric is better; by default what its name says.
+        within: margin of equivalence in the unit of the metric: which recipes are the same as the baseline within it.
+        step: for a table with histories: `last`, `best`, or a number.
+        on_progress: called with the bytes of a table read so far and in all.
 
     Raises:
-        LastbitError: a side is no study and no numbers, the same study twice, another test set, no such metric, one run
-            only, percent against fractions.
-        LastbitTypeError: more than two recipes.
+        LastbitError: what was given cannot be read or compared; the message says which and why.
+        LastbitTypeError: no runs, or options that do not go with what was given.
     """
-    if others:
+    if not runs:
         raise LastbitTypeError(
-            f"compare takes two recipes and was given {2 + len(others)}: compare them two by two, and ask of each pair "
-            "for p below 0.05 divided by the number of pairs"
+            "compare was given no runs: give studies, numbers of several recipes, or a table of runs"
         )
-    first, second = read_sides(a, b, metric)
-    refuse_incomparable(first, second)
-    values = replicates(first, second, paired=paired)
-    paired_test, unpaired_test = values.paired_test(), values.unpaired_test()
-    test = unpaired_test if paired_test is None else paired_test
-    known = compared_examples(first, second, values)
-    compared = next((side.study.metric for side in (first, second) if side.study is not None), Metric("", ""))
-    return Comparison(
-        metric=compared.name,
-        label=compared.label,
-        unit=compared.unit.strip(),
-        a=first,
-        b=second,
-        doubts=(*doubts(first, second), *_limits(values, test)),
-        replicates=values,
-        paired=paired_test,
-        unpaired=unpaired_test,
-        permutation=values.permutation_test(),
-        examples=None
-        if known is None
-        else example_test(test, known.a, known.b, paired=values.paired, pairs=mcnemar_pairs(first, second)),
-        moves=None if known is None else moves(known.b, known.a, known.targets, paired=values.paired),
-        noise_floor=_noise_floor(first, second),
-        design=single_run_design(first, second, values),
-    )
+    tables = [_is_table(given, alone=len(runs) == 1) for given in runs]
+    if all(tables):
+        if paired is not None:
+            raise LastbitTypeError("paired= is for plain numbers: a table's runs are paired by their seeds")
+        asked = {"by": by, "metric": metric, "seed": seed, "task": task, "lower_is_better": lower_is_better}
+        return _of_tables(runs, on_progress, baseline=baseline, within=within, step=step, **asked)
+    if any(tables):
+        study = next(given for given, table in zip(runs, tables, strict=True) if not table)
+        raise LastbitError(f"{study} is no table of runs and others are: compare studies or tables, not both at once")
+    if any(value is not None for value in (by, seed, task)):
+        raise LastbitTypeError("by=, seed= and task= name columns of a table: studies and plain numbers have none")
+    if len(runs) == 1:
+        raise LastbitTypeError("compare was given one recipe: give at least two, or a table with a row for each run")
+    if len(runs) == 2 and baseline is None and within is None:
+        from lastbit.study.comparison.two import compare_two  # only here: studies import torch, tables do without
+
+        return compare_two(*runs, metric=metric, paired=paired)
+    return _of_sides(runs, metric, paired, lower_is_better, baseline=baseline, within=within)
 
 
-def _limits(values: Replicates, test: MeanTest) -> list[str]:
-    """What the interval of the difference leaves out."""
-    limits = []
-    if values.only_seed is not None:
-        limits.append(
-            f"All runs compared share one seed ({values.only_seed}); the interval does not cover other seeds."
-        )
-    if test.standard_error == 0 and test.difference != 0 and not values.is_constant:
-        limits.append("The difference does not vary at all, so it has no interval; p is the permutation test's.")
-    return limits
+def _is_table(given: object, *, alone: bool) -> bool:
+    """Whether it is a frame, given alone, or a path to runs that are no study."""
+    if not isinstance(given, str | Path):
+        return alone and hasattr(given, "columns") and hasattr(given, "__getitem__")
+    return is_table_path(Path(given))
 
 
-def _noise_floor(a: Side, b: Side) -> float | None:
-    if any(side.study is not None and side.study.controls and not side.study.controls.passed for side in (a, b)):
-        return None  # it contains more than the last bit's noise
-    spread = pooled(estimate for side in (a, b) if (estimate := noise_spread(side.values)) is not None)
-    return None if spread is None else least_difference(spread)
+def is_table_path(path: Path) -> bool:
+    """Whether it is a file, or a directory that holds neither a study nor, one level down, studies.
 
-
-def read_sides(a: Runs, b: Runs, metric: str | None) -> tuple[Side, Side]:
-    """Read both sides.
-
-    Args:
-        a: runs.
-        b: the other runs.
-        metric: a name given to `log`; None for the studies' own.
-
-    Raises:
-        LastbitError: one is no study, has no such metric, is about another, or is neither a study nor numbers.
+    Where there is nothing, an ending like `.csv` is that of a file.
     """
-    first, second = _read(a, metric, "a"), _read(b, metric, "b")
-    if first.study is not None and second.study is not None:
-        _check_same_metric(first.name, first.study, second.name, second.study)
-    if first.name != second.name:
-        return first, second
-    by_place = [_place(runs) for runs in (a, b)]
-    names = by_place if len(set(by_place)) == 2 else [f"{first.name} (a)", f"{second.name} (b)"]
-    return replace(first, name=names[0]), replace(second, name=names[1])
+    place = reachable(path)
+    if not place.is_dir():
+        return place.exists() or path.suffix[1:].isalpha()
+    return not (place / STUDY).exists() and next(place.glob(f"*/{STUDY}"), None) is None and any(place.iterdir())
 
 
-def _check_same_metric(name: str, study: ComparedStudy, other_name: str, other: ComparedStudy) -> None:
-    if study.metric.name != other.metric.name:
-        both = sorted({*study.grid.metrics()} & {*other.grid.metrics()})
-        raise LastbitError(
-            f"{name} is about {study.metric.name!r} and {other_name} about {other.metric.name!r}: name a metric that "
-            f"both logged ({', '.join(both) or 'there is none'})"
-        )
+def _of_tables(
+    runs: Sequence[Any], on_progress: "Progress | None", *, baseline: str | None, within: float | None, **asked: Any
+) -> RecipesComparison:
+    from lastbit.runs import read_runs, runs_of_frame
+    from lastbit.study.comparison.tables import compare_runs
+
+    if isinstance(runs[0], str | Path):
+        table = read_runs([Path(path) for path in runs], on_progress=on_progress, **asked)
+    else:
+        table = runs_of_frame(runs[0], **asked)
+    return compare_runs(table, baseline=baseline, within=within)
 
 
-def _read(runs: Runs, metric: str | None, name: str) -> Side:
-    if isinstance(runs, str | Path):
-        runs = _opened(Path(runs))
-    if not isinstance(runs, StoredStudy | Results):
-        return side_of_numbers(runs, name)
-    grid, controls = (runs.grid(), runs.controls()) if isinstance(runs, StoredStudy) else (runs.grid, runs.controls)
-    compared = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
-    # Test accuracy is taken for a percentage, also in a study that is about something else.
-    compared = TEST_ACCURACY if compared.name == TEST_ACCURACY.name else compared
-    about = None if controls is None else controls.about(compared.name)
-    return _side_of_study(runs.name, ComparedStudy(grid, about, runs.settings, grid.fingerprints(), compared))
+def _of_sides(
+    runs: Sequence[Any],
+    metric: str | None,
+    paired: bool | None,
+    lower_is_better: bool | None,
+    *,
+    baseline: str | None,
+    within: float | None,
+) -> RecipesComparison:
+    from lastbit.runs.columns import lower_is_better as says_less
+    from lastbit.study.comparison.several import compare_sides
+    from lastbit.study.comparison.two import read_all_sides
 
-
-def _opened(path: Path) -> StoredStudy:
-    """The study in a directory; a file, such as a table of runs, is none."""
-    if path.is_file():
-        kind = "a table of runs" if path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".xlsx") else "a file"
-        raise LastbitError(
-            f"{path} is {kind}, and only a study's directory can be named so far (columns of a CSV file will be, in a "
-            "later version): pass the numbers in Python, one list for each recipe, as in lastbit.compare([0.934, "
-            "0.931], [0.930, 0.929]), or {seed: number} for pairs"
-        )
-    verify_study(path, weights=False)  # of a study elsewhere, weights are not copied
-    return open_study(path)
-
-
-def _side_of_study(name: str, origin: ComparedStudy) -> Side:
-    grid, metric = origin.grid, origin.metric.name
-    logged = grid.metrics()
-    if metric not in logged:
-        known = f"it has {', '.join(sorted(logged))}" if logged else "no finished run of it logged one"
-        raise LastbitError(f"the study {name} has no metric {metric!r}: {known}")
-    values = grid.values(metric)
-    values[~np.isfinite(values)] = np.nan
-    lost = _lost(grid, values, metric)
-    repeated = repetitions(grid, metric)
-    for first, *twins in repeated.groups():
-        values[:, [grid.seeds.index(seed) for seed in twins]] = np.nan
-        lost.append(f"seed{'s' if len(twins) > 1 else ''} {listed(twins)} (bit-identical to seed {first})")
-    noises = tuple(noise.label for noise in grid.noises)
-    return Side(name, values, noises, grid.seeds, tuple(lost), origin, has_seeds=True, doubt=repeated.doubt)
-
-
-def _lost(grid: Grid, values: Table, metric: str) -> list[str]:
-    places = [(i, j) for j in range(len(grid.seeds)) for i in range(len(grid.noises)) if np.isnan(values[i, j])]
-    return [f"seed {grid.seeds[j]}, {grid.noises[i].label} ({_fate(grid, (i, j), metric)})" for i, j in places]
-
-
-def _fate(grid: Grid, place: tuple[int, int], metric: str) -> str:
-    trial = grid.stored.get(place)
-    if trial is None:
-        return "not finished" if place not in grid.failed else grid.failed[place].outcome
-    return f"no finite {metric}" if trial.diverged_at is None else f"diverged at step {trial.diverged_at}"
-
-
-def _place(runs: Runs) -> str:
-    if isinstance(runs, StoredStudy):
-        return runs.store.root.name
-    return Path(runs).resolve().name if isinstance(runs, str | Path) else ""
+    sides = read_all_sides(runs, metric)
+    if paired is not None:
+        sides = [replace(side, has_seeds=paired) for side in sides]
+    name = next((side.study.metric.name for side in sides if side.study is not None), "")
+    less = bool(says_less(name)) if lower_is_better is None else lower_is_better
+    return compare_sides(sides, metric=name, lower_is_better=less, baseline=baseline, within=within)

@@ -1,0 +1,210 @@
+"""The page of many recipes against a baseline: one chart of which differences are real, and its tables."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lastbit.report.charts.axes import Axis
+from lastbit.report.charts.dots import Dot, GreyBand, Reference, Span, dot_chart
+from lastbit.report.charts.figure import Chart, Figure
+from lastbit.report.charts.look import MUTED
+from lastbit.report.comparison.recipes_stored import RecipesJson, as_recipes
+from lastbit.report.numbers import MISSING, number, percent, spread
+from lastbit.report.page import Page, Section, Text, write_page
+from lastbit.report.table import Table
+
+_ROW, _FRAME = 22, 30  # pixels for each recipe, and for all
+_MOST = 30  # recipes that the chart shows
+# Okabe's and Ito's green and vermilion differ in lightness too; shapes tell the kinds apart as well.
+_BETTER, _WORSE, _SAME, _UNSURE = "better", "worse", "the same within the margin", "not distinguishable"
+_SHORT = {_BETTER: "better", _WORSE: "worse", _SAME: "the same", _UNSURE: MISSING}
+_COLOURS = {_BETTER: "#009E73", _WORSE: "#D55E00", _SAME: "#0072B2", _UNSURE: MUTED}
+
+
+def write_comparison(content: RecipesJson, path: Path) -> None:
+    """Write the HTML page of a comparison, of two recipes or of many; it opens offline and asks for nothing else.
+
+    Args:
+        content: as `Comparison.as_json` or `RecipesComparison.as_json` gives it.
+        path: of the page; it is replaced in one step, and its directory made where it is missing.
+
+    Raises:
+        LastbitError: it is no comparison.
+    """
+    if "comparisons" in content:
+        write_page(recipes_page(as_recipes(content)), path)
+        return
+    from lastbit.report.comparison.page import comparison_page  # only here: studies come with torch
+    from lastbit.report.comparison.stored import as_compared
+
+    write_page(comparison_page(as_compared(content)), path)
+
+
+def comparison_figures(content: RecipesJson) -> list[Figure]:
+    """The charts of a comparison, of two recipes or of many, in the order of reading."""
+    if "comparisons" in content:
+        return [differences_figure(content)]
+    from lastbit.report.comparison.page import two_figures
+
+    return two_figures(content)
+
+
+def recipes_page(content: RecipesJson) -> Page:
+    """The page.
+
+    Args:
+        content: as `as_recipes` gives it.
+    """
+    count = len(content["comparisons"])
+    heading = f"{count} recipe{'s' if count != 1 else ''} against {content['baseline']}"
+    notes = [Text(note, "note") for note in content["notes"]]
+    return Page(
+        name="compare",
+        title=f"{heading} – which differences are real",
+        heading=heading,
+        header=[Section("", [Text(content["verdict"], "finding")], "verdict")],
+        body=[
+            differences_figure(content),
+            differences_table(content),
+            recipes_table(content),
+            *notes,
+        ],
+    )
+
+
+def differences_figure(content: RecipesJson) -> Figure:
+    """The difference of each recipe from the baseline with both its intervals, the largest first."""
+    drawn = [row for row in content["comparisons"] if row["interval_simultaneous"] is not None]
+    if not drawn:
+        return Figure("differences", "No difference has an interval", "It takes recipes with runs that vary.")
+    better = "less" if content["lower_is_better"] else "more"
+    shown = _shown(drawn)
+    note = (
+        f"{content['metric']}: recipe minus {content['baseline']}; {better} is better. "
+        "Thin lines are 95 % intervals that hold for all recipes together, thick ones each hold alone: a "
+        "difference is real where the thin line misses 0."
+    )
+    if content["within"] is not None:
+        note += f" The grey band is the margin, ± {content['within']:g}."
+    if len(shown) < len(drawn):
+        note += f" Shown are {len(shown)} of {len(drawn)}: the largest differences."
+    return Figure("differences", _finding(drawn, content), note, _chart(shown, content))
+
+
+def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> str:
+    kinds = [_kind(row, content) for row in drawn]
+    better, worse, count = kinds.count(_BETTER), kinds.count(_WORSE), len(drawn)
+    if better == worse == 0:
+        return f"None of {count} recipes differs from {content['baseline']} by more than noise"
+    parts = [f"{number} {word}" for number, word in ((better, "better"), (worse, "worse")) if number]
+    verb = "is" if (better or worse) == 1 else "are"
+    first, *second = parts
+    words = f"{first.split()[0]} of {count} recipes {verb} {first.split()[1]} than {content['baseline']}"
+    return f"{words}{f' and {second[0]}' if second else ''}, by more than noise"
+
+
+def _shown(drawn: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    kept = sorted(drawn, key=lambda row: (not row["real"], -abs(row["difference"])))[:_MOST]
+    return sorted(kept, key=lambda row: -row["difference"])
+
+
+def _chart(rows: Sequence[Mapping[str, Any]], content: RecipesJson) -> Chart:
+    kinds = {row["recipe"]: _kind(row, content) for row in rows}
+    margin = content["within"]
+    spans = [
+        Span(row["recipe"], ends[0], ends[1], kind=kinds[row["recipe"]], width=width)
+        for row in rows
+        for ends, width in ((row["interval_simultaneous"], 2), (row["interval"], 6))
+    ]
+    present = [kind for kind in _COLOURS if kind in kinds.values()]
+    return dot_chart(
+        [Dot(row["recipe"], row["difference"], kinds[row["recipe"]], {"Holm’s p": _p(row["p_holm"])}) for row in rows],
+        groups=[row["recipe"] for row in rows],
+        value=Axis(f"difference of {content['metric']}", name="difference", from_zero=True, format=".3~f"),
+        kinds=present,
+        given={kind: _COLOURS[kind] for kind in present},
+        upright=False,
+        behind=[Reference(0.0), *spans, *([GreyBand(-margin, margin)] if margin else [])],
+        height=_ROW * len(rows) + _FRAME,
+    )
+
+
+def _kind(row: Mapping[str, Any], content: RecipesJson) -> str:
+    if row["real"]:
+        return _BETTER if (row["difference"] > 0) is not content["lower_is_better"] else _WORSE
+    return _SAME if row["same"] is not None and row["same"]["same"] else _UNSURE
+
+
+def recipes_table(content: RecipesJson) -> Table:
+    """Each recipe: its runs, their mean and spread."""
+    places = content["decimals"]
+    rows = [
+        [
+            recipe["name"],
+            number(recipe["mean"], places),
+            spread(recipe["std"], places),
+            str(recipe["runs"]),
+            str(len(recipe["seeds"])) if recipe["seeds"] else MISSING,
+        ]
+        for recipe in content["recipes"]
+    ]
+    return Table("recipes", "", ["recipe", "mean", "std of a run", "runs", "seeds"], rows)
+
+
+def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = None) -> Table:
+    """Each difference from the baseline with its intervals.
+
+    Args:
+        content: as `as_recipes` gives it.
+        task: one of its tasks; by default the comparison over all.
+    """
+    places = content["decimals"]
+    rows = [
+        [
+            row["recipe"],
+            MISSING if row["difference"] is None else f"{row['difference']:+.{places}f}",
+            _interval(row["interval"], places),
+            _interval(row["interval_simultaneous"], places),
+            _SHORT[_kind(row, content)],
+        ]
+        for row in (content if task is None else task)["comparisons"]
+    ]
+    name = "differences" if task is None else f"differences-{content['tasks'].index(task) + 1}"
+    title = f"The differences from {content['baseline']}" + ("" if task is None else f": {task['task']}")
+    note = (
+        "" if task else "All intervals of the fourth column hold together in 95 % of cases, those of the third alone."
+    )
+    columns = ["recipe", "difference", "95 % interval", "all together", "finding"]
+    return Table(name, title, columns, rows, note, align="lrrrl")
+
+
+def tests_table(content: RecipesJson) -> Table:
+    """The test of each difference: its p alone and among all, and how often a run is better than the baseline's."""
+    margin, compared = content["within"], content["comparisons"]
+    rows = [
+        [
+            row["recipe"],
+            _p(row["p"]),
+            _p(row["p_holm"]),
+            _p(row["p_bh"]),
+            MISSING if row["probability_better"] is None else percent(row["probability_better"]),
+            *([] if margin is None else [MISSING if row["same"] is None else _p(row["same"]["p_holm"])]),
+        ]
+        for row in compared
+    ]
+    tests = sorted({row["test"] for row in compared if row["test"]})
+    note = (
+        f"By {' or '.join(tests) or 'no test'}. Holm’s p below 0.05: the probability of any false finding is at most "
+        "5 %. BH, Benjamini’s and Hochberg’s, below 0.05: of such findings at most 5 % are expected to be false. "
+        "P(better): that a run is better than one of the baseline."
+    )
+    names = ["recipe", "p", "Holm", "BH", "P(better)", *([] if margin is None else [f"p: not within ± {margin:g}"])]
+    return Table("tests", "The tests in numbers", names, rows, note)
+
+
+def _interval(ends: Sequence[float] | None, places: int) -> str:
+    return MISSING if ends is None else f"{number(ends[0], places)} to {number(ends[1], places)}"
+
+
+def _p(p: float | None) -> str:
+    return MISSING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

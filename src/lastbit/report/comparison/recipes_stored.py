@@ -1,0 +1,70 @@
+"""A stored comparison of many recipes with a baseline: its shape."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field
+
+from lastbit.report.shape import Count, Decimals, NonNegative, Positive, Real, Shape, Whole, checked
+
+RecipesJson: TypeAlias = Mapping[str, Any]  # as `RecipesComparison.as_json` gives it
+
+_Probability = Annotated[float, Field(ge=0, le=1)]
+_Interval = Annotated[list[Real], Field(min_length=2, max_length=2)]
+
+
+class _Recipe(Shape):
+    name: str
+    runs: Count
+    seeds: list[Whole | str]
+    mean: Real | None
+    std: NonNegative | None
+
+
+class _Same(Shape):
+    p: _Probability
+    p_holm: _Probability
+    same: bool
+
+
+class _Difference(Shape):
+    recipe: str
+    difference: Real | None
+    interval: _Interval | None
+    interval_simultaneous: _Interval | None
+    p: _Probability | None
+    p_holm: _Probability | None
+    p_bh: _Probability | None
+    probability_better: _Probability | None
+    test: str | None
+    real: bool
+    same: _Same | None
+
+
+class _Task(Shape):
+    task: str
+    comparisons: list[_Difference]
+
+
+class RecipesShape(Shape):
+    """Many recipes against a baseline."""
+
+    metric: str
+    lower_is_better: bool
+    baseline: str
+    within: Positive | None
+    decimals: Decimals
+    recipes: list[_Recipe]
+    comparisons: list[_Difference]
+    tasks: list[_Task]
+    notes: list[str]
+    verdict: str
+
+
+def as_recipes(content: RecipesJson) -> RecipesJson:
+    """A comparison of many recipes as it is once stored.
+
+    Raises:
+        LastbitError: it is not one.
+    """
+    return checked(content, RecipesShape, "this is not the comparison of recipes with a baseline")

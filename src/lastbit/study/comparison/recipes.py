@@ -1,0 +1,225 @@
+"""The comparison of any number of recipes with a baseline: its numbers, and what they say in words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+from lastbit.report.numbers import difference_decimals, joined
+from lastbit.statistics.power import LEVEL
+from lastbit.statistics.recipes import AgainstBaseline
+from lastbit.statistics.winner import Winner
+
+FORMAT = 1  # of the JSON, raised when its meaning changes
+_NAMED = 5  # so many recipes of a kind are named
+
+
+@dataclass(frozen=True)
+class RecipeSummary:
+    """The runs of a recipe that count."""
+
+    name: str
+    runs: int
+    seeds: tuple[int | str, ...]  # empty where they are not known
+    mean: float  # of the runs; over tasks, of their means
+    std: float  # of a run; over tasks, within them. NaN for a single run
+
+
+@dataclass(frozen=True, repr=False)
+class RecipesComparison:
+    """How a metric of several recipes differs from a baseline's, recipe minus baseline, and how sure that is."""
+
+    metric: str
+    lower_is_better: bool
+    by: tuple[str, ...]  # the columns that make a recipe; empty for studies
+    recipes: tuple[RecipeSummary, ...]  # in the order of the file
+    baseline: str
+    within: float | None  # margin of equivalence, in the unit of the metric
+    comparisons: tuple[AgainstBaseline, ...]  # of all recipes but the baseline, over all tasks
+    best: Winner | None  # among `recipes`; None with several tasks, and where no run varies
+    tasks: Mapping[str, tuple[AgainstBaseline, ...]]  # the comparisons of each task; empty where there is one only
+    notes: tuple[str, ...]  # what was noticed and assumed
+
+    @property
+    def decimals(self) -> int:
+        """Of its numbers, as words, tables and charts write them."""
+        errors = [row.test.standard_error for row in self.comparisons if row.test and row.test.standard_error > 0]
+        sizes = [abs(row.test.difference) for row in self.comparisons if row.test]
+        return difference_decimals(float(np.median(errors or sizes or [0.0])), in_points=False)
+
+    @property
+    def real(self) -> list[AgainstBaseline]:
+        """The comparisons whose simultaneous interval excludes 0, the largest difference first."""
+        rows = [row for row in self.comparisons if row.is_real and row.test is not None]
+        return sorted(rows, key=lambda row: -abs(row.test.difference) if row.test else 0.0)
+
+    @property
+    def verdict(self) -> str:
+        """The comparison in plain words."""
+        sentences = self._of_one() if len(self.comparisons) == 1 else self._of_many()
+        return " ".join([*sentences, *self._same(), *self._of_the_best()])
+
+    def __repr__(self) -> str:
+        return f"<RecipesComparison of {len(self.recipes)} recipes: {len(self.real)} differ from {self.baseline}>"
+
+    def _repr_html_(self) -> str:
+        from lastbit.report.comparison import differences_table, recipes_table  # only here: they import the charts
+        from lastbit.report.table import for_notebook
+
+        content = self.as_json()
+        return for_notebook(content["verdict"], recipes_table(content), differences_table(content))
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain JSON, as `lastbit compare --json` prints and the page draws it."""
+        best = self.best
+        return {
+            "format": FORMAT,
+            "metric": self.metric,
+            "lower_is_better": self.lower_is_better,
+            "by": list(self.by),
+            "baseline": self.baseline,
+            "within": self.within,
+            "decimals": self.decimals,
+            "recipes": [
+                {
+                    "name": recipe.name,
+                    "runs": recipe.runs,
+                    "seeds": list(recipe.seeds),
+                    "mean": _finite(recipe.mean),
+                    "std": _finite(recipe.std),
+                }
+                for recipe in self.recipes
+            ],
+            "comparisons": [_as_json(row) for row in self.comparisons],
+            "tasks": [{"task": task, "comparisons": list(map(_as_json, rows))} for task, rows in self.tasks.items()],
+            "best": None
+            if best is None
+            else {
+                "recipe": self.recipes[best.index].name,
+                "mean": best.mean,
+                "corrected": best.corrected,
+                "overstated_by": best.overstatement,
+                "interval": [best.lower, best.upper],
+            },
+            "notes": list(self.notes),
+            "verdict": self.verdict,
+        }
+
+    def _of_one(self) -> list[str]:
+        (row,) = self.comparisons
+        if row.test is None:
+            return [f"{row.recipe} and {row.baseline} cannot be compared: {_TOO_FEW}."]
+        start = f"{row.recipe} − {row.baseline}: {self._signed(row.test.difference)}"
+        if row.simultaneous is None:
+            return [f"{start}, without an interval, since no run varies."]
+        finding = "more than noise" if row.is_real else "not distinguishable from noise"
+        low, high = (self._number(end) for end in row.simultaneous)
+        return [f"{start}, 95 % interval {low} to {high} ({_test_of(row)}, p = {row.p:.2g}): {finding}."]
+
+    def _of_many(self) -> list[str]:
+        tested = [row for row in self.comparisons if row.test is not None]
+        count, real = len(tested), self.real
+        together = "95 % intervals that hold together"
+        if not tested:
+            return [f"No recipe can be compared with {self.baseline}: {_TOO_FEW}."]
+        if not real:
+            alone = sum(row.p <= LEVEL for row in tested)
+            chance = f" Of {count} tests taken one by one, {alone} would have p below 5 %." if alone else ""
+            return [f"None of {count} recipes differs from {self.baseline} by more than noise ({together}).{chance}"]
+        sides = [
+            f"{word}: {self._listed(rows)}"
+            for word, rows in (("better", self._on_side(True)), ("worse", self._on_side(False)))
+            if rows
+        ]
+        verb = "differs" if len(real) == 1 else "differ"
+        rest = count - len(real) - sum(row.is_same and not row.is_real for row in tested)
+        left = f" {'The others are' if rest > 1 else 'The other is'} not distinguishable from noise." if rest else ""
+        return [
+            f"{len(real)} of {count} recipes {verb} from {self.baseline} by more than noise ({together}); "
+            f"{'; '.join(sides)}.{left}"
+        ]
+
+    def _on_side(self, better: bool) -> list[AgainstBaseline]:
+        up = better is not self.lower_is_better
+        return [row for row in self.real if row.test is not None and (row.test.difference > 0) is up]
+
+    def _listed(self, rows: Sequence[AgainstBaseline]) -> str:
+        named = [
+            f"{row.recipe} {self._signed(row.test.difference)} "
+            f"({self._number(row.simultaneous[0])} to {self._number(row.simultaneous[1])})"
+            for row in rows[:_NAMED]
+            if row.test is not None and row.simultaneous is not None
+        ]
+        return joined([*named, *([f"{len(rows) - _NAMED} more"] if len(rows) > _NAMED else [])])
+
+    def _same(self) -> Iterable[str]:
+        if self.within is None:
+            return
+        rows = [row.recipe for row in self.comparisons if row.is_same]
+        names = joined([*rows[:_NAMED], *([f"{len(rows) - _NAMED} more"] if len(rows) > _NAMED else [])])
+        margin = f"the same as {self.baseline} within {self.within:g}"
+        yield f"{names} {'are' if len(rows) > 1 else 'is'} {margin}." if rows else f"None is shown to be {margin}."
+
+    def _of_the_best(self) -> Iterable[str]:
+        best = self.best
+        if best is None or len(self.recipes) < 3:
+            return
+        name, count = self.recipes[best.index].name, len(self.recipes)
+        interval = f"(95 % interval {self._number(best.lower)} to {self._number(best.upper)})"
+        if best.overstatement < 0.5 * 10.0**-self.decimals:
+            yield f"{name} has the best mean of {count} by far: {self._number(best.mean)} {interval}."
+            return
+        yield (
+            f"{name} has the best mean of {count}, {self._number(best.mean)}; the best of so many looks better than it "
+            f"is, by about {self._number(best.overstatement)} here: {self._number(best.corrected)} {interval}."
+        )
+
+    def _number(self, value: float) -> str:
+        return f"{value:.{self.decimals}f}"
+
+    def _signed(self, value: float) -> str:
+        return f"{value:+.{self.decimals}f}"
+
+
+_TOO_FEW = "at least two runs on each side are needed, since one tells nothing about how far runs spread"
+
+
+def _test_of(row: AgainstBaseline) -> str:
+    kind = "" if row.test is None else row.test.kind
+    if row.seeds:
+        return f"paired t test on {len(row.seeds)} common seeds"
+    return "Welch’s t test" if kind == "Welch t" else "tasks as a random effect"
+
+
+def _as_json(row: AgainstBaseline) -> dict[str, Any]:
+    test, same = row.test, row.same
+    varies = test is not None and test.standard_error > 0
+    return {
+        "recipe": row.recipe,
+        "baseline": row.baseline,
+        "difference": None if test is None else test.difference,
+        "standard_error": None if test is None else test.standard_error,
+        "interval": [test.lower, test.upper] if test is not None and varies else None,
+        "interval_simultaneous": None if row.simultaneous is None else list(row.simultaneous),
+        "p": _finite(row.p),
+        "p_holm": _finite(row.p_holm),
+        "p_bh": _finite(row.p_bh),
+        "probability_better": None if row.better is None else row.better.value,
+        "probability_better_interval": None
+        if row.better is None or isnan(row.better.lower)
+        else [row.better.lower, row.better.upper],
+        "test": None if test is None else test.kind,
+        "dof": None if test is None else test.dof,
+        "common_seeds": len(row.seeds),
+        "real": row.is_real,
+        "same": None
+        if same is None
+        else {"p": same.p, "p_holm": row.p_same_holm, "interval": [same.lower, same.upper], "same": row.is_same},
+        "std_between_tasks": _finite(row.tau),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,67 @@
+"""Compares any number of studies, or recipes given as plain numbers, with one of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lastbit.statistics.recipes import RecipeRuns, against_baseline, best_recipe
+from lastbit.study.comparison.doubts import doubts, refuse_incomparable
+from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
+from lastbit.study.comparison.side import Side
+from lastbit.study.comparison.tables import check_margin, find_baseline, unpaired_notes
+
+_NAMED = 6
+
+
+def compare_sides(
+    sides: Sequence[Side], *, metric: str, lower_is_better: bool, baseline: str | None, within: float | None
+) -> RecipesComparison:
+    """Compare several studies, or recipes given as plain numbers, with one of them.
+
+    Args:
+        sides: at least two, of different names.
+        metric: its name.
+        lower_is_better: whether less of it is better.
+        baseline: a name; by default the first.
+        within: margin of equivalence.
+
+    Raises:
+        LastbitError: two cannot be compared, or no side has the baseline's name.
+    """
+    check_margin(within)
+    names = [side.name for side in sides]
+    base = find_baseline(names, baseline)
+    others = [side for side in sides if side is not sides[base]]
+    for side in others:
+        refuse_incomparable(side, sides[base])
+    runs = [_runs_of_side(side) for side in sides]
+    comparisons = against_baseline(runs, baseline=base, lower_is_better=lower_is_better, within=within)
+    lost = [
+        f"{side.name}: {len(side.lost)} runs count in no average: {'; '.join(side.lost[:_NAMED])}."
+        for side in sides
+        if side.lost
+    ]
+    notes = dict.fromkeys(doubt for side in others for doubt in doubts(side, sides[base]))
+    return RecipesComparison(
+        metric=metric,
+        lower_is_better=lower_is_better,
+        by=(),
+        recipes=tuple(_row(run, side.runs) for run, side in zip(runs, sides, strict=True)),
+        baseline=names[base],
+        within=within,
+        comparisons=tuple(comparisons),
+        best=best_recipe(runs, lower_is_better=lower_is_better),
+        tasks={},
+        notes=(*notes, *lost, *unpaired_notes(runs, comparisons)),
+    )
+
+
+def _runs_of_side(side: Side) -> RecipeRuns:
+    means = side.seed_means()
+    return RecipeRuns(side.name, np.array(list(means.values())), tuple(means) if side.has_seeds else None)
+
+
+def _row(runs: RecipeRuns, count: int) -> RecipeSummary:
+    std = float(np.std(runs.values, ddof=1)) if len(runs.values) > 1 else float("nan")
+    mean = float(runs.values.mean()) if len(runs.values) else float("nan")
+    return RecipeSummary(runs.name, count, runs.seeds or (), mean, std)

@@ -1,0 +1,137 @@
+"""Compares the recipes of a table of runs with one of them."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from lastbit.errors import LastbitError
+from lastbit.report.numbers import joined
+from lastbit.runs.table import RunTable
+from lastbit.statistics.over_tasks import against_baseline_over_tasks
+from lastbit.statistics.recipes import AgainstBaseline, RecipeRuns, against_baseline, best_recipe
+from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
+
+_NAMED = 6
+
+
+def check_margin(within: float | None) -> None:
+    """Refuse a margin of equivalence that is none.
+
+    Raises:
+        LastbitError: it is not above 0, or not finite.
+    """
+    if within is not None and not 0 < within < float("inf"):
+        raise LastbitError(f"within {within:g}: a margin must be above 0, in the unit of the metric")
+
+
+def compare_runs(table: RunTable, *, baseline: str | None = None, within: float | None = None) -> RecipesComparison:
+    """Compare the recipes of a table of runs with one of them.
+
+    A seed that a recipe ran more than once counts once, by its mean. With several tasks, each is compared by itself,
+    and over them with tasks as a random effect.
+
+    Args:
+        table: as `read_runs` gives it.
+        baseline: the recipe that the others are compared with; by default the first in the file.
+        within: margin of equivalence, in the unit of the metric.
+
+    Raises:
+        LastbitError: there is one recipe only, or none of the baseline's name.
+    """
+    check_margin(within)
+    names = table.recipes
+    if len(names) < 2:
+        by = f"all rows have the same {joined(table.by)}" if table.by else "no column tells recipes apart"
+        raise LastbitError(f"the table has one recipe only, {names[0]}: {by} (--by NAME names the column that does)")
+    base = find_baseline(names, baseline)
+    tasks = table.tasks if len(table.tasks) > 1 else [None]
+    runs = {task: [_runs(table, name, task) for name in names] for task in tasks}
+    better = table.lower_is_better
+    by_task = {
+        task: against_baseline(rows, baseline=base, lower_is_better=better, within=within)
+        for task, rows in runs.items()
+    }
+    several = len(tasks) > 1
+    comparisons = against_baseline_over_tasks(list(by_task.values()), within=within) if several else by_task[tasks[0]]
+    return RecipesComparison(
+        metric=table.metric,
+        lower_is_better=better,
+        by=table.by,
+        recipes=tuple(_summary([runs[task][at] for task in tasks], table) for at in range(len(names))),
+        baseline=names[base],
+        within=within,
+        comparisons=tuple(comparisons),
+        best=None if several else best_recipe(runs[tasks[0]], lower_is_better=better),
+        tasks={str(task): tuple(rows) for task, rows in by_task.items()} if several else {},
+        notes=(*unpaired_notes(runs[tasks[0]], by_task[tasks[0]]), *_over_tasks(tasks), *table.notes),
+    )
+
+
+def find_baseline(names: Sequence[str], wanted: str | None) -> int:
+    """The place of the baseline among recipes: the first where none is wanted.
+
+    Raises:
+        LastbitError: no recipe has this name; the message has the nearest.
+    """
+    if wanted is None:
+        return 0
+    if wanted in names:
+        return names.index(wanted)
+    # `lr=0.1` and `0.1` are one recipe to a person where a single column makes it.
+    ends = [at for at, name in enumerate(names) if name.partition("=")[2] == wanted]
+    if len(ends) == 1:
+        return ends[0]
+    near = get_close_matches(wanted, names, n=3, cutoff=0.4) or names
+    more = f" and {len(names) - _NAMED} more" if near is names and len(names) > _NAMED else ""
+    raise LastbitError(f"there is no recipe {wanted!r} for the baseline: there is {', '.join(near[:_NAMED])}{more}")
+
+
+def _runs(table: RunTable, name: str, task: str | None) -> RecipeRuns:
+    rows = table.frame.filter(table.frame["recipe"] == name)
+    rows = rows if task is None else rows.filter(rows["task"] == task)
+    values = rows["value"].to_numpy().astype(float)
+    if rows["seed"].null_count():
+        return RecipeRuns(name, values)
+    by_seed = table.by_seed(name, task)
+    return RecipeRuns(name, np.array(list(by_seed.values())), tuple(by_seed))
+
+
+def _summary(by_task: Sequence[RecipeRuns], table: RunTable) -> RecipeSummary:
+    known = [runs for runs in by_task if len(runs.values)]
+    seeds = dict.fromkeys(seed for runs in known for seed in runs.seeds or ())
+    spreads = [np.var(runs.values, ddof=1) for runs in known if len(runs.values) > 1]
+    mean = float(np.mean([runs.values.mean() for runs in known]))
+    std = float(np.sqrt(np.mean(spreads))) if spreads else float("nan")
+    return RecipeSummary(by_task[0].name, len(table.values(by_task[0].name)), tuple(seeds), mean, std)
+
+
+def _over_tasks(tasks: Sequence[str | None]) -> list[str]:
+    if len(tasks) < 2:
+        return []
+    return [
+        f"{len(tasks)} tasks count alike, and as a sample of tasks like them: the interval of a difference is that of "
+        "its mean over all such tasks, and its test Student’s on the tasks."
+    ]
+
+
+def unpaired_notes(runs: Sequence[RecipeRuns], comparisons: Sequence[AgainstBaseline]) -> list[str]:
+    """Which runs a comparison on common seeds leaves out, and which recipes share too few seeds for one."""
+    by_name = {recipe.name: recipe for recipe in runs}
+    left, welch = [], []
+    for row in comparisons:
+        recipe, base = by_name[row.recipe], by_name[row.baseline]
+        if row.seeds and len(row.seeds) < max(len(recipe.values), len(base.values)):
+            left.append(f"{row.recipe} ({len(row.seeds)} of {max(len(recipe.values), len(base.values))})")
+        if row.test is not None and not row.seeds and recipe.seeds and base.seeds:
+            welch.append(row.recipe)
+    notes = []
+    if left:
+        notes.append(f"Only common seeds are compared; seeds of one side alone are left out: {_some(left)}.")
+    if welch:
+        notes.append(f"Fewer than two seeds in common with {comparisons[0].baseline}: {_some(welch)} (Welch’s test).")
+    return notes
+
+
+def _some(names: Sequence[str]) -> str:
+    return joined([*names[:_NAMED], *([f"{len(names) - _NAMED} more"] if len(names) > _NAMED else [])])

@@ -1,0 +1,184 @@
+"""Comparisons of many recipes, from tables, frames, studies and plain numbers: their JSON and their words."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+import lastbit as lb
+from lastbit.storage.files import to_json
+
+SEEDS = range(1, 7)
+SHIFTS = {"base": 0.0, "mixup": 0.8, "cosine": 0.05, "small": -2.0}
+
+
+def rows(shifts=None, *, noise=0.1, seeds=SEEDS, task=None):
+    generator = np.random.default_rng(7)
+    effects = generator.normal(0, 0.5, 100)
+    return [
+        {"recipe": name, "seed": seed, "acc": 93 + shift + effects[seed] + noise * generator.normal()}
+        | ({} if task is None else {"task": task})
+        for name, shift in (shifts or SHIFTS).items()
+        for seed in seeds
+    ]
+
+
+def csv_of(tmp_path, content):
+    path = tmp_path / "runs.csv"
+    pl.DataFrame(content).write_csv(path)
+    return path
+
+
+def compared(content, **options):
+    return lb.compare(pl.DataFrame(content), **{"by": "recipe", "metric": "acc", "seed": "seed"} | options)
+
+
+def test_the_json_is_that_of_the_file_and_its_tests_are_scipys(tmp_path):
+    content = rows()
+    path = csv_of(tmp_path, content)
+    found = json.loads(to_json(lb.compare(path, by="recipe", metric="acc", seed="seed").as_json()))
+    assert [row["recipe"] for row in found["comparisons"]] == ["mixup", "cosine", "small"]
+    by_name = pl.DataFrame(content).partition_by("recipe", as_dict=True)
+    values = {name: frame["acc"].to_numpy() for (name,), frame in by_name.items()}
+    for row in found["recipes"]:
+        assert (row["runs"], row["seeds"]) == (6, list(SEEDS))
+        assert row["mean"] == pytest.approx(values[row["name"]].mean())
+        assert row["std"] == pytest.approx(values[row["name"]].std(ddof=1))
+    p = []
+    for row in found["comparisons"]:
+        expected = stats.ttest_rel(values[row["recipe"]], values["base"])
+        assert (row["baseline"], row["test"], row["common_seeds"]) == ("base", "paired t", 6)
+        assert row["difference"] == pytest.approx(np.mean(values[row["recipe"]] - values["base"]))
+        assert row["interval"] == pytest.approx(list(expected.confidence_interval(0.95)))
+        assert row["p"] == pytest.approx(expected.pvalue)
+        u = stats.mannwhitneyu(values[row["recipe"]], values["base"]).statistic
+        assert row["probability_better"] == pytest.approx(u / 36)
+        assert row["interval_simultaneous"][0] < row["interval"][0]
+        p.append(row["p"])
+    assert [row["p_bh"] for row in found["comparisons"]] == pytest.approx(stats.false_discovery_control(p))
+    assert [row["p_holm"] for row in found["comparisons"]] == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_other_seeds_are_tested_by_welch_and_the_notes_say_so():
+    content = rows({"base": 0}) + rows({"new": 0.5}, seeds=range(11, 16))
+    found = compared(content)
+    frame = pl.DataFrame(content)
+    a, b = (frame.filter(pl.col("recipe") == name)["acc"].to_numpy() for name in ("new", "base"))
+    (row,) = found.as_json()["comparisons"]
+    assert (row["test"], row["p"]) == ("Welch t", pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue))
+    assert any("Fewer than two seeds in common with base: new" in note for note in found.notes)
+
+
+def test_seeds_of_one_side_alone_are_left_out_of_pairs_and_named():
+    found = compared(rows({"base": 0}) + rows({"new": 0.5}, seeds=range(4, 12)))
+    (row,) = found.comparisons
+    assert row.seeds == (4, 5, 6)
+    assert any("left out: new (3 of 8)" in note for note in found.notes)
+
+
+def test_the_verdict_names_what_is_real_the_same_and_the_best():
+    found = compared(rows(), within=0.4)
+    verdict = found.verdict
+    assert verdict.startswith("2 of 3 recipes differ from base by more than noise")
+    assert "better: mixup +0." in verdict
+    assert "worse: small -" in verdict
+    assert "cosine is the same as base within 0.4." in verdict
+    assert "mixup has the best mean of 4 by far" in verdict
+    assert repr(found) == "<RecipesComparison of 4 recipes: 2 differ from base>"
+    assert verdict in found._repr_html_()
+
+
+def test_less_is_better_where_it_is_said_or_the_name_says_it():
+    losses = [{"recipe": r["recipe"], "seed": r["seed"], "loss": r["acc"]} for r in rows()]
+    for options in ({}, {"lower_is_better": True}):
+        found = lb.compare(pl.DataFrame(losses), by="recipe", metric="loss", seed="seed", **options)
+        assert "better: small -" in found.verdict
+        assert found.recipes[found.best.index].name == "small"
+        assert found.as_json()["comparisons"][2]["probability_better"] == 1.0
+    found = lb.compare(pl.DataFrame(losses), by="recipe", metric="loss", seed="seed", lower_is_better=False)
+    assert "worse: small -" in found.verdict
+
+
+def test_noise_alone_is_called_noise_and_the_best_of_it_corrected():
+    found = compared(rows(dict.fromkeys("abcdefgh", 0.0), noise=0.3))
+    assert found.verdict.startswith("None of 7 recipes differs from a by more than noise")
+    assert "the best of so many looks better than it is, by about" in found.verdict
+    assert found.best.overstatement > 0
+
+
+def test_the_baseline_is_named_by_recipe_or_by_value():
+    found = compared(rows(), baseline="small")
+    assert [row.recipe for row in found.comparisons] == ["base", "mixup", "cosine"]
+    with pytest.raises(lb.LastbitError, match="no recipe 'mixxup' for the baseline: there is mixup"):
+        compared(rows(), baseline="mixxup")
+    with pytest.raises(lb.LastbitError, match="within -1: a margin must be above 0"):
+        compared(rows(), within=-1)
+
+
+def test_one_recipe_is_not_compared():
+    with pytest.raises(lb.LastbitError, match="one recipe only"):
+        compared(rows({"base": 0}))
+
+
+def test_tasks_are_compared_each_and_together_as_a_sample():
+    tasks = {"mnist": 0.4, "svhn": 0.6, "cifar": 0.1}
+    content = [row for task, gain in tasks.items() for row in rows({"base": 0, "new": gain}, task=task)]
+    found = compared(content, task="task")
+    each = [rows_of[0].test.difference for rows_of in found.tasks.values()]
+    assert list(found.tasks) == list(tasks)
+    (row,) = found.as_json()["comparisons"]
+    expected = stats.ttest_1samp(each, 0)
+    assert (row["test"], row["p"]) == ("tasks as random effect", pytest.approx(expected.pvalue))
+    assert row["interval"] == pytest.approx(list(expected.confidence_interval(0.95)))
+    assert found.best is None
+    assert [task["task"] for task in found.as_json()["tasks"]] == list(tasks)
+
+
+def test_three_lots_of_plain_numbers_or_a_margin_give_a_comparison_with_the_first():
+    a, b, c = np.random.default_rng(0).normal(93, 0.2, (3, 6))
+    found = lb.compare(a, b, c, paired=True)
+    assert [(row.recipe, row.baseline) for row in found.comparisons] == [("b", "a"), ("c", "a")]
+    assert found.comparisons[0].p == pytest.approx(stats.ttest_rel(b, a).pvalue)
+    welch = lb.compare(a, b, within=0.5).comparisons[0]
+    assert welch.p == pytest.approx(stats.ttest_ind(b, a, equal_var=False).pvalue)
+    assert welch.same.margin == 0.5
+
+
+def test_three_studies_are_compared_by_seed(tmp_path):
+    def train(gain):
+        def of(run):
+            run.log(1, test_accuracy=80.0 + run.seed % 3 + gain * (1 + run.seed % 2))
+
+        return of
+
+    for name, gain in (("old", 0.0), ("new", 0.5), ("newer", 0.9)):
+        options = {"noises": [lb.Scale(1)], "seeds": (1, 2, 3, 4), "name": name, "settings": {"gain": gain}}
+        lb.Study(tmp_path / name, train(gain), **options).run()
+    found = lb.compare(*(tmp_path / name for name in ("old", "new", "newer")))
+    assert [(row.recipe, row.baseline, len(row.seeds)) for row in found.comparisons] == [
+        ("new", "old", 4),
+        ("newer", "old", 4),
+    ]
+    assert found.comparisons[0].test.difference == pytest.approx(0.75)
+    assert found.metric == "test_accuracy"
+    named = lb.compare(tmp_path / "old", tmp_path / "new", baseline="new")
+    assert named.comparisons[0].recipe == "old"
+    with pytest.raises(lb.LastbitError, match="compare studies or tables, not both"):
+        lb.compare(tmp_path / "old", csv_of(tmp_path, rows()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "complaint"),
+    [
+        ((), {}, "was given no runs"),
+        (([1.0, 2.0],), {}, "given one recipe"),
+        (([1.0, 2.0], [1.0, 3.0]), {"by": "recipe"}, "name columns of a table"),
+        ((pl.DataFrame({"recipe": ["a"], "acc": [1.0]}),), {"paired": True}, "paired= is for plain numbers"),
+    ],
+)
+def test_options_that_do_not_go_with_what_was_given_are_refused(arguments, options, complaint):
+    with pytest.raises(lb.LastbitError, match=complaint):
+        lb.compare(*arguments, **options)
