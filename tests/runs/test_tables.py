@@ -79,10 +79,10 @@ def test_recipes_are_all_settings_but_the_seed(table):
 
 def test_by_overrides(table):
     runs = read_runs(table(CLEAN), metric="acc", by="lr")
-    assert runs.recipes == ["0.1"]
+    assert runs.recipes == ["lr=0.1"]
     assert says(runs, "sgd") is False
-    assert says(runs, "Seeds stand more than once: 0.1 seed 1 (2 times)")
-    assert runs.by_seed("0.1") == {1: pytest.approx(0.916), 2: pytest.approx(0.915)}
+    assert says(runs, "Seeds stand more than once: lr=0.1 seed 1 (2 times)")
+    assert runs.by_seed("lr=0.1") == {1: pytest.approx(0.916), 2: pytest.approx(0.915)}
 
 
 def test_a_column_that_is_not_there_brings_the_nearest_names(table):
@@ -186,7 +186,7 @@ def test_seeds_in_the_names_of_runs(table):
 def test_missing_and_uneven_seeds_are_said(table):
     runs = read_runs(table(CLEAN + "sgd,,0.913,0.3,0.1\nsgd,5,0.914,0.3,0.1\n"), metric="acc")
     assert says(runs, "1 of 6 runs have no seed (row 6)")
-    assert says(runs, "2 are common to all, and the most that one has is 3")
+    assert says(runs, "2 of up to 3 are common to all")
     assert runs.frame["seed"].to_list() == [1, 2, 1, 2, None, 5]
 
 
@@ -287,7 +287,7 @@ def test_files_of_other_kinds_are_refused(table, tmp_path):
 def test_several_files_are_recipes_where_nothing_else_tells_them_apart(table):
     one, other = table("seed,acc\n1,0.1\n2,0.2\n", "new.csv"), table("seed,acc\n1,0.3\n2,0.4\n", "old.csv")
     runs = read_runs([one, other])
-    assert [recipe.rpartition("/")[2] for recipe in runs.recipes] == ["new.csv", "old.csv"]
+    assert runs.recipes == ["new.csv", "old.csv"]
     assert runs.values(runs.recipes[1]).tolist() == [0.3, 0.4]
 
 
@@ -329,3 +329,36 @@ def test_pandas_frames_are_taken_as_they_are(table):
     nullable = runs_of_frame(frame.convert_dtypes(), metric="acc")
     assert nullable.left_out["reason"].to_list() == ["no value"]
     assert nullable.by_seed("sgd") == {1: 0.911, 2: 0.912}
+
+
+def test_columns_are_recipes_where_nothing_else_is_there(table):
+    runs = read_runs(table("seed,sgd,adam\n1,90.1,90.5\n2,90.2,90.7\n3,90.3,\n"))
+    assert runs.recipes == ["sgd", "adam"]
+    assert runs.by_seed("adam") == {1: 90.5, 2: 90.7}
+    assert says(runs, "The columns sgd, adam are taken for recipes")
+    with pytest.raises(LastbitError, match=r"name the metric by --metric: .* has acc, loss"):
+        read_runs(table("seed,acc,loss\n1,0.11,0.21\n2,0.12,0.22\n3,0.13,0.23\n"))
+
+
+def test_directories_do_not_name_seeds(tmp_path):
+    path = tmp_path / "s2" / "run 7.csv"
+    path.parent.mkdir()
+    path.write_text("recipe,acc\na,0.91\na,0.92\nb,0.93\nb,0.94\n")
+    assert says(read_runs(path), "No column tells the seed")
+
+
+def test_several_names_are_told_by_commas(table):
+    runs = read_runs(table(CLEAN), metric="acc", by="recipe, lr")
+    assert runs.recipes == ["recipe=sgd, lr=0.1", "recipe=adam, lr=0.1"]
+    assert runs.by == ("recipe", "lr")
+
+
+def test_rows_without_a_recipe_are_said(table):
+    runs = read_runs(table(CLEAN + ",1,0.95,0.2,0.1\n,2,0.96,0.2,0.1\n"), metric="acc")
+    assert runs.recipes == ["sgd", "adam", "(none)"]
+    assert says(runs, "2 runs have nothing in recipe (row 6, row 7): they are a recipe of their own")
+
+
+def test_a_file_of_one_column_is_refused(table):
+    with pytest.raises(LastbitError, match=r"has a single column, 'recipe seed acc': put commas"):
+        read_runs(table("recipe seed acc\nA 1 0.5\n"))

@@ -80,7 +80,7 @@ def test_the_table_of_runs(tmp_path):
     (tmp_path / "export.csv").write_text(PAGE, encoding="utf-8")
     runs = read_runs(tmp_path / "export.csv", metric="val_acc")
     assert runs.by == ("lr",)
-    assert runs.by_seed("0.1") == {1: 0.9111, 2: 0.9122}
+    assert runs.by_seed("lr=0.1") == {1: 0.9111, 2: 0.9122}
     assert runs.left_out.select("run", "row", "reason").rows() == [("sgd-3", 4, "unfinished")]
 
 
@@ -97,7 +97,7 @@ def test_the_table_that_the_manual_makes_with_the_api(tmp_path):
     (tmp_path / "project.csv").write_text(API, encoding="utf-8")
     runs = read_runs(tmp_path / "project.csv", metric="acc")
     assert runs.by == ("model.depth",)
-    assert runs.by_seed("2") == {1: 0.5, 2: 0.25}
+    assert runs.by_seed("depth=2") == {1: 0.5, 2: 0.25}
     (tmp_path / "project.csv").write_text(API.replace("{'acc': 0.25", "acc: 0.25"), encoding="utf-8")
     with pytest.raises(LastbitError, match="row 3 has no dictionary"):
         read_runs(tmp_path / "project.csv", metric="acc")

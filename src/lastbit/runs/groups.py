@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
+from lastbit.runs.numbers import are_numbers
 from lastbit.runs.raw import FILE, RUN, text_of
 
 if TYPE_CHECKING:
@@ -72,9 +74,9 @@ def group(
 
 
 def labels(frame: pl.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
-    """The name of each row's recipe: the value of a single column, else `lr=0.1, optimizer=sgd`."""
+    """The name of each row's recipe: the text of a single column, as in `sgd`, else `lr=0.1, optimizer=sgd`."""
     columns = [texts(frame[name]) for name in by]
-    if len(columns) == 1:
+    if len(columns) == 1 and (named.says_recipe(by[0]) or not are_numbers(frame[by[0]])):
         return tuple(columns[0])
     short = _short(by)
     rows = zip(*columns, strict=True) if columns else (() for _ in range(frame.height))
@@ -85,6 +87,14 @@ def texts(column: pl.Series) -> list[str]:
     """The values of a column as text; equal numbers have equal text, whether 0.10 or 1e-1 is written."""
     spelled = {value: _spelled(value) for value in column.unique().to_list()}
     return [spelled[value] for value in column.to_list()]
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Paths without the directories that all of them share; other names as they are."""
+    if not all("/" in name for name in names) or len(set(names)) < 2:
+        return [name.rpartition("/")[2] for name in names]
+    shared = os.path.commonpath(names)
+    return [name[len(shared) :].lstrip("/") or name for name in names]
 
 
 def seed_of_name(name: str) -> tuple[str, str | None]:
@@ -127,7 +137,7 @@ def _by_name(frame: pl.DataFrame, same: tuple[str, ...], left_out: tuple[tuple[s
     names = [column for column in frame.columns if column == RUN or named.names_runs(column)]
     for name in names if RUN in names and not frame[RUN].null_count() else [*names, FILE]:
         if name in frame.columns and frame[name].null_count() == 0:
-            stems, seeds = zip(*map(seed_of_name, texts(frame[name])), strict=True)
+            stems, seeds = zip(*map(seed_of_name, short_names(texts(frame[name]))), strict=True)
             repeat = len(set(stems)) < len(stems) or all(seeds) or name == FILE
             if len(set(stems)) > 1 and repeat:
                 return Grouping((name,), stems, same, left_out)

@@ -107,12 +107,12 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
         if rows.height:
             counts = rows.group_by("recipe", maintain_order=True).len()
             runs = [f"{count} of {recipe}" for recipe, count in counts.iter_rows()]
-            said.append(f"Runs {sentence}: {shortened(runs, _SHOWN)} ({_places(rows)}).")
+            said.append(f"Runs {sentence}: {shortened(runs, _SHOWN)} ({places(rows)}).")
     empty = sorted(set(left_out["recipe"]) - set(kept["recipe"]))
     return said + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
 
 
-def _places(rows: pl.DataFrame) -> str:
+def places(rows: pl.DataFrame) -> str:
     """Where rows stand, in a few words."""
     files = rows["file"].n_unique() > 1
     places = []
@@ -135,7 +135,7 @@ def _scales(kept: pl.DataFrame, metric: str) -> list[str]:
         few, words, other = large, "percents", "fractions"
     count = f"{few.height} of {kept.height} values of {metric}"
     return [
-        f"{count} look like {words} ({_places(few)}), the others like {other}. Nothing was converted: mend the file."
+        f"{count} look like {words} ({places(few)}), the others like {other}. Nothing was converted: mend the file."
     ]
 
 
@@ -148,7 +148,7 @@ def _seeds(kept: pl.DataFrame, seeds: Sequence[str]) -> list[str]:
     said = []
     missing = kept.filter(pl.col("seed").is_null())
     if missing.height:
-        said.append(f"{missing.height} of {kept.height} runs have no seed ({_places(missing)}), and are in no pair.")
+        said.append(f"{missing.height} of {kept.height} runs have no seed ({places(missing)}), and are in no pair.")
     counts = kept.drop_nulls("seed").group_by(["recipe", "seed", "task"], maintain_order=True).len()
     twice = counts.filter(pl.col("len") > 1)
     if twice.height:
@@ -167,9 +167,7 @@ def _common(kept: pl.DataFrame) -> list[str]:
     if not common:
         return ["No seed is common to all recipes."]
     most = max(len(of) for of in by_recipe.values())
-    return [
-        f"Not all recipes have the same seeds: {len(common)} are common to all, and the most that one has is {most}."
-    ]
+    return [f"Not all recipes have the same seeds: {len(common)} of up to {most} are common to all."]
 
 
 def _same_values(kept: pl.DataFrame) -> list[str]:
@@ -181,7 +179,7 @@ def _same_values(kept: pl.DataFrame) -> list[str]:
     if not same.height:
         return []
     return [
-        f"{same.height} runs share their value with another to the last digit ({_places(same)}): either one run was "
+        f"{same.height} runs share their value with another to the last digit ({places(same)}): either one run was "
         "pasted twice, or the seed changes nothing."
     ]
 

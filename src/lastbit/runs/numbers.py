@@ -62,7 +62,7 @@ def place(row: dict[str, object]) -> str:
 
 def _number(cell: str | None) -> float | None:
     try:
-        return None if cell is None else float(cell)
+        return None if cell is None or "_" in cell else float(cell)  # which Python allows between digits
     except ValueError:
         return None
 

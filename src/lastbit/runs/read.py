@@ -134,8 +134,13 @@ def _question(
 ) -> Question:
     if step not in ("last", "best") and (isinstance(step, bool) or not isinstance(step, int) or step < 0):
         raise LastbitError(f"--step {step}: say last, best, or the number of a step")
-    names = [tuple([given] if isinstance(given, str) else given) if given else None for given in (by, seed)]
-    return Question(names[0], metric, names[1], task, example, cluster, lower_is_better, step)
+    return Question(_several(by), metric, _several(seed), task, example, cluster, lower_is_better, step)
+
+
+def _several(names: Names) -> tuple[str, ...] | None:
+    """Names as a person gave them, several in a text with commas between them."""
+    parts = names.split(",") if isinstance(names, str) else names or ()
+    return tuple(part.strip() for part in parts if part.strip()) or None
 
 
 def _counter(on_progress: Progress | None, paths: list[Path]) -> Callable[[int], None]:

@@ -9,8 +9,8 @@ import lastbit.runs.columns as named
 import lastbit.runs.roles as roles
 from lastbit.errors import LastbitError
 from lastbit.runs.examples import AT, example_columns, examples_of_parts, of_recipes, runs_of_examples
-from lastbit.runs.groups import Grouping, group, labels, seed_of_name, texts
-from lastbit.runs.notice import notice, unfinished
+from lastbit.runs.groups import Grouping, group, labels, seed_of_name, short_names, texts
+from lastbit.runs.notice import notice, places, unfinished
 from lastbit.runs.numbers import as_numbers
 from lastbit.runs.raw import FILE, ROW, RUN, STATE, RawRuns
 from lastbit.runs.roles import Question
@@ -36,7 +36,7 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
     import polars as pl
 
     said = [*notes, *dict.fromkeys(note for part in parts for note in part.notes)]
-    frame = narrowed(_joined(parts), question.metric, said)
+    frame = narrowed(_joined(parts), question.metric, said, is_open=question.metric is None and not question.by)
     metric = roles.choose_metric(frame, parts, question, where)
     seeds = roles.choose_seeds(frame, question, where)
     task = roles.choose_task(frame, question, where)
@@ -67,6 +67,7 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
     said = [*_groups_note(grouping, asked=bool(by)), *said]
     runs, seeds = _standard(frame, metric, task, seeds, grouping, said)
     others = [name for name in settings if named.says_result(name)]
+    said += _empty(frame, grouping.by, runs)
     kept, left_out = notice(
         runs.with_columns(pl.Series(AT, range(runs.height))),
         frame.select(others),
@@ -119,10 +120,11 @@ def _standard(
     values = roles.seed_values(frame, seeds) if seeds else [None] * frame.height
     if not seeds:
         for name in roles.run_names(frame):
-            found = [seed_of_name(value)[1] for value in texts(frame[name])]
+            names = short_names(texts(frame[name]))
+            found = [seed_of_name(run)[1] for run in names]
             if all(found):
                 values, seeds = found, [name]
-                notes.append(f"The seeds are the numbers in the names of the runs, such as {texts(frame[name])[0]!r}.")
+                notes.append(f"The seeds are the numbers in the names of the runs, such as {names[0]!r}.")
                 break
         else:
             notes.append(_no_seed())
@@ -155,7 +157,7 @@ def _groups_note(grouping: Grouping, *, asked: bool) -> list[str]:
     """How the recipes were found, and which columns that differ do not count."""
     if asked:
         return []
-    said = [f"Recipes are told apart by {named.shortened(grouping.by)}."] if grouping.by else []
+    said = [f"Recipes are told apart by {named.shortened(_shown(grouping.by))}."] if grouping.by else []
     reasons: dict[str, list[str]] = {}
     for name, reason in grouping.left_out:
         if reason not in ("bookkeeping", "a result"):
@@ -166,6 +168,22 @@ def _groups_note(grouping: Grouping, *, asked: bool) -> list[str]:
         for reason, names in reasons.items()
     ]
     return said
+
+
+def _empty(frame: pl.DataFrame, by: Sequence[str], runs: pl.DataFrame) -> list[str]:
+    """That rows have nothing written for all that makes a recipe."""
+    import polars as pl
+
+    rows = runs.filter(frame.select(pl.all_horizontal(pl.col(by).is_null())).to_series()) if by else runs.clear()
+    if not rows.height:
+        return []
+    columns = named.shortened(_shown(by))
+    return [f"{rows.height} runs have nothing in {columns} ({places(rows)}): they are a recipe of their own."]
+
+
+def _shown(by: Sequence[str]) -> list[str]:
+    added = {RUN: "the names of the runs", FILE: "their files"}
+    return [added.get(name, name) for name in by]
 
 
 def _settings(frame: pl.DataFrame, grouping: Grouping) -> dict[str, dict[str, str]]:

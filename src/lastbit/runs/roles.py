@@ -54,6 +54,9 @@ def choose_metric(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Quest
     if len(numbers) == 1:
         return numbers[0]
     if not numbers:
+        results = [name for name in there if name not in taken and named.says_result(name)]
+        if len(results) == 1:  # some of its rows hold text, which the error that follows names
+            return results[0]
         raise LastbitError(
             f"{where} has no column of results: name the metric by --metric; there are {named.shortened(own)}"
         )
@@ -143,4 +146,5 @@ def seed_values(frame: pl.DataFrame, seeds: Sequence[str]) -> list[str | None]:
 def run_names(frame: pl.DataFrame) -> list[str]:
     """The columns that name runs, the surest first."""
     own = [name for name in frame.columns if named.names_runs(name) and frame[name].null_count() == 0]
-    return [name for name in (*own, RUN, FILE) if name in frame.columns and frame[name].null_count() == 0]
+    several = [FILE] if FILE in frame.columns and frame[FILE].n_unique() > 1 else []
+    return [name for name in (*own, RUN, *several) if name in frame.columns and frame[name].null_count() == 0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError
 from lastbit.runs.numbers import are_numbers, as_numbers
-from lastbit.runs.raw import END, ROW, StepRule
+from lastbit.runs.raw import ADDED, END, ROW, StepRule
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,18 +19,22 @@ _METRIC_NAMES = ("metric", "tag", "key", "variable", "measure", "metric_name")
 _METRIC_VALUES = ("value", "metric_value")
 
 
-def narrowed(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl.DataFrame:
+def narrowed(frame: pl.DataFrame, metric: str | None, notes: list[str], *, is_open: bool) -> pl.DataFrame:
     """Bring a table whose values stand beside the metric's name, or in a column for each seed, to a column of values.
 
     Args:
         frame: as read.
         metric: that was asked for, if one was.
         notes: gets a sentence on what was done.
+        is_open: whether neither a metric nor recipes were named, so that columns may be recipes.
     """
     frame = _from_names(frame, metric, notes)
     seeds = {name: match[1] for name in frame.columns if (match := _OF_A_SEED.fullmatch(name.strip()))}
     wide = len(seeds) > 1 and all(are_numbers(frame[name]) for name in seeds) and metric not in frame.columns
-    return _from_seeds(frame, seeds, metric or "value", notes) if wide else frame
+    if wide:
+        return _from_seeds(frame, seeds, metric or "value", notes)
+    recipes = _recipe_columns(frame) if is_open else []
+    return _from_recipes(frame, recipes, notes) if len(recipes) > 1 else frame
 
 
 def _from_names(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl.DataFrame:
@@ -55,6 +59,22 @@ def _from_seeds(frame: pl.DataFrame, seeds: dict[str, str], metric: str, notes: 
     long = long.with_columns(long["seed"].replace(seeds))
     notes.append(f"The columns {named.shortened(list(seeds))} are taken for the seeds of one recipe in each row.")
     return long.sort(ROW, maintain_order=True).drop_nulls(metric)
+
+
+def _recipe_columns(frame: pl.DataFrame) -> list[str]:
+    """The columns, where all but the seed hold numbers and none is called like a result or a setting."""
+    rest = [name for name in frame.columns if name not in ADDED and not named.is_bookkeeping(name)]
+    rest = [name for name in rest if not named.seed_columns([name]) and named.step_column([name]) is None]
+    numbers = [name for name in rest if are_numbers(frame[name]) and not named.says_result(name)]
+    varied = [name for name in numbers if frame[name].n_unique() > frame.height // 2 > 0]
+    whole = [name for name in varied if all(value.is_integer() for value in as_numbers(frame, name).drop_nulls())]
+    return rest if len(varied) == len(rest) and not whole else []
+
+
+def _from_recipes(frame: pl.DataFrame, recipes: list[str], notes: list[str]) -> pl.DataFrame:
+    others = [name for name in frame.columns if name not in recipes]
+    notes.append(f"The columns {named.shortened(recipes)} are taken for recipes, with the value of a run in each cell.")
+    return frame.unpivot(recipes, index=others, variable_name="recipe", value_name="value").drop_nulls("value")
 
 
 def at_one_step(

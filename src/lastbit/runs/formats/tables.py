@@ -76,6 +76,10 @@ def read_delimited(path: Path, notes: list[str]) -> pl.DataFrame:
     if not rows:
         raise LastbitError(f"{path} is empty")
     names = _unique([name.strip() for name in rows[0][1]], path)
+    if len(names) == 1:
+        raise LastbitError(
+            f"{path} has a single column, {names[0][:40]!r}: put commas, semicolons or tabs between columns"
+        )
     ragged = [(number, row) for number, row in rows[1:] if len(row) != len(names)]
     if ragged:
         number, row = ragged[0]
