@@ -3,8 +3,8 @@
     python benchmarks/read_runs.py [--rows 1000] [--runs 200] [--steps 1000] [--tags 10] [--rival 10] [--rounds 3]
 
 The CSV has a row for each run, with 20 recipes. The event files are written by torch's SummaryWriter, one for each of
-eight runs; the other directories hold copies. The rival is TensorBoard's own EventAccumulator, keeping all scalars, on the
-first `--rival` directories in turn with lastbit on the same ones; the ratio is of medians. The files are in the
+eight runs; the other directories hold copies. The rival is TensorBoard's own EventAccumulator, keeping all scalars, on
+the first `--rival` directories in turn with lastbit on the same ones; the ratio is of medians. The files are in the
 system's cache when they are read, for both.
 """
 

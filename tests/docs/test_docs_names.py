@@ -10,7 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += sorted((ROOT / "examples").rglob("*.py"))
-ENTRY_POINTS = {"lastbit.noises", "lastbit.optimizers", "lastbit.paper_items"}  # groups, which are no modules
+ENTRY_POINTS = {
+    "lastbit.noises",
+    "lastbit.optimizers",
+    "lastbit.paper_items",
+    "lastbit.run_formats",
+}  # groups, which are no modules
 ROOMS = "src|tests|docs|benchmarks|examples|results|lastbit|training|paper|noise"
 # From the roots that pages use; `...` and `mutations_of_*.py` stand for several files.
 BASES = (ROOT, ROOT / "src", ROOT / "src" / "lastbit")

@@ -362,3 +362,21 @@ def test_rows_without_a_recipe_are_said(table):
 def test_a_file_of_one_column_is_refused(table):
     with pytest.raises(LastbitError, match=r"has a single column, 'recipe seed acc': put commas"):
         read_runs(table("recipe seed acc\nA 1 0.5\n"))
+
+
+def test_a_column_that_follows_from_another_does_not_lengthen_names(table):
+    runs = read_runs(
+        table(
+            "lr,recipe,seed,wd,acc\n"
+            + "".join(
+                f"{lr},{recipe},{seed},{wd},0.{seed}{wd}\n"
+                for recipe, lr in (("a", 1), ("b", 2))
+                for seed in (1, 2)
+                for wd in (5, 6)
+            )
+        )
+    )
+    assert runs.by == ("recipe", "wd")
+    assert runs.recipes[0] == "recipe=a, wd=5"
+    assert runs.settings["recipe=b, wd=6"] == {"recipe": "b", "wd": "6", "lr": "2"}
+    assert says(runs, "Recipes are told apart by recipe, wd; lr follows from that.")

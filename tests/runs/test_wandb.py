@@ -37,7 +37,9 @@ API = """,summary,config,name
 @pytest.mark.parametrize(("step", "expected"), [("last", values.last), ("best", values.best)])
 def test_offline_runs_are_read_without_wandb(step, expected):
     runs = read_runs(OFFLINE, metric="val/acc", step=step)
-    assert runs.by == ("optimizer", "schedule.lr")
+    assert runs.by == ("optimizer",)
+    assert runs.recipes == ["sgd", "adam"]
+    assert runs.settings["sgd"] == {"optimizer": "sgd", "schedule.lr": "0.1"}
     assert {settings["optimizer"] for settings in runs.settings.values()} == {"sgd", "adam"}
     for recipe, settings in runs.settings.items():
         assert runs.by_seed(recipe) == expected(settings["optimizer"])

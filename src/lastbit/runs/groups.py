@@ -28,14 +28,16 @@ class Grouping:
     """How runs form recipes.
 
     Attributes:
-        by: the columns whose values together are a recipe.
+        by: the columns whose values together are a recipe; none that another of them decides.
         labels: of each row, in the order of the frame.
+        implied: columns of the configuration that differ, but never within a recipe.
         same: columns of the configuration with a single value.
         left_out: columns that differ and do not count, each with the reason.
     """
 
     by: tuple[str, ...]
     labels: tuple[str, ...]
+    implied: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
 
@@ -69,8 +71,21 @@ def group(
         else:
             by.append(name)
     if by:
-        return Grouping(tuple(by), labels(frame, by), tuple(same), tuple(left_out))
+        needed = _needed(frame, sorted(by, key=lambda name: not named.says_recipe(name)))
+        by, implied = [name for name in by if name in needed], [name for name in by if name not in needed]
+        return Grouping(tuple(by), labels(frame, by), tuple(implied), tuple(same), tuple(left_out))
     return _by_name(frame, tuple(same), tuple(left_out))
+
+
+def _needed(frame: pl.DataFrame, by: Sequence[str]) -> list[str]:
+    """The columns without those whose values follow from columns before them."""
+    needed: list[str] = []
+    combinations = {()}
+    for name in by:
+        more = set(zip(*(texts(frame[column]) for column in (*needed, name)), strict=True))
+        if len(more) > len(combinations):
+            needed, combinations = [*needed, name], more
+    return needed
 
 
 def labels(frame: pl.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
@@ -140,10 +155,10 @@ def _by_name(frame: pl.DataFrame, same: tuple[str, ...], left_out: tuple[tuple[s
             stems, seeds = zip(*map(seed_of_name, short_names(texts(frame[name]))), strict=True)
             repeat = len(set(stems)) < len(stems) or all(seeds) or name == FILE
             if len(set(stems)) > 1 and repeat:
-                return Grouping((name,), stems, same, left_out)
+                return Grouping((name,), stems, (), same, left_out)
     if one := [name for name in same if named.says_recipe(name)]:
-        return Grouping((one[0],), labels(frame, one[:1]), same, left_out)
-    return Grouping((), ("all runs",) * frame.height, same, left_out)
+        return Grouping((one[0],), labels(frame, one[:1]), (), same, left_out)
+    return Grouping((), ("all runs",) * frame.height, (), same, left_out)
 
 
 def _spelled(value: object) -> str:

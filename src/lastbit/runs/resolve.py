@@ -157,7 +157,9 @@ def _groups_note(grouping: Grouping, *, asked: bool) -> list[str]:
     """How the recipes were found, and which columns that differ do not count."""
     if asked:
         return []
-    said = [f"Recipes are told apart by {named.shortened(_shown(grouping.by))}."] if grouping.by else []
+    follow = "follows" if len(grouping.implied) == 1 else "follow"
+    rest = f"; {named.shortened(grouping.implied)} {follow} from that" if grouping.implied else ""
+    said = [f"Recipes are told apart by {named.shortened(_shown(grouping.by))}{rest}."] if grouping.by else []
     reasons: dict[str, list[str]] = {}
     for name, reason in grouping.left_out:
         if reason not in ("bookkeeping", "a result"):
@@ -187,7 +189,7 @@ def _shown(by: Sequence[str]) -> list[str]:
 
 
 def _settings(frame: pl.DataFrame, grouping: Grouping) -> dict[str, dict[str, str]]:
-    columns = {name: texts(frame[name]) for name in grouping.by}
+    columns = {name: texts(frame[name]) for name in (*grouping.by, *grouping.implied)}
     first = {label: at for at, label in reversed(list(enumerate(grouping.labels)))}
     return {
         label: {name: values[first[label]] for name, values in columns.items()}

@@ -24,7 +24,7 @@ class RunTable:
         left_out: the rows that do not count, with the same columns and a `reason`; their `value` may be null or NaN.
         metric: the name of what is compared, in the unit of the file.
         by: the columns that make a recipe; empty where all runs are of one.
-        settings: of each recipe, the values of these columns.
+        settings: of each recipe, the values of these columns, and of those that differ with them.
         seed: the columns of the seed; empty where none tells it, so that runs of two recipes form no pairs.
         lower_is_better: whether less of the metric is better.
         notes: plain sentences: what was noticed, assumed and left out. The most important come first.
