@@ -103,3 +103,68 @@ def test_wrong_input_is_one_line_and_exit_status_2(lastbit, studies, tmp_path, m
     assert err.startswith("lastbit: ")
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def runs(tmp_path):
+    generator, path = np.random.default_rng(0), tmp_path / "runs.csv"
+    effects = generator.normal(0, 0.5, 6)
+    lines = [
+        f"{name},{seed},{93 + gain + effects[seed] + generator.normal(0, 0.1):.3f}"
+        for name, gain in (("base", 0), ("mixup", 0.8), ("[cosine]", 0))
+        for seed in range(6)
+    ]
+    path.write_text("\n".join(["recipe,seed,acc", *lines]) + "\n")
+    return path
+
+
+def test_a_table_of_runs_gives_rows_verdict_json_and_page(lastbit, runs, tmp_path):
+    out = tmp_path / "out"
+    options = ("--by", "recipe", "--metric", "acc", "--seed", "seed", "--within", "0.3", "--out", out)
+    code, said, err = lastbit("compare", runs, *options, "--json", tmp_path / "found.json")
+    assert (code, err) == (0, "")
+    assert said.startswith("2 recipes against base: acc (more is better)")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found == json.loads((out / "compare.json").read_text())
+    assert " ".join(found["verdict"].split()) in " ".join(said.split())
+    assert "1 of 2 recipes differs from base by more than noise" in found["verdict"]
+    assert "[cosine] is the same as base within 0.3" in found["verdict"]
+    expected = lb.compare(runs, by="recipe", metric="acc", seed="seed", within=0.3).as_json()
+    assert found == json.loads(json.dumps(expected))
+    assert said.splitlines()[-1] == f"page: {out / 'compare.html'}"
+    code, said, err = lastbit("report", out, "--charts", tmp_path / "charts")
+    assert (code, err) == (0, "")
+    assert (tmp_path / "charts" / "compare-differences.png").exists()
+
+
+def test_three_studies_are_compared_with_the_first_or_the_baseline(lastbit, studies, tmp_path):
+    options = {"noises": [lb.Scale(1)], "seeds": (1, 2, 3, 4), "name": "third", "settings": {"gain": 1.0}}
+    lb.Study(tmp_path / "third", logs(1.0), **options).run()
+    places = [studies / "old", studies / "new", tmp_path / "third"]
+    code, said, _ = lastbit("compare", *places, "--baseline", "new", "--json", "-", "--out", tmp_path / "out")
+    assert code == 0
+    found = json.loads(said)
+    assert [(row["recipe"], row["baseline"]) for row in found["comparisons"]] == [("old", "new"), ("third", "new")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["{runs}", "--by", "recipe", "--metric", "ac"], "acc"),
+        (["{runs}", "--by", "recipe", "--baseline", "bse"], "no recipe 'bse' for the baseline: there is base"),
+        (["{runs}", "--by", "recipe", "--gain", "0.3"], "--gain is for two studies"),
+        (["{runs}", "--by", "recipe", "--within", "0"], "within 0: a margin must be above 0"),
+        (["missing.csv"], "missing.csv does not exist"),
+        (["{new}", "{old}", "--by", "recipe"], "--by: for tables of runs"),
+        (["{new}", "{runs}"], "compare studies or tables, not both"),
+    ],
+)
+def test_a_wrong_question_about_a_table_is_one_line(
+    lastbit, runs, studies, tmp_path, monkeypatch, arguments, complaint
+):
+    monkeypatch.chdir(tmp_path)
+    places = {"runs": runs, "new": studies / "new", "old": studies / "old"}
+    code, out, err = lastbit("compare", *(argument.format(**places) for argument in arguments))
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.count("\n") == 1

@@ -36,6 +36,12 @@ def compare(
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="What to compare [the studies' own].")] = None,
     seed: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="The column of the seed.")] = None,
     task: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the task or data set.")] = None,
+    example: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of the example, of a row for each.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What examples belong to, such as the patient.")
+    ] = None,
     baseline: Annotated[str | None, typer.Option(metavar="NAME", help="To compare with [the first].")] = None,
     lower_is_better: Annotated[
         bool | None,
@@ -62,7 +68,8 @@ def compare(
 
     _check_gain(gain)
     check_free(out, Kind.COMPARISON)
-    options: dict[str, Any] = {"by": by, "seed": seed, "task": task, "step": _step(step)}
+    options: dict[str, Any] = {"by": by, "seed": seed, "task": task, "example": example, "cluster": cluster}
+    options["step"] = _step(step)
     compared = _compared(runs, options, metric=metric, baseline=baseline, less=lower_is_better, within=within)
     content = compared.as_json()
     if isinstance(compared, RecipesComparison):
@@ -148,18 +155,18 @@ def _show_two(found: Comparison, content: dict[str, Any], terminal: Console) -> 
 
 
 def _show_many(content: dict[str, Any], terminal: Console) -> None:
-    from lastbit.report.comparison import differences_table, recipes_table, tests_table
+    from lastbit.report.comparison import differences_table, p_values_table, recipes_table
 
     better = "less" if content["lower_is_better"] else "more"
-    terminal.print(
-        f"{len(content['comparisons'])} against {content['baseline']}: {content['metric']} ({better} is better)"
-    )
+    count = len(content["comparisons"])
+    recipes = f"{count} recipe{'' if count == 1 else 's'}"
+    terminal.print(f"{recipes} against {content['baseline']}: {content['metric']} ({better} is better)")
     terminal.print(recipes_table(content).for_terminal())
     for task in content["tasks"]:
         terminal.print(task["task"])
         terminal.print(differences_table(content, task).for_terminal())
     terminal.print(differences_table(content).for_terminal())
-    terminal.print(tests_table(content).for_terminal())
+    terminal.print(p_values_table(content).for_terminal())
     for note in content["notes"]:
         terminal.print(note)
     terminal.print(content["verdict"], style="bold")

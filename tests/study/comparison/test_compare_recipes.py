@@ -182,3 +182,30 @@ def test_three_studies_are_compared_by_seed(tmp_path):
 def test_options_that_do_not_go_with_what_was_given_are_refused(arguments, options, complaint):
     with pytest.raises(lb.LastbitError, match=complaint):
         lb.compare(*arguments, **options)
+
+
+def test_examples_in_groups_are_compared_with_clustered_errors_even_for_single_runs():
+    generator, content = np.random.default_rng(3), []
+    effects = generator.normal(0, 0.3, 20)
+    for recipe, gain in (("old", 0.0), ("new", 0.3)):
+        for document in range(20):
+            for question in range(12):
+                score = 0.5 + (effects[document] if recipe == "new" else 0) + gain + generator.normal(0, 0.1)
+                row = {"recipe": recipe, "seed": 1, "document": f"d{document}", "question": f"{document}-{question}"}
+                content.append(row | {"score": score})
+    frame = pl.DataFrame(content)
+    options = {"by": "recipe", "metric": "score", "seed": "seed", "example": "question"}
+    found = lb.compare(frame, cluster="document", **options)
+    differences = frame.filter(pl.col("recipe") == "new")["score"] - frame.filter(pl.col("recipe") == "old")["score"]
+    # Groups of one size: the t test of the groups' means.
+    expected = stats.ttest_1samp(differences.to_numpy().reshape(20, 12).mean(1), 0)
+    (row,) = found.as_json()["comparisons"]
+    assert (row["p"], row["interval"]) == (None, None)  # of single runs, nothing is known of how far they spread
+    assert (row["over_examples"]["examples"], row["over_examples"]["groups"]) == (240, 20)
+    assert row["over_examples"]["p"] == pytest.approx(expected.pvalue)
+    assert row["over_examples"]["interval"] == pytest.approx(list(expected.confidence_interval(0.95)))
+    assert "cannot be compared: at least two runs on each side" in found.verdict
+    assert "Over other examples like these 240 in 20 groups, with the same runs, new +0." in found.verdict
+    plain = lb.compare(frame.drop("document"), **options).examples["new"]
+    assert plain.groups is None
+    assert plain.test.p == pytest.approx(stats.ttest_1samp(differences.to_numpy(), 0).pvalue)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from lastbit.report.comparison.recipes import (
     comparison_figures,
     differences_table,
+    p_values_table,
     recipes_table,
-    tests_table,
     write_comparison,
 )
 
@@ -18,9 +18,9 @@ __all__ = [
     "comparison_figures",
     "difference_table",
     "differences_table",
+    "p_values_table",
     "recipes_table",
     "sides_table",
-    "tests_table",
     "write_comparison",
 ]
 

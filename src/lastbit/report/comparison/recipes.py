@@ -66,7 +66,9 @@ def recipes_page(content: RecipesJson) -> Page:
         body=[
             differences_figure(content),
             differences_table(content),
+            *(differences_table(content, task) for task in content["tasks"]),
             recipes_table(content),
+            p_values_table(content),
             *notes,
         ],
     )
@@ -178,7 +180,7 @@ def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = Non
     return Table(name, title, columns, rows, note, align="lrrrl")
 
 
-def tests_table(content: RecipesJson) -> Table:
+def p_values_table(content: RecipesJson) -> Table:
     """The test of each difference: its p alone and among all, and how often a run is better than the baseline's."""
     margin, compared = content["within"], content["comparisons"]
     rows = [

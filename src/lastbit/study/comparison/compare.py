@@ -24,6 +24,8 @@ def compare(
     by: Names = None,
     seed: Names = None,
     task: str | None = None,
+    example: str | None = None,
+    cluster: str | None = None,
     baseline: str | None = None,
     lower_is_better: bool | None = None,
     within: float | None = None,
@@ -45,6 +47,8 @@ def compare(
         by: for a table: the columns that make a recipe; by default all of the configuration but the seed.
         seed: for a table: the columns of the seed; by default those called so.
         task: for a table: the column of the task or data set.
+        example: for a table with a row for each example of each run: the column of the example.
+        cluster: for such a table: the column of what examples belong to, such as the document or the patient.
         baseline: the recipe that the others are compared with; by default the first.
         lower_is_better: whether less of the metric is better; by default what its name says.
         within: margin of equivalence in the unit of the metric: which recipes are the same as the baseline within it.
@@ -63,13 +67,25 @@ def compare(
     if all(tables):
         if paired is not None:
             raise LastbitTypeError("paired= is for plain numbers: a table's runs are paired by their seeds")
-        asked = {"by": by, "metric": metric, "seed": seed, "task": task, "lower_is_better": lower_is_better}
-        return _of_tables(runs, on_progress, baseline=baseline, within=within, step=step, **asked)
+        asked: dict[str, Any] = {
+            "by": by,
+            "metric": metric,
+            "seed": seed,
+            "task": task,
+            "example": example,
+            "cluster": cluster,
+        }
+        asked |= {"lower_is_better": lower_is_better, "step": step}
+        if isinstance(runs[0], str | Path):
+            asked["on_progress"] = on_progress
+        return _of_tables(runs, baseline=baseline, within=within, **asked)
     if any(tables):
         study = next(given for given, table in zip(runs, tables, strict=True) if not table)
         raise LastbitError(f"{study} is no table of runs and others are: compare studies or tables, not both at once")
-    if any(value is not None for value in (by, seed, task)):
-        raise LastbitTypeError("by=, seed= and task= name columns of a table: studies and plain numbers have none")
+    if any(value is not None for value in (by, seed, task, example, cluster)):
+        raise LastbitTypeError(
+            "by=, seed=, task=, example= and cluster= name columns of a table: studies and plain numbers have none"
+        )
     if len(runs) == 1:
         raise LastbitTypeError("compare was given one recipe: give at least two, or a table with a row for each run")
     if len(runs) == 2 and baseline is None and within is None:
@@ -97,14 +113,12 @@ def is_table_path(path: Path) -> bool:
     return not (place / STUDY).exists() and next(place.glob(f"*/{STUDY}"), None) is None and any(place.iterdir())
 
 
-def _of_tables(
-    runs: Sequence[Any], on_progress: "Progress | None", *, baseline: str | None, within: float | None, **asked: Any
-) -> RecipesComparison:
+def _of_tables(runs: Sequence[Any], *, baseline: str | None, within: float | None, **asked: Any) -> RecipesComparison:
     from lastbit.runs import read_runs, runs_of_frame
     from lastbit.study.comparison.tables import compare_runs
 
     if isinstance(runs[0], str | Path):
-        table = read_runs([Path(path) for path in runs], on_progress=on_progress, **asked)
+        table = read_runs([Path(path) for path in runs], **asked)
     else:
         table = runs_of_frame(runs[0], **asked)
     return compare_runs(table, baseline=baseline, within=within)

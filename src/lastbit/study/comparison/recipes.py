@@ -11,6 +11,7 @@ from lastbit.report.numbers import difference_decimals, joined
 from lastbit.statistics.power import LEVEL
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.statistics.winner import Winner
+from lastbit.study.comparison.over_examples import OverExamples, sentences_of
 
 FORMAT = 1  # of the JSON, raised when its meaning changes
 _NAMED = 5  # so many recipes of a kind are named
@@ -40,13 +41,15 @@ class RecipesComparison:
     comparisons: tuple[AgainstBaseline, ...]  # of all recipes but the baseline, over all tasks
     best: Winner | None  # among `recipes`; None with several tasks, and where no run varies
     tasks: Mapping[str, tuple[AgainstBaseline, ...]]  # the comparisons of each task; empty where there is one only
+    examples: Mapping[str, OverExamples]  # by recipe; empty without single examples, and with several tasks
     notes: tuple[str, ...]  # what was noticed and assumed
 
     @property
     def decimals(self) -> int:
         """Of its numbers, as words, tables and charts write them."""
-        errors = [row.test.standard_error for row in self.comparisons if row.test and row.test.standard_error > 0]
-        sizes = [abs(row.test.difference) for row in self.comparisons if row.test]
+        tests = [row.test for row in self.comparisons if row.test] or [row.test for row in self.examples.values()]
+        errors = [test.standard_error for test in tests if test.standard_error > 0]
+        sizes = [abs(test.difference) for test in tests]
         return difference_decimals(float(np.median(errors or sizes or [0.0])), in_points=False)
 
     @property
@@ -59,7 +62,14 @@ class RecipesComparison:
     def verdict(self) -> str:
         """The comparison in plain words."""
         sentences = self._of_one() if len(self.comparisons) == 1 else self._of_many()
-        return " ".join([*sentences, *self._same(), *self._of_the_best()])
+        return " ".join(
+            [
+                *sentences,
+                *self._same(),
+                *self._of_the_best(),
+                *sentences_of(self.examples, self.baseline, self.decimals),
+            ]
+        )
 
     def __repr__(self) -> str:
         return f"<RecipesComparison of {len(self.recipes)} recipes: {len(self.real)} differ from {self.baseline}>"
@@ -92,7 +102,7 @@ class RecipesComparison:
                 }
                 for recipe in self.recipes
             ],
-            "comparisons": [_as_json(row) for row in self.comparisons],
+            "comparisons": [_as_json(row, self.examples.get(row.recipe)) for row in self.comparisons],
             "tasks": [{"task": task, "comparisons": list(map(_as_json, rows))} for task, rows in self.tasks.items()],
             "best": None
             if best is None
@@ -193,7 +203,7 @@ def _test_of(row: AgainstBaseline) -> str:
     return "Welch’s t test" if kind == "Welch t" else "tasks as a random effect"
 
 
-def _as_json(row: AgainstBaseline) -> dict[str, Any]:
+def _as_json(row: AgainstBaseline, examples: OverExamples | None = None) -> dict[str, Any]:
     test, same = row.test, row.same
     varies = test is not None and test.standard_error > 0
     return {
@@ -218,6 +228,7 @@ def _as_json(row: AgainstBaseline) -> dict[str, Any]:
         if same is None
         else {"p": same.p, "p_holm": row.p_same_holm, "interval": [same.lower, same.upper], "same": row.is_same},
         "std_between_tasks": _finite(row.tau),
+        "over_examples": None if examples is None else examples.as_json(),
     }
 
 

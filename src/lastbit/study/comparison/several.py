@@ -52,6 +52,7 @@ def compare_sides(
         comparisons=tuple(comparisons),
         best=best_recipe(runs, lower_is_better=lower_is_better),
         tasks={},
+        examples={},
         notes=(*notes, *lost, *unpaired_notes(runs, comparisons)),
     )
 

@@ -10,6 +10,7 @@ from lastbit.report.numbers import joined
 from lastbit.runs.table import RunTable
 from lastbit.statistics.over_tasks import against_baseline_over_tasks
 from lastbit.statistics.recipes import AgainstBaseline, RecipeRuns, against_baseline, best_recipe
+from lastbit.study.comparison.over_examples import over_examples
 from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
 
 _NAMED = 6
@@ -64,6 +65,7 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         comparisons=tuple(comparisons),
         best=None if several else best_recipe(runs[tasks[0]], lower_is_better=better),
         tasks={str(task): tuple(rows) for task, rows in by_task.items()} if several else {},
+        examples={} if several or table.examples is None else over_examples(table.examples, names, names[base]),
         notes=(*unpaired_notes(runs[tasks[0]], by_task[tasks[0]]), *_over_tasks(tasks), *table.notes),
     )
 

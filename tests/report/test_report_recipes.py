@@ -1,0 +1,104 @@
+"""The page of many recipes against a baseline: its chart, its tables and what it refuses."""
+
+import re
+from html import unescape
+
+import numpy as np
+import polars as pl
+import pytest
+
+import lastbit as lb
+from lastbit.report.comparison import (
+    comparison_figures,
+    differences_table,
+    p_values_table,
+    recipes_table,
+    write_comparison,
+)
+from lastbit.report.comparison.recipes import recipes_page
+from lastbit.report.comparison.recipes_stored import as_recipes
+from lastbit.report.page import render
+
+
+def compared(count=5, *, shifts=(0.0, 1.5, -1.5), tasks=("one",), **options):
+    generator = np.random.default_rng(1)
+    content = [
+        {"recipe": f"r{i}", "seed": seed, "data": task, "acc": 90 + (shifts[i] if i < len(shifts) else 0) + noise}
+        for task in tasks
+        for i in range(count)
+        for seed, noise in enumerate(generator.normal(0, 0.2, 6))
+    ]
+    found = lb.compare(pl.DataFrame(content), by="recipe", metric="acc", seed="seed", task="data", **options)
+    return as_recipes(found.as_json())
+
+
+def test_the_chart_shows_both_intervals_of_every_recipe_sorted_and_says_which_are_real():
+    content = compared(within=0.8)
+    (figure,) = comparison_figures(content)
+    assert figure.title == "1 of 4 recipes is better than r0 and 1 worse, by more than noise"
+    rows = {row["recipe"]: row for row in content["comparisons"]}
+    drawn = figure.chart.data["rows"]
+    assert [row["group"] for row in drawn] == sorted(rows, key=lambda name: -rows[name]["difference"])
+    assert {row["group"]: row["kind"] for row in drawn}["r1"] == "better"
+    assert {row["group"]: row["kind"] for row in drawn}["r2"] == "worse"
+    spans = {(span["group"], span["width"]): [span["low"], span["high"]] for span in figure.chart.data["spans"]}
+    for name, row in rows.items():
+        assert spans[name, 2] == row["interval_simultaneous"]
+        assert spans[name, 6] == row["interval"]
+    assert figure.chart.data["bands"] == [{"low": -0.8, "high": 0.8}]
+
+
+def test_what_is_better_turns_round_where_less_is():
+    content = compared(lower_is_better=True)
+    (figure,) = comparison_figures(content)
+    assert {row["group"]: row["kind"] for row in figure.rows}["r2"] == "better"
+    assert "less is better" in figure.note
+
+
+def test_of_very_many_recipes_the_largest_differences_are_drawn():
+    (figure,) = comparison_figures(compared(45))
+    assert len(figure.rows) == 30
+    assert {"r1", "r2"} <= {row["group"] for row in figure.rows}
+    assert "Shown are 30 of 44" in figure.note
+
+
+def test_where_nothing_differs_the_title_says_so():
+    (figure,) = comparison_figures(compared(4, shifts=()))
+    assert figure.title == "None of 3 recipes differs from r0 by more than noise"
+
+
+def test_the_page_has_the_verdict_first_every_row_and_the_notes(tmp_path):
+    content = compared(within=0.8)
+    text = unescape(re.sub("<[^>]+>", " ", render(recipes_page(content), libraries="").partition("chart-data")[0]))
+    assert text.index(content["verdict"]) < text.index("all together")
+    for note in content["notes"]:
+        assert note in text
+    for table in (recipes_table(content), differences_table(content), p_values_table(content)):
+        for row in table.rows:
+            assert [cell for cell in row if cell not in text] == []
+    assert "nan" not in text
+    write_comparison(content, tmp_path / "compare.html")
+    assert 'id="compare-differences"' in (tmp_path / "compare.html").read_text(encoding="utf-8")
+
+
+def test_each_task_has_a_table_of_its_own():
+    content = compared(3, tasks=("mnist", "svhn", "food"))
+    titles = [differences_table(content, task).title for task in content["tasks"]]
+    html = unescape(render(recipes_page(content), libraries=""))
+    assert all(title in html for title in titles)
+    assert titles == [f"The differences from r0: {name}" for name in ("mnist", "svhn", "food")]
+    assert "tasks as random effect" in p_values_table(content).note
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"comparisons": "none"}, "comparisons"),
+        ({"recipes": [{"name": 3}]}, "recipes"),
+        ({"within": -1.0}, "within"),
+        ({"decimals": 10_000}, "decimals"),
+    ],
+)
+def test_altered_json_is_refused_with_the_place(change, complaint, tmp_path):
+    with pytest.raises(lb.LastbitError, match=f"not the comparison of recipes.*{complaint}"):
+        write_comparison(compared() | change, tmp_path / "page.html")
