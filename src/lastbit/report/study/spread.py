@@ -38,7 +38,9 @@ def _moved(study: StudyJson, metric: ShownMetric) -> str:
     order = f"; {metric.order} moves it by {metric.spread(seed['std'])}{metric.points}" if seed is not None else ""
     if noise["std"] == 0:
         return f"At each seed all runs have the same {metric.label}{order}"
-    subject = capital(source_of(study).subject)
+    subject = source_of(study).subject
+    split = (study["variance"].get("quality") or {}).get("last_bit")
+    subject = f"On this test set {subject}" if split is not None else capital(subject)
     return f"{subject} moves {metric.label} by {metric.spread(noise['std'])}{metric.points}{order}"
 
 
