@@ -51,7 +51,7 @@ def test_it_covers_what_it_claims(shares, excess):
     generator = np.random.default_rng(0)
     known, dofs = np.array(shares), np.array([2.0, 4.0])[-len(shares) :]
     for excesses in (excess * known, excess * np.eye(len(shares))[0]):
-        draws = (known + excesses) * generator.chisquare(dofs, (1500, len(shares))) / dofs
+        draws = (known + excesses) * generator.chisquare(dofs, (700, len(shares))) / dofs
         ends = np.array([excess_interval(parts, known, dofs) for parts in draws])
         covered = np.mean((ends[:, 0] <= excess) & (excess <= ends[:, 1]))
-        assert abs(covered - 0.95) < 0.02 + 3 * np.sqrt(0.95 * 0.05 / 1500)
+        assert abs(covered - 0.95) < 0.02 + 3 * np.sqrt(0.95 * 0.05 / 700)

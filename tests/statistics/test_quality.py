@@ -63,7 +63,7 @@ def test_without_bias_and_with_intervals_that_hold(noises, seeds, last_bit, seed
     of_seed = accuracy @ weights
     whole = weights @ (accuracy - of_seed @ weights) ** 2 @ weights
     truth = {OVER_SEEDS: whole, OVER_NOISES: whole - weights @ (of_seed - of_seed @ weights) ** 2}
-    studies = [drawn(generator, (noises, seeds, 300), last_bit=last_bit, seed=seed) for _ in range(800)]
+    studies = [drawn(generator, (noises, seeds, 300), last_bit=last_bit, seed=seed) for _ in range(500)]
     for axis, variance in truth.items():
         estimates = [split(right, axis) for right in studies]
         variances = np.array([estimate.variance for estimate in estimates])
@@ -90,6 +90,14 @@ def test_runs_that_are_right_on_the_same_examples_have_no_spread_at_all():
     found = split(right, OVER_SEEDS)
     assert (found.std, found.lower, found.upper, found.variance, found.luck) == (0, 0, 0, 0, 0)
     assert (found.contested, found.rests_on_few) == (0, False)
+
+
+def test_examples_on_which_only_the_noise_decides_do_not_set_seeds_apart():
+    right = np.full((3, 6, 60), 100.0)
+    right[1, :, :40] = 0  # at every seed
+    right[2, 4, 50:] = 0
+    assert split(right, OVER_SEEDS).contested == 10
+    assert split(right, OVER_NOISES).contested == 50
 
 
 def test_missing_runs_are_left_out():

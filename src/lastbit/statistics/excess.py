@@ -24,7 +24,7 @@ _TAIL = (1 - LEVEL) / 2
 _TAIL_AT_ZERO = 0.045
 # Between so many standard errors of an estimate of no excess, the tails go from those at zero to equal ones.
 _ONE_SIDED, _TWO_SIDED = 0.5, 2.0
-_BISECTIONS = 50
+_BISECTIONS = 30
 
 
 class Tails(NamedTuple):

@@ -32,6 +32,7 @@ ASSUMED = (
     "independent of each other: copies of an example would make luck look like quality."
 )
 
+_ROUNDING = 1e-9
 _FEW = 50  # contested examples; `benchmarks/quality_or_luck.py` has what intervals cover with as many and with fewer
 
 
@@ -101,7 +102,8 @@ def quality(predicted: Correctness | None, table: Table, *, axis: int) -> Qualit
     error = _sampling_error(strata, alone, whole)
     ends = excess_interval(whole, by_luck, np.array([part.dof for part in strata]), error=error)
     split = _quality(ends, float(whole.sum()), float(by_luck.sum()), examples)
-    return replace(split, contested=int(np.count_nonzero(alone.sum(0))))
+    # Where a run differs from another one, the mean squares are no less than a run's share of 1; rounding is far below.
+    return replace(split, contested=int(np.count_nonzero(alone.sum(0) > _ROUNDING)))
 
 
 def known_quality(predicted: Correctness | None, table: Table, known: Luck | None, *, axis: int) -> Quality | None:
