@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.runs.formats.format import find
+from lastbit.runs.formats.format import RunFormat, find
 from lastbit.runs.raw import FILE, ROW, Asked, Progress, RawRuns, StepRule, total_size
 from lastbit.runs.resolve import resolve
 from lastbit.runs.roles import Question
 from lastbit.runs.table import RunTable
+from lastbit.storage.limits import OTHER_SHAPE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,7 +64,7 @@ def read_runs(
         read = [(each, at) for each, at in found if each.rank == rank]
         if others := sorted({each.kind for each, at in found if each.rank != rank}):
             notes.append(f"{path} also holds {' and '.join(others)} files, which are not read: name them to read them.")
-        parts += [each.read(at, asked) for each, at in read]
+        parts += [_read(each, at, asked) for each, at in read]
     where = named.shortened([str(path) for path in given], 3)
     return resolve(parts, question, where=where, notes=notes)
 
@@ -96,6 +97,19 @@ def runs_of_frame(
         table = table.with_row_index(ROW)
     table = table.with_columns(pl.lit("the frame").alias(FILE))
     return resolve([RawRuns(table)], question, where="the frame", notes=[])
+
+
+def _read(kind: RunFormat, path: Path, asked: Asked) -> RawRuns:
+    """What a format reads at a path; where it meets content of another shape than its tool writes, one line."""
+    try:
+        return kind.read(path, asked)
+    except LastbitError:
+        raise
+    except OSError as error:
+        raise LastbitError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (*OTHER_SHAPE, ValueError) as error:
+        what = (str(error) or type(error).__name__).splitlines()[0]
+        raise LastbitError(f"{path} is damaged, or not what {kind.kind} writes: {what}") from None
 
 
 def _polars(frame: Any) -> pl.DataFrame:

@@ -41,7 +41,7 @@ def tables_of(path: Path) -> set[str]:
             return set()
         with closing(opened(path)) as database:
             return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except (sqlite3.Error, OSError):
+    except (sqlite3.Error, OSError, ValueError):
         return set()
 
 
