@@ -91,3 +91,40 @@ def test_damage_is_one_line(kind, tmp_path):
     # The damage is neither always fatal nor always harmless.
     assert {message is None for message in messages} == {True, False}
     assert [message for message in messages if message and "\n" in message] == []
+
+
+NAMES = [
+    "recipe",
+    "seed",
+    "acc",
+    "loss",
+    "step",
+    "epoch",
+    "task",
+    "metric",
+    "value",
+    "lr",
+    "name",
+    "seed_1",
+    "seed_2",
+    "",
+    "doc_id",
+    "(row)",
+]
+CELLS = ["", "1", "2", "0.5", "0.123456", "nan", "inf", "-1e400", "a", "b", "None", "1%", "true", "x-seed1", "9" * 40]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_table_of_any_columns_is_a_traceback(seed, tmp_path):
+    generator = np.random.default_rng(seed)
+    file, messages = tmp_path / "runs.csv", []
+    for _ in range(60):
+        names = generator.choice(NAMES, generator.integers(1, 7), replace=False)
+        cells = [
+            generator.choice(CELLS[: generator.integers(1, len(CELLS))], (generator.integers(0, 12))) for _ in names
+        ]
+        rows = zip(*(np.resize(column, 12) for column in cells if len(column)), strict=True)
+        file.write_text("\n".join([",".join(names), *(",".join(row) for row in rows)]) + "\n")
+        messages.append(refusal(file, None if generator.integers(2) else str(generator.choice(names))))
+    assert {message is None for message in messages} == {True, False}
+    assert [message for message in messages if message and "\n" in message] == []

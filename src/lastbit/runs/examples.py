@@ -17,9 +17,21 @@ AT = "(at)"  # the row of a run's table that an example belongs to
 _EXAMPLES = ("example", "example_id", "doc_id", "question_id", "sample_id", "instance_id", "item_id")
 
 
-def example_columns(frame: pl.DataFrame, question: Question, where: str) -> tuple[str | None, str | None]:
-    """The columns of the example and of its cluster: as asked, or one called so of the first; else None."""
-    own = list(frame.columns)
+def example_columns(
+    frame: pl.DataFrame, question: Question, where: str, *, taken: Sequence[str | None]
+) -> tuple[str | None, str | None]:
+    """The columns of the example and of its cluster: as asked, or one called so of the first; else None.
+
+    Args:
+        frame: as read.
+        question: what was asked.
+        where: the files, for messages.
+        taken: columns that are something else.
+
+    Raises:
+        LastbitError: one that was asked for is not there.
+    """
+    own = [name for name in frame.columns if name not in taken]
     cluster = question.cluster and named.require(question.cluster, own, option="--cluster", where=where)
     if question.example:
         return named.require(question.example, own, option="--example", where=where), cluster

@@ -100,8 +100,8 @@ def labels(frame: pl.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
 
 def texts(column: pl.Series) -> list[str]:
     """The values of a column as text; equal numbers have equal text, whether 0.10 or 1e-1 is written."""
-    spelled = {value: _spelled(value) for value in column.unique().to_list()}
-    return [spelled[value] for value in column.to_list()]
+    spelled: dict[object, str] = {}
+    return [spelled.get(value) or spelled.setdefault(value, _spelled(value)) for value in column.to_list()]
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lastbit.errors import LastbitError
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -84,6 +86,16 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     if kinds <= {int, float}:
         return pl.Series(name, [None if value is None else float(value) for value in values], dtype=pl.Float64)
     return pl.Series(name, [None if value is None else text_of(value) for value in values], dtype=pl.String)
+
+
+def refuse_added(names: Iterable[str], where: object) -> None:
+    """Refuse a table with a column called like one that lastbit adds.
+
+    Raises:
+        LastbitError: it has one.
+    """
+    if taken := [name for name in names if name in ADDED]:
+        raise LastbitError(f"{where} has a column called {taken[0]!r}, a name that lastbit needs: rename it")
 
 
 def text_of(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.runs.formats.format import RunFormat, find
-from lastbit.runs.raw import FILE, ROW, Asked, Progress, RawRuns, StepRule, total_size
+from lastbit.runs.raw import FILE, ROW, Asked, Progress, RawRuns, StepRule, refuse_added, total_size
 from lastbit.runs.resolve import resolve
 from lastbit.runs.roles import Question
 from lastbit.runs.table import RunTable
@@ -93,9 +93,8 @@ def runs_of_frame(
     table = _polars(frame)
     if table.height == 0:
         raise LastbitError("the frame has no row")
-    if ROW not in table.columns:
-        table = table.with_row_index(ROW)
-    table = table.with_columns(pl.lit("the frame").alias(FILE))
+    refuse_added(table.columns, "the frame")
+    table = table.with_row_index(ROW).with_columns(pl.lit("the frame").alias(FILE))
     return resolve([RawRuns(table)], question, where="the frame", notes=[])
 
 

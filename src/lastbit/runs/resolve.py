@@ -40,7 +40,7 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
     metric = roles.choose_metric(frame, parts, question, where)
     seeds = roles.choose_seeds(frame, question, where)
     task = roles.choose_task(frame, question, where)
-    example, cluster = example_columns(frame, question, where)
+    example, cluster = example_columns(frame, question, where, taken=[metric, task, *seeds, *(question.by or ())])
     stated = {name: lower for part in parts for name, lower in part.lower_is_better.items()}
     lower = roles.choose_direction(metric, question, stated, said)
     by = [named.require(name, frame.columns, option="--by", where=where) for name in question.by or ()]

@@ -31,10 +31,11 @@ def narrowed(frame: pl.DataFrame, metric: str | None, notes: list[str], *, is_op
     frame = _from_names(frame, metric, notes)
     seeds = {name: match[1] for name in frame.columns if (match := _OF_A_SEED.fullmatch(name.strip()))}
     wide = len(seeds) > 1 and all(are_numbers(frame[name]) for name in seeds) and metric not in frame.columns
-    if wide:
+    if wide and not {"seed", metric or "value"} & set(frame.columns):
         return _from_seeds(frame, seeds, metric or "value", notes)
     recipes = _recipe_columns(frame) if is_open else []
-    return _from_recipes(frame, recipes, notes) if len(recipes) > 1 else frame
+    is_free = not {"recipe", "value"} & (set(frame.columns) - set(recipes))
+    return _from_recipes(frame, recipes, notes) if len(recipes) > 1 and is_free else frame
 
 
 def _from_names(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl.DataFrame:
@@ -45,6 +46,8 @@ def _from_names(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl
     if names is None or values is None or metric in frame.columns:
         return frame
     there = [str(name) for name in frame[names].drop_nulls().unique(maintain_order=True)]
+    if not there or set(there) & set(frame.columns):
+        return frame
     if metric is None and len(there) > 1:
         raise LastbitError(f"the table holds several metrics: name one by --metric; there are {named.shortened(there)}")
     chosen = named.require(metric, there, option="--metric", where=f"the column {names}") if metric else there[0]

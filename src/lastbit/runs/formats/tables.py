@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lastbit.errors import LastbitError
 from lastbit.runs.formats.format import RunFormat
-from lastbit.runs.raw import FILE, ROW, Asked, RawRuns, flat, frame_of
+from lastbit.runs.raw import FILE, ROW, Asked, RawRuns, flat, frame_of, refuse_added
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,6 +117,7 @@ def _decoded(path: Path, notes: list[str]) -> str:
 def _unique(names: list[str], path: Path) -> list[str]:
     """The names of the columns; that of an index, which has none, becomes `index`."""
     names = [name or ("index" if at == 0 else f"column {at + 1}") for at, name in enumerate(names)]
+    refuse_added(names, path)
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise LastbitError(f"{path} has two columns called {twice[0]!r}: rename one of them")
     return names
@@ -143,7 +144,9 @@ def _read_json(path: Path) -> pl.DataFrame:
             raise LastbitError(f'{path}: line {number} is no JSON object such as {{"seed": 1, "acc": 0.9}}')
     if not numbered:
         raise LastbitError(f"{path} is empty")
-    return frame_of([{ROW: number, **flat(record)} for number, record in numbered])
+    records = [flat(record) for _, record in numbered]
+    refuse_added({name for record in records for name in record}, path)
+    return frame_of([{ROW: number, **record} for (number, _), record in zip(numbered, records, strict=True)])
 
 
 def _parsed(text: str, path: Path, line: int) -> Any:
@@ -164,4 +167,5 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         for name in structs:
             fields = frame[name].struct.unnest()
             frame = frame.drop(name).hstack(fields.rename({field: f"{name}.{field}" for field in fields.columns}))
+    refuse_added(frame.columns, path)
     return frame.drop([name for name, kind in frame.schema.items() if kind.is_nested()])
