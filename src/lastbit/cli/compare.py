@@ -68,7 +68,13 @@ def compare(
 
     _check_gain(gain)
     check_free(out, Kind.COMPARISON)
-    options: dict[str, Any] = {"by": by, "seed": seed, "task": task, "example": example, "cluster": cluster}
+    options: dict[str, Any] = {
+        "by": _names(by),
+        "seed": _names(seed),
+        "task": task,
+        "example": example,
+        "cluster": cluster,
+    }
     options["step"] = _step(step)
     compared = _compared(runs, options, metric=metric, baseline=baseline, less=lower_is_better, within=within)
     content = compared.as_json()
@@ -112,6 +118,11 @@ def _compared(
     with ExitStack() as stack:
         studies = [stack.enter_context(opened(place, wanted=_WANTED)) for place in runs]
         return compare_all(*studies, **given)
+
+
+def _names(given: Sequence[str] | None) -> list[str] | None:
+    """Columns as they are written after an option, given once or more often: `lr,optimizer`."""
+    return [name.strip() for text in given or () for name in text.split(",") if name.strip()] or None
 
 
 def _step(step: str) -> str | int:

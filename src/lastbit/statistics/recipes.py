@@ -192,7 +192,9 @@ def best_recipe(recipes: Sequence[RecipeRuns], *, lower_is_better: bool = False)
         return None
     errors = np.sqrt([pooled / len(sample) for sample in samples])
     picked = winner(means, errors, dof, lower_is_better=lower_is_better)
-    return replace(picked, index=places[picked.index])
+    place = places[picked.index]
+    # What a seed does to all is put back with another rounding.
+    return replace(picked, index=place, mean=float(recipes[place].values.mean()))
 
 
 def _at_common_seeds(recipes: Sequence[RecipeRuns]) -> tuple[list[Table], float]:

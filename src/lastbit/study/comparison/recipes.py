@@ -145,7 +145,7 @@ class RecipesComparison:
         ]
         verb = "differs" if len(real) == 1 else "differ"
         rest = count - len(real) - sum(row.is_same and not row.is_real for row in tested)
-        left = f" {'The others are' if rest > 1 else 'The other is'} not distinguishable from noise." if rest else ""
+        left = f" {rest} more {'is' if rest == 1 else 'are'} not distinguishable from noise." if rest else ""
         return [
             f"{len(real)} of {count} recipes {verb} from {self.baseline} by more than noise ({together}); "
             f"{'; '.join(sides)}.{left}"
