@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import polars as pl
 import pytest
 
@@ -321,7 +322,6 @@ def test_examples_are_averaged_and_kept(table):
 
 
 def test_pandas_frames_are_taken_as_they_are(table):
-    pandas = pytest.importorskip("pandas", reason="pandas is a test dependency; make test installs it")
     frame = pandas.read_csv(table(CLEAN.replace("0.918", "")))
     runs = runs_of_frame(frame, metric="acc")
     assert runs.by_seed("sgd") == {1: 0.911, 2: 0.912}

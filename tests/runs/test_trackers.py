@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from lightning.pytorch.loggers import CSVLogger
 from tests.runs.fixtures import values
+from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerControl
 from transformers.trainer_callback import TrainerState
 
@@ -171,3 +172,25 @@ def test_progress_ends_at_all_bytes():
 def test_every_fixture_names_the_version_that_wrote_it():
     versions = json.loads((FIXTURES / "versions.json").read_text())
     assert set(versions) == {path.name for path in FIXTURES.iterdir() if path.is_dir() and path.name[0] != "_"}
+
+
+def test_of_two_logs_of_the_same_runs_one_is_read(tmp_path):
+    for seed in (1, 2):
+        lightning(tmp_path, seed, {"seed": seed}, [(0, {"acc": seed / 4})])
+        with SummaryWriter(tmp_path / "logs" / f"version_{seed}") as writer:
+            writer.add_scalar("acc", seed / 4, 0)
+    (tmp_path / "summary.csv").write_text("seed,acc\n1,0.25\n2,0.5\n")
+    runs = read_runs(tmp_path, metric="acc")
+    assert runs.by_seed(runs.recipes[0]) == {1: 0.25, 2: 0.5}
+    assert any("also holds table files, which are not read" in note for note in runs.notes)
+    events = read_runs(list(tmp_path.rglob("*tfevents*")), metric="acc")
+    assert sorted(events.frame["value"]) == [0.25, 0.5]
+
+
+def test_a_metric_that_no_run_logged_brings_the_nearest():
+    with pytest.raises(LastbitError, match=r"--metric accu: .* has no such column; the nearest are acc"):
+        read_runs(FIXTURES / "trackio", metric="accu")
+
+
+def test_the_metric_may_be_left_out_where_one_was_logged():
+    assert read_runs(FIXTURES / "mlflow_sqlite").metric == "acc"
