@@ -11,6 +11,7 @@ import lastbit as lb
 from lastbit.report.comparison import (
     comparison_figures,
     differences_table,
+    examples_tables,
     p_values_table,
     recipes_table,
     write_comparison,
@@ -79,6 +80,27 @@ def test_the_page_has_the_verdict_first_every_row_and_the_notes(tmp_path):
     assert "nan" not in text
     write_comparison(content, tmp_path / "compare.html")
     assert 'id="compare-differences"' in (tmp_path / "compare.html").read_text(encoding="utf-8")
+
+
+def test_single_runs_with_examples_are_drawn_over_other_examples():
+    generator = np.random.default_rng(2)
+    content = [
+        {"recipe": name, "seed": 1, "question": question, "right": float(generator.random() < 0.5 + gain)}
+        for name, gain in (("old", 0.0), ("new", 0.4), ("other", 0.0))
+        for question in range(200)
+    ]
+    found = lb.compare(pl.DataFrame(content), by="recipe", metric="right", seed="seed", example="question")
+    stored = as_recipes(found.as_json())
+    (figure,) = comparison_figures(stored)
+    assert figure.title.startswith("1 of 2 recipes is better than old")
+    rows = {row["recipe"]: row["over_examples"] for row in stored["comparisons"]}
+    assert {(span["low"], span["high"]) for span in figure.chart.data["spans"]} == {
+        tuple(row["interval"]) for row in rows.values()
+    }
+    (table,) = examples_tables(stored)
+    assert [row[0] for row in table.rows] == ["new", "other"]
+    assert table.rows[0][5:] == ["200", "–"]
+    assert "The differences over other examples" in render(recipes_page(stored), libraries="")
 
 
 def test_each_task_has_a_table_of_its_own():

@@ -166,7 +166,7 @@ def _show_two(found: Comparison, content: dict[str, Any], terminal: Console) -> 
 
 
 def _show_many(content: dict[str, Any], terminal: Console) -> None:
-    from lastbit.report.comparison import differences_table, p_values_table, recipes_table
+    from lastbit.report.comparison import differences_table, examples_tables, p_values_table, recipes_table
 
     better = "less" if content["lower_is_better"] else "more"
     count = len(content["comparisons"])
@@ -178,6 +178,8 @@ def _show_many(content: dict[str, Any], terminal: Console) -> None:
         terminal.print(differences_table(content, task).for_terminal())
     terminal.print(differences_table(content).for_terminal())
     terminal.print(p_values_table(content).for_terminal())
+    for table in examples_tables(content):
+        terminal.print(table.for_terminal())
     for note in content["notes"]:
         terminal.print(note)
     terminal.print(content["verdict"], style="bold")

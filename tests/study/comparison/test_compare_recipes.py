@@ -1,6 +1,8 @@
 """Comparisons of many recipes, from tables, frames, studies and plain numbers: their JSON and their words."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -60,6 +62,17 @@ def test_the_json_is_that_of_the_file_and_its_tests_are_scipys(tmp_path):
         p.append(row["p"])
     assert [row["p_bh"] for row in found["comparisons"]] == pytest.approx(stats.false_discovery_control(p))
     assert [row["p_holm"] for row in found["comparisons"]] == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_a_table_is_compared_and_drawn_without_torch(tmp_path):
+    path, page = csv_of(tmp_path, rows()), tmp_path / "page.html"
+    code = (
+        "import sys, pathlib, lastbit as lb; from lastbit.report.comparison import write_comparison; "
+        f"found = lb.compare({str(path)!r}, by='recipe', metric='acc'); "
+        f"write_comparison(found.as_json(), pathlib.Path({str(page)!r})); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert page.exists()
 
 
 def test_other_seeds_are_tested_by_welch_and_the_notes_say_so():

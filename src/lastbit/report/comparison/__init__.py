@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from lastbit.report.comparison.recipes import (
     comparison_figures,
     differences_table,
+    examples_tables,
     p_values_table,
     recipes_table,
     write_comparison,
@@ -18,6 +19,7 @@ __all__ = [
     "comparison_figures",
     "difference_table",
     "differences_table",
+    "examples_tables",
     "p_values_table",
     "recipes_table",
     "sides_table",

@@ -14,6 +14,7 @@ from lastbit.report.page import Page, Section, Text, write_page
 from lastbit.report.table import Table
 
 _ROW, _FRAME = 22, 30  # pixels for each recipe, and for all
+_LEVEL = 0.05
 _MOST = 30  # recipes that the chart shows
 # Okabe's and Ito's green and vermilion differ in lightness too; shapes tell the kinds apart as well.
 _BETTER, _WORSE, _SAME, _UNSURE = "better", "worse", "the same within the margin", "not distinguishable"
@@ -26,7 +27,7 @@ def write_comparison(content: RecipesJson, path: Path) -> None:
 
     Args:
         content: as `Comparison.as_json` or `RecipesComparison.as_json` gives it.
-        path: of the page; it is replaced in one step, and its directory made where it is missing.
+        path: of the page; it is replaced in one step.
 
     Raises:
         LastbitError: it is no comparison.
@@ -50,11 +51,7 @@ def comparison_figures(content: RecipesJson) -> list[Figure]:
 
 
 def recipes_page(content: RecipesJson) -> Page:
-    """The page.
-
-    Args:
-        content: as `as_recipes` gives it.
-    """
+    """The page of what `as_recipes` gives."""
     count = len(content["comparisons"])
     heading = f"{count} recipe{'s' if count != 1 else ''} against {content['baseline']}"
     notes = [Text(note, "note") for note in content["notes"]]
@@ -69,6 +66,7 @@ def recipes_page(content: RecipesJson) -> Page:
             *(differences_table(content, task) for task in content["tasks"]),
             recipes_table(content),
             p_values_table(content),
+            *examples_tables(content),
             *notes,
         ],
     )
@@ -78,7 +76,7 @@ def differences_figure(content: RecipesJson) -> Figure:
     """The difference of each recipe from the baseline with both its intervals, the largest first."""
     drawn = [row for row in content["comparisons"] if row["interval_simultaneous"] is not None]
     if not drawn:
-        return Figure("differences", "No difference has an interval", "It takes recipes with runs that vary.")
+        return _examples_figure(content)
     better = "less" if content["lower_is_better"] else "more"
     shown = _shown(drawn)
     note = (
@@ -91,6 +89,24 @@ def differences_figure(content: RecipesJson) -> Figure:
     if len(shown) < len(drawn):
         note += f" Shown are {len(shown)} of {len(drawn)}: the largest differences."
     return Figure("differences", _finding(drawn, content), note, _chart(shown, content))
+
+
+def _examples_figure(content: RecipesJson) -> Figure:
+    """The differences over other examples, where single runs leave nothing else to draw."""
+    drawn = [
+        {"recipe": row["recipe"], "same": None, "real": row["over_examples"]["p_holm"] <= _LEVEL}
+        | {"interval_simultaneous": row["over_examples"]["interval"]}
+        | row["over_examples"]
+        for row in content["comparisons"]
+        if row.get("over_examples") and row["over_examples"]["interval"]
+    ]
+    if not drawn:
+        return Figure("differences", "No difference has an interval", "It takes recipes with runs that vary.")
+    note = (
+        f"{content['metric']}: recipe minus {content['baseline']}. Lines are 95 % intervals over other examples like "
+        "these, with the same runs; coloured where Holm’s p is below 0.05. How far other runs would lie is not known."
+    )
+    return Figure("differences", _finding(drawn, content), note, _chart(_shown(drawn), content))
 
 
 def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> str:
@@ -202,6 +218,28 @@ def p_values_table(content: RecipesJson) -> Table:
     )
     names = ["recipe", "p", "Holm", "BH", "P(better)", *([] if margin is None else [f"p: not within ± {margin:g}"])]
     return Table("tests", "The tests in numbers", names, rows, note)
+
+
+def examples_tables(content: RecipesJson) -> list[Table]:
+    """The differences over other examples, in a table; none where there are no examples."""
+    places = content["decimals"]
+    found = [(row["recipe"], row.get("over_examples")) for row in content["comparisons"]]
+    rows = [
+        [
+            name,
+            f"{over['difference']:+.{places}f}",
+            _interval(over["interval"], places),
+            _p(over["p"]),
+            _p(over["p_holm"]),
+            f"{over['examples']:,}",
+            MISSING if over["groups"] is None else f"{over['groups']:,}",
+        ]
+        for name, over in found
+        if over is not None
+    ]
+    columns = ["recipe", "over examples", "95 % interval", "p", "Holm", "examples", "groups"]
+    note = "With the same runs, over other examples like these; where they are in groups, over other groups."
+    return [Table("examples", "The differences over other examples", columns, rows, note)] if rows else []
 
 
 def _interval(ends: Sequence[float] | None, places: int) -> str:

@@ -27,6 +27,15 @@ class _Same(Shape):
     same: bool
 
 
+class _OverExamples(Shape):
+    difference: Real
+    interval: _Interval | None
+    p: _Probability
+    p_holm: _Probability
+    examples: Count
+    groups: Count | None
+
+
 class _Difference(Shape):
     recipe: str
     difference: Real | None
@@ -39,6 +48,7 @@ class _Difference(Shape):
     test: str | None
     real: bool
     same: _Same | None
+    over_examples: _OverExamples | None = None
 
 
 class _Task(Shape):
