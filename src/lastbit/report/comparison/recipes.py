@@ -54,7 +54,6 @@ def recipes_page(content: RecipesJson) -> Page:
     """The page of what `as_recipes` gives."""
     count = len(content["comparisons"])
     heading = f"{count} recipe{'s' if count != 1 else ''} against {content['baseline']}"
-    notes = [Text(note, "note") for note in content["notes"]]
     return Page(
         name="compare",
         title=f"{heading} – which differences are real",
@@ -67,7 +66,7 @@ def recipes_page(content: RecipesJson) -> Page:
             recipes_table(content),
             p_values_table(content),
             *examples_tables(content),
-            *notes,
+            *(Text(note, "note") for note in content["notes"]),
         ],
     )
 
@@ -78,7 +77,7 @@ def differences_figure(content: RecipesJson) -> Figure:
     if not drawn:
         return _examples_figure(content)
     better = "less" if content["lower_is_better"] else "more"
-    shown = _shown(drawn)
+    shown = _shown(drawn, content)
     note = (
         f"{content['metric']}: recipe minus {content['baseline']}; {better} is better. "
         "Thin lines are 95 % intervals that hold for all recipes together, thick ones each hold alone: a "
@@ -106,7 +105,7 @@ def _examples_figure(content: RecipesJson) -> Figure:
         f"{content['metric']}: recipe minus {content['baseline']}. Lines are 95 % intervals over other examples like "
         "these, with the same runs; coloured where Holm’s p is below 0.05. How far other runs would lie is not known."
     )
-    return Figure("differences", _finding(drawn, content), note, _chart(_shown(drawn), content))
+    return Figure("differences", _finding(drawn, content), note, _chart(_shown(drawn, content), content))
 
 
 def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> str:
@@ -121,9 +120,10 @@ def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> str:
     return f"{words}{f' and {second[0]}' if second else ''}, by more than noise"
 
 
-def _shown(drawn: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _shown(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> list[Mapping[str, Any]]:
+    better = 1 if content["lower_is_better"] else -1  # the best on top
     kept = sorted(drawn, key=lambda row: (not row["real"], -abs(row["difference"])))[:_MOST]
-    return sorted(kept, key=lambda row: -row["difference"])
+    return sorted(kept, key=lambda row: better * row["difference"])
 
 
 def _chart(rows: Sequence[Mapping[str, Any]], content: RecipesJson) -> Chart:
