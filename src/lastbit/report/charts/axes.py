@@ -122,12 +122,27 @@ class FittedAxis:
 
     axis: Axis
     range: LogRange | tuple[float, float] | None  # None where Vega chooses
+    padding: int = 0  # pixels between its ends and the outermost positions, so that no point lies on the other axis
 
     def position(self, field: str) -> str:
         """Vega expression for where a value of this field is drawn."""
         if isinstance(self.range, LogRange):
             return f"datum.{field} > 0 ? datum.{field} : {self.range.foot!r}"
         return f"datum.{field}"
+
+    def share(self, value: float, low: float, high: float) -> float:
+        """Where a value is drawn, from 0 at the axis's beginning to 1 at its end.
+
+        Args:
+            value: the value.
+            low: the lowest value drawn, where the axis begins if Vega chooses its range.
+            high: the highest value drawn.
+        """
+        if isinstance(self.range, LogRange):
+            span = math.log(self.range.top / self.range.foot)
+            return math.log(max(value, self.range.foot) / self.range.foot) / span
+        first, last = self.range or (min(low, 0.0) if self.axis.from_zero else low, high)
+        return (value - first) / (last - first) if last > first else 0.5
 
     def x(self, field: str) -> alt.X:
         """The horizontal channel of a field of positions."""
@@ -139,11 +154,12 @@ class FittedAxis:
 
     def scale(self) -> alt.Scale:
         """The axis's scale."""
+        padding: dict[str, Any] = {"padding": self.padding} if self.padding else {}
         if isinstance(self.range, LogRange):
-            return alt.Scale(type="log", domain=[self.range.foot, self.range.top], nice=False)
+            return alt.Scale(type="log", domain=[self.range.foot, self.range.top], nice=False, **padding)
         if self.range is not None:
-            return alt.Scale(domain=list(self.range), nice=False)
-        return alt.Scale(zero=self.axis.from_zero, nice=not self.axis.counts)
+            return alt.Scale(domain=list(self.range), nice=False, **padding)
+        return alt.Scale(zero=self.axis.from_zero, nice=not self.axis.counts, **padding)
 
     def drawn(self, *, grid: bool = True) -> alt.Axis:
         """Title, ticks and labels."""

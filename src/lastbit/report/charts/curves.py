@@ -1,11 +1,17 @@
-"""Curves and their reference values: points, ends, and how many of them a page can carry."""
+"""Curves and the levels that they are compared with: points, ends, labels, and how many points a page can carry."""
 
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
+import altair as alt
+import numpy as np
+
+from lastbit.report.charts.axes import FittedAxis
+from lastbit.report.charts.figure import WIDTH, AnyChart
+from lastbit.report.charts.look import MUTED
 from lastbit.report.numbers import thin
 
 DistanceRow: TypeAlias = Mapping[str, Any]  # with `step` and `value`, which is None where it was not finite
@@ -56,6 +62,84 @@ class Level:
 
     value: float
     label: str
+
+
+Corner: TypeAlias = Literal["left above", "right above", "left below", "right below"]  # of a level's line
+CORNERS: tuple[Corner, ...] = get_args(Corner)
+LABEL_PLACES = ("beyond", *CORNERS)  # "beyond": to the right of the picture, where no curve comes
+_LABEL_HEIGHT, _LETTER, _SIDE_GAP, _SAMPLES = 18, 6.5, 8, 33
+
+
+def level_rows(
+    levels: Sequence[Level], curves: Sequence[Curve], x: FittedAxis, y: FittedAxis, *, inside: bool, height: int
+) -> list[dict[str, Any]]:
+    """The levels as a chart's data has them, each with the place of its label.
+
+    Args:
+        levels: the levels.
+        curves: of the chart.
+        x: its horizontal axis.
+        y: its vertical axis.
+        inside: whether labels stand inside the picture, where the fewest curves cross them.
+        height: pixels of the drawing area.
+    """
+    return [
+        {
+            "level": level.value,
+            "label": level.label,
+            "corner": free_corner(level, curves, x, y, height=height) if inside else "beyond",
+        }
+        for level in levels
+    ]
+
+
+def level_labels(levels: alt.Chart, corner: str) -> AnyChart:
+    """The labels of the levels that stand in one place.
+
+    Args:
+        levels: the chart of all levels, whose rows `level_rows` gives.
+        corner: one of `LABEL_PLACES`.
+    """
+    side, _, height = corner.partition(" ")
+    look: dict[str, Any] = {"align": "left", "dx": 5, "clip": False}
+    if height:
+        look = {"align": side, "dx": 4 if side == "left" else -2}
+        look |= {"baseline": "bottom", "dy": -3} if height == "above" else {"baseline": "top", "dy": 3}
+    place = alt.value(0 if side == "left" else "width")
+    text = levels.transform_filter(f"datum.corner === '{corner}'").mark_text(color=MUTED, **look)
+    return text.encode(x=place, text="label:N")
+
+
+def free_corner(level: Level, curves: Sequence[Curve], x: FittedAxis, y: FittedAxis, *, height: int) -> Corner:
+    """Where inside a chart the label of a level is crossed least by curves.
+
+    Args:
+        level: the level.
+        curves: of the chart.
+        x: its horizontal axis.
+        y: its vertical axis.
+        height: pixels of the drawing area.
+    """
+    drawn = [np.array(curve.points(), dtype=float) for curve in curves if curve.points()]
+    every = np.concatenate([*drawn, [[drawn[0][0, 0], level.value]]])
+    (left, bottom), (right, top) = every.min(axis=0), every.max(axis=0)
+    paths = [
+        np.array([(x.share(a, left, right), y.share(b, bottom, top)) for a, b in points[points[:, 0].argsort()]])
+        for points in drawn
+    ]
+    line, tall = y.share(level.value, bottom, top), _LABEL_HEIGHT / height
+    wide = (_LETTER * len(level.label) + _SIDE_GAP) / WIDTH
+
+    def crossed(corner: Corner) -> float:
+        """At how many places the label would be crossed; infinity where it would leave the picture."""
+        places = np.linspace(0.0, wide, _SAMPLES) if corner.startswith("left") else np.linspace(1 - wide, 1, _SAMPLES)
+        low, high = (line, line + tall) if corner.endswith("above") else (line - tall, line)
+        if not (low >= 0.0 and high <= 1.0):
+            return math.inf
+        heights = [np.interp(places, *path.T, left=-1.0, right=-1.0) for path in paths]
+        return float(sum(((low <= at) & (at <= high)).sum() for at in heights))
+
+    return min(CORNERS, key=crossed)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The strip of dots by group, with intervals, means and reference lines; of one dot a group it is an interval chart."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -58,6 +58,7 @@ class GreyBand:
     high: float
 
 
+_PADDING = 8  # pixels between the outermost dots and the ends of the axis of values
 _DATA = {Span: "spans", Mean: "means", Reference: "references", GreyBand: "bands"}
 
 
@@ -110,7 +111,7 @@ def dot_chart(
     layout = _Layout(
         groups=tuple(groups),
         group_title=group_title,
-        value=value.fit(reach),
+        value=replace(value.fit(reach), padding=_PADDING),
         kinds=tuple(kinds),
         given=tuple((given or {}).items()),
         names=tuple(dict.fromkeys(name for dot in dots for name in dot.names)),

@@ -20,7 +20,7 @@ Rows = Sequence[Mapping[str, Any]]
 AnyChart = alt.Chart | alt.LayerChart
 
 HEIGHT = 340  # pixels of the drawing area
-_WIDTH = 720
+WIDTH = 720  # of it in a picture; a page has its own
 # About the characters of 15 and 12 pixels that fit on the width.
 _TITLE_COLUMNS, _NOTE_COLUMNS = 98, 124
 _SCALE = 2  # pixels of a PNG for each of the chart, for dense screens and print
@@ -95,7 +95,7 @@ class Figure:
             "offset": 14,
         }
         look = config("light") | {"background": "white"}
-        return self._drawn().spec(width=_WIDTH, title=title, padding=16, config=look)
+        return self._drawn().spec(width=WIDTH, title=title, padding=16, config=look)
 
     def _drawn(self) -> Chart:
         if self.chart is None:

@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import altair as alt
 
 from lastbit.report.charts.axes import Axis, FittedAxis
-from lastbit.report.charts.curves import Curve, CurveChoice, Level, short
+from lastbit.report.charts.curves import LABEL_PLACES, Curve, CurveChoice, Level, level_labels, level_rows, short
 from lastbit.report.charts.figure import HEIGHT, AnyChart, Chart, form
 from lastbit.report.charts.look import DASHED, MUTED, WARM, colours, dashes, shapes
 
-LabelSide: TypeAlias = Literal["beyond", "left", "right"]
+LabelPlace: TypeAlias = Literal["beyond", "inside"]
+_PADDING = 8  # pixels around points
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,6 @@ class _Layout:
     columns: int
     parts: frozenset[str]  # which layers there are
     dashed: bool  # whether the label decides the dash
-    at: str
     choice: CurveChoice | None
 
 
@@ -39,7 +39,7 @@ def line_chart(
     x: Axis,
     y: Axis,
     levels: Sequence[Level] = (),
-    at: LabelSide = "beyond",
+    at: LabelPlace = "beyond",
     jumps: Sequence[float] = (),
     marks: Literal["", "points", "nearest"] = "",
     choice: CurveChoice | None = None,
@@ -54,7 +54,7 @@ def line_chart(
         x: the horizontal axis.
         y: the vertical axis.
         levels: values across the picture.
-        at: where the labels of levels stand: to the right of the picture, where no curve comes, or inside it.
+        at: where the labels of levels stand: to the right of the picture, or inside it where the fewest curves cross.
         jumps: places that are marked by a vertical line.
         marks: `points` draws every value, with its numbers under the pointer; `nearest` says those of the value nearest
             to the pointer, and fades all other curves.
@@ -63,26 +63,34 @@ def line_chart(
         columns: of the legend, where there is room.
         height: pixels of the drawing area.
     """
-    data = _data(curves, levels, jumps)
+    data = _data(curves, jumps)
     over = [value for row in data["rows"] for name in ("y", "low", "high") for value in row.get(name, ())]
     lone = all(len(row["x"]) == 1 for row in data["rows"])
+    padding = _PADDING if lone or marks == "points" or any(curve.style == "points" for curve in curves) else 0
+    across = replace(x.fit(value for row in data["rows"] for value in row["x"]), padding=padding)
+    up = replace(y.fit([*over, *(level.value for level in levels)]), padding=padding)
+    if levels:
+        data["levels"] = level_rows(levels, curves, across, up, inside=at == "inside", height=height)
     layout = _Layout(
-        x=x.fit(value for row in data["rows"] for value in row["x"]),
-        y=y.fit([*over, *(level.value for level in levels)]),
+        x=across,
+        y=up,
         labels=tuple(dict.fromkeys(curve.label for curve in curves)),
         given=tuple((given or {}).items()),
         names=tuple(dict.fromkeys(name for curve in curves for name in curve.names)),
         marks=marks or ("points" if lone else ""),
         columns=columns,
-        parts=frozenset({*data, *(curve.style for curve in curves), *("band" for curve in curves if curve.band)}),
+        parts=frozenset({*data, *_styles(curves), *(row["corner"] for row in data.get("levels", ()))}),
         dashed=len({curve.label for curve in curves if curve.style == "line"}) == len(curves) and not choice,
-        at=at,
         choice=choice,
     )
     return Chart(_form(layout), data, height)
 
 
-def _data(curves: Sequence[Curve], levels: Sequence[Level], jumps: Sequence[float]) -> dict[str, list[dict[str, Any]]]:
+def _styles(curves: Sequence[Curve]) -> set[str]:
+    return {*(curve.style for curve in curves), *("band" for curve in curves if curve.band)}
+
+
+def _data(curves: Sequence[Curve], jumps: Sequence[float]) -> dict[str, list[dict[str, Any]]]:
     drawn = [(curve, points) for curve in curves if (points := curve.points())]
     banded = any(curve.band for curve, _ in drawn)
     data: dict[str, list[dict[str, Any]]] = {
@@ -92,7 +100,6 @@ def _data(curves: Sequence[Curve], levels: Sequence[Level], jumps: Sequence[floa
             for curve, points in drawn
             if curve.ended
         ],
-        "levels": [{"level": level.value, "label": level.label} for level in levels],
         "jumps": [{"at": at} for at in jumps],
     }
     return {name: part for name, part in data.items() if part}
@@ -112,8 +119,11 @@ def _form(layout: _Layout) -> dict[str, Any]:
     if "band" in layout.parts:
         area = rows.mark_area(opacity=0.2).encode(y=layout.y.y("low"), y2="high:Q")
         layers.append(area.encode(color=_colour(layout, _legend(layout)), detail="curve:N"))
-    layers += _levels(layout)
+    levels = alt.Chart(alt.NamedData("levels")).encode(y=layout.y.y("level"))
+    if "levels" in layout.parts:
+        layers.append(levels.mark_rule(color=MUTED, strokeWidth=1.5, strokeDash=DASHED))
     layers += _curves(layout, base)
+    layers += [level_labels(levels, place) for place in LABEL_PLACES if place in layout.parts]
     if "ends" in layout.parts:
         layers.append(_crosses(layout))
     if "jumps" in layout.parts:
@@ -150,20 +160,6 @@ def _legend(layout: _Layout) -> alt.Legend | None:
         return alt.Legend(title=None, orient="top", columns=layout.columns, symbolOpacity=1)
     stroke: dict[str, Any] = {"symbolType": "stroke", "symbolSize": 400, "symbolStrokeWidth": 2, "symbolOpacity": 1}
     return alt.Legend(title=None, orient="top", columns=layout.columns, **stroke)
-
-
-def _levels(layout: _Layout) -> list[AnyChart]:
-    if "levels" not in layout.parts:
-        return []
-    base = alt.Chart(alt.NamedData("levels")).encode(y=layout.y.y("level"))
-    rule = base.mark_rule(color=MUTED, strokeWidth=1.5, strokeDash=DASHED)
-    look: dict[str, Any] = {
-        "beyond": {"align": "left", "dx": 5, "clip": False},
-        "left": {"align": "left", "baseline": "bottom", "dx": 4, "dy": -3},
-        "right": {"align": "right", "baseline": "bottom", "dx": -2, "dy": -3},
-    }[layout.at]
-    text = base.mark_text(color=MUTED, **look)
-    return [rule, text.encode(x=alt.value(0 if layout.at == "left" else "width"), text="label:N")]
 
 
 def _curves(layout: _Layout, base: alt.Chart) -> list[AnyChart]:

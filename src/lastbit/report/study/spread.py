@@ -27,7 +27,7 @@ def accuracy_figure(study: StudyJson) -> Figure:
         if (value := metric.of(trial)) is not None
     ]
     if not dots:
-        return Figure("accuracy", f"No {metric.label} to draw", f"No run ended with a value of {metric.label}.")
+        return Figure("accuracy", "There is no run to draw", f"No run ended with a value of {metric.label}.")
     return Figure("accuracy", _moved(study, metric), _runs_note(study, metric), _runs(study, metric, dots))
 
 

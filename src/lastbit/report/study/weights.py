@@ -32,7 +32,7 @@ def distance_chart(curves: Sequence[Curve], *, exponents: set[int], columns: int
         columns: of the legend.
     """
     levels = [Level(2.0**exponent, f"one rounding: 2^{exponent}") for exponent in sorted(exponents)]
-    return line_chart(curves, x=STEPS, y=DISTANCE, levels=levels, at="left", marks="nearest", columns=columns)
+    return line_chart(curves, x=STEPS, y=DISTANCE, levels=levels, at="inside", marks="nearest", columns=columns)
 
 
 def rel_l1_figure(study: StudyJson, *, most_points: int) -> Figure:
