@@ -1,8 +1,10 @@
 import json
 import math
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import altair as alt
+import pytest
 import vl_convert
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +83,35 @@ def test_values_of_few_sizes_get_a_range_of_their_own_with_ticks_inside(values):
     drawn = spanned(values)
     assert drawn.foot < min(values) <= max(values) <= drawn.top or drawn == decades(values)
     assert all(drawn.foot <= tick <= drawn.top for tick in drawn.round_ticks())
+
+
+def test_padding_of_a_linear_axis_adds_no_tick_below_zero():
+    x, y = (replace(Axis(name).fit([0.0, 3.0]), padding=8) for name in "XY")
+    values = [{"x": 0.0, "y": 0.0}, {"x": 3.0, "y": 3.0}]
+    chart = alt.Chart(alt.InlineData(values=values), width=400).mark_point().encode(x=x.x("x"), y=y.y("y"))
+    svg = vl_convert.vegalite_to_svg(json.dumps(chart.to_dict()), vl_version=vega_lite_version())
+    root = ET.fromstring(svg)
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    numbers = [float(text.replace("\u2212", "-")) for text in texts if text not in "XY"]
+    assert min(numbers) == 0
+    assert max(numbers) == 3
+    paths = root.iter("{http://www.w3.org/2000/svg}path")
+    points = [path.get("transform") for path in paths if path.get("aria-roledescription") == "point"]
+    at = sorted(float(point.partition("(")[2].partition(",")[0]) for point in points)
+    assert at == [8, 392]
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "value", "share"),
+    [
+        (Axis("", log=True, domain=(0.1, 10.0)), [1.0], 1.0, 0.5),
+        (Axis("", domain=(0.0, 4.0)), [1.0], 1.0, 0.25),
+        (Axis(""), [2.0, 4.0], 3.0, 0.5),
+        (Axis("", from_zero=True), [2.0, 4.0], 3.0, 0.75),
+    ],
+)
+def test_where_a_value_is_drawn(axis, values, value, share):
+    assert math.isclose(axis.fit(values).share(value, min(values), max(values)), share)
 
 
 def test_a_lone_value_on_a_linear_axis_is_in_its_middle():

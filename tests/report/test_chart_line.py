@@ -84,10 +84,36 @@ def test_values_that_are_not_finite_are_left_out():
 
 def test_a_level_lies_within_the_axis_and_is_labelled():
     spec = _spec([Curve("c", [0, 1], [1.0, 2.0])], levels=[Level(50.0, "edge: 50")])
-    assert spec["datasets"]["levels"] == [{"level": 50.0, "label": "edge: 50"}]
+    assert spec["datasets"]["levels"] == [{"level": 50.0, "label": "edge: 50", "corner": "beyond"}]
     low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
     assert low < 1 < 50 < high
-    assert _marks(spec) == ["rule", "text", "line"]
+    assert _marks(spec) == ["rule", "line", "text"]
+
+
+@pytest.mark.parametrize("free", ["left above", "right above", "left below", "right below"])
+def test_the_label_of_a_level_stands_where_no_curve_crosses_it(free):
+    beside = {
+        f"{side} {height}": Curve(f"{side} {height}", places, [value, value])
+        for side, places in {"left": [0.0, 0.3], "right": [2.7, 3.0]}.items()
+        for height, value in {"above": 1.1, "below": 0.9}.items()
+    }
+    curves = [Curve("far", [0, 3], [5.0, 5.0]), *(curve for corner, curve in beside.items() if corner != free)]
+    axis = Axis("y", log=True, domain=(0.1, 10.0))
+    spec = _spec(curves, axis, levels=[Level(1.0, "edge of it: 1")], at="inside")
+    (level,) = spec["datasets"]["levels"]
+    assert level["corner"] == free
+
+
+def test_the_label_of_a_level_at_the_top_of_the_picture_stands_below_it():
+    axis = Axis("y", log=True, domain=(0.1, 10.0))
+    spec = _spec([Curve("c", [0, 1], [0.2, 0.2])], axis, levels=[Level(10.0, "top")], at="inside")
+    assert spec["datasets"]["levels"][0]["corner"] == "left below"
+
+
+def test_points_keep_off_the_axes_and_lines_begin_on_them():
+    curve = Curve("c", [1, 2], [1.0, 2.0])
+    scales = [_spec([curve], marks=marks)["layer"][0]["encoding"]["x"]["scale"] for marks in ("points", "")]
+    assert [scale.get("padding", 0) > 0 for scale in scales] == [True, False]
 
 
 def test_a_lone_point_is_a_mark_for_a_line_of_one_point_shows_nothing():

@@ -7,6 +7,8 @@ import pytest
 from lastbit.report.growth import write_growth_page
 from lastbit.report.growth.charts import amplification_figure, distance_figure, flips_figure
 from lastbit.report.growth.page import growth_page
+from lastbit.report.growth.words import fastest
+from lastbit.report.numbers import MISSING
 from lastbit.report.page import render
 from lastbit.report.study.weights import growth_table
 
@@ -47,6 +49,15 @@ def test_the_page_has_verdict_rates_jumps_and_churn(tmp_path):
         assert said in html
     assert "<td>3</td>" in html
     assert "<td>81.50 / 82.00</td>\n<td>2.25</td>" in html
+
+
+def test_a_stretch_that_is_the_level_is_no_growth():
+    drifting = {"first": 9, "last": 12, "rate": 0.05, "lower": 0.01, "upper": 0.09, "factor": 1.2}
+    level = {"level": 0.02, "low": 0.01, "high": 0.03, "since": 9}
+    doubling = make_pair()["growth"]["segments"][0]
+    assert fastest([drifting], level) == MISSING
+    assert fastest([drifting], None).endswith("steps 9 to 12")
+    assert fastest([{**drifting, "rate": 0.8}, doubling], level).endswith("steps 1 to 5")
 
 
 def test_titles_name_the_largest_jump_and_the_first_flip():

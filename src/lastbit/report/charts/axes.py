@@ -159,7 +159,9 @@ class FittedAxis:
             return alt.Scale(type="log", domain=[self.range.foot, self.range.top], nice=False, **padding)
         if self.range is not None:
             return alt.Scale(domain=list(self.range), nice=False, **padding)
-        return alt.Scale(zero=self.axis.from_zero, nice=not self.axis.counts, **padding)
+        # Vega pads before it rounds to nice numbers: 0 to 3 would become -0.5 to 3.5.
+        nice = not (self.axis.counts or self.padding)
+        return alt.Scale(zero=self.axis.from_zero, nice=nice, **padding)
 
     def drawn(self, *, grid: bool = True) -> alt.Axis:
         """Title, ticks and labels."""

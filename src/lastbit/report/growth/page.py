@@ -148,7 +148,7 @@ def _row(pair: Mapping[str, Any]) -> list[str]:
     flips = sum(jump["flips"] for jump in growth["jumps"])
     return [
         pair["noise"],
-        fastest(growth["segments"]),
+        fastest(growth["segments"], growth["saturation"]),
         jumps(growth["jumps"]),
         f"{flips:,}" if growth["jumps"] and pair["activations"] else MISSING,
         level(growth["saturation"]),

@@ -1,5 +1,6 @@
 """How fast a pair of runs parts, and where it leaps: the shape of what is stored, and its words."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,9 +42,15 @@ def growing(segments: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [segment for segment in segments if segment["lower"] is not None and segment["lower"] > 0]
 
 
-def fastest(segments: Sequence[Mapping[str, Any]]) -> str:
-    """The stretch of the largest rate whose interval excludes zero, in words; a dash where there is none."""
-    candidates = growing(segments)
+def fastest(segments: Sequence[Mapping[str, Any]], saturation: Mapping[str, Any] | None) -> str:
+    """The stretch of the largest rate whose interval excludes zero, in words; a dash where there is none.
+
+    Args:
+        segments: of a pair.
+        saturation: of the pair. A level may drift by less than half; what belongs to it is no growth.
+    """
+    until = math.inf if saturation is None else saturation["since"]
+    candidates = [segment for segment in growing(segments) if segment["first"] < until]
     if not candidates:
         return MISSING
     best = max(candidates, key=lambda segment: float(segment["rate"]))

@@ -164,7 +164,7 @@ def gain_chart(
         x=x,
         y=Axis(title, name="least gain", log=True, format=".3~g"),
         levels=levels,
-        at="right",
+        at="inside",
         marks="points",
         height=_HEIGHT,
     )

@@ -155,7 +155,7 @@ def growth_table(study: StudyJson) -> tuple[Table, bool]:
         [
             noise_label(pair),
             str(pair["seed"]),
-            fastest(pair["segments"]),
+            fastest(pair["segments"], pair["saturation"]),
             jumps(pair["jumps"]),
             level(pair["saturation"]),
         ]
@@ -163,7 +163,7 @@ def growth_table(study: StudyJson) -> tuple[Table, bool]:
     ]
     note = (
         "Between jumps RelL1 grows as e^(rate · step). The rate of the fastest stretch is given with its 95 % "
-        f"interval, and {MISSING} where no growth stands out from its fluctuation. A jump multiplies RelL1 tenfold or "
+        f"interval, and {MISSING} where no growth before the level stands out from its fluctuation. A jump multiplies RelL1 tenfold or "
         "more beyond the growth around it. Where weights were kept only now and then, a jump lies somewhere between "
         "two snapshots, and fast growth between them can look like a jump."
     )
