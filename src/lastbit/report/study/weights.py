@@ -163,9 +163,9 @@ def growth_table(study: StudyJson) -> tuple[Table, bool]:
     ]
     note = (
         "Between jumps RelL1 grows as e^(rate · step). The rate of the fastest stretch is given with its 95 % "
-        f"interval, and {MISSING} where no growth before the level stands out from its fluctuation. A jump multiplies RelL1 tenfold or "
-        "more beyond the growth around it. Where weights were kept only now and then, a jump lies somewhere between "
-        "two snapshots, and fast growth between them can look like a jump."
+        f"interval, and {MISSING} where no growth before the level stands out from its fluctuation. "
+        "A jump multiplies RelL1 tenfold or more beyond the growth around it. Where weights were kept only now "
+        "and then, a jump lies somewhere between two snapshots, and fast growth between them can look like a jump."
     )
     is_calm = not apart and not any(growing(pair["segments"]) for pair in pairs)
     return Table("growth", _growth_title(pairs, apart), columns, rows, note, align="lrlll"), is_calm
