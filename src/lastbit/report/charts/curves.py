@@ -136,7 +136,7 @@ def free_corner(level: Level, curves: Sequence[Curve], x: FittedAxis, y: FittedA
         low, high = (line, line + tall) if corner.endswith("above") else (line - tall, line)
         if not (low >= 0.0 and high <= 1.0):
             return math.inf
-        heights = [np.interp(places, *path.T, left=-1.0, right=-1.0) for path in paths]
+        heights = [np.interp(places, path[:, 0], path[:, 1], left=-1.0, right=-1.0) for path in paths]
         return float(sum(((low <= at) & (at <= high)).sum() for at in heights))
 
     return min(CORNERS, key=crossed)
