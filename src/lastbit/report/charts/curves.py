@@ -106,7 +106,7 @@ def level_labels(levels: alt.Chart, corner: str) -> AnyChart:
         look = {"align": side, "dx": 4 if side == "left" else -2}
         look |= {"baseline": "bottom", "dy": -3} if height == "above" else {"baseline": "top", "dy": 3}
     place = alt.value(0 if side == "left" else "width")
-    text = levels.transform_filter(f"datum.corner === '{corner}'").mark_text(color=MUTED, **look)
+    text: alt.Chart = levels.transform_filter(f"datum.corner === '{corner}'").mark_text(color=MUTED, **look)
     return text.encode(x=place, text="label:N")
 
 
