@@ -118,7 +118,7 @@ def test_diverged_and_empty_runs_are_left_out_and_said(table):
     runs = read_runs(table(CLEAN + "adam,3,nan,0.3,0.1\nsgd,3,,0.3,0.1\nsgd,4,inf,0.3,0.1\n"), metric="acc")
     assert runs.left_out["reason"].to_list() == ["diverged", "no value", "diverged"]
     assert runs.left_out["row"].to_list() == [6, 7, 8]
-    assert says(runs, "diverged, their acc is not finite")
+    assert says(runs, "Diverged and left out, since acc is not finite")
     assert says(runs, "1 of adam, 1 of sgd (row 6, row 8)")
     assert runs.frame.height == 4
 
@@ -155,7 +155,7 @@ def test_a_run_pasted_twice_counts_once(table):
     runs = read_runs(table(CLEAN + "adam,2,0.918,0.29,0.1\n"), metric="acc")
     assert runs.frame.height == 4
     assert runs.left_out["reason"].to_list() == ["repeated"]
-    assert says(runs, "left out as a repetition")
+    assert says(runs, "Left out as repetitions")
     # The same seed with another value is a second run of it.
     other = read_runs(table(CLEAN + "adam,2,0.919,0.29,0.1\n"), metric="acc")
     assert other.frame.height == 5

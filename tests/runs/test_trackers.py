@@ -194,3 +194,24 @@ def test_a_metric_that_no_run_logged_brings_the_nearest():
 
 def test_the_metric_may_be_left_out_where_one_was_logged():
     assert read_runs(FIXTURES / "mlflow_sqlite").metric == "acc"
+
+
+def test_runs_that_end_early_are_said(tmp_path):
+    for seed, end in ((1, 5), (2, 5), (3, 3)):
+        with SummaryWriter(tmp_path / f"a-seed{seed}") as writer:
+            for step in range(end):
+                writer.add_scalar("acc", seed / 4, step)
+    runs = read_runs(tmp_path, metric="acc")
+    assert [note for note in runs.notes if "different steps" in note] == [
+        f"Runs end at different steps, from 2 to 4; before the last do {tmp_path / 'a-seed3'}."
+    ]
+    assert runs.frame.height == 3
+    assert not any("different steps" in note for note in read_runs(tmp_path, metric="acc", step=1).notes)
+
+
+def test_where_no_run_is_finished_all_count(tmp_path):
+    for seed in (1, 2):
+        trainer(tmp_path / f"a-seed{seed}", [{"step": 10, "eval_loss": seed / 4}], stop=False)
+    runs = read_runs(tmp_path, metric="eval_loss")
+    assert runs.frame.height == 2
+    assert any("no run is finished: all of them count" in note for note in runs.notes)

@@ -48,7 +48,7 @@ def test_offline_runs_are_read_without_wandb(step, expected):
 def test_a_run_that_failed_is_left_out():
     runs = read_runs(OFFLINE, metric="val/acc")
     assert runs.left_out.select("run", "seed", "reason").rows() == [("adam-9", 9, "unfinished")]
-    assert any("did not finish" in note and "adam-9" in note for note in runs.notes)
+    assert any("Left out as unfinished" in note and "adam-9" in note for note in runs.notes)
 
 
 def test_records_of_several_blocks_are_whole():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lastbit.runs.columns import lower_is_better
-from lastbit.runs.raw import FILE, RUN, STATE, TASK, Asked, RawRuns, StepRule, flat, frame_of
+from lastbit.runs.raw import END, FILE, RUN, STATE, TASK, Asked, RawRuns, StepRule, flat, frame_of
 from lastbit.runs.shape import step_note
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def raw_runs(
     for run, settings in zip(runs, flattened, strict=True):
         chosen = {name: history.chosen for name, history in run.metrics.items()}
         values = {name: None if at is None else at[1] for name, at in chosen.items()}
-        added = {FILE: run.file, RUN: run.name, STATE: run.state, TASK: run.task}
+        added = {FILE: run.file, RUN: run.name, STATE: run.state, TASK: run.task, END: _end(run, asked)}
         records.append({**settings, **values, **{name: value for name, value in added.items() if value is not None}})
     compared = [history for run in runs for name, history in run.metrics.items() if asked.metric in (None, name)]
     said = list(notes)
@@ -123,3 +123,10 @@ def raw_runs(
         said.append(step_note(asked.metric or "value", asked.step, compared[0].lower))
     names = dict.fromkeys(name for settings in flattened for name in settings)
     return RawRuns(frame_of(records), tuple(names), tuple(metrics), stated or {}, tuple(said), examples)
+
+
+def _end(run: LoggedRun, asked: Asked) -> float | None:
+    """The step that the compared value is of; None where it has no history, or is not known yet."""
+    name = asked.metric or (next(iter(run.metrics)) if len(run.metrics) == 1 else "")
+    history = run.metrics.get(name)
+    return history.chosen[0] if history is not None and history.length > 1 and history.chosen is not None else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lastbit.runs.columns import shortened
-from lastbit.runs.raw import STATE
+from lastbit.runs.raw import END, STATE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +57,27 @@ def notice(
     return kept, left_out.drop("state")
 
 
+def endings(frame: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
+    """That all runs are unfinished, so that they count all the same; and that their last values are of other steps.
+
+    Args:
+        frame: with the added columns of how and where runs end.
+        runs: the same rows, to say which.
+    """
+    import polars as pl
+
+    said = []
+    if STATE in frame.columns and frame[STATE].str.to_lowercase().is_in(_UNFINISHED).fill_null(False).all():
+        said.append("By what their tracker says no run is finished: all of them count.")
+    done = ~unfinished(frame)
+    ends = frame[END].filter(done).drop_nulls() if END in frame.columns else pl.Series([])
+    if ends.n_unique() > 1:
+        first, last = float(ends.to_numpy().min()), float(ends.to_numpy().max())
+        early = runs.filter(done & (frame[END] < last))
+        said.append(f"Runs end at different steps, from {first:g} to {last:g}; before the last do {places(early)}.")
+    return said
+
+
 def unfinished(frame: pl.DataFrame) -> pl.Series:
     """Whether each row is of a run that its tracker does not call finished; no row where it calls none so."""
     import polars as pl
@@ -96,10 +117,10 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
     import polars as pl
 
     says = {
-        "diverged": f"diverged, their {metric} is not finite: what is compared are the runs that did not",
-        "unfinished": "left out, since their tracker says that they did not finish",
-        "no value": f"left out, since nothing is written for {metric}",
-        "repeated": "left out as a repetition: recipe, seed and results are those of another row",
+        "diverged": f"Diverged and left out, since {metric} is not finite",
+        "unfinished": "Left out as unfinished, by what their tracker says",
+        "no value": f"Left out without a value of {metric}",
+        "repeated": "Left out as repetitions, since recipe, seed and results are those of another row",
     }
     said = []
     for reason, sentence in says.items():
@@ -107,7 +128,8 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
         if rows.height:
             counts = rows.group_by("recipe", maintain_order=True).len()
             runs = [f"{count} of {recipe}" for recipe, count in counts.iter_rows()]
-            said.append(f"Runs {sentence}: {shortened(runs, _SHOWN)} ({places(rows)}).")
+            rest = " What is compared are the runs that did not diverge." if reason == "diverged" else ""
+            said.append(f"{sentence}: {shortened(runs, _SHOWN)} ({places(rows)}).{rest}")
     empty = sorted(set(left_out["recipe"]) - set(kept["recipe"]))
     return said + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
 

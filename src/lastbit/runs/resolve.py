@@ -10,7 +10,7 @@ import lastbit.runs.roles as roles
 from lastbit.errors import LastbitError
 from lastbit.runs.examples import AT, example_columns, examples_of_parts, of_recipes, runs_of_examples
 from lastbit.runs.groups import Grouping, group, labels, seed_of_name, short_names, texts
-from lastbit.runs.notice import notice, places, unfinished
+from lastbit.runs.notice import endings, notice, places, unfinished
 from lastbit.runs.numbers import as_numbers
 from lastbit.runs.raw import FILE, ROW, RUN, STATE, RawRuns
 from lastbit.runs.roles import Question
@@ -67,7 +67,7 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
     said = [*_groups_note(grouping, asked=bool(by)), *said]
     runs, seeds = _standard(frame, metric, task, seeds, grouping, said)
     others = [name for name in settings if named.says_result(name)]
-    said += _empty(frame, grouping.by, runs)
+    said += [*_empty(frame, grouping.by, runs), *(endings(frame, runs) if question.step == "last" else [])]
     kept, left_out = notice(
         runs.with_columns(pl.Series(AT, range(runs.height))),
         frame.select(others),
