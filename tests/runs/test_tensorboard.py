@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 from torch.utils.tensorboard import SummaryWriter
@@ -46,11 +47,14 @@ def test_values_are_those_of_tensorboards_own_reader(tmp_path, first):
 def test_scalars_in_tensors_are_read(tmp_path, kind):
     """TensorFlow 2 and JAX write them so."""
     writer = EventFileWriter(str(tmp_path))
-    for step in range(3):
-        value = Summary.Value(tag="acc", tensor=make_tensor_proto(kind(step + 2)))
-        writer.add_event(Event(step=step, wall_time=1.0, summary=Summary(value=[value])))
+    plugin = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"), data_class=1)
+    for step in range(300):
+        for tag, more in (("acc", 0), ("f1", 1)):
+            value = Summary.Value(tag=tag, tensor=make_tensor_proto(kind(step + more)), metadata=plugin)
+            writer.add_event(Event(step=step, wall_time=1.0 + step, summary=Summary(value=[value])))
     writer.close()
-    assert read(tmp_path)["acc"] == 4
+    assert (read(tmp_path)["acc"], read(tmp_path)["f1"]) == (299, 300)
+    assert [read(tmp_path, metric="f1", step=step)["f1"] for step in (0, 1, 127, 128, 290)] == [1, 2, 128, 129, 291]
 
 
 def test_events_of_several_values_and_of_other_kinds(tmp_path):
@@ -128,3 +132,32 @@ def test_chunks_split_no_event(tmp_path, monkeypatch):
     frame = EventFiles().read(tmp_path, Asked(on_bytes=read_bytes.append)).frame
     assert frame.row(0, named=True) == whole
     assert sum(read_bytes) == sum(file.stat().st_size for file in tmp_path.iterdir())
+
+
+def test_tensors_of_contents_and_of_several_numbers(tmp_path):
+    writer = EventFileWriter(str(tmp_path))
+    for step in range(5):
+        tensor = TensorProto(dtype=2, tensor_content=np.float64(step / 3).tobytes())
+        acc = Summary(value=[Summary.Value(tag="acc", tensor=tensor)])
+        writer.add_event(Event(step=step, summary=acc))
+        several = make_tensor_proto(np.arange(3.0 + step))
+        writer.add_event(Event(step=step, summary=Summary(value=[Summary.Value(tag="weights", tensor=several)])))
+        writer.add_event(
+            Event(step=step, wall_time=2.0, summary=Summary(value=[Summary.Value(tag="acc", tensor=tensor)]))
+        )
+    writer.close()
+    row = read(tmp_path)
+    assert row["acc"] == 4 / 3
+    assert "weights" not in row
+
+
+def test_a_scalar_of_another_writer_in_the_same_file(tmp_path):
+    """Of the same length and tag, with its number at another place."""
+    with SummaryWriter(tmp_path) as writer:
+        for step in range(1, 4):
+            writer.add_scalar("acc", step / 4, step)
+            tensor = make_tensor_proto(np.float32(step / 8))
+            value = Summary.Value(tag="acc", tensor=tensor)
+            writer.file_writer.add_event(Event(step=step + 10, wall_time=1.0, summary=Summary(value=[value])))
+    assert read(tmp_path)["acc"] == 0.375
+    assert read(tmp_path, metric="acc", step=9)["acc"] == 0.75

@@ -22,15 +22,22 @@ def fields(message: bytes) -> Iterator[tuple[int, Value]]:
     Raises:
         LastbitError: it is no message.
     """
-    at, end = 0, len(message)
+    for number, kind, start, stop in spans(message, 0, len(message)):
+        yield number, varint(message, start)[0] if kind == 0 else message[start:stop]
+
+
+def spans(message: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Where the fields of a message are that stands between two places: number, wire type, first byte, and last plus 1.
+
+    Raises:
+        LastbitError: it is no message.
+    """
     while at < end:
         key, at = varint(message, at)
-        number, kind = key >> 3, key & 7
+        kind = key & 7
         if kind == 0:
-            value, at = varint(message, at)
-            yield number, value
-            continue
-        if kind == 2:
+            size = varint(message, at)[1] - at
+        elif kind == 2:
             size, at = varint(message, at)
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
@@ -38,7 +45,7 @@ def fields(message: bytes) -> Iterator[tuple[int, Value]]:
             raise LastbitError(f"a field of the unknown wire type {kind}")
         if at + size > end:
             raise LastbitError("a field is cut short")
-        yield number, message[at : at + size]
+        yield key >> 3, kind, at, at + size
         at += size
 
 

@@ -1,38 +1,20 @@
-"""TensorBoard's event files: the scalars of a directory of runs.
-
-TensorBoard's own reader builds every event as an object; 200 runs take it minutes. Here an event that differs from an
-earlier one in step and value alone, as nearly all do, is taken apart by its bytes.
-"""
+"""TensorBoard's event files: the scalars and hyperparameters of a directory of runs."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
-
-import numpy as np
+from typing import ClassVar
 
 import lastbit.runs.wire as wire
-from lastbit.errors import LastbitError
+from lastbit.runs.events import EventReader
 from lastbit.runs.formats.format import RunFormat
 from lastbit.runs.logged import LoggedRun, raw_runs
 from lastbit.runs.raw import Asked, RawRuns
 
-_LENGTH = struct.Struct("<Q")
 _CHUNK = 1 << 24  # bytes that are read at once
-_MOST_RECORD = 1 << 31
 _HPARAMS = "_hparams_/session_start_info"
 _SPLITS = ("train", "validation", "val", "valid", "test", "eval")
-_TENSOR_TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}  # of tensorflow.DataType
-
-
-class _Scalar(NamedTuple):
-    """A scalar as the end of its event holds it."""
-
-    tag: str
-    kind: str  # numpy's name of its type
-    back: int  # where it begins, counted from the end of the event
 
 
 class EventFiles(RunFormat):
@@ -95,7 +77,13 @@ def _is_events(path: Path) -> bool:
 
 def _read_file(path: Path, run: LoggedRun, asked: Asked) -> bool:
     """Read a file into its run; return whether it ends where an event ends."""
-    reader = _Events(run)
+
+    def on_other(tag: str, metadata: bytes) -> None:
+        """Take hyperparameters from the start of a session."""
+        if tag == _HPARAMS:
+            run.settings = {**run.settings, **dict(_hparams(metadata))}
+
+    reader = EventReader(run, on_other)
     with path.open("rb") as file:
         rest = b""
         while chunk := file.read(_CHUNK):
@@ -103,126 +91,6 @@ def _read_file(path: Path, run: LoggedRun, asked: Asked) -> bool:
             reader.hand_over(asked)
             asked.on_bytes(len(chunk))
     return not rest
-
-
-class _Events:
-    """Takes events apart, and gathers steps and values by tag."""
-
-    def __init__(self, run: LoggedRun) -> None:
-        self._run = run
-        self._lengths: dict[bytes, int] = {}  # by the record's header, whose checksum was right
-        self._known: dict[bytes, _Scalar | None] = {}  # by the bytes between step and value
-        self._steps: dict[_Scalar, list[int]] = {}
-        self._values: dict[_Scalar, list[bytes]] = {}
-
-    def take(self, content: bytes, path: Path) -> bytes:
-        """Take in the records that are whole; return the rest."""
-        at, end, lengths = 0, len(content), self._lengths
-        while at + 12 <= end:
-            head = content[at : at + 12]
-            length = lengths.get(head)
-            if length is None:
-                length = lengths[head] = _length(head, path)
-            begin = at + 12
-            at = begin + length + 4
-            if at > end:
-                return content[begin - 12 :]
-            self._event(content[begin : at - 4], path)
-        return content[at:]
-
-    def _event(self, event: bytes, path: Path) -> None:
-        # Field 1, the time: a key and 8 bytes. Field 2, the step: a key and a varint.
-        if len(event) > 15 and event[0] == 0x09 and event[9] == 0x10:
-            at, step, shift = 10, event[10] & 127, 7
-            while event[at] > 127:
-                at += 1
-                step |= (event[at] & 127) << shift
-                shift += 7
-            if shift == 70:  # ten bytes: it is negative
-                step = wire.signed(step)
-            # As most writers end an event: key 0x15 and a float of 4 bytes.
-            scalar = self._known.get(event[at + 1 : -4], ...)
-            if scalar is ...:
-                scalar = self._known[event[at + 1 : -4]] = _plain_scalar(event[at + 1 :])
-            if scalar is not None:
-                self._steps.setdefault(scalar, []).append(step)
-                self._values.setdefault(scalar, []).append(event[-4:])
-                return
-        try:
-            self._slowly(event)
-        except LastbitError as error:
-            raise LastbitError(f"{path} is damaged: {error}") from None
-
-    def _slowly(self, event: bytes) -> None:
-        step = 0
-        for number, value in wire.fields(event):
-            if number == 2:
-                step = wire.signed(value)
-            elif number == 5:
-                for field, summary in wire.fields(wire.message(value)):
-                    if field == 1:
-                        self._summary(step, wire.message(summary))
-
-    def _summary(self, step: int, summary: bytes) -> None:
-        tag, value = "", None
-        for number, content in wire.fields(summary):
-            if number == 1:
-                tag = wire.text(content)
-            elif number == 2:
-                value = wire.double(content)
-            elif number == 8:
-                value = _tensor(wire.message(content))
-            elif number == 9 and tag == _HPARAMS:
-                self._run.settings = {**self._run.settings, **dict(_hparams(wire.message(content)))}
-        if value is not None and not tag.startswith("_hparams_"):
-            scalar = _Scalar(tag, "<f8", 8)
-            self._steps.setdefault(scalar, []).append(step)
-            self._values.setdefault(scalar, []).append(struct.pack("<d", value))
-
-    def hand_over(self, asked: Asked) -> None:
-        """Give what was gathered to the run."""
-        for scalar, steps in self._steps.items():
-            values = np.frombuffer(b"".join(self._values[scalar]), scalar.kind)
-            self._run.log(asked, scalar.tag, steps, values)
-        self._steps, self._values = {}, {}
-
-
-def _length(head: bytes, path: Path) -> int:
-    length, crc = _LENGTH.unpack(head[:8])[0], int.from_bytes(head[8:], "little")
-    if crc != wire.masked_crc32c(head[:8]) or length > _MOST_RECORD:
-        raise LastbitError(f"{path} is no event file, or damaged: a checksum is wrong")
-    return int(length)
-
-
-def _plain_scalar(rest: bytes) -> _Scalar | None:
-    """What an event with one scalar of 4 bytes at its end is of, given what follows its step; None for any other."""
-    try:
-        (number, content), *more = wire.fields(rest)
-        (_, summary), *others = wire.fields(wire.message(content))
-        parts = list(wire.fields(wire.message(summary)))
-    except (LastbitError, ValueError):
-        return None
-    is_plain = number == 5 and not more and not others and [part for part, _ in parts] == [1, 2]
-    value = parts[-1][1]
-    return _Scalar(wire.text(parts[0][1]), "<f4", 4) if is_plain and value == rest[-4:] else None
-
-
-def _tensor(message: bytes) -> float | None:
-    """The number of a TensorProto with one number, as TensorFlow 2 and JAX write scalars; None for any other."""
-    kind, content, number = 0, b"", None
-    for field, value in wire.fields(message):
-        if field == 1:
-            kind = wire.signed(value)
-        elif field == 4:
-            content = wire.message(value)
-        elif field in (5, 6):
-            packed = wire.message(value)
-            number = wire.double(packed) if len(packed) in (4, 8) else None
-        elif field in (7, 10):
-            number = float(wire.signed(wire.varint(wire.message(value), 0)[0]))
-    if content and kind in _TENSOR_TYPES and len(content) == np.dtype(_TENSOR_TYPES[kind]).itemsize:
-        return float(np.frombuffer(content, _TENSOR_TYPES[kind])[0])
-    return number
 
 
 def _hparams(metadata: bytes) -> Iterator[tuple[str, object]]:
