@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from fuzzing import check_line, damaged, deadline, inputs, mutated, run
@@ -25,6 +26,17 @@ def train(run):
     run.log_predictions(torch.arange(6) % (2 + run.seed), torch.arange(6) % 3)
 
 
+def many():
+    """A comparison of recipes over tasks, with a margin; its fields are those of every table of runs."""
+    rows = [
+        {"recipe": recipe, "data": task, "seed": seed, "acc": 90 + seed % 3 + 0.1 * (at * seed % 5) + at * at}
+        for at, recipe in enumerate(("base", "new", "other"))
+        for task in ("one", "two")
+        for seed in (1, 2, 3)
+    ]
+    return compare(pl.DataFrame(rows), by="recipe", metric="acc", seed="seed", task="data", within=0.5).as_json()
+
+
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """Two small studies with their results and their comparison."""
@@ -34,9 +46,10 @@ def sound(tmp_path_factory):
         study = lb.Study(root / name, train, noises=noises, seeds=(1, 2), name=name, settings={"name": name})
         study.run()
         store_results(study)
-    content = compare(root / "a", root / "b").as_json() | {"gain": None}
-    (root / "compared").mkdir()
-    (root / "compared" / "compare.json").write_text(to_json(content))
+    of_two = compare(root / "a", root / "b").as_json() | {"gain": None}
+    for name, content in (("compared", of_two), ("many", many())):
+        (root / name).mkdir()
+        (root / name / "compare.json").write_text(to_json(content))
     return root
 
 
@@ -153,9 +166,9 @@ def test_altered_results_have_a_page_or_one_line(seed, study, files):
     restore(study, files, "results.json")
 
 
-@given(seed=st.integers(0, 2**32))
-@inputs(20)
-def test_altered_comparisons_have_a_page_or_one_line(seed, sound, place):
-    content = json.loads((sound / "compared" / "compare.json").read_text())
+@given(seed=st.integers(0, 2**32), kind=st.sampled_from(["compared", "many"]))
+@inputs(30)
+def test_altered_comparisons_have_a_page_or_one_line(seed, kind, sound, place):
+    content = json.loads((sound / kind / "compare.json").read_text())
     (place / "compare.json").write_text(json.dumps(mutated(content, random.Random(seed))))
     run("report", place)

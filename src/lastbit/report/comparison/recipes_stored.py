@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from lastbit.errors import LastbitError
 from lastbit.report.shape import Count, Decimals, NonNegative, Positive, Real, Shape, Whole, checked
 
 RecipesJson: TypeAlias = Mapping[str, Any]  # as `RecipesComparison.as_json` gives it
@@ -49,6 +50,18 @@ class _Difference(Shape):
     real: bool
     same: _Same | None
     over_examples: _OverExamples | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> "_Difference":
+        """Check that there are both intervals or none, and with them a difference.
+
+        Raises:
+            LastbitError: one of them is missing.
+        """
+        known = [value is not None for value in (self.interval, self.interval_simultaneous)]
+        if any(known) and not (all(known) and self.difference is not None and self.p_holm is not None):
+            raise LastbitError("an interval is there without the other, the difference or its p")
+        return self
 
 
 class _Task(Shape):
