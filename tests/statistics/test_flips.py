@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lastbit.statistics.examples import OVER_NOISES, OVER_SEEDS
 from lastbit.statistics.flips import MISSING_LABEL, churn_by_class, example_churn, most_flipped
+from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS
 
 SIMULATIONS = 200
 
@@ -30,26 +30,28 @@ def test_churn_without_two_runs_to_compare_is_not_a_number():
     assert np.isnan(example_churn(some_labels(shape=(1, 3, 5)), axis=OVER_NOISES)).all()
 
 
-def test_classes_are_tested_as_scipy_permutes_them():
+@pytest.mark.parametrize("shape", [(0.2, 2), (0.05, 1), (1, 1)])
+def test_classes_are_tested_as_scipy_permutes_them(shape):
+    """Beside 20,000 permutations, for churn that is as skewed as it is in practice."""
     rng = np.random.default_rng(1)
-    targets, churn = rng.integers(0, 4, 120), rng.integers(0, 15, 120) * 100 / 15
-    churn[targets == 2] += 50
+    targets, churn = rng.integers(0, 4, 400), rng.binomial(15, rng.beta(*shape, 400)) * 100 / 15
+    churn[targets == 2] += 5 * churn.std() / np.sqrt(100)
     found = churn_by_class(churn, targets)
     for label, row in enumerate(found):
         inside = targets == label
         test = stats.permutation_test(
-            (churn[inside], churn[~inside]), lambda a, b, axis: a.mean(axis) - b.mean(axis), vectorized=True, rng=0
+            (churn[inside], churn[~inside]), lambda a, b, axis: a.mean(axis) - b.mean(axis), n_resamples=20_000, rng=0
         )
-        assert row.p == pytest.approx(test.pvalue, abs=5 * np.sqrt(test.pvalue / 9_999) + 3e-4)
+        assert row.p == pytest.approx(test.pvalue, abs=4 * np.sqrt(test.pvalue / 20_000) + 0.002, rel=0.03)
         assert (row.churn, row.others) == pytest.approx((churn[inside].mean(), churn[~inside].mean()))
     adjusted = stats.false_discovery_control([row.p for row in found])
     np.testing.assert_allclose([row.p_adjusted for row in found], adjusted)
-    assert found[2].p_adjusted < 1e-3
+    assert found[2].p_adjusted < 0.02
 
 
-def test_a_class_with_one_example_is_seldom_a_finding():
+def test_a_single_example_is_no_rarer_than_one_of_as_many():
     targets, churn = np.array([0, 0, 0, 1, 2, 2]), np.array([0.0, 5, 10, 90, 5, 0])
-    assert churn_by_class(churn, targets)[1].p_adjusted > 0.3
+    assert churn_by_class(churn, targets)[1].p == pytest.approx(2 / 6)
 
 
 def test_classes_alike_are_seldom_called_different():
