@@ -4,7 +4,6 @@ import fsspec
 import pytest
 
 import lastbit as lb
-from lastbit.cli.run_study import store_results
 
 
 def logs(run):
@@ -18,7 +17,7 @@ def elsewhere(tmp_path_factory):
     for name in ("far", "near"):
         study = lb.Study(root / name, logs, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2), name=name)
         study.run()
-        store_results(study)
+        study.store_results()
         system.put(str(root / name), f"/reports/{name}", recursive=True)
     system.put(str(root / "far" / "study.json"), "/unended/study.json")
     return "memory://reports"

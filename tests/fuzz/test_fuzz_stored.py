@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lastbit as lb
-from lastbit.cli.run_study import store_results
 from lastbit.storage.files import read_checksummed, sha256, to_json, write_checksummed
 from lastbit.study.comparison import compare
 from lastbit.study.open_study import open_study
@@ -45,7 +44,7 @@ def sound(tmp_path_factory):
         noises = [lb.Scale(1), lb.Scale(3)]
         study = lb.Study(root / name, train, noises=noises, seeds=(1, 2), name=name, settings={"name": name})
         study.run()
-        store_results(study)
+        study.store_results()
     of_two = compare(root / "a", root / "b").as_json() | {"gain": None}
     for name, content in (("compared", of_two), ("many", many())):
         (root / name).mkdir()

@@ -117,3 +117,10 @@ def test_something_else_is_refused(tmp_path):
     with pytest.raises(ValueError, match="this is not the comparison of two recipes: it lacks a, b, difference"):
         write_comparison({"verdict": "good"}, tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_from_before_there_were_moves_has_its_page(tmp_path):
+    content = lb.compare(A, B, paired=True).as_json()
+    del content["moves"]
+    write_comparison(content, tmp_path / "compare.html")
+    assert (tmp_path / "compare.html").is_file()

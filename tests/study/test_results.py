@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 import lastbit as lb
 from lastbit.divergence import rel_l1
+from lastbit.study.collect import collect
 from lastbit.study.metric import Metric
-from lastbit.study.results import collect
 
 NOISES = [lb.Scale(k) for k in (1, 3, 5)]
 SEEDS = (1, 2, 3)

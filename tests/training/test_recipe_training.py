@@ -1,10 +1,14 @@
+import base64
+import io
 import pickle
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from recorded_run import RecordedRun
 from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
@@ -15,7 +19,7 @@ from lastbit.noise import Order, Rounding, Ulp, Unperturbed
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
 from lastbit.training.network import build_model
-from lastbit.training.recipe_training import RecipeTraining, evaluate, gradient_fluctuation, snapshot_steps
+from lastbit.training.recipe_training import RecipeTraining, _picture, evaluate, gradient_fluctuation, snapshot_steps
 from lastbit.training.task import prepare
 
 SMALL = ("data.train=300", "data.test=100", "epochs=3", "schedule.milestones=[1]", "measure.fluctuation_epochs=2")
@@ -228,3 +232,18 @@ def test_first_and_last_step_are_always_kept_and_none_beyond(steps_per_epoch, ep
     assert min(steps) == 1
     assert max(steps) == steps_per_epoch * epochs
     assert all(step % steps_per_epoch == 0 for step in steps if step > steps_per_epoch)
+
+
+def test_pictures_are_the_test_images_themselves():
+    training = RecipeTraining(load_recipe("demo"))
+    images = load("fashion-mini").test_images
+    for position, picture in zip((0, 17), training.pictures((0, 17)), strict=True):
+        content = base64.b64decode(picture.removeprefix("data:image/png;base64,"))
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), images[position, 0].numpy())
+    assert training.class_names[9] == "Ankle boot"
+
+
+def test_pictures_of_three_channels_keep_their_colours():
+    pixels = torch.arange(3 * 4 * 5, dtype=torch.uint8).view(3, 4, 5)
+    content = base64.b64decode(_picture(pixels).removeprefix("data:image/png;base64,"))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels.permute(1, 2, 0).numpy())

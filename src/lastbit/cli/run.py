@@ -124,12 +124,11 @@ def _run_and_report(
 
 def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
     """Store the results, draw the page, print the table and the remarks."""
-    from lastbit.cli.run_study import store_results
     from lastbit.cli.study import draw_studies, show
     from lastbit.script.study import choose_metric, remarks
 
     choose_metric(study, training)
-    results = store_results(study)
+    results = study.store_results()
     write_json(json, results)
     if not study.stored():
         return  # all failed, and what is said of that comes last

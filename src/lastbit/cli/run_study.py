@@ -56,7 +56,7 @@ def run_study(
         title=title,
         seconds=seconds,
     )
-    return store_results(study)
+    return study.store_results()
 
 
 def check_stored(study: Study) -> None:
@@ -173,17 +173,6 @@ def _remark(text: str) -> None:
 def _count(jobs: Watched) -> int | None:
     """How many workers there are now, where the executor knows it."""
     return None if jobs.cluster is None else len(jobs.cluster.workers())
-
-
-def store_results(study: Study) -> dict[str, Any]:
-    """Compute a study's results, store them beside its trials and return them as JSON.
-
-    Raises:
-        LastbitError: a stored trial is damaged, or the results cannot be written.
-    """
-    content: dict[str, Any] = study.results().as_json()
-    study.store.store_results(content)
-    return content
 
 
 def _stored_results(study: Study) -> dict[str, Any] | None:

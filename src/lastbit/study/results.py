@@ -9,34 +9,28 @@ import numpy as np
 
 from lastbit.differing import differing_fields
 from lastbit.execution.numerics import Fingerprint
-from lastbit.statistics.luck import Luck, known_luck
+from lastbit.statistics.luck import Luck
 from lastbit.statistics.power import between_recipes
-from lastbit.statistics.quality import ASSUMED, Quality, known_quality
+from lastbit.statistics.quality import ASSUMED, Quality
 from lastbit.statistics.spread import (
-    OVER_NOISES,
-    OVER_SEEDS,
     Share,
     Spread,
     Table,
     least_difference,
-    noise_share,
-    noise_spread,
-    seed_spread,
-    spread,
 )
-from lastbit.statistics.variance import VarianceSplit, variance_split
+from lastbit.statistics.variance import VarianceSplit
 from lastbit.study.controls import Controls
-from lastbit.study.distances import Churn, Distance, distances_json, prediction_churn, weight_distances
+from lastbit.study.distances import Churn, Distance, distances_json
+from lastbit.study.flips import flips_json
 from lastbit.study.grid import Grid
-from lastbit.study.metric import TEST_ACCURACY, Metric
-from lastbit.study.repetitions import Repetitions, repetitions
-from lastbit.study.verdict import ANY_SEED, Basis, verdict
+from lastbit.study.metric import Metric
+from lastbit.study.repetitions import Repetitions
+from lastbit.study.verdict import Basis, verdict
 
 if TYPE_CHECKING:
     import polars as pl
 
 FORMAT = 4  # of the JSON, raised when its meaning or a name in it changes
-_AXES = (OVER_NOISES, OVER_SEEDS)
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +43,7 @@ class Results:
     seed_decides: str  # what another seed changes: `batch order` of a recipe, else `the seed`
     grid: Grid
     controls: Controls | None  # None where they were not run
+    counted: Grid  # the same without seeds that repeat another one's runs
     repetitions: Repetitions  # seeds that repeat another one's runs count in no spread
     per_noise: list[Spread | None]  # over seeds, one for each noise
     per_seed: list[Spread | None]  # over noises, one for each seed
@@ -168,6 +163,7 @@ class Results:
             "noise_floor": None if self.noise is None else least_difference(self.noise),
             "least_detectable_gain": None if self.seed is None else between_recipes(self.seed).least_gains(),
             "churn": {"unit": "percent", "noise": _plain(self.noise_churn), "seed": _plain(self.seed_churn)},
+            "flips": flips_json(self.counted),
             "incomparable": self.incomparable,
             **distances_json(self.grid, self.distances),
             "gradient_fluctuation": self.gradient_fluctuation,
@@ -187,63 +183,6 @@ class Results:
             "seed": {"pooled": _plain(self.seed), "per_noise": {noise.label: _plain(std) for noise, std in noises}},
             "noise_over_seed": _plain(self.share),
         }
-
-
-def collect(
-    grid: Grid,
-    *,
-    name: str,
-    settings: Mapping[str, Any],
-    controls: Controls | None,
-    metric: Metric = TEST_ACCURACY,
-    seed_decides: str = ANY_SEED,
-) -> Results:
-    """Compute a study's results.
-
-    Args:
-        grid: the stored trials.
-        name: of the study.
-        settings: of the training.
-        controls: as they came out, or None where they were not run.
-        metric: the number of each run that is compared.
-        seed_decides: what another seed changes.
-    """
-    repeated = repetitions(grid, metric.name)
-    distinct = repeated.counted(grid)
-    table, predicted = distinct.values(metric.name), distinct.correctness()
-    # Labels without the true ones bound the errors of their accuracy alone, which another metric may not be.
-    examples = grid.examples() if metric.is_percentage else None
-    churns = [prediction_churn(distinct, axis=axis) for axis in _AXES]
-    lucks = [
-        known_luck(predicted, table, axis=axis, churn=None if churn is None else churn.mean, examples=examples)
-        for axis, churn in zip(_AXES, churns, strict=True)
-    ]
-    qualities = [known_quality(predicted, table, lucks[axis], axis=axis) for axis in _AXES]
-    distances, incomparable = weight_distances(grid)
-    return Results(
-        name=name,
-        settings=settings,
-        metric=metric,
-        seed_decides=seed_decides,
-        grid=grid,
-        controls=controls,
-        repetitions=repeated,
-        per_noise=[spread(row) for row in table],
-        per_seed=[spread(column) for column in grid.values(metric.name).T],
-        noise=noise_spread(table),
-        seed=seed_spread(table),
-        share=noise_share(table),
-        variance=variance_split(table, predicted if metric.is_percentage else None, examples=examples),
-        noise_luck=lucks[OVER_NOISES],
-        seed_luck=lucks[OVER_SEEDS],
-        noise_quality=qualities[OVER_NOISES],
-        seed_quality=qualities[OVER_SEEDS],
-        noise_churn=churns[OVER_NOISES],
-        seed_churn=churns[OVER_SEEDS],
-        distances=distances,
-        incomparable=incomparable,
-        gradient_fluctuation=grid.gradient_fluctuation(),
-    )
 
 
 def _plain(estimate: Spread | Share | Churn | Luck | Quality | None) -> dict[str, Any] | None:

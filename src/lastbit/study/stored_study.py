@@ -12,10 +12,11 @@ from lastbit.errors import LastbitError
 from lastbit.execution.jobs import BitFingerprint
 from lastbit.noise import Noise
 from lastbit.study.agreement import agreement, first_logged
+from lastbit.study.collect import collect
 from lastbit.study.controls import Controls, together
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
-from lastbit.study.results import Results, collect
+from lastbit.study.results import Results
 from lastbit.study.store import Store
 from lastbit.study.trial import Trial
 from lastbit.study.verdict import ANY_SEED

@@ -16,6 +16,7 @@ from lastbit.execution.pool import end_unless_guarded, local_pool
 from lastbit.noise import Noise
 from lastbit.study.controls import ControlsFailedError
 from lastbit.study.first_steps import SEED as FIRST_STEPS_SEED
+from lastbit.study.flips import illustrated
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.results import Results
 from lastbit.study.stored_study import StoredStudy
@@ -90,8 +91,21 @@ class Study(StoredStudy):
         """
         self.complete(executor, workers=workers, on_trial=on_trial, on_remark=on_remark)
         results = self.results()
-        self.store.store_results(results.as_json())
+        self.store_results(results)
         return results
+
+    def store_results(self, results: Results | None = None) -> dict[str, Any]:
+        """Store results beside the trials, with pictures where the training has some, and return them as JSON.
+
+        Args:
+            results: of the study as it is stored; by default they are computed.
+
+        Raises:
+            LastbitError: a stored trial is damaged, or the results cannot be written.
+        """
+        content = illustrated((results or self.results()).as_json(), self.training)
+        self.store.store_results(content)
+        return content
 
     def complete(
         self,

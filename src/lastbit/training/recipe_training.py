@@ -3,7 +3,10 @@
 Measuring never changes the training.
 """
 
+from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +17,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from lastbit.errors import LastbitError
+from lastbit.training.data import load
 from lastbit.training.loop import recipe_stepper
 from lastbit.training.recipe import Recipe
 from lastbit.training.run import Run
@@ -54,6 +58,20 @@ class RecipeTraining:
         """
         check_available(self.recipe, root=self.root)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the data set's classes, by label."""
+        return load(self.recipe.data.name, root=self.root).classes
+
+    def pictures(self, positions: Sequence[int]) -> list[str]:
+        """PNG pictures of test images as data URIs.
+
+        Args:
+            positions: in the test set.
+        """
+        images = load(self.recipe.data.name, root=self.root).test_images
+        return [_picture(images[position]) for position in positions]
+
     def __call__(self, run: Run) -> None:
         """Train to the end, or to the step at which the loss stops being finite, and record the results in `run`.
 
@@ -61,6 +79,16 @@ class RecipeTraining:
         """
         task = prepare(self.recipe, device=torch.device(self.device), root=self.root)
         RecipeRun(self.recipe, task, run).train(checkpoint_every=self.checkpoint_every)
+
+
+def _picture(pixels: Tensor) -> str:
+    """A PNG of uint8 pixels (channels, height, width) as a data URI."""
+    from PIL import Image  # only here: no trial needs it
+
+    grey = pixels.shape[0] == 1
+    file = BytesIO()
+    Image.fromarray((pixels[0] if grey else pixels.permute(1, 2, 0)).numpy()).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + b64encode(file.getvalue()).decode("ascii")
 
 
 class RecipeRun:

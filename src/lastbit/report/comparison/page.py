@@ -39,7 +39,7 @@ def comparison_page(content: ComparedJson) -> Page:
             difference_figure(content),
             gains_figure(content),
             difference_table(content),
-            *moves_blocks(content["moves"], new=a, old=b),
+            *moves_blocks(content.get("moves"), new=a, old=b),
             *_differing([content["a"], content["b"]]),
         ],
     )
@@ -105,7 +105,7 @@ def _p(p: float) -> str:
 
 def two_figures(content: ComparedJson) -> list[Figure]:
     """The charts in the order of reading."""
-    moved = moves_blocks(content["moves"], new=content["a"]["name"], old=content["b"]["name"])
+    moved = moves_blocks(content.get("moves"), new=content["a"]["name"], old=content["b"]["name"])
     classes = [block for block in moved if isinstance(block, Figure)]
     return [runs_figure(content), difference_figure(content), gains_figure(content), *classes]
 

@@ -12,6 +12,7 @@ from lastbit.report.numbers import plain
 from lastbit.report.page import Block, Details, Facts, Heading, Page, Pre, Section, Text, write_page
 from lastbit.report.settings import differences, facts, flat_settings, settings_table
 from lastbit.report.study.account import cuts, method, standings, verdict_first, what_was_done
+from lastbit.report.study.flips import flips_blocks
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
 from lastbit.report.study.quality import quality_table, spread_figure
 from lastbit.report.study.spread import accuracy_figure, gain_figure, variance_figure
@@ -156,6 +157,7 @@ def _results(study: StudyJson, *, studies: int, heading: str) -> list[Block]:
         gain_figure(study),
         Heading("Predictions from run to run", 3),
         churn_table(study),
+        *flips_blocks(study),
         Heading("Weights from run to run", 3),
         rel_l1_figure(study, most_points=_RUN_POINTS // studies),
         layer_figure(study, most_points=_LAYER_POINTS // studies),

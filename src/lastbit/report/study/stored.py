@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from lastbit.errors import LastbitError
 from lastbit.report.growth.words import JumpShape, LevelShape, SegmentShape
 from lastbit.report.shape import Count, Decimals, NonNegative, Real, Shape, Whole, checked
+from lastbit.report.study.flips_shape import FlipsShape
 
 StudyJson = Mapping[str, Any]  # one study's results, as `results.json` holds them
 Row = Mapping[str, Any]  # one trial or one measurement in them
@@ -150,6 +151,7 @@ class StudyShape(Shape):
     seed_decides: str | None = None
     source: str | None = None
     incomparable: Sequence[str] = ()
+    flips: FlipsShape | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> "StudyShape":

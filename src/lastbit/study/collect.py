@@ -1,0 +1,76 @@
+"""Computes a study's results from its stored trials."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lastbit.statistics.luck import known_luck
+from lastbit.statistics.quality import known_quality
+from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS, noise_share, noise_spread, seed_spread, spread
+from lastbit.statistics.variance import variance_split
+from lastbit.study.controls import Controls
+from lastbit.study.distances import prediction_churn, weight_distances
+from lastbit.study.grid import Grid
+from lastbit.study.metric import TEST_ACCURACY, Metric
+from lastbit.study.repetitions import repetitions
+from lastbit.study.results import Results
+from lastbit.study.verdict import ANY_SEED
+
+_AXES = (OVER_NOISES, OVER_SEEDS)
+
+
+def collect(
+    grid: Grid,
+    *,
+    name: str,
+    settings: Mapping[str, Any],
+    controls: Controls | None,
+    metric: Metric = TEST_ACCURACY,
+    seed_decides: str = ANY_SEED,
+) -> Results:
+    """Compute a study's results.
+
+    Args:
+        grid: the stored trials.
+        name: of the study.
+        settings: of the training.
+        controls: as they came out, or None where they were not run.
+        metric: the number of each run that is compared.
+        seed_decides: what another seed changes.
+    """
+    repeated = repetitions(grid, metric.name)
+    distinct = repeated.counted(grid)
+    table, predicted = distinct.values(metric.name), distinct.correctness()
+    # Labels without the true ones bound the errors of their accuracy alone, which another metric may not be.
+    examples = grid.examples() if metric.is_percentage else None
+    churns = [prediction_churn(distinct, axis=axis) for axis in _AXES]
+    lucks = [
+        known_luck(predicted, table, axis=axis, churn=None if churn is None else churn.mean, examples=examples)
+        for axis, churn in zip(_AXES, churns, strict=True)
+    ]
+    qualities = [known_quality(predicted, table, lucks[axis], axis=axis) for axis in _AXES]
+    distances, incomparable = weight_distances(grid)
+    return Results(
+        name=name,
+        settings=settings,
+        metric=metric,
+        seed_decides=seed_decides,
+        grid=grid,
+        counted=distinct,
+        controls=controls,
+        repetitions=repeated,
+        per_noise=[spread(row) for row in table],
+        per_seed=[spread(column) for column in grid.values(metric.name).T],
+        noise=noise_spread(table),
+        seed=seed_spread(table),
+        share=noise_share(table),
+        variance=variance_split(table, predicted if metric.is_percentage else None, examples=examples),
+        noise_luck=lucks[OVER_NOISES],
+        seed_luck=lucks[OVER_SEEDS],
+        noise_quality=qualities[OVER_NOISES],
+        seed_quality=qualities[OVER_SEEDS],
+        noise_churn=churns[OVER_NOISES],
+        seed_churn=churns[OVER_SEEDS],
+        distances=distances,
+        incomparable=incomparable,
+        gradient_fluctuation=grid.gradient_fluctuation(),
+    )
