@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,18 @@ from lastbit.study.grid import Grid
 
 _SHOWN = 12  # examples that flip most
 _AXES = {"noise": OVER_NOISES, "seed": OVER_SEEDS}
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """A training that knows what its test examples look like, and what its classes are called."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """A name for each label."""
+
+    def pictures(self, positions: Sequence[int]) -> Sequence[str]:
+        """For each position in the test set, a picture as a data URI of a PNG."""
 
 
 def flips_json(grid: Grid) -> dict[str, Any] | None:
@@ -51,20 +63,15 @@ def _along(labels: Labels, targets: Labels, axis: int) -> dict[str, Any] | None:
 def illustrated(content: Mapping[str, Any], training: object) -> dict[str, Any]:
     """A study's results with the pictures of the examples that flip most, and the names of its classes.
 
-    A training that knows them has two attributes: `class_names`, one for each label, and `pictures`, a function that
-    takes positions in the test set and gives for each a picture as a data URI. Without them the results stay as they
-    are.
-
     Args:
         content: as `Results.as_json` gives it.
-        training: what the study trains, or its function.
+        training: what the study trains; of one that is not `Illustrated` the results stay as they are.
     """
-    training = getattr(training, "function", training)
-    flips = content["flips"]
-    if flips is None or not hasattr(training, "pictures"):
+    function, flips = getattr(training, "function", training), content["flips"]
+    if flips is None or not isinstance(function, Illustrated):
         return dict(content)
     parts = [part for part in flips.values() if part is not None]
     positions = sorted({row["index"] for part in parts for row in part["examples"]})
-    pictures: Sequence[str] = training.pictures(positions)
-    known = {"class_names": list(training.class_names), "pictures": dict(zip(positions, pictures, strict=True))}
+    pictures = function.pictures(positions)
+    known = {"class_names": list(function.class_names), "pictures": dict(zip(positions, pictures, strict=True))}
     return {**content, "flips": {**flips, **known}}
