@@ -149,6 +149,18 @@ def test_layers_are_named_and_described():
     assert alone.closed_form == second.closed_form
 
 
+def test_bounds_are_named_in_one_line():
+    (bounds,) = layer_bounds(
+        paper_network([np.ones((2, 2))], 1.0),
+        F.binary_cross_entropy_with_logits,
+        as_batch(np.eye(5), 1),
+        weight_decay=200.0,
+    )
+    low, high = bounds.lr_range()
+    said = f"<LayerBounds 0 (1x1x2x2): stable for lr between {low:.3g} and {high:.3g} at weight decay 200>"
+    assert repr(bounds) == said
+
+
 def test_the_error_of_the_curvature_weights_shrinks_with_the_probes():
     model, batch = small_network()
     few, many = (layer_bounds(model, F.cross_entropy, batch, layers=["0"], probes=n)[0] for n in (8, 800))

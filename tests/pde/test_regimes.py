@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from lastbit.pde.activation import ACTIVATIONS, regime_shares
+from lastbit.pde.bisection import regime_bounds
 from lastbit.pde.correlation import FourierCorrelation, PatchCorrelation
+from lastbit.pde.head import ACTIVATIONS, regime_shares
 from lastbit.pde.images import checkerboard, noise, random_kernel
 from lastbit.pde.one_layer import OneLayerCNN
-from lastbit.pde.regime_bounds import regime_bounds
 
 
 def test_shares_count_positions():

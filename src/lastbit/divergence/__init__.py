@@ -5,13 +5,23 @@ element by element with those of the same shape.
 """
 
 from lastbit.divergence.activation_sides import activation_sides, differing_sides
-from lastbit.divergence.distances import Cosine, RelativeL2, RelL1, check_shapes, cosine, rel_l1, relative_l2
+from lastbit.divergence.distances import (
+    Cosine,
+    RelativeL2,
+    RelL1,
+    UlpHistogram,
+    check_shapes,
+    cosine,
+    rel_l1,
+    relative_l2,
+    ulp_distance,
+    ulp_histogram,
+)
 from lastbit.divergence.growth import Growth, Saturation, Segment, growth, horizon
-from lastbit.divergence.jumps import Jump, leapt_most, stays_apart
 from lastbit.divergence.predictions import LogitDistance, churn, logit_distance
+from lastbit.divergence.segmentation import Jump, leapt_most, stays_apart
 from lastbit.divergence.trend import Trend, fit_trend
 from lastbit.divergence.twins import History, JumpOrigin, Twins
-from lastbit.divergence.ulps import UlpHistogram, ulp_distance, ulp_histogram
 
 __all__ = [
     "Cosine",

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lastbit.divergence.jumps import Jump, find_jumps
-from lastbit.divergence.segmentation import pieces
+from lastbit.divergence.segmentation import Jump, find_jumps, pieces
 from lastbit.divergence.trend import Series, fit_trend, stride
 from lastbit.errors import LastbitError
 

@@ -13,7 +13,7 @@ from lastbit.divergence.activation_sides import activation_sides, are_reordered,
 from lastbit.divergence.chance import differ_by_chance, drawing_modules, passes_of
 from lastbit.divergence.distances import RelativeL2, rel_l1, relative_l2
 from lastbit.divergence.growth import Growth, growth
-from lastbit.divergence.jumps import Jump, leapt_most
+from lastbit.divergence.segmentation import Jump, leapt_most
 from lastbit.errors import LastbitError, LastbitTypeError
 
 

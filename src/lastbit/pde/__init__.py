@@ -6,8 +6,6 @@ with its bounds. `simulate` and `phase` show what happens inside and beyond them
 """
 
 from lastbit.pde import heat
-from lastbit.pde.accelerated import FittedOrder, damped_flow, fitted_order, optimizer_path, semi_implicit_path
-from lastbit.pde.activation import ACTIVATIONS, regime_shares
 from lastbit.pde.agreement import (
     LinearisationErrors,
     as_layers,
@@ -23,22 +21,29 @@ from lastbit.pde.agreement import (
 )
 from lastbit.pde.amplification import FrequencyStep, frequency_step, growth_factor, predicted_factor
 from lastbit.pde.beltrami import Beltrami, noisy_step
-from lastbit.pde.bisection import EmpiricalBounds, empirical_bounds
+from lastbit.pde.bisection import EmpiricalBounds, empirical_bounds, regime_bounds
 from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.classification import REGIMES, Path, classify
-from lastbit.pde.grid import GridRun
+from lastbit.pde.grid import GridRun, perturbed_update, relative_l1
+from lastbit.pde.head import ACTIVATIONS, regime_shares
 from lastbit.pde.images import checkerboard, noise, random_kernel, read_image
 from lastbit.pde.layers.bounds import LayerBounds, layer_bounds
 from lastbit.pde.layers.spectrum import BlockSpectrum
 from lastbit.pde.layers.symbol import ClosedForm
-from lastbit.pde.linearisation import Evaluation, Linearisation
-from lastbit.pde.model import Model
-from lastbit.pde.momentum import Momentum, from_damping, to_damping
+from lastbit.pde.linearisation import Evaluation, Linearisation, Model
+from lastbit.pde.momentum import (
+    FittedOrder,
+    Momentum,
+    damped_flow,
+    fitted_order,
+    from_damping,
+    optimizer_path,
+    semi_implicit_path,
+    to_damping,
+)
 from lastbit.pde.multilayer import MultiLayerCNN
 from lastbit.pde.one_layer import OneLayerCNN
-from lastbit.pde.perturbation import perturbed_update, relative_l1
 from lastbit.pde.phase_map import BoundCurve, Phase, bound_curve, phase
-from lastbit.pde.regime_bounds import regime_bounds
 from lastbit.pde.simulation import Simulation, simulate
 from lastbit.pde.spectrum import Hessian, Mode, Spectrum
 

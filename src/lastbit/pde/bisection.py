@@ -1,4 +1,8 @@
-"""Empirical bounds: the weight decays between which a linear simulation stays stable (paper, tables 2 and 9)."""
+"""The bounds of a network: of theory in all three regimes, and those between which simulations stay stable.
+
+The regimes are those of the paper's table 3; the bounds of linear simulations are found by bisection, as for its tables
+2 and 9.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lastbit.errors import LastbitError
-from lastbit.pde.bounds import check_lr
+from lastbit.pde.bounds import Bounds, check_lr, stability_bounds
 from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.momentum import Momentum
+from lastbit.pde.one_layer import OneLayerCNN
 from lastbit.pde.simulation import check_start, check_steps
 
 Array = NDArray[np.floating]
@@ -155,3 +160,42 @@ def _bisect(probe: _Probe, inside: float, outside: float, tolerance: float) -> f
         else:
             outside = middle
     return inside
+
+
+def regime_bounds(
+    net: OneLayerCNN,
+    *,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    window: str = "exact",
+    residual: float | None = None,
+    pooled: float = 0.0,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+) -> tuple[Bounds, Bounds, Bounds]:
+    """Return the bounds of the transitioning, the activated and the not activated regime, in this order.
+
+    Where all three hold, a path is stable in every regime that it passes through. Where only the transitioning regime's
+    fail, the other two can restrain the path. In the not activated regime only weight decay acts: lr alpha < 2 for
+    plain descent.
+
+    Args:
+        net: the network.
+        lr: the learning rate; then the bounds are on weight decay. Give exactly one of lr and weight_decay.
+        weight_decay: the weight decay; then the bounds are on the learning rate.
+        window: "infinite", "pixel" or "exact", see `OneLayerCNN.bounds`.
+        residual: a in the transitioning regime; by default its value at an untrained network's P = 0.
+        pooled: P, around which the residual of the activated regime is linearised; its slope for cross-entropy is
+            largest at 0.
+        momentum: mu, see `Momentum`.
+        nesterov: whether the momentum is Nesterov's.
+
+    Raises:
+        LastbitError: an argument is out of range.
+    """
+    edge = Momentum(momentum, nesterov).edge
+    transitioning, activated, not_activated = (
+        stability_bounds(linear, window=window, edge=edge, lr=lr, weight_decay=weight_decay)
+        for linear in (net.transitioning(residual), net.activated(pooled), net.not_activated())
+    )
+    return transitioning, activated, not_activated

@@ -3,21 +3,22 @@
 Each is K_t = -(Z K + alpha K + s D) on the kernel's window, with Z = g G + rho D D^T, where G K = I * (I * K) is
 the Gram operator of the image's patches, D(u) = sum_x I(x + u) the sum of the image as each kernel entry sees it
 (the paper's I-bar, constant for an infinite window). Pooling by mean divides both by the number of output positions.
-The regimes differ only in the three numbers g, rho and s.
+The regimes differ only in the three numbers g, rho and s. `Model` is what they have in common with the network itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lastbit.errors import LastbitError
-from lastbit.pde.activation import regime_shares
 from lastbit.pde.correlation import Correlation
+from lastbit.pde.head import regime_shares
 from lastbit.pde.spectrum import Spectrum, eigenvalue_extremes, symbol_extremes
 
 Array = NDArray[np.floating]
@@ -164,3 +165,41 @@ class Linearisation:
         """Return an upper bound on the operator norm of Z."""
         gram = abs(self.gram) * self.scale * self.correlation.gram_bound
         return float(gram + abs(self.rank_one) * np.sum(self._image_sum**2))
+
+
+class Model(Protocol):
+    """A loss of a kernel under weight decay."""
+
+    @property
+    def kernel(self) -> int:
+        """W, the side of the kernel."""
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """The precision everything is computed in."""
+
+    @property
+    def correlation(self) -> Correlation:
+        """The correlation with the image."""
+
+    @property
+    def saturating(self) -> bool:
+        """Whether the data's pull on the kernel is bounded, so that only weight decay can drive a blow-up."""
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Return the model in another precision."""
+
+    def linearisations(self) -> tuple[Linearisation, ...]:
+        """Return the linear PDEs that the model passes through."""
+
+    def evaluate(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> Evaluation:
+        """Return loss, gradient and responses."""
+
+    def loss_and_gradient(self, kernels: ArrayLike, weight_decay: ArrayLike = 0.0) -> tuple[Array, Array]:
+        """Return the loss and the gradient alone, which is faster for a batch of kernels."""
+
+    def shares(self, response: Array) -> Array:
+        """Return the shares of positions activated, transitioning and not activated, shape (..., 3)."""
+
+    def hessian_extremes(self, kernel: ArrayLike, weight_decay: float = 0.0, start: Spectrum | None = None) -> Spectrum:
+        """Return the extreme modes of the Hessian at a kernel (W, W), starting from a nearby spectrum if given."""

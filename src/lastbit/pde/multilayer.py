@@ -20,12 +20,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lastbit.errors import LastbitError
-from lastbit.pde.activation import swish_and_slope
 from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.correlation import FourierCorrelation
+from lastbit.pde.head import PooledHead, swish_and_slope
 from lastbit.pde.linearisation import Linearisation
 from lastbit.pde.momentum import Momentum
-from lastbit.pde.pooled_head import PooledHead
 
 Array = NDArray[np.floating]
 

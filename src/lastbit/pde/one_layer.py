@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lastbit.errors import LastbitError
-from lastbit.pde.activation import regime_shares, swish, swish_and_slope, swish_curvature
 from lastbit.pde.bounds import Bounds, stability_bounds
 from lastbit.pde.correlation import METHODS, Correlation, choose_correlation
+from lastbit.pde.head import PooledHead, regime_shares, swish, swish_and_slope, swish_curvature
 from lastbit.pde.linearisation import Evaluation, Linearisation
 from lastbit.pde.momentum import Momentum
-from lastbit.pde.pooled_head import PooledHead
 from lastbit.pde.spectrum import Hessian, Spectrum
 
 Array = NDArray[np.floating]
@@ -206,7 +205,7 @@ class OneLayerCNN(PooledHead):
     ) -> Bounds:
         """Return the stable weight decays at a learning rate, or learning rates at a weight decay (theorems 5.4, 5.6).
 
-        They are those of the transitioning regime; `lastbit.pde.regime_bounds` has the other two (table 3).
+        They are those of the transitioning regime; `lastbit.pde.bisection` has the other two (table 3).
         On a constant image every frequency but 0 vanishes: one bound is that of the kernel's mean, the other that of
         weight decay alone. On a zero image both are those of weight decay alone.
 

@@ -12,10 +12,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from lastbit.errors import LastbitError
 from lastbit.pde.bounds import check_lr, check_weight_decay
 from lastbit.pde.classification import REGIMES, Path, classify
-from lastbit.pde.linearisation import Evaluation
-from lastbit.pde.model import Model
+from lastbit.pde.grid import check_k, perturbed_update, relative_l1
+from lastbit.pde.linearisation import Evaluation, Model
 from lastbit.pde.momentum import Momentum
-from lastbit.pde.perturbation import check_k, perturbed_update, relative_l1
 from lastbit.pde.spectrum import Spectrum
 
 Array = NDArray[np.floating]
@@ -90,18 +89,20 @@ def simulate(
     check_steps(steps)
     if not ks:
         raise LastbitError("a simulation needs at least one k")
-    if amplification_every < 0:
-        raise LastbitError(
-            f"the amplification is measured every 1 or more steps, or 0 for never, not {amplification_every}"
-        )
-    if amplification_from < 0:
-        raise LastbitError(f"the amplification is measured from step 0 or later, not {amplification_from}")
+    _check_measurements(amplification_every, amplification_from)
     model = in_precision(model, dtype)
     start = check_start(model, kernel)
     twins = [_Twin(model, scheme, lr, weight_decay, check_k(k), start) for k in ks]
     record = _Record(model, scheme, lr, weight_decay, amplification_every, amplification_from)
     with np.errstate(over="ignore", invalid="ignore"):
         return record.follow(twins, steps)
+
+
+def _check_measurements(every: int, first: int) -> None:
+    if every < 0:
+        raise LastbitError(f"the amplification is measured every 1 or more steps, or 0 for never, not {every}")
+    if first < 0:
+        raise LastbitError(f"the amplification is measured from step 0 or later, not {first}")
 
 
 def in_precision(model: M, dtype: DTypeLike | None) -> M:

@@ -26,7 +26,7 @@ from lastbit.samples import Loss
 BoundKind = Literal["infinite", "pixel", "windowed", "frozen", "gauss-newton", "hessian"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerBounds:
     """The conditions under which a convolution is stable in gradient descent on a batch, all other parameters fixed.
 
@@ -61,6 +61,12 @@ class LayerBounds:
     gauss_newton: BlockSpectrum
     hessian: BlockSpectrum
     frozen_share: float
+
+    def __repr__(self) -> str:
+        low, high = self.lr_range()
+        shape = "x".join(map(str, self.weight_shape))
+        at = f"weight decay {self.weight_decay:.3g}"
+        return f"<LayerBounds {self.name} ({shape}): stable for lr between {low:.3g} and {high:.3g} at {at}>"
 
     @property
     def piecewise_linear(self) -> bool:
@@ -125,11 +131,9 @@ def layer_bounds(
 ) -> tuple[LayerBounds, ...]:
     """Measure the stable learning rates and weight decays of a network's `nn.Conv2d` layers.
 
-    One forward pass, then per layer about three times as many Hessian products as one Lanczos iteration takes, each
-    of the order of two backward passes through what is above the layer. The network is measured in the modes it is
-    in, on copies of its convolution weights and buffers: parameters, gradients, running statistics, modes and random
-    states stay as they are. Batch normalisation in training mode is measured with its batch statistics as part of the
-    function; dropout in training mode is refused.
+    The network is measured in the modes it is in, and left as it is, random states included. Batch normalisation in
+    training mode is measured with its batch statistics as part of the function; dropout in training mode is refused.
+    A layer takes about three times the Hessian products of one Lanczos run, each of the order of two backward passes.
 
     Args:
         model: a network that returns one tensor, with float32 or float64 convolutions.
@@ -138,10 +142,8 @@ def layer_bounds(
         weight_decay: coupled weight decay of every layer; 0 by default.
         momentum: momentum coefficient, as in `torch.optim.SGD`.
         nesterov: whether the momentum is Nesterov's.
-        optimizer: a `torch.optim.SGD` to read weight decay and momentum from, for each layer that it steps, instead
-            of the three options above.
-        layers: names of the layers to measure, as in `model.named_modules()`; by default all, or with an optimizer
-            all that it steps.
+        optimizer: a `torch.optim.SGD` to read these three from instead, for each layer that it steps.
+        layers: names of those to measure, as in `model.named_modules()`; by default all (that the optimizer steps).
         tolerance: residual at which to stop, relative to the largest curvature.
         max_products: the most products for one spectrum; if they do not suffice, `converged` is False.
         probes: random sign vectors, at least 2, for the curvature weights of the closed form. The weights are exact if
@@ -152,12 +154,11 @@ def layer_bounds(
 
     Raises:
         LastbitTypeError: the model or the loss does not return what it should.
-        LastbitError: an option is out of range, a name is unknown, there is no convolution to measure, or the
-            network draws random numbers.
+        LastbitError: a wrong option, an unknown name, no convolution to measure, or the network draws random numbers.
     """
+    _check_options(batch, tolerance, max_products, probes)
     # A compiled network cannot be differentiated twice, but the network it was compiled from can.
     model = getattr(model, "_orig_mod", model)
-    _check_options(batch, tolerance, max_products, probes)
     plans = plan_layers(
         model, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov, optimizer=optimizer, layers=layers
     )

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from lastbit.divergence.ulps import ulp_distance
+from lastbit.divergence.distances import ulp_distance
 from lastbit.script.audit.bits import as_integers, cpu_copy, is_plain
 from lastbit.script.audit.varying_calls import ENVIRONMENT, HASH, ORDER, VaryingCall, find_varying_calls
 from lastbit.storage.files import read_json, to_json, write_atomically
