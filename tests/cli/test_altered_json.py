@@ -5,7 +5,6 @@ import json
 import pytest
 
 import lastbit as lb
-from lastbit.cli.run_study import store_results
 from lastbit.errors import LastbitError
 from lastbit.report.growth.page import as_growth
 from lastbit.report.study.stored import as_stored
@@ -23,7 +22,7 @@ def compared(tmp_path_factory):
     for name in "ab":
         study = lb.Study(root / name, train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2), settings={"name": name})
         study.run()
-        store_results(study)
+        study.store_results()
     return root, compare(root / "a", root / "b").as_json() | {"gain": None}
 
 
