@@ -56,6 +56,12 @@ def test_what_is_better_turns_round_where_less_is():
     assert "less is better" in figure.note
 
 
+def test_the_probability_of_a_better_run_has_its_interval_beside_it():
+    content = compared()
+    (low, high) = content["comparisons"][0]["probability_better_interval"]
+    assert p_values_table(content).rows[0][4] == f"100 % ({100 * low:.0f} to {100 * high:.0f})"
+
+
 def test_of_very_many_recipes_the_largest_differences_are_drawn():
     (figure,) = comparison_figures(compared(45))
     assert len(figure.rows) == 30

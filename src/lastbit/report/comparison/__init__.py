@@ -3,13 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lastbit.report.comparison.recipes import (
-    comparison_figures,
+from lastbit.report.comparison.recipes import comparison_figures, write_comparison
+from lastbit.report.comparison.recipes_tables import (
     differences_table,
     examples_tables,
     p_values_table,
     recipes_table,
-    write_comparison,
 )
 
 if TYPE_CHECKING:

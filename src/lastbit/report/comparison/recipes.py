@@ -9,17 +9,25 @@ from lastbit.report.charts.dots import Dot, GreyBand, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.charts.look import MUTED
 from lastbit.report.comparison.recipes_stored import RecipesJson, as_recipes
-from lastbit.report.numbers import MISSING, number, percent, spread
+from lastbit.report.comparison.recipes_tables import (
+    BETTER,
+    SAME,
+    UNSURE,
+    WORSE,
+    differences_table,
+    examples_tables,
+    kind_of,
+    p_in_words,
+    p_values_table,
+    recipes_table,
+)
 from lastbit.report.page import Page, Section, Text, write_page
-from lastbit.report.table import Table
 
 _ROW, _FRAME = 22, 30  # pixels for each recipe, and for all
 _LEVEL = 0.05
 _MOST = 30  # recipes that the chart shows
 # Okabe's and Ito's green and vermilion differ in lightness too; shapes tell the kinds apart as well.
-_BETTER, _WORSE, _SAME, _UNSURE = "better", "worse", "the same within the margin", "not distinguishable"
-_SHORT = {_BETTER: "better", _WORSE: "worse", _SAME: "the same", _UNSURE: MISSING}
-_COLOURS = {_BETTER: "#009E73", _WORSE: "#D55E00", _SAME: "#0072B2", _UNSURE: MUTED}
+_COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", SAME: "#0072B2", UNSURE: MUTED}
 
 
 def write_comparison(content: RecipesJson, path: Path) -> None:
@@ -109,8 +117,8 @@ def _examples_figure(content: RecipesJson) -> Figure:
 
 
 def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> str:
-    kinds = [_kind(row, content) for row in drawn]
-    better, worse, count = kinds.count(_BETTER), kinds.count(_WORSE), len(drawn)
+    kinds = [kind_of(row, content) for row in drawn]
+    better, worse, count = kinds.count(BETTER), kinds.count(WORSE), len(drawn)
     if better == worse == 0:
         return f"None of {count} recipes differs from {content['baseline']} by more than noise"
     parts = [f"{number} {word}" for number, word in ((better, "better"), (worse, "worse")) if number]
@@ -127,7 +135,7 @@ def _shown(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> list[Map
 
 
 def _chart(rows: Sequence[Mapping[str, Any]], content: RecipesJson) -> Chart:
-    kinds = {row["recipe"]: _kind(row, content) for row in rows}
+    kinds = {row["recipe"]: kind_of(row, content) for row in rows}
     margin = content["within"]
     spans = [
         Span(row["recipe"], ends[0], ends[1], kind=kinds[row["recipe"]], width=width)
@@ -136,7 +144,10 @@ def _chart(rows: Sequence[Mapping[str, Any]], content: RecipesJson) -> Chart:
     ]
     present = [kind for kind in _COLOURS if kind in kinds.values()]
     return dot_chart(
-        [Dot(row["recipe"], row["difference"], kinds[row["recipe"]], {"Holm’s p": _p(row["p_holm"])}) for row in rows],
+        [
+            Dot(row["recipe"], row["difference"], kinds[row["recipe"]], {"Holm’s p": p_in_words(row["p_holm"])})
+            for row in rows
+        ],
         groups=[row["recipe"] for row in rows],
         value=Axis(f"difference of {content['metric']}", name="difference", from_zero=True, format=".3~f"),
         kinds=present,
@@ -145,106 +156,3 @@ def _chart(rows: Sequence[Mapping[str, Any]], content: RecipesJson) -> Chart:
         behind=[Reference(0.0), *spans, *([GreyBand(-margin, margin)] if margin else [])],
         height=_ROW * len(rows) + _FRAME,
     )
-
-
-def _kind(row: Mapping[str, Any], content: RecipesJson) -> str:
-    if row["real"]:
-        return _BETTER if (row["difference"] > 0) is not content["lower_is_better"] else _WORSE
-    return _SAME if row["same"] is not None and row["same"]["same"] else _UNSURE
-
-
-def recipes_table(content: RecipesJson) -> Table:
-    """Each recipe: its runs, their mean and spread."""
-    places = content["decimals"]
-    rows = [
-        [
-            recipe["name"],
-            number(recipe["mean"], places),
-            spread(recipe["std"], places),
-            str(recipe["runs"]),
-            str(len(recipe["seeds"])) if recipe["seeds"] else MISSING,
-        ]
-        for recipe in content["recipes"]
-    ]
-    return Table("recipes", "", ["recipe", "mean", "std of a run", "runs", "seeds"], rows)
-
-
-def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = None) -> Table:
-    """Each difference from the baseline with its intervals.
-
-    Args:
-        content: as `as_recipes` gives it.
-        task: one of its tasks; by default the comparison over all.
-    """
-    places = content["decimals"]
-    rows = [
-        [
-            row["recipe"],
-            MISSING if row["difference"] is None else f"{row['difference']:+.{places}f}",
-            _interval(row["interval"], places),
-            _interval(row["interval_simultaneous"], places),
-            _SHORT[_kind(row, content)],
-        ]
-        for row in (content if task is None else task)["comparisons"]
-    ]
-    name = "differences" if task is None else f"differences-{content['tasks'].index(task) + 1}"
-    title = f"The differences from {content['baseline']}" + ("" if task is None else f": {task['task']}")
-    note = (
-        "" if task else "All intervals of the fourth column hold together in 95 % of cases, those of the third alone."
-    )
-    columns = ["recipe", "difference", "95 % interval", "all together", "finding"]
-    return Table(name, title, columns, rows, note, align="lrrrl")
-
-
-def p_values_table(content: RecipesJson) -> Table:
-    """The test of each difference: its p alone and among all, and how often a run is better than the baseline's."""
-    margin, compared = content["within"], content["comparisons"]
-    rows = [
-        [
-            row["recipe"],
-            _p(row["p"]),
-            _p(row["p_holm"]),
-            _p(row["p_bh"]),
-            MISSING if row["probability_better"] is None else percent(row["probability_better"]),
-            *([] if margin is None else [MISSING if row["same"] is None else _p(row["same"]["p_holm"])]),
-        ]
-        for row in compared
-    ]
-    tests = sorted({row["test"] for row in compared if row["test"]})
-    note = (
-        f"By {' or '.join(tests) or 'no test'}. Holm’s p below 0.05: the probability of any false finding is at most "
-        "5 %. BH, Benjamini’s and Hochberg’s, below 0.05: of such findings at most 5 % are expected to be false. "
-        "P(better): that a run is better than one of the baseline."
-    )
-    names = ["recipe", "p", "Holm", "BH", "P(better)", *([] if margin is None else [f"p: not within ± {margin:g}"])]
-    return Table("tests", "The tests in numbers", names, rows, note)
-
-
-def examples_tables(content: RecipesJson) -> list[Table]:
-    """The differences over other examples, in a table; none where there are no examples."""
-    places = content["decimals"]
-    found = [(row["recipe"], row.get("over_examples")) for row in content["comparisons"]]
-    rows = [
-        [
-            name,
-            f"{over['difference']:+.{places}f}",
-            _interval(over["interval"], places),
-            _p(over["p"]),
-            _p(over["p_holm"]),
-            f"{over['examples']:,}",
-            MISSING if over["groups"] is None else f"{over['groups']:,}",
-        ]
-        for name, over in found
-        if over is not None
-    ]
-    columns = ["recipe", "over examples", "95 % interval", "p", "Holm", "examples", "groups"]
-    note = "With the same runs, over other examples like these; where they are in groups, over other groups."
-    return [Table("examples", "The differences over other examples", columns, rows, note)] if rows else []
-
-
-def _interval(ends: Sequence[float] | None, places: int) -> str:
-    return MISSING if ends is None else f"{number(ends[0], places)} to {number(ends[1], places)}"
-
-
-def _p(p: float | None) -> str:
-    return MISSING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

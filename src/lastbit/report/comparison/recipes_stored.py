@@ -46,6 +46,7 @@ class _Difference(Shape):
     p_holm: _Probability | None
     p_bh: _Probability | None
     probability_better: _Probability | None
+    probability_better_interval: _Interval | None = None
     test: str | None
     real: bool
     same: _Same | None

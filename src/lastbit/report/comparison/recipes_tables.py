@@ -1,0 +1,124 @@
+"""The tables of many recipes against a baseline, whose rows a terminal prints too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lastbit.report.comparison.recipes_stored import RecipesJson
+from lastbit.report.numbers import MISSING, number, percent, spread
+from lastbit.report.table import Table
+
+# The kinds of differences.
+BETTER, WORSE, SAME, UNSURE = "better", "worse", "the same within the margin", "not distinguishable"
+_SHORT = {BETTER: "better", WORSE: "worse", SAME: "the same", UNSURE: MISSING}
+
+
+def kind_of(row: Mapping[str, Any], content: RecipesJson) -> str:
+    """What a difference is: better, worse, the same, or not distinguishable."""
+    if row["real"]:
+        return BETTER if (row["difference"] > 0) is not content["lower_is_better"] else WORSE
+    return SAME if row["same"] is not None and row["same"]["same"] else UNSURE
+
+
+def recipes_table(content: RecipesJson) -> Table:
+    """Each recipe: its runs, their mean and spread."""
+    places = content["decimals"]
+    rows = [
+        [
+            recipe["name"],
+            number(recipe["mean"], places),
+            spread(recipe["std"], places),
+            str(recipe["runs"]),
+            str(len(recipe["seeds"])) if recipe["seeds"] else MISSING,
+        ]
+        for recipe in content["recipes"]
+    ]
+    return Table("recipes", "", ["recipe", "mean", "std of a run", "runs", "seeds"], rows)
+
+
+def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = None) -> Table:
+    """Each difference from the baseline with its intervals.
+
+    Args:
+        content: as `as_recipes` gives it.
+        task: one of its tasks; by default the comparison over all.
+    """
+    places = content["decimals"]
+    rows = [
+        [
+            row["recipe"],
+            MISSING if row["difference"] is None else f"{row['difference']:+.{places}f}",
+            _interval(row["interval"], places),
+            _interval(row["interval_simultaneous"], places),
+            _SHORT[kind_of(row, content)],
+        ]
+        for row in (content if task is None else task)["comparisons"]
+    ]
+    name = "differences" if task is None else f"differences-{content['tasks'].index(task) + 1}"
+    title = f"The differences from {content['baseline']}" + ("" if task is None else f": {task['task']}")
+    note = (
+        "" if task else "All intervals of the fourth column hold together in 95 % of cases, those of the third alone."
+    )
+    columns = ["recipe", "difference", "95 % interval", "all together", "finding"]
+    return Table(name, title, columns, rows, note, align="lrrrl")
+
+
+def p_values_table(content: RecipesJson) -> Table:
+    """The test of each difference: its p alone and among all, and how often a run is better than the baseline's."""
+    margin, compared = content["within"], content["comparisons"]
+    rows = [
+        [
+            row["recipe"],
+            p_in_words(row["p"]),
+            p_in_words(row["p_holm"]),
+            p_in_words(row["p_bh"]),
+            _better(row),
+            *([] if margin is None else [MISSING if row["same"] is None else p_in_words(row["same"]["p_holm"])]),
+        ]
+        for row in compared
+    ]
+    tests = sorted({row["test"] for row in compared if row["test"]})
+    note = (
+        f"By {' or '.join(tests) or 'no test'}. Holm’s p below 0.05: the probability of any false finding is at most "
+        "5 %. BH, Benjamini’s and Hochberg’s, below 0.05: of such findings at most 5 % are expected to be false. "
+        "P(better): that a run is better than one of the baseline."
+    )
+    names = ["recipe", "p", "Holm", "BH", "P(better)", *([] if margin is None else [f"p: not within ± {margin:g}"])]
+    return Table("tests", "The tests in numbers", names, rows, note)
+
+
+def examples_tables(content: RecipesJson) -> list[Table]:
+    """The differences over other examples, in a table; none where there are no examples."""
+    places = content["decimals"]
+    found = [(row["recipe"], row.get("over_examples")) for row in content["comparisons"]]
+    rows = [
+        [
+            name,
+            f"{over['difference']:+.{places}f}",
+            _interval(over["interval"], places),
+            p_in_words(over["p"]),
+            p_in_words(over["p_holm"]),
+            f"{over['examples']:,}",
+            MISSING if over["groups"] is None else f"{over['groups']:,}",
+        ]
+        for name, over in found
+        if over is not None
+    ]
+    columns = ["recipe", "over examples", "95 % interval", "p", "Holm", "examples", "groups"]
+    note = "With the same runs, over other examples like these; where they are in groups, over other groups."
+    return [Table("examples", "The differences over other examples", columns, rows, note)] if rows else []
+
+
+def _interval(ends: Sequence[float] | None, places: int) -> str:
+    return MISSING if ends is None else f"{number(ends[0], places)} to {number(ends[1], places)}"
+
+
+def _better(row: Mapping[str, Any]) -> str:
+    value, ends = row["probability_better"], row.get("probability_better_interval")
+    if value is None:
+        return MISSING
+    return percent(value) + ("" if ends is None else f" ({100 * ends[0]:.0f} to {100 * ends[1]:.0f})")
+
+
+def p_in_words(p: float | None) -> str:
+    """A p value with three decimals."""
+    return MISSING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
