@@ -87,15 +87,19 @@ def simulate(
     check_lr(lr)
     check_weight_decay(weight_decay)
     check_steps(steps)
-    if not ks:
-        raise LastbitError("a simulation needs at least one k")
     _check_measurements(amplification_every, amplification_from)
     model = in_precision(model, dtype)
     start = check_start(model, kernel)
-    twins = [_Twin(model, scheme, lr, weight_decay, check_k(k), start) for k in ks]
+    twins = [_Twin(model, scheme, lr, weight_decay, k, start) for k in _checked(ks)]
     record = _Record(model, scheme, lr, weight_decay, amplification_every, amplification_from)
     with np.errstate(over="ignore", invalid="ignore"):
         return record.follow(twins, steps)
+
+
+def _checked(ks: Sequence[int]) -> list[int]:
+    if not ks:
+        raise LastbitError("a simulation needs at least one k")
+    return [check_k(k) for k in ks]
 
 
 def _check_measurements(every: int, first: int) -> None:

@@ -129,7 +129,7 @@ def layer_bounds(
     max_products: int = 100,
     probes: int = 8,
 ) -> tuple[LayerBounds, ...]:
-    """Measure the stable learning rates and weight decays of a network's `nn.Conv2d` layers.
+    """Measure the stable learning rates and weight decays of a network's `nn.Conv2d` layers, in their order.
 
     The network is measured in the modes it is in, and left as it is, random states included. Batch normalisation in
     training mode is measured with its batch statistics as part of the function; dropout in training mode is refused.
@@ -149,25 +149,19 @@ def layer_bounds(
         probes: random sign vectors, at least 2, for the curvature weights of the closed form. The weights are exact if
             a pointwise activation follows and everything above it is linear.
 
-    Returns:
-        The bounds in the order of `model.named_modules()`.
-
     Raises:
         LastbitTypeError: the model or the loss does not return what it should.
         LastbitError: a wrong option, an unknown name, no convolution to measure, or the network draws random numbers.
     """
     _check_options(batch, tolerance, max_products, probes)
-    # A compiled network cannot be differentiated twice, but the network it was compiled from can.
-    model = getattr(model, "_orig_mod", model)
+    model = getattr(model, "_orig_mod", model)  # a compiled network cannot be differentiated twice
     plans = plan_layers(
         model, weight_decay=weight_decay, momentum=momentum, nesterov=nesterov, optimizer=optimizer, layers=layers
     )
     with torch.inference_mode(False), torch.enable_grad():
         evaluation = ForwardPass(model, loss, batch, {name: plan.conv for name, plan in plans.items()})
-        return tuple(
-            _measure(name, plan, evaluation.block(name), tolerance, max_products, probes)
-            for name, plan in plans.items()
-        )
+        limits = tolerance, max_products, probes
+        return tuple(_measure(name, plan, evaluation.block(name), *limits) for name, plan in plans.items())
 
 
 def _measure(
