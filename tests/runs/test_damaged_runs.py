@@ -13,7 +13,7 @@ from lastbit.runs import read_runs
 
 FIXTURES = Path(__file__).parent / "fixtures"
 METRICS = {"wandb": "val/acc"}
-TIMES = 30
+TIMES = 20
 
 
 def events(folder):
@@ -118,7 +118,7 @@ CELLS = ["", "1", "2", "0.5", "0.123456", "nan", "inf", "-1e400", "a", "b", "Non
 def test_no_table_of_any_columns_is_a_traceback(seed, tmp_path):
     generator = np.random.default_rng(seed)
     file, messages = tmp_path / "runs.csv", []
-    for _ in range(60):
+    for _ in range(30):
         names = generator.choice(NAMES, generator.integers(1, 7), replace=False)
         cells = [
             generator.choice(CELLS[: generator.integers(1, len(CELLS))], (generator.integers(0, 12))) for _ in names

@@ -380,3 +380,14 @@ def test_a_column_that_follows_from_another_does_not_lengthen_names(table):
     assert runs.recipes[0] == "recipe=a, wd=5"
     assert runs.settings["recipe=b, wd=6"] == {"recipe": "b", "wd": "6", "lr": "2"}
     assert says(runs, "Recipes are told apart by recipe, wd; lr follows from that.")
+
+
+def test_only_the_same_run_is_a_repetition(table):
+    head = "recipe,lr,seed,date,acc\n"
+    other_settings = "a,0.1,1,mon,0.5\na,0.2,1,mon,0.5\nb,0.1,1,mon,0.6\nb,0.1,2,mon,0.7\n"
+    assert read_runs(table(head + other_settings), metric="acc", by="recipe").left_out.height == 0
+    # A value of two digits may come twice by chance, one of seven does not.
+    again = "a,0.1,1,mon,0.5\na,0.1,1,tue,0.5\nb,0.1,1,mon,0.1234567\nb,0.1,1,tue,0.1234567\n"
+    assert read_runs(table(head + again), metric="acc", by="recipe").left_out["row"].to_list() == [5]
+    # Without a seed, two runs of a recipe may well have the same accuracy.
+    assert read_runs(table("recipe,acc\na,0.91\na,0.91\nb,0.92\nb,0.93\n")).left_out.height == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lastbit.runs.columns import shortened
-from lastbit.runs.raw import END, STATE
+from lastbit.runs.columns import is_bookkeeping, names_runs, shortened
+from lastbit.runs.raw import END, RUN, STATE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,7 @@ _SHOWN = 4
 
 
 def notice(
-    runs: pl.DataFrame, results: pl.DataFrame, *, metric: str, seeds: Sequence[str], notes: list[str]
+    runs: pl.DataFrame, read: pl.DataFrame, *, metric: str, seeds: Sequence[str], notes: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take out rows that do not count, and say what is suspicious.
 
@@ -36,7 +36,7 @@ def notice(
 
     Args:
         runs: the columns of `RunTable.frame`, and `state`.
-        results: other results of the same rows, which help to tell a run that was pasted twice.
+        read: the same rows as they were read, without where.
         metric: its name.
         seeds: the columns of the seed.
         notes: gets the sentences.
@@ -46,7 +46,7 @@ def notice(
     """
     import polars as pl
 
-    frame = runs.with_columns(pl.Series("reason", _reasons(runs, results), dtype=pl.String))
+    frame = runs.with_columns(pl.Series("reason", _reasons(runs, read), dtype=pl.String))
     left_out = frame.filter(pl.col("reason").is_not_null())
     kept = frame.filter(pl.col("reason").is_null()).drop("reason", "state")
     first = [*_scales(kept, metric), *_gone(left_out, kept, metric)]
@@ -89,17 +89,11 @@ def unfinished(frame: pl.DataFrame) -> pl.Series:
     return no if states.all() else states
 
 
-def _reasons(runs: pl.DataFrame, results: pl.DataFrame) -> list[str | None]:
+def _reasons(runs: pl.DataFrame, read: pl.DataFrame) -> list[str | None]:
     """Why each row does not count, None where it does."""
-    import polars as pl
-
     ended = unfinished(runs.rename({"state": STATE}))
-    sure = [name for name in ("recipe", "seed", "task", "value") if name in runs.columns]
-    same = runs.select(sure).hstack(results)
-    again = ~same.to_struct().is_first_distinct() & runs["value"].is_finite()
-    sure_of = runs["seed"].is_not_null() | pl.Series([_digits(value) >= _SURE_DIGITS for value in runs["value"]])
     reasons: list[str | None] = []
-    for row, is_unfinished, repeats in zip(runs.iter_rows(named=True), ended, again & sure_of, strict=True):
+    for row, is_unfinished, repeats in zip(runs.iter_rows(named=True), ended, _repeated(runs, read), strict=True):
         value = row["value"]
         if is_unfinished:
             reasons.append("unfinished")
@@ -112,6 +106,22 @@ def _reasons(runs: pl.DataFrame, results: pl.DataFrame) -> list[str | None]:
     return reasons
 
 
+def _repeated(runs: pl.DataFrame, read: pl.DataFrame) -> pl.Series:
+    """Whether each row is an earlier one again: all that was read is the same; or all but names, dates and the like is.
+
+    Two runs may share a value of few digits by chance: those of a seed only in whole rows, those without never.
+    """
+    import polars as pl
+
+    sure = pl.Series([_digits(value) >= _SURE_DIGITS for value in runs["value"]], dtype=pl.Boolean)
+    has_seed = runs["seed"].is_not_null()
+    core = [name for name in read.columns if not (is_bookkeeping(name) or names_runs(name) or name == RUN)]
+    known = runs.select("recipe", "seed", "task", "value")
+    parts = [part.rename(lambda name: f"read {name}") for part in (read, read.select(core))]
+    whole, settings = (~known.hstack(part).to_struct().is_first_distinct() for part in parts)
+    return (whole & (has_seed | sure)) | (settings & has_seed & sure)
+
+
 def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
     """What was left out, by recipe; a recipe that diverges is not compared by its survivors in silence."""
     import polars as pl
@@ -120,7 +130,7 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
         "diverged": f"Diverged and left out, since {metric} is not finite",
         "unfinished": "Left out as unfinished, by what their tracker says",
         "no value": f"Left out without a value of {metric}",
-        "repeated": "Left out as repetitions, since recipe, seed and results are those of another row",
+        "repeated": "Left out as repetitions, since settings, seed and results are those of another row",
     }
     said = []
     for reason, sentence in says.items():

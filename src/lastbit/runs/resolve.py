@@ -12,7 +12,7 @@ from lastbit.runs.examples import AT, example_columns, examples_of_parts, of_rec
 from lastbit.runs.groups import Grouping, group, labels, seed_of_name, short_names, texts
 from lastbit.runs.notice import endings, notice, places, unfinished
 from lastbit.runs.numbers import as_numbers
-from lastbit.runs.raw import FILE, ROW, RUN, STATE, RawRuns
+from lastbit.runs.raw import END, FILE, ROW, RUN, STATE, RawRuns
 from lastbit.runs.roles import Question
 from lastbit.runs.shape import at_one_step, narrowed
 from lastbit.runs.table import RunTable
@@ -66,11 +66,11 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
         grouping = group(frame, settings, told=told, seeds=seeds, most=most, counts=counts)
     said = [*_groups_note(grouping, asked=bool(by)), *said]
     runs, seeds = _standard(frame, metric, task, seeds, grouping, said)
-    others = [name for name in settings if named.says_result(name)]
+    read = frame.select(name for name in frame.columns if name not in (FILE, ROW, STATE, END))
     said += [*_empty(frame, grouping.by, runs), *(endings(frame, runs) if question.step == "last" else [])]
     kept, left_out = notice(
         runs.with_columns(pl.Series(AT, range(runs.height))),
-        frame.select(others),
+        read,
         metric=metric,
         seeds=seeds,
         notes=said,
