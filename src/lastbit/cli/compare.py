@@ -154,11 +154,14 @@ def _store(content: dict[str, Any], out: Path) -> Path:
 
 def _show_two(found: Comparison, content: dict[str, Any], terminal: Console) -> None:
     from lastbit.report.comparison import difference_table, sides_table
+    from lastbit.report.flips import moves_table
 
     label = found.label + (" in percent" if found.unit else "")
     terminal.print(f"{found.a.name} against {found.b.name}: {label}")
     terminal.print(sides_table(content).for_terminal())
     terminal.print(difference_table(content).for_terminal())
+    if content["moves"] is not None:
+        terminal.print(moves_table(content["moves"], new=found.a.name, old=found.b.name).for_terminal())
     terminal.print(found.verdict, style="bold")
     if content["gain"] is not None:
         terminal.print(_gain_line(content["gain"], found.unit))

@@ -4,7 +4,6 @@ Tests over classes are many. Their p values are adjusted so that of the classes 
 average (Benjamini & Hochberg 1995).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lastbit.statistics.examples import Right
+from lastbit.statistics.multiplicity import benjamini_hochberg
 
 Labels = NDArray[np.int64]
 MISSING_LABEL = -1  # in a table of labels, where a run kept no predictions
@@ -76,8 +76,11 @@ def churn_by_class(churn: Right, targets: Labels) -> list[ClassChurn]:
         float((churn.sum() - own) / (len(churn) - count)) if count < len(churn) else np.nan
         for own, count in zip(sums, counts, strict=True)
     ]
-    columns = zip(classes, counts, sums / counts, others, values, adjusted_p(values), strict=True)
-    return [ClassChurn(int(label), int(count), float(mean), *rest) for label, count, mean, *rest in columns]
+    columns = zip(classes, counts, sums / counts, others, values, benjamini_hochberg(np.array(values)), strict=True)
+    return [
+        ClassChurn(int(label), int(count), float(mean), rest, p, float(adjusted))
+        for label, count, mean, rest, p, adjusted in columns
+    ]
 
 
 def _permutation_p(churn: Right, count: int, own: float) -> float:
@@ -97,17 +100,6 @@ def _permutation_p(churn: Right, count: int, own: float) -> float:
     skewness = (deviations**3).mean() / square**1.5 * (rest - count) / (size - 2) * np.sqrt((size - 1) / (count * rest))
     tail = min(stats.pearson3.cdf(score, skewness), stats.pearson3.sf(score, skewness))
     return float(min(1.0, 2 * max(tail, 1 / comb(size, count))))  # no draw is rarer than a single one
-
-
-def adjusted_p(values: Sequence[float]) -> list[float]:
-    """P values adjusted by Benjamini & Hochberg (1995).
-
-    Call those of at most 0.05 findings, and on average at most 5 % of the findings are false. It holds for tests that
-    are independent or positively dependent.
-    """
-    from scipy import stats  # only here: it takes over a second to import
-
-    return [float(p) for p in stats.false_discovery_control(values)] if len(values) else []
 
 
 def most_flipped(labels: Labels, targets: Labels, churn: Right, *, count: int) -> list[FlippedExample]:

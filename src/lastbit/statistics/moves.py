@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lastbit.statistics.examples import Right
-from lastbit.statistics.flips import Labels, adjusted_p
+from lastbit.statistics.flips import Labels
 from lastbit.statistics.means import MeanTest, satterthwaite, t_test
+from lastbit.statistics.multiplicity import benjamini_hochberg
 
 _FEWEST = 2  # examples of a class whose spread is known
 
@@ -116,6 +117,7 @@ def _class_differences(old: Right, new: Right, targets: Labels, *, paired: bool)
         _class_test((new.mean(0) - old.mean(0))[targets == label], parts, dofs)
         for label, parts in zip(classes, beyond, strict=True)
     ]
+    adjusted = benjamini_hochberg(np.array([test.p for test in tests]))
     return [
         ClassDifference(
             int(label),
@@ -124,9 +126,9 @@ def _class_differences(old: Right, new: Right, targets: Labels, *, paired: bool)
             test.lower if test.standard_error > 0 else test.difference,
             test.upper if test.standard_error > 0 else test.difference,
             test.p,
-            p_adjusted,
+            float(p_adjusted),
         )
-        for label, test, p_adjusted in zip(classes, tests, adjusted_p([test.p for test in tests]), strict=True)
+        for label, test, p_adjusted in zip(classes, tests, adjusted, strict=True)
     ]
 
 
