@@ -391,3 +391,17 @@ def test_only_the_same_run_is_a_repetition(table):
     assert read_runs(table(head + again), metric="acc", by="recipe").left_out["row"].to_list() == [5]
     # Without a seed, two runs of a recipe may well have the same accuracy.
     assert read_runs(table("recipe,acc\na,0.91\na,0.91\nb,0.92\nb,0.93\n")).left_out.height == 0
+
+
+@pytest.mark.parametrize(("column", "good", "bad"), [("Status", "FINISHED", "FAILED"), ("state", "COMPLETE", "PRUNED")])
+def test_the_exports_of_other_tools_say_how_runs_ended(table, column, good, bad):
+    """MLflow's page and `search_runs`, Optuna's `trials_dataframe`."""
+    head = f"{column},params.lr,params.seed,tags.mlflow.runName,metrics.acc\n"
+    rows = [(good, 0.1, 1, 0.5), (good, 0.1, 2, 0.6), (bad, 0.2, 1, 0.1), (good, 0.2, 2, 0.7)]
+    text = head + "".join(f"{state},{lr},{seed},run{at},{acc}\n" for at, (state, lr, seed, acc) in enumerate(rows))
+    runs = read_runs(table(text))
+    assert runs.metric == "metrics.acc"
+    assert runs.by == ("params.lr",)
+    assert runs.left_out.select("row", "reason").rows() == [(4, "unfinished")]
+    # A state that says something else is a column as any.
+    assert read_runs(table(text.replace(bad, "california"))).left_out.height == 0

@@ -87,7 +87,7 @@ def names_runs(name: str) -> bool:
 
 def is_bookkeeping(name: str) -> bool:
     """Whether a column tells when, where or by whom a run was made, not what it was."""
-    return plain(name).lstrip("_") in _BOOKKEEPING or name.startswith("_")
+    return plain(name).lstrip("_") in _BOOKKEEPING or name.startswith(("_", "tags."))
 
 
 def says_result(name: str) -> bool:

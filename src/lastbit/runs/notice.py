@@ -6,22 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lastbit.runs.columns import is_bookkeeping, names_runs, shortened
-from lastbit.runs.raw import END, RUN, STATE
+from lastbit.runs.endings import places, unfinished
+from lastbit.runs.raw import RUN, STATE
 
 if TYPE_CHECKING:
     import polars as pl
 
-_UNFINISHED = (
-    "crashed",
-    "failed",
-    "killed",
-    "running",
-    "scheduled",
-    "preempted",
-    "preempting",
-    "pending",
-    "unfinished",
-)
 _SURE_DIGITS = 6  # a number with so many is no repetition by chance
 _SHOWN = 4
 
@@ -55,38 +45,6 @@ def notice(
     notes.extend(_same_values(kept))
     notes.extend(_alone(kept))
     return kept, left_out.drop("state")
-
-
-def endings(frame: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
-    """That all runs are unfinished, so that they count all the same; and that their last values are of other steps.
-
-    Args:
-        frame: with the added columns of how and where runs end.
-        runs: the same rows, to say which.
-    """
-    import polars as pl
-
-    said = []
-    if STATE in frame.columns and frame[STATE].str.to_lowercase().is_in(_UNFINISHED).fill_null(False).all():
-        said.append("By what their tracker says no run is finished: all of them count.")
-    done = ~unfinished(frame)
-    ends = frame[END].filter(done).drop_nulls() if END in frame.columns else pl.Series([])
-    if ends.n_unique() > 1:
-        first, last = float(ends.to_numpy().min()), float(ends.to_numpy().max())
-        early = runs.filter(done & (frame[END] < last))
-        said.append(f"Runs end at different steps, from {first:g} to {last:g}; before the last do {places(early)}.")
-    return said
-
-
-def unfinished(frame: pl.DataFrame) -> pl.Series:
-    """Whether each row is of a run that its tracker does not call finished; no row where it calls none so."""
-    import polars as pl
-
-    no = pl.Series([False] * frame.height, dtype=pl.Boolean)
-    if STATE not in frame.columns:
-        return no
-    states = frame[STATE].str.to_lowercase().is_in(_UNFINISHED).fill_null(False)
-    return no if states.all() else states
 
 
 def _reasons(runs: pl.DataFrame, read: pl.DataFrame) -> list[str | None]:
@@ -142,16 +100,6 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
             said.append(f"{sentence}: {shortened(runs, _SHOWN)} ({places(rows)}).{rest}")
     empty = sorted(set(left_out["recipe"]) - set(kept["recipe"]))
     return said + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
-
-
-def places(rows: pl.DataFrame) -> str:
-    """Where rows stand, in a few words."""
-    files = rows["file"].n_unique() > 1
-    places = []
-    for row in rows.head(_SHOWN).iter_rows(named=True):
-        where = f"row {row['row']}" if row["row"] is not None else str(row["run"] or row["file"])
-        places.append(f"{where} of {row['file']}" if files and row["row"] is not None else where)
-    return ", ".join(places) + (f" and {rows.height - _SHOWN} more" if rows.height > _SHOWN else "")
 
 
 def _scales(kept: pl.DataFrame, metric: str) -> list[str]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import lastbit.runs.columns as named
 import lastbit.runs.roles as roles
 from lastbit.errors import LastbitError
+from lastbit.runs.endings import endings, places, unfinished, with_states
 from lastbit.runs.examples import AT, example_columns, examples_of_parts, of_recipes, runs_of_examples
 from lastbit.runs.groups import Grouping, group, labels, seed_of_name, short_names, texts
-from lastbit.runs.notice import endings, notice, places, unfinished
+from lastbit.runs.notice import notice
 from lastbit.runs.numbers import as_numbers
 from lastbit.runs.raw import END, FILE, ROW, RUN, STATE, RawRuns
 from lastbit.runs.roles import Question
@@ -36,7 +37,9 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
     import polars as pl
 
     said = [*notes, *dict.fromkeys(note for part in parts for note in part.notes)]
-    frame = narrowed(_joined(parts), question.metric, said, is_open=question.metric is None and not question.by)
+    frame = narrowed(
+        with_states(_joined(parts)), question.metric, said, is_open=question.metric is None and not question.by
+    )
     metric = roles.choose_metric(frame, parts, question, where)
     seeds = roles.choose_seeds(frame, question, where)
     task = roles.choose_task(frame, question, where)
