@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
-import lastbit.runs.roles as roles
+import lastbit.runs.roles as choose
 from lastbit.errors import LastbitError
 from lastbit.runs.endings import endings, places, unfinished, with_states
 from lastbit.runs.examples import AT, example_columns, examples_of_parts, of_recipes, runs_of_examples
@@ -37,38 +39,14 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
     import polars as pl
 
     said = [*notes, *dict.fromkeys(note for part in parts for note in part.notes)]
-    frame = narrowed(
-        with_states(_joined(parts)), question.metric, said, is_open=question.metric is None and not question.by
-    )
-    metric = roles.choose_metric(frame, parts, question, where)
-    seeds = roles.choose_seeds(frame, question, where)
-    task = roles.choose_task(frame, question, where)
-    example, cluster = example_columns(frame, question, where, taken=[metric, task, *seeds, *(question.by or ())])
-    stated = {name: lower for part in parts for name, lower in part.lower_is_better.items()}
-    lower = roles.choose_direction(metric, question, stated, said)
-    by = [named.require(name, frame.columns, option="--by", where=where) for name in question.by or ()]
-    frame = frame.with_columns(as_numbers(frame, metric).alias(metric))
-    settings, told = roles.candidates(
-        frame, parts, {metric, *(seeds if question.seed else named.seed_columns(frame.columns)), task}
-    )
-    if not told and (step := named.step_column(settings)) is not None:
-        keys = roles.run_keys(frame, settings, [FILE, RUN, *seeds, task, *by], step)
-        frame = at_one_step(frame, metric, keys=keys, rule=question.step, lower=lower, notes=said)
-        settings.remove(step)
-    frame, examples = runs_of_examples(
-        frame, metric, example, cluster, settings=settings, known=[FILE, RUN, *seeds, task, *by], notes=said
-    )
-    settings = [name for name in settings if name in frame.columns]
-    if examples is None:
-        examples = examples_of_parts(parts, frame, metric)
-    grouping = Grouping(tuple(by), labels(frame, by))
-    if not by:
-        counts = ~unfinished(frame)
-        ran = frame.filter(counts)
-        most = ran.height if task is None else max(texts(ran[task]).count(name) for name in set(texts(ran[task])))
-        grouping = group(frame, settings, told=told, seeds=seeds, most=most, counts=counts)
-    said = [*_groups_note(grouping, asked=bool(by)), *said]
-    runs, seeds = _standard(frame, metric, task, seeds, grouping, said)
+    is_open = question.metric is None and not question.by
+    frame = narrowed(with_states(_joined(parts)), question.metric, said, is_open=is_open)
+    roles = _roles(frame, parts, question, where, said)
+    metric, seeds = roles.metric, list(roles.seeds)
+    frame, examples, settings, told = _one_row_each(frame, parts, question, roles, said)
+    grouping = _grouping(frame, settings, roles, told=told)
+    said = [*_groups_note(grouping, asked=bool(roles.by)), *said]
+    runs, seeds = _standard(frame, metric, roles.task, seeds, grouping, said)
     read = frame.select(name for name in frame.columns if name not in (FILE, ROW, STATE, END))
     said += [*_empty(frame, grouping.by, runs), *(endings(frame, runs) if question.step == "last" else [])]
     kept, left_out = notice(
@@ -87,10 +65,70 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
         by=grouping.by,
         settings=_settings(frame, grouping),
         seed=tuple(seeds),
-        lower_is_better=lower,
+        lower_is_better=roles.lower,
         notes=tuple(dict.fromkeys(said)),
         examples=of_recipes(examples, kept),
     )
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Which columns are what."""
+
+    metric: str
+    seeds: tuple[str, ...]
+    task: str | None
+    example: str | None
+    cluster: str | None
+    by: tuple[str, ...]  # as asked; empty where it is to be found
+    lower: bool
+
+    @property
+    def keys(self) -> list[str | None]:
+        """The columns that tell runs apart, whatever else does."""
+        return [FILE, RUN, *self.seeds, self.task, *self.by]
+
+
+def _roles(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, where: str, notes: list[str]) -> _Roles:
+    metric = choose.choose_metric(frame, parts, question, where)
+    seeds = choose.choose_seeds(frame, question, where)
+    task = choose.choose_task(frame, question, where)
+    taken = [metric, task, *seeds, *(question.by or ())]
+    example, cluster = example_columns(frame, question, where, taken=taken)
+    stated = {name: lower for part in parts for name, lower in part.lower_is_better.items()}
+    lower = choose.choose_direction(metric, question, stated, notes)
+    by = [named.require(name, frame.columns, option="--by", where=where) for name in question.by or ()]
+    return _Roles(metric, tuple(seeds), task, example, cluster, tuple(by), lower)
+
+
+def _one_row_each(
+    frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, roles: _Roles, notes: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame | None, list[str], bool]:
+    """A row for each run and task; the examples; the columns that may be settings; whether the formats tell them."""
+    metric = roles.metric
+    frame = frame.with_columns(as_numbers(frame, metric).alias(metric))
+    seeds = roles.seeds if question.seed else named.seed_columns(frame.columns)
+    settings, told = choose.candidates(frame, parts, {metric, *seeds, roles.task})
+    if not told and (step := named.step_column(settings)) is not None:
+        keys = choose.run_keys(frame, settings, roles.keys, step)
+        frame = at_one_step(frame, metric, keys=keys, rule=question.step, lower=roles.lower, notes=notes)
+        settings.remove(step)
+    frame, examples = runs_of_examples(
+        frame, metric, roles.example, roles.cluster, settings=settings, known=roles.keys, notes=notes
+    )
+    if examples is None:
+        examples = examples_of_parts(parts, frame, metric)
+    return frame, examples, [name for name in settings if name in frame.columns], told
+
+
+def _grouping(frame: pl.DataFrame, settings: Sequence[str], roles: _Roles, *, told: bool) -> Grouping:
+    if roles.by:
+        return Grouping(roles.by, labels(frame, roles.by))
+    counts = ~unfinished(frame)
+    most = int(counts.sum())
+    if roles.task is not None:
+        most = max(Counter(texts(frame.filter(counts)[roles.task])).values(), default=0)
+    return group(frame, settings, told=told, seeds=roles.seeds, most=most, counts=counts)
 
 
 def _joined(parts: Sequence[RawRuns]) -> pl.DataFrame:
@@ -120,9 +158,9 @@ def _standard(
     """The frame with the columns of `RunTable.frame`, and of the state; and the columns of the seed."""
     import polars as pl
 
-    values = roles.seed_values(frame, seeds) if seeds else [None] * frame.height
+    values = choose.seed_values(frame, seeds) if seeds else [None] * frame.height
     if not seeds:
-        for name in roles.run_names(frame):
+        for name in choose.run_names(frame):
             names = short_names(texts(frame[name]))
             found = [seed_of_name(run)[1] for run in names]
             if all(found):
