@@ -90,7 +90,7 @@ def sampling_error(accuracy: float, examples: int) -> float:
     return float(100 * np.sqrt(p * (1 - p) / examples))
 
 
-def between_groups(between: float, dof: float, within: float, dof_within: float, size: int) -> Component:
+def between_groups(between: float, dof: float, within: float, dof_within: float, size: float) -> Component:
     """Standard deviation between groups, σ = √((MS_between − MS_within) / size), in a balanced one-way model.
 
     The interval is Tukey's and Williams' (Williams 1962, Biometrika 49): close to exact, and never short by much.
@@ -100,7 +100,7 @@ def between_groups(between: float, dof: float, within: float, dof_within: float,
         dof: its degrees of freedom.
         within: mean square within groups.
         dof_within: its degrees of freedom.
-        size: of each group.
+        size: of each group; the harmonic mean where groups differ.
     """
     variance = (between - within) / size
     bounds = []
