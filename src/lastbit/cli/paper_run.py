@@ -117,19 +117,15 @@ def run_pending(
     if not pending:
         begin()
         return []
-    failures = []
-    with (
-        results.claimed(),
-        executors.executor() as inner,
-        _held(work),
-        progress_bar(f"paper, {results.scale}", "jobs") as show,
-    ):
-        begin()
+    failures: list[str] = []
+    with executors.executor() as inner, progress_bar(f"paper, {results.scale}", "jobs") as show:
         watched = Watched(inner, lambda done, given: show(done=done, total=given))
-        show(left=wanted.seconds)
-        begun = time.monotonic()
-        with gentle_interrupts(watched):
-            results.write_index(claims_of(results))  # the directory is this scale's from here on
+        # Ctrl-C is gentle before the directories are claimed, so that one never ends what has left something there.
+        with gentle_interrupts(watched), results.claimed(), _held(work):
+            begin()
+            results.write_index(claims_of(results))  # a damaged result is said now, not after hours
+            show(left=wanted.seconds)
+            begun = time.monotonic()
             waiting = list(pending)
             for ended in run_items(pending, results.scale, executor=watched, directory=work, device=device):
                 waiting.remove(ended.item)
