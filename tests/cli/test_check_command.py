@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from lastbit.cli.commands import app
-from lastbit.storage.directories import directory_lock
 from lastbit.storage.files import read_checksummed
+from lastbit.storage.locks import directory_lock
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--workers", "1")
 

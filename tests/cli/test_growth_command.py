@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from lastbit.report.growth.page import rates_table
-from lastbit.storage.directories import directory_lock
 from lastbit.storage.files import read_checksummed, write_checksummed
+from lastbit.storage.locks import directory_lock
 from lastbit.training.twins import run_twins
 
 TINY = ("demo", "--scale", "smoke", "--set", "data.train=256", "--set", "data.test=100", "--set", "batch_size=64")

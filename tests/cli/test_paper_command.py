@@ -7,8 +7,8 @@ import pytest
 from lastbit.cli import paper_run
 from lastbit.paper import catalogue, results, suite
 from lastbit.paper.item import Cost, Item, ItemScale, claim
-from lastbit.storage.directories import directory_lock
 from lastbit.storage.files import write_checksummed
+from lastbit.storage.locks import directory_lock
 
 CLAIM_KEYS = {"claim", "published", "measured", "interval", "holds", "reason"}
 RAN = []

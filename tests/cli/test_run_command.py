@@ -14,7 +14,7 @@ import torch
 
 import lastbit as lb
 from lastbit.script import training
-from lastbit.storage.directories import directory_lock
+from lastbit.storage.locks import directory_lock
 from lastbit.study.open_study import open_study
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "scripts"

@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from lastbit.errors import LastbitError
-from lastbit.storage.directories import InUseError, Kind, held, held_in_words
+from lastbit.storage.directories import Kind, held, held_in_words
 from lastbit.storage.files import DamagedError
+from lastbit.storage.locks import InUseError
 from lastbit.storage.run_directory import OtherSettingsError, RunDirectory
 
 SETTINGS = {"format": 1, "recipe": {"name": "demo", "lr": 0.1}, "seed": 1}

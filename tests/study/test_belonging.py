@@ -7,7 +7,7 @@ import toy_training
 
 import lastbit as lb
 from lastbit.differing import changes
-from lastbit.storage.directories import trial_lock
+from lastbit.storage.locks import trial_lock
 from lastbit.study import TrialFailedError
 from lastbit.study.check import check_study
 from lastbit.study.directory import OtherStudyError

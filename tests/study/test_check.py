@@ -36,6 +36,15 @@ def test_a_sound_study_has_nothing_to_say(sound):
     assert checked.files == len([path for path in (sound / "trials").rglob("*") if path.is_file()])
 
 
+def test_a_check_leaves_no_trace_in_a_study_that_was_interrupted(copy):
+    trial = next((copy / "trials").iterdir())
+    (copy / "running").mkdir()
+    trial.rename(copy / "running" / trial.name)
+    before = sorted(copy.rglob("*"))
+    assert ("note", f"running/{trial.name}") in found(copy)
+    assert sorted(copy.rglob("*")) == before
+
+
 def test_every_damage_to_any_file_is_named(sound, tmp_path):
     """Also the script `tests/faults/damage.py`, which counts more of them."""
     chance = random.Random(1)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from test_study import contents, make
 
 import lastbit as lb
-from lastbit.storage.directories import InUseError
 from lastbit.storage.files import DamagedError, read_checksummed, write_checksummed
+from lastbit.storage.locks import InUseError, is_held
 from lastbit.study import Trial
 from lastbit.study.store import Store
 from lastbit.study.training import run_trial
@@ -85,7 +85,7 @@ def test_what_has_claimed_a_study_may_claim_it_again_and_others_still_wait(tmp_p
 
 def test_a_killed_run_lets_go(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from lastbit.storage.directories import directory_lock\n"
+        "import sys, time; from pathlib import Path; from lastbit.storage.locks import directory_lock\n"
         f"with directory_lock(Path({str(tmp_path)!r})): print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
@@ -138,6 +138,29 @@ def test_orphans_keep_what_they_write_when_another_run_clears_up(tmp_path):
     assert store.has(TRIAL)
     store.clear_running()
     assert not (tmp_path / "running").exists()
+
+
+def test_what_an_interrupted_trial_left_is_removed_only_while_its_lock_is_held(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.describe({"settings": {}})
+    with store.attempt(TRIAL):
+        store.begin(TRIAL, {})
+    lock = tmp_path / "running" / f"{TRIAL.id}.lock"
+    removed = []
+
+    def watched(remove):
+        def watching(path, *args, **options):
+            if path.name.startswith(TRIAL.id):
+                removed.append((path.name, is_held(lock)))
+            remove(path, *args, **options)
+
+        return watching
+
+    monkeypatch.setattr(shutil, "rmtree", watched(shutil.rmtree))
+    monkeypatch.setattr(type(lock), "unlink", watched(type(lock).unlink))
+    store.clear_running()
+    assert removed == [(TRIAL.id, True), (lock.name, True)]
+    assert not lock.exists()
 
 
 def damage(path, how, place):

@@ -25,8 +25,8 @@ from lastbit.paper.results import PaperResults, claims_of
 from lastbit.paper.suite import Ended, Needs, check_data, check_room, needs, run_items, traceback_of
 from lastbit.report.numbers import duration
 from lastbit.report.paper import Tally, in_words, tally
-from lastbit.storage.directories import directory_lock
 from lastbit.storage.files import writing
+from lastbit.storage.locks import directory_lock
 
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yellow")}
 _PIPE_WIDTH = 200  # columns of the list where there is no terminal to fit

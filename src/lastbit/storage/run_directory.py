@@ -30,7 +30,7 @@ from typing import Any
 
 from lastbit.differing import changes
 from lastbit.errors import LastbitError
-from lastbit.storage.directories import DESCRIPTIONS, LOCK, OWNER, Kind, check_free, directory_lock, held
+from lastbit.storage.directories import DESCRIPTIONS, Kind, check_free, held
 from lastbit.storage.files import (
     DamagedError,
     read_checksummed,
@@ -40,6 +40,7 @@ from lastbit.storage.files import (
     writing,
 )
 from lastbit.storage.limits import MOST_JSON, parse_json, reachable, read_limited
+from lastbit.storage.locks import LOCK, OWNER, directory_lock
 
 
 class OtherSettingsError(LastbitError):

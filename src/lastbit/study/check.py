@@ -10,18 +10,9 @@ from typing import Any
 from lastbit.errors import LastbitError
 from lastbit.storage.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.storage.checkpoint import read_checkpoint
-from lastbit.storage.directories import (
-    FAILURES,
-    LOCK,
-    OWNER,
-    RESULTS,
-    RUNNING,
-    STUDY,
-    TRIALS,
-    is_drawing,
-    is_held,
-)
+from lastbit.storage.directories import FAILURES, RESULTS, RUNNING, STUDY, TRIALS, is_drawing
 from lastbit.storage.files import DamagedError, to_json
+from lastbit.storage.locks import LOCK, OWNER, is_held
 from lastbit.study.directory import no_study
 from lastbit.study.findings import MOVE, Checked, Finding, Severity, checksum_findings, finding, foreign, reason
 from lastbit.study.open_study import open_study

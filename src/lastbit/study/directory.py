@@ -12,20 +12,9 @@ from typing import Any
 from lastbit.differing import changes
 from lastbit.errors import LastbitError
 from lastbit.storage.checkpoint import DIRECTORY as CHECKPOINT
-from lastbit.storage.directories import (
-    FAILURES,
-    LOCK,
-    OWNER,
-    RESULTS,
-    RUNNING,
-    STUDY,
-    TRIALS,
-    Kind,
-    held_in_words,
-    is_drawing,
-    is_held,
-)
+from lastbit.storage.directories import FAILURES, RESULTS, RUNNING, STUDY, TRIALS, Kind, held_in_words, is_drawing
 from lastbit.storage.files import DamagedError, read_checksummed, to_json, writing
+from lastbit.storage.locks import LOCK, OWNER, is_held
 from lastbit.storage.run_directory import OtherSettingsError, RunDirectory
 from lastbit.study.stored_trial import DONE
 

@@ -28,7 +28,7 @@ from lastbit.execution.jobs import BitFingerprint
 from lastbit.execution.numerics import Fingerprint
 from lastbit.storage.checkpoint import DIRECTORY as CHECKPOINT
 from lastbit.storage.checkpoint import read_checkpoint
-from lastbit.storage.directories import FAILURES, RUNNING, TRIALS, is_held, trial_lock
+from lastbit.storage.directories import FAILURES, RUNNING, TRIALS
 from lastbit.storage.files import (
     DamagedError,
     read_checksummed,
@@ -37,6 +37,7 @@ from lastbit.storage.files import (
     to_json,
     write_checksummed,
 )
+from lastbit.storage.locks import lock_if_free, trial_lock
 from lastbit.study.directory import StudyDirectory
 from lastbit.study.recorder import Recorder
 from lastbit.study.stored_trial import DIVERGED, DONE, FINISHED, FOUND, OUTPUT, TRIAL, StoredTrial, open_trial
@@ -159,11 +160,13 @@ class Store(StudyDirectory):
         """Drop what interrupted trials left behind, except a checkpoint, and what an orphaned worker is still at."""
         running = self.root / RUNNING
         for place in [path for path in running.glob("*") if path.is_dir()]:
-            if not (place / CHECKPOINT).exists() and not is_held(running / f"{place.name}.lock"):
-                shutil.rmtree(place, ignore_errors=True)
+            with lock_if_free(running / f"{place.name}.lock") as free:
+                if free and not (place / CHECKPOINT).exists():
+                    shutil.rmtree(place, ignore_errors=True)
         for lock in running.glob("*.lock"):
-            if not is_held(lock):
-                lock.unlink(missing_ok=True)
+            with lock_if_free(lock) as free:
+                if free:
+                    lock.unlink(missing_ok=True)
         if not any(running.glob("*.lock")):
             for claim in [*running.glob(f"*{_CLAIM}"), *running.glob(f".*{_CLAIM}.*")]:
                 claim.unlink(missing_ok=True)
