@@ -109,6 +109,21 @@ def test_missing_runs_are_left_out():
 
 
 @AXES
+def test_the_luck_beside_a_spread_is_of_the_same_runs(axis):
+    """A missing run takes its seed out of the spread over seeds, and so out of the luck: both as without that seed."""
+    right = drawn(np.random.default_rng(9), (3, 4, 100), last_bit=2.0, seed=2.0)
+    right[1, 2] = np.nan
+    known = luck(Correctness(np.zeros(100), right), right.mean(-1), axis=axis)
+    assert known.std == pytest.approx(split(right, axis).luck)
+    if axis == OVER_SEEDS:
+        complete = right[:, [0, 1, 3]]
+        assert known.std**2 == pytest.approx(np.mean([runs.var(0, ddof=1).sum() for runs in complete]) / 100**2)
+    else:
+        within = sum(((runs - runs.mean(0)) ** 2).sum() for runs in (*right.swapaxes(0, 1)[[0, 1, 3]], right[::2, 2]))
+        assert known.std**2 == pytest.approx(within / (2 + 2 + 1 + 2) / 100**2)
+
+
+@AXES
 def test_what_so_few_runs_cannot_tell_is_none(axis):
     right = drawn(np.random.default_rng(4), (1, 1, 100))
     assert split(right, axis) is None

@@ -12,6 +12,7 @@ import numpy as np
 
 from lastbit.statistics.examples import Correctness, Right
 from lastbit.statistics.spread import Table
+from lastbit.statistics.strata import strata
 
 # How far an accuracy that was logged or printed may be from that of the predictions by rounding, in percent: a fraction
 # has at least two decimals, a percentage at least one.
@@ -85,16 +86,10 @@ def independent_errors(right: Right, *, axis: int) -> float | None:
 
     Args:
         right: 100 where a run is right and 0 where not, shape (noises, seeds, examples); NaN for a missing run.
-        axis: along which runs are compared.
+        axis: along which runs are compared; which of them count, `strata` says.
     """
-    present = ~np.isnan(right[..., 0])
-    dof = int(np.maximum(0, present.sum(axis) - 1).sum())
-    if dof == 0:
-        return None
-    groups = present.any(axis)
-    runs = np.compress(groups, right, axis=1 - axis)
-    deviations = runs - np.nanmean(runs, axis=axis, keepdims=True)
-    return float(np.nansum(deviations**2) / dof / right.shape[-1] ** 2)
+    parts = strata(right, axis)
+    return float(sum(part.of_examples.sum() for part in parts) / right.shape[-1] ** 2) if parts else None
 
 
 def luck_by_error_rate(table: Table, examples: int | None, *, hundred: float = 100.0) -> Luck | None:

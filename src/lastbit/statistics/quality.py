@@ -17,7 +17,6 @@ test set move together, so their luck counts as quality. `benchmarks/quality_or_
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from lastbit.statistics.examples import Correctness
 from lastbit.statistics.excess import excess_interval
 from lastbit.statistics.luck import Luck, unit_of
 from lastbit.statistics.spread import OVER_NOISES, Spread, Table, noise_spread, seed_spread
+from lastbit.statistics.strata import Stratum, strata
 
 ASSUMED = (
     "What an unlimited test set would show assumes that the runs are exchangeable and that the test examples are "
@@ -91,16 +91,16 @@ def quality(predicted: Correctness | None, table: Table, *, axis: int) -> Qualit
     unit = None if predicted is None else unit_of(predicted.right, table)
     if predicted is None or unit is None or predicted.right.shape[-1] < 2:
         return None
-    strata = _strata(predicted.right / unit, axis)
-    if not strata:
+    parts = strata(predicted.right / unit, axis)
+    if not parts:
         return None
     examples = predicted.right.shape[-1]
-    alone = np.array([part.part(part.deviations, part.deviations) for part in strata])
-    accuracy = [part.deviations.mean(1) for part in strata]
-    whole = np.array([part.part(mean, mean) for part, mean in zip(strata, accuracy, strict=True)])
+    alone = np.array([part.of_examples for part in parts])
+    accuracy = [part.deviations.mean(1) for part in parts]
+    whole = np.array([part.mean_product(mean, mean) for part, mean in zip(parts, accuracy, strict=True)])
     by_luck = alone.sum(1) / examples**2
-    error = _sampling_error(strata, alone, whole)
-    ends = excess_interval(whole, by_luck, np.array([part.dof for part in strata]), error=error)
+    error = _sampling_error(parts, alone, whole)
+    ends = excess_interval(whole, by_luck, np.array([part.dof for part in parts]), error=error)
     split = _quality(ends, float(whole.sum()), float(by_luck.sum()), examples)
     # Where a run differs from another one, the mean squares are no less than a run's share of 1; rounding is far below.
     return replace(split, contested=int(np.count_nonzero(alone.sum(0) > _ROUNDING)))
@@ -135,40 +135,7 @@ def quality_within(observed: Spread | None, luck: Luck | None) -> Quality | None
     return _quality(ends, observed.std**2, luck.std**2, luck.examples, by=luck.by)
 
 
-class _Stratum(NamedTuple):
-    """One of the independent mean squares that a variance is the weighted sum of, for every example."""
-
-    deviations: NDArray[np.float64]  # (rows, examples), whose squares are summed over the rows
-    dof: float
-    weight: float
-
-    def part(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The weighted mean product of two deviations, over the rows."""
-        return np.asarray(self.weight / self.dof * np.einsum("r...,r...->...", one, other))
-
-
-def _strata(right: NDArray[np.float64], axis: int) -> list[_Stratum]:
-    """Those of the runs along an axis of (noises, seeds, examples); NaN for a missing run. Empty for too few runs."""
-    present = ~np.isnan(right[..., 0])
-    if axis == OVER_NOISES:
-        columns = [right[present[:, seed], seed] for seed in np.flatnonzero(present.sum(0) > 1)]
-        if not columns:
-            return []
-        deviations = np.concatenate([runs - runs.mean(0) for runs in columns])
-        return [_Stratum(deviations, float(len(deviations) - len(columns)), 1.0)]
-    runs = right[:, present.all(0)]
-    noises, seeds, examples = runs.shape
-    if seeds < 2 or noises < 1:
-        return []
-    means = runs.mean(0)
-    of_seed = _Stratum(means - means.mean(0), seeds - 1.0, 1.0)
-    if noises == 1:
-        return [of_seed]
-    residual = (runs - means - runs.mean(1, keepdims=True) + means.mean(0)).reshape(-1, examples)
-    return [of_seed, _Stratum(residual, (seeds - 1.0) * (noises - 1), (noises - 1) / noises)]
-
-
-def _sampling_error(strata: list[_Stratum], alone: NDArray[np.float64], whole: NDArray[np.float64]) -> float:
+def _sampling_error(parts: list[Stratum], alone: NDArray[np.float64], whole: NDArray[np.float64]) -> float:
     """Standard error of the variance of quality by drawing other examples, which moves it where quality varies.
 
     The variance is a mean over pairs of examples, so its error is twice that of the mean of h_i, the covariance of
@@ -176,14 +143,14 @@ def _sampling_error(strata: list[_Stratum], alone: NDArray[np.float64], whole: N
     chance of the runs gives is subtracted.
 
     Args:
-        strata: of the runs.
+        parts: mean squares of the runs.
         alone: variance of each example, shape (mean squares, examples).
         whole: that of the accuracy, shape (mean squares,).
     """
     examples = alone.shape[1]
-    joint = sum(part.part(part.deviations, part.deviations.mean(1)[:, None]) for part in strata)
+    joint = sum(part.mean_product(part.deviations, part.deviations.mean(1)[:, None]) for part in parts)
     h = joint - alone.sum(0) / examples
-    chance = np.mean(alone.T @ (whole / np.array([part.dof for part in strata])))
+    chance = np.mean(alone.T @ (whole / np.array([part.dof for part in parts])))
     return float(2 * np.sqrt(max(0.0, np.var(h, ddof=1) - chance) / examples))
 
 
