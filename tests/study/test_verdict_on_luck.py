@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import lastbit as lb
+from lastbit.report.study.page import write_report
 from lastbit.statistics.luck import Luck
 from lastbit.study.metric import Metric
 
@@ -110,6 +111,43 @@ def test_an_accuracy_of_a_script_as_a_fraction_has_it_too(tmp_path):
     assert results.noise_luck.std == pytest.approx(np.sqrt(160 / 3) / 1000)
     assert results.noise_quality.std == pytest.approx(unlimited(0.08, results.noise_luck.std))
     assert "On an unlimited test set last-bit noise would move acc by 0.080 (" in results.verdict
+
+
+@pytest.mark.parametrize("targets", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_a_percentage_that_is_no_accuracy_has_no_accuracys_bounds(tmp_path, targets, scale):
+    """A word error rate is no mean over the labelled examples, and may exceed 100: no binomial, no churn, no NaN."""
+
+    def train(run):
+        labels = torch.zeros(100, dtype=torch.int64)
+        labels[: run.seed + run.noise.k] = 1
+        run.log(1, wer=scale * (40 + run.noise.k + run.seed))
+        run.log_predictions(labels, torch.zeros_like(labels) if targets else None)
+
+    metric = Metric("wer", "word error rate", is_percentage=True)
+    noises = [lb.Scale(k) for k in (1, 3, 5)]
+    results = lb.Study(tmp_path, train, noises=noises, seeds=(1, 2), controlled=False, metric=metric).run()
+    stored = results.as_json()
+    assert stored["variance"]["luck"] == stored["variance"]["quality"] == {"last_bit": None, "batch_order": None}
+    assert stored["variance"]["test_set"] is stored["sampling_error"] is None
+    assert f"Last-bit noise moves word error rate by {2 * scale:.2f} points (standard deviation" in results.verdict
+    assert results.verdict.endswith("What the finite test set alone would give is not known.")
+    write_report([stored], tmp_path / "study.html")
+    page = (tmp_path / "study.html").read_text()
+    assert "word error rate" in page
+    for words in ("standard error of the test set", "Test-set sampling", "n unlimited test set", "independent errors"):
+        assert words not in page
+
+
+def test_test_accuracies_above_100_have_no_bound(tmp_path):
+    """They are an error of the script, and the root of p (1 − p) would be no number."""
+    results = run(tmp_path, wrong=alike, targets=False, unit=0.5)
+    assert results.noise_luck is results.sampling_error is None
+
+
+def test_an_accuracy_of_other_predictions_than_those_stored_has_none(tmp_path):
+    results = run(tmp_path, wrong=alike, unit=2.0)
+    assert results.noise_luck is results.sampling_error is None
 
 
 def test_without_predictions_luck_is_unknown_and_says_so(tmp_path):

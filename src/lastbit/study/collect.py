@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lastbit.statistics.luck import known_luck
+import numpy as np
+
+from lastbit.statistics.examples import Correctness
+from lastbit.statistics.luck import known_luck, unit_of
 from lastbit.statistics.quality import known_quality
-from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS, noise_share, noise_spread, seed_spread, spread
+from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS, Table, noise_share, noise_spread, seed_spread, spread
 from lastbit.statistics.variance import variance_split
 from lastbit.study.controls import Controls
 from lastbit.study.distances import prediction_churn, weight_distances
@@ -40,8 +43,7 @@ def collect(
     repeated = repetitions(grid, metric.name)
     distinct = repeated.counted(grid)
     table, predicted = distinct.values(metric.name), distinct.correctness()
-    # Labels without the true ones bound the errors of their accuracy alone, which another metric may not be.
-    examples = grid.examples() if metric.is_percentage else None
+    examples = _size_of_test_set(grid, metric, table) if predicted is None else None
     churns = [prediction_churn(distinct, axis=axis) for axis in _AXES]
     lucks = [
         known_luck(predicted, table, axis=axis, churn=None if churn is None else churn.mean, examples=examples)
@@ -63,7 +65,7 @@ def collect(
         noise=noise_spread(table),
         seed=seed_spread(table),
         share=noise_share(table),
-        variance=variance_split(table, predicted if metric.is_percentage else None, examples=examples),
+        variance=variance_split(table, _in_percent(predicted, table), examples=examples),
         noise_luck=lucks[OVER_NOISES],
         seed_luck=lucks[OVER_SEEDS],
         noise_quality=qualities[OVER_NOISES],
@@ -74,3 +76,19 @@ def collect(
         incomparable=incomparable,
         gradient_fluctuation=grid.gradient_fluctuation(),
     )
+
+
+def _size_of_test_set(grid: Grid, metric: Metric, table: Table) -> int | None:
+    """The examples whose labels bound the errors of the metric; None where it is not known to be their accuracy.
+
+    A percentage need not be an accuracy: word error rates, F1 and BLEU are none, and may exceed 100.
+    """
+    finite = table[np.isfinite(table)]
+    declared = metric.name == TEST_ACCURACY.name and metric.is_percentage
+    is_accuracy = declared and bool(((finite >= 0) & (finite <= 100)).all())
+    return grid.examples() if is_accuracy else None
+
+
+def _in_percent(predicted: Correctness | None, table: Table) -> Correctness | None:
+    """The predictions, where the metric is their accuracy in percent."""
+    return predicted if predicted is not None and unit_of(predicted.right, table) == 1 else None

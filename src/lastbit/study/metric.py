@@ -44,8 +44,8 @@ class Metric:
         return " points" if self.is_percentage else ""
 
     @property
-    def counts_examples(self) -> bool:
-        """Whether its name is that of an accuracy."""
+    def has_test_set(self) -> bool:
+        """Whether it is measured on test examples, by its unit or its name; that alone makes it no accuracy."""
         return self.is_percentage or "acc" in self.name.lower()
 
     def as_json(self, table: Table) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _finding(basis: Basis) -> str:
     floor = basis.difference(least_difference(basis.noise))
     single = f"between two single runs, differences below the noise floor of {floor} mean nothing"
     if basis.quality is None:
-        unknown = " What the finite test set alone would give is not known." if basis.metric.counts_examples else ""
+        unknown = " What the finite test set alone would give is not known." if basis.metric.has_test_set else ""
         return f"{_moved(basis, basis.noise)}; {single}.{unknown}"
     return f"{_on_unlimited(basis, basis.quality)} {_on_these(basis, basis.quality, basis.noise)} {capital(single)}."
 

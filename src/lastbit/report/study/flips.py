@@ -30,8 +30,8 @@ def flips_blocks(study: StudyJson) -> list[Block]:
     if flips is None or part is None or not part["examples"]:
         return []
     subject = source_of(study).subject if flips["noise"] else metric_of(study).order
-    names = flips["class_names"]
-    gallery = [Html(_gallery(part["examples"], flips["pictures"], names))] if flips["pictures"] else []
+    names, pictures = flips.get("class_names", []), flips.get("pictures")  # a plain function's training has neither
+    gallery = [Html(_gallery(part["examples"], pictures, names))] if pictures else []
     table = examples_table(part["examples"], names)
     return [
         *([class_churn_figure(part["classes"], names, subject=subject)] if len(part["classes"]) > 1 else []),

@@ -68,8 +68,10 @@ def spread_figure(study: StudyJson) -> Figure:
     std = study["std"]
     note = (
         f"Points are standard deviations (ddof {std['ddof']}) over the whole table, lines their {std['interval']} "
-        "intervals. Test-set sampling is how far another test set of the same size would move all accuracies together."
+        "intervals."
     )
+    if study["sampling_error"] is not None:
+        note += " Test-set sampling is how far another test set of the same size would move all accuracies together."
     return Figure("spread", _share(study, metric), note, _intervals(spreads, metric))
 
 
