@@ -1,6 +1,7 @@
 """Nothing stored is ever executed: no pickle, and no evaluation of anything but a person's own script."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import lastbit
 
 ROOT = Path(lastbit.__file__).parent
-MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
+MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 CALLS = {"eval", "exec", "compile", "__import__"}
 OWN_SCRIPT = "script/launch.py"  # runs the script that the user names on the command line
 
@@ -29,6 +30,9 @@ def call_offences(node: ast.Call) -> Iterator[str]:
     allows = {word.arg: ast.unparse(word.value) for word in node.keywords}
     if name in CALLS or name in {"torch.load", "torch.jit.load", "torch.hub.load"} or name.endswith("read_pickle"):
         yield name
+    loads_yaml = re.fullmatch(r"yaml\.(\w*load(_all)?|compose(_all)?)", name) and not name.startswith("yaml.safe_load")
+    if loads_yaml and not re.search(r"\bC?SafeLoader\b", allows.get("Loader", "")):
+        yield name
     if name in {"np.load", "numpy.load"} and allows.get("allow_pickle") != "False":
         yield name
 
@@ -45,8 +49,21 @@ def test_no_stored_data_can_run_code():
 
 @pytest.mark.parametrize(
     "line",
-    ["import pickle", "from pickle import load", "torch.load(path)", "eval(text)", "np.load(path)", "import dill.x"],
+    [
+        "import pickle",
+        "from pickle import load",
+        "torch.load(path)",
+        "eval(text)",
+        "np.load(path)",
+        "import dill.x",
+        "yaml.load(text)",
+        "yaml.load(text, Loader=yaml.UnsafeLoader)",
+        "yaml.unsafe_load(text)",
+        "yaml.full_load(text)",
+    ],
 )
 def test_the_test_itself_finds_what_it_looks_for(line):
     assert list(offences(ast.parse(line)))
-    assert not list(offences(ast.parse("np.load(path, allow_pickle=False); model.eval(); re.compile(text)")))
+    harmless = "np.load(path, allow_pickle=False); model.eval(); re.compile(text)"
+    safe = "yaml.safe_load(text); yaml.load(text, Loader=yaml.SafeLoader)"
+    assert not list(offences(ast.parse(f"{harmless}; {safe}")))

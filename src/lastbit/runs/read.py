@@ -163,6 +163,7 @@ def _counter(on_progress: Progress | None, paths: list[Path]) -> Callable[[int],
     total, done = total_size(paths), 0
 
     def count(read: int) -> None:
+        """Tell how many bytes are read so far."""
         nonlocal done
         done += read
         on_progress(min(done, total), total)

@@ -92,6 +92,9 @@ def at_one_step(
         rule: the last step, the best value, or the last step up to a number.
         lower: whether the best is the smallest.
         notes: gets the rule that was used.
+
+    Raises:
+        LastbitError: no run has a value up to the step asked for.
     """
     import polars as pl
 

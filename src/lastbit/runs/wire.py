@@ -67,7 +67,11 @@ def varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 def signed(number: Value) -> int:
-    """An int64 as its varint holds it."""
+    """An int64 as its varint holds it.
+
+    Raises:
+        LastbitError: the field holds bytes.
+    """
     if isinstance(number, bytes):
         raise LastbitError("bytes where a whole number was expected")
     return number - 2**64 if number >= 2**63 else number

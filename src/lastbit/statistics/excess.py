@@ -50,6 +50,7 @@ def excess_interval(parts: Parts, known: Parts, dofs: Parts, *, error: float = 0
         return _beyond(parts, dofs, Tails(_TAIL, _TAIL), error)
 
     def ends(excess: float) -> tuple[float, float]:
+        """Both ends of the interval, by the spread of a variance of this size."""
         lower, upper = _beyond(parts, dofs, tails(excess / scale), error)
         return lower - floor, upper - floor
 

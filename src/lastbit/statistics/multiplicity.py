@@ -37,6 +37,7 @@ def benjamini_hochberg(p: Table) -> Table:
     """
 
     def step_up(ordered: Table, tests: int) -> Table:
+        """The least p · tests / rank of this rank and all above it."""
         scaled = ordered * tests / np.arange(1, tests + 1)
         return np.asarray(np.minimum.accumulate(scaled[::-1])[::-1])
 

@@ -93,6 +93,7 @@ def against_baseline_over_tasks(
     rows = [_over_tasks_of(recipe) for recipe in zip(*by_task, strict=True)]
 
     def joint_level(tested: Sequence[AgainstBaseline]) -> float:
+        """The level at which the intervals of these recipes hold together."""
         names = {row.recipe for row in tested}
         tests = [[row.test for row in task if row.recipe in names] for task in by_task]
         table = [[nan if test is None else test.difference for test in task] for task in tests]

@@ -30,7 +30,11 @@ class LmEvalResults(RunFormat):
         return path.name.startswith("results_") and path.suffix == ".json" and path.is_file()
 
     def read(self, path: Path, asked: Asked) -> RawRuns:
-        """Read each task's metrics, their direction as the harness states it, and the examples' scores."""
+        """Read each task's metrics, their direction as the harness states it, and the examples' scores.
+
+        Raises:
+            LastbitError: the file holds no results of the harness.
+        """
         content = read_json(path)
         if not isinstance(content, dict) or not isinstance(content.get("results"), dict):
             raise LastbitError(f"{path} holds no results of lm-evaluation-harness")

@@ -98,7 +98,11 @@ class MlflowDatabase(RunFormat):
         return {"runs", "params", "metrics", "experiments"} <= tables_of(path)
 
     def read(self, path: Path, asked: Asked) -> RawRuns:
-        """Read all runs that were not deleted."""
+        """Read all runs that were not deleted.
+
+        Raises:
+            LastbitError: it is no database of MLflow.
+        """
         try:
             with closing(opened(path)) as database:
                 runs = dict(_runs(database, path))

@@ -35,7 +35,11 @@ class Tables(RunFormat):
         return path.suffix.lower() in {*_DELIMITED, *_JSON, ".parquet", ".pq"} and path.is_file()
 
     def read(self, path: Path, asked: Asked) -> RawRuns:
-        """Read all columns; those of a delimited file stay text until it is known which are numbers."""
+        """Read all columns; those of a delimited file stay text until it is known which are numbers.
+
+        Raises:
+            LastbitError: the file is no table of its kind.
+        """
         import polars as pl
 
         suffix = path.suffix.lower()

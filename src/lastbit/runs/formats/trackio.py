@@ -28,7 +28,11 @@ class TrackioDatabase(RunFormat):
         return {"metrics", "configs", "system_metrics"} <= tables_of(path)
 
     def read(self, path: Path, asked: Asked) -> RawRuns:
-        """Read all runs; those of versions before 0.24 are told apart by their names."""
+        """Read all runs; those of versions before 0.24 are told apart by their names.
+
+        Raises:
+            LastbitError: it is no database of trackio.
+        """
         try:
             with closing(opened(path)) as database:
                 columns = {column[1] for column in database.execute("PRAGMA table_info(metrics)")}

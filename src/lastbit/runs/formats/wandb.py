@@ -42,7 +42,11 @@ class WandbOffline(RunFormat):
         return path.name.startswith("run-") and path.suffix == ".wandb" and path.is_file()
 
     def read(self, path: Path, asked: Asked) -> RawRuns:
-        """Read settings, histories and how the run ended; one without an end did not finish."""
+        """Read settings, histories and how the run ended; one without an end did not finish.
+
+        Raises:
+            LastbitError: the file is no run of W&B.
+        """
         run = LoggedRun(path.stem.removeprefix("run-"), str(path), state="unfinished")
         content = path.read_bytes()
         histories: dict[str, tuple[list[int], list[float]]] = {}
