@@ -87,7 +87,9 @@ def test_above_an_hour_a_terminal_is_asked(tmp_path, capsys, terminal):
 
 def test_a_no_to_the_rest_says_that_the_first_is_kept(capsys, terminal):
     terminal[0].append(False)
-    with pytest.raises(StoppedCommandError, match=r"^stopped; what is stored is kept, and the same command goes on"):
+    with pytest.raises(
+        StoppedCommandError, match=r"^stopped; what is stored is kept, and the same command given again continues"
+    ):
         announce_rest("toy", 3601.0, Answers(yes=False))
 
 

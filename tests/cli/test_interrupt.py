@@ -122,7 +122,7 @@ def test_once_finishes_what_runs_says_so_and_the_study_goes_on(lastbit, tmp_path
     assert len(said) == 2
     assert said[0].startswith("finishing seed ")
     assert said[0].endswith("; nothing more is begun, Ctrl-C again stops now")
-    assert said[1] == "lastbit: stopped before all trials were stored; the same command goes on"
+    assert said[1] == "lastbit: stopped before all trials were stored; give the same command again: it continues"
     before = stored(tmp_path / "study")
     assert 1 <= len(before) < 4
     assert lastbit(*words)[0] == 0
@@ -150,7 +150,9 @@ def test_the_papers_items_are_finished_or_left(lastbit, tmp_path):
         code, _, err = lastbit(*words)
     assert code == 130
     assert "nothing more is begun" in err
-    assert err.splitlines()[-1] == "lastbit: stopped before all items were done; the same command goes on"
+    assert (
+        err.splitlines()[-1] == "lastbit: stopped before all items were done; give the same command again: it continues"
+    )
     assert not list((tmp_path / "kept").glob("*.txt"))
 
 
@@ -169,6 +171,7 @@ def test_a_block_that_is_not_interrupted_is_left_alone(capsys):
 
 
 def test_a_study_that_was_stopped_ends_the_command():
-    with ThreadPoolExecutor(1) as pool, pytest.raises(StoppedCommandError, match="at last; the same command goes on"):  # noqa: SIM117
+    message = "at last; give the same command again: it continues"
+    with ThreadPoolExecutor(1) as pool, pytest.raises(StoppedCommandError, match=message):  # noqa: SIM117
         with gentle_interrupts(Watched(pool)):
             raise StoppedError("at last")

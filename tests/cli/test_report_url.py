@@ -42,3 +42,4 @@ def test_a_study_that_has_not_ended_is_named_as_here(lastbit, elsewhere):
     code, out, err = lastbit("report", "memory://unended")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "holds a study that has not ended" in err
+    assert "; give the command that began it again: it continues" in err

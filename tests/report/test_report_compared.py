@@ -124,3 +124,9 @@ def test_a_comparison_from_before_there_were_moves_has_its_page(tmp_path):
     del content["moves"]
     write_comparison(content, tmp_path / "compare.html")
     assert (tmp_path / "compare.html").is_file()
+
+
+def test_a_single_degree_of_freedom_and_a_floor_of_0():
+    content = compared({1: 93.0, 2: 93.5}, {1: 92.0, 2: 92.9}, noise_floor=0.0)
+    assert difference_table(content).rows[0][3] == "1 degree of freedom"
+    assert "noise floor" not in comparison_figures(content)[1].note

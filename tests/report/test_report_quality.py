@@ -56,6 +56,31 @@ def test_a_bound_of_the_luck_has_no_estimate_and_is_called_one():
     assert table.rows[0][2:4] == ["at most 0.20", "–"]
 
 
+def still():
+    """A study in which the last bit left every prediction as it was, while batch order moved some."""
+    study = split(lower=0.0, upper=0.0, luck=0.0)
+    study["variance"]["quality"]["batch_order"] |= {"lower": 0.104, "upper": 1.23}
+    study["std"]["noise"]["pooled"] |= {"std": 0.0, "lower": 0.0, "upper": 0.0}
+    return study
+
+
+def test_where_no_run_differed_there_is_no_interval():
+    figure = spread_figure(still())
+    assert figure.title == ("Last-bit noise left the test accuracy of every run as it was, so there is no interval")
+    assert "A point at 0 without a line has no interval, since no run differed." in figure.note
+    assert {row["group"] for row in figure.chart.data["spans"]} == {"batch order"}
+    rows = quality_table(still()).rows
+    assert [row[-1] for row in rows] == ["no run differed", "0.10 to 1.23"]
+    assert "no run differed" not in spread_figure(split()).note
+
+
+def test_equal_accuracies_of_different_predictions_keep_the_interval_of_what_they_show():
+    study = still()
+    study["variance"]["quality"]["last_bit"] |= {"upper": 0.121}
+    assert quality_table(study).rows[0][-1] == "0.00 to 0.12"
+    assert spread_figure(study).title.endswith("(95 % interval 0.00 to 0.12)")
+
+
 def test_the_title_of_the_runs_says_that_they_are_of_this_test_set():
     title = "he last bit moves test accuracy by 0.14 points; batch order moves it by 0.37 points"
     assert accuracy_figure(split()).title == f"On this test set t{title}"

@@ -34,12 +34,15 @@ def test_what_is_cut_guessed_or_left_out_is_reported():
 
 def test_sources_are_told_from_the_spreads_in_the_verdict_that_have_other_numbers():
     luck = {"last_bit": {"std": 0.203, "examples": 2000, "at_most": False}, "batch_order": None}
-    note = variance_note(make_study(variance=make_variance() | {"luck": luck}))
+    verdict = "On these 2,000 examples, independent errors alone would give 0.20."
+    note = variance_note(make_study(variance=make_variance() | {"luck": luck}, verdict=verdict))
     assert "Test set: how far another test set of this size would move all runs together." in note
     assert "The 0.20 points in the verdict are something else: how far independent errors" in note
     assert "Batch order: without the last bit, which the 0.37 points between single runs contain." in note
     assert "something else" not in variance_note(make_study())  # of results from before the verdict spoke of it
     assert variance_note(make_empty_study()) == ""
+    silent = make_study(variance=make_variance() | {"luck": luck}, verdict="Last-bit noise left every run as it was.")
+    assert "in the verdict" not in variance_note(silent)
 
 
 def test_the_seed_of_a_training_that_does_not_say_what_it_decides_is_a_seed():
@@ -77,6 +80,10 @@ def test_least_gains_are_drawn_by_number_with_the_spreads_interval():
     assert curve["low"][3] == pytest.approx(0.6 * 2.1 / 6**0.5, rel=1e-4)
     assert curve["high"][3] == pytest.approx(3 * 2.1 / 6**0.5, rel=1e-4)
     assert "The noise floor is 0.45 points" in figure.note
+
+
+def test_a_floor_of_0_is_none():
+    assert "noise floor" not in gain_figure(make_study(noise_floor=0.0)).note
 
 
 def test_without_an_interval_there_is_no_band():

@@ -160,3 +160,10 @@ def test_without_predictions_luck_is_unknown_and_says_so(tmp_path):
 def test_a_loss_says_nothing_of_the_test_set(tmp_path):
     results = run(tmp_path, wrong=alike, metric="loss", predictions=False)
     assert "test set" not in results.verdict
+
+
+def test_where_no_run_differed_there_is_neither_interval_nor_floor(tmp_path):
+    verdict = run(tmp_path, wrong=lambda seed, k: range(90)).verdict
+    assert "left the test accuracy of every run as it was" in verdict
+    assert "0.00" not in verdict.replace("91.00", "")
+    assert "floor" not in verdict

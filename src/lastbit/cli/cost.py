@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Begin what takes above an hour without a question.")]
 
 _NOT_BEGUN = "not begun; with --yes it begins without a question"
-_STOPPED = "stopped; what is stored is kept, and the same command goes on (with --yes without a question)"
+_STOPPED = "stopped; what is stored is kept, and the same command given again continues (with --yes without a question)"
 ASKED_ABOVE = 3600.0  # seconds
 _SAID_ABOVE = 10.0  # seconds; shorter work begins without a word
 _LEAST_UPDATES, _LEAST_SECONDS = 3, 0.5  # to be timed, whichever comes later

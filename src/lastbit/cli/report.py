@@ -104,7 +104,10 @@ def _unfinished(directory: Path) -> str:
     controls = open_study(directory).controls()
     if controls is not None and not controls.passed:
         return f"{directory} holds a study without {RESULTS}: {controls.complaint}"
-    return f"{directory} holds a study that has not ended, without {RESULTS}: the command that began it goes on"
+    return (
+        f"{directory} holds a study that has not ended, without {RESULTS}; give the command that began it again: it "
+        "continues"
+    )
 
 
 def _nothing(directory: Path) -> str:

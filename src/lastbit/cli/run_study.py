@@ -117,7 +117,7 @@ def run_trials(
             with progress as on_trial, gentle_interrupts(jobs):
                 _complete(study, jobs, on_trial, on_first)
     except LostWorkersError as error:
-        raise FailedError(f"{error}; the same command goes on") from error
+        raise FailedError(f"{error}; give the same command again: it continues") from error
     except ControlsFailedError as error:
         raise FailedError(str(error)) from error
     except TrialFailedError as error:

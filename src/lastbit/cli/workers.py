@@ -176,7 +176,7 @@ def gentle_interrupts(jobs: Watched) -> Iterator[None]:
     try:
         yield
     except StoppedError as error:
-        raise StoppedCommandError(f"{error}; the same command goes on") from error
+        raise StoppedCommandError(f"{error}; give the same command again: it continues") from error
     finally:
         signal.signal(signal.SIGINT, before)
         over.set()

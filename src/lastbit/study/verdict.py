@@ -178,7 +178,7 @@ def _on_these(basis: Basis, quality: Quality, noise: Spread) -> str:
 
 def _seed_on_unlimited(basis: Basis) -> str:
     quality = basis.seed_quality
-    if quality is None or quality.luck_at_most:
+    if quality is None or quality.luck_at_most or quality.upper == 0:
         return ""
     ends = f"{basis.number(quality.lower)} to {basis.number(quality.upper)}"
     return f"; on an unlimited test set {basis.seed_decides} would move it by {basis.difference(quality.std)} ({ends})"
@@ -212,7 +212,7 @@ def _unmoved(basis: Basis) -> str:
         weights = f", and the weights moved by no more than {_rel_l1(distance)}"
     seed = basis.seed
     moved = ""
-    if seed is not None:
+    if seed is not None and seed.std > 0:
         moved = f" {capital(basis.seed_decides)} moves it by {basis.difference(seed.std)}{_seed_on_unlimited(basis)}."
     return f"{capital(basis.source)} left the {basis.metric.label} of every run as it was{weights}.{moved}"
 

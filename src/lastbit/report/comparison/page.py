@@ -96,7 +96,12 @@ def _t_row(label: str, test: Mapping[str, Any], content: ComparedJson) -> list[s
     varies = test["lower"] is not None
     interval = f"{number(test['lower'], places)} to {number(test['upper'], places)}" if varies else MISSING
     p = _p(test["p"]) if varies else MISSING  # where nothing varies, any difference at all would be certain
-    return [label, interval, p, f"{test['dof']:.1f}".removesuffix(".0") + " degrees of freedom"]
+    return [label, interval, p, _degrees(test["dof"])]
+
+
+def _degrees(dof: float) -> str:
+    number_of = f"{dof:.1f}".removesuffix(".0")
+    return f"{number_of} degree{'' if number_of == '1' else 's'} of freedom"
 
 
 def _p(p: float) -> str:
@@ -186,7 +191,7 @@ def difference_figure(content: ComparedJson) -> Figure:
     reach = "lies clear of 0" if low > 0 or high < 0 else "holds 0"
     title = f"The difference’s interval, {number(low, places)} to {number(high, places)}{points(content)}, {reach}"
     note = f"{content['a']['name']} minus {content['b']['name']}: points are the difference, lines its 95 % intervals."
-    if floor is not None:
+    if floor:  # of 0 where no run differed, which is no floor
         note += (
             f" The grey band, ± {number(floor, places)}{points(content)}, is the noise floor of both recipes "
             "pooled: nineteen of twenty differences that the last bit alone makes between two single runs of one "

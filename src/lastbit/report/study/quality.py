@@ -35,7 +35,7 @@ def quality_table(study: StudyJson) -> Table:
             metric.spread(here["std"]),
             f"{'at most ' if _bounded(split) else ''}{metric.spread(split['luck'])}",
             MISSING if _bounded(split) else metric.spread(split["std"]),
-            f"{metric.spread(split['lower'])} to {metric.spread(split['upper'])}",
+            metric.interval(here if _is_still(here, split) else split),
         ]
         for label, (here, split) in quality_sources(study).items()
     ]
@@ -102,7 +102,9 @@ def _intervals(spreads: dict[str, dict[str, Any]], metric: ShownMetric) -> Chart
 
 
 def _on_unlimited(study: StudyJson, metric: ShownMetric) -> str:
-    label, (_, split) = next(iter(quality_sources(study).items()))
+    label, (here, split) = next(iter(quality_sources(study).items()))
+    if _is_still(here, split):
+        return f"{capital(label)} left the {metric.label} of every run as it was, so there is no interval"
     moves = f"On an unlimited test set {label} would move {metric.label} by"
     ends = f"{metric.spread(split['lower'])} to {metric.spread(split['upper'])}"
     if _bounded(split):
@@ -119,6 +121,8 @@ def _quality_note(study: StudyJson, metric: ShownMetric) -> str:
     )
     if any(_bounded(split) for _, split in sources.values()):
         note += " True labels were not stored, so the second point is an upper bound and the third has no estimate."
+    if any(_is_still(here, split) for here, split in sources.values()):
+        note += " A point at 0 without a line has no interval, since no run differed."
     return f"{note} {study['variance']['quality_assumes']}"
 
 
@@ -128,13 +132,19 @@ def _split(sources: dict[str, tuple[dict[str, Any], dict[str, Any]]], metric: Sh
     for label, (spread, split) in sources.items():
         dots += [Dot(label, spread["std"], here), Dot(label, split["luck"], luck)]
         dots += [] if _bounded(split) else [Dot(label, split["std"], unlimited)]
-        spans += [Span(label, spread["lower"], spread["upper"], here)]
-        spans += [Span(label, split["lower"], split["upper"], unlimited)]
+        if not _is_still(spread, split):
+            spans += [Span(label, spread["lower"], spread["upper"], here)]
+            spans += [Span(label, split["lower"], split["upper"], unlimited)]
     return dot_chart(dots, groups=list(sources), value=_axis(metric), kinds=_KINDS, beside=True, behind=spans)
 
 
 def _axis(metric: ShownMetric) -> Axis:
     return Axis(f"STD of {metric.label}{metric.bracket}", name="STD", from_zero=True, format=f",.{metric.decimals}f")
+
+
+def _is_still(here: dict[str, Any], split: dict[str, Any]) -> bool:
+    """Whether no run differed from another, so that nothing is learnt and neither spread has an interval."""
+    return bool(here["upper"] == 0 and split["upper"] == 0)
 
 
 def _bounded(split: dict[str, Any]) -> bool:

@@ -127,7 +127,7 @@ def gain_figure(study: StudyJson) -> Figure:
 
 
 def _floor(noise_floor: float | None, metric: ShownMetric) -> str:
-    if noise_floor is None:
+    if not noise_floor:  # unknown, or no run differed
         return ""
     return (
         f" The noise floor is {metric.spread(noise_floor)}{metric.points}: the last bit alone sets two single runs of "

@@ -78,7 +78,7 @@ def variance_note(study: StudyJson) -> str:
     sentences = []
     if "test set" in sources:
         sentences.append("Test set: how far another test set of this size would move all runs together.")
-    if luck := lucks.get("last_bit"):
+    if (luck := lucks.get("last_bit")) and f"would give {_as_in_verdict(luck, metric)}" in study["verdict"]:
         sentences.append(
             f"The {metric.spread(luck['std'])}{metric.points} in the verdict are something else: how far independent "
             "errors on this test set would set runs of equal quality apart."
@@ -92,6 +92,10 @@ def variance_note(study: StudyJson) -> str:
     if any((study["variance"].get("quality") or {}).values()):
         sentences.append(study["variance"]["quality_assumes"])
     return " ".join(sentences)
+
+
+def _as_in_verdict(luck: dict[str, Any], metric: ShownMetric) -> str:
+    return ("at most " if luck.get("at_most") else "") + metric.spread(luck["std"])
 
 
 def _cell(trial: Row | None, metric: ShownMetric) -> str:
