@@ -39,6 +39,29 @@ def test_a_class_that_is_not_told_from_the_others_is_not_named():
     assert "all 3 classes alike" in flips_blocks(study(noise=alike))[0].title
 
 
+@pytest.mark.parametrize(
+    ("p_of_largest", "churn", "title"),
+    [
+        (0.4, 0.25, "The last bit flips 0.25 % of class shirt and 2.00 % of the others"),
+        (0.01, 0.25, "The last bit flips 7.25 % of class <coat> and 2.00 % of the others"),
+    ],
+)
+def test_a_class_that_churns_less_than_the_others_is_named_where_it_differs_most(p_of_largest, churn, title):
+    part = flips()["noise"]
+    changes = {0: {"churn": churn, "p_adjusted": 0.01}, 1: {"p_adjusted": p_of_largest}}
+    rows = [row | changes.get(row["label"], {}) for row in part["classes"]]
+    figure = flips_blocks(study(noise=part | {"classes": rows}))[0]
+    assert figure.title == title
+    assert [row["group"] for row in figure.rows if row["kind"] == CLEAR][-1] == "shirt"
+
+
+def test_of_many_classes_those_that_churn_least_are_shown_too():
+    rows = [{"label": i, "examples": 9, "churn": float(i), "others": 20.0, "p_adjusted": 0.01} for i in range(40)]
+    figure = flips_blocks(study(noise=flips()["noise"] | {"classes": rows}, class_names=[]))[0]
+    assert [row["group"] for row in figure.rows] == [str(i) for i in (*range(39, 24, -1), *range(14, -1, -1))]
+    assert "Shown are the 30 classes that differ most." in figure.note
+
+
 def test_pictures_stand_with_what_the_runs_say_and_nothing_of_a_file_is_markup():
     page = render(study_page(as_stored([study()])), libraries="")
     assert f'<img src="{PIXEL}" alt="test example 17"><b>&lt;coat&gt;</b><br>&lt;coat&gt; 5, shirt 4</li>' in page

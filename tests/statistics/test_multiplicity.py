@@ -96,3 +96,17 @@ def test_levels_for_a_single_comparison_and_for_one_that_does_not_vary():
     assert paired_level(np.ones((1, 3))) == 0.05
     assert paired_level(np.array([[1.0, 1.0], [1.0, 2.0]])) == bonferroni_level(2)
     assert welch_level(np.array([0.0, 0.0, 1.0]), np.array([3, 3, 3])) == bonferroni_level(2)
+
+
+@pytest.mark.parametrize("effects", [0, 3, 7])
+def test_of_the_findings_against_one_baseline_few_are_false(effects):
+    """Two-sided t tests of ten recipes with one baseline, the first few of which do differ, by three errors."""
+    rng, rounds, runs = np.random.default_rng(3), 2000, 5
+    shift = np.where(np.arange(11) <= effects, 3.0, 0.0)
+    shift[0] = 0.0
+    values = rng.normal(shift[:, None], 1.0, (rounds, 11, runs))
+    p = stats.ttest_ind(values[:, 1:], values[:, :1], axis=-1).pvalue
+    found = np.array([benjamini_hochberg(row) <= 0.05 for row in p])
+    false = found[:, effects:].sum(1) / np.maximum(1, found.sum(1))
+    assert false.mean() <= 0.05 + 4 * false.std() / np.sqrt(rounds)
+    assert effects == 0 or found[:, :effects].mean() > 0.5

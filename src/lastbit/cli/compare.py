@@ -154,7 +154,7 @@ def _store(content: dict[str, Any], out: Path) -> Path:
 
 def _show_two(found: Comparison, content: dict[str, Any], terminal: Console) -> None:
     from lastbit.report.comparison import difference_table, sides_table
-    from lastbit.report.flips import moves_table
+    from lastbit.report.comparison.moves import moves_table
 
     label = found.label + (" in percent" if found.unit else "")
     terminal.print(f"{found.a.name} against {found.b.name}: {label}")

@@ -46,7 +46,7 @@ class Moves:
     examples: int
     right_to_wrong: Rate
     wrong_to_right: Rate
-    retrained: float | None  # right to wrong, in percent, by training the old recipe again; None with one replicate
+    retrained: float  # right to wrong, in percent, by training the old recipe again
     classes: tuple[ClassDifference, ...]
 
 
@@ -68,7 +68,7 @@ def moves(old: Right, new: Right, targets: Labels, *, paired: bool) -> Moves:
         examples=len(targets),
         right_to_wrong=_rate(old, 100 - new),
         wrong_to_right=_rate(100 - old, new),
-        retrained=float(_two_of_one(old)) if len(old) > 1 else None,
+        retrained=_two_of_one(old),
         classes=tuple(_class_differences(old, new, targets, paired=paired)),
     )
 

@@ -33,7 +33,9 @@ def benjamini_hochberg(p: Table) -> Table:
     """Benjamini's and Hochberg's (1995) adjusted p values: of those up to 5 %, at most 5 % are expected to be false.
 
     Args:
-        p: shape (tests,), independent or positively dependent, as tests against one baseline are; NaN as in `holm`.
+        p: shape (tests,); NaN as in `holm`. The 5 % are proven for independent tests and for positively dependent
+            ones, as one-sided tests against one baseline are (Benjamini & Yekutieli 2001). For two-sided ones they are
+            simulated in the tests, not proven.
     """
 
     def step_up(ordered: Table, tests: int) -> Table:

@@ -6,8 +6,8 @@ from typing import Any
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
+from lastbit.report.comparison.moves import moves_blocks
 from lastbit.report.comparison.stored import ComparedJson, decimals, mcnemar_sentence, points, with_unit
-from lastbit.report.flips import moves_blocks
 from lastbit.report.numbers import MISSING, number
 from lastbit.report.page import Block, Heading, Page, Section, Text
 from lastbit.report.settings import differences

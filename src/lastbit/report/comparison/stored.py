@@ -83,7 +83,7 @@ class _Moves(Shape):
     examples: Count
     right_to_wrong: _Rate
     wrong_to_right: _Rate
-    retrained: NonNegative | None
+    retrained: NonNegative
     classes: list[_ClassDifference]
 
 

@@ -5,18 +5,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.dots import Dot, dot_chart
 from lastbit.report.charts.figure import Figure
+from lastbit.report.class_chart import ClassRow, ClassValues, class_figure, told_apart
 from lastbit.report.numbers import capital, points
 from lastbit.report.page import Block, Details, Html
 from lastbit.report.study.naming import metric_of, source_of
 from lastbit.report.study.stored import StudyJson
 from lastbit.report.table import Table
 
-_LEVEL = 0.05
-_ROW = 26  # pixels for each class
-_MOST_CLASSES = 30  # that the chart shows
 CLEAR, UNCLEAR = "differs from the others", "not told from the others"
 
 
@@ -40,7 +36,7 @@ def flips_blocks(study: StudyJson) -> list[Block]:
     ]
 
 
-def class_churn_figure(classes: Sequence[Mapping[str, Any]], names: Sequence[str], *, subject: str) -> Figure:
+def class_churn_figure(classes: Sequence[ClassRow], names: Sequence[str], *, subject: str) -> Figure:
     """The churn of each class, the largest first.
 
     Args:
@@ -49,39 +45,22 @@ def class_churn_figure(classes: Sequence[Mapping[str, Any]], names: Sequence[str
         subject: what the runs differ in.
     """
     ordered = sorted(classes, key=lambda row: (-row["churn"], row["label"]))
-    shown = ordered[:_MOST_CLASSES]
-    named = [row for row in ordered if row["p_adjusted"] <= _LEVEL]
-    kinds = [CLEAR if row in named else UNCLEAR for row in shown]
-    chart = dot_chart(
-        [
-            Dot(_name(row["label"], names), row["churn"], kind, {"examples": row["examples"]})
-            for row, kind in zip(shown, kinds, strict=True)
-        ],
-        groups=[_name(row["label"], names) for row in shown],
-        group_title="class",
-        value=Axis("churn (%)", name="churn", from_zero=True, format=".3~f"),
-        kinds=[kind for kind in (CLEAR, UNCLEAR) if kind in kinds],
-        upright=False,
-        height=_ROW * len(shown) + 30,
-    )
+    values = ClassValues("churn", "churn (%)", CLEAR, UNCLEAR, class_name=lambda label: _name(label, names))
     note = (
-        f"Percent of pairs of runs that differ in {subject} only and give an example of the class different labels. A "
-        f"class “{CLEAR}” where p of a permutation test over examples, adjusted over the {len(classes)} classes, is at "
-        "most 0.05: of the classes named so, 5 % at most are named wrongly on average (Benjamini-Hochberg)."
+        f"Percent of pairs of runs that differ in {subject} only and give an example of the class different labels; p "
+        "is of a permutation test over examples."
     )
-    if len(shown) < len(ordered):
-        note += f" Shown are the {len(shown)} classes that churn most."
-    return Figure("class-churn", _title(ordered, named, names, subject), note, chart)
+    return class_figure("class-churn", _title(ordered, names, subject), note, ordered, values)
 
 
-def _title(
-    ordered: Sequence[Mapping[str, Any]], named: Sequence[Mapping[str, Any]], names: Sequence[str], subject: str
-) -> str:
-    worst = ordered[0]
-    if worst not in named:
-        return f"{capital(subject)} flips all {len(ordered)} classes alike, as far as these examples show"
-    others = f" and {points(worst['others'])} % of the others" if worst["others"] is not None else ""
-    return f"{capital(subject)} flips {points(worst['churn'])} % of class {_name(worst['label'], names)}{others}"
+def _title(classes: Sequence[ClassRow], names: Sequence[str], subject: str) -> str:
+    """Of the classes that are told from the others, the one that differs most, be it in more churn or in less."""
+    named = [row for row in told_apart(classes) if row["others"] is not None]
+    if not named:
+        return f"{capital(subject)} flips all {len(classes)} classes alike, as far as these examples show"
+    most = max(named, key=lambda row: abs(row["churn"] - row["others"]))
+    here, others = points(most["churn"]), points(most["others"])
+    return f"{capital(subject)} flips {here} % of class {_name(most['label'], names)} and {others} % of the others"
 
 
 def examples_table(examples: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:

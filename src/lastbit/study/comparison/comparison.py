@@ -175,7 +175,7 @@ class Comparison:
 
     def _moved(self, moves: Moves) -> str:
         """What a user of b feels who is given a, beside what training b again would do to them."""
-        again = "" if moves.retrained is None else f", and training {self.b.name} again breaks {moves.retrained:.2f} %"
+        again = f", and training {self.b.name} again breaks {moves.retrained:.2f} %"
         return (
             f"In place of a run of {self.b.name}, one of {self.a.name} breaks {moves.right_to_wrong.percent:.2f} % of "
             f"the predictions (right to wrong) and mends {moves.wrong_to_right.percent:.2f} %{again}."

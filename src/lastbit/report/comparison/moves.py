@@ -1,20 +1,17 @@
-"""Who is hurt: what a new recipe breaks and mends, and in which classes, as blocks of a page."""
+"""What changes for users: what a new recipe breaks and mends, and in which classes, as blocks of a page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.dots import Dot, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Figure
+from lastbit.report.class_chart import ClassRow, ClassValues, class_figure, told_apart
 from lastbit.report.numbers import MISSING, number
 from lastbit.report.page import Block, Heading
 from lastbit.report.table import Table
 
-_LEVEL = 0.05
-_ROW = 26  # pixels for each class
-_MOST_CLASSES = 30  # that a chart shows; of more, those that differ most
 _MOST_NAMED = 4  # classes in a title
 CLEAR, UNCLEAR = "differs", "not told from noise"
+_VALUES = ClassValues("difference", "difference of accuracy (points)", CLEAR, UNCLEAR, has_intervals=True)
 
 
 def moves_blocks(moves: Mapping[str, Any] | None, *, new: str, old: str) -> list[Block]:
@@ -27,8 +24,11 @@ def moves_blocks(moves: Mapping[str, Any] | None, *, new: str, old: str) -> list
     """
     if moves is None:
         return []
-    blocks: list[Block] = [Heading(f"Who is hurt by {new} in place of {old}", 3), moves_table(moves, new=new, old=old)]
-    return [*blocks, *([class_figure(moves["classes"], new=new, old=old)] if len(moves["classes"]) > 1 else [])]
+    heading = Heading(f"What changes for users with {new} in place of {old}", 3)
+    blocks: list[Block] = [heading, moves_table(moves, new=new, old=old)]
+    if len(moves["classes"]) > 1:
+        blocks.append(class_difference_figure(moves["classes"], new=new, old=old))
+    return blocks
 
 
 def moves_table(moves: Mapping[str, Any], *, new: str, old: str) -> Table:
@@ -37,7 +37,7 @@ def moves_table(moves: Mapping[str, Any], *, new: str, old: str) -> Table:
     rows = [
         [f"right with {old}, wrong with {new}", *_rate(broken)],
         [f"wrong with {old}, right with {new}", *_rate(mended)],
-        [f"right, and wrong after training {old} again", MISSING if again is None else number(again, 2), MISSING],
+        [f"right, and wrong after training {old} again", number(again, 2), MISSING],
     ]
     return Table(
         "moves",
@@ -53,46 +53,17 @@ def _rate(rate: Mapping[str, float]) -> list[str]:
     return [number(rate["percent"], 2), f"{number(rate['lower'], 2)} to {number(rate['upper'], 2)}"]
 
 
-def class_figure(classes: Sequence[Mapping[str, Any]], *, new: str, old: str) -> Figure:
+def class_difference_figure(classes: Sequence[ClassRow], *, new: str, old: str) -> Figure:
     """The difference of accuracy in each class with its interval, the worst for the new recipe first."""
     ordered = sorted(classes, key=lambda row: (row["difference"], row["label"]))
-    shown = _outermost(ordered)
-    named = [row for row in ordered if row["p_adjusted"] <= _LEVEL]
     note = (
         f"Accuracy of {new} minus that of {old} on the test examples of each class, with 95 % intervals over runs and "
-        f"examples. A class “{CLEAR}” where p, adjusted over the {len(classes)} classes, is at most 0.05: of the "
-        "classes named so, 5 % at most are named wrongly on average (Benjamini-Hochberg)."
+        "examples."
     )
-    if len(shown) < len(ordered):
-        note += f" Shown are the {len(shown)} classes that differ most."
-    kinds = {row["label"]: CLEAR if row in named else UNCLEAR for row in shown}
-    chart = dot_chart(
-        [
-            Dot(str(row["label"]), row["difference"], kinds[row["label"]], {"examples": row["examples"]})
-            for row in shown
-        ],
-        groups=[str(row["label"]) for row in shown],
-        group_title="class",
-        value=Axis("difference of accuracy (points)", name="difference", from_zero=True, format=".3~f"),
-        kinds=[kind for kind in (CLEAR, UNCLEAR) if kind in kinds.values()],
-        upright=False,
-        behind=[
-            Reference(0.0),
-            *(Span(str(row["label"]), row["lower"], row["upper"], kinds[row["label"]]) for row in shown),
-        ],
-        height=_ROW * len(shown) + 30,
-    )
-    return Figure("classes", _class_title(named, len(classes), new), note, chart)
+    return class_figure("classes", _class_title(told_apart(ordered), len(classes), new), note, ordered, _VALUES)
 
 
-def _outermost(ordered: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The classes at both ends, where there are too many for a chart."""
-    if len(ordered) <= _MOST_CLASSES:
-        return list(ordered)
-    return [*ordered[: _MOST_CLASSES // 2], *ordered[-_MOST_CLASSES // 2 :]]
-
-
-def _class_title(named: Sequence[Mapping[str, Any]], classes: int, new: str) -> str:
+def _class_title(named: Sequence[ClassRow], classes: int, new: str) -> str:
     if not named:
         return f"In none of the {classes} classes does accuracy differ by more than chance shows"
     worse = sorted(row["label"] for row in named if row["difference"] < 0)
