@@ -130,3 +130,29 @@ def test_a_single_degree_of_freedom_and_a_floor_of_0():
     content = compared({1: 93.0, 2: 93.5}, {1: 92.0, 2: 92.9}, noise_floor=0.0)
     assert difference_table(content).rows[0][3] == "1 degree of freedom"
     assert "noise floor" not in comparison_figures(content)[1].note
+
+
+def test_an_interval_over_other_test_sets_that_is_held_to_this_one_says_so():
+    content = with_examples()
+    assert difference_table(content).rows[-1][0] == "over other test sets"
+    content["examples"]["any_test_set"] |= {end: content["paired"][end] for end in ("lower", "upper")}
+    assert difference_table(content).rows[-1][0] == "over other test sets (not narrower than on this test set)"
+
+
+def test_the_table_shows_what_is_compared():
+    """The fourth seed of the second recipe has no run, so that of the first has no partner."""
+    content = compared(
+        {1: [93.1, 93.0], 2: [93.4, 93.6], 3: [92.9, 93.1], 4: [99.0, 98.0]},
+        {1: [92.8, 92.9], 2: [93.2, 93.0], 3: [93.0, 92.8], 4: [np.nan, np.nan]},
+    )
+    first, second = sides_table(content).rows
+    assert first[1:] == [f"{np.mean([93.1, 93.0, 93.4, 93.6, 92.9, 93.1]):.3f}", "3", "6", "seed 4 (not compared)"]
+    assert second[2:4] == ["3", "6"]
+    assert "with 3 seeds (6 runs) of each" in content["finding"]
+    assert "Only common seeds are compared, without seed 4 of a." in content["finding"]
+    assert content["a"]["runs"] == 8
+    whole = compared(paired=True)
+    assert "are compared" not in whole["finding"]
+    gaps = compared([1.0, 2.0, np.nan, 4.0], [1.5, np.inf, 3.5, 4.2], paired=True)
+    assert "Only whole pairs are compared, without run 2 of a and run 3 of b." in gaps["finding"]
+    assert sides_table(whole).rows[0][2:] == ["4", "8", "none"]

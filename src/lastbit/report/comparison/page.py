@@ -15,6 +15,7 @@ from lastbit.report.study.spread import gain_chart
 from lastbit.report.table import Table
 
 _ROW = 64  # pixels for each interval
+_ENDS = ("lower", "upper")
 _MANY = 24  # seeds beyond which a seed gets no place of its own
 _T_NAMES = {"paired t": "pairs of seeds (t)", "Welch t": "two samples (Welch’s t)"}
 
@@ -54,15 +55,15 @@ def _differing(sides: Sequence[Mapping[str, Any]]) -> list[Block]:
 
 
 def sides_table(content: ComparedJson) -> Table:
-    """Each recipe: its mean, seeds and runs, and the runs that count nowhere."""
+    """Each recipe: the mean that is compared, its seeds and runs, and the runs that count nowhere."""
     places = decimals(content)
     rows = [
         [
             side["name"],
             number(side["mean"], places),
-            str(len(side["seeds"])),
-            str(side["runs"]),
-            "; ".join(side["lost"]) or "none",
+            str(len(side.get("compared_seeds") or side["seeds"])),
+            str(side.get("compared_runs") or side["runs"]),
+            "; ".join([*side["lost"], *(f"{seed} (not compared)" for seed in side.get("left_out", []))]) or "none",
         ]
         for side in (content["a"], content["b"])
     ]
@@ -82,13 +83,20 @@ def difference_table(content: ComparedJson) -> Table:
     least = f"p ≥ {permutation['least_p']:.2g}"
     rows.append([f"permutations ({name}, {kind})", MISSING, _p(permutation["p"]), least])
     if content["examples"] is not None:
-        rows.append(_t_row("over other test sets", content["examples"]["any_test_set"], content))
+        rows.append(_t_row(_over_test_sets(content), content["examples"]["any_test_set"], content))
     note = (
         "Runs that share a seed are not independent: their mean is one value, and seeds are what is counted. Where "
         f"both studies have the same seeds the pairs decide, otherwise the two samples do. {mcnemar_sentence(content)}"
     )
     columns = ["test of the difference", "95 % interval", "p", "rests on"]
     return Table("tests", "The tests in numbers", columns, rows, note.rstrip(), align="lrrl")
+
+
+def _over_test_sets(content: ComparedJson) -> str:
+    """The row's label; the interval of a test with more degrees of freedom is held to that on this test set."""
+    here, everywhere = content["paired"] or content["unpaired"], content["examples"]["any_test_set"]
+    is_held = here["lower"] is not None and [here[end] for end in _ENDS] == [everywhere[end] for end in _ENDS]
+    return "over other test sets" + (" (not narrower than on this test set)" if is_held else "")
 
 
 def _t_row(label: str, test: Mapping[str, Any], content: ComparedJson) -> list[str]:

@@ -29,6 +29,9 @@ class _Side(Shape):
     mean: Real
     seeds: list[Whole]
     runs: Count
+    compared_seeds: list[Whole] = Field(default_factory=list)  # this and the next two: absent from older comparisons
+    compared_runs: Count = 0
+    left_out: list[str] = Field(default_factory=list)
     lost: list[str]
     values: list[_Value]
     seed_means: list[_Mean]

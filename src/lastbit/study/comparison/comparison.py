@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from math import nan
 from typing import Any
 
-from lastbit.report.numbers import difference_decimals
+from lastbit.report.numbers import difference_decimals, joined
 from lastbit.statistics.examples import ExampleTest
 from lastbit.statistics.means import MeanTest, PermutationTest
 from lastbit.statistics.moves import Moves
@@ -127,8 +127,8 @@ class Comparison:
             "label": self.label,
             "unit": self.unit,
             "doubts": list(self.doubts),
-            "a": self.a.as_json(float(self.replicates.a.mean())),
-            "b": self.b.as_json(float(self.replicates.b.mean())),
+            "a": self.a.as_json(float(self.replicates.a.mean()), self.replicates.seeds_a),
+            "b": self.b.as_json(float(self.replicates.b.mean()), self.replicates.seeds_b),
             "difference": self.difference,
             "standard_error": self.standard_error,
             "interval": None if self.interval is None else list(self.interval),
@@ -164,6 +164,11 @@ class Comparison:
             )
         if self.moves is not None:
             yield self._moved(self.moves)
+        sides = (self.a, self.replicates.seeds_a), (self.b, self.replicates.seeds_b)
+        left_out = [f"{joined(alone)} of {side.name}" for side, seeds in sides if (alone := side.left_out(seeds))]
+        if self.paired is not None and left_out:
+            what = "common seeds" if self.a.has_seeds else "whole pairs"
+            yield f"Only {what} are compared, without {joined(left_out)}."
         for side in (self.a, self.b):
             if side.lost:
                 yield f"Not counted in {side.name}: {_listed(side.lost)}."
@@ -205,7 +210,7 @@ class Comparison:
 
     def _runs(self) -> str:
         replicates = len(self.replicates.a), len(self.replicates.b)
-        counts = (self.a.runs, self.b.runs) if self.replicates.only_seed is None else replicates
+        counts = self.a.runs_at(self.replicates.seeds_a), self.b.runs_at(self.replicates.seeds_b)
         runs = f"{_both(*counts)} runs"
         if self._counts_runs:
             return f"{runs} of each" if counts[0] == counts[1] else runs

@@ -61,11 +61,20 @@ class Side:
         column = self.values[:, self.seeds.index(seed)]
         return column[~np.isnan(column)]
 
-    def as_json(self, mean: float) -> dict[str, Any]:
+    def runs_at(self, seeds: Iterable[int]) -> int:
+        """How many runs count that have one of these seeds."""
+        return sum(len(self.at_seed(seed)) for seed in seeds)
+
+    def left_out(self, compared: Iterable[int]) -> list[str]:
+        """The seeds that have runs but are not among the seeds that are compared."""
+        return [f"{'seed' if self.has_seeds else 'run'} {seed}" for seed in self.seed_means() if seed not in compared]
+
+    def as_json(self, mean: float, compared: tuple[int, ...]) -> dict[str, Any]:
         """As a comparison holds it.
 
         Args:
             mean: of the values that are tested.
+            compared: the seeds behind these values.
         """
         means = self.seed_means()
         return {
@@ -74,6 +83,9 @@ class Side:
             "mean": mean,
             "seeds": list(means),
             "runs": self.runs,
+            "compared_seeds": list(compared),
+            "compared_runs": self.runs_at(compared),
+            "left_out": self.left_out(compared),
             "lost": list(self.lost),
             "values": [
                 {"seed": seed, "noise": noise, "value": float(self.values[i, j])}
