@@ -66,7 +66,10 @@ def endings(frame: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
 
 
 def unfinished(frame: pl.DataFrame) -> pl.Series:
-    """Whether each row is of a run that its tracker does not call finished; no row where it calls none so."""
+    """Whether each row is of a run in a state listed as unfinished; false for all rows where all are.
+
+    A run in an unknown state, or in none, counts as finished.
+    """
     import polars as pl
 
     no = pl.Series([False] * frame.height, dtype=pl.Boolean)

@@ -1,4 +1,4 @@
-"""Tables and trackers with a row for each example: their means are the runs' values, and they stay beside them."""
+"""Tables and trackers with a row for each example: a run's value is their mean, and the rows are kept."""
 
 from __future__ import annotations
 

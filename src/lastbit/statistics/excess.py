@@ -1,10 +1,11 @@
-"""The 95 % interval of how far a variance exceeds a known one, which holds also where it does not exceed it at all.
+"""The 95 % interval of how far a variance exceeds a known one, valid also where it does not exceed it at all.
 
-The variance is estimated by a sum of independent mean squares. Its two ends are chi-square ends, or Graybill's and
-Wang's (1980) of a sum. How the 5 % are shared between the two depends on the value that is tested (a tail function:
-Puza and O'Neill 2006, Canadian Journal of Statistics 34): near zero only the lower end may miss, far from it both may
-in 2.5 % of cases. Equal tails, cut at zero, would cover zero in 97.5 % of cases, and where the variance comes out small
-they would leave nothing but zero. These ends always leave room above zero.
+The variance is estimated by a sum of independent mean squares. The ends of its interval are chi-square quantiles for
+one mean square, and those of Graybill and Wang (1980) for a sum. How the error of 5 % is divided between the two ends
+depends on the value that is tested (a tail function: Puza and O'Neill 2006, Canadian Journal of Statistics 34): near
+zero only the lower end may miss it, far from zero each end misses it in 2.5 % of cases. An interval with equal tails,
+cut at zero, would cover zero in 97.5 % of cases, and would shrink to zero where the estimate is small. This interval
+always reaches above zero, unless nothing varies.
 """
 
 from collections.abc import Callable

@@ -40,8 +40,8 @@ _FEW = 50  # contested examples; `benchmarks/quality_or_luck.py` has what interv
 class Quality:
     """The spread that runs would have on an unlimited test set, with its 95 % interval, in the metric's unit.
 
-    With `luck_at_most`, the luck is only bounded from above: `variance` and `std` are then the least that is
-    compatible with the point estimates, and the interval covers every luck between none and the bound.
+    Where `luck_at_most` holds, the luck is only bounded from above. Then `variance` and `std` are lower bounds of the
+    estimates, and the interval covers every luck between none and the bound.
     """
 
     std: float  # √variance, or 0 where that is negative

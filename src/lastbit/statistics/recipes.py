@@ -33,9 +33,7 @@ class RecipeRuns:
 
     name: str
     values: Table  # (runs,), finite
-    seeds: tuple[str | int, ...] | None = (
-        None  # of `values`; None where they are not known, so that no pairs are formed
-    )
+    seeds: tuple[str | int, ...] | None = None  # of `values`; None where they are unknown, and nothing can be paired
 
     def at(self, seeds: Sequence[str | int]) -> Table:
         """The values at these seeds, in their order."""

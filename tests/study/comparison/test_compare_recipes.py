@@ -92,6 +92,16 @@ def test_seeds_of_one_side_alone_are_left_out_of_pairs_and_named():
     assert any("left out: new (3 of 8)" in note for note in found.notes)
 
 
+def test_seeds_that_a_later_task_leaves_out_are_named_with_the_task():
+    content = rows({"base": 0, "new": 0.5}, task="mnist")
+    for task in ("svhn", "cifar"):
+        content += rows({"base": 0}, task=task) + rows({"new": 0.5}, seeds=range(4, 12), task=task)
+    notes = [note for note in compared(content, task="task").notes if "left out" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("Tasks svhn and cifar: Only common seeds are compared")
+    assert "left out: new (3 of 8)" in notes[0]
+
+
 def test_the_verdict_names_what_is_real_the_same_and_the_best():
     found = compared(rows(), within=0.4)
     verdict = found.verdict

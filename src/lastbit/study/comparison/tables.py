@@ -1,6 +1,6 @@
 """Compares the recipes of a table of runs with one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
@@ -66,7 +66,7 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         best=None if several else best_recipe(runs[tasks[0]], lower_is_better=better),
         tasks={str(task): tuple(rows) for task, rows in by_task.items()} if several else {},
         examples={} if several or table.examples is None else over_examples(table.examples, names, names[base]),
-        notes=(*unpaired_notes(runs[tasks[0]], by_task[tasks[0]]), *_over_tasks(tasks), *table.notes),
+        notes=(*_unpaired_by_task(runs, by_task), *_over_tasks(tasks), *table.notes),
     )
 
 
@@ -133,6 +133,20 @@ def unpaired_notes(runs: Sequence[RecipeRuns], comparisons: Sequence[AgainstBase
     if welch:
         notes.append(f"Fewer than two seeds in common with {comparisons[0].baseline}: {_some(welch)} (Welch’s test).")
     return notes
+
+
+def _unpaired_by_task(
+    runs: Mapping[str | None, Sequence[RecipeRuns]], by_task: Mapping[str | None, Sequence[AgainstBaseline]]
+) -> list[str]:
+    """The notes of all tasks, each once, with the tasks that it is of where it is not of all."""
+    tasks: dict[str, list[str]] = {}
+    for task, comparisons in by_task.items():
+        for note in unpaired_notes(runs[task], comparisons):
+            tasks.setdefault(note, []).append(str(task))
+    return [
+        note if len(of) == len(by_task) else f"Task{'s' * (len(of) > 1)} {_some(of)}: {note}"
+        for note, of in tasks.items()
+    ]
 
 
 def _some(names: Sequence[str]) -> str:
