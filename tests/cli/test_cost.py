@@ -28,6 +28,12 @@ def terminal(monkeypatch):
     return answers, asked
 
 
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    """A machine with two cores, by which the start of workers is estimated."""
+    monkeypatch.setattr(cost.os, "cpu_count", lambda: 2)
+
+
 def announced(tmp_path, capsys, seconds, *, workers=2, yes=False, run=False):
     study = lb.Study(tmp_path / "toy", train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2, 3), name="toy")
     if run:
@@ -39,9 +45,10 @@ def announced(tmp_path, capsys, seconds, *, workers=2, yes=False, run=False):
 def test_runs_time_and_workers_are_reported(tmp_path, capsys):
     found, said = announced(tmp_path, capsys, 90.0)
     assert found == 90.0
-    # Six runs and two controls, two at a time: four times 90 s.
+    # Six runs and two controls, two at a time: four times 90 s, and the start of the workers.
     assert said == (
-        "toy: 8 runs to make (2 of them controls), about 6 min on 2 workers (estimated from a few updates of one run)\n"
+        "toy: 8 runs to make (2 of them controls), about 6 min on 2 workers (estimated from a few updates of one run, "
+        "with 4.0 s for workers to start)\n"
     )
 
 
@@ -53,11 +60,18 @@ def test_the_command_says_it_before_it_begins_and_how_far_it_is_in_plain_lines(t
     said = capsys.readouterr()
     first, *lines = said.err.splitlines()
     assert re.fullmatch(
-        r"demo: 2 runs to make, about \S+ \S+ on 1 worker \(estimated from a few updates of one run\)", first
+        r"demo: 2 runs to make, about \S+ \S+ on 1 worker \(estimated from a few updates of one run, with 4.0 s .*\)",
+        first,
     )
+    assert lines[0] == "demo: starting 1 worker"
     assert re.fullmatch(r"demo: 2 of 2 trials, .* elapsed, about 0:00:00 left, last seed 1, k=3", lines[-1])
     assert "\r" not in said.err
     assert said.out.splitlines()[0].startswith("demo: Without controls: ")  # the verdict comes first
+
+
+def test_tiny_runs_take_as_long_as_workers_take_to_start(tmp_path, capsys):
+    assert ", about 4.4 s on 2 workers" in announced(tmp_path, capsys, 0.1)[1]  # four times 0.1 s
+    assert ", about 16 s on 8 workers" in announced(tmp_path, capsys, 0.1, workers=8)[1]  # four to a core
 
 
 def test_what_nobody_can_know_is_reported_as_unknown(tmp_path, capsys):
@@ -75,13 +89,13 @@ def test_nothing_is_reported_where_nothing_is_to_be_run(tmp_path, capsys):
 def test_above_an_hour_a_terminal_is_asked(tmp_path, capsys, terminal):
     answers, asked = terminal
     answers += [True]
-    assert announced(tmp_path, capsys, 900.5)[0] == 900.5
+    assert announced(tmp_path, capsys, 899.5)[0] == 899.5  # four times, with the start of the workers: 3602 s
     assert asked == ["Go on?"]
     answers += [False]
     with pytest.raises(StoppedCommandError, match="not begun; with --yes it begins without a question"):
         announced(tmp_path, capsys, 900.5)
     assert announced(tmp_path, capsys, 900.5, yes=True)[0] == 900.5
-    assert announced(tmp_path, capsys, 900.0)[0] == 900.0  # an hour, and not above
+    assert announced(tmp_path, capsys, 899.0)[0] == 899.0  # an hour, and not above
     assert len(asked) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +29,9 @@ ASKED_ABOVE = 3600.0  # seconds
 _SAID_ABOVE = 10.0  # seconds; shorter work begins without a word
 _LEAST_UPDATES, _LEAST_SECONDS = 3, 0.5  # to be timed, whichever comes later
 _MOST_SECONDS = 10.0  # of timing
+# What a worker process takes to import PyTorch and lastbit. On two half-busy cores one worker took 2.6 s and two at a
+# time 3.9 s. It is a constant because this process has imported them already, at a time that says nothing of now.
+START_SECONDS = 4.0
 
 
 def at_terminal() -> bool:
@@ -93,12 +97,20 @@ def announce_study(
     if one_run is None:
         answers.say(f"{study.name}: {counted} on {executors}; how long they take is known when the first has ended")
         return None
-    seconds = one_run * -(-len(pending) // executors.limited(len(pending)))
+    workers = executors.limited(len(pending))
+    start = start_seconds(workers)
+    seconds = start + one_run * -(-len(pending) // workers)
     answers.say(
-        f"{study.name}: {counted}, about {duration(seconds)} on {executors} (estimated from a few updates of one run)"
+        f"{study.name}: {counted}, about {duration(seconds)} on {executors} (estimated from a few updates of one run, "
+        f"with {duration(start)} for workers to start)"
     )
     answers.ask(seconds)
     return one_run
+
+
+def start_seconds(workers: int) -> float:
+    """About how long so many worker processes take until they can run something; they share the cores there are."""
+    return START_SECONDS * max(1.0, workers / (os.cpu_count() or 1))
 
 
 def announce_rest(name: str, seconds: float, answers: Answers) -> None:

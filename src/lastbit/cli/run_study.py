@@ -49,10 +49,13 @@ def run_study(
     seconds = announce_study(
         study, executors=executors, run_seconds=lambda: recipe_seconds(training) if here else None, answers=answers
     )
+    workers = executors.limited(len(pending))
+    if pending and here and not sys.stderr.isatty():  # without a bar nothing else is seen before the first run ends
+        answers.say(f"{study.name}: starting {workers} worker{'s' if workers > 1 else ''}")
     run_trials(
         study,
         executor=lambda: executors.executor(len(pending)),
-        workers=executors.limited(len(pending)),
+        workers=workers,
         title=title,
         seconds=seconds,
     )
