@@ -1,4 +1,4 @@
-"""The networks that recipes can name. A new one is a file in this folder and an entry of `NETWORKS`."""
+"""The networks that recipes can name. A new one is a function in a file of this folder and an entry of `NETWORKS`."""
 
 from __future__ import annotations
 
