@@ -96,6 +96,20 @@ def test_an_altered_part_or_description_is_not_read(tmp_path):
         pass
 
 
+def test_a_row_that_was_altered_is_refused_and_rows_without_checksums_are_read(tmp_path):
+    directory = make(tmp_path)
+    with directory.claimed(SETTINGS):
+        directory.append("rows.jsonl", {"step": 1, "loss": 0.125})
+        directory.append("rows.jsonl", {"step": 2, "loss": float("inf")})
+    path = tmp_path / "run" / "rows.jsonl"
+    written = path.read_text()
+    path.write_text(written.replace("0.125", "0.225"))
+    with pytest.raises(DamagedError, match=r"rows\.jsonl does not match its checksum"):
+        directory.rows("rows.jsonl")
+    path.write_text('{"step": 0}\n' + written)
+    assert directory.rows("rows.jsonl") == [{"step": 0}, {"step": 1, "loss": 0.125}, {"step": 2, "loss": None}]
+
+
 def test_a_torn_last_line_is_dropped_and_the_series_goes_on(tmp_path):
     directory = make(tmp_path)
     with directory.claimed(SETTINGS):

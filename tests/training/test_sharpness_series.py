@@ -206,7 +206,9 @@ def test_a_second_process_is_told_that_the_directory_is_in_use(tmp_path):
 
 def test_altered_rows_are_refused(tmp_path):
     run(tmp_path, Series(small()), 1)
-    rows = (tmp_path / "rows.jsonl").read_text().splitlines()
+    written = map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines())
+    # Without checksums, as earlier versions wrote them: what a row says is checked all the same.
+    rows = [json.dumps({name: value for name, value in row.items() if name != "checksum"}) for row in written]
     for altered in (
         '{"step": 0}',
         rows[0].replace('"step": 0', '"step": null'),

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from lastbit.errors import LastbitError
 from lastbit.storage.limits import MOST_JSON, parse_json, read_limited
 
-_CHECKSUM = "checksum"
+CHECKSUM = "checksum"
 
 
 @contextmanager
@@ -122,8 +122,12 @@ def write_checksummed(path: Path, content: Mapping[str, Any], *, indent: int | N
         content: plain JSON without a key `checksum`, which is added: SHA-256 of the canonical JSON of all the rest.
         indent: spaces of indentation; the checksum does not depend on them.
     """
-    checked = {**content, _CHECKSUM: _checksum(content)}
-    write_atomically(path, (to_json(checked, indent=indent) + "\n").encode())
+    write_atomically(path, (to_json(with_checksum(content), indent=indent) + "\n").encode())
+
+
+def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with its checksum, which `verified` takes out again."""
+    return {**content, CHECKSUM: _checksum(content)}
 
 
 def read_checksummed(path: Path) -> dict[str, Any]:
@@ -149,9 +153,9 @@ def verified(content: Any, path: Path) -> dict[str, Any]:
     Raises:
         DamagedError: it is no JSON object, or its checksum is not there or not right.
     """
-    if not isinstance(content, dict) or _CHECKSUM not in content:
+    if not isinstance(content, dict) or CHECKSUM not in content:
         raise DamagedError(f"{path} has no checksum: it was altered, or made by an earlier version of lastbit")
-    if content.pop(_CHECKSUM) != _checksum(content):
+    if content.pop(CHECKSUM) != _checksum(content):
         raise DamagedError(f"{path} does not match its checksum: it was altered")
     return content
 

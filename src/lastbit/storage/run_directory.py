@@ -2,7 +2,7 @@
 
 run.json        what is kept here, kind and settings (of a study `study.json`, of a sharpness series `series.json`)
 NAME.json       a part: JSON with a checksum
-NAME.jsonl      a series: a line of JSON for each row, appended and synced
+NAME.jsonl      a series: a line of JSON with a checksum for each row, appended and synced
 .lock           held by the process that runs the command, which .owner.json names
 
 A command claims the directory, reads what an interrupted run left, and adds what is missing:
@@ -32,10 +32,13 @@ from lastbit.differing import changes
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import DESCRIPTIONS, Kind, check_free, held
 from lastbit.storage.files import (
+    CHECKSUM,
     DamagedError,
     read_checksummed,
     sync_directory,
     to_json,
+    verified,
+    with_checksum,
     write_checksummed,
     writing,
 )
@@ -195,7 +198,7 @@ class RunDirectory:
         A last line that a crash cut short is left out, and `append` cuts it off.
 
         Raises:
-            DamagedError: a line is no JSON object.
+            DamagedError: a line is no JSON object, or not what was written; earlier versions wrote no checksums.
             LastbitError: the file is larger than what is read.
         """
         path = self.root / name
@@ -205,10 +208,10 @@ class RunDirectory:
         rows = [parse_json(line, path) for line in lines]
         if not all(isinstance(row, dict) for row in rows):
             raise DamagedError(f"{path} holds something else than rows of a series: it was altered")
-        return rows
+        return [verified(row, path) if CHECKSUM in row else row for row in rows]
 
     def append(self, name: str, row: Mapping[str, Any]) -> None:
-        """Add a row to a series; it is on disk when this returns.
+        """Add a row, plain JSON without a key `checksum`, to a series; it is on disk when this returns.
 
         Raises:
             OSError: it cannot be written.
@@ -218,7 +221,7 @@ class RunDirectory:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
             _cut_torn_line(file.fileno())
-            file.write((to_json(row) + "\n").encode())
+            file.write((to_json(with_checksum(row)) + "\n").encode())
             file.flush()
             os.fsync(file.fileno())
         if is_new:
