@@ -117,3 +117,8 @@ def thin(items: Sequence[_Item], most: int) -> list[_Item]:
 def _shortest(value: float) -> str:
     # `0.0005` reads better than Python's `5e-04`, and `1e-08` better than eight zeros.
     return f"{Decimal(repr(value)):f}" if 1e-5 <= abs(value) < 1e6 or value == 0 else repr(value)
+
+
+def p_in_words(p: float | None) -> str:
+    """A p value with three decimals."""
+    return MISSING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -8,7 +8,7 @@ from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.comparison.moves import moves_blocks
 from lastbit.report.comparison.stored import ComparedJson, decimals, mcnemar_sentence, points, with_unit
-from lastbit.report.numbers import MISSING, number
+from lastbit.report.numbers import MISSING, number, p_in_words
 from lastbit.report.page import Block, Heading, Page, Section, Text
 from lastbit.report.settings import differences
 from lastbit.report.study.spread import gain_chart
@@ -81,7 +81,7 @@ def difference_table(content: ComparedJson) -> Table:
     name = "flipped signs" if content["paired"] is not None else "exchanged runs"
     kind = "all" if permutation["exact"] else "20,000 random"
     least = f"p ≥ {permutation['least_p']:.2g}"
-    rows.append([f"permutations ({name}, {kind})", MISSING, _p(permutation["p"]), least])
+    rows.append([f"permutations ({name}, {kind})", MISSING, p_in_words(permutation["p"]), least])
     if content["examples"] is not None:
         rows.append(_t_row(_over_test_sets(content), content["examples"]["any_test_set"], content))
     note = (
@@ -103,17 +103,13 @@ def _t_row(label: str, test: Mapping[str, Any], content: ComparedJson) -> list[s
     places = decimals(content)
     varies = test["lower"] is not None
     interval = f"{number(test['lower'], places)} to {number(test['upper'], places)}" if varies else MISSING
-    p = _p(test["p"]) if varies else MISSING  # where nothing varies, any difference at all would be certain
+    p = p_in_words(test["p"]) if varies else MISSING  # where nothing varies, any difference at all would be certain
     return [label, interval, p, _degrees(test["dof"])]
 
 
 def _degrees(dof: float) -> str:
     number_of = f"{dof:.1f}".removesuffix(".0")
     return f"{number_of} degree{'' if number_of == '1' else 's'} of freedom"
-
-
-def _p(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def two_figures(content: ComparedJson) -> list[Figure]:

@@ -17,10 +17,10 @@ from lastbit.report.comparison.recipes_tables import (
     differences_table,
     examples_tables,
     kind_of,
-    p_in_words,
     p_values_table,
     recipes_table,
 )
+from lastbit.report.numbers import p_in_words
 from lastbit.report.page import Page, Section, Text, write_page
 
 _ROW, _FRAME = 22, 30  # pixels for each recipe, and for all

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.report.comparison.recipes_stored import RecipesJson
-from lastbit.report.numbers import MISSING, number, percent, spread
+from lastbit.report.numbers import MISSING, number, p_in_words, percent, spread
 from lastbit.report.table import Table
 
 # The kinds of differences.
@@ -117,8 +117,3 @@ def _better(row: Mapping[str, Any]) -> str:
     if value is None:
         return MISSING
     return percent(value) + ("" if ends is None else f" ({100 * ends[0]:.0f} to {100 * ends[1]:.0f})")
-
-
-def p_in_words(p: float | None) -> str:
-    """A p value with three decimals."""
-    return MISSING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
