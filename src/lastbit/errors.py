@@ -4,6 +4,10 @@ Code raises one where it judges what a person gave: an argument, an option, a re
 message as one line and exits with status 2. Every other exception is a fault of lastbit's own, and keeps its traceback.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class LastbitError(ValueError):
     """What a person gave cannot be used; the message says what they did, the value, and what is allowed."""
@@ -11,3 +15,9 @@ class LastbitError(ValueError):
 
 class LastbitTypeError(LastbitError, TypeError):
     """A person gave an object of the wrong kind; the message says which kinds are allowed."""
+
+
+def shortened(names: Sequence[str], most: int = 12) -> str:
+    """The names in a line of a message: the first of them where they are many, and how many more."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

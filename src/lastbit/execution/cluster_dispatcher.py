@@ -7,7 +7,7 @@ from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any, Generic
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, shortened
 from lastbit.execution.cluster import Cluster
 from lastbit.execution.jobs import LOOK, BitFingerprint, J, Outcome, Runner, SeedGroups
 from lastbit.execution.scheduler import Handshake, Worker, description_checksum, own_versions, shake_hands
@@ -150,13 +150,10 @@ class ClusterDispatcher(Generic[J]):
                 self._say(f"worker {address} is left aside: {error or handshake.result().complaint}")
 
     def _in_words(self) -> dict[BitFingerprint, str]:
-        return {bits: _some([worker.name for worker in workers]) for bits, workers in self._by_bits().items()}
+        return {
+            bits: shortened([worker.name for worker in workers], _NAMED) for bits, workers in self._by_bits().items()
+        }
 
 
 def _is(address: str, worker: Worker) -> bool:
     return worker.address == address
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, shortened
 
 if TYPE_CHECKING:
     pass
@@ -133,9 +133,3 @@ def require(name: str, there: Sequence[str], *, option: str, where: str) -> str:
         close = [by_plain[near] for near in get_close_matches(name.lower(), list(by_plain), n=3, cutoff=0.5)]
     nearest = f"the nearest are {', '.join(close)}" if close else f"there are {shortened(there)}"
     raise LastbitError(f"{option} {name}: {where} has no such column; {nearest}")
-
-
-def shortened(names: Sequence[str], most: int = 12) -> str:
-    """Names in a line, the first of them where they are many."""
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

@@ -38,8 +38,8 @@ def with_states(frame: pl.DataFrame) -> pl.DataFrame:
 
     for name in frame.columns if STATE not in frame.columns else ():
         if plain(name) in ("state", "status") and frame[name].dtype == pl.String:
-            said = frame[name].drop_nulls().str.to_lowercase()
-            if len(said) and said.is_in((*_UNFINISHED, *_FINISHED)).all():
+            states = frame[name].drop_nulls().str.to_lowercase()
+            if len(states) and states.is_in((*_UNFINISHED, *_FINISHED)).all():
                 return frame.with_columns(frame[name].alias(STATE))
     return frame
 
@@ -53,16 +53,16 @@ def endings(frame: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     """
     import polars as pl
 
-    said = []
+    notes = []
     if STATE in frame.columns and frame[STATE].str.to_lowercase().is_in(_UNFINISHED).fill_null(False).all():
-        said.append("By what their tracker says no run is finished: all of them count.")
+        notes.append("By what their tracker says no run is finished: all of them count.")
     done = ~unfinished(frame)
     ends = frame[END].filter(done).drop_nulls() if END in frame.columns else pl.Series([])
     if ends.n_unique() > 1:
         first, last = float(ends.to_numpy().min()), float(ends.to_numpy().max())
         early = runs.filter(done & (frame[END] < last))
-        said.append(f"Runs end at different steps, from {first:g} to {last:g}; before the last do {places(early)}.")
-    return said
+        notes.append(f"Runs end at different steps, from {first:g} to {last:g}; before the last do {places(early)}.")
+    return notes
 
 
 def unfinished(frame: pl.DataFrame) -> pl.Series:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lastbit.runs.columns import is_bookkeeping, names_runs, shortened
+from lastbit.errors import shortened
+from lastbit.runs.columns import is_bookkeeping, names_runs
 from lastbit.runs.endings import places, unfinished
 from lastbit.runs.raw import RUN, STATE
 
@@ -90,16 +91,16 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
         "no value": f"Left out without a value of {metric}",
         "repeated": "Left out as repetitions, since settings, seed and results are those of another row",
     }
-    said = []
+    sentences = []
     for reason, sentence in says.items():
         rows = left_out.filter(pl.col("reason") == reason)
         if rows.height:
             counts = rows.group_by("recipe", maintain_order=True).len()
             runs = [f"{count} of {recipe}" for recipe, count in counts.iter_rows()]
             rest = " What is compared are the runs that did not diverge." if reason == "diverged" else ""
-            said.append(f"{sentence}: {shortened(runs, _SHOWN)} ({places(rows)}).{rest}")
+            sentences.append(f"{sentence}: {shortened(runs, _SHOWN)} ({places(rows)}).{rest}")
     empty = sorted(set(left_out["recipe"]) - set(kept["recipe"]))
-    return said + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
+    return sentences + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
 
 
 def _scales(kept: pl.DataFrame, metric: str) -> list[str]:
@@ -125,16 +126,18 @@ def _seeds(kept: pl.DataFrame, seeds: Sequence[str]) -> list[str]:
 
     if not seeds:
         return []
-    said = []
+    sentences = []
     missing = kept.filter(pl.col("seed").is_null())
     if missing.height:
-        said.append(f"{missing.height} of {kept.height} runs have no seed ({places(missing)}), and are in no pair.")
+        sentences.append(
+            f"{missing.height} of {kept.height} runs have no seed ({places(missing)}), and are in no pair."
+        )
     counts = kept.drop_nulls("seed").group_by(["recipe", "seed", "task"], maintain_order=True).len()
     twice = counts.filter(pl.col("len") > 1)
     if twice.height:
         each = [f"{recipe} seed {seed} ({times} times)" for recipe, seed, _, times in twice.iter_rows()]
-        said.append(f"Seeds stand more than once: {shortened(each, _SHOWN)}; pairs use their mean.")
-    return said + _common(kept)
+        sentences.append(f"Seeds stand more than once: {shortened(each, _SHOWN)}; pairs use their mean.")
+    return sentences + _common(kept)
 
 
 def _common(kept: pl.DataFrame) -> list[str]:

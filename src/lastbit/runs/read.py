@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lastbit.runs.columns as named
-from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.errors import LastbitError, LastbitTypeError, shortened
 from lastbit.runs.formats.format import RunFormat, find
 from lastbit.runs.raw import FILE, ROW, Asked, Progress, RawRuns, StepRule, refuse_added, total_size
 from lastbit.runs.resolve import resolve
@@ -65,7 +64,7 @@ def read_runs(
         if others := sorted({each.kind for each, at in found if each.rank != rank}):
             notes.append(f"{path} also holds {' and '.join(others)} files, which are not read: name them to read them.")
         parts += [_read(each, at, asked) for each, at in read]
-    where = named.shortened([str(path) for path in given], 3)
+    where = shortened([str(path) for path in given], 3)
     return resolve(parts, question, where=where, notes=notes)
 
 

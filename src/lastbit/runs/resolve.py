@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
 import lastbit.runs.roles as choose
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, shortened
 from lastbit.runs.endings import endings, places, unfinished, with_states
 from lastbit.runs.examples import AT, example_columns, examples_of_parts, of_recipes, runs_of_examples
 from lastbit.runs.groups import Grouping, group, labels, seed_of_name, short_names, texts
@@ -199,14 +199,14 @@ def _groups_note(grouping: Grouping, *, asked: bool) -> list[str]:
     if asked:
         return []
     follow = "follows" if len(grouping.implied) == 1 else "follow"
-    rest = f"; {named.shortened(grouping.implied)} {follow} from that" if grouping.implied else ""
-    said = [f"Recipes are told apart by {named.shortened(_shown(grouping.by))}{rest}."] if grouping.by else []
+    rest = f"; {shortened(grouping.implied)} {follow} from that" if grouping.implied else ""
+    said = [f"Recipes are told apart by {shortened(_shown(grouping.by))}{rest}."] if grouping.by else []
     reasons: dict[str, list[str]] = {}
     for name, reason in grouping.left_out:
         if reason not in ("bookkeeping", "a result"):
             reasons.setdefault(reason, []).append(name)
     said += [
-        f"{named.shortened(names)} {reason.replace('goes', 'go', 1) if len(names) > 1 else reason}, "
+        f"{shortened(names)} {reason.replace('goes', 'go', 1) if len(names) > 1 else reason}, "
         f"and {'do' if len(names) > 1 else 'does'} not count for the recipe (--by NAME if it should)."
         for reason, names in reasons.items()
     ]
@@ -220,7 +220,7 @@ def _empty(frame: pl.DataFrame, by: Sequence[str], runs: pl.DataFrame) -> list[s
     rows = runs.filter(frame.select(pl.all_horizontal(pl.col(by).is_null())).to_series()) if by else runs.clear()
     if not rows.height:
         return []
-    columns = named.shortened(_shown(by))
+    columns = shortened(_shown(by))
     return [f"{rows.height} runs have nothing in {columns} ({places(rows)}): they are a recipe of their own."]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, shortened
 from lastbit.runs.groups import texts
 from lastbit.runs.numbers import are_numbers
 from lastbit.runs.raw import ADDED, FILE, RUN, TASK, RawRuns, StepRule
@@ -57,10 +57,8 @@ def choose_metric(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Quest
         results = [name for name in there if name not in taken and named.says_result(name)]
         if len(results) == 1:  # some of its rows hold text, which the error that follows names
             return results[0]
-        raise LastbitError(
-            f"{where} has no column of results: name the metric by --metric; there are {named.shortened(own)}"
-        )
-    raise LastbitError(f"name the metric by --metric: {where} has {named.shortened(numbers)}")
+        raise LastbitError(f"{where} has no column of results: name the metric by --metric; there are {shortened(own)}")
+    raise LastbitError(f"name the metric by --metric: {where} has {shortened(numbers)}")
 
 
 def _is_setting(frame: pl.DataFrame, name: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, shortened
 from lastbit.runs.numbers import are_numbers, as_numbers
 from lastbit.runs.raw import ADDED, END, ROW, StepRule
 
@@ -49,7 +49,7 @@ def _from_names(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl
     if not there or set(there) & set(frame.columns):
         return frame
     if metric is None and len(there) > 1:
-        raise LastbitError(f"the table holds several metrics: name one by --metric; there are {named.shortened(there)}")
+        raise LastbitError(f"the table holds several metrics: name one by --metric; there are {shortened(there)}")
     chosen = named.require(metric, there, option="--metric", where=f"the column {names}") if metric else there[0]
     notes.append(f"The rows whose {names} is {chosen} count; their number is in {values}.")
     rows = frame.filter(pl.col(names).cast(pl.String) == chosen)
@@ -60,7 +60,7 @@ def _from_seeds(frame: pl.DataFrame, seeds: dict[str, str], metric: str, notes: 
     others = [name for name in frame.columns if name not in seeds]
     long = frame.unpivot(list(seeds), index=others, variable_name="seed", value_name=metric)
     long = long.with_columns(long["seed"].replace(seeds))
-    notes.append(f"The columns {named.shortened(list(seeds))} are taken for the seeds of one recipe in each row.")
+    notes.append(f"The columns {shortened(list(seeds))} are taken for the seeds of one recipe in each row.")
     return long.sort(ROW, maintain_order=True).drop_nulls(metric)
 
 
@@ -76,7 +76,7 @@ def _recipe_columns(frame: pl.DataFrame) -> list[str]:
 
 def _from_recipes(frame: pl.DataFrame, recipes: list[str], notes: list[str]) -> pl.DataFrame:
     others = [name for name in frame.columns if name not in recipes]
-    notes.append(f"The columns {named.shortened(recipes)} are taken for recipes, with the value of a run in each cell.")
+    notes.append(f"The columns {shortened(recipes)} are taken for recipes, with the value of a run in each cell.")
     return frame.unpivot(recipes, index=others, variable_name="recipe", value_name="value").drop_nulls("value")
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, shortened
 from lastbit.storage.files import read_json
 from lastbit.storage.limits import reachable
 
@@ -56,7 +56,7 @@ def held(directory: Path) -> dict[Kind, str]:
     """The kinds of lastbit's content in a directory, each with the names that identify it; empty if there are none."""
     if not directory.is_dir():
         return {}
-    return {kind: _joined(names) for kind, names in _found(directory) if names}
+    return {kind: shortened(names, _NAMED) for kind, names in _found(directory) if names}
 
 
 def held_in_words(directory: Path) -> str:
@@ -87,7 +87,7 @@ def check_free(
     around = next((place for place in directory.resolve().parents if _is_study(place)), None)
     if around is not None and (within is None or around != within.resolve() or _is_kept(directory, around)):
         raise LastbitError(f"{directory} lies in a study, {around}, and cannot take {kind}: choose another directory")
-    if known is not None and (names := _joined(_others(directory, known))):
+    if known is not None and (names := shortened(_others(directory, known), _NAMED)):
         missing = kind.removeprefix("a ").removeprefix("an ")
         beside = f"beside {kind}" if kind in held(directory) else f"and no {missing}"
         raise LastbitError(f"{directory} holds other files ({names}) {beside}: choose an empty or new directory")
@@ -159,8 +159,3 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 def _others(directory: Path, known: Collection[str]) -> list[str]:
     return sorted(path.name for path in directory.iterdir() if path.name not in known) if directory.is_dir() else []
-
-
-def _joined(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
