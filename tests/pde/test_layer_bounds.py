@@ -131,7 +131,7 @@ def test_the_hessian_is_the_sum_of_its_parts_and_respects_their_ends():
         assert found.hessian.lowest >= found.frozen.lowest - 1e-12
         assert found.gauss_newton.min_weight_decay == 0
         assert 0 < found.frozen_share < 1
-        assert not found.piecewise_linear
+        assert found.frozen.lowest < found.frozen.highest
         assert all(spectrum.converged for spectrum in (found.frozen, found.gauss_newton, found.hessian))
         assert found.hessian.highest_vector.shape == found.weight_shape
 
@@ -171,7 +171,7 @@ def test_the_error_of_the_curvature_weights_shrinks_with_the_probes():
 def test_a_piecewise_linear_network_has_no_frozen_part():
     model, batch = small_network(nn.ReLU)
     for found in layer_bounds(model, F.cross_entropy, batch, **EXACT):
-        assert found.piecewise_linear
+        assert found.frozen.lowest == found.frozen.highest == 0
         assert found.closed_form.highest == found.closed_form.lowest == 0
         assert found.hessian.highest == pytest.approx(found.gauss_newton.highest)
         assert found.frozen_share == 0

@@ -57,20 +57,6 @@ def test_a_page_shows_the_same_cells_escaped():
     assert html.index("</tbody>") < html.index(">0.21<") < html.index("</tfoot>")
 
 
-def test_markdown_has_title_alignment_rows_and_note():
-    assert TABLE.as_markdown().splitlines() == [
-        "**Two runs, one of which diverged**",
-        "",
-        "| noise | seed 1 | STD |",
-        "| :--- | ---: | ---: |",
-        "| k=1 | 81.01 | 0.31<br>0.19 to 0.93 |",
-        "| k=3 \\| <b> | diverged | – |",
-        "| STD | 0.21 |  |",
-        "",
-        "A row has one noise.",
-    ]
-
-
 def test_columns_are_aligned_as_asked_or_numbers_to_the_right():
     assert Table("t", "", ["a", "b", "c"], []).alignment == "lrr"
     assert Table("t", "", ["a", "b", "c"], [], align="rll").alignment == "rll"

@@ -1,4 +1,4 @@
-"""Momentum schemes: characteristic polynomial, edge of stability, and the PDE that they discretise.
+"""Momentum schemes: amplification factors, edge of stability, and the PDE that they discretise.
 
 For a linear gradient z K, a mode of gain g = lr z obeys a two-step recursion whose amplification factors are the
 roots xi of
@@ -72,12 +72,6 @@ class Momentum:
         if not self.nesterov:
             raise LastbitError("the damping-free bound is for Nesterov momentum only")
         return 4.0 / 3.0 * (1.0 + self.mu) / 2.0
-
-    def characteristic_polynomial(self, gain: float) -> Array:
-        """Return the coefficients, highest power first, of the polynomial of a mode of gain lr z."""
-        if self.nesterov:
-            return np.array([1.0, -(1.0 - gain) * (1.0 + self.mu), (1.0 - gain) * self.mu])
-        return np.array([1.0, -(1.0 + self.mu - gain), self.mu])
 
     def amplification(self, gain: ArrayLike) -> Array:
         """Return the spectral radius max |xi| of modes of gain lr z, elementwise."""

@@ -1,6 +1,6 @@
-"""The table: rows of text that a page, a terminal and Markdown show alike."""
+"""The table: rows of text that a page, a terminal and a notebook show alike."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -91,13 +91,6 @@ class Table:
         body = "".join(_html_row(row, self.alignment, "td") for row in self.rows)
         return f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table>"
 
-    def as_markdown(self) -> str:
-        """The table in GitHub's Markdown, its title above and its note below."""
-        lines = [f"**{_escaped(self.title)}**", ""] if self.title else []
-        lines += [_line(self.columns), _line("---:" if side == "r" else ":---" for side in self.alignment)]
-        lines += [_line(row) for row in self.rows]
-        return "\n".join([*lines, *(["", _escaped(self.note)] if self.note else [])]) + "\n"
-
 
 def small_line(cell: str) -> str:
     """The small line of a cell; empty where it has none."""
@@ -137,11 +130,3 @@ def for_notebook(heading: str, *tables: Table) -> str:
         tables: below it.
     """
     return f"<p><b>{escape(heading)}</b></p>{''.join(table.as_html() for table in tables if table.rows)}"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(_escaped('<br>'.join(filter(None, (cell, small_line(cell))))) for cell in cells)} |"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("\n", "<br>")

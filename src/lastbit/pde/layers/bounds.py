@@ -68,11 +68,6 @@ class LayerBounds:
         at = f"weight decay {self.weight_decay:.3g}"
         return f"<LayerBounds {self.name} ({shape}): stable for lr between {low:.3g} and {high:.3g} at {at}>"
 
-    @property
-    def piecewise_linear(self) -> bool:
-        """Whether the frozen part vanishes, so that the paper's linearisation does not apply to this layer."""
-        return self.frozen.lowest == self.frozen.highest == 0
-
     def extremes(self, kind: BoundKind = "hessian") -> Extremes:
         """Lowest and highest curvature of the layer, measured in one of the ways.
 
