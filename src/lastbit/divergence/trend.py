@@ -23,7 +23,7 @@ from lastbit.errors import LastbitError
 
 Series = NDArray[np.float64]
 
-LEVEL = 0.95
+COVERAGE = 0.95
 _WINDOWS = 8
 _SHORTEST_WINDOW = 16  # increments: fewer have no autocorrelation worth estimating
 _FEWEST = 48  # values that thinning leaves, since the bends must still be found
@@ -59,7 +59,7 @@ def fit_trend(steps: Series, values: Series) -> Trend:
     coefficients = _basis(gaps, cosines).T @ (increments / np.sqrt(gaps))
     rate = float(increments.sum() / gaps.sum())
     variance = max(float(np.mean(coefficients[1:] ** 2)), _SMALLEST)
-    reach = float(special.stdtrit(cosines, (1 + LEVEL) / 2) * np.sqrt(variance / gaps.sum()))
+    reach = float(special.stdtrit(cosines, (1 + COVERAGE) / 2) * np.sqrt(variance / gaps.sum()))
     return Trend(rate, rate - reach, rate + reach)
 
 

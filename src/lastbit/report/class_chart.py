@@ -7,10 +7,10 @@ from typing import Any
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.dots import Dot, Reference, Span, dot_chart
 from lastbit.report.charts.figure import Figure
+from lastbit.statistics.power import SIGNIFICANCE
 
 ClassRow = Mapping[str, Any]  # of a class, as a JSON file has it: `label`, `examples`, `p_adjusted` and more
 
-_LEVEL = 0.05
 _ROW = 26  # pixels for each class
 _MOST_CLASSES = 30  # that a chart shows; of more, those at both ends
 
@@ -29,7 +29,7 @@ class ClassValues:
 
 def told_apart(rows: Sequence[ClassRow]) -> list[ClassRow]:
     """Those whose adjusted p is at most 0.05."""
-    return [row for row in rows if row["p_adjusted"] <= _LEVEL]
+    return [row for row in rows if row["p_adjusted"] <= SIGNIFICANCE]
 
 
 def class_figure(name: str, title: str, note: str, rows: Sequence[ClassRow], values: ClassValues) -> Figure:

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from lastbit.statistics.spread import LEVEL
+from lastbit.statistics.spread import COVERAGE
 
 Parts = NDArray[np.float64]  # (mean squares,), each times its weight in the variance
 
-_TAIL = (1 - LEVEL) / 2
+_TAIL = (1 - COVERAGE) / 2
 # The tail that the lower end leaves where there is no excess, and the upper end nothing. It is below 5 % because
 # Graybill's and Wang's lower end of a sum of two mean squares misses up to 1.5 times as often as it claims.
 _TAIL_AT_ZERO = 0.045

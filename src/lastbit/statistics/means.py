@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from lastbit.statistics.power import LEVEL, critical
+from lastbit.statistics.power import SIGNIFICANCE, critical
 from lastbit.statistics.spread import Table
 
 # All rearrangements are counted up to so many; beyond, as many are drawn.
@@ -119,7 +119,7 @@ def equivalence(test: MeanTest, margin: float) -> Equivalence:
     error, gap = test.standard_error, margin - abs(test.difference)
     if error == 0:
         return Equivalence(margin, 0.0 if gap > 0 else 1.0, test.difference, test.difference)
-    reach = float(special.stdtrit(test.dof, 1 - LEVEL)) * error
+    reach = float(special.stdtrit(test.dof, 1 - SIGNIFICANCE)) * error
     p = float(special.stdtr(test.dof, -gap / error))
     return Equivalence(margin, p, test.difference - reach, test.difference + reach)
 

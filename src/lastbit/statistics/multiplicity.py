@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from lastbit.statistics.power import LEVEL, critical
+from lastbit.statistics.power import SIGNIFICANCE, critical
 from lastbit.statistics.spread import Table
 
 _DRAWS = 20_000  # of simulated tables: the joint level of 5 % is then met within 0.15 points (one standard deviation)
@@ -58,7 +58,7 @@ def _adjusted(p: Table, adjust: Callable[[Table, int], Table]) -> Table:
 
 def bonferroni_level(comparisons: int) -> float:
     """The level at which each of several intervals holds, so that all do at 95 %, whatever their dependence."""
-    return LEVEL / max(1, comparisons)
+    return SIGNIFICANCE / max(1, comparisons)
 
 
 def welch_level(errors: Table, dofs: Table) -> float:
@@ -85,7 +85,7 @@ def welch_level(errors: Table, dofs: Table) -> float:
     freedom = variances[large] ** 2 / (own[:, 1:][large] + shared[large])
     p = np.ones_like(t)
     p[large] = 2 * special.stdtr(freedom, -t[large])
-    return float(min(LEVEL, np.quantile(p.min(1), LEVEL)))
+    return float(min(SIGNIFICANCE, np.quantile(p.min(1), SIGNIFICANCE)))
 
 
 def paired_level(differences: Table) -> float:
@@ -124,4 +124,4 @@ def _equicorrelated_level(comparisons: int, pairs: int, correlation: float) -> f
     if pairs > 2:
         squares += own**2 * generator.chisquare(pairs - 2, shape)
     t: NDArray[np.float64] = np.abs(means) / np.sqrt(squares / (pairs - 1) / pairs)
-    return float(min(LEVEL, 2 * special.stdtr(pairs - 1, -np.quantile(t.max(1), 1 - LEVEL))))
+    return float(min(SIGNIFICANCE, 2 * special.stdtr(pairs - 1, -np.quantile(t.max(1), 1 - SIGNIFICANCE))))

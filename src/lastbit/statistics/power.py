@@ -19,7 +19,7 @@ from scipy import special
 from lastbit.errors import LastbitError
 from lastbit.statistics.spread import Spread
 
-LEVEL, POWER = 0.05, 0.80
+SIGNIFICANCE, POWER = 0.05, 0.80
 RUNS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30, 50)  # for which tables are made
 # Nobody trains more often than that, and for a tiny gain the search would not end.
 MOST_RUNS = 1_000_000
@@ -58,7 +58,7 @@ class Design:
         if self.std == 0:
             return 2
         # A normal distribution needs this many; t needs a few more.
-        ratio = float(special.ndtri(1 - LEVEL / 2) + special.ndtri(POWER)) * self.std / abs(gain)
+        ratio = float(special.ndtri(1 - SIGNIFICANCE / 2) + special.ndtri(POWER)) * self.std / abs(gain)
         if ratio**2 > MOST_RUNS:
             return None
         runs = max(2, ceil(ratio**2))
@@ -105,7 +105,7 @@ def least_noncentrality(dof: float) -> float:
 
 def critical(dof: float) -> float:
     """Two-sided 5 % point of Student's t."""
-    return float(special.stdtrit(dof, 1 - LEVEL / 2))
+    return float(special.stdtrit(dof, 1 - SIGNIFICANCE / 2))
 
 
 def _t_power(dof: float, noncentrality: float) -> float:
@@ -119,7 +119,7 @@ def _welch_power(runs: int, share: float, noncentrality: float) -> float:
     beta = (1 + nodes) / 2
     pooled = share * beta + (1 - share) * (1 - beta)
     first = share * beta / pooled
-    limits = special.stdtrit(dof / (first**2 + (1 - first) ** 2), 1 - LEVEL / 2) * np.sqrt(2 * pooled)
+    limits = special.stdtrit(dof / (first**2 + (1 - first) ** 2), 1 - SIGNIFICANCE / 2) * np.sqrt(2 * pooled)
     return float(np.sum(weights * _beyond(2 * dof, noncentrality, limits)) / np.sum(weights))
 
 

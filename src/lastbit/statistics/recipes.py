@@ -18,7 +18,7 @@ from lastbit.statistics.means import (
     welch_t,
 )
 from lastbit.statistics.multiplicity import benjamini_hochberg, bonferroni_level, holm, paired_level, welch_level
-from lastbit.statistics.power import LEVEL
+from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.spread import Table
 from lastbit.statistics.superiority import Superiority, superiority
 from lastbit.statistics.winner import Winner, winner
@@ -66,7 +66,7 @@ class AgainstBaseline:
     @property
     def is_same(self) -> bool:
         """Whether it is within the margin, by tests that allow for there being several."""
-        return self.p_same_holm <= LEVEL
+        return self.p_same_holm <= SIGNIFICANCE
 
 
 def against_baseline(

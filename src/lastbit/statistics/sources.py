@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.spread import LEVEL
+from lastbit.statistics.spread import COVERAGE
 from lastbit.statistics.variance import Component, between_groups
 
 _PRIMES = (2, 3, 5, 7, 11, 13)
 _REPEATED = 4  # one run in so many repeats a cell with another last bit
-_TAIL = (1 - LEVEL) / 2
+_TAIL = (1 - COVERAGE) / 2
 _ZERO = 1e-8  # eigenvalues below it belong to contrasts that other sources hide; those that count are near 1 or above
 
 

@@ -19,8 +19,8 @@ from scipy import special
 Table = NDArray[np.float64]  # (noises, seeds); NaN where a run has no value
 OVER_NOISES, OVER_SEEDS = 0, 1  # its axes, along which runs are compared
 
-LEVEL = 0.95
-_TAIL = (1 - LEVEL) / 2
+COVERAGE = 0.95
+_TAIL = (1 - COVERAGE) / 2
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def noise_share(table: Table) -> Share | None:
 
 def least_difference(run: Spread) -> float:
     """Smallest difference of two single runs that this spread does not explain (two-sided, 5 %): t · √2 · std."""
-    return float(special.stdtrit(run.dof, (1 + LEVEL) / 2) * np.sqrt(2) * run.std)
+    return float(special.stdtrit(run.dof, (1 + COVERAGE) / 2) * np.sqrt(2) * run.std)
 
 
 def complete_seeds(table: Table) -> Table:

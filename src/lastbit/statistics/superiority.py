@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from lastbit.statistics.spread import LEVEL, Table
+from lastbit.statistics.spread import COVERAGE, Table
 
 _HALVINGS = 60
 
@@ -38,7 +38,7 @@ def superiority(a: Table, b: Table) -> Superiority:
 
 def _bound(value: float, end: float, n: int, m: int) -> float:
     """The θ between the estimate and an end of [0, 1] at which the estimate is just z standard errors away."""
-    z = float(special.ndtri((1 + LEVEL) / 2))
+    z = float(special.ndtri((1 + COVERAGE) / 2))
     inside, outside = value, end
     for _ in range(_HALVINGS):
         theta = (inside + outside) / 2

@@ -12,9 +12,9 @@ import numpy as np
 from scipy import special
 
 from lastbit.statistics.examples import Correctness, sampling_variance
-from lastbit.statistics.spread import LEVEL, Table, complete_seeds, noise_spread
+from lastbit.statistics.spread import COVERAGE, Table, complete_seeds, noise_spread
 
-_TAIL = (1 - LEVEL) / 2
+_TAIL = (1 - COVERAGE) / 2
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.power import LEVEL
+from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.spread import Table
 
 _PLACES = 100  # at which the distribution of the true means may have mass, from the least mean to the largest
@@ -57,7 +57,7 @@ def winner(means: Table, errors: Table, dof: float, *, lower_is_better: bool = F
     signed = sign * means
     best = int(np.argmax(signed))
     place, error = float(signed[best]), float(errors[best])
-    single = 1 - LEVEL / 2
+    single = 1 - SIGNIFICANCE / 2
     low = place - float(special.stdtrit(dof, single ** (1 / len(means)))) * error
     high = place + float(special.stdtrit(dof, single)) * error
     places, masses = distribution_of_means(signed, errors)

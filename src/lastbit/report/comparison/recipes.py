@@ -22,9 +22,9 @@ from lastbit.report.comparison.recipes_tables import (
 )
 from lastbit.report.numbers import p_in_words
 from lastbit.report.page import Page, Section, Text, write_page
+from lastbit.statistics.power import SIGNIFICANCE
 
 _ROW, _FRAME = 22, 30  # pixels for each recipe, and for all
-_LEVEL = 0.05
 _MOST = 30  # recipes that the chart shows
 # Okabe's and Ito's green and vermilion differ in lightness too; shapes tell the kinds apart as well.
 _COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", SAME: "#0072B2", UNSURE: MUTED}
@@ -101,7 +101,7 @@ def differences_figure(content: RecipesJson) -> Figure:
 def _examples_figure(content: RecipesJson) -> Figure:
     """The differences over other examples, where single runs leave nothing else to draw."""
     drawn = [
-        {"recipe": row["recipe"], "same": None, "real": row["over_examples"]["p_holm"] <= _LEVEL}
+        {"recipe": row["recipe"], "same": None, "real": row["over_examples"]["p_holm"] <= SIGNIFICANCE}
         | {"interval_simultaneous": row["over_examples"]["interval"]}
         | row["over_examples"]
         for row in content["comparisons"]

@@ -9,7 +9,7 @@ from lastbit.report.numbers import difference_decimals, joined
 from lastbit.statistics.examples import ExampleTest
 from lastbit.statistics.means import MeanTest, PermutationTest
 from lastbit.statistics.moves import Moves
-from lastbit.statistics.power import LEVEL, Design, least_noncentrality
+from lastbit.statistics.power import SIGNIFICANCE, Design, least_noncentrality
 from lastbit.study.comparison.replicates import Replicates
 from lastbit.study.comparison.side import Side
 
@@ -64,7 +64,7 @@ class Comparison:
     @property
     def is_distinguishable(self) -> bool:
         """Whether the runs tell the recipes apart at 5 %; never where the runs of each side are all alike."""
-        return self.p <= LEVEL and not self.replicates.is_constant
+        return self.p <= SIGNIFICANCE and not self.replicates.is_constant
 
     @property
     def detectable(self) -> float:
@@ -157,7 +157,7 @@ class Comparison:
             yield f"{self._difference()}: not distinguishable from noise with {self._runs()}; {self._needed()}."
         if self.examples is not None and self.interval is not None:
             both = self.examples.any_test_set
-            only = self.is_distinguishable and both.p > LEVEL
+            only = self.is_distinguishable and both.p > SIGNIFICANCE
             yield (
                 f"{'That holds for this test set alone: over' if only else 'Over'} other test sets of "
                 f"{self.examples.examples:,} examples the interval is {self._between(both.lower, both.upper)}."
@@ -195,7 +195,7 @@ class Comparison:
             finding += ", whose spread is not known since they do not vary"
         if self.difference == 0:
             return finding
-        if self.p > LEVEL:
+        if self.p > SIGNIFICANCE:
             return f"{finding}; the smallest p that so few runs can give is {self.permutation.least_p:.2g}"
         return f"{finding}; if all were independent runs, permutations would give {_p(self.p)}"
 

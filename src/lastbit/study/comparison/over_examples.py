@@ -13,7 +13,7 @@ from lastbit.report.numbers import joined
 from lastbit.statistics.clustered import clustered_t
 from lastbit.statistics.means import MeanTest
 from lastbit.statistics.multiplicity import holm
-from lastbit.statistics.power import LEVEL
+from lastbit.statistics.power import SIGNIFICANCE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,7 +92,7 @@ def sentences_of(found: Mapping[str, OverExamples], baseline: str, decimals: int
     clear = [
         f"{name} {row.test.difference:+.{decimals}f} ({row.test.lower:.{decimals}f} to {row.test.upper:.{decimals}f})"
         for name, row in rows
-        if row.p_holm <= LEVEL and row.test.standard_error > 0
+        if row.p_holm <= SIGNIFICANCE and row.test.standard_error > 0
     ]
     named = [*clear[:_NAMED], *([f"{len(clear) - _NAMED} more"] if len(clear) > _NAMED else [])]
     verb = "differs" if len(clear) == 1 else "differ"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lastbit.report.numbers import difference_decimals, joined
-from lastbit.statistics.power import LEVEL
+from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.statistics.winner import Winner
 from lastbit.study.comparison.over_examples import OverExamples, sentences_of
@@ -135,7 +135,7 @@ class RecipesComparison:
         if not tested:
             return [f"No recipe can be compared with {self.baseline}: {_TOO_FEW}."]
         if not real:
-            alone = sum(row.p <= LEVEL for row in tested)
+            alone = sum(row.p <= SIGNIFICANCE for row in tested)
             chance = f" Of {count} tests taken one by one, {alone} would have p below 5 %." if alone else ""
             return [f"None of {count} recipes differs from {self.baseline} by more than noise ({together}).{chance}"]
         sides = [
