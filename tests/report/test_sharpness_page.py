@@ -27,7 +27,7 @@ def test_the_first_chart_holds_every_eigenvalue_in_units_of_the_edge_and_the_lin
     assert figure.title == "The normalised sharpness is largest at step 40, 2.2"
     assert "with the edge 2/lr: gradient descent" in figure.note
     assert "Measured every 10 steps." in figure.note
-    assert figure.spec()["datasets"]["levels"] == [{"level": 2.0, "label": "edge: 2"}]
+    assert figure.spec()["datasets"]["levels"] == [{"level": 2.0, "label": "edge: 2", "corner": "beyond"}]
 
 
 def test_the_loss_is_drawn_at_every_step_on_a_logarithmic_axis():

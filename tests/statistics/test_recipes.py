@@ -1,7 +1,5 @@
 """Many recipes against a baseline: the parts are those of the single tests, and the whole errs as rarely as it says."""
 
-from dataclasses import astuple
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -86,9 +84,30 @@ def test_the_best_recipe_is_corrected_at_common_seeds_by_their_residual():
     assert found.mean == pytest.approx(table.mean(1).max())
     residual = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
     error = np.sqrt((residual**2).sum() / (7 * 4) / 5)
-    assert astuple(found) == pytest.approx(astuple(winner(table.mean(1), np.full(8, error), 28)))
+    alone = winner(table.mean(1), np.full(8, error), 28)
+    assert (found.corrected, found.is_clear) == (pytest.approx(alone.corrected), alone.is_clear)
+    low, high = stats.t.interval(0.95, 4, scale=stats.sem(table.mean(0)))
+    assert found.mean - found.lower == pytest.approx(np.hypot(alone.mean - alone.lower, low))
+    assert found.upper - found.mean == pytest.approx(np.hypot(alone.upper - alone.mean, high))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_the_interval_of_the_best_covers_over_other_seeds(shift):
+    """With a seed that moves all recipes by more than they differ."""
+    generator, truth, covered = np.random.default_rng(8), np.array([0.0, 0.0, 0.0, shift]), 0
+    for _ in range(300):
+        table = truth[:, None] + generator.normal(0, 3, 6) + generator.normal(0, 0.5, (4, 6))
+        found = best_recipe([RecipeRuns(str(i), row, tuple(range(6))) for i, row in enumerate(table)])
+        covered += found.lower <= truth[found.index] <= found.upper
+    assert covered >= stats.binom(300, 0.95).ppf(0.001)
+
+
+def test_without_known_seeds_what_a_seed_does_is_an_error_of_each_recipe():
+    rows = recipes(np.random.default_rng(5), 8)
+    found = best_recipe(rows)
     unpaired = best_recipe([RecipeRuns(row.name, row.values) for row in rows])
-    assert unpaired.upper - unpaired.lower > found.upper - found.lower
+    assert unpaired.corrected < unpaired.mean
+    assert unpaired.overstatement > found.overstatement
 
 
 def test_a_recipe_that_spreads_widely_does_not_blur_the_best():

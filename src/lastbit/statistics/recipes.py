@@ -172,8 +172,9 @@ def _joint_level(base: RecipeRuns, others: Sequence[RecipeRuns], tested: Sequenc
 def best_recipe(recipes: Sequence[RecipeRuns], *, lower_is_better: bool = False) -> Winner | None:
     """The recipe with the best mean, corrected for having been picked among all; None where that is not known.
 
-    Recipes with common seeds are compared at these, so that what a seed does to all of them is no error. The standard
-    error pools the spreads of the recipes that an F test at 1 % does not tell from the winner's.
+    Recipes with common seeds are compared at these, so that what a seed does to all of them picks no winner. Its mean
+    over all seeds has that error too: the half-widths of both intervals are added as squares (Zou & Donner 2008). The
+    standard error pools the spreads of the recipes that an F test at 1 % does not tell from the winner's.
 
     Args:
         recipes: those with fewer than two runs take no part, and `index` is among all.
@@ -182,7 +183,7 @@ def best_recipe(recipes: Sequence[RecipeRuns], *, lower_is_better: bool = False)
     places = [place for place, recipe in enumerate(recipes) if len(recipe.values) >= 2]
     if len(places) < 2:
         return None
-    samples, kept = _at_common_seeds([recipes[place] for place in places])
+    samples, kept, seed_reach = _at_common_seeds([recipes[place] for place in places])
     means = np.array([sample.mean() for sample in samples])
     best = int(np.argmin(means) if lower_is_better else np.argmax(means))
     pooled, dof = _pooled_variance(samples, best, kept)
@@ -191,20 +192,31 @@ def best_recipe(recipes: Sequence[RecipeRuns], *, lower_is_better: bool = False)
     errors = np.sqrt([pooled / len(sample) for sample in samples])
     picked = winner(means, errors, dof, lower_is_better=lower_is_better)
     place = places[picked.index]
-    # What a seed does to all is put back with another rounding.
-    return replace(picked, index=place, mean=float(recipes[place].values.mean()))
+    return replace(
+        picked,
+        index=place,
+        mean=float(recipes[place].values.mean()),  # what a seed does to all is put back with another rounding
+        lower=picked.mean - float(np.hypot(picked.mean - picked.lower, seed_reach)),
+        upper=picked.mean + float(np.hypot(picked.upper - picked.mean, seed_reach)),
+    )
 
 
-def _at_common_seeds(recipes: Sequence[RecipeRuns]) -> tuple[list[Table], float]:
+def _at_common_seeds(recipes: Sequence[RecipeRuns]) -> tuple[list[Table], float, float]:
     """The values at common seeds without what a seed does to all, and the share of their variance that is left.
 
     Where seeds differ the values stay as they are.
+
+    Returns:
+        Values, share, and how far the 95 % interval of the mean of what a seed does to all reaches.
     """
     first = recipes[0].seeds
     if first is None or any(set(recipe.seeds or ()) != set(first) for recipe in recipes):
-        return [recipe.values for recipe in recipes], 1.0
+        return [recipe.values for recipe in recipes], 1.0, 0.0
     table = np.array([recipe.at(first) for recipe in recipes])
-    return list(table - table.mean(0) + table.mean()), 1 - 1 / len(table)
+    by_seed = table.mean(0)
+    error = float(by_seed.std(ddof=1)) / np.sqrt(len(by_seed))
+    reach = float(special.stdtrit(len(by_seed) - 1, 1 - SIGNIFICANCE / 2)) * error
+    return list(table - by_seed + table.mean()), 1 - 1 / len(table), reach
 
 
 def _pooled_variance(samples: Sequence[Table], best: int, kept: float) -> tuple[float, float]:

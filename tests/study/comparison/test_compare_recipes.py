@@ -11,6 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 import lastbit as lb
+from lastbit.errors import LastbitTypeError
 from lastbit.storage.files import to_json
 
 SEEDS = range(1, 7)
@@ -109,7 +110,8 @@ def test_the_verdict_names_what_is_real_the_same_and_the_best():
     assert "better: mixup +0." in verdict
     assert "worse: small -" in verdict
     assert "cosine is the same as base within 0.4." in verdict
-    assert "mixup has the best mean of 4 by far" in verdict
+    assert "mixup has the best mean of 4, " in verdict
+    assert "and stands clear of all others." in verdict
     assert repr(found) == "<RecipesComparison of 4 recipes: 2 differ from base>"
     assert verdict in found._repr_html_()
 
@@ -128,7 +130,7 @@ def test_less_is_better_where_it_is_said_or_the_name_says_it():
 def test_noise_alone_is_called_noise_and_the_best_of_it_corrected():
     found = compared(rows(dict.fromkeys("abcdefgh", 0.0), noise=0.3))
     assert found.verdict.startswith("None of 7 recipes differs from a by more than noise")
-    assert "the best of so many looks better than it is, by about" in found.verdict
+    assert "The best of 8 looks better than it is, here by about" in found.verdict
     assert found.best.overstatement > 0
 
 
@@ -232,3 +234,33 @@ def test_examples_in_groups_are_compared_with_clustered_errors_even_for_single_r
     plain = lb.compare(frame.drop("document"), **options).examples["new"]
     assert plain.groups is None
     assert plain.test.p == pytest.approx(stats.ttest_1samp(differences.to_numpy(), 0).pvalue)
+
+
+def test_the_best_of_equals_is_not_said_to_stand_clear():
+    near = rows({"base": 0, "a": 0, "b": 0.01})
+    said = compared(near).verdict
+    assert "but is not told from the next best" in said
+    assert "clear" not in said
+
+
+def test_recipes_of_one_run_take_no_part_in_the_best_and_are_named():
+    content = rows({"base": 0, "a": 1, "b": 2}) + rows({"lone": 9}, seeds=range(1, 2))
+    assert "b has the best mean of 3 (without lone, of which there is one run), " in compared(content).verdict
+
+
+def test_differences_that_never_vary_are_not_called_noise():
+    content = rows({"base": 0})
+    shifted = [
+        row | {"recipe": name, "acc": row["acc"] + shift} for name, shift in (("a", 2), ("b", 4)) for row in content
+    ]
+    said = compared(content + shifted).verdict
+    assert "a +2" in said
+    assert "b +4" in said
+    assert "differ by the same in all runs, so that there is no interval" in said
+    assert "noise" not in said
+
+
+@pytest.mark.parametrize("option", [{"lower_is_better": True}, {"step": "best"}])
+def test_options_of_tables_are_refused_for_two_lists_of_numbers(option):
+    with pytest.raises(LastbitTypeError, match=next(iter(option))):
+        lb.compare([1.0, 2.0], [1.5, 2.5], **option)

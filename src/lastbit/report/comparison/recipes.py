@@ -113,19 +113,20 @@ def _examples_figure(content: RecipesJson) -> Figure:
         f"{content['metric']}: recipe minus {content['baseline']}. Lines are 95 % intervals over other examples like "
         "these, with the same runs; coloured where Holm’s p is below 0.05. How far other runs would lie is not known."
     )
-    return Figure("differences", _finding(drawn, content), note, _chart(_shown(drawn, content), content))
+    title = _finding(drawn, content, scope="over other examples, with these runs")
+    return Figure("differences", title, note, _chart(_shown(drawn, content), content))
 
 
-def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> str:
+def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson, *, scope: str = "by more than noise") -> str:
     kinds = [kind_of(row, content) for row in drawn]
     better, worse, count = kinds.count(BETTER), kinds.count(WORSE), len(drawn)
     if better == worse == 0:
-        return f"None of {count} recipes differs from {content['baseline']} by more than noise"
+        return f"None of {count} recipes differs from {content['baseline']} {scope}"
     parts = [f"{number} {word}" for number, word in ((better, "better"), (worse, "worse")) if number]
     verb = "is" if (better or worse) == 1 else "are"
     first, *second = parts
     words = f"{first.split()[0]} of {count} recipes {verb} {first.split()[1]} than {content['baseline']}"
-    return f"{words}{f' and {second[0]}' if second else ''}, by more than noise"
+    return f"{words}{f' and {second[0]}' if second else ''}, {scope}"
 
 
 def _shown(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> list[Mapping[str, Any]]:

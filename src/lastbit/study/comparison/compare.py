@@ -88,7 +88,16 @@ def compare(
         )
     if len(runs) == 1:
         raise LastbitTypeError("compare was given one recipe: give at least two, or a table with a row for each run")
+    if step != "last":
+        raise LastbitTypeError(
+            f"step={step!r} is for a table of runs: of a study or plain numbers the last value counts"
+        )
     if len(runs) == 2 and baseline is None and within is None:
+        if lower_is_better is not None:
+            raise LastbitTypeError(
+                "lower_is_better= is for tables and for several recipes: of two, the difference is the first minus the "
+                "second, whichever is better"
+            )
         from lastbit.study.comparison.two import compare_two  # only here: studies import torch, tables do without
 
         return compare_two(*runs, metric=metric, paired=paired)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.statistics.winner import Winner
 from lastbit.study.comparison.over_examples import OverExamples, sentences_of
+from lastbit.study.comparison.recipes_json import comparison_json, finite_or_none
 
 FORMAT = 1  # of the JSON, raised when its meaning changes
 _NAMED = 5  # so many recipes of a kind are named
@@ -97,13 +97,15 @@ class RecipesComparison:
                     "name": recipe.name,
                     "runs": recipe.runs,
                     "seeds": list(recipe.seeds),
-                    "mean": _finite(recipe.mean),
-                    "std": _finite(recipe.std),
+                    "mean": finite_or_none(recipe.mean),
+                    "std": finite_or_none(recipe.std),
                 }
                 for recipe in self.recipes
             ],
-            "comparisons": [_as_json(row, self.examples.get(row.recipe)) for row in self.comparisons],
-            "tasks": [{"task": task, "comparisons": list(map(_as_json, rows))} for task, rows in self.tasks.items()],
+            "comparisons": [comparison_json(row, self.examples.get(row.recipe)) for row in self.comparisons],
+            "tasks": [
+                {"task": task, "comparisons": list(map(comparison_json, rows))} for task, rows in self.tasks.items()
+            ],
             "best": None
             if best is None
             else {
@@ -123,7 +125,7 @@ class RecipesComparison:
             return [f"{row.recipe} and {row.baseline} cannot be compared: {_TOO_FEW}."]
         start = f"{row.recipe} − {row.baseline}: {self._signed(row.test.difference)}"
         if row.simultaneous is None:
-            return [f"{start}, without an interval, since no run varies."]
+            return [f"{start}, the same in all runs, so that there is no interval. Are the runs independent?"]
         finding = "more than noise" if row.is_real else "not distinguishable from noise"
         low, high = (self._number(end) for end in row.simultaneous)
         return [f"{start}, 95 % interval {low} to {high} ({_test_of(row)}, p = {row.p:.2g}): {finding}."]
@@ -135,21 +137,41 @@ class RecipesComparison:
         if not tested:
             return [f"No recipe can be compared with {self.baseline}: {_TOO_FEW}."]
         if not real:
-            alone = sum(row.p <= SIGNIFICANCE for row in tested)
+            alone = sum(row.p <= SIGNIFICANCE for row in tested if row.simultaneous is not None)
             chance = f" Of {count} tests taken one by one, {alone} would have p below 5 %." if alone else ""
-            return [f"None of {count} recipes differs from {self.baseline} by more than noise ({together}).{chance}"]
+            none = f"None of {count} recipes differs from {self.baseline} by more than noise ({together}).{chance}"
+            return [*([none] if len(self._exact) < count else []), *self._of_the_exact()]
         sides = [
             f"{word}: {self._listed(rows)}"
             for word, rows in (("better", self._on_side(True)), ("worse", self._on_side(False)))
             if rows
         ]
         verb = "differs" if len(real) == 1 else "differ"
-        rest = count - len(real) - sum(row.is_same and not row.is_real for row in tested)
+        rest = count - len(real) - len(self._exact) - sum(row.is_same and not row.is_real for row in tested)
         left = f" {rest} more {'is' if rest == 1 else 'are'} not distinguishable from noise." if rest else ""
         return [
             f"{len(real)} of {count} recipes {verb} from {self.baseline} by more than noise ({together}); "
-            f"{'; '.join(sides)}.{left}"
+            f"{'; '.join(sides)}.{left}",
+            *self._of_the_exact(),
         ]
+
+    @property
+    def _exact(self) -> list[AgainstBaseline]:
+        """The comparisons in which nothing varies, so that they have no interval."""
+        return [row for row in self.comparisons if row.test is not None and row.simultaneous is None]
+
+    def _of_the_exact(self) -> list[str]:
+        rows = self._exact
+        named = joined(
+            [
+                *(f"{row.recipe} {self._signed(row.test.difference)}" for row in rows[:_NAMED] if row.test),
+                *([f"{len(rows) - _NAMED} more"] if len(rows) > _NAMED else []),
+            ]
+        )
+        ones = "differs" if len(rows) == 1 else "differ"
+        return [f"{named}: {ones} by the same in all runs, so that there is no interval. Are the runs independent?"] * (
+            len(rows) > 0
+        )
 
     def _on_side(self, better: bool) -> list[AgainstBaseline]:
         up = better is not self.lower_is_better
@@ -176,15 +198,20 @@ class RecipesComparison:
         best = self.best
         if best is None or len(self.recipes) < 3:
             return
-        name, count = self.recipes[best.index].name, len(self.recipes)
-        interval = f"(95 % interval {self._number(best.lower)} to {self._number(best.upper)})"
-        if best.overstatement < 0.5 * 10.0**-self.decimals:
-            yield f"{name} has the best mean of {count} by far: {self._number(best.mean)} {interval}."
-            return
-        yield (
-            f"{name} has the best mean of {count}, {self._number(best.mean)}; the best of so many looks better than it "
-            f"is, by about {self._number(best.overstatement)} here: {self._number(best.corrected)} {interval}."
-        )
+        name, single = self.recipes[best.index].name, [recipe.name for recipe in self.recipes if recipe.runs < 2]
+        count = len(self.recipes) - len(single)
+        interval = f"95 % interval {self._number(best.lower)} to {self._number(best.upper)}"
+        without = f" (without {joined(single)}, of which there is one run)" if single else ""
+        start = f"{name} has the best mean of {count}{without}, {self._number(best.mean)}"
+        if best.is_clear:
+            yield f"{start} ({interval}), and stands clear of all others."
+        elif best.overstatement < 0.5 * 10.0**-self.decimals:
+            yield f"{start} ({interval}), but is not told from the next best."
+        else:
+            yield (
+                f"{start}, but is not told from the next best. The best of {count} looks better than it is, here by "
+                f"about {self._number(best.overstatement)}: {self._number(best.corrected)} ({interval})."
+            )
 
     def _number(self, value: float) -> str:
         return f"{value:.{self.decimals}f}"
@@ -201,36 +228,3 @@ def _test_of(row: AgainstBaseline) -> str:
     if row.seeds:
         return f"paired t test on {len(row.seeds)} common seeds"
     return "Welch’s t test" if kind == "Welch t" else "tasks as a random effect"
-
-
-def _as_json(row: AgainstBaseline, examples: OverExamples | None = None) -> dict[str, Any]:
-    test, same = row.test, row.same
-    varies = test is not None and test.standard_error > 0
-    return {
-        "recipe": row.recipe,
-        "baseline": row.baseline,
-        "difference": None if test is None else test.difference,
-        "standard_error": None if test is None else test.standard_error,
-        "interval": [test.lower, test.upper] if test is not None and varies else None,
-        "interval_simultaneous": None if row.simultaneous is None else list(row.simultaneous),
-        "p": _finite(row.p),
-        "p_holm": _finite(row.p_holm),
-        "p_bh": _finite(row.p_bh),
-        "probability_better": None if row.better is None else row.better.value,
-        "probability_better_interval": None
-        if row.better is None or isnan(row.better.lower)
-        else [row.better.lower, row.better.upper],
-        "test": None if test is None else test.kind,
-        "dof": None if test is None else test.dof,
-        "common_seeds": len(row.seeds),
-        "real": row.is_real,
-        "same": None
-        if same is None
-        else {"p": same.p, "p_holm": row.p_same_holm, "interval": [same.lower, same.upper], "same": row.is_same},
-        "std_between_tasks": _finite(row.tau),
-        "over_examples": None if examples is None else examples.as_json(),
-    }
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

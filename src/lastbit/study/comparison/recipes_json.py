@@ -1,0 +1,47 @@
+"""The JSON of a recipe's comparison with the baseline, as `lastbit compare --json` prints it."""
+
+from math import isfinite, isnan
+from typing import Any
+
+from lastbit.statistics.recipes import AgainstBaseline
+from lastbit.study.comparison.over_examples import OverExamples
+
+
+def comparison_json(row: AgainstBaseline, examples: OverExamples | None = None) -> dict[str, Any]:
+    """A recipe's difference from the baseline; None stands for what is not known.
+
+    Args:
+        row: the comparison over runs.
+        examples: the same over single examples, where they are known.
+    """
+    test, same = row.test, row.same
+    varies = test is not None and test.standard_error > 0
+    return {
+        "recipe": row.recipe,
+        "baseline": row.baseline,
+        "difference": None if test is None else test.difference,
+        "standard_error": None if test is None else test.standard_error,
+        "interval": [test.lower, test.upper] if test is not None and varies else None,
+        "interval_simultaneous": None if row.simultaneous is None else list(row.simultaneous),
+        "p": finite_or_none(row.p),
+        "p_holm": finite_or_none(row.p_holm),
+        "p_bh": finite_or_none(row.p_bh),
+        "probability_better": None if row.better is None else row.better.value,
+        "probability_better_interval": None
+        if row.better is None or isnan(row.better.lower)
+        else [row.better.lower, row.better.upper],
+        "test": None if test is None else test.kind,
+        "dof": None if test is None else test.dof,
+        "common_seeds": len(row.seeds),
+        "real": row.is_real,
+        "same": None
+        if same is None
+        else {"p": same.p, "p_holm": row.p_same_holm, "interval": [same.lower, same.upper], "same": row.is_same},
+        "std_between_tasks": finite_or_none(row.tau),
+        "over_examples": None if examples is None else examples.as_json(),
+    }
+
+
+def finite_or_none(value: float) -> float | None:
+    """A number, or None for NaN and infinity, which JSON does not have."""
+    return float(value) if isfinite(value) else None
