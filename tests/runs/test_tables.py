@@ -133,10 +133,10 @@ def test_a_recipe_that_lost_all_runs_is_said(table):
 
 def test_fractions_beside_percents_are_said_and_nothing_is_converted(table):
     runs = read_runs(table(CLEAN.replace("0.918", "91.8")), metric="acc")
-    assert says(runs, "1 of 4 values of acc look like percents (row 5), the others like fractions")
+    assert says(runs, "1 of 4 values of acc looks like percents (row 5), the others like fractions")
     assert runs.by_seed("adam")[2] == 91.8
     percents = "recipe,seed,acc\na,1,91.1\na,2,0.92\na,3,91.2\n"
-    assert says(read_runs(table(percents), metric="acc"), "1 of 3 values of acc look like fractions (row 3)")
+    assert says(read_runs(table(percents), metric="acc"), "1 of 3 values of acc looks like fractions (row 3)")
     assert not says(read_runs(table(percents.replace("0.92", "92")), metric="acc"), "look like")
 
 

@@ -40,7 +40,8 @@ def notice(
     frame = runs.with_columns(pl.Series("reason", _reasons(runs, read), dtype=pl.String))
     left_out = frame.filter(pl.col("reason").is_not_null())
     kept = frame.filter(pl.col("reason").is_null()).drop("reason", "state")
-    first = [*_scales(kept, metric), *_gone(left_out, kept, metric)]
+    mixed = mixed_units(kept, metric)
+    first = [*([f"{mixed} Nothing was converted: mend the file."] if mixed else []), *_gone(left_out, kept, metric)]
     notes[:0] = first
     notes.extend(_seeds(kept, seeds))
     notes.extend(_same_values(kept))
@@ -103,21 +104,25 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
     return sentences + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
 
 
-def _scales(kept: pl.DataFrame, metric: str) -> list[str]:
-    """Fractions beside percents: values of at most 1 beside others of 10 to 100."""
+def mixed_units(runs: pl.DataFrame, metric: str) -> str:
+    """A sentence on fractions beside percents, values of at most 1 beside others of 10 to 100; empty without them.
+
+    Args:
+        runs: rows as `RunTable.frame` has them.
+        metric: their name.
+    """
     import polars as pl
 
     value = pl.col("value")
-    small, large = kept.filter(value.is_between(0, 1)), kept.filter(value.is_between(10, 100))
-    if not small.height or not large.height or small.height + large.height < kept.height:
-        return []
+    small, large = runs.filter(value.is_between(0, 1)), runs.filter(value.is_between(10, 100))
+    if not small.height or not large.height or small.height + large.height < runs.height:
+        return ""
     few, words, other = small, "fractions", "percents"
     if large.height < small.height:
         few, words, other = large, "percents", "fractions"
-    count = f"{few.height} of {kept.height} values of {metric}"
-    return [
-        f"{count} look like {words} ({places(few)}), the others like {other}. Nothing was converted: mend the file."
-    ]
+    verb = "looks" if few.height == 1 else "look"
+    count = f"{few.height} of {runs.height} values of {metric}"
+    return f"{count} {verb} like {words} ({places(few)}), the others like {other}."
 
 
 def _seeds(kept: pl.DataFrame, seeds: Sequence[str]) -> list[str]:

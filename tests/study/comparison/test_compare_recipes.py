@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 import lastbit as lb
-from lastbit.errors import LastbitTypeError
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.storage.files import to_json
 
 SEEDS = range(1, 7)
@@ -264,3 +264,25 @@ def test_differences_that_never_vary_are_not_called_noise():
 def test_options_of_tables_are_refused_for_two_lists_of_numbers(option):
     with pytest.raises(LastbitTypeError, match=next(iter(option))):
         lb.compare([1.0, 2.0], [1.5, 2.5], **option)
+
+
+def test_fractions_beside_percents_are_refused_and_named():
+    content = rows({"base": 0, "new": 0.5})
+    content[-1]["acc"] /= 100
+    with pytest.raises(LastbitError, match=r"1 of \d+ values of acc looks like fractions \(row \d+\), the others"):
+        compared(content)
+
+
+@pytest.mark.parametrize(("within", "is_said"), [(0.3, True), (0.003, False)])
+def test_a_margin_in_points_of_a_fraction_is_noticed(within, is_said):
+    content = [row | {"acc": row["acc"] / 100} for row in rows()]
+    notes = compared(content, within=within).notes
+    said = "acc looks like a fraction, of which 0.3 is 30 points: for 0.3 points give 0.003."
+    assert (said in notes) == is_said
+
+
+def test_a_place_without_runs_is_named(tmp_path):
+    with pytest.raises(LastbitError, match=r"nosuch does not exist"):
+        lb.compare(tmp_path / "nosuch")
+    with pytest.raises(LastbitError, match=f"{tmp_path.name} holds nothing to compare"):
+        lb.compare(tmp_path)

@@ -87,6 +87,9 @@ def compare(
             "by=, seed=, task=, example= and cluster= name columns of a table: studies and plain numbers have none"
         )
     if len(runs) == 1:
+        if isinstance(runs[0], str | Path) and not (place := reachable(Path(runs[0])) / STUDY).exists():
+            there = "holds nothing to compare" if place.parent.is_dir() else "does not exist"
+            raise LastbitError(f"{runs[0]} {there}: give two studies, or a table with a row for each run")
         raise LastbitTypeError("compare was given one recipe: give at least two, or a table with a row for each run")
     if step != "last":
         raise LastbitTypeError(

@@ -7,6 +7,7 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.report.numbers import joined
+from lastbit.runs.notice import mixed_units
 from lastbit.runs.table import RunTable
 from lastbit.statistics.over_tasks import against_baseline_over_tasks
 from lastbit.statistics.recipes import AgainstBaseline, RecipeRuns, against_baseline, best_recipe
@@ -41,6 +42,8 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         LastbitError: there is one recipe only, or none of the baseline's name.
     """
     check_margin(within)
+    if mixed := mixed_units(table.frame, table.metric):
+        raise LastbitError(f"{mixed} They cannot be compared: give all in one unit, and nothing is converted for you")
     names = table.recipes
     if len(names) < 2:
         by = f"all rows have the same {joined(table.by)}" if table.by else "no column tells recipes apart"
@@ -66,8 +69,26 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         best=None if several else best_recipe(runs[tasks[0]], lower_is_better=better),
         tasks={str(task): tuple(rows) for task, rows in by_task.items()} if several else {},
         examples={} if several or table.examples is None else over_examples(table.examples, names, names[base]),
-        notes=(*_unpaired_by_task(runs, by_task), *_over_tasks(tasks), *table.notes),
+        notes=(
+            *_margin_of_fractions(table, within),
+            *_unpaired_by_task(runs, by_task),
+            *_over_tasks(tasks),
+            *table.notes,
+        ),
     )
+
+
+def _margin_of_fractions(table: RunTable, within: float | None) -> list[str]:
+    """That a margin is in points of a percentage, and the metric looks like a fraction."""
+    values = table.frame["value"].to_numpy()
+    if within is None or values.min() < 0 or values.max() > 1:
+        return []
+    if within < float(values.max() - values.min()):  # a margin as wide as all values shows nothing
+        return []
+    return [
+        f"{table.metric} looks like a fraction, of which {within:g} is {100 * within:g} points: for {within:g} points "
+        f"give {within / 100:g}."
+    ]
 
 
 def find_baseline(names: Sequence[str], wanted: str | None) -> int:
