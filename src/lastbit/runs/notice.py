@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lastbit.errors import shortened
 from lastbit.runs.columns import is_bookkeeping, names_runs
 from lastbit.runs.endings import places, unfinished
@@ -105,7 +107,10 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
 
 
 def mixed_units(runs: pl.DataFrame, metric: str) -> str:
-    """A sentence on fractions beside percents, values of at most 1 beside others of 10 to 100; empty without them.
+    """A sentence on fractions beside percents; empty without them.
+
+    They are values of at most 1 beside others of 10 to 100, whose medians are 50 to 200 times as far apart: losses of
+    0.4 and 15 are in one unit.
 
     Args:
         runs: rows as `RunTable.frame` has them.
@@ -116,6 +121,9 @@ def mixed_units(runs: pl.DataFrame, metric: str) -> str:
     value = pl.col("value")
     small, large = runs.filter(value.is_between(0, 1)), runs.filter(value.is_between(10, 100))
     if not small.height or not large.height or small.height + large.height < runs.height:
+        return ""
+    medians = [float(np.median(rows["value"].to_numpy())) for rows in (small, large)]
+    if not 50 * medians[0] < medians[1] < 200 * medians[0]:
         return ""
     few, words, other = small, "fractions", "percents"
     if large.height < small.height:

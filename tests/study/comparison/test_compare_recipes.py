@@ -286,3 +286,10 @@ def test_a_place_without_runs_is_named(tmp_path):
         lb.compare(tmp_path / "nosuch")
     with pytest.raises(LastbitError, match=f"{tmp_path.name} holds nothing to compare"):
         lb.compare(tmp_path)
+
+
+def test_losses_of_one_unit_are_no_fractions_beside_percents():
+    content = [
+        row | {"acc": 15.0 + row["seed"] if row["recipe"] == "base" else 0.4} for row in rows({"base": 0, "a": 1})
+    ]
+    assert compared(content).recipes[1].mean == pytest.approx(0.4)
