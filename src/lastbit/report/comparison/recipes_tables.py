@@ -78,9 +78,11 @@ def p_values_table(content: RecipesJson) -> Table:
     ]
     tests = sorted({row["test"] for row in compared if row["test"]})
     note = (
-        f"By {' or '.join(tests) or 'no test'}. Holm’s p below 0.05: the probability of any false finding is at most "
-        "5 %. BH, Benjamini’s and Hochberg’s, below 0.05: of such findings at most 5 % are expected to be false. "
-        "P(better): that a run is better than one of the baseline."
+        f"By {' or '.join(tests) or 'no test'}. The intervals that hold together decide. Holm’s p below 0.05 "
+        "promises the same, a probability of any false finding of at most 5 %, by another way, and may differ in a "
+        "close case. BH, Benjamini’s and Hochberg’s, below 0.05: of such findings at most 5 % should be false. "
+        "P(better): that a single run, with a seed of its own, is better than one of the baseline; it may be modest "
+        "where the difference of the means is sure."
     )
     names = ["recipe", "p", "Holm", "BH", "P(better)", *([] if margin is None else [f"p: not within ± {margin:g}"])]
     return Table("tests", "The tests in numbers", names, rows, note)
