@@ -167,9 +167,14 @@ class StoredTrial:
         except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
             raise DamagedError(f"{self.directory / name} holds no tensors ({error})") from None
 
+    @cached_property
+    def _predicted(self) -> dict[str, Tensor]:
+        """The tensors of the predictions' file, which several results ask for; none where it is not there."""
+        return self._tensors(PREDICTIONS) if PREDICTIONS in self.files else {}
+
     def _classes(self, name: str) -> Tensor | None:
         """Whole numbers (examples,) of the predictions' file; None where they are not there."""
-        classes = self._tensors(PREDICTIONS).get(name) if PREDICTIONS in self.files else None
+        classes = self._predicted.get(name)
         if classes is not None and (classes.ndim != 1 or classes.is_floating_point() or classes.is_complex()):
             shape = tuple(classes.shape)
             raise DamagedError(

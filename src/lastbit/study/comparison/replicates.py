@@ -112,6 +112,7 @@ class ComparedExamples:
     targets: Labels  # (examples,)
     a: Right  # (replicates, examples)
     b: Right
+    pairs: tuple[McNemar, ...]  # of every two runs with the same seed and noise
 
 
 def compared_examples(a: Side, b: Side, values: Replicates) -> ComparedExamples | None:
@@ -135,22 +136,7 @@ def compared_examples(a: Side, b: Side, values: Replicates) -> ComparedExamples 
     )
     if len(right[0]) != len(values.a) or len(right[1]) != len(values.b):
         return None
-    return ComparedExamples(predicted[0].targets, *right)
-
-
-def mcnemar_pairs(a: Side, b: Side) -> tuple[McNemar, ...]:
-    """McNemar's test of every two runs with the same seed and noise; none without predictions and true labels."""
-    rights = [None if side.study is None else side.study.grid.correctness() for side in (a, b)]
-    if rights[0] is None or rights[1] is None:
-        return ()
-    tests = []
-    for seed in (seed for seed in a.seeds if seed in b.seeds):
-        for noise in (noise for noise in a.noises if noise in b.noises):
-            first = rights[0].right[a.noises.index(noise), a.seeds.index(seed)]
-            second = rights[1].right[b.noises.index(noise), b.seeds.index(seed)]
-            if not np.isnan([first, second]).any():
-                tests.append(mcnemar(first > 0, second > 0, seed=seed, noise=noise))
-    return tuple(tests)
+    return ComparedExamples(predicted[0].targets, *right, _pairs(a, predicted[0], b, predicted[1]))
 
 
 def _at_one_seed(a: Side, b: Side) -> Replicates:
@@ -210,3 +196,15 @@ def _replicated(side: Side, predicted: Correctness, seeds: tuple[int, ...], only
     kept = ~np.isnan(predicted.right[..., 0])
     complete = [j for j in columns if np.array_equal(kept[:, j], ~np.isnan(side.values[:, j]))]
     return np.asarray(np.nanmean(predicted.right[:, complete], axis=0))
+
+
+def _pairs(a: Side, right_a: Correctness, b: Side, right_b: Correctness) -> tuple[McNemar, ...]:
+    """McNemar's test of every two runs with the same seed and noise."""
+    tests = []
+    for seed in (seed for seed in a.seeds if seed in b.seeds):
+        for noise in (noise for noise in a.noises if noise in b.noises):
+            first = right_a.right[a.noises.index(noise), a.seeds.index(seed)]
+            second = right_b.right[b.noises.index(noise), b.seeds.index(seed)]
+            if not np.isnan([first, second]).any():
+                tests.append(mcnemar(first > 0, second > 0, seed=seed, noise=noise))
+    return tuple(tests)

@@ -19,7 +19,6 @@ from lastbit.study.comparison.doubts import doubts, refuse_incomparable
 from lastbit.study.comparison.replicates import (
     Replicates,
     compared_examples,
-    mcnemar_pairs,
     replicates,
     single_run_design,
 )
@@ -74,7 +73,7 @@ def compare_two(a: Runs, b: Runs, *, metric: str | None = None, paired: bool | N
         permutation=values.permutation_test(),
         examples=None
         if known is None
-        else example_test(test, known.a, known.b, paired=values.paired, pairs=mcnemar_pairs(first, second)),
+        else example_test(test, known.a, known.b, paired=values.paired, pairs=known.pairs),
         moves=None if known is None else moves(known.b, known.a, known.targets, paired=values.paired),
         noise_floor=_noise_floor(first, second),
         design=single_run_design(first, second, values),
