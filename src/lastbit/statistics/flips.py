@@ -10,12 +10,15 @@ from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from lastbit.statistics.examples import Right
 from lastbit.statistics.multiplicity import benjamini_hochberg
 
 Labels = NDArray[np.int64]
 MISSING_LABEL = -1  # in a table of labels, where a run kept no predictions
+
+_NO_SKEWNESS = 1e-5  # below it the law is normal to all digits, and its shape too large to compute with
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,6 @@ def _permutation_p(churn: Right, count: int, own: float) -> float:
     The sum's distribution is Pearson's type III with its exact mean, variance and skewness, which is close to that of
     drawing (the tests compare them) and takes no time.
     """
-    from scipy import stats  # only here: it takes over a second to import
-
     size, rest = len(churn), len(churn) - count
     deviations = churn - churn.mean()
     square = (deviations**2).mean()
@@ -99,8 +100,20 @@ def _permutation_p(churn: Right, count: int, own: float) -> float:
         return 1.0
     score = (own - count * churn.mean()) / np.sqrt(count * rest / (size - 1) * square)
     skewness = (deviations**3).mean() / square**1.5 * (rest - count) / (size - 2) * np.sqrt((size - 1) / (count * rest))
-    tail = min(stats.pearson3.cdf(score, skewness), stats.pearson3.sf(score, skewness))
+    tail = min(_pearson3_below(score, skewness), _pearson3_below(-score, -skewness))
     return float(min(1.0, 2 * max(tail, 1 / comb(size, count))))  # no draw is rarer than a single one
+
+
+def _pearson3_below(score: float, skewness: float) -> float:
+    """P(X ≤ score) of Pearson's type III with mean 0 and variance 1, a shifted gamma variable of shape 4 / skewness².
+
+    It is written out since scipy.stats takes over a second to import, which every study would pay for at its end.
+    """
+    if abs(skewness) < _NO_SKEWNESS:
+        return float(special.ndtr(score))
+    shape = 4 / skewness**2
+    place = max(0.0, shape + np.sign(skewness) * score * np.sqrt(shape))
+    return float(special.gammainc(shape, place) if skewness > 0 else special.gammaincc(shape, place))
 
 
 def most_flipped(labels: Labels, targets: Labels, churn: Right, *, count: int) -> list[FlippedExample]:
