@@ -89,6 +89,11 @@ def joined(words: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(first)} {last} {final}" if first else final
 
 
+def some(words: Sequence[str], most: int) -> str:
+    """The first of several words as in a sentence, and how many more there are: `a, b and 3 more`."""
+    return joined([*words[:most], *([f"{len(words) - most} more"] if len(words) > most else [])])
+
+
 def capital(words: str) -> str:
     """Words at the beginning of a sentence."""
     return words[:1].upper() + words[1:]

@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from lastbit.errors import LastbitError, shortened
-
-if TYPE_CHECKING:
-    pass
 
 
 def _set(words: str) -> frozenset[str]:
@@ -59,7 +55,7 @@ def words(name: str) -> list[str]:
 
 
 def seed_columns(names: Iterable[str]) -> list[str]:
-    """Those called a seed, be it of all randomness or of a part of it."""
+    """Those called a seed, whether of all randomness or of a part of it."""
     return [name for name in names if _SEED.fullmatch(plain(name))]
 
 

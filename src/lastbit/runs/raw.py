@@ -1,4 +1,4 @@
-"""What a format hands over: a frame of runs, and what the format itself tells of its columns."""
+"""What a format hands over: a frame of runs, and what the format itself says about its columns."""
 
 from __future__ import annotations
 

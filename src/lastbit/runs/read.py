@@ -156,7 +156,7 @@ def _several(names: Names) -> tuple[str, ...] | None:
 
 
 def _counter(on_progress: Progress | None, paths: list[Path]) -> Callable[[int], None]:
-    """The function that readers tell of bytes, which adds them up."""
+    """The function that readers call with the bytes they read, and that adds them up."""
     if on_progress is None:
         return lambda read: None
     total, done = total_size(paths), 0

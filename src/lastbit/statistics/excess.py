@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from lastbit.statistics.bisection import bisected
 from lastbit.statistics.spread import COVERAGE
 
 Parts = NDArray[np.float64]  # (mean squares,), each times its weight in the variance
@@ -71,10 +72,7 @@ def _fixed_point(end: Callable[[float], float], scale: float) -> float:
     for border, beyond in ((low, end(low) <= low), (high, end(high) >= high)):  # where the tails no longer change
         if beyond:
             return end(border)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if end(middle) > middle else (low, middle)
-    return low
+    return bisected(lambda excess: end(excess) > excess, low, high, halvings=_BISECTIONS)[0]
 
 
 def _beyond(parts: Parts, dofs: Parts, tail: Tails, error: float) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from math import nan
 import numpy as np
 
 from lastbit.errors import LastbitError
+from lastbit.statistics.bisection import bisected
 from lastbit.statistics.means import MeanTest, flipped_signs, t_test, variance
 from lastbit.statistics.multiplicity import bonferroni_level, paired_level
 from lastbit.statistics.recipes import AgainstBaseline, with_multiplicity
@@ -57,16 +58,11 @@ def _between_tasks(differences: Table, variances: Table) -> float:
     if np.any(variances <= 0):
         between = float(np.var(differences, ddof=1))
         return max(0.0, between - float(variances.mean()))
-    low, high = 0.0, float(np.sum((differences - differences.mean()) ** 2))
+    high = float(np.sum((differences - differences.mean()) ** 2))
     if high == 0 or _slope(differences, variances, 0.0) <= 0:
         return 0.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if _slope(differences, variances, middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    rises, falls = bisected(lambda tau2: _slope(differences, variances, tau2) > 0, 0.0, high, halvings=_HALVINGS)
+    return (rises + falls) / 2
 
 
 def _slope(differences: Table, variances: Table, tau2: float) -> float:

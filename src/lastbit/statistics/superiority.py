@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from lastbit.statistics.bisection import bisected
 from lastbit.statistics.spread import COVERAGE, Table
 
 _HALVINGS = 60
@@ -39,14 +40,12 @@ def superiority(a: Table, b: Table) -> Superiority:
 def _bound(value: float, end: float, n: int, m: int) -> float:
     """The θ between the estimate and an end of [0, 1] at which the estimate is just z standard errors away."""
     z = float(special.ndtri((1 + COVERAGE) / 2))
-    inside, outside = value, end
-    for _ in range(_HALVINGS):
-        theta = (inside + outside) / 2
-        if abs(value - theta) <= z * np.sqrt(_variance(theta, n, m)):
-            inside = theta
-        else:
-            outside = theta
-    return inside
+
+    def is_near(theta: float) -> bool:
+        """Whether the estimate is within z standard errors."""
+        return bool(abs(value - theta) <= z * np.sqrt(_variance(theta, n, m)))
+
+    return bisected(is_near, value, end, halvings=_HALVINGS)[0]
 
 
 def _variance(theta: float, n: int, m: int) -> float:

@@ -54,7 +54,7 @@ def class_churn_figure(classes: Sequence[ClassRow], names: Sequence[str], *, sub
 
 
 def _title(classes: Sequence[ClassRow], names: Sequence[str], subject: str) -> str:
-    """Of the classes that are told from the others, the one that differs most, be it in more churn or in less."""
+    """Of the classes that are told from the others, the one that differs most, whether in more churn or in less."""
     named = [row for row in told_apart(classes) if row["others"] is not None]
     if not named:
         return f"{capital(subject)} flips all {len(classes)} classes alike, as far as these examples show"

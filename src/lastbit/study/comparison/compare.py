@@ -1,6 +1,6 @@
 """`compare`: two recipes or many, from studies, plain numbers, or a table of runs that exist already."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,26 +63,29 @@ def compare(
         raise LastbitTypeError(
             "compare was given no runs: give studies, numbers of several recipes, or a table of runs"
         )
+    columns: dict[str, Any] = {"by": by, "seed": seed, "task": task, "example": example, "cluster": cluster}
     tables = [_is_table(given, alone=len(runs) == 1) for given in runs]
     if all(tables):
         if paired is not None:
             raise LastbitTypeError("paired= is for plain numbers: a table's runs are paired by their seeds")
-        asked: dict[str, Any] = {
-            "by": by,
-            "metric": metric,
-            "seed": seed,
-            "task": task,
-            "example": example,
-            "cluster": cluster,
-        }
-        asked |= {"lower_is_better": lower_is_better, "step": step}
+        asked = {**columns, "metric": metric, "lower_is_better": lower_is_better, "step": step}
         if isinstance(runs[0], str | Path):
             asked["on_progress"] = on_progress
         return _of_tables(runs, baseline=baseline, within=within, **asked)
+    _refuse_half_tables(runs, tables, columns, step)
+    if len(runs) == 2 and baseline is None and within is None:
+        return _of_two(runs, metric, paired, lower_is_better)
+    return _of_sides(runs, metric, paired, lower_is_better, baseline=baseline, within=within)
+
+
+def _refuse_half_tables(
+    runs: Sequence[Any], tables: Sequence[bool], columns: Mapping[str, Any], step: "StepRule"
+) -> None:
+    """Refuse what goes with tables only where not all that is given is one, and a single recipe."""
     if any(tables):
         study = next(given for given, table in zip(runs, tables, strict=True) if not table)
         raise LastbitError(f"{study} is no table of runs and others are: compare studies or tables, not both at once")
-    if any(value is not None for value in (by, seed, task, example, cluster)):
+    if any(value is not None for value in columns.values()):
         raise LastbitTypeError(
             "by=, seed=, task=, example= and cluster= name columns of a table: studies and plain numbers have none"
         )
@@ -95,16 +98,6 @@ def compare(
         raise LastbitTypeError(
             f"step={step!r} is for a table of runs: of a study or plain numbers the last value counts"
         )
-    if len(runs) == 2 and baseline is None and within is None:
-        if lower_is_better is not None:
-            raise LastbitTypeError(
-                "lower_is_better= is for tables and for several recipes: of two, the difference is the first minus the "
-                "second, whichever is better"
-            )
-        from lastbit.study.comparison.two import compare_two  # only here: studies import torch, tables do without
-
-        return compare_two(*runs, metric=metric, paired=paired)
-    return _of_sides(runs, metric, paired, lower_is_better, baseline=baseline, within=within)
 
 
 def _is_table(given: object, *, alone: bool) -> bool:
@@ -134,6 +127,17 @@ def _of_tables(runs: Sequence[Any], *, baseline: str | None, within: float | Non
     else:
         table = runs_of_frame(runs[0], **asked)
     return compare_runs(table, baseline=baseline, within=within)
+
+
+def _of_two(runs: Sequence[Any], metric: str | None, paired: bool | None, lower_is_better: bool | None) -> "Comparison":
+    if lower_is_better is not None:
+        raise LastbitTypeError(
+            "lower_is_better= is for tables and for several recipes: of two, the difference is the first minus the "
+            "second, whichever is better"
+        )
+    from lastbit.study.comparison.two import compare_two  # only here: studies import torch, tables do without
+
+    return compare_two(*runs, metric=metric, paired=paired)
 
 
 def _of_sides(

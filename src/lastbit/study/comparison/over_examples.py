@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.report.numbers import joined
+from lastbit.report.numbers import some
 from lastbit.statistics.clustered import clustered_t
 from lastbit.statistics.means import MeanTest
 from lastbit.statistics.multiplicity import holm
@@ -94,8 +94,7 @@ def sentences_of(found: Mapping[str, OverExamples], baseline: str, decimals: int
         for name, row in rows
         if row.p_holm <= SIGNIFICANCE and row.test.standard_error > 0
     ]
-    named = [*clear[:_NAMED], *([f"{len(clear) - _NAMED} more"] if len(clear) > _NAMED else [])]
     verb = "differs" if len(clear) == 1 else "differ"
-    result = f"{joined(named)} {verb}" if clear else "no recipe differs"
+    result = f"{some(clear, _NAMED)} {verb}" if clear else "no recipe differs"
     start = f"Over other examples like these {first.examples:,}{groups}, with the same runs,"
     return [f"{start} {result} from {baseline} (95 % intervals; Holm’s p {'below' if clear else 'not below'} 0.05)."]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lastbit.report.numbers import difference_decimals, joined
+from lastbit.report.numbers import difference_decimals, joined, some
 from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.statistics.winner import Winner
@@ -161,17 +161,14 @@ class RecipesComparison:
         return [row for row in self.comparisons if row.test is not None and row.simultaneous is None]
 
     def _of_the_exact(self) -> list[str]:
-        rows = self._exact
-        named = joined(
-            [
-                *(f"{row.recipe} {self._signed(row.test.difference)}" for row in rows[:_NAMED] if row.test),
-                *([f"{len(rows) - _NAMED} more"] if len(rows) > _NAMED else []),
-            ]
-        )
-        ones = "differs" if len(rows) == 1 else "differ"
-        return [f"{named}: {ones} by the same in all runs, so that there is no interval. Are the runs independent?"] * (
-            len(rows) > 0
-        )
+        named = [f"{row.recipe} {self._signed(row.test.difference)}" for row in self._exact if row.test]
+        if not named:
+            return []
+        verb = "differs" if len(named) == 1 else "differ"
+        return [
+            f"{some(named, _NAMED)}: {verb} by the same in all runs, so that there is no interval. Are the runs "
+            "independent?"
+        ]
 
     def _on_side(self, better: bool) -> list[AgainstBaseline]:
         up = better is not self.lower_is_better
@@ -181,16 +178,16 @@ class RecipesComparison:
         named = [
             f"{row.recipe} {self._signed(row.test.difference)} "
             f"({self._number(row.simultaneous[0])} to {self._number(row.simultaneous[1])})"
-            for row in rows[:_NAMED]
+            for row in rows
             if row.test is not None and row.simultaneous is not None
         ]
-        return joined([*named, *([f"{len(rows) - _NAMED} more"] if len(rows) > _NAMED else [])])
+        return some(named, _NAMED)
 
     def _same(self) -> Iterable[str]:
         if self.within is None:
             return
         rows = [row.recipe for row in self.comparisons if row.is_same]
-        names = joined([*rows[:_NAMED], *([f"{len(rows) - _NAMED} more"] if len(rows) > _NAMED else [])])
+        names = some(rows, _NAMED)
         margin = f"the same as {self.baseline} within {self.within:g}"
         yield f"{names} {'are' if len(rows) > 1 else 'is'} {margin}." if rows else f"None is shown to be {margin}."
 

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.report.numbers import joined
+from lastbit.report.numbers import joined, some
 from lastbit.runs.notice import mixed_units
 from lastbit.runs.table import RunTable
 from lastbit.statistics.over_tasks import against_baseline_over_tasks
@@ -150,9 +150,11 @@ def unpaired_notes(runs: Sequence[RecipeRuns], comparisons: Sequence[AgainstBase
             welch.append(row.recipe)
     notes = []
     if left:
-        notes.append(f"Only common seeds are compared; seeds of one side alone are left out: {_some(left)}.")
+        notes.append(f"Only common seeds are compared; seeds of one side alone are left out: {some(left, _NAMED)}.")
     if welch:
-        notes.append(f"Fewer than two seeds in common with {comparisons[0].baseline}: {_some(welch)} (Welch’s test).")
+        notes.append(
+            f"Fewer than two seeds in common with {comparisons[0].baseline}: {some(welch, _NAMED)} (Welch’s test)."
+        )
     return notes
 
 
@@ -165,10 +167,6 @@ def _unpaired_by_task(
         for note in unpaired_notes(runs[task], comparisons):
             tasks.setdefault(note, []).append(str(task))
     return [
-        note if len(of) == len(by_task) else f"Task{'s' * (len(of) > 1)} {_some(of)}: {note}"
+        note if len(of) == len(by_task) else f"Task{'s' * (len(of) > 1)} {some(of, _NAMED)}: {note}"
         for note, of in tasks.items()
     ]
-
-
-def _some(names: Sequence[str]) -> str:
-    return joined([*names[:_NAMED], *([f"{len(names) - _NAMED} more"] if len(names) > _NAMED else [])])
