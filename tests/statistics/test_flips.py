@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lastbit.statistics.flips import MISSING_LABEL, churn_by_class, example_churn, most_flipped
+from lastbit.statistics.flips import MISSING_LABEL, _pearson3_below, churn_by_class, example_churn, most_flipped
 from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS
 
 SIMULATIONS = 200
@@ -72,3 +72,10 @@ def test_the_most_flipped_examples_come_first_with_their_votes():
     assert [(row.index, row.target) for row in found] == [(2, 2), (1, 0)]
     assert [row.churn for row in found] == pytest.approx([100, 200 / 3])
     assert found[1].votes == ((0, 2), (1, 1))
+
+
+@pytest.mark.parametrize("skewness", [-2.5, -0.3, -1e-4, 0.0, 1e-6, 0.01, 0.8, 3.0])
+def test_pearsons_type_three_is_scipys(skewness):
+    scores = np.linspace(-4, 4, 33)
+    ours = [_pearson3_below(score, skewness) for score in scores]
+    np.testing.assert_allclose(ours, stats.pearson3.cdf(scores, skewness), rtol=1e-6, atol=1e-12)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 def bisected(holds: Callable[[float], bool], inside: float, outside: float, *, halvings: int) -> tuple[float, float]:
     """The last place that was seen to hold, and the nearest beyond it that was seen not to.
 
-    `scipy.optimize` would do it too, and takes as long to import as all of a small comparison.
+    `scipy.optimize` would do it too, but takes half a second to import.
 
     Args:
         holds: whether it does at a place.
