@@ -141,10 +141,13 @@ def of_the_best(generator, tables):
     found = {}
     equal, wide = np.zeros(RECIPES), generator.normal(0, 1, RECIPES)
     far = np.append(np.zeros(RECIPES - 1), 3.0)
-    for name, truth in (("all equal", equal), ("spread like runs", wide), ("one far above the others", far)):
+    truths = {"all equal": equal, "spread like runs": wide, "one far above the others": far}
+    cases = {(name, None): truth for name, truth in truths.items()}
+    cases |= {(f"common seeds, {name}", 1.0): truth for name, truth in truths.items()}
+    for (name, seed_std), truth in cases.items():
         hits, naive, corrected = [], [], []
         for _ in range(tables):
-            best = best_recipe(table(generator, truth, seed_std=None))
+            best = best_recipe(table(generator, truth, seed_std=seed_std))
             true = truth[best.index]
             hits.append(best.lower <= true <= best.upper)
             naive.append(best.mean - true)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
-from lastbit.runs.numbers import are_numbers
+from lastbit.runs.numbers import are_numbers, numbers_in
 from lastbit.runs.raw import FILE, RUN, text_of
 
 if TYPE_CHECKING:
@@ -140,8 +140,10 @@ def _reason(frame: pl.DataFrame, name: str, values: list[str], told: bool, seeds
 
 
 def _is_result(column: pl.Series, name: str, distinct: int) -> bool:
-    numbers = column.cast(float, strict=False).drop_nulls()
-    if len(numbers) < len(column.drop_nulls()) or not len(numbers):
+    import polars as pl
+
+    numbers = numbers_in(column)
+    if not len(numbers) or (column.dtype == pl.String and not are_numbers(column)):
         return False
     whole = bool((numbers == numbers.round()).all())
     return named.says_result(name) or (not whole and distinct > max(2, len(column) // 2))

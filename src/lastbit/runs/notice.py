@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lastbit.errors import shortened
-from lastbit.runs.columns import is_bookkeeping, names_runs
+from lastbit.runs.copies import copied, repeated, same_values, twins
 from lastbit.runs.endings import places, unfinished
-from lastbit.runs.raw import RUN, STATE
+from lastbit.runs.raw import STATE
 
 if TYPE_CHECKING:
     import polars as pl
 
-_SURE_DIGITS = 6  # a number with so many is no repetition by chance
 _SHOWN = 4
 
 
@@ -24,8 +23,9 @@ def notice(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take out rows that do not count, and say what is suspicious.
 
-    Left out are runs that their tracker calls unfinished, runs without a value, diverged runs, and a row that repeats
-    another in all that is compared. All the rest counts, whatever is said of it.
+    Left out are runs that their tracker calls unfinished, runs without a value, diverged runs, a row that repeats
+    another in all that is compared, and runs that stand in an earlier file, too. All the rest counts, whatever is said
+    of it.
 
     Args:
         runs: the columns of `RunTable.frame`, and `state`.
@@ -45,18 +45,19 @@ def notice(
     mixed = mixed_units(kept, metric)
     first = [*([f"{mixed} Nothing was converted: mend the file."] if mixed else []), *_gone(left_out, kept, metric)]
     notes[:0] = first
+    notes.extend(_spellings(kept))
     notes.extend(_seeds(kept, seeds))
-    notes.extend(_same_values(kept))
+    notes.extend(twins(kept))
+    notes.extend(same_values(kept))
     notes.extend(_alone(kept))
     return kept, left_out.drop("state")
 
 
 def _reasons(runs: pl.DataFrame, read: pl.DataFrame) -> list[str | None]:
     """Why each row does not count, None where it does."""
-    ended = unfinished(runs.rename({"state": STATE}))
+    checks = (runs["value"], unfinished(runs.rename({"state": STATE})), repeated(runs, read), copied(runs))
     reasons: list[str | None] = []
-    for row, is_unfinished, repeats in zip(runs.iter_rows(named=True), ended, _repeated(runs, read), strict=True):
-        value = row["value"]
+    for value, is_unfinished, repeats, is_copy in zip(*checks, strict=True):
         if is_unfinished:
             reasons.append("unfinished")
         elif value is None:
@@ -64,24 +65,8 @@ def _reasons(runs: pl.DataFrame, read: pl.DataFrame) -> list[str | None]:
         elif value != value or abs(value) == float("inf"):
             reasons.append("diverged")
         else:
-            reasons.append("repeated" if repeats else None)
+            reasons.append("copied" if is_copy else "repeated" if repeats else None)
     return reasons
-
-
-def _repeated(runs: pl.DataFrame, read: pl.DataFrame) -> pl.Series:
-    """Whether each row is an earlier one again: all that was read is the same; or all but names, dates and the like is.
-
-    Two runs may share a value of few digits by chance: those of a seed only in whole rows, those without never.
-    """
-    import polars as pl
-
-    sure = pl.Series([_digits(value) >= _SURE_DIGITS for value in runs["value"]], dtype=pl.Boolean)
-    has_seed = runs["seed"].is_not_null()
-    core = [name for name in read.columns if not (is_bookkeeping(name) or names_runs(name) or name == RUN)]
-    known = runs.select("recipe", "seed", "task", "value")
-    parts = [part.rename(lambda name: f"read {name}") for part in (read, read.select(core))]
-    whole, settings = (~known.hstack(part).to_struct().is_first_distinct() for part in parts)
-    return (whole & (has_seed | sure)) | (settings & has_seed & sure)
 
 
 def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
@@ -93,6 +78,7 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
         "unfinished": "Left out as unfinished, by what their tracker says",
         "no value": f"Left out without a value of {metric}",
         "repeated": "Left out as repetitions, since settings, seed and results are those of another row",
+        "copied": "The same runs twice, in two files, with the same recipes, seeds and values; they count once",
     }
     sentences = []
     for reason, sentence in says.items():
@@ -133,6 +119,19 @@ def mixed_units(runs: pl.DataFrame, metric: str) -> str:
     return f"{count} {verb} like {words} ({places(few)}), the others like {other}."
 
 
+def _spellings(kept: pl.DataFrame) -> list[str]:
+    """Recipes whose names differ in case and spaces only."""
+    alike: dict[str, list[str]] = {}
+    for recipe in kept["recipe"].unique(maintain_order=True):
+        alike.setdefault("".join(recipe.split()).casefold(), []).append(repr(recipe))
+    return [
+        f"{shortened(names, _SHOWN)} differ in upper and lower case or spaces only, and count as {len(names)} recipes: "
+        "if they are one, write them alike."
+        for names in alike.values()
+        if len(names) > 1
+    ]
+
+
 def _seeds(kept: pl.DataFrame, seeds: Sequence[str]) -> list[str]:
     """Seeds that are missing in some rows, stand twice, or are not common to the recipes."""
     import polars as pl
@@ -166,20 +165,6 @@ def _common(kept: pl.DataFrame) -> list[str]:
     return [f"Not all recipes have the same seeds: {len(common)} of up to {most} are common to all."]
 
 
-def _same_values(kept: pl.DataFrame) -> list[str]:
-    """One value to many digits under several seeds or recipes: one run that was copied, or a seed that does nothing."""
-    import polars as pl
-
-    sure = kept.filter(pl.Series([_digits(value) >= _SURE_DIGITS for value in kept["value"]], dtype=pl.Boolean))
-    same = sure.filter(sure.select("task", "value").is_duplicated())
-    if not same.height:
-        return []
-    return [
-        f"{same.height} runs share their value with another to the last digit ({places(same)}): either one run was "
-        "pasted twice, or the seed changes nothing."
-    ]
-
-
 def _alone(kept: pl.DataFrame) -> list[str]:
     """Recipes with a single run, from which no spread can be told."""
     import polars as pl
@@ -190,10 +175,3 @@ def _alone(kept: pl.DataFrame) -> list[str]:
         return []
     have = "has a single run" if len(alone) == 1 else "have a single run each"
     return [f"{shortened(alone, _SHOWN)} {have}: one run tells nothing of how much runs differ."]
-
-
-def _digits(value: float | None) -> int:
-    """The significant digits of a number as it is written."""
-    if value is None or value != value or abs(value) == float("inf"):
-        return 0
-    return len(repr(value).split("e")[0].replace(".", "").replace("-", "").strip("0"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError, shortened
 from lastbit.runs.groups import texts
-from lastbit.runs.numbers import are_numbers
+from lastbit.runs.numbers import are_numbers, numbers_in
 from lastbit.runs.raw import ADDED, FILE, RUN, TASK, RawRuns, StepRule
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def choose_metric(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Quest
 
 
 def _is_setting(frame: pl.DataFrame, name: str) -> bool:
-    numbers = frame[name].cast(float, strict=False).drop_nulls()
+    numbers = numbers_in(frame[name])
     is_named = bool(named.seed_columns([name])) or named.is_bookkeeping(name) or named.step_column([name]) is not None
     few = bool((numbers == numbers.round()).all()) or numbers.n_unique() <= max(1, len(numbers) // 2)
     return is_named or (few and not named.says_result(name))

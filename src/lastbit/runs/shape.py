@@ -14,7 +14,30 @@ from lastbit.runs.raw import ADDED, END, ROW, StepRule
 if TYPE_CHECKING:
     import polars as pl
 
-_OF_A_SEED = re.compile(r"(?:seed|run|rep|repetition|trial|fold|s)[ _-]?(\d+)", re.IGNORECASE)
+# seed_1, run 2; acc_seed1, val/acc/s3: of what comes before the seed's word, if anything does
+_OF_A_SEED = re.compile(
+    r"(?:(?P<metric>.*\w)[\s_./-]+)?(?P<word>seed|run|rep|repetition|trial|fold|s)[\s_=-]?(?P<seed>\d+)",
+    re.IGNORECASE,
+)
+# acc_1, acc2, but not acc@1
+_COUNTED = re.compile(r"(?P<metric>.*[^\W\d_])(?P<joint>[\s_-]*)(?P<seed>\d+)")
+# as in recall_5
+_AT_K = (
+    "top",
+    "hit",
+    "hits",
+    "recall",
+    "precision",
+    "ndcg",
+    "mrr",
+    "map",
+    "pass",
+    "success",
+    "rouge",
+    "bleu",
+    "f",
+    "r",
+)
 _METRIC_NAMES = ("metric", "tag", "key", "variable", "measure", "metric_name")
 _METRIC_VALUES = ("value", "metric_value")
 
@@ -27,12 +50,20 @@ def narrowed(frame: pl.DataFrame, metric: str | None, notes: list[str], *, is_op
         metric: that was asked for, if one was.
         notes: gets a sentence on what was done.
         is_open: whether neither a metric nor recipes were named, so that columns may be recipes.
+
+    Raises:
+        LastbitError: it holds several metrics, and none was asked for; or not the one that was.
     """
     frame = _from_names(frame, metric, notes)
-    seeds = {name: match[1] for name in frame.columns if (match := _OF_A_SEED.fullmatch(name.strip()))}
-    wide = len(seeds) > 1 and all(are_numbers(frame[name]) for name in seeds) and metric not in frame.columns
-    if wide and not {"seed", metric or "value"} & set(frame.columns):
-        return _from_seeds(frame, seeds, metric or "value", notes)
+    is_long = bool(named.seed_columns(frame.columns)) or metric in frame.columns or ROW not in frame.columns
+    seeds = {} if is_long else _seed_columns(frame, metric)
+    if metric is None and len(seeds) > 1:
+        raise LastbitError(f"the table holds several metrics: name one by --metric; there are {shortened(list(seeds))}")
+    family = metric if metric in seeds else next(iter(seeds), "") if metric is None else ""
+    name = metric or family or "value"
+    if family in seeds and name not in frame.columns:
+        others = [column for other, columns in seeds.items() if other != family for column in columns]
+        return _from_seeds(frame.drop(others), seeds[family], name, notes)
     recipes = _recipe_columns(frame) if is_open else []
     is_free = not {"recipe", "value"} & (set(frame.columns) - set(recipes))
     return _from_recipes(frame, recipes, notes) if len(recipes) > 1 and is_free else frame
@@ -56,8 +87,40 @@ def _from_names(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl
     return rows.rename({values: metric or chosen}).drop(names)
 
 
+def _seed_columns(frame: pl.DataFrame, metric: str | None) -> dict[str, dict[str, str]]:
+    """The columns that each hold the value of one seed, and these seeds; by metric, which may be without a name."""
+    families: dict[str, dict[str, str]] = {}
+    counted: dict[tuple[str, str], dict[str, str]] = {}
+    for name in frame.columns:
+        if match := _OF_A_SEED.fullmatch(name.strip()):
+            family = match["metric"] or ""
+            if family in ("", metric) or match["word"].lower() == "seed" or named.says_result(family):
+                families.setdefault(family, {})[name] = match["seed"]
+        elif match := _COUNTED.fullmatch(name.strip()):
+            counted.setdefault((match["metric"], match["joint"]), {})[name] = match["seed"]
+    for (family, joint), columns in counted.items():
+        if (family == metric or named.says_result(family)) and _are_seeds(family, joint, list(columns.values())):
+            families[family] = columns
+    return {
+        family: columns
+        for family, columns in families.items()
+        if len(columns) > 1 and 2 * sum(are_numbers(frame[name]) for name in columns) > len(columns)
+    }
+
+
+def _are_seeds(metric: str, joint: str, numbers: Sequence[str]) -> bool:
+    """Whether the numbers behind a metric's name count its runs, rather than say which metric it is (acc1, acc5)."""
+    first, *rest = sorted(map(int, numbers))
+    in_a_row = first in (0, 1) and rest == list(range(first + 1, first + 1 + len(rest)))
+    return in_a_row and len(numbers) >= (2 if joint else 3) and named.words(metric)[-1] not in _AT_K
+
+
 def _from_seeds(frame: pl.DataFrame, seeds: dict[str, str], metric: str, notes: list[str]) -> pl.DataFrame:
+    import polars as pl
+
     others = [name for name in frame.columns if name not in seeds]
+    if len({frame[name].dtype.is_numeric() for name in seeds}) > 1:  # text in a cell makes a column text
+        frame = frame.with_columns(pl.col(*seeds).cast(pl.String))
     long = frame.unpivot(list(seeds), index=others, variable_name="seed", value_name=metric)
     long = long.with_columns(long["seed"].replace(seeds))
     notes.append(f"The columns {shortened(list(seeds))} are taken for the seeds of one recipe in each row.")

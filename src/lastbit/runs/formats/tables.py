@@ -128,10 +128,12 @@ def _unique(names: list[str], path: Path) -> list[str]:
 
 
 def _with_points(column: pl.Series) -> pl.Series:
+    """Numbers with a point for the comma before their decimals, where no other cell has a comma."""
     cells = column.drop_nulls()
-    if len(cells) and all(re.fullmatch(r"-?\d*(,\d+)?(e[+-]?\d+)?%?", cell, re.IGNORECASE) for cell in cells):
-        return column.str.replace(",", ".", literal=True)
-    return column
+    numbers = {cell for cell in cells if re.fullmatch(r"-?\d*(,\d+)?(e[+-]?\d+)?\s*%?", cell, re.IGNORECASE)}
+    if not numbers or any("," in cell for cell in cells if cell not in numbers):
+        return column
+    return column.replace({cell: cell.replace(",", ".") for cell in numbers})
 
 
 def _read_json(path: Path) -> pl.DataFrame:

@@ -1,0 +1,80 @@
+"""The same runs twice, and recipes that are one but for their names."""
+
+import pytest
+
+from lastbit.runs import read_runs
+
+CLEAN = """recipe,seed,acc,loss,lr
+sgd,1,0.911,0.31,0.1
+sgd,2,0.912,0.32,0.1
+adam,1,0.921,0.28,0.1
+adam,2,0.918,0.29,0.1
+"""
+
+
+def says(runs, words):
+    return any(words in note for note in runs.notes)
+
+
+def test_the_same_runs_in_two_files_count_once(table):
+    lines = CLEAN.splitlines()
+    first = "\n".join([*lines, "adam,3,0.919,0.29,0.1"]) + "\n"
+    # The other file has a column more, a run more, and does not say all that the first does.
+    other = "\n".join([f"{lines[0]},note", *(f"{line},x" for line in lines[1:]), "adam,4,0.924,0.29,0.1,x"]) + "\n"
+    paths = [table(first, "first.csv"), table(other, "other.csv")]
+    runs = read_runs(paths, metric="acc", by="recipe")
+    assert runs.by_seed("adam") == {1: 0.921, 2: 0.918, 3: 0.919, 4: 0.924}
+    assert runs.frame.height == 6
+    assert set(runs.left_out["reason"]) == {"copied"}
+    assert set(runs.left_out["file"]) == {str(paths[1])}
+    assert says(
+        runs, "The same runs twice, in two files, with the same recipes, seeds and values; they count once: 2 of"
+    )
+    assert not says(runs, "Seeds stand more than once")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        CLEAN.replace("0.28", "0.27").replace("0.912", "0.913"),  # one run has another value
+        CLEAN.replace("0.28", "0.27").replace(",2,", ",7,").replace("loss", "val_loss"),  # two runs in common
+        CLEAN.replace(",0.91", ",0.9").replace(",0.92", ",0.9"),  # other values
+    ],
+)
+def test_two_files_that_do_not_agree_are_no_copies(table, other):
+    runs = read_runs([table(CLEAN, "first.csv"), table(other, "other.csv")], metric="acc", by="recipe")
+    assert "copied" not in runs.left_out["reason"].to_list()
+
+
+def test_equal_values_throughout_make_no_copy(table):
+    text = "recipe,acc\n" + "sgd,1.0\n" * 4
+    assert read_runs([table(text, "first.csv"), table(text, "other.csv")], by="recipe").frame.height == 8
+
+
+def test_copies_without_seeds_count_once(table):
+    text = "recipe,acc\nsgd,0.91\nsgd,0.91\nsgd,0.92\nadam,0.93\n"
+    runs = read_runs([table(text, "first.csv"), table(text, "other.csv")], by="recipe")
+    assert runs.values("sgd").tolist() == [0.91, 0.91, 0.92]
+    assert runs.values("adam").tolist() == [0.93]
+
+
+def test_recipes_with_the_same_runs_are_said(table):
+    first, other = "seed,acc\n1,0.91\n2,0.92\n3,0.91\n", "seed,acc\n3,0.91\n1,0.91\n2,0.92\n"
+    runs = read_runs([table(first, "old.csv"), table(other, "new.csv")])
+    assert says(
+        runs, "old.csv, new.csv have the same value in each of their 3 runs: they are the same runs under 2 names"
+    )
+    changed = read_runs([table(first, "old.csv"), table(other.replace("0.92", "0.93"), "new.csv")])
+    assert not says(changed, "the same runs")
+
+
+def test_recipes_that_differ_in_case_or_spaces_only_are_said(table):
+    runs = read_runs(table("recipe,seed,acc\nSGD,1,0.9\nsgd,2,0.91\nAdam W,1,0.92\nAdamW,2,0.93\nlion,1,0.9\n"))
+    assert len(runs.recipes) == 5
+    assert says(runs, "'SGD', 'sgd' differ in upper and lower case or spaces only, and count as 2 recipes: if they are")
+    assert says(runs, "'Adam W', 'AdamW' differ in upper and lower case")
+    assert not says(runs, "'lion'")
+
+
+def test_recipes_that_were_asked_for_are_not_explained(table):
+    assert read_runs(table(CLEAN), metric="acc", by="recipe").notes == ()
