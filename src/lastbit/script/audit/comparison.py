@@ -1,6 +1,5 @@
 """Compares the results of each operation with the other run's, judges a disagreement, and describes it."""
 
-import random
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-import numpy
 import torch
 from torch import Tensor
 
 from lastbit.script.audit.bits import as_integers, digest, is_plain, outline, repeat, untouched, where_unwritten
-from lastbit.script.audit.evidence import FIRST_UNWRITTEN, Account, Generators, Value
+from lastbit.script.audit.evidence import FIRST_UNWRITTEN, Account, Value
+from lastbit.script.audit.generators import generators
 from lastbit.script.audit.lockstep import Exchange, Lockstep
 from lastbit.script.audit.memory import WrittenMemory
 from lastbit.script.audit.operation import OperationCall
@@ -213,18 +212,6 @@ class BitComparison:
         if self.unwritten_differences == _MOST_UNWRITTEN:
             self._escaped = True
             self._stop()
-
-
-def generators() -> Generators:
-    """Describe the generators of this process, without drawing from them."""
-    # The generator behind numpy.random's functions, which many programs still share.
-    _, key, position, *_ = numpy.random.get_state()  # noqa: NPY002
-    return Generators(
-        torch_seed=torch.initial_seed(),
-        torch_state=zlib.crc32(torch.get_rng_state().numpy().tobytes()),
-        python_state=zlib.crc32(repr(random.getstate()).encode()),
-        numpy_state=zlib.crc32(numpy.asarray(key).tobytes(), int(position)),
-    )
 
 
 def _strides(tensor: Tensor) -> tuple[int, ...]:

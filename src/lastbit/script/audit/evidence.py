@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lastbit.divergence.distances import ulp_distance
 from lastbit.script.audit.bits import as_integers, cpu_copy, is_plain
+from lastbit.script.audit.generators import Generators
 from lastbit.script.audit.varying_calls import ENVIRONMENT, HASH, ORDER, VaryingCall, find_varying_calls
 from lastbit.storage.files import read_json, to_json, write_atomically
 
@@ -20,16 +21,6 @@ ACCOUNT, SUMMARY, TENSORS = "account.json", "summary.json", "tensors.safetensors
 FIRST_UNWRITTEN = "unwritten"  # folder of the account of the first operation that took memory nobody wrote
 _HAS_ULPS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Generators:
-    """The random generators that a program shares between all its parts: seed, and checksums of their states."""
-
-    torch_seed: int  # of the default generator
-    torch_state: int
-    python_state: int  # of `random`
-    numpy_state: int  # of `numpy.random`
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from lastbit.script.audit.generators import generators, python_state
 from lastbit.script.audit.lockstep import Lockstep
 from lastbit.script.hooks import after_import
 
@@ -25,11 +24,11 @@ def record(settings: Mapping[str, Any]) -> Iterator[None]:
             without values.
     """
     lockstep = Lockstep(Path(settings["lockstep"]), settings["side"])
-    python_state = zlib.crc32(repr(random.getstate()).encode())
+    state = python_state()  # before the program's first line
     with ExitStack() as instruments:
         instruments.callback(lockstep.end)
         # Not before the program does: what it sets in the environment for torch must still count.
-        after_import("torch", lambda: _Audited(settings, lockstep, python_state).install(instruments))
+        after_import("torch", lambda: _Audited(settings, lockstep, state).install(instruments))
         yield
 
 
@@ -74,7 +73,6 @@ class _Audited:
 
     def sum_up(self) -> None:
         """Write down what the audit could not compare, and what it leaves open."""
-        from lastbit.script.audit.comparison import generators
         from lastbit.script.audit.evidence import Summary
 
         Summary(

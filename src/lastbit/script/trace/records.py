@@ -1,0 +1,133 @@
+"""What a trace holds: the program's operations in their order, what each took and gave, and the state around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lastbit.script.audit.generators import Generators
+
+FORMAT = 1  # of the file
+OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation made, such as loaded weights or data
+NUMERICS = "numerics"  # kind of event: another fingerprint
+
+# Where a tensor that an operation takes comes from: the index of the record that gave it, and which of its outputs it
+# is; None where nothing is known, as for memory that nobody wrote.
+Origin = tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSummary:
+    """A tensor in a few numbers, from which neither it nor any part of it can be restored."""
+
+    shape: tuple[int, ...]
+    dtype: str  # float32
+    device: str  # cpu
+    digest: int | None  # 64 bits, of its bits in logical order; None where it is not plain memory
+    norm: float  # Euclidean, in float64; NaN without a digest
+    sketch: tuple[float, ...]  # 1, 2, 4 or 8 numbers, for `distance`
+
+    def distance(self, other: TensorSummary) -> float:
+        """Estimate |x - y| / |x| from the sketches of x, this tensor, and y; 0 for equal bits.
+
+        A sketch sums the elements, each with a random sign, in r buckets that are chosen at random: the squared
+        distance of two sketches has the mean |x - y|^2 and, unless few elements dominate the difference, a relative
+        standard deviation of sqrt(2 / r), so that the distance is off by some 25 % with r = 8 (Charikar, Chen and
+        Farach-Colton, "Finding frequent items in data streams", 2002).
+
+        Returns:
+            inf where x is 0 and y is not; NaN where shapes differ, where either is not finite, or has no sketch.
+        """
+        if self.digest is None or other.digest is None or math.prod(self.shape) != math.prod(other.shape):
+            return math.nan
+        if self.digest == other.digest and self.dtype == other.dtype:
+            return 0.0
+        buckets = min(len(self.sketch), len(other.sketch))
+        apart = math.dist(_folded(self.sketch, buckets), _folded(other.sketch, buckets))
+        return apart / self.norm if self.norm else (math.inf if apart else 0.0)
+
+
+def _folded(sketch: tuple[float, ...], buckets: int) -> list[float]:
+    """A sketch of fewer buckets: bucket b of n goes into bucket b mod `buckets`."""
+    return [sum(sketch[place::buckets]) for place in range(buckets)]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What does not change from step to step about an operation; stored once."""
+
+    name: str  # aten::convolution; `parameter` or `data` from outside
+    phase: str  # forward, backward, optimizer or outside
+    module: str | None  # the innermost at work; in an update, or from outside, the name of the parameter
+    line: str | None  # train.py:41, the innermost of the user's own; in the backward pass, of the forward operation
+    called_from: str | None  # in the backward pass, the line that asked for it
+    arguments: tuple[tuple[str, str], ...]  # name and text of those that are neither tensors nor single numbers
+    numbers: tuple[str, ...]  # names of the arguments that are single numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One operation that computed something. Views are none: their results have the origin of what they look at."""
+
+    index: int  # in the trace, from 0
+    step: int  # optimizer steps before it
+    site: Site
+    inputs: tuple[Origin, ...]  # of its tensors, in the order of its arguments, lists written out
+    numbers: tuple[str, ...]  # exactly, for the names in `site.numbers`: they may change with each step
+    outputs: tuple[TensorSummary, ...]  # what it changed, or else what it made
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """All arguments that are no tensors and differ from the operation's defaults, by name."""
+        return {**dict(self.site.arguments), **dict(zip(self.site.numbers, self.numbers, strict=True))}
+
+
+@dataclass(frozen=True)
+class TraceEvent:
+    """Something else that happened: a loader's batch, a change of the numerics, a graph that was compiled."""
+
+    at: int  # records before it
+    step: int  # optimizer steps before it
+    kind: str
+    content: Mapping[str, Any]  # plain JSON
+
+
+@dataclass(frozen=True)
+class TraceHeader:
+    """What was known before the program's first operation."""
+
+    format: int
+    command: tuple[str, ...]  # train.py --lr 0.1
+    numerics: Mapping[str, str | int | bool | None]  # `lastbit.execution.numerics.fingerprint`
+    packages: Mapping[str, str]  # versions of those that were imported and may change what is computed
+    environment: Mapping[str, str]  # variables that may
+    rank: int
+    world_size: int
+    steps: int | None  # after which it was to stop
+    started: str  # UTC, ISO 8601
+
+
+@dataclass(frozen=True)
+class RunTrace:
+    """What a trace's file holds."""
+
+    header: TraceHeader
+    records: Sequence[Record]
+    generators: Mapping[int, Generators]  # the random generators' states, by the number of optimizer steps before
+    events: tuple[TraceEvent, ...] = ()
+    ended: bool = False  # whether the program came to its end, or to the last step wanted
+    unseen: Mapping[str, int] = field(default_factory=dict)  # what was not recorded -> how many operations of it
+    torn: int = 0  # bytes at the end of the file that were dropped: the last piece was not written whole
+
+    @property
+    def numerics(self) -> Mapping[str, str | int | bool | None]:
+        """The latest fingerprint: a program sets threads and precision after it has imported torch."""
+        changes = [event.content for event in self.events if event.kind == NUMERICS]
+        return changes[-1] if changes else self.header.numerics
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps that were finished."""
+        return max(self.generators, default=0)
