@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastbit.script.audit import bits as module
-from lastbit.script.audit.bits import digest
+from lastbit.script.audit.bits import digest, logical_digest
 
 SIZES = [1, 7, 1000, 4083, 4084, 4085, 50_001]  # float32 elements, around the size where sums begin
 
@@ -50,13 +50,33 @@ def test_layouts_that_fill_their_memory_are_read_in_place_and_others_by_their_el
     assert digest(torch.zeros(0, 4)) == digest(torch.zeros(0))
 
 
+@pytest.mark.parametrize("size", [3, 3000, 50_001])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.bool, torch.complex64])
-def test_on_a_device_a_digest_sees_values_and_order(dtype):
-    generator = torch.Generator().manual_seed(0)
-    tensor = (torch.randn(3000, generator=generator) * 2).round().to(dtype)
-    changed = tensor.clone()
-    changed[1500] = not bool(tensor[1500])
-    of = module._device_digest
-    assert of(tensor) == of(tensor.clone())
-    assert of(changed) != of(tensor)
-    assert of(tensor.roll(1)) != of(tensor)
+def test_on_a_device_the_same_sums_are_taken(dtype, size):
+    tensor = (torch.randn(size, generator=torch.Generator().manual_seed(0)) * 2).round().to(dtype)
+    lanes, rest = module._summed(tensor)
+    rows = size * tensor.element_size() // module._ROW if len(lanes) else 0
+    on_device = module._summed_on_device(tensor, rows)
+    assert [part.tobytes() for part in on_device] == [lanes.tobytes(), rest.tobytes()]
+    assert bool(rows) == (size * tensor.element_size() >= module._SMALL)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 9), st.integers(1, 60), st.integers(0, 1))
+def test_logical_digests_are_equal_just_where_bits_are(seed, n, c, w, changes):
+    tensor = torch.from_numpy(np.random.default_rng(seed).standard_normal((n, c, 5, w)).astype(np.float32))
+    last = tensor.contiguous(memory_format=torch.channels_last)
+    other = last.clone()
+    if changes:
+        place = seed % tensor.numel()
+        values = other.flatten()
+        values[place] = torch.nextafter(values[place], torch.tensor(9.0))
+        other = values.reshape(tensor.shape)
+    assert (logical_digest(tensor) == logical_digest(other.contiguous())) == (not changes)
+    assert logical_digest(tensor) == logical_digest(last.contiguous())
+    assert logical_digest(tensor) < 2**64
+
+
+def test_logical_digests_see_order_and_signs():
+    values = torch.randn(50_000, generator=torch.Generator().manual_seed(0))
+    others = [values, values.flip(0), -values, values.roll(1), values.roll(2042), values[:-1]]
+    assert len({logical_digest(tensor.contiguous()) for tensor in others}) == len(others)

@@ -120,7 +120,7 @@ def test_a_file_that_is_no_trace(tmp_path):
     path.write_bytes(b"PK\x03\x04 something else")
     with pytest.raises(LastbitError, match=r"x.trace is no trace: lastbit audit --record makes one"):
         read_trace(path)
-    with pytest.raises(LastbitError, match="missing.trace cannot be read: No such file"):
+    with pytest.raises(LastbitError, match=r"missing.trace cannot be read: No such file"):
         read_trace(tmp_path / "missing.trace")
 
 
