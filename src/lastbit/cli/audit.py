@@ -24,6 +24,7 @@ from lastbit.storage.outputs import write_output
 if TYPE_CHECKING:
     from lastbit.script import Target
     from lastbit.script.audit.audit import Audit
+    from lastbit.script.audit.compiled import GraphCounts
     from lastbit.script.audit.difference import Difference
 
 
@@ -154,8 +155,16 @@ def _show(target: Target, result: Audit, terminal: Console) -> None:
     if result.unobserved:
         kinds = "; ".join(f"{kind} ({count:,})" for kind, count in result.unobserved.items())
         say(f"not compared, {sum(result.unobserved.values()):,} in all: {kinds}", soft_wrap=True)
+    if result.compiled.graphs:
+        say(_compiled(result.compiled), soft_wrap=True)
     for note in result.notes:
         say(f"note: {note}", soft_wrap=True)
+
+
+def _compiled(counts: GraphCounts) -> str:
+    again = f", {counts.recompiled:,} of them recompiled" if counts.recompiled else ""
+    graphs = "1 compiled graph" if counts.graphs == 1 else f"{counts.graphs:,} compiled graphs"
+    return f"{graphs}{again}: compared by inputs and results in each of {counts.calls:,} calls"
 
 
 def _show_rows(rows: list[tuple[str, str]], terminal: Console) -> None:

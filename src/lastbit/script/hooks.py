@@ -43,7 +43,7 @@ def after_import(name: str, act: Callable[[], None]) -> None:
     program that never imports the library is not made to.
 
     Args:
-        name: of a top-level module, such as `torch`. Where it is imported already, `act` is called at once.
+        name: of a module, such as `torch`. Where it is imported already, `act` is called at once.
         act: without arguments.
     """
     if name in sys.modules:

@@ -2,14 +2,16 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lastbit.script.audit.bits import ALIKE
+from lastbit.script.audit.causes import read_by_python
+from lastbit.script.audit.compiled import GraphCounts
 from lastbit.script.audit.decisions import notes
-from lastbit.script.audit.difference import Difference, first_difference, read_by_python
+from lastbit.script.audit.difference import Difference, first_difference
 from lastbit.script.audit.evidence import FIRST_UNWRITTEN
 from lastbit.script.audit.runs import LOCKSTEP, SIDES, AuditedRun, Process, RunPair, run_pair, start_process
 from lastbit.script.target import Target
@@ -30,6 +32,7 @@ class Audit:
     first_difference: Difference | None
     unseen: Mapping[str, int]  # operation -> results whose values could not be looked at
     unobserved: Mapping[str, int] = field(default_factory=dict)  # what was not compared -> how many operations of it
+    compiled: GraphCounts = field(default_factory=GraphCounts)
     notes: tuple[str, ...] = ()  # what else may differ from run to run
 
     @property
@@ -47,6 +50,7 @@ class Audit:
             "first_difference": None if difference is None else difference.as_json(),
             "unseen": dict(self.unseen),
             "unobserved": dict(self.unobserved),
+            "compiled": asdict(self.compiled),
             "notes": list(self.notes),
         }
 
@@ -119,5 +123,6 @@ def _audit(pair: RunPair, difference: Difference | None) -> Audit:
         first_difference=difference,
         unseen=summaries[0].unseen if summaries else {},
         unobserved=summaries[0].unobserved if summaries else {},
+        compiled=summaries[0].compiled if summaries else GraphCounts(),
         notes=tuple(notes(summaries)) if difference is None or difference.only_filled else (),
     )

@@ -50,7 +50,7 @@ class Reporter:
             reading: whether those are what it reads from outside torch.
             repeats: the result of repeating it.
         """
-        operation, frame = call.operation, call.frame
+        operation, frame, graph = call.operation, call.frame, call.graph
         where = self.locator.locate(frame)
         changed = operation.changed(call.args, call.kwargs)
         unchanged = [t for t, _ in call.inputs if reading or not any(t is other for other in changed)]
@@ -62,11 +62,12 @@ class Reporter:
             phase=where.phase,
             step=self._lockstep.steps(),
             module=where.module,
-            line=where.line,
+            line=graph.lines[0] if graph is not None and graph.lines is not None else where.line,
             called_from=where.called_from,
-            outputs=self._values(compared, frame),
-            inputs=self._values(unchanged, frame),
+            outputs=self.values(compared, frame),
+            inputs=self.values(unchanged, frame) if call.given is None else call.given,
             numbers=operation.numbers(call.args, call.kwargs),
+            graph=graph,
             generator_seed=operation.generator_seed(call.args, call.kwargs),
             repeats=repeats,
             threads=torch.get_num_threads(),
@@ -75,8 +76,8 @@ class Reporter:
             files=tuple(self.locator.program.files()),
         )
 
-    def _values(self, tensors: Sequence[Tensor], frame: FrameType) -> tuple[Value, ...]:
-        """Describe tensors that an operation of this frame takes or gives."""
+    def values(self, tensors: Sequence[Tensor], frame: FrameType | None) -> tuple[Value, ...]:
+        """Describe tensors that an operation of this frame takes or gives; without a frame, not whose they are."""
         return tuple(
             Value(
                 shape=outline(tensor),
@@ -84,7 +85,7 @@ class Reporter:
                 device=tensor.device.type,
                 digest=digest(tensor) if is_plain(tensor) else None,
                 unwritten=is_plain(tensor) and self._memory.is_unwritten(tensor),
-                module=self.locator.owner(tensor, frame),
+                module=None if frame is None else self.locator.owner(tensor, frame),
             )
             for tensor in tensors
         )
@@ -151,7 +152,7 @@ class BitComparison:
 
     def compare(self, call: OperationCall, compared: list[Tensor], *, reading: bool) -> list[Tensor]:
         """Compare shapes and bits; return those tensors that hold, in part, what nobody wrote."""
-        word: list[int] = []
+        word: list[float] = list(call.kwargs.values()) if call.graph is not None else []
         for tensor in compared:
             word += outline(tensor)
             if is_plain(tensor):
@@ -169,7 +170,7 @@ class BitComparison:
             self._memory.leave_unwritten(tensor, computed=verdict == DEPENDS)
         return differing
 
-    def _agree(self, call: OperationCall, word: tuple[int, ...], *, reading: bool) -> bool:
+    def _agree(self, call: OperationCall, word: tuple[float, ...], *, reading: bool) -> bool:
         # Hashes of whole numbers, unlike those of strings, are the same in every process.
         value = hash((call.operation.code, reading, *word))
         event, self._event = self._event, self._event + 1

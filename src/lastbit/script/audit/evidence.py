@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lastbit.divergence.distances import ulp_distance
 from lastbit.script.audit.bits import as_integers, cpu_copy, is_plain
+from lastbit.script.audit.compiled import CompiledGraph, GraphCounts
 from lastbit.script.audit.generators import Generators
 from lastbit.script.audit.varying_calls import ENVIRONMENT, HASH, ORDER, VaryingCall, find_varying_calls
 from lastbit.storage.files import read_json, to_json, write_atomically
@@ -51,6 +52,7 @@ class Account:
     outputs: tuple[Value, ...]  # what was compared
     inputs: tuple[Value, ...]
     numbers: dict[str, str]  # arguments that are numbers
+    graph: CompiledGraph | None  # the compiled graph that this is a call of
     generator_seed: int | None  # of a generator that it is given
     repeats: dict[str, tuple[int, ...]]  # how the operation was repeated -> digests of its results
     threads: int  # of torch
@@ -77,6 +79,7 @@ class Summary:
 
     unseen: Mapping[str, int]  # operation -> results compared by shape alone
     unobserved: Mapping[str, int]  # what was not compared -> how often it was met
+    compiled: GraphCounts
     filled: bool  # memory was allocated without values, and filled by the audit
     took_unwritten: bool  # an operation took memory nobody wrote
     unwritten_differences: int  # operations that did so, and whose results differ

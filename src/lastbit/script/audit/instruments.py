@@ -37,6 +37,7 @@ class _Audited:
 
     def __init__(self, settings: Mapping[str, Any], lockstep: Lockstep, python_state: int) -> None:
         from lastbit.script.audit.comparison import BitComparison, Reporter
+        from lastbit.script.audit.graph_calls import GraphComparison
         from lastbit.script.audit.memory import WrittenMemory
         from lastbit.script.audit.recorder import AuditMode
 
@@ -54,13 +55,14 @@ class _Audited:
             stop=self.stop,
         )
         self._recorder = AuditMode(self._comparison, self._memory, settings["fill"])
+        self._graphs = GraphComparison(self._comparison, self._memory, self._reporter, self._recorder.hidden)
 
     def install(self, instruments: ExitStack) -> None:
         """See and compare every operation until the stack is closed."""
         import torch
         from torch.optim import optimizer as optimizers
 
-        from lastbit.script.audit.recorder import around_compilers
+        from lastbit.script.audit.compiled import around_compilers
 
         if self._settings["threads"] is not None:
             torch.set_num_threads(self._settings["threads"])
@@ -68,7 +70,7 @@ class _Audited:
         os.register_at_fork(after_in_child=self._recorder.pause)
         instruments.callback(self.sum_up)
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
-        instruments.enter_context(around_compilers(self._recorder.unobserved))
+        instruments.enter_context(around_compilers(self._graphs, self._recorder.unobserved))
         instruments.enter_context(self._recorder)
 
     def sum_up(self) -> None:
@@ -78,6 +80,7 @@ class _Audited:
         Summary(
             unseen=dict(self._comparison.unseen),
             unobserved=dict(self._recorder.unobserved),
+            compiled=self._graphs.counts,
             filled=self._memory.filled,
             took_unwritten=self._comparison.took_unwritten,
             unwritten_differences=self._comparison.unwritten_differences,

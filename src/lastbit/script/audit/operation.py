@@ -12,6 +12,8 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from lastbit.script.audit.bits import is_plain, tensors
+from lastbit.script.audit.compiled import CompiledGraph
+from lastbit.script.audit.evidence import Value
 from lastbit.script.audit.memory import WrittenMemory
 
 
@@ -162,6 +164,29 @@ def describe(overload: OpOverload[..., Any]) -> Operation:
     )
 
 
+@cache
+def describe_graph(graph: CompiledGraph) -> Operation:
+    """A compiled graph as one operation, of which nothing else is known than what it takes and gives."""
+    return Operation(
+        name=graph.name,
+        code=zlib.crc32(graph.name.encode()),
+        names=(),
+        written=(),
+        overwrites=False,
+        random=False,
+        view=False,
+        allocates=False,
+        adopts=False,
+        copies=False,
+        moves=False,
+        escapes=False,
+        ours=False,
+        blind=False,
+        compared=True,
+        scratch=frozenset(),
+    )
+
+
 def _is_numeric(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(item, int | float | complex) for item in value)
@@ -179,6 +204,8 @@ class OperationCall:
     inputs: list[tuple[Tensor, bool]]  # its tensors, each with whether it is read
     frame: FrameType  # that called it
     held: int | None  # bytes of the memory of a tensor that it resizes
+    graph: CompiledGraph | None = None  # what it is a call of, where it is no single operation
+    given: tuple[Value, ...] | None = None  # what it was given, described before it could write there
 
     def reads_unwritten(self, memory: WrittenMemory) -> bool:
         """Whether some value that it reads may never have been written."""

@@ -38,10 +38,7 @@ class CallSite:
     @property
     def where(self) -> str | None:
         """File and line as `train.py:12`, relative to the working directory where it lies below it."""
-        if self.file is None:
-            return None
-        path = Path(self.file)
-        return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{self.line}"
+        return None if self.file is None else relative(self.file, self.line)
 
     def module_path(self, frame: FrameType) -> str | None:
         """The innermost module's path, such as `model.layer1.0.conv1`."""
@@ -84,14 +81,14 @@ class Program:
         """Whether a code object is the user's own."""
         own = self._own.get(code)
         if own is None:
-            own = self._own[code] = _is_own(code.co_filename)
+            own = self._own[code] = is_own(code.co_filename)
         return own
 
     def files(self) -> list[str]:
         """The user's own files that were seen at work, or imported."""
         seen = {code.co_filename for code, own in self._own.items() if own}
         imported = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        return sorted(seen | {file for file in imported if file and file.endswith(".py") and _is_own(file)})
+        return sorted(seen | {file for file in imported if file and file.endswith(".py") and is_own(file)})
 
     def in_backward_code(self, frame: FrameType | None) -> bool:
         """Whether the user's own code runs inside the backward pass: an autograd function's, or a hook's."""
@@ -103,7 +100,14 @@ class Program:
         return False
 
 
-def _is_own(file: str) -> bool:
+def relative(file: str, line: int) -> str:
+    """A line as `train.py:12`, relative to the working directory where the file lies below it."""
+    path = Path(file)
+    return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{line}"
+
+
+def is_own(file: str) -> bool:
+    """Whether a file is the user's own, and not a library's."""
     return not file.startswith(_LIBRARIES) and not any(name in file for name in _INSTALLED)
 
 

@@ -1,77 +1,27 @@
 """Sees every tensor operation of a program as it happens, and compares it with the other run's."""
 
-import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils import deterministic
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from lastbit.script.audit.bits import fill, fill_rest, is_foreign, is_plain, tensors
 from lastbit.script.audit.comparison import BitComparison
 from lastbit.script.audit.memory import WrittenMemory
 from lastbit.script.audit.operation import Operation, OperationCall, describe
 
-_COMPILED = "calls of torch.compile, which run eagerly here: kernels that it would generate"
-_TRACED = "calls of torch.jit.trace: operations inside"
-
 _NUMBERS = (int, float, bool, complex)
 _modes_below = torch._C._len_torch_dispatch_stack
 _tracing_state = torch._C._get_tracing_state
-
-
-@contextmanager
-def around_compilers(counted: Counter[str]) -> Iterator[None]:
-    """While the block runs, let what is compiled run eagerly and what is traced be traced unseen; count both.
-
-    Neither can be done beside a dispatch mode as it would be without.
-    """
-    replaced = (
-        (torch, "compile", _eager),
-        (torch.jit, "trace", _unseen),
-        (torch.jit, "trace_module", _unseen),
-    )
-    originals = [getattr(module, name) for module, name, _ in replaced]
-    for (module, name, wrap), original in zip(replaced, originals, strict=True):
-        setattr(module, name, wrap(counted, original))
-    try:
-        yield
-    finally:
-        for (module, name, _), original in zip(replaced, originals, strict=True):
-            setattr(module, name, original)
-
-
-def _eager(counted: Counter[str], compile_: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(compile_)
-    def compiling(*args: Any, **kwargs: Any) -> Any:
-        """Compile, counted."""
-        if not counted[_COMPILED]:
-            # By itself it would give up beside a dispatch mode, with an error where the whole graph is asked for.
-            torch.compiler.set_stance("force_eager")
-        counted[_COMPILED] += 1
-        return compile_(*args, **kwargs)
-
-    return compiling
-
-
-def _unseen(counted: Counter[str], trace: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(trace)
-    def tracing(*args: Any, **kwargs: Any) -> Any:
-        """Trace, counted, without the audit: beside any dispatch mode a trace with constants fails its own check."""
-        counted[_TRACED] += 1
-        if torch._C._len_torch_dispatch_stack() != 1:  # the program's own modes stay
-            return trace(*args, **kwargs)
-        with _disable_current_modes():
-            return trace(*args, **kwargs)
-
-    return tracing
 
 
 class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -91,16 +41,34 @@ class AuditMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._comparison, self._memory, self._which = comparison, memory, which
         self._paused = False
+        self._blind: set[int] = set()  # threads whose operations are not looked at
         self.unobserved: Counter[str] = Counter()  # why operations were not compared -> how many
 
     def pause(self) -> None:
         """Compare nothing more, in a process that was forked from this one."""
         self._paused = True
 
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Let torch.compile compile beside this mode."""
+        return True
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Do not look at the operations of this thread while the block runs."""
+        thread = get_ident()
+        outermost = thread not in self._blind
+        self._blind.add(thread)
+        try:
+            yield
+        finally:
+            if outermost:
+                self._blind.discard(thread)
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation; compare what it reads from outside, and what it gives."""
         kwargs = kwargs or {}
-        if self._paused:
+        if self._paused or (self._blind and get_ident() in self._blind):
             return func(*args, **kwargs)
         types = types and [kind for kind in types if is_foreign(kind)]
         if _modes_below() or types or _tracing_state() is not None or not isinstance(func, OpOverload):

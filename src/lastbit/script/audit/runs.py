@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lastbit.errors import LastbitError
-from lastbit.script.audit.difference import ARITHMETIC, Difference, first_difference
+from lastbit.script.audit.causes import ARITHMETIC
+from lastbit.script.audit.difference import Difference, first_difference
 from lastbit.script.audit.evidence import Summary, read_summary
 from lastbit.script.audit.lockstep import Lockstep
 from lastbit.script.launch import child_command
