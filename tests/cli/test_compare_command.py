@@ -87,8 +87,8 @@ def test_studies_elsewhere_are_compared_as_those_here(lastbit, studies, tmp_path
         (["{new}", "{new}"], "are the same study"),
         (["{new}", "{one}"], "one has one finished run only"),
         (["{new}", "{old}", "--metric", "f1"], "the study new has no metric 'f1': it has loss, test_accuracy"),
-        (["{new}", "{old}", "--gain", "0"], "--gain 0.0: a gain must be above 0"),
-        (["{new}", "{old}", "--gain", "nan"], "--gain nan: a gain must be above 0"),
+        (["{new}", "{old}", "--gain", "0"], "gain 0: a gain must be above 0"),
+        (["{new}", "{old}", "--gain", "nan"], "gain nan: a gain must be above 0"),
         (["{new}", "{old}", "--gain", "big"], "'--gain'"),
         (["{new}", "{old}", "--out", "{new}/study.json"], "study.json is a file: name a directory"),
         (["{new}"], "compare was given one recipe"),
@@ -129,12 +129,25 @@ def test_a_table_of_runs_gives_rows_verdict_json_and_page(lastbit, runs, tmp_pat
     assert " ".join(found["verdict"].split()) in " ".join(said.split())
     assert "1 of 2 recipes differs from base by more than noise" in found["verdict"]
     assert "[cosine] is the same as base within 0.3" in found["verdict"]
-    expected = lb.compare(runs, by="recipe", metric="acc", seed="seed", within=0.3).as_json()
+    expected = lb.compare(runs, by="recipe", metric="acc", seed="seed", within=0.3).as_json() | {"gain": None}
     assert found == json.loads(json.dumps(expected))
     assert said.splitlines()[-1] == f"page: {out / 'compare.html'}"
     code, said, err = lastbit("report", out, "--charts", tmp_path / "charts")
     assert (code, err) == (0, "")
     assert (tmp_path / "charts" / "compare-differences.png").exists()
+
+
+def test_a_gain_of_a_table_takes_runs_that_terminal_json_and_page_name(lastbit, runs, tmp_path):
+    out = tmp_path / "out"
+    code, said, err = lastbit("compare", runs, "--gain", "0.3", "--out", out, "--json", tmp_path / "found.json")
+    assert (code, err) == (0, "")
+    gain = json.loads((tmp_path / "found.json").read_text())["gain"]
+    needed = lb.compare(runs).runs_needed(0.3)
+    assert {row["recipe"]: row["runs_needed"] for row in gain["recipes"]} == needed
+    assert f"A gain of 0.3 (in the unit of acc) takes {min(needed.values())} " in " ".join(said.split())
+    page = (out / "compare.html").read_text()
+    assert "Runs that a gain of 0.3 takes" in page
+    assert gain["sentence"] in page
 
 
 def test_three_studies_are_compared_with_the_first_or_the_baseline(lastbit, studies, tmp_path):
@@ -152,7 +165,7 @@ def test_three_studies_are_compared_with_the_first_or_the_baseline(lastbit, stud
     [
         (["{runs}", "--by", "recipe", "--metric", "ac"], "acc"),
         (["{runs}", "--by", "recipe", "--baseline", "bse"], "no recipe 'bse' for the baseline: there is base"),
-        (["{runs}", "--by", "recipe", "--gain", "0.3"], "--gain is for two studies"),
+        (["{runs}", "--by", "recipe", "--gain", "-1"], "gain -1: a gain must be above 0"),
         (["{runs}", "--by", "recipe", "--within", "0"], "within 0: a margin must be above 0"),
         (["missing.csv"], "missing.csv does not exist"),
         (["{new}", "{old}", "--by", "recipe"], "--by: for tables of runs"),

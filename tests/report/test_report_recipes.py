@@ -12,6 +12,7 @@ from lastbit.report.comparison import (
     comparison_figures,
     differences_table,
     examples_tables,
+    gain_tables,
     p_values_table,
     recipes_table,
     write_comparison,
@@ -19,6 +20,7 @@ from lastbit.report.comparison import (
 from lastbit.report.comparison.recipes import recipes_page
 from lastbit.report.comparison.recipes_stored import as_recipes
 from lastbit.report.page import render
+from lastbit.study.comparison.gains import gain_of
 
 
 def compared(count=5, *, shifts=(0.0, 1.5, -1.5), tasks=("one",), **options):
@@ -107,6 +109,21 @@ def test_single_runs_with_examples_are_drawn_over_other_examples():
     assert [row[0] for row in table.rows] == ["new", "other"]
     assert table.rows[0][5:] == ["200", "–"]
     assert "The differences over other examples" in render(recipes_page(stored), libraries="")
+
+
+def test_what_undecided_differences_and_a_gain_take_stands_in_tables():
+    rows = [{"recipe": name, "acc": value} for name in ("old", "new") for value in (1.0, 2.0, 4.0)]
+    rows = [row | {"acc": row["acc"] + (row["recipe"] == "new")} for row in rows] + [{"recipe": "lone", "acc": 3.0}]
+    found = lb.compare(pl.DataFrame(rows), by="recipe", metric="acc")
+    content = as_recipes(found.as_json() | {"gain": gain_of(found, 2.0)})
+    by_name = {row[0]: row for row in differences_table(content).rows}
+    assert by_name["new"][4:] == ["–", str(found.runs_needed(1.0)["new"])]
+    assert by_name["lone"][1:] == ["+0.7", "–", "–", "one run", "–"]
+    (table,) = gain_tables(content)
+    power = f"{100 * content['gain']['recipes'][0]['power']:.0f} %"
+    assert table.rows == [["new", str(found.runs_needed(2.0)["new"]), power, "3"], ["lone", "–", "–", "1"]]
+    assert gain_tables(as_recipes(found.as_json())) == []
+    assert content["gain"]["sentence"] in unescape(render(recipes_page(content), libraries=""))
 
 
 def test_each_task_has_a_table_of_its_own():

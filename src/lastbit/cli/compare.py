@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,9 +48,7 @@ def compare(
     ] = None,
     within: Annotated[float | None, typer.Option(metavar="X", help="Which are the same as the baseline ± X?")] = None,
     step: Annotated[str, typer.Option(metavar="last|best|N", help="Of a history, the value that counts.")] = "last",
-    gain: Annotated[
-        float | None, typer.Option(metavar="X", help="Two studies: how many runs a gain of X needs.")
-    ] = None,
+    gain: Annotated[float | None, typer.Option(metavar="X", help="How many runs would show a gain of X?")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where page and numbers are kept.")] = Path("compare"),
     json: JsonOption = None,
 ) -> None:
@@ -64,9 +61,9 @@ def compare(
     Examples: `lastbit compare runs.csv --by recipe --metric acc --seed seed --within 0.3`,
     `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`
     """
-    from lastbit.study.comparison import RecipesComparison
+    from lastbit.study.comparison.gains import check_gain, gain_of
 
-    _check_gain(gain)
+    check_gain(gain)
     check_free(out, Kind.COMPARISON)
     options: dict[str, Any] = {
         "by": _names(by),
@@ -74,19 +71,12 @@ def compare(
         "task": task,
         "example": example,
         "cluster": cluster,
+        "step": _step(step),
     }
-    options["step"] = _step(step)
     compared = _compared(runs, options, metric=metric, baseline=baseline, less=lower_is_better, within=within)
-    content = compared.as_json()
-    if isinstance(compared, RecipesComparison):
-        if gain is not None:
-            raise LastbitError("--gain is for two studies: for a table, or for several, there is --within")
-        show = partial(_show_many, content)
-    else:
-        content |= {"gain": _gain(compared, gain)}
-        show = partial(_show_two, compared, content)
+    content = compared.as_json() | {"gain": None if gain is None else gain_of(compared, gain)}
     if json != "-":
-        show(console(json))
+        _show(compared, content, console(json))
     page = _store(content, out)
     write_json(json, content)
     if json != "-":
@@ -129,19 +119,6 @@ def _step(step: str) -> str | int:
     return int(step) if step.isdecimal() else step
 
 
-def _check_gain(gain: float | None) -> None:
-    if gain is not None and not 0 < gain < float("inf"):
-        raise LastbitError(f"--gain {gain}: a gain must be above 0, in the unit of the metric")
-
-
-def _gain(found: Comparison, gain: float | None) -> dict[str, Any] | None:
-    if gain is None:
-        return None
-    runs = min(len(found.replicates.a), len(found.replicates.b))
-    power = found.design.power(gain, runs) if found.design.std > 0 else None
-    return {"gain": gain, "runs_needed": found.runs_needed(gain), "power": power, "runs": runs}
-
-
 def _store(content: dict[str, Any], out: Path) -> Path:
     from lastbit.report.comparison import write_comparison  # only here: charts take a third of a second to import
 
@@ -150,6 +127,18 @@ def _store(content: dict[str, Any], out: Path) -> Path:
         write_output(out / "compare.json", to_json(content).encode())
         write_comparison(content, page)
     return page
+
+
+def _show(compared: Comparison | RecipesComparison, content: dict[str, Any], terminal: Console) -> None:
+    from lastbit.study.comparison import RecipesComparison
+
+    if isinstance(compared, RecipesComparison):
+        _show_many(content, terminal)
+    else:
+        _show_two(compared, content, terminal)
+    if content["gain"] is not None:
+        terminal.print(content["gain"]["sentence"])
+    terminal.print()
 
 
 def _show_two(found: Comparison, content: dict[str, Any], terminal: Console) -> None:
@@ -163,13 +152,16 @@ def _show_two(found: Comparison, content: dict[str, Any], terminal: Console) -> 
     if content["moves"] is not None:
         terminal.print(moves_table(content["moves"], new=found.a.name, old=found.b.name).for_terminal())
     terminal.print(found.verdict, style="bold")
-    if content["gain"] is not None:
-        terminal.print(_gain_line(content["gain"], found.unit))
-    terminal.print()
 
 
 def _show_many(content: dict[str, Any], terminal: Console) -> None:
-    from lastbit.report.comparison import differences_table, examples_tables, p_values_table, recipes_table
+    from lastbit.report.comparison import (
+        differences_table,
+        examples_tables,
+        gain_tables,
+        p_values_table,
+        recipes_table,
+    )
 
     better = "less" if content["lower_is_better"] else "more"
     count = len(content["comparisons"])
@@ -181,20 +173,8 @@ def _show_many(content: dict[str, Any], terminal: Console) -> None:
         terminal.print(differences_table(content, task).for_terminal())
     terminal.print(differences_table(content).for_terminal())
     terminal.print(p_values_table(content).for_terminal())
-    for table in examples_tables(content):
+    for table in (*examples_tables(content), *gain_tables(content)):
         terminal.print(table.for_terminal())
     for note in content["notes"]:
         terminal.print(note)
     terminal.print(content["verdict"], style="bold")
-    terminal.print()
-
-
-def _gain_line(gain: dict[str, Any], unit: str) -> str:
-    if gain["power"] is None:
-        return "How many runs a gain takes is not known: these runs do not vary."
-    runs = "more than a million" if gain["runs_needed"] is None else gain["runs_needed"]
-    size = f"{gain['gain']:g} {unit}".rstrip()
-    return (
-        f"A gain of {size} takes {runs} runs of each, each with its own seed (80 % power); {gain['runs']} would show "
-        f"it in {100 * gain['power']:.0f} % of cases."
-    )

@@ -6,7 +6,7 @@ and e_t the error of its runs, with variance v_t. An interval that leaves u_t ou
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 
@@ -101,7 +101,8 @@ def against_baseline_over_tasks(
 
 def _over_tasks_of(rows: Sequence[AgainstBaseline]) -> AgainstBaseline:
     tests = [row.test for row in rows if row.test is not None]
-    alone = AgainstBaseline(rows[0].recipe, rows[0].baseline, None)
+    known = [row.difference for row in rows if not isnan(row.difference)]
+    alone = AgainstBaseline(rows[0].recipe, rows[0].baseline, float(np.mean(known)) if known else nan, None)
     if len(tests) < 2:
         return alone
     differences = np.array([test.difference for test in tests])
@@ -110,6 +111,7 @@ def _over_tasks_of(rows: Sequence[AgainstBaseline]) -> AgainstBaseline:
     better = float(np.mean([row.better.value for row in rows if row.better is not None]))
     return replace(
         alone,
+        difference=combined.test.difference,
         test=combined.test,
         p=combined.test.p if varies else flipped_signs(differences).p,
         better=Superiority(better, nan, nan),

@@ -30,10 +30,11 @@ _MANY = 100
 
 @dataclass(frozen=True)
 class Design:
-    """Two recipes, each run n times with a different batch order every time, and a two-sided t test at 5 %."""
+    """Two recipes, each run n times with a different batch order every time, and a two-sided t test."""
 
     std: float  # of the difference of one run of each, in the unit of the metric
     share: float | None = None  # of the first recipe in its square, for Welch's test; None for pairs
+    level: float = SIGNIFICANCE  # of the test; smaller where it is one of several
 
     def least_gain(self, runs: int) -> float:
         """The gain that `runs` runs of each recipe show in 80 % of such comparisons.
@@ -46,7 +47,7 @@ class Design:
         return self.std / sqrt(runs) * self._least_noncentrality(runs)
 
     def power(self, gain: float, runs: int) -> float:
-        """Probability that `runs` runs of each recipe show a true gain, by p < 0.05 in either direction."""
+        """Probability that `runs` runs of each recipe show a true gain, by p below the level in either direction."""
         if self.std == 0:
             return 1.0 if gain else 0.0
         return self._power(abs(gain) * sqrt(runs) / self.std, runs)
@@ -58,11 +59,11 @@ class Design:
         if self.std == 0:
             return 2
         # A normal distribution needs this many; t needs a few more.
-        ratio = float(special.ndtri(1 - SIGNIFICANCE / 2) + special.ndtri(POWER)) * self.std / abs(gain)
+        ratio = float(special.ndtri(1 - self.level / 2) + special.ndtri(POWER)) * self.std / abs(gain)
         if ratio**2 > MOST_RUNS:
             return None
         runs = max(2, ceil(ratio**2))
-        while self.least_gain(runs) > abs(gain):
+        while not self._shows(abs(gain), runs):
             runs += 1
         return runs
 
@@ -70,19 +71,26 @@ class Design:
         """`least_gain` for the usual numbers of runs."""
         return {runs: self.least_gain(runs) for runs in RUNS}
 
+    def _shows(self, gain: float, runs: int) -> bool:
+        """Whether the least gain of so many runs is no larger, without computing it where that is slow."""
+        if self.share is None or runs > _MANY:
+            return self.least_gain(runs) <= gain
+        return self._power(gain * sqrt(runs) / self.std, runs) >= POWER
+
     def _power(self, noncentrality: float, runs: int) -> float:
         if self.share is None or runs > _MANY:
-            return _t_power(self._dof(runs), noncentrality)
-        return _welch_power(runs, self.share, noncentrality)
+            dof = self._dof(runs)
+            return float(_beyond(dof, noncentrality, critical(dof, self.level)))
+        return _welch_power(runs, self.share, noncentrality, self.level)
 
     def _least_noncentrality(self, runs: int) -> float:
-        known = least_noncentrality(self._dof(runs))
+        known = least_noncentrality(self._dof(runs), self.level)
         if self.share is None or runs > _MANY:
             return known
         from scipy import optimize  # only here: it takes most of a second to import
 
         # Welch's test never needs less than known degrees of freedom do, nor more than pairs would, up to rounding.
-        most = 1.01 * least_noncentrality(runs - 1)
+        most = 1.01 * least_noncentrality(runs - 1, self.level)
         return float(optimize.brentq(lambda guess: self._power(guess, runs) - POWER, 0.9 * known, most))
 
     def _dof(self, runs: int) -> float:
@@ -95,31 +103,27 @@ def between_recipes(run: Spread) -> Design:
     return Design(run.std * sqrt(2), 0.5)
 
 
-def least_noncentrality(dof: float) -> float:
-    """The noncentrality at which a two-sided t test at 5 % rejects in 80 % of cases.
+def least_noncentrality(dof: float, level: float = SIGNIFICANCE) -> float:
+    """The noncentrality at which a two-sided t test at this level rejects in 80 % of cases.
 
     Rejections in the wrong direction are left out: at this noncentrality they are fewer than one in 10,000.
     """
-    return float(special.nctdtrinc(dof, 1 - POWER, critical(dof)))
+    return float(special.nctdtrinc(dof, 1 - POWER, critical(dof, level)))
 
 
-def critical(dof: float) -> float:
-    """Two-sided 5 % point of Student's t."""
-    return float(special.stdtrit(dof, 1 - SIGNIFICANCE / 2))
+def critical(dof: float, level: float = SIGNIFICANCE) -> float:
+    """Two-sided point of Student's t at this level."""
+    return float(special.stdtrit(dof, 1 - level / 2))
 
 
-def _t_power(dof: float, noncentrality: float) -> float:
-    return float(_beyond(dof, noncentrality, critical(dof)))
-
-
-def _welch_power(runs: int, share: float, noncentrality: float) -> float:
+def _welch_power(runs: int, share: float, noncentrality: float, level: float) -> float:
     """Power of Welch's test of two samples of `runs`, the first with this share of the variance of the difference."""
     dof = runs - 1
     nodes, weights = special.roots_jacobi(_NODES, dof / 2 - 1, dof / 2 - 1)
     beta = (1 + nodes) / 2
     pooled = share * beta + (1 - share) * (1 - beta)
     first = share * beta / pooled
-    limits = special.stdtrit(dof / (first**2 + (1 - first) ** 2), 1 - SIGNIFICANCE / 2) * np.sqrt(2 * pooled)
+    limits = special.stdtrit(dof / (first**2 + (1 - first) ** 2), 1 - level / 2) * np.sqrt(2 * pooled)
     return float(np.sum(weights * _beyond(2 * dof, noncentrality, limits)) / np.sum(weights))
 
 

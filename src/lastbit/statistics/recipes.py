@@ -18,7 +18,7 @@ from lastbit.statistics.means import (
     welch_t,
 )
 from lastbit.statistics.multiplicity import benjamini_hochberg, bonferroni_level, holm, paired_level, welch_level
-from lastbit.statistics.power import SIGNIFICANCE
+from lastbit.statistics.power import SIGNIFICANCE, Design
 from lastbit.statistics.spread import Table
 from lastbit.statistics.superiority import Superiority, superiority
 from lastbit.statistics.winner import Winner, winner
@@ -47,7 +47,8 @@ class AgainstBaseline:
 
     recipe: str
     baseline: str
-    test: MeanTest | None  # None where one side has fewer than two runs
+    difference: float  # of the means; that of the test where there is one, and NaN where one side has no run
+    test: MeanTest | None  # None where one side has fewer than two runs, so that nothing tells the difference from luck
     seeds: tuple[str | int, ...] = ()  # that are paired; empty for Welch's test
     p: float = nan  # of the test; of permutations where nothing varies, since t would be infinite
     p_holm: float = nan
@@ -57,6 +58,8 @@ class AgainstBaseline:
     same: Equivalence | None = None  # only where a margin was given
     p_same_holm: float = nan
     tau: float = nan  # over several tasks: the standard deviation of the true differences between them
+    runs: int = 0  # of the recipe and of the baseline that are compared; the fewer of the two
+    design: Design | None = None  # of future runs with a seed each, at the level of the simultaneous interval
 
     @property
     def is_real(self) -> bool:
@@ -116,6 +119,7 @@ def with_multiplicity(
             simultaneous=_interval(row.test, level),
             same=margin,
             p_same_holm=float(adjusted),
+            design=None if row.design is None or isnan(level) else replace(row.design, level=level),
         )
         for row, by_holm, by_bh, margin, adjusted in zip(
             comparisons, holm(p), benjamini_hochberg(p), same, p_same, strict=True
@@ -132,7 +136,9 @@ def _interval(test: MeanTest | None, level: float) -> tuple[float, float] | None
 
 def _compared(recipe: RecipeRuns, base: RecipeRuns, *, lower_is_better: bool) -> AgainstBaseline:
     if min(len(recipe.values), len(base.values)) < 2:
-        return AgainstBaseline(recipe.name, base.name, None)
+        known = len(recipe.values) and len(base.values)
+        difference = float(recipe.values.mean() - base.values.mean()) if known else nan
+        return AgainstBaseline(recipe.name, base.name, difference, None, runs=min(len(recipe.values), len(base.values)))
     seeds = common_seeds(recipe, base)
     if seeds:
         a, b = recipe.at(seeds), base.at(seeds)
@@ -145,7 +151,19 @@ def _compared(recipe: RecipeRuns, base: RecipeRuns, *, lower_is_better: bool) ->
     else:
         p = test.p
     better = superiority(b, a) if lower_is_better else superiority(a, b)
-    return AgainstBaseline(recipe.name, base.name, test, seeds, p, better=better)
+    design = _design(test, a, b, paired=bool(seeds))
+    alone = AgainstBaseline(recipe.name, base.name, test.difference, test, seeds, p)
+    return replace(alone, better=better, runs=min(len(a), len(b)), design=design)
+
+
+def _design(test: MeanTest, a: Table, b: Table, *, paired: bool) -> Design | None:
+    """What more runs would show, by the spread of these; None where nothing varies, so that it is not known."""
+    if test.standard_error == 0:
+        return None
+    if paired:
+        return Design(test.standard_error * float(np.sqrt(len(a))))
+    variances = np.var(a, ddof=1), np.var(b, ddof=1)
+    return Design(float(np.sqrt(sum(variances))), float(variances[0] / sum(variances)))
 
 
 def common_seeds(recipe: RecipeRuns, base: RecipeRuns) -> tuple[str | int, ...]:

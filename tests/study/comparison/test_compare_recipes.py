@@ -229,7 +229,7 @@ def test_examples_in_groups_are_compared_with_clustered_errors_even_for_single_r
     assert (row["over_examples"]["examples"], row["over_examples"]["groups"]) == (240, 20)
     assert row["over_examples"]["p"] == pytest.approx(expected.pvalue)
     assert row["over_examples"]["interval"] == pytest.approx(list(expected.confidence_interval(0.95)))
-    assert "cannot be compared: at least two runs on each side" in found.verdict
+    assert "with one run nothing tells a difference from luck (at least two runs on each side" in found.verdict
     assert "Over other examples like these 240 in 20 groups, with the same runs, new +0." in found.verdict
     plain = lb.compare(frame.drop("document"), **options).examples["new"]
     assert plain.groups is None

@@ -7,6 +7,7 @@ from lastbit.report.comparison.recipes import comparison_figures, write_comparis
 from lastbit.report.comparison.recipes_tables import (
     differences_table,
     examples_tables,
+    gain_tables,
     p_values_table,
     recipes_table,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "difference_table",
     "differences_table",
     "examples_tables",
+    "gain_tables",
     "p_values_table",
     "recipes_table",
     "sides_table",

@@ -16,6 +16,7 @@ from lastbit.report.comparison.recipes_tables import (
     WORSE,
     differences_table,
     examples_tables,
+    gain_tables,
     kind_of,
     p_values_table,
     recipes_table,
@@ -74,6 +75,7 @@ def recipes_page(content: RecipesJson) -> Page:
             recipes_table(content),
             p_values_table(content),
             *examples_tables(content),
+            *gain_tables(content),
             *(Text(note, "note") for note in content["notes"]),
         ],
     )

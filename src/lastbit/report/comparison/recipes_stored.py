@@ -51,6 +51,7 @@ class _Difference(Shape):
     real: bool
     same: _Same | None
     over_examples: _OverExamples | None = None
+    runs_needed: Count | None = None  # absent from older comparisons
 
     @model_validator(mode="after")
     def _agree(self) -> "_Difference":
@@ -63,6 +64,20 @@ class _Difference(Shape):
         if any(known) and not (all(known) and self.difference is not None and self.p_holm is not None):
             raise LastbitError("an interval is there without the other, the difference or its p")
         return self
+
+
+class _RecipeGain(Shape):
+    task: str | None
+    recipe: str
+    runs_needed: Count | None
+    power: _Probability | None
+    runs: Count
+
+
+class _Gain(Shape):
+    gain: Positive
+    recipes: list[_RecipeGain]
+    sentence: str
 
 
 class _Task(Shape):
@@ -83,6 +98,7 @@ class RecipesShape(Shape):
     tasks: list[_Task]
     notes: list[str]
     verdict: str
+    gain: _Gain | None = None
 
 
 def as_recipes(content: RecipesJson) -> RecipesJson:

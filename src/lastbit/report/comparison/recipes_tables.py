@@ -49,17 +49,19 @@ def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = Non
             MISSING if row["difference"] is None else f"{row['difference']:+.{places}f}",
             _interval(row["interval"], places),
             _interval(row["interval_simultaneous"], places),
-            _SHORT[kind_of(row, content)],
+            "one run" if row["test"] is None and row["difference"] is not None else _SHORT[kind_of(row, content)],
+            _needed(row, content),
         ]
         for row in (content if task is None else task)["comparisons"]
     ]
     name = "differences" if task is None else f"differences-{content['tasks'].index(task) + 1}"
     title = f"The differences from {content['baseline']}" + ("" if task is None else f": {task['task']}")
     note = (
-        "" if task else "All intervals of the fourth column hold together in 95 % of cases, those of the third alone."
+        "All intervals of the fourth column hold together in 95 % of cases, those of the third alone. Runs needed: of "
+        "each recipe, with a seed each, to show an undecided difference if it is as large as it looks (80 % power)."
     )
-    columns = ["recipe", "difference", "95 % interval", "all together", "finding"]
-    return Table(name, title, columns, rows, note, align="lrrrl")
+    columns = ["recipe", "difference", "95 % interval", "all together", "finding", "runs needed"]
+    return Table(name, title, columns, rows, "" if task else note, align="lrrrlr")
 
 
 def p_values_table(content: RecipesJson) -> Table:
@@ -108,6 +110,36 @@ def examples_tables(content: RecipesJson) -> list[Table]:
     columns = ["recipe", "over examples", "95 % interval", "p", "Holm", "examples", "groups"]
     note = "With the same runs, over other examples like these; where they are in groups, over other groups."
     return [Table("examples", "The differences over other examples", columns, rows, note)] if rows else []
+
+
+def gain_tables(content: RecipesJson) -> list[Table]:
+    """What a gain takes, where one was asked for, in a table."""
+    gain = content.get("gain")
+    if gain is None:
+        return []
+    has_tasks = any(row["task"] is not None for row in gain["recipes"])
+    rows = [
+        [
+            *([row["task"]] if has_tasks else []),
+            row["recipe"],
+            _runs(row["runs_needed"]) if row["power"] is not None else MISSING,
+            MISSING if row["power"] is None else percent(row["power"]),
+            str(row["runs"]),
+        ]
+        for row in gain["recipes"]
+    ]
+    columns = [*(["task"] if has_tasks else []), "recipe", f"runs for {gain['gain']:g}", "power now", "runs now"]
+    return [Table("gain", f"Runs that a gain of {gain['gain']:g} takes", columns, rows, gain["sentence"])]
+
+
+def _needed(row: Mapping[str, Any], content: RecipesJson) -> str:
+    """The runs that an undecided difference would take; a dash where it is decided, is 0, or has no interval."""
+    is_open = kind_of(row, content) == UNSURE and row["interval"] is not None and row["difference"] != 0
+    return _runs(row.get("runs_needed")) if is_open else MISSING
+
+
+def _runs(runs: int | None) -> str:
+    return "> a million" if runs is None else f"{runs:,}"
 
 
 def _interval(ends: Sequence[float] | None, places: int) -> str:

@@ -1,15 +1,15 @@
 """The comparison of any number of recipes with a baseline: its numbers, and what they say in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lastbit.report.numbers import difference_decimals, joined, some
-from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.statistics.winner import Winner
+from lastbit.study.comparison.findings import Findings, real_rows
 from lastbit.study.comparison.over_examples import OverExamples, sentences_of
 from lastbit.study.comparison.recipes_json import comparison_json, finite_or_none
 
@@ -43,28 +43,45 @@ class RecipesComparison:
     tasks: Mapping[str, tuple[AgainstBaseline, ...]]  # the comparisons of each task; empty where there is one only
     examples: Mapping[str, OverExamples]  # by recipe; empty without single examples, and with several tasks
     notes: tuple[str, ...]  # what was noticed and assumed
+    span: tuple[float, float]  # the smallest and the largest value of a run
 
     @property
     def decimals(self) -> int:
         """Of its numbers, as words, tables and charts write them."""
         tests = [row.test for row in self.comparisons if row.test] or [row.test for row in self.examples.values()]
         errors = [test.standard_error for test in tests if test.standard_error > 0]
-        sizes = [abs(test.difference) for test in tests]
-        return difference_decimals(float(np.median(errors or sizes or [0.0])), in_points=False)
+        sizes = [abs(test.difference) for test in tests] or [abs(row.difference) for row in self.comparisons]
+        return difference_decimals(float(np.nanmedian(errors or sizes or [0.0])), in_points=False)
 
     @property
     def real(self) -> list[AgainstBaseline]:
         """The comparisons whose simultaneous interval excludes 0, the largest difference first."""
-        rows = [row for row in self.comparisons if row.is_real and row.test is not None]
-        return sorted(rows, key=lambda row: -abs(row.test.difference) if row.test else 0.0)
+        return real_rows(self.comparisons)
+
+    def runs_needed(self, gain: float) -> dict[str, int | None]:
+        """Runs of each recipe, and of the baseline, that show a gain in 80 % of cases, each with a seed of its own.
+
+        The test is at the level at which the intervals of all recipes hold together.
+
+        Args:
+            gain: in the unit of the metric. None stands for more than a million, where nothing varies, and for several
+                tasks: more runs do not make tasks more alike.
+        """
+        designs = {row.recipe: row.design for row in self.comparisons}
+        return {name: None if design is None else design.runs_needed(gain) for name, design in designs.items()}
 
     @property
     def verdict(self) -> str:
         """The comparison in plain words."""
-        sentences = self._of_one() if len(self.comparisons) == 1 else self._of_many()
+        found = Findings(
+            comparisons=self.comparisons,
+            baseline=self.baseline,
+            lower_is_better=self.lower_is_better,
+            decimals=self.decimals,
+        )
         return " ".join(
             [
-                *sentences,
+                *found.sentences,
                 *self._same(),
                 *self._of_the_best(),
                 *sentences_of(self.examples, self.baseline, self.decimals),
@@ -119,70 +136,6 @@ class RecipesComparison:
             "verdict": self.verdict,
         }
 
-    def _of_one(self) -> list[str]:
-        (row,) = self.comparisons
-        if row.test is None:
-            return [f"{row.recipe} and {row.baseline} cannot be compared: {_TOO_FEW}."]
-        start = f"{row.recipe} − {row.baseline}: {self._signed(row.test.difference)}"
-        if row.simultaneous is None:
-            return [f"{start}, the same in all runs, so that there is no interval. Are the runs independent?"]
-        finding = "more than noise" if row.is_real else "not distinguishable from noise"
-        low, high = (self._number(end) for end in row.simultaneous)
-        return [f"{start}, 95 % interval {low} to {high} ({_test_of(row)}, p = {row.p:.2g}): {finding}."]
-
-    def _of_many(self) -> list[str]:
-        tested = [row for row in self.comparisons if row.test is not None]
-        count, real = len(tested), self.real
-        together = "95 % intervals that hold together"
-        if not tested:
-            return [f"No recipe can be compared with {self.baseline}: {_TOO_FEW}."]
-        if not real:
-            alone = sum(row.p <= SIGNIFICANCE for row in tested if row.simultaneous is not None)
-            chance = f" Of {count} tests taken one by one, {alone} would have p below 5 %." if alone else ""
-            none = f"None of {count} recipes differs from {self.baseline} by more than noise ({together}).{chance}"
-            return [*([none] if len(self._exact) < count else []), *self._of_the_exact()]
-        sides = [
-            f"{word}: {self._listed(rows)}"
-            for word, rows in (("better", self._on_side(True)), ("worse", self._on_side(False)))
-            if rows
-        ]
-        verb = "differs" if len(real) == 1 else "differ"
-        rest = count - len(real) - len(self._exact) - sum(row.is_same and not row.is_real for row in tested)
-        left = f" {rest} more {'is' if rest == 1 else 'are'} not distinguishable from noise." if rest else ""
-        return [
-            f"{len(real)} of {count} recipes {verb} from {self.baseline} by more than noise ({together}); "
-            f"{'; '.join(sides)}.{left}",
-            *self._of_the_exact(),
-        ]
-
-    @property
-    def _exact(self) -> list[AgainstBaseline]:
-        """The comparisons in which nothing varies, so that they have no interval."""
-        return [row for row in self.comparisons if row.test is not None and row.simultaneous is None]
-
-    def _of_the_exact(self) -> list[str]:
-        named = [f"{row.recipe} {self._signed(row.test.difference)}" for row in self._exact if row.test]
-        if not named:
-            return []
-        verb = "differs" if len(named) == 1 else "differ"
-        return [
-            f"{some(named, _NAMED)}: {verb} by the same in all runs, so that there is no interval. Are the runs "
-            "independent?"
-        ]
-
-    def _on_side(self, better: bool) -> list[AgainstBaseline]:
-        up = better is not self.lower_is_better
-        return [row for row in self.real if row.test is not None and (row.test.difference > 0) is up]
-
-    def _listed(self, rows: Sequence[AgainstBaseline]) -> str:
-        named = [
-            f"{row.recipe} {self._signed(row.test.difference)} "
-            f"({self._number(row.simultaneous[0])} to {self._number(row.simultaneous[1])})"
-            for row in rows
-            if row.test is not None and row.simultaneous is not None
-        ]
-        return some(named, _NAMED)
-
     def _same(self) -> Iterable[str]:
         if self.within is None:
             return
@@ -212,16 +165,3 @@ class RecipesComparison:
 
     def _number(self, value: float) -> str:
         return f"{value:.{self.decimals}f}"
-
-    def _signed(self, value: float) -> str:
-        return f"{value:+.{self.decimals}f}"
-
-
-_TOO_FEW = "at least two runs on each side are needed, since one tells nothing about how far runs spread"
-
-
-def _test_of(row: AgainstBaseline) -> str:
-    kind = "" if row.test is None else row.test.kind
-    if row.seeds:
-        return f"paired t test on {len(row.seeds)} common seeds"
-    return "Welch’s t test" if kind == "Welch t" else "tasks as a random effect"

@@ -19,7 +19,7 @@ def comparison_json(row: AgainstBaseline, examples: OverExamples | None = None) 
     return {
         "recipe": row.recipe,
         "baseline": row.baseline,
-        "difference": None if test is None else test.difference,
+        "difference": finite_or_none(row.difference),
         "standard_error": None if test is None else test.standard_error,
         "interval": [test.lower, test.upper] if test is not None and varies else None,
         "interval_simultaneous": None if row.simultaneous is None else list(row.simultaneous),
@@ -33,6 +33,7 @@ def comparison_json(row: AgainstBaseline, examples: OverExamples | None = None) 
         "test": None if test is None else test.kind,
         "dof": None if test is None else test.dof,
         "common_seeds": len(row.seeds),
+        "runs_needed": None if row.design is None else row.design.runs_needed(row.difference),
         "real": row.is_real,
         "same": None
         if same is None

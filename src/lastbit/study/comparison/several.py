@@ -35,6 +35,7 @@ def compare_sides(
     for side in others:
         refuse_incomparable(side, sides[base])
     runs = [_runs_of_side(side) for side in sides]
+    values = np.concatenate([side.values.ravel() for side in sides])
     comparisons = against_baseline(runs, baseline=base, lower_is_better=lower_is_better, within=within)
     lost = [
         f"{side.name}: {len(side.lost)} runs count in no average: {'; '.join(side.lost[:_NAMED])}."
@@ -54,6 +55,7 @@ def compare_sides(
         tasks={},
         examples={},
         notes=(*notes, *lost, *unpaired_notes(runs, comparisons)),
+        span=(float(np.nanmin(values)), float(np.nanmax(values))),
     )
 
 

@@ -11,6 +11,7 @@ from lastbit.runs.notice import mixed_units
 from lastbit.runs.table import RunTable
 from lastbit.statistics.over_tasks import against_baseline_over_tasks
 from lastbit.statistics.recipes import AgainstBaseline, RecipeRuns, against_baseline, best_recipe
+from lastbit.study.comparison.gains import fraction_note
 from lastbit.study.comparison.over_examples import over_examples
 from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
 
@@ -57,6 +58,9 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         for task, rows in runs.items()
     }
     several = len(tasks) > 1
+    values = table.frame["value"].to_numpy()
+    span = float(values.min()), float(values.max())
+    margin = "" if within is None else fraction_note(table.metric, span, within)
     comparisons = against_baseline_over_tasks(list(by_task.values()), within=within) if several else by_task[tasks[0]]
     return RecipesComparison(
         metric=table.metric,
@@ -70,25 +74,13 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         tasks={str(task): tuple(rows) for task, rows in by_task.items()} if several else {},
         examples={} if several or table.examples is None else over_examples(table.examples, names, names[base]),
         notes=(
-            *_margin_of_fractions(table, within),
+            *([margin] if margin else []),
             *_unpaired_by_task(runs, by_task),
             *_over_tasks(tasks),
             *table.notes,
         ),
+        span=span,
     )
-
-
-def _margin_of_fractions(table: RunTable, within: float | None) -> list[str]:
-    """That a margin is in points of a percentage, and the metric looks like a fraction."""
-    values = table.frame["value"].to_numpy()
-    if within is None or values.min() < 0 or values.max() > 1:
-        return []
-    if within < float(values.max() - values.min()):  # a margin as wide as all values shows nothing
-        return []
-    return [
-        f"{table.metric} looks like a fraction, of which {within:g} is {100 * within:g} points: for {within:g} points "
-        f"give {within / 100:g}."
-    ]
 
 
 def find_baseline(names: Sequence[str], wanted: str | None) -> int:

@@ -1,0 +1,146 @@
+"""Which recipes differ from the baseline, in words: for sure, maybe, by the same in all runs, or by one run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+
+from lastbit.report.numbers import some
+from lastbit.statistics.power import SIGNIFICANCE
+from lastbit.statistics.recipes import AgainstBaseline
+
+_NAMED = 5  # so many recipes of a kind are named
+_TOGETHER = "95 % intervals that hold together"
+_TOO_FEW = "at least two runs on each side are needed, since one tells nothing about how far runs spread"
+
+
+def real_rows(comparisons: Sequence[AgainstBaseline]) -> list[AgainstBaseline]:
+    """The comparisons whose simultaneous interval excludes 0, the largest difference first."""
+    return sorted((row for row in comparisons if row.is_real), key=lambda row: -abs(row.difference))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """The differences of recipes from a baseline, to be put in words."""
+
+    comparisons: Sequence[AgainstBaseline]
+    baseline: str
+    lower_is_better: bool
+    decimals: int
+
+    @property
+    def sentences(self) -> list[str]:
+        """What is found, the surest first."""
+        return self._of_one() if len(self.comparisons) == 1 else self._of_many()
+
+    @property
+    def _real(self) -> list[AgainstBaseline]:
+        return real_rows(self.comparisons)
+
+    def _of_one(self) -> list[str]:
+        (row,) = self.comparisons
+        if row.test is None:
+            return self._of_single_runs() or [f"{row.recipe} and {row.baseline} cannot be compared: one has no run."]
+        start = f"{row.recipe} − {row.baseline}: {self._signed(row.difference)}"
+        if row.simultaneous is None:
+            return [f"{start}, the same in all runs, so that there is no interval. Are the runs independent?"]
+        finding = "more than noise" if row.is_real else "not distinguishable from noise"
+        if not row.is_real and row.design is not None and row.difference != 0:
+            finding += f"; {_needed_in_words(row.design.runs_needed(row.difference))}"
+        low, high = (self._number(end) for end in row.simultaneous)
+        return [f"{start}, 95 % interval {low} to {high} ({_test_of(row)}, p = {row.p:.2g}): {finding}."]
+
+    def _of_many(self) -> list[str]:
+        tested = [row for row in self.comparisons if row.test is not None]
+        if not tested:
+            return [f"No recipe can be compared with {self.baseline}: {_TOO_FEW}.", *self._of_single_runs()]
+        found = self._of_the_real(tested) if self._real else self._of_none(tested)
+        return [*found, *self._of_the_exact(), *self._of_single_runs()]
+
+    def _of_none(self, tested: Sequence[AgainstBaseline]) -> list[str]:
+        if len(self._exact) == len(tested):
+            return []
+        alone = sum(row.p <= SIGNIFICANCE for row in tested if row.simultaneous is not None)
+        chance = f" Of {len(tested)} tests taken one by one, {alone} would have p below 5 %." if alone else ""
+        none = f"None of {len(tested)} recipes differs from {self.baseline} by more than noise ({_TOGETHER})."
+        return [f"{none}{chance}{self._needed(tested)}"]
+
+    def _of_the_real(self, tested: Sequence[AgainstBaseline]) -> list[str]:
+        real = self._real
+        sides = [
+            f"{word}: {self._listed(rows)}"
+            for word, rows in (("better", self._on_side(True)), ("worse", self._on_side(False)))
+            if rows
+        ]
+        verb = "differs" if len(real) == 1 else "differ"
+        left = [row for row in tested if not (row.is_real or row.is_same or row.simultaneous is None)]
+        start = f"{len(real)} of {len(tested)} recipes {verb} from {self.baseline} by more than noise ({_TOGETHER})"
+        are = "is" if len(left) == 1 else "are"
+        rest = f" {len(left)} more {are} not distinguishable from noise.{self._needed(left)}" if left else ""
+        return [f"{start}; {'; '.join(sides)}.{rest}"]
+
+    def _needed(self, rows: Sequence[AgainstBaseline]) -> str:
+        """The runs that differences as large as those of undecided rows would take."""
+        undecided = [row for row in rows if row.design is not None and row.difference != 0]
+        needed = [row.design.runs_needed(row.difference) for row in undecided if row.design is not None]
+        known = sorted(runs for runs in needed if runs is not None)
+        if not known:
+            return ""
+        ends = f"{known[0]} to {known[-1]}" if known[0] < known[-1] else str(known[0])
+        more = "" if len(known) == len(needed) else " and more than a million"
+        these = "Differences as large as theirs take" if len(needed) > 1 else "A difference as large as that takes"
+        return f" {these} {ends}{more} runs of each recipe to show (80 % power)."
+
+    def _of_single_runs(self) -> list[str]:
+        """The differences that nothing tells from luck."""
+        rows = [row for row in self.comparisons if row.test is None and not isnan(row.difference)]
+        if not rows:
+            return []
+        named = [f"{row.recipe} − {row.baseline} {self._signed(row.difference)}" for row in rows]
+        return [f"{some(named, _NAMED)}: with one run nothing tells a difference from luck ({_TOO_FEW})."]
+
+    @property
+    def _exact(self) -> list[AgainstBaseline]:
+        """The comparisons in which nothing varies, so that they have no interval."""
+        return [row for row in self.comparisons if row.test is not None and row.simultaneous is None]
+
+    def _of_the_exact(self) -> list[str]:
+        named = [f"{row.recipe} {self._signed(row.difference)}" for row in self._exact]
+        if not named:
+            return []
+        verb = "differs" if len(named) == 1 else "differ"
+        return [
+            f"{some(named, _NAMED)}: {verb} by the same in all runs, so that there is no interval. Are the runs "
+            "independent?"
+        ]
+
+    def _on_side(self, better: bool) -> list[AgainstBaseline]:
+        up = better is not self.lower_is_better
+        return [row for row in self._real if (row.difference > 0) is up]
+
+    def _listed(self, rows: Sequence[AgainstBaseline]) -> str:
+        named = [
+            f"{row.recipe} {self._signed(row.difference)} "
+            f"({self._number(row.simultaneous[0])} to {self._number(row.simultaneous[1])})"
+            for row in rows
+            if row.simultaneous is not None
+        ]
+        return some(named, _NAMED)
+
+    def _number(self, value: float) -> str:
+        return f"{value:.{self.decimals}f}"
+
+    def _signed(self, value: float) -> str:
+        return f"{value:+.{self.decimals}f}"
+
+
+def _needed_in_words(runs: int | None) -> str:
+    if runs is None:
+        return "a million runs of each would not show a difference this small"
+    return f"if it is real, {runs} runs of each, each with its own seed, would show it (80 % power)"
+
+
+def _test_of(row: AgainstBaseline) -> str:
+    kind = "" if row.test is None else row.test.kind
+    if row.seeds:
+        return f"paired t test on {len(row.seeds)} common seeds"
+    return "Welch’s t test" if kind == "Welch t" else "tasks as a random effect"
