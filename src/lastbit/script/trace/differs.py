@@ -1,0 +1,269 @@
+"""Says in words what differs where two traces leave what rounding explains."""
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, Item, TraceGraph
+from lastbit.script.trace.records import OUTSIDE, Record
+from lastbit.script.trace.roots import Root, RootKind, RootSearch
+
+# They draw from a generator: other results of the same inputs are other draws.
+_DRAWS = {
+    "aten::bernoulli": "mask of a dropout",
+    "aten::bernoulli_": "mask of a dropout",
+    "aten::native_dropout": "mask of a dropout",
+    "aten::randperm": "shuffle",
+    "aten::random_": "seed of a loader or sampler",
+    "aten::normal_": "normal numbers, as of an initialisation",
+    "aten::uniform_": "uniform numbers, as of an initialisation",
+    "aten::randn": "normal numbers",
+    "aten::randn_like": "normal numbers",
+    "aten::normal": "normal numbers",
+    "aten::rand": "uniform numbers",
+    "aten::rand_like": "uniform numbers",
+    "aten::randint": "random whole numbers",
+    "aten::randint_like": "random whole numbers",
+    "aten::multinomial": "random choices",
+    "aten::rrelu_with_noise": "random slopes",
+}
+# What an argument of an update is, by operation and argument.
+_UPDATES = {
+    ("addcdiv_", "value"): "step size (the learning rate, corrected for Adam's first steps)",
+    ("lerp_", "weight"): "1 - beta1",
+    ("addcmul_", "value"): "1 - beta2",
+    ("mul_", "other"): "beta of a running mean, momentum, or decoupled weight decay",
+    ("add", "alpha"): "weight decay",
+    ("add_", "alpha"): "step size (the learning rate) or weight decay",
+    ("add_", "other"): "eps",
+}
+# Arguments that say where and how a result is kept, not what it is.
+_HARMLESS = {"device", "layout", "memory_format", "pin_memory", "non_blocking", "implicit", "generator"}
+_HARMLESS |= {"benchmark", "deterministic", "cudnn_enabled", "allow_tf32", "cudnn_enable"}
+_MOST_NAMED = 3
+_LARGEST_PART = 16  # of a fraction that is taken for one of examples, batches or processes
+
+
+def differing_arguments(one: Record, other: Record, *, within: float) -> list[str]:
+    """Names of the arguments of the same operation that differ.
+
+    Args:
+        one: of the first trace.
+        other: of the second.
+        within: the largest relative distance of two floating-point numbers that counts as none.
+    """
+    if one.numbers == other.numbers and one.site.arguments == other.site.arguments:
+        return []
+    mine, others = one.arguments, other.arguments
+    return [
+        name
+        for name in dict.fromkeys([*mine, *others])
+        if name not in _HARMLESS and not _agree(mine.get(name), others.get(name), within)
+    ]
+
+
+def _agree(one: str | None, other: str | None, within: float) -> bool:
+    if one == other:
+        return True
+    try:
+        mine, others = float(one or ""), float(other or "")
+    except ValueError:
+        return False
+    return mine == others or math.isclose(mine, others, rel_tol=within, abs_tol=0)
+
+
+def is_random(record: Record) -> bool:
+    """Whether an operation draws random numbers."""
+    return record.site.name in _DRAWS
+
+
+class Words:
+    """Describes where two traces part.
+
+    Args:
+        one: the first trace.
+        other: the second.
+        search: through both.
+    """
+
+    def __init__(self, one: TraceGraph, other: TraceGraph, search: RootSearch) -> None:
+        self._one, self._other, self._search = one, other, search
+
+    def arguments(self, item: Item, partner: Item, names: Sequence[str]) -> str:
+        """What differs between the arguments of the same operation."""
+        mine, others = self._one.records[item[0]], self._other.records[partner[0]]
+        return " and ".join(self._argument(mine, others, name) for name in names[:_MOST_NAMED])
+
+    def _argument(self, one: Record, other: Record, name: str) -> str:
+        mine, others = one.arguments.get(name), other.arguments.get(name)
+        if one.site.name in ("aten::bernoulli_", "aten::bernoulli") and name == "p" and mine and others:
+            kept = [_short(1 - float(text)) for text in (mine, others)]
+            return f"dropout p {kept[0]} against {kept[1]}"
+        plain = one.site.name.removeprefix("aten::").removeprefix("_foreach_")
+        meaning = _UPDATES.get((plain, name)) if one.site.phase == OPTIMIZER else None
+        words = f"{plain.strip('_').replace('native_', '')} {name}"
+        words = f"{meaning}, {name} of {one.site.name}," if meaning else words
+        return f"{words} {_text(mine)} against {_text(others)}{self._neighbour(one, name, others)}"
+
+    def _neighbour(self, one: Record, name: str, value: str | None) -> str:
+        """Whether a number is that of the step before or after: a schedule off by one."""
+        for step, when in ((one.step + 1, "after"), (one.step - 1, "before")):
+            numbers = self._numbers(one, name, step)
+            if value in numbers and value not in self._numbers(one, name, one.step):
+                return f", the first trace's of the step {when}: a schedule is off by one"
+        return ""
+
+    def _numbers(self, like: Record, name: str, step: int) -> set[str]:
+        """The values of an argument of the same operation, on the same line, in a step."""
+        records = {index for index, _ in self._one.items.get(step, ())}
+        sites = (record for index in records if (record := self._one.records[index]).site == like.site)
+        return {text for record in sites if (text := record.arguments.get(name)) is not None}
+
+    def root(self, root: Root) -> str:
+        """What differs where a difference begins."""
+        match root.kind:
+            case RootKind.OUTSIDE:
+                return self._outside(root)
+            case RootKind.SHAPES:
+                return f"{self._name(root)}of shape {self._shape(root.value)} against {self._shape(root.partner, 1)}"
+            case RootKind.STRUCTURE:
+                return self._structure(root)
+        return self._operation(root)
+
+    def _operation(self, root: Root) -> str:
+        record, other = (graph.records[int(graph.maker[v])] for graph, v in self._sides(root))
+        kinds = [graph.summaries[v] for graph, v in self._sides(root)]
+        if kinds[0].dtype != kinds[1].dtype:
+            return f"dtype {kinds[0].dtype} against {kinds[1].dtype}"
+        if is_random(record):
+            return f"a random draw ({_DRAWS[record.site.name]}): {self._generators(record, other)}"
+        if self._flips_sign(root):
+            return "the same inputs give the results of opposite sign"
+        scale = self._scale(root)
+        return f"the same inputs and arguments give other results{scale}: a kernel that computes something else"
+
+    def _generators(self, one: Record, other: Record) -> str:
+        """What is known of the random generators at two draws."""
+        own = ["generator" in record.arguments for record in (one, other)]
+        if own[0] != own[1]:
+            return f"the {'first' if own[0] else 'second'} trace draws from a generator of its own"
+        kinds = sorted({record.outputs[0].device for record in (one, other) if record.outputs})
+        if len(kinds) > 1:
+            return f"generators of {' and '.join(kinds)} give other numbers for one seed"
+        traces = (self._one.trace, self._other.trace)
+        # What was seeded before the program began is no matter, so seeds are looked up behind the draw.
+        after = [trace.generators.get(one.step + 1) for trace in traces]
+        before = [trace.generators.get(one.step) for trace in traces]
+        if after[0] and after[1] and after[0].torch_seed != after[1].torch_seed:
+            return f"torch's generator was seeded with {after[0].torch_seed} and with {after[1].torch_seed}"
+        if not (one.step and before[0] and before[1]):
+            return "torch's generator was seeded differently, or more numbers were drawn from one before"
+        if before[0].torch_state != before[1].torch_state:
+            return f"the seeds agree, but before step {one.step} one run drew more numbers than the other"
+        return f"the generators agreed when step {one.step} began: since then one run drew more numbers"
+
+    def _outside(self, root: Root) -> str:
+        record = self._one.records[int(self._one.maker[root.value])]
+        name = record.site.module
+        shapes = [self._shape(root.value), self._shape(root.partner, 1)]
+        what = f"{name} was loaded or initialised differently" if name else "the data differ"
+        if name and record.step:
+            what = f"{name} was changed from outside torch"
+        if shapes[0] != shapes[1]:
+            return f"{what}: of shape {shapes[0]} against {shapes[1]}"
+        return f"{what}{self._scale(root) or self._order(root)}"
+
+    def _order(self, root: Root) -> str:
+        norms = [float(graph.norms[v]) for graph, v in self._sides(root)]
+        same = math.isclose(*norms, rel_tol=1e-9) and norms[0] > 0
+        return ": perhaps the same values in another order, for their norms agree" if same else ""
+
+    def _structure(self, root: Root) -> str:
+        if (frozen := self._frozen(root) or self._without_gradient(root)) is not None:
+            return frozen
+        sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
+        missing = [
+            f"only the {which} trace has {_operations(records)}"
+            for which, records in zip(("first", "second"), sides, strict=True)
+            if records
+        ]
+        words = " and ".join(missing) or "another tensor is taken"
+        scale = self._scale(root)
+        return (
+            f"{words}{scale}" if len(sides[0]) + len(sides[1]) <= _MOST_NAMED or not scale else f"{scale[2:]} ({words})"
+        )
+
+    def _without_gradient(self, root: Root) -> str | None:
+        """Whether one trace differentiates by a module's parameters and the other does not."""
+        sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
+        modules = [[r.site.module for r in side if r.site.phase == BACKWARD and r.site.module] for side in sides]
+        if not math.isnan(root.distance) or bool(modules[0]) == bool(modules[1]) or (sides[0] and sides[1]):
+            return None
+        which = 0 if modules[0] else 1
+        only = f"in the {('first', 'second')[which]} trace only: it is frozen in the other"
+        return f"gradients of {modules[which][0]} are computed {only}"
+
+    def _frozen(self, root: Root) -> str | None:
+        """Whether one trace updates a parameter that the other leaves as it was."""
+        outside = [graph.is_outside(v) for graph, v in self._sides(root)]
+        if outside[0] == outside[1]:
+            return None
+        graph, value = self._sides(root)[outside.index(True)]
+        name = graph.records[int(graph.maker[value])].site.module
+        which = ("second", "first")[outside.index(True)]
+        updates = self._sides(root)[outside.index(False)]
+        if name is None or updates[0].records[int(updates[0].maker[updates[1]])].site.phase != OPTIMIZER:
+            return None
+        return f"{name} is updated in the {which} trace only: it is frozen, or not given to the optimizer, in the other"
+
+    def _scale(self, root: Root) -> str:
+        """That the results are proportional, where they are."""
+        if self._shape(root.value) != self._shape(root.partner, 1):
+            return ""
+        ratio = self._search.ratio((root.value, root.partner))
+        if ratio is None or abs(ratio - 1) < 1e-3:
+            return ""
+        words = f", {_short(ratio)} times those of the second trace"
+        fraction = Fraction(ratio).limit_denominator(_LARGEST_PART)
+        if fraction > 0 and abs(ratio / fraction - 1) < 1e-4:
+            parts = f" ({fraction})" if fraction.numerator > 1 < fraction.denominator else ""
+            words += f"{parts}: a sum against a mean, over examples, accumulated batches or processes"
+        return words
+
+    def _flips_sign(self, root: Root) -> bool:
+        ratio = self._search.ratio((root.value, root.partner))
+        return ratio is not None and abs(ratio + 1) < 1e-3
+
+    def _sides(self, root: Root) -> list[tuple[TraceGraph, int]]:
+        return [(self._one, root.value), (self._other, root.partner)]
+
+    def _shape(self, value: int, side: int = 0) -> str:
+        return " x ".join(map(str, (self._one, self._other)[side].summaries[value].shape)) or "scalar"
+
+    def _name(self, root: Root) -> str:
+        record = self._one.records[int(self._one.maker[root.value])]
+        return f"{record.site.module} is " if record.site.phase == OUTSIDE and record.site.module else "tensors are "
+
+
+def _computing(graph: TraceGraph, indices: Iterable[int]) -> list[Record]:
+    return [record for index in indices if (record := graph.records[index]).site.phase != OUTSIDE]
+
+
+def _operations(records: Sequence[Record]) -> str:
+    """The distinct operations among some, with a line for each."""
+    places = dict.fromkeys(
+        record.site.name + (f" at {record.site.line}" if record.site.line else "") for record in records
+    )
+    named = list(places)[:_MOST_NAMED]
+    more = f" and {len(places) - len(named)} more" if len(places) > len(named) else ""
+    return ", ".join(named) + more
+
+
+def _text(value: str | None) -> str:
+    return "the default" if value is None else value
+
+
+def _short(number: float) -> str:
+    return f"{np.float64(number):.6g}"

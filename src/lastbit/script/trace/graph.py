@@ -1,0 +1,169 @@
+"""A trace as a graph of values: what each operation takes and gives, copies looked through, in arrays."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from lastbit.script.trace.records import OUTSIDE, Record, RunTrace, TensorSummary
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+# A record and, where it updates a list of tensors at once (`torch._foreach_*`), which of them; None for all of it.
+Item: TypeAlias = tuple[int, int | None]
+
+# They give what they take, elsewhere perhaps or in another memory format: what reads them reads what they took.
+_COPIES = frozenset({"aten::clone", "aten::_to_copy", "aten::copy_", "aten::contiguous", "aten::lift_fresh"})
+_LISTS = "aten::_foreach_"
+UNKNOWN = -1  # a value of which nothing is known
+BACKWARD, OPTIMIZER = "backward", "optimizer"  # phases, as `audit.place` names them, which imports torch
+
+
+class TraceGraph:
+    """A trace, with its values numbered: the outputs of its records, one after the other.
+
+    Args:
+        trace: what a file holds.
+    """
+
+    def __init__(self, trace: RunTrace) -> None:
+        self.trace, self.records = trace, trace.records
+        self._first = [0, *accumulate(len(record.outputs) for record in self.records)]
+        summaries = [summary for record in self.records for summary in record.outputs]
+        self.summaries: Sequence[TensorSummary] = summaries
+        self.maker = np.repeat(np.arange(len(self.records)), np.diff(self._first))  # record of each value
+        self.digests = np.array([_digest(summary) for summary in summaries], np.uint64)
+        self.plain = np.array([summary.digest is not None for summary in summaries], bool)
+        self.norms = np.array([summary.norm for summary in summaries], float)
+        width = max((len(summary.sketch) for summary in summaries), default=0)
+        self.sketches = np.zeros((len(summaries), width))
+        for row, summary in zip(self.sketches, summaries, strict=True):
+            row[: len(summary.sketch)] = summary.sketch
+
+    @cached_property
+    def items(self) -> dict[int, list[Item]]:
+        """The items of each step, in order."""
+        steps: dict[int, list[Item]] = {}
+        for record in self.records:
+            steps.setdefault(record.step, []).extend(_items(record))
+        return steps
+
+    def outputs(self, item: Item) -> list[int]:
+        """The values that an item gives."""
+        index, place = item
+        first = self._first[index]
+        return list(range(first, self._first[index + 1])) if place is None else [first + place]
+
+    def inputs(self, item: Item) -> list[int]:
+        """The values that an item takes, copies looked through; UNKNOWN for memory that nobody wrote."""
+        index, place = item
+        record = self.records[index]
+        origins = record.inputs if place is None else _of_list(record.inputs, place, len(record.outputs))
+        return [UNKNOWN if origin is None else self.source(self._first[origin[0]] + origin[1]) for origin in origins]
+
+    def source(self, value: int) -> int:
+        """The value that a copy was made of, or the value itself."""
+        while (record := self.records[int(self.maker[value])]).site.name in _COPIES and is_copy(record, self):
+            # The last of two is what `copy_` takes in; the first is what it overwrites.
+            origin = record.inputs[-1]
+            assert origin is not None
+            value = self._first[origin[0]] + origin[1]
+        return value
+
+    def value(self, index: int, place: int) -> int:
+        """The number of a record's output."""
+        return self._first[index] + place
+
+    def item_of(self, value: int) -> Item:
+        """The item that gives a value."""
+        index = int(self.maker[value])
+        return index, value - self._first[index] if is_list(self.records[index]) else None
+
+    def is_outside(self, value: int) -> bool:
+        """Whether no recorded operation made it: a parameter, a buffer, data."""
+        return self.records[int(self.maker[value])].site.phase == OUTSIDE
+
+    def key(self, item: Item) -> Hashable:
+        """What an operation is: phase, module, name, and the shapes that it gives."""
+        site = self.records[item[0]].site
+        return site.phase, site.module, site.name, self.shapes(item)
+
+    def loose_key(self, item: Item) -> Hashable:
+        """The same without the module, and a list of updates like its updates one by one."""
+        site = self.records[item[0]].site
+        return site.phase, site.name.replace(_LISTS, "aten::"), self.shapes(item)
+
+    def shapes(self, item: Item) -> tuple[tuple[int, ...], ...]:
+        """Of the tensors that it gives."""
+        outputs = self.records[item[0]].outputs
+        return tuple(summary.shape for summary in (outputs if item[1] is None else outputs[item[1] : item[1] + 1]))
+
+    def numbers(self, item: Item) -> Hashable:
+        """The arguments that are no tensors."""
+        record = self.records[item[0]]
+        return record.site.arguments, record.site.numbers, record.numbers
+
+    def fingerprint(self, item: Item) -> Hashable:
+        """The bits that it gives."""
+        outputs = self.records[item[0]].outputs
+        return tuple(summary.digest for summary in (outputs if item[1] is None else outputs[item[1] : item[1] + 1]))
+
+
+def is_list(record: Record) -> bool:
+    """Whether a record updates a list of tensors at once."""
+    return record.site.name.startswith(_LISTS) and len(record.outputs) > 0
+
+
+def is_copy(record: Record, graph: TraceGraph) -> bool:
+    """Whether a record gives the very values that it takes."""
+    if record.site.name not in _COPIES or len(record.outputs) != 1 or not record.inputs or record.inputs[-1] is None:
+        return False
+    index, place = record.inputs[-1]
+    taken, given = graph.records[index].outputs[place], record.outputs[0]
+    return (taken.shape, taken.dtype) == (given.shape, given.dtype)
+
+
+def distances(one: TraceGraph, values: Array, other: TraceGraph, others: Array) -> Array:
+    """Relative distances ‖x − y‖ / max(‖x‖, ‖y‖) of pairs of values, by their sketches.
+
+    0 for equal bits; NaN where one of two was not plain memory; infinite where only one is finite.
+
+    Args:
+        one: holds the values of the first of each pair.
+        values: their numbers, shape (n,).
+        other: holds those of the second.
+        others: their numbers, shape (n,).
+    """
+    width = max(one.sketches.shape[1], other.sketches.shape[1])
+    gaps = _padded(one.sketches[values], width) - _padded(other.sketches[others], width)
+    norms = np.maximum(one.norms[values], other.norms[others])
+    with np.errstate(all="ignore"):
+        relative = np.sqrt((gaps**2).sum(1)) / norms
+    relative[~np.isfinite(relative)] = np.inf
+    relative[norms == 0] = 0  # both are zeros, if perhaps of another sign
+    relative[one.digests[values] == other.digests[others]] = 0
+    relative[~(one.plain[values] & other.plain[others])] = np.nan
+    return np.asarray(relative)
+
+
+def _padded(sketches: Array, width: int) -> Array:
+    missing = width - sketches.shape[1]
+    return np.pad(sketches, ((0, 0), (0, missing))) if missing else sketches
+
+
+def _digest(summary: TensorSummary) -> int:
+    return 0 if summary.digest is None else summary.digest & 0xFFFFFFFFFFFFFFFF
+
+
+def _items(record: Record) -> Iterator[Item]:
+    if is_list(record):
+        yield from ((record.index, place) for place in range(len(record.outputs)))
+    else:
+        yield record.index, None
+
+
+def _of_list(origins: Sequence[Any], place: int, length: int) -> list[Any]:
+    """Of lists of equal length, one after the other, what belongs to one place; what is left over belongs to each."""
+    whole = len(origins) // length * length
+    return [*origins[place:whole:length], *origins[whole:]]

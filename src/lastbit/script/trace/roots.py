@@ -1,0 +1,176 @@
+"""Follows a difference between two traces back to where it came from: the first operations that made it."""
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from lastbit.script.trace.alignment import Alignment
+from lastbit.script.trace.graph import UNKNOWN, Item, TraceGraph, distances
+
+Pair = tuple[int, int]  # a value of the one trace and a value of the other
+
+_MOST_UPSTREAM = 5000  # operations that a search for aligned values goes through
+_LEAST_SKETCH = 4  # numbers of a sketch; with fewer, tensors may be proportional by chance
+_PROPORTIONAL = 1e-3  # relative distance of two sketches, after one is scaled, up to which they count as proportional
+
+
+class RootKind(Enum):
+    """What is known where a difference begins."""
+
+    OPERATION = "operation"  # the same operation gives other results from inputs that agree
+    OUTSIDE = "outside"  # a parameter, a buffer or data that no recorded operation made
+    STRUCTURE = "structure"  # there are other operations in between
+    SHAPES = "shapes"  # the same operation was given tensors of another shape
+
+
+@dataclass(frozen=True)
+class Root:
+    """Where a difference begins."""
+
+    kind: RootKind
+    value: int  # of the one trace
+    partner: int  # of the other
+    distance: float  # between them; NaN where their shapes differ
+    reader: int  # record of the one trace that takes the value, or gives it
+    only_one: tuple[int, ...] = ()  # with STRUCTURE: records in between that the first trace alone has, in order
+    only_other: tuple[int, ...] = ()
+
+
+class RootSearch:
+    """Finds where differences begin.
+
+    Args:
+        one: the one trace.
+        other: the other.
+        alignment: of the two.
+        explained: the largest relative distance of a value of the first trace that counts as none.
+    """
+
+    def __init__(
+        self, one: TraceGraph, other: TraceGraph, alignment: Alignment, explained: Callable[[int], float]
+    ) -> None:
+        self._one, self._other, self._alignment, self._explained = one, other, alignment, explained
+        self._apart: dict[Pair, float] = {}
+
+    def distance(self, pair: Pair) -> float:
+        """Relative distance of two values; NaN where it is not known, or their shapes differ."""
+        if pair not in self._apart:
+            value, partner = pair
+            same = self._one.summaries[value].shape == self._other.summaries[partner].shape
+            gap = distances(self._one, np.array([value]), self._other, np.array([partner]))[0] if same else np.nan
+            self._apart[pair] = float(gap)
+        return self._apart[pair]
+
+    def is_far(self, pair: Pair) -> bool:
+        """Whether two values are farther apart than is explained."""
+        return self.distance(pair) > self._explained(pair[0])
+
+    def edges(self, item: Item, partner: Item) -> list[Pair]:
+        """The tensors that the same operation takes in either trace, as far as they can be paired."""
+        mine, others = self._one.inputs(item), self._other.inputs(partner)
+        if len(mine) != len(others):
+            values = self._alignment.values
+            return [(value, values[value]) for value in mine if values.get(value) in others]
+        return [pair for pair in zip(mine, others, strict=True) if UNKNOWN not in pair]
+
+    def agrees_before(self, item: Item, partner: Item) -> bool:
+        """Whether all that the same operation takes in either trace is explained."""
+        edges = self.edges(item, partner)
+        whole = len(edges) == len([value for value in self._one.inputs(item) if value != UNKNOWN])
+        return whole and all(self.has_one_shape(pair) and not self.is_far(pair) for pair in edges)
+
+    def has_one_shape(self, pair: Pair) -> bool:
+        """Whether two values have the same shape."""
+        return self._one.summaries[pair[0]].shape == self._other.summaries[pair[1]].shape
+
+    def roots(self, ends: Iterable[Pair]) -> list[Root]:
+        """Where the differences of some pairs of values begin, in the order of the first trace."""
+        roots: list[Root] = []
+        todo, seen = [(pair, int(self._one.maker[pair[0]])) for pair in ends], set[Pair]()
+        while todo:
+            pair, reader = todo.pop()
+            if pair in seen:
+                continue
+            seen.add(pair)
+            above, root = self._above(pair, reader)
+            todo += [(other, int(self._one.maker[pair[0]])) for other in above]
+            if root is not None:
+                roots.append(root)
+        return sorted(roots, key=lambda root: root.reader)
+
+    def _above(self, pair: Pair, reader: int) -> tuple[Sequence[Pair], Root | None]:
+        """What a difference of two values comes from: pairs that differ before it, or it begins here."""
+        value, partner = pair
+        if self._one.is_outside(value) and self._other.is_outside(partner):
+            return [], Root(RootKind.OUTSIDE, *pair, self.distance(pair), reader)
+        item = self._one.item_of(value)
+        if self._alignment.items.get(item) != self._other.item_of(partner):
+            return self._through_others(pair, reader)
+        edges = self.edges(item, self._other.item_of(partner))
+        if far := [edge for edge in edges if self.is_far(edge)]:
+            return far, None
+        if reshaped := [edge for edge in edges if not self.has_one_shape(edge)]:
+            return reshaped, None
+        if left := self._unpaired(item, self._other.item_of(partner), edges):
+            return [], Root(RootKind.STRUCTURE, *pair, self.distance(pair), item[0], *left)
+        kind = RootKind.OPERATION if self.has_one_shape(pair) else RootKind.SHAPES
+        return [], Root(kind, *pair, self.distance(pair), item[0])
+
+    def _unpaired(self, item: Item, partner: Item, edges: Sequence[Pair]) -> list[tuple[int, ...]]:
+        """The records behind tensors that the same operation takes in one trace only; nothing where there are none."""
+        mine = [v for v in self._one.inputs(item) if v != UNKNOWN and v not in {pair[0] for pair in edges}]
+        others = [v for v in self._other.inputs(partner) if v != UNKNOWN and v not in {pair[1] for pair in edges}]
+        if len(self._one.inputs(item)) == len(self._other.inputs(partner)) or not (mine or others):
+            return []
+        return [
+            tuple(sorted({index for value in values for index in _upstream(graph, value, aligned)[1]}))
+            for graph, values, aligned in (
+                (self._one, mine, self._alignment.values),
+                (self._other, others, self._alignment.backwards),
+            )
+        ]
+
+    def _through_others(self, pair: Pair, reader: int) -> tuple[Sequence[Pair], Root | None]:
+        """Go up through operations that only one trace has, to where the traces are aligned again."""
+        value, partner = pair
+        mine, only_one = _upstream(self._one, value, self._alignment.values)
+        others, only_other = _upstream(self._other, partner, self._alignment.backwards)
+        reached = {(v, self._alignment.values[v]) for v in mine} | {(self._alignment.backwards[v], v) for v in others}
+        far = [other for other in reached - {pair} if self.is_far(other)]
+        ratio = self.ratio(pair) if self.has_one_shape(pair) else None
+        if far and (ratio is None or abs(ratio - 1) <= _PROPORTIONAL):
+            return far, None
+        return [], Root(RootKind.STRUCTURE, *pair, self.distance(pair), reader, tuple(only_one), tuple(only_other))
+
+    def ratio(self, pair: Pair) -> float | None:
+        """The factor from the second trace's values to the first's; None where they are not proportional."""
+        sides = list(zip((self._one, self._other), pair, strict=True))
+        width = min(len(graph.summaries[value].sketch) for graph, value in sides)
+        mine, others = (graph.sketches[value][:width] for graph, value in sides)
+        square = float(others @ others)
+        if not np.isfinite(mine).all() or not np.isfinite(square) or square == 0 or width < _LEAST_SKETCH:
+            return None
+        ratio = float(mine @ others) / square
+        size = float(np.linalg.norm(mine))
+        apart = float(np.linalg.norm(mine - ratio * others))
+        return ratio if size > 0 and apart <= _PROPORTIONAL * size else None
+
+
+def _upstream(graph: TraceGraph, value: int, aligned: Container[int]) -> tuple[list[int], list[int]]:
+    """The nearest aligned values that a value was made of, and the records in between."""
+    reached: list[int] = []
+    between: set[int] = set()
+    seen, todo = {value}, [value]
+    while todo and len(between) < _MOST_UPSTREAM:
+        current = todo.pop()
+        if current in aligned:
+            reached.append(current)
+            continue
+        item = graph.item_of(current)
+        between.add(item[0])
+        fresh = [v for v in graph.inputs(item) if v != UNKNOWN and v not in seen]
+        seen.update(fresh)
+        todo += fresh
+    return reached, sorted(between)

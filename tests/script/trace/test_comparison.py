@@ -1,0 +1,163 @@
+from dataclasses import replace
+
+import pytest
+from written_traces import Training, Writer
+
+from lastbit.errors import LastbitError
+from lastbit.script.trace.comparison import compare_traces
+
+ROUNDING = [
+    {},
+    {"fused": True},
+    {"foreach": True},
+    {"swapped": True, "copies": True},
+    {"parts": 4},
+    {"fused": True, "foreach": True, "swapped": True, "parts": 2},
+]
+# What is changed; the operation, its phase and step, its line; what is said of it.
+OTHERS = [
+    ({"lr": 0.2}, ("aten::add_", "optimizer", 0, "train.py:11"), "alpha of aten::add_, -0.1 against -0.2"),
+    ({"clip": True}, ("aten::add_", "optimizer", 0, "train.py:11"), "second trace has aten::mul_ at train.py:10"),
+    ({"clip": True}, ("aten::add_", "optimizer", 0, "train.py:11"), "2 times those of the second trace"),
+    ({"frozen": True}, ("aten::mm", "backward", 0, "train.py:9"), "model.w1 is updated in the first trace only"),
+    ({"weights": 0.01}, ("aten::mm", "forward", 0, "train.py:8"), "model.w2 was loaded or initialised differently"),
+    ({"data": 1.0}, ("aten::mm", "forward", 0, "train.py:8"), "the data differ"),
+    ({"parts": 4, "divided": 3}, ("aten::add_", "optimizer", 0, "train.py:11"), "0.75 times"),
+    ({"steps": 2}, ("aten::mm", "forward", 2, "train.py:8"), "3 optimizer steps against 2"),
+]  # fmt: skip
+
+
+def envelope(record):
+    return 1e-5
+
+
+def compared(change, reference=None, noise=1e-7, envelope=envelope):
+    one, other = Training(**(reference or {})), Training(**change, noise=noise)
+    return compare_traces(one.writer.trace(threads=1), other.writer.trace(threads=2), envelope)
+
+
+@pytest.mark.parametrize("change", ROUNDING, ids=lambda change: "+".join(change) or "noise")
+def test_rounding_is_told_from_another_computation(change):
+    comparison = compared(change)
+    assert comparison.is_rounding
+    assert comparison.beyond_rounding is None
+    assert not comparison.same_bits
+    assert 1e-9 < comparison.first_different.distance < 1e-6
+    assert comparison.verdict.endswith("within rounding up to the end: the runs are the same computation")
+    assert "threads 1 against 2" in comparison.verdict
+
+
+@pytest.mark.parametrize("change", ROUNDING[1:4], ids=lambda change: "+".join(change))
+def test_the_same_bits_by_other_operations_are_the_same_bits(change):
+    comparison = compared(change, noise=0)
+    assert comparison.same_bits
+    assert comparison.is_rounding
+    assert comparison.verdict.startswith("the same bits in ")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["envelope", "no envelope"])
+@pytest.mark.parametrize(("change", "place", "words"), OTHERS, ids=lambda value: str(value)[:40])
+def test_another_computation_is_found_and_named(change, place, words, known):
+    comparison = compared(change, envelope=envelope if known else None)
+    beyond = comparison.beyond_rounding
+    assert (beyond.operation, beyond.phase, beyond.step, beyond.line) == place
+    assert words in beyond.differs
+    assert beyond.differs in comparison.verdict
+    assert comparison.is_rounding is False
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.2}, {"clip": True}, {"weights": 0.01}], ids=str)
+def test_another_computation_is_found_beside_other_operations(change):
+    assert compared({**change, "fused": True, "swapped": True}).is_rounding is False
+    assert compared({**change, "foreach": True}).is_rounding is False
+
+
+def test_without_an_envelope_rounding_is_not_judged():
+    comparison = compared({"fused": True}, envelope=None)
+    assert comparison.is_rounding is None
+    assert comparison.beyond_rounding is None
+    assert "is not known" in comparison.verdict
+
+
+def test_growth_beyond_the_envelope_is_found_where_it_begins():
+    """The third step alone is noisier than rounding: the first operation whose inputs agree is named."""
+    one, other = Training(), Training(noise=1e-7)
+    rough = replace(other.writer.trace(), records=tuple(_rougher(r) for r in other.writer.records))
+    beyond = compare_traces(one.writer.trace(), rough, envelope).beyond_rounding
+    assert (beyond.operation, beyond.step, beyond.module) == ("aten::mm", 2, "model.1")
+    assert beyond.distance == pytest.approx(1e-3, rel=0.5)  # of a sketch of eight numbers
+    assert "the same inputs and arguments give other results" in beyond.differs
+
+
+def _rougher(record):
+    """Everything from the third step's second layer on is off by a thousandth."""
+    if record.step < 2 or (record.step == 2 and record.site.module == "model.0" and record.site.phase == "forward"):
+        return record
+    return replace(record, outputs=tuple(_scaled(output, 1.001) for output in record.outputs))
+
+
+def _scaled(output, factor):
+    sketch = tuple(factor * part for part in output.sketch)
+    return replace(output, digest=output.digest ^ 1, norm=factor * output.norm, sketch=sketch)
+
+
+def test_json_has_the_agreed_names():
+    place = {"operation", "index", "rank", "phase", "step", "module", "line", "distance"}
+    content = compared({"lr": 0.2}).as_json()
+    assert content.keys() == {"same_bits", "first_different", "beyond_rounding", "environments", "verdict"}
+    assert content["first_different"].keys() == place
+    assert content["beyond_rounding"].keys() == place | {"differs"}
+    assert [environment["threads"] for environment in content["environments"]] == [1, 2]
+    assert compared({}, noise=0).as_json()["first_different"] is None
+
+
+def test_distances_are_as_large_as_the_noise():
+    distances = compared({"fused": True}).ranks[0].distances
+    assert distances.index.tolist() == sorted(set(distances.index))
+    assert set(distances.step) == {0, 1, 2}
+    assert (distances.explained == 1e-5).all()
+    assert 1e-8 < distances.distance[distances.distance > 0].mean() < 1e-6
+
+
+def test_the_first_process_that_differs_is_named():
+    runs = [[Training().writer.trace(rank=rank, world_size=2) for rank in (1, 0)] for _ in range(2)]
+    runs[1][0] = Training(lr=0.2).writer.trace(rank=1, world_size=2)
+    comparison = compare_traces(*runs, envelope)
+    assert comparison.beyond_rounding.rank == 1
+    assert "rank 1" in comparison.verdict
+
+
+def test_runs_of_other_numbers_of_processes_are_compared_as_far_as_both_go():
+    many = [Training(noise=1e-7).writer.trace(rank=rank, world_size=2) for rank in (0, 1)]
+    comparison = compare_traces(Training().writer.trace(), many, envelope)
+    assert comparison.is_rounding
+    assert comparison.notes == ("1 processes against 2: only the first 1 are compared",)
+
+
+def test_a_missing_process_is_said():
+    trace = Training().writer.trace(rank=0, world_size=3)
+    with pytest.raises(LastbitError, match=r"3 processes: the trace of rank 1, 2 is missing"):
+        compare_traces(trace, trace)
+
+
+def test_traces_of_different_programs_are_refused():
+    other = Writer()
+    other.outside("x", [1.0, 2.0])
+    for n in range(20):
+        other.do("sin", ["x"], {f"y{n}": [0.5, 0.1]}, line="other.py:1")
+    with pytest.raises(LastbitError, match=r"traces of different programs.*only 0 of 21 operations"):
+        compare_traces(Training().writer.trace(), other.trace())
+
+
+def test_an_empty_trace_is_refused():
+    with pytest.raises(LastbitError, match="the second trace holds no operation"):
+        compare_traces(Training().writer.trace(), Writer().trace())
+
+
+@pytest.mark.parametrize("kept", [15, 20, 30])
+def test_a_recording_that_was_killed_is_compared_up_to_there(kept):
+    trace = Training(noise=1e-7).writer.trace(ended=False)
+    cut = replace(trace, records=trace.records[:kept])
+    comparison = compare_traces(Training().writer.trace(), cut, envelope)
+    assert comparison.is_rounding
+    assert f"ends after {kept} operations" in comparison.verdict
