@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lastbit.cli.audit_diff import diff, is_diff
 from lastbit.cli.options import LARGEST
 from lastbit.cli.output import JsonOption, SafeConsole, console, write_json
 from lastbit.errors import LastbitError
@@ -56,10 +57,18 @@ def audit(
     the audit ran, whatever the result; with `--fail` it is 1 where the runs differ.
 
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
+
+    `lastbit audit diff A.trace B.trace` compares two recorded runs, of other machines, versions or settings: where
+    the bits first differ, and where the runs differ by more than rounding explains.
     """
     from lastbit.script import parse_target
     from lastbit.script.audit.audit import LEFT
 
+    if is_diff(command or []):
+        if steps is not None or threads is not None:
+            raise LastbitError("--steps and --threads are for runs, and audit diff runs nothing: leave them out")
+        diff(command or [], out=out, fail=fail, json=json)
+        return
     target = parse_target(command or [])
     counts = _threads(threads)
     if out is not None:

@@ -8,7 +8,8 @@ from typing import Any
 from lastbit.errors import LastbitError
 from lastbit.report.numbers import scientific
 from lastbit.report.traces import TracePageContent
-from lastbit.script.trace.differences import Envelope, RankComparison, TracePlace, compare_rank
+from lastbit.script.trace.differences import compare_rank
+from lastbit.script.trace.places import Envelope, RankComparison, TracePlace
 from lastbit.script.trace.records import Record, RunTrace
 
 _MOST_CAUSES = 2  # settings named in a sentence

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, Item, TraceGraph
+from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
 from lastbit.script.trace.records import OUTSIDE, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch
 
@@ -29,49 +29,8 @@ _DRAWS = {
     "aten::multinomial": "random choices",
     "aten::rrelu_with_noise": "random slopes",
 }
-# What an argument of an update is, by operation and argument.
-_UPDATES = {
-    ("addcdiv_", "value"): "step size (the learning rate, corrected for Adam's first steps)",
-    ("lerp_", "weight"): "1 - beta1",
-    ("addcmul_", "value"): "1 - beta2",
-    ("mul_", "other"): "beta of a running mean, momentum, or decoupled weight decay",
-    ("add", "alpha"): "weight decay",
-    ("add_", "alpha"): "step size (the learning rate) or weight decay",
-    ("add_", "other"): "eps",
-}
-# Arguments that say where and how a result is kept, not what it is.
-_HARMLESS = {"device", "layout", "memory_format", "pin_memory", "non_blocking", "implicit", "generator"}
-_HARMLESS |= {"benchmark", "deterministic", "cudnn_enabled", "allow_tf32", "cudnn_enable"}
 _MOST_NAMED = 3
 _LARGEST_PART = 16  # of a fraction that is taken for one of examples, batches or processes
-
-
-def differing_arguments(one: Record, other: Record, *, within: float) -> list[str]:
-    """Names of the arguments of the same operation that differ.
-
-    Args:
-        one: of the first trace.
-        other: of the second.
-        within: the largest relative distance of two floating-point numbers that counts as none.
-    """
-    if one.numbers == other.numbers and one.site.arguments == other.site.arguments:
-        return []
-    mine, others = one.arguments, other.arguments
-    return [
-        name
-        for name in dict.fromkeys([*mine, *others])
-        if name not in _HARMLESS and not _agree(mine.get(name), others.get(name), within)
-    ]
-
-
-def _agree(one: str | None, other: str | None, within: float) -> bool:
-    if one == other:
-        return True
-    try:
-        mine, others = float(one or ""), float(other or "")
-    except ValueError:
-        return False
-    return mine == others or math.isclose(mine, others, rel_tol=within, abs_tol=0)
 
 
 def is_random(record: Record) -> bool:
@@ -90,36 +49,6 @@ class Words:
 
     def __init__(self, one: TraceGraph, other: TraceGraph, search: RootSearch) -> None:
         self._one, self._other, self._search = one, other, search
-
-    def arguments(self, item: Item, partner: Item, names: Sequence[str]) -> str:
-        """What differs between the arguments of the same operation."""
-        mine, others = self._one.records[item[0]], self._other.records[partner[0]]
-        return " and ".join(self._argument(mine, others, name) for name in names[:_MOST_NAMED])
-
-    def _argument(self, one: Record, other: Record, name: str) -> str:
-        mine, others = one.arguments.get(name), other.arguments.get(name)
-        if one.site.name in ("aten::bernoulli_", "aten::bernoulli") and name == "p" and mine and others:
-            kept = [_short(1 - float(text)) for text in (mine, others)]
-            return f"dropout p {kept[0]} against {kept[1]}"
-        plain = one.site.name.removeprefix("aten::").removeprefix("_foreach_")
-        meaning = _UPDATES.get((plain, name)) if one.site.phase == OPTIMIZER else None
-        words = f"{plain.strip('_').replace('native_', '')} {name}"
-        words = f"{meaning}, {name} of {one.site.name}," if meaning else words
-        return f"{words} {_text(mine)} against {_text(others)}{self._neighbour(one, name, others)}"
-
-    def _neighbour(self, one: Record, name: str, value: str | None) -> str:
-        """Whether a number is that of the step before or after: a schedule off by one."""
-        for step, when in ((one.step + 1, "after"), (one.step - 1, "before")):
-            numbers = self._numbers(one, name, step)
-            if value in numbers and value not in self._numbers(one, name, one.step):
-                return f", the first trace's of the step {when}: a schedule is off by one"
-        return ""
-
-    def _numbers(self, like: Record, name: str, step: int) -> set[str]:
-        """The values of an argument of the same operation, on the same line, in a step."""
-        records = {index for index, _ in self._one.items.get(step, ())}
-        sites = (record for index in records if (record := self._one.records[index]).site == like.site)
-        return {text for record in sites if (text := record.arguments.get(name)) is not None}
 
     def root(self, root: Root) -> str:
         """What differs where a difference begins."""
@@ -190,10 +119,10 @@ class Words:
             if records
         ]
         words = " and ".join(missing) or "another tensor is taken"
-        scale = self._scale(root)
-        return (
-            f"{words}{scale}" if len(sides[0]) + len(sides[1]) <= _MOST_NAMED or not scale else f"{scale[2:]} ({words})"
-        )
+        if len(sides[0]) + len(sides[1]) <= _MOST_NAMED:
+            return f"{words}{self._scale(root, guess=not missing)}"
+        scale = self._scale(root, guess=True)
+        return f"{scale[2:]} ({words})" if scale else words
 
     def _without_gradient(self, root: Root) -> str | None:
         """Whether one trace differentiates by a module's parameters and the other does not."""
@@ -218,8 +147,8 @@ class Words:
             return None
         return f"{name} is updated in the {which} trace only: it is frozen, or not given to the optimizer, in the other"
 
-    def _scale(self, root: Root) -> str:
-        """That the results are proportional, where they are."""
+    def _scale(self, root: Root, *, guess: bool = True) -> str:
+        """That the results are proportional, where they are, and perhaps why."""
         if self._shape(root.value) != self._shape(root.partner, 1):
             return ""
         ratio = self._search.ratio((root.value, root.partner))
@@ -227,7 +156,7 @@ class Words:
             return ""
         words = f", {_short(ratio)} times those of the second trace"
         fraction = Fraction(ratio).limit_denominator(_LARGEST_PART)
-        if fraction > 0 and abs(ratio / fraction - 1) < 1e-4:
+        if guess and fraction > 0 and abs(ratio / fraction - 1) < 1e-4:
             parts = f" ({fraction})" if fraction.numerator > 1 < fraction.denominator else ""
             words += f"{parts}: a sum against a mean, over examples, accumulated batches or processes"
         return words
@@ -259,10 +188,6 @@ def _operations(records: Sequence[Record]) -> str:
     named = list(places)[:_MOST_NAMED]
     more = f" and {len(places) - len(named)} more" if len(places) > len(named) else ""
     return ", ".join(named) + more
-
-
-def _text(value: str | None) -> str:
-    return "the default" if value is None else value
 
 
 def _short(number: float) -> str:

@@ -1,0 +1,107 @@
+"""`lastbit audit diff`: where two recorded runs part, and whether rounding explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from lastbit.cli.output import console, write_json
+from lastbit.errors import LastbitError
+from lastbit.storage.files import to_json, writing
+from lastbit.storage.outputs import write_output
+
+if TYPE_CHECKING:
+    from lastbit.script.trace.comparison import TraceComparison
+    from lastbit.script.trace.places import TracePlace
+
+COMPARISON, PAGE = "comparison.json", "comparison.html"
+_MOST_SETTINGS = 20  # rows of the table of environments on the terminal
+
+
+def is_diff(words: Sequence[str]) -> bool:
+    """Whether what follows `lastbit audit` asks for a comparison of two files, and is no script of that name."""
+    return bool(words) and words[0] == "diff" and not Path("diff").exists()
+
+
+def diff(words: Sequence[str], *, out: Path | None, fail: bool, json: str | None) -> None:
+    """Compare two traces and show what the comparison says.
+
+    Args:
+        words: of the command line, `diff` and the two files.
+        out: a directory for result and page; None for none.
+        fail: whether to end with exit status 1 unless the runs are shown to be the same computation.
+        json: where the result goes as JSON.
+
+    Raises:
+        LastbitError: there are not two files, or they are no traces of one program.
+    """
+    from lastbit.script.trace.comparison import compare_traces
+    from lastbit.script.trace.reader import read_trace
+
+    if len(words) != 3:
+        raise LastbitError(f"audit diff takes two traces, not {len(words) - 1}: lastbit audit diff A.trace B.trace")
+    one, other = (Path(word) for word in words[1:])
+    comparison = compare_traces(read_trace(one), read_trace(other))
+    show_comparison(comparison, (str(one), str(other)), out=out, json=json)
+    if fail and not comparison.is_rounding:
+        raise typer.Exit(1)
+
+
+def show_comparison(comparison: TraceComparison, names: tuple[str, str], *, out: Path | None, json: str | None) -> None:
+    """Write the result and its page, and show it.
+
+    Args:
+        comparison: of two runs.
+        names: of the two traces.
+        out: a directory for both; None for none.
+        json: where the result goes as JSON.
+    """
+    if out is not None:
+        from lastbit.report.traces import write_trace_page  # the charts' library takes a third of a second to import
+
+        with writing(f"--out {out}"):
+            out.mkdir(parents=True, exist_ok=True)
+            write_output(out / COMPARISON, to_json(comparison.as_json(), indent=1).encode())
+            write_trace_page(comparison.page_content(names), out / PAGE)
+    write_json(json, comparison.as_json())
+    if json != "-":
+        _show(comparison, names, console(json))
+        if out is not None:
+            console(json).print(f"page: {out / PAGE}", soft_wrap=True)
+
+
+def _show(comparison: TraceComparison, names: tuple[str, str], terminal: Console) -> None:
+    from lastbit.report.table import Table
+
+    terminal.print(comparison.verdict, style="bold", soft_wrap=True)
+    _show_place("first other bits", comparison.first_different, terminal)
+    _show_place("beyond rounding", comparison.beyond_rounding, terminal)
+    settings = comparison.settings
+    if settings:
+        terminal.print("what differs between the environments:")
+        terminal.print(Table("environments", "", ("setting", *names), settings[:_MOST_SETTINGS]).for_terminal())
+    if len(settings) > _MOST_SETTINGS:
+        terminal.print(f"and {len(settings) - _MOST_SETTINGS} more, which the page of --out shows")
+
+
+def _show_place(label: str, place: TracePlace | None, terminal: Console) -> None:
+    from lastbit.report.numbers import scientific
+
+    if place is None:
+        return
+    rank = f", rank {place.rank}" if place.rank else ""
+    rows = [
+        ("operation", f"{place.operation}, number {place.index:,}, {place.phase}, step {place.step:,}{rank}"),
+        ("module", place.module),
+        ("line", place.line),
+        ("distance", None if place.distance is None else scientific(place.distance)),
+        ("differs", place.differs),
+    ]
+    terminal.print(f"{label}:")
+    for name, text in rows:
+        if text is not None:
+            terminal.print(f"  {name:<10} {text}", soft_wrap=True)

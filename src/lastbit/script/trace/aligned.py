@@ -1,0 +1,128 @@
+"""Two traces of one process side by side: pairs of values with their distances, and what counts as rounding."""
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from lastbit.errors import LastbitError
+from lastbit.script.trace.alignment import NEAR, Alignment, align
+from lastbit.script.trace.graph import Array, TraceGraph, distances
+from lastbit.script.trace.places import Envelope, TraceDistances, TracePlace
+from lastbit.script.trace.records import OUTSIDE, Record, RunTrace
+from lastbit.script.trace.roots import Pair, RootSearch
+
+LEAST_SHARE = 0.2  # of the shorter trace's operations that are to be aligned
+TIGHT = 1e-5  # without an envelope: the relative distance up to which two values count as the same
+_FLOOR = 32  # units in the last place that another kernel may be off by in one operation
+_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
+
+
+class AlignedTraces:
+    """Two traces of one process, aligned.
+
+    Args:
+        first: the reference.
+        second: the other.
+        envelope: what rounding explains; None where that is not known.
+
+    Raises:
+        LastbitError: hardly any operation of the one is in the other, or one has none.
+    """
+
+    def __init__(self, first: RunTrace, second: RunTrace, envelope: Envelope | None) -> None:
+        self.one, self.other, self.envelope = TraceGraph(first), TraceGraph(second), envelope
+        self.alignment: Alignment = align(self.one, self.other)
+        self._check_alike()
+        self.search = RootSearch(self.one, self.other, self.alignment, self.explained)
+        values = sorted(self.alignment.values)
+        self.values = np.array(values, int)  # of the first trace, shape (n,)
+        self.partners = np.array([self.alignment.values[value] for value in values], int)  # of the second, shape (n,)
+        self.apart = distances(self.one, self.values, self.other, self.partners)  # relative, shape (n,)
+
+    def _check_alike(self) -> None:
+        graphs = (self.one, self.other)
+        if not all(graph.records for graph in graphs):
+            which = "first" if not self.one.records else "second"
+            raise LastbitError(f"the {which} trace holds no operation: there is nothing to compare")
+        if self.alignment.share < LEAST_SHARE:
+            commands = [" ".join(graph.trace.header.command) for graph in graphs]
+            raise LastbitError(
+                f"these are traces of different programs ({commands[0]} and {commands[1]}): only {self.operations:,} "
+                f"of {min(len(graph.records) for graph in graphs):,} operations are in both"
+            )
+
+    @cached_property
+    def operations(self) -> int:
+        """How many operations of the first trace are in the second."""
+        return len({index for index, _ in self.alignment.items})
+
+    def explained(self, value: int) -> float:
+        """The largest relative distance of a value of the first trace that is taken for rounding."""
+        if self.envelope is None:
+            return TIGHT
+        known = self.envelope(self.record(value))
+        return max(known or 0.0, _FLOOR * _EPSILON.get(self.one.summaries[value].dtype, 0.0))
+
+    def record(self, value: int) -> Record:
+        """The record of the first trace that gives a value."""
+        return self.one.records[int(self.one.maker[value])]
+
+    @cached_property
+    def have_other_bits(self) -> Array:
+        """Which of the pairs differ in their bits, shape (n,)."""
+        differ: Array = (self.one.digests[self.values] != self.other.digests[self.partners]) & ~np.isnan(self.apart)
+        return differ
+
+    @cached_property
+    def partial(self) -> set[int]:
+        """Aligned values that cannot be compared: computed from tensors of other shapes, as of parts of a batch.
+
+        What became of them again, as a sum over the parts, is no such value.
+        """
+        partial: set[int] = set()
+        for value, partner in self.pairs(self.apart > NEAR):
+            item, other = self.one.item_of(value), self.other.item_of(partner)
+            if self.alignment.items.get(item) == other:
+                edges = self.search.edges(item, other)
+                if any(edge[0] in partial or not self.search.has_one_shape(edge) for edge in edges):
+                    partial.add(value)
+        return partial
+
+    def pairs(self, chosen: Array) -> list[Pair]:
+        """The pairs of values that are chosen by a mask of shape (n,)."""
+        return list(zip(self.values[chosen].tolist(), self.partners[chosen].tolist(), strict=True))
+
+    def distances(self) -> TraceDistances:
+        """How far the results of each record are apart, those that cannot be compared left out."""
+        makers = self.one.maker[self.values]
+        known = ~np.isnan(self.apart) & ~np.isin(self.values, list(self.partial))
+        index, place = np.unique(makers[known], return_inverse=True)
+        largest = np.zeros(len(index))
+        np.maximum.at(largest, place, self.apart[known])
+        records = [self.one.records[i] for i in index]
+        explained = [np.nan if self.envelope is None else self.envelope(record) for record in records]
+        steps = np.array([record.step for record in records], int)
+        return TraceDistances(index, steps, largest, np.array(explained, float))
+
+    def place(self, index: int, distance: float | None, differs: str | None = None) -> TracePlace:
+        """The place of a record of the first trace; of a value from outside, that of the first record that takes it."""
+        return place_of(self.one, index, distance, differs)
+
+
+def place_of(graph: TraceGraph, index: int, distance: float | None, differs: str | None = None) -> TracePlace:
+    """The place of a record, or of the first that takes what comes from outside there.
+
+    Args:
+        graph: of the trace.
+        index: of the record.
+        distance: relative; None or NaN where there is none.
+        differs: what differs.
+    """
+    record = graph.records[index]
+    if record.site.phase == OUTSIDE:
+        readers = (r for r in graph.records[index + 1 :] if any(o is not None and o[0] == index for o in r.inputs))
+        record = next(readers, record)
+    site, rank = record.site, graph.trace.header.rank
+    known = distance if distance is not None and math.isfinite(distance) else None
+    return TracePlace(site.name, record.index, rank, site.phase, record.step, site.module, site.line, known, differs)

@@ -1,0 +1,128 @@
+"""The first place at which two traces differ by more than rounding explains."""
+
+import numpy as np
+
+from lastbit.script.trace.aligned import AlignedTraces
+from lastbit.script.trace.arguments import argument_words, differing_arguments
+from lastbit.script.trace.differs import Words, is_random
+from lastbit.script.trace.graph import OPTIMIZER, Item
+from lastbit.script.trace.places import TracePlace
+from lastbit.script.trace.records import OUTSIDE
+from lastbit.script.trace.roots import Pair, Root, RootKind
+
+_CERTAIN = 1e-2  # without an envelope: the relative distance that no rounding makes in one operation
+_SUDDEN = 1e-4  # and that of the weights a step before they are so far apart, where it is not rounding that grew
+_NUMBERS = 1e-9  # relative distance of two arguments, above what other libraries' last bits do
+
+
+class BeyondRounding:
+    """Looks for the place.
+
+    Args:
+        traces: the two, aligned.
+    """
+
+    def __init__(self, traces: AlignedTraces) -> None:
+        self._traces, self._one, self._other, self._search = traces, traces.one, traces.other, traces.search
+        self._items, self._values = traces.alignment.items, traces.alignment.values
+        self._words = Words(traces.one, traces.other, traces.search)
+
+    def first(self) -> TracePlace | None:
+        """The first of all that is known; None where rounding explains everything, or nothing is certain."""
+        candidates = [self._by_arguments(), self._by_values(), self.by_length()]
+        return min((place for place in candidates if place is not None), key=lambda place: place.index, default=None)
+
+    def by_length(self) -> TracePlace | None:
+        """The first operation behind the other program's last step, where both came to their ends."""
+        traces = (self._one.trace, self._other.trace)
+        steps = [trace.steps for trace in traces]
+        if steps[0] == steps[1] or not all(trace.ended for trace in traces):
+            return None
+        aligned = {index for index, _ in self._items}
+        beyond = [r.index for r in self._one.records if r.step >= min(steps) and r.index not in aligned]
+        index = beyond[0] if beyond else len(self._one.records) - 1
+        return self._traces.place(index, None, f"{steps[0]:,} optimizer steps against {steps[1]:,}")
+
+    def _by_arguments(self) -> TracePlace | None:
+        """The first operation that is given other arguments with the same inputs."""
+        differing = self._traces.values[self._traces.have_other_bits]
+        apart = self._traces.record(int(differing[0])).index if len(differing) else len(self._one.records)
+        for item in sorted(self._items, key=lambda item: (item[0], item[1] or 0)):
+            partner = self._items[item]
+            record, other = self._one.records[item[0]], self._other.records[partner[0]]
+            if record.site.name != other.site.name or self._one.shapes(item) != self._other.shapes(partner):
+                continue
+            # Before any bit differs no number can differ by rounding; behind it, one may have been computed.
+            within = _NUMBERS if record.index <= apart else self._number_tolerance(item)
+            names = differing_arguments(record, other, within=within)
+            if names and self._search.agrees_before(item, partner):
+                words = argument_words(self._one, record, other, names)
+                return self._traces.place(record.index, self._distance(item), words)
+        return None
+
+    def _number_tolerance(self, item: Item) -> float:
+        return max([1e-6, *(self._traces.explained(value) for value in self._one.outputs(item))])
+
+    def _distance(self, item: Item) -> float | None:
+        """Of the results of an operation, the largest."""
+        pairs = [(value, self._values[value]) for value in self._one.outputs(item) if value in self._values]
+        return max((gap for pair in pairs if not np.isnan(gap := self._search.distance(pair))), default=None)
+
+    def _by_values(self) -> TracePlace | None:
+        """Where the differences begin that reach the weights, or results that nothing else takes."""
+        updates, sudden = self._updates()
+        roots = [root for root in self._search.roots(updates) if self._is_certain(root, sudden=sudden)]
+        ends = self._search.roots(self._ends())
+        if not any(self._reshapes(root) for root in ends):
+            # Of batches of other sizes, as of several processes, only what becomes of the weights can be compared.
+            roots += [root for root in ends if self._is_certain(root, sudden=False)]
+        if not roots:
+            return None
+        root = min(roots, key=lambda root: root.reader)
+        only = [index for index in root.only_one if self._one.records[index].site.phase != OUTSIDE]
+        return self._traces.place(min([root.reader, *only]), root.distance, self._words.root(root))
+
+    def _reshapes(self, root: Root) -> bool:
+        return not self._search.has_one_shape((root.value, root.partner))
+
+    def _updates(self) -> tuple[list[Pair], bool]:
+        """Results of updates that are too far apart, of the first step with any; and whether they came there suddenly.
+
+        Without an envelope it counts as sudden that no update of a step before was near to that.
+        """
+        far = self._too_far()
+        steps = {pair: r.step for pair in far if (r := self._traces.record(pair[0])).site.phase == OPTIMIZER}
+        first = min(steps.values(), default=0)
+        near = (gap for value, gap in zip(self._traces.values, self._traces.apart, strict=True) if gap > _SUDDEN
+                and (r := self._traces.record(int(value))).step < first and r.site.phase == OPTIMIZER)  # fmt: skip
+        sudden = self._traces.envelope is not None or next(near, None) is None
+        return [pair for pair, step in steps.items() if step == first], sudden
+
+    def _ends(self) -> list[Pair]:
+        """Results that are too far apart and that no other operation takes."""
+        taken = {v for items in self._one.items.values() for item in items for v in self._one.inputs(item)}
+        return [pair for pair in self._too_far() if pair[0] not in taken]
+
+    def _too_far(self) -> list[Pair]:
+        values = self._traces.values.tolist()
+        known = self._traces.envelope is not None
+        limits = np.array([self._traces.explained(value) for value in values]) if known else _CERTAIN
+        return self._traces.pairs(self._traces.apart > limits)
+
+    def _is_certain(self, root: Root, *, sudden: bool) -> bool:
+        """Whether a difference that begins somewhere cannot be rounding."""
+        if self._traces.envelope is not None:
+            return True
+        if self._reshapes(root):
+            return sudden
+        if not root.distance > _CERTAIN:
+            return False
+        record = self._traces.record(root.value)
+        return root.kind is not RootKind.OPERATION or is_random(record) or not self._may_cancel(root)
+
+    def _may_cancel(self, root: Root) -> bool:
+        """Whether the results are so small beside what they were computed from that rounding alone may part them."""
+        item = self._one.item_of(root.value)
+        norms = [float(self._one.norms[value]) for value in self._one.inputs(item) if value >= 0]
+        gap = root.distance * max(float(self._one.norms[root.value]), float(self._other.norms[root.partner]))
+        return not gap > 1e-3 * max([*norms, float(np.prod(norms))], default=0.0)

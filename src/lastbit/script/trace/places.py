@@ -1,0 +1,57 @@
+"""What the traces of two processes show: the places at which they differ, and how far apart they are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from lastbit.script.trace.graph import Array
+from lastbit.script.trace.records import Record
+
+# The largest relative distance that rounding explains at a record of the first trace; None where that is not known.
+Envelope: TypeAlias = Callable[[Record], float | None]
+
+
+@dataclass(frozen=True)
+class TracePlace:
+    """An operation at which two traces differ; all but its distance is the first trace's."""
+
+    operation: str  # aten::convolution
+    index: int  # in the trace, from 0
+    rank: int
+    phase: str
+    step: int  # optimizer steps before it
+    module: str | None
+    line: str | None
+    distance: float | None  # ‖x − y‖ / max(‖x‖, ‖y‖); None where only one trace has a finite tensor
+    differs: str | None = None  # what differs, where rounding does not explain it
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {name: value for name, value in vars(self).items() if name != "differs" or value is not None}
+
+
+@dataclass(frozen=True)
+class TraceDistances:
+    """How far two traces are apart, in the order of the first."""
+
+    index: Array  # of the record, shape (n,)
+    step: Array  # optimizer steps before it, shape (n,)
+    distance: Array  # relative, the largest of the record's results, shape (n,); infinite where one is not finite
+    explained: Array  # by rounding, shape (n,); NaN where it is not known
+
+
+@dataclass(frozen=True)
+class RankComparison:
+    """What two traces of one process show."""
+
+    rank: int
+    operations: int  # of the first trace that were compared
+    steps: int  # optimizer steps that both came to
+    same_bits: bool
+    first_different: TracePlace | None
+    beyond_rounding: TracePlace | None
+    has_envelope: bool
+    distances: TraceDistances
+    only_first: Sequence[Record]  # operations without a partner
+    only_second: Sequence[Record]
+    notes: tuple[str, ...] = field(default=())  # how far the files go
