@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.audit_diff import diff, is_diff
+from lastbit.cli.audit_diff import PAGE, RECORD, compared, is_diff, show_comparison
 from lastbit.cli.options import LARGEST
 from lastbit.cli.output import JsonOption, SafeConsole, console, write_json
 from lastbit.errors import LastbitError
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from lastbit.script.audit.audit import Audit
     from lastbit.script.audit.compiled import GraphCounts
     from lastbit.script.audit.difference import Difference
-
-
-RECORD = "audit.json"
 
 
 def audit(
@@ -62,17 +59,19 @@ def audit(
     the bits first differ, and where the runs differ by more than rounding explains.
     """
     from lastbit.script import parse_target
-    from lastbit.script.audit.audit import LEFT
 
+    counts = _threads(threads)
     if is_diff(command or []):
         if steps is not None or threads is not None:
             raise LastbitError("--steps and --threads are for runs, and audit diff runs nothing: leave them out")
-        diff(command or [], out=out, fail=fail, json=json)
+        _check_out(out)
+        comparison = compared(command or [])
+        with _folder(out):
+            show_comparison(comparison, ((command or [])[1], (command or [])[2]), out=out, json=json)
+        if fail and not comparison.is_rounding:
+            raise typer.Exit(1)
         return
     target = parse_target(command or [])
-    counts = _threads(threads)
-    if out is not None:
-        check_free(out, Kind.AUDIT, known=(RECORD, *LEFT) if _holds_audit(out) else ())
     with _folder(out) as folder:
         result = _run(target, folder, steps, counts)
         with writing(f"--out {folder}"):
@@ -110,20 +109,30 @@ def _holds_audit(directory: Path) -> bool:
     return Kind.AUDIT in held(directory)
 
 
-@contextmanager
-def _folder(out: Path | None) -> Iterator[Path]:
-    from lastbit.script.audit.audit import clear
+def _check_out(out: Path | None) -> None:
+    from lastbit.script.audit.audit import LEFT
 
     if out is not None:
-        with writing(f"--out {out}"):
-            out.mkdir(parents=True, exist_ok=True)
-            if _holds_audit(out):
-                (out / RECORD).unlink(missing_ok=True)
-                clear(out)
-        yield out
+        check_free(out, Kind.AUDIT, known=(RECORD, PAGE, *LEFT) if _holds_audit(out) else ())
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    """The directory for what is kept, without an earlier audit's; a temporary one where nothing is."""
+    from lastbit.script.audit.audit import clear
+
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="lastbit-audit-") as folder:
+            yield Path(folder)
         return
-    with tempfile.TemporaryDirectory(prefix="lastbit-audit-") as folder:
-        yield Path(folder)
+    _check_out(out)
+    with writing(f"--out {out}"):
+        out.mkdir(parents=True, exist_ok=True)
+        if _holds_audit(out):
+            for name in (RECORD, PAGE):
+                (out / name).unlink(missing_ok=True)
+            clear(out)
+    yield out
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 
 from lastbit.cli.output import console, write_json
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from lastbit.script.trace.comparison import TraceComparison
     from lastbit.script.trace.places import TracePlace
 
-COMPARISON, PAGE = "comparison.json", "comparison.html"
+RECORD, PAGE = "audit.json", "audit.html"  # what is kept of an audit
 _MOST_SETTINGS = 20  # rows of the table of environments on the terminal
 
 
@@ -27,14 +26,11 @@ def is_diff(words: Sequence[str]) -> bool:
     return bool(words) and words[0] == "diff" and not Path("diff").exists()
 
 
-def diff(words: Sequence[str], *, out: Path | None, fail: bool, json: str | None) -> None:
-    """Compare two traces and show what the comparison says.
+def compared(words: Sequence[str]) -> TraceComparison:
+    """Compare two traces.
 
     Args:
         words: of the command line, `diff` and the two files.
-        out: a directory for result and page; None for none.
-        fail: whether to end with exit status 1 unless the runs are shown to be the same computation.
-        json: where the result goes as JSON.
 
     Raises:
         LastbitError: there are not two files, or they are no traces of one program.
@@ -44,11 +40,8 @@ def diff(words: Sequence[str], *, out: Path | None, fail: bool, json: str | None
 
     if len(words) != 3:
         raise LastbitError(f"audit diff takes two traces, not {len(words) - 1}: lastbit audit diff A.trace B.trace")
-    one, other = (Path(word) for word in words[1:])
-    comparison = compare_traces(read_trace(one), read_trace(other))
-    show_comparison(comparison, (str(one), str(other)), out=out, json=json)
-    if fail and not comparison.is_rounding:
-        raise typer.Exit(1)
+    one, other = (read_trace(Path(word)) for word in words[1:])
+    return compare_traces(one, other)
 
 
 def show_comparison(comparison: TraceComparison, names: tuple[str, str], *, out: Path | None, json: str | None) -> None:
@@ -57,15 +50,14 @@ def show_comparison(comparison: TraceComparison, names: tuple[str, str], *, out:
     Args:
         comparison: of two runs.
         names: of the two traces.
-        out: a directory for both; None for none.
+        out: a directory that is there, for both; None for none.
         json: where the result goes as JSON.
     """
     if out is not None:
         from lastbit.report.traces import write_trace_page  # the charts' library takes a third of a second to import
 
         with writing(f"--out {out}"):
-            out.mkdir(parents=True, exist_ok=True)
-            write_output(out / COMPARISON, to_json(comparison.as_json(), indent=1).encode())
+            write_output(out / RECORD, to_json(comparison.as_json(), indent=1).encode())
             write_trace_page(comparison.page_content(names), out / PAGE)
     write_json(json, comparison.as_json())
     if json != "-":

@@ -1,5 +1,5 @@
 import pytest
-from written_traces import Training
+from tests.script.trace.written_traces import Training
 
 from lastbit.script.trace.alignment import align
 from lastbit.script.trace.graph import TraceGraph

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from written_traces import Training, Writer
+from tests.script.trace.written_traces import Training, Writer
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.comparison import compare_traces

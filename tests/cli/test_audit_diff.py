@@ -1,0 +1,89 @@
+import json
+
+import pytest
+from tests.script.trace.written_traces import Training
+
+from lastbit.script.trace.writer import TraceWriter
+
+
+def write(path, trace):
+    writer = TraceWriter(path, trace.header)
+    for record in trace.records:
+        numbers = {"step": record.step, "numbers": record.numbers}
+        writer.add(writer.site(record.site), inputs=record.inputs, outputs=record.outputs, **numbers)
+    for step, state in trace.generators.items():
+        writer.state(step, state)
+    if trace.ended:
+        writer.end({})
+    else:
+        writer.flush()
+        writer._file.close()
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A directory with traces: of a run, of one that only rounds differently, and of another computation."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.trace", Training().writer.trace(threads=1))
+    write(tmp_path / "rounds.trace", Training(noise=1e-7, fused=True).writer.trace(threads=2))
+    write(tmp_path / "other.trace", Training(noise=1e-7, lr=0.2).writer.trace(threads=2))
+    write(tmp_path / "cut.trace", Training(noise=1e-7, lr=0.2).writer.trace(ended=False))
+    return tmp_path
+
+
+def test_two_files_are_compared_shown_and_kept(lastbit, place):
+    code, out, err = lastbit("audit", "diff", "a.trace", "other.trace", "--out", "kept", "--json", "found.json")
+    assert (code, err) == (0, "")
+    assert "leaves rounding at operation 13, step 0, model.w2: step size (the learning rate)" in out
+    assert "  line       train.py:11" in out
+    assert "│ threads │" in out
+    found = json.loads((place / "found.json").read_text())
+    assert found == json.loads((place / "kept" / "audit.json").read_text())
+    assert found["beyond_rounding"]["differs"].endswith("-0.1 against -0.2")
+    assert "-0.1 against -0.2" in (place / "kept" / "audit.html").read_text()
+
+
+def test_json_alone_goes_to_standard_output(lastbit, place):
+    code, out, err = lastbit("audit", "diff", "a.trace", "a.trace", "--json", "-")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["same_bits"], found["first_different"], found["beyond_rounding"]) == (True, None, None)
+
+
+@pytest.mark.parametrize(("file", "status"), [("a.trace", 0), ("rounds.trace", 1), ("other.trace", 1)])
+def test_for_ci_runs_that_may_be_another_computation_are_exit_status_1(lastbit, place, file, status):
+    assert lastbit("audit", "diff", "a.trace", file)[0] == 0
+    assert lastbit("audit", "diff", "--fail", "a.trace", file)[0] == status
+
+
+def test_a_comparison_takes_the_place_of_an_earlier_audit_and_of_nothing_else(lastbit, place):
+    assert lastbit("audit", "diff", "a.trace", "other.trace", "--out", "kept")[0] == 0
+    assert lastbit("audit", "diff", "a.trace", "a.trace", "--out", "kept")[0] == 0
+    assert json.loads((place / "kept" / "audit.json").read_text())["same_bits"]
+    code, _, err = lastbit("audit", "diff", "a.trace", "a.trace", "--out", ".")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "holds other files" in err
+
+
+def test_a_recording_that_was_killed_says_how_far_it_goes(lastbit, place):
+    cut = (place / "cut.trace").read_bytes()
+    (place / "cut.trace").write_bytes(cut + cut[-40:])
+    _, out, _ = lastbit("audit", "diff", "a.trace", "cut.trace")
+    assert "the second trace ends after 35 operations, in step 2: the program was stopped before its end" in out
+    assert "40 bytes at the end of the file are not whole" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["a.trace"], "audit diff takes two traces, not 1: lastbit audit diff A.trace B.trace"),
+        (["a.trace", "missing.trace"], "missing.trace cannot be read: No such file or directory"),
+        (["a.trace", "text"], "text is no trace: lastbit audit --record makes one"),
+        (["a.trace", "a.trace", "--steps", "3"], "--steps and --threads are for runs, and audit diff runs nothing"),
+    ],
+)
+def test_wrong_input_is_one_line(lastbit, place, words, complaint):
+    (place / "text").write_text("hello")
+    code, out, err = lastbit("audit", "diff", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert complaint in err
