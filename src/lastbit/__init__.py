@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker
     from lastbit.errors import LastbitError
     from lastbit.execution.pool import local_pool
-    from lastbit.noise import Order, Rounding, Scale, Ulp, perturb
+    from lastbit.noise import Operations, Order, Rounding, Scale, Ulp, perturb
     from lastbit.optimizers import edge_of_stability
     from lastbit.schedules import every, log_spaced
     from lastbit.script.log import log, log_predictions
@@ -23,6 +23,7 @@ __all__ = [
     "HessianOperator",
     "LastbitError",
     "Metric",
+    "Operations",
     "Order",
     "Rounding",
     "Scale",
@@ -53,6 +54,7 @@ _HOMES = {
     "HessianOperator": "lastbit.curvature",
     "LastbitError": "lastbit.errors",
     "Metric": "lastbit.study.metric",
+    "Operations": "lastbit.noise",
     "Order": "lastbit.noise",
     "Rounding": "lastbit.noise",
     "Scale": "lastbit.noise",

@@ -52,7 +52,7 @@ def test_recipes_and_files_of_recipes(tab, tmp_path, monkeypatch, command):
         ("lastbit paper run fig1 --scale l", ["laptop"]),
         ("lastbit paper run theorem5.", [f"theorem5.{number}" for number in range(1, 8)]),
         ("lastbit paper run figure1 al", ["all"]),
-        ("lastbit study demo --noise ", ["order", "rounding", "scale", "ulp"]),
+        ("lastbit study demo --noise ", ["operations", "order", "rounding", "scale", "ulp"]),
         ("lastbit run --noise r", ["rounding"]),
         ("lastbit study demo --device c", ["cpu"]),
         ("lastbit data fetch fashion-mi", ["fashion-mini"]),

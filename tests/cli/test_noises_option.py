@@ -4,7 +4,7 @@ import lastbit as lb
 from lastbit.cli.noises import Noises
 from lastbit.storage.files import read_checksummed
 
-NOTHING = {"k": None, "noise_seeds": None, "p": None}
+NOTHING = {"k": None, "noise_seeds": None, "operations": None, "p": None}
 
 
 def parsed(kind, **options):
@@ -15,6 +15,7 @@ def test_without_options_the_papers_k_or_five_seeds_after_the_baseline():
     assert parsed("scale") == [lb.Scale(k) for k in (1, 3, 5, 7, 9, 11)]
     assert parsed("ulp") == [lb.Ulp(None), *(lb.Ulp(seed) for seed in range(1, 6))]
     assert parsed("rounding") == [lb.Rounding(0, 0), *(lb.Rounding(0.03, seed) for seed in range(1, 6))]
+    assert parsed("operations") == [lb.Operations(0, 0), *(lb.Operations(seed, 0.03) for seed in range(1, 6))]
     assert parsed("order") == [lb.Order(None), *(lb.Order(seed) for seed in range(1, 6))]
 
 
@@ -22,16 +23,26 @@ def test_options_choose():
     assert parsed("scale", k="3,1") == [lb.Scale(3), lb.Scale(1)]
     assert parsed("ulp", noise_seeds="7-8") == [lb.Ulp(None), lb.Ulp(7), lb.Ulp(8)]
     assert parsed("rounding", noise_seeds="4", p=0.5) == [lb.Rounding(0, 0), lb.Rounding(0.5, 4)]
+    names = ("mm", "convolution")
+    chosen = [lb.Operations(0, 0, names), lb.Operations(2, 0.1, names)]
+    assert parsed("operations", noise_seeds="2", p=0.1, operations="mm,convolution") == chosen
 
 
 @pytest.mark.parametrize(
     ("kind", "options", "complaint"),
     [
         ("ulp", {"k": "1,3"}, "--k 1,3 is for --noise scale, and the noise here is ulp"),
-        ("order", {"p": 0.1}, "--p 0.1 is for --noise rounding, and the noise here is order"),
-        ("scale", {"noise_seeds": "1"}, "--noise-seeds 1 is for --noise order or rounding or ulp, and the noise here"),
+        ("order", {"p": 0.1}, "--p 0.1 is for --noise operations or rounding, and the noise here is order"),
+        (
+            "scale",
+            {"noise_seeds": "1"},
+            "--noise-seeds 1 is for --noise operations or order or rounding or ulp, and the noise here",
+        ),
         ("rounding", {"p": 1.5}, "p is the probability of moving a weight, a number from 0 to 1; got 1.5"),
         ("rounding", {"p": 0.0}, "--p 0.0 moves no weight"),
+        ("operations", {"p": 0.0}, "--p 0.0 moves no result"),
+        ("operations", {"operations": "mm,,"}, "names are those of torch's operations"),
+        ("ulp", {"operations": "mm"}, "--operations mm is for --noise operations, and the noise here is ulp"),
         ("ulp", {"noise_seeds": "x"}, "--noise-seeds 'x': write whole numbers and ranges"),
     ],
 )
@@ -63,8 +74,11 @@ def test_a_study_of_summation_order_says_so(lastbit, tmp_path, monkeypatch):
 def test_wrong_noises_are_one_line(lastbit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for arguments, complaint in (
-        (["--noise", "ulps"], "'ulps' is no noise, did you mean ulp? There are order, rounding, scale, ulp"),
-        (["--noise", "zzz"], "'zzz' is no noise; there are order, rounding, scale, ulp"),
+        (
+            ["--noise", "ulps"],
+            "'ulps' is no noise, did you mean ulp? There are operations, order, rounding, scale, ulp",
+        ),
+        (["--noise", "zzz"], "'zzz' is no noise; there are operations, order, rounding, scale, ulp"),
         (["--noise", "ulp", "--k", "3"], "--k 3 is for --noise scale"),
         (["--noise", "ulp", "--noise-seeds", "1,1"], "noise ulp #1 is given twice"),
     ):

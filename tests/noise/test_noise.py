@@ -17,7 +17,9 @@ def test_json_round_trip(k):
 
 @pytest.mark.parametrize("data", [{"kind": "gamma", "k": 3}, {"k": 3}, {}])
 def test_unknown_kind_names_the_known_ones(data):
-    with pytest.raises(ValueError, match=r"one of order, rounding, scale, .*ulp, unperturbed; got (None|'gamma')"):
+    with pytest.raises(
+        ValueError, match=r"one of operations, order, rounding, scale, .*ulp, unperturbed; got (None|'gamma')"
+    ):
         noise_from_json(data)
 
 

@@ -105,14 +105,14 @@ def test_without_the_package_files_are_checked_and_the_study_is_refused_in_a_lin
     place, _ = studied
     assert "sound" in run(tmp_path, place, "check", "here")
     said = run(tmp_path, place, *STUDY.split(), code=2)
-    assert "'late-ulp:after=1' is no noise, did you mean ulp? There are order, rounding, scale, ulp" in said
+    assert "'late-ulp:after=1' is no noise, did you mean ulp? There are operations, order, rounding, scale, ulp" in said
     done = subprocess.run([sys.executable, "-c", OPEN], capture_output=True, text=True, cwd=place)
     assert "got 'late-ulp'" in done.stderr
     assert "a stored file never decides what is imported" in done.stderr
 
 
 def test_its_name_is_offered_and_its_settings_are_checked(package, tmp_path):
-    assert "did you mean ulp or late-ulp? There are late-ulp, order, rounding, scale, ulp" in run(
+    assert "did you mean ulp or late-ulp? There are late-ulp, operations, order, rounding, scale, ulp" in run(
         package, tmp_path, "study", "demo", "--noise", "ulps", code=2
     )
     for noise, complaint in (
@@ -123,7 +123,7 @@ def test_its_name_is_offered_and_its_settings_are_checked(package, tmp_path):
         said = run(package, tmp_path, "study", "demo", "--noise", noise, code=2)
         assert complaint in said
         assert said.count("\n") == 1
-    assert "--p 0.1 is for --noise rounding, and the noise here is late-ulp" in run(
+    assert "--p 0.1 is for --noise operations or rounding, and the noise here is late-ulp" in run(
         package, tmp_path, "study", "demo", "--noise", "late-ulp", "--p", "0.1", code=2
     )
 
@@ -159,7 +159,10 @@ def test_a_file_in_the_folder_is_all_that_is_needed(tmp_path):
         "print(noise_from_json({'kind': 'late-ulp', 'seed': 4, 'after': 2}).label, KINDS.names())"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "late-ulp #4 ['late-ulp', 'order', 'rounding', 'scale', 'ulp', 'unperturbed']"
+    assert (
+        done.stdout.strip()
+        == "late-ulp #4 ['late-ulp', 'operations', 'order', 'rounding', 'scale', 'ulp', 'unperturbed']"
+    )
 
 
 def test_the_noises_are_known_without_torch():

@@ -11,7 +11,12 @@ from lastbit.report.study.stored import as_stored
 from lastbit.report.study.tables import churn_table, gradient_table, pooled_table
 from lastbit.report.study.weights import comparison_figure, rel_l1_figure
 
-LABELS = {"ulp": ("no ulp", "ulp #1"), "rounding": ("p=0", "p=0.03 #1"), "order": ("given order", "order #1")}
+LABELS = {
+    "ulp": ("no ulp", "ulp #1"),
+    "rounding": ("p=0", "p=0.03 #1"),
+    "order": ("given order", "order #1"),
+    "operations": ("operations p=0", "operations p=0.03 #1"),
+}
 
 
 def study_of(kind):
@@ -77,6 +82,7 @@ def test_several_studies_name_every_difference():
         ("ulp", "is moved to the next floating-point number"),
         ("rounding", "with probability p"),
         ("order", "another order of summation"),
+        ("operations", "of what the training computes"),
     ],
 )
 def test_the_page_explains_the_noise_it_shows_and_no_other(kind, said):

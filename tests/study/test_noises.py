@@ -17,6 +17,7 @@ from lastbit.study.verdict import Basis, verdict
 KINDS = {
     "ulp": [lb.Ulp(None), lb.Ulp(1), lb.Ulp(2)],
     "rounding": [lb.Rounding(0, 0), lb.Rounding(0.5, 1), lb.Rounding(0.5, 2)],
+    "operations": [lb.Operations(0, 0), lb.Operations(1, 0.5), lb.Operations(2, 0.5)],
     "order": [lb.Order(None), lb.Order(1), lb.Order(2)],
 }
 

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_run import RecordedRun
 
-from lastbit.noise import Order, Rounding, Scale, Ulp
+from lastbit.noise import Operations, Order, Rounding, Scale, Ulp
 from lastbit.storage.checkpoint import read_checkpoint, write_checkpoint
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.recipe_training import RecipeTraining
 
 TINY = ("data.train=150", "data.test=50", "batch_size=50", "epochs=5", "schedule.milestones=[2,4]")
 NETWORK = ("measure.fluctuation_epochs=2", "measure.fluctuation_batches=2")
-NOISES = (Scale(1), Scale(3), Rounding(0.2, 1), Ulp(1), Order(2))
+NOISES = (Scale(1), Scale(3), Rounding(0.2, 1), Ulp(1), Order(2), Operations(1, 0.2))
 
 
 class KilledError(Exception):

@@ -37,7 +37,9 @@ class Noises:
         given: dict[str, Any] = {option: value for option, value in self.options.items() if value is not None}
         for option in given:
             if known[option] not in noise.options:
-                owners = " or ".join(kind for kind, other in KINDS.here().items() if known[option] in other.options)
+                owners = " or ".join(
+                    kind for kind, other in sorted(KINDS.here().items()) if known[option] in other.options
+                )
                 flag = f"{known[option].flag} {given[option]}"
                 raise LastbitError(f"{flag} is for --noise {owners}, and the noise here is {name}")
             if known[option].kind is list:

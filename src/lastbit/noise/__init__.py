@@ -18,6 +18,7 @@ A noise is one file of this folder, or one class of anybody's: a subclass of `No
 """
 
 from lastbit.noise.noise import Noise, Option, Seeded, Unperturbed, noise_from_json
+from lastbit.noise.operations import Operations
 from lastbit.noise.order import Order
 from lastbit.noise.perturb import install, order_batches, perturb
 from lastbit.noise.rounding import Rounding
@@ -26,6 +27,7 @@ from lastbit.noise.ulp import Ulp
 
 __all__ = [
     "Noise",
+    "Operations",
     "Option",
     "Order",
     "Rounding",

@@ -37,8 +37,9 @@ class Noise:
     """A disturbance of training at the level of its last bit. A subclass is a frozen dataclass of plain settings.
 
     One that names its `kind` is a noise from then on, in the whole program: on the command line, in JSON, in pages. It
-    says what it does by `prepare`, for what follows an optimizer's step, by `arrange`, for batches, or by `attach`.
-    Files of noises import torch only inside of functions, so that `lastbit --help` need not wait for it.
+    says what it does by `prepare`, for what follows an optimizer's step, by `accompany`, for what is computed with its
+    weights, by `arrange`, for batches, or by `attach`. Files of noises import torch only inside of functions, so that
+    `lastbit --help` need not wait for it.
     """
 
     kind: ClassVar[str]  # in plain data, and after --noise
@@ -99,7 +100,7 @@ class Noise:
         Raises:
             LastbitError: a parameter is no plain dense tensor.
         """
-        if type(self).prepare is not Noise.prepare:
+        if type(self).prepare is not Noise.prepare or type(self).accompany is not Noise.accompany:
             from lastbit.optimizers.perturbed import follow
             from lastbit.optimizers.weights import disturbable
 
@@ -109,6 +110,9 @@ class Noise:
     def prepare(self, groups: Groups, step: int) -> Callable[[], None]:
         """Look at the weights before an update, the `step`-th from 0; return what is to be done right after it."""
         return nothing
+
+    def accompany(self, optimizer: Optimizer) -> None:
+        """Disturb more than the steps of an optimizer that has come to carry this noise, as its copies do too."""
 
     def arrange(self, batch: Any, step: int) -> Any:
         """A batch, the `step`-th from 0, as the training is to use it: in another order of its samples, or as it is."""

@@ -19,9 +19,10 @@ def perturb(optimizer: Optimizer, noise: Noise) -> Optimizer:
     groups, closures, hooks, copies and pickles work. It shares its groups and its state with `optimizer`, so what was
     loaded there holds here; step only one of the two.
 
-    `Ulp` and `Rounding` take any optimizer, torch's or a user's, fused, foreach or capturable, with or without a
-    closure. `Scale` takes the optimizers whose family in `lastbit.optimizers` defines a step with k (torch's SGD, Adam
-    and AdamW), with `fused`, `capturable` and `differentiable` off.
+    `Ulp`, `Rounding` and `Operations` take any optimizer, torch's or a user's, fused, foreach or capturable, with or
+    without a closure. `Operations` disturbs forward and backward passes of its weights in this thread, for as long as
+    it exists. `Scale` takes the optimizers whose family in `lastbit.optimizers` defines a step with k (torch's SGD,
+    Adam and AdamW), with `fused`, `capturable` and `differentiable` off.
 
     Example:
         >>> import torch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import sqrt
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError
 from lastbit.noise.noise import FIRST_SEEDS, NOISE_SEEDS, Noise, Option, nothing, stream, whole_seed
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lastbit.optimizers.weights import Groups
 
 USUAL_P = 0.03  # about the share of weights that the paper's k moves at each step of ordinary training
+P = Option("p", float, f"For rounding and operations: the probability [{USUAL_P}].")
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,10 @@ class Rounding(Noise):
         "changed moves with probability p to the next floating-point number above or below. p=0 is ordinary training; "
         "#1, #2, … are draws.</p>"
     )
-    options = (NOISE_SEEDS, Option("p", float, f"For rounding: the probability [{USUAL_P}]."))
+    options = (NOISE_SEEDS, P)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.p, Real) or isinstance(self.p, bool) or not 0 <= self.p <= 1:
-            raise LastbitError(f"p is the probability of moving a weight, a number from 0 to 1; got {self.p!r}")
-        object.__setattr__(self, "p", float(self.p))
+        object.__setattr__(self, "p", probability(self.p, "a weight"))
         object.__setattr__(self, "seed", whole_seed(self.seed))
 
     @property
@@ -78,10 +77,7 @@ class Rounding(Noise):
         Raises:
             LastbitError: p is 0, which is the noise turned off.
         """
-        if p == 0:
-            raise LastbitError(
-                "--p 0.0 moves no weight, as the run that all others are compared with; give more than 0"
-            )
+        refuse_no_move(p, "no weight")
         return [cls(0.0, 0), *(cls(p, seed) for seed in noise_seeds)]
 
     def prepare(self, groups: Groups, step: int) -> Callable[[], None]:
@@ -144,6 +140,32 @@ def _taken(pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
     from lastbit.optimizers.weights import take
 
     return torch.cat([take(weight, places) for weight, places in pairs]) if pairs else torch.empty(0)
+
+
+def probability(p: Any, moved: str) -> float:
+    """Check a noise's probability.
+
+    Args:
+        p: is checked.
+        moved: what it moves, in messages.
+
+    Raises:
+        LastbitError: it is no number from 0 to 1.
+    """
+    is_number = isinstance(p, Real) and not isinstance(p, bool)
+    if not is_number or not 0 <= p <= 1:
+        raise LastbitError(f"p is the probability of moving {moved}, a number from 0 to 1; got {p!r}")
+    return float(p)
+
+
+def refuse_no_move(p: float, moved: str) -> None:
+    """Refuse p = 0 on the command line.
+
+    Raises:
+        LastbitError: p is 0, which is the noise turned off.
+    """
+    if p == 0:
+        raise LastbitError(f"--p 0.0 moves {moved}, as the run that all others are compared with; give more than 0")
 
 
 def successes(trials: int, p: float, generator: torch.Generator) -> Tensor:

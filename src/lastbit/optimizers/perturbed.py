@@ -79,6 +79,9 @@ class _Following(Protocol):
     def prepare(self, groups: list[Group], step: int) -> Callable[[], None]:
         """Look at the weights before a step; return what disturbs them after it."""
 
+    def accompany(self, optimizer: Optimizer) -> None:
+        """Do what concerns more than the steps of an optimizer that has come to carry the noise."""
+
 
 class Followed(Perturbed):
     """Takes its optimizer's own step, whatever it is, and then lets the noise disturb the weights.
@@ -109,6 +112,11 @@ class Followed(Perturbed):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "noise_steps": self.noise_steps}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "noise" in state:  # of a copy or a pickle; `load_state_dict` calls this for groups and state alone
+            self.noise.accompany(self)
 
     def _own_step(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError  # each twin has that of its optimizer
@@ -148,6 +156,7 @@ def scale(optimizer: Optimizer, noise: _Scaling) -> None:
 def follow(optimizer: Optimizer, noise: _Following) -> None:
     """Turn an optimizer of any class into its `Followed` twin where it stands."""
     _become(optimizer, Followed, noise)
+    noise.accompany(optimizer)
 
 
 def refuse_unsupported(group: Group) -> None:

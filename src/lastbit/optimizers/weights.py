@@ -88,6 +88,20 @@ def disturbable(groups: Groups) -> list[Tensor]:
     return [weight for weight in weights if weight.dtype.to_real() in _INTEGERS and weight.numel()]
 
 
+def has_last_place(tensor: Tensor) -> bool:
+    """Whether its elements are floating-point numbers in memory of its own that `neighbour` can move.
+
+    Raises:
+        RuntimeError: a CUDA graph is being captured, in which nothing can be drawn anew for each step.
+    """
+    if tensor.dtype not in _INTEGERS and tensor.dtype not in (torch.complex64, torch.complex128):
+        return False
+    if tensor.is_cuda and torch.cuda.is_current_stream_capturing():
+        raise RuntimeError("operations that are captured in a CUDA graph cannot be disturbed: run them outside of it")
+    is_plain = tensor.layout is torch.strided and tensor.device.type != "meta" and not tensor.is_nested
+    return is_plain and tensor.numel() > 0 and not tensor.is_conj() and not tensor.is_neg()
+
+
 def real(weight: Tensor) -> Tensor:
     """Its real numbers: a view with pairs of them if it is complex, else itself."""
     return torch.view_as_real(weight) if weight.is_complex() else weight
