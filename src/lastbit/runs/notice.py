@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lastbit.errors import shortened
 from lastbit.runs.copies import copied, repeated, same_values, twins
 from lastbit.runs.endings import places, unfinished
+from lastbit.runs.numbers import are_fractions_and_percents
 from lastbit.runs.raw import STATE
 
 if TYPE_CHECKING:
@@ -93,10 +92,7 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
 
 
 def mixed_units(runs: pl.DataFrame, metric: str) -> str:
-    """A sentence on fractions beside percents; empty without them.
-
-    They are values of at most 1 beside others of 10 to 100, whose medians are 50 to 200 times as far apart: losses of
-    0.4 and 15 are in one unit.
+    """A sentence on fractions beside percents, as `are_fractions_and_percents` finds them; empty without them.
 
     Args:
         runs: rows as `RunTable.frame` has them.
@@ -104,16 +100,11 @@ def mixed_units(runs: pl.DataFrame, metric: str) -> str:
     """
     import polars as pl
 
-    value = pl.col("value")
-    small, large = runs.filter(value.is_between(0, 1)), runs.filter(value.is_between(10, 100))
-    if not small.height or not large.height or small.height + large.height < runs.height:
+    if not are_fractions_and_percents(runs["value"].to_numpy()):
         return ""
-    medians = [float(np.median(rows["value"].to_numpy())) for rows in (small, large)]
-    if not 50 * medians[0] < medians[1] < 200 * medians[0]:
-        return ""
-    few, words, other = small, "fractions", "percents"
-    if large.height < small.height:
-        few, words, other = large, "percents", "fractions"
+    few, words, other = runs.filter(pl.col("value") <= 1), "fractions", "percents"
+    if 2 * few.height > runs.height:
+        few, words, other = runs.filter(pl.col("value") > 1), "percents", "fractions"
     verb = "looks" if few.height == 1 else "look"
     count = f"{few.height} of {runs.height} values of {metric}"
     return f"{count} {verb} like {words} ({places(few)}), the others like {other}."

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lastbit.errors import LastbitError
 from lastbit.runs.raw import FILE, ROW, RUN
 
@@ -69,6 +72,22 @@ def numbers_in(column: pl.Series) -> pl.Series:
     if column.dtype != pl.String:
         return column.cast(pl.Float64, strict=False).drop_nulls()
     return pl.Series(column.name, [_number(cell) for cell in column.to_list()], dtype=pl.Float64).drop_nulls()
+
+
+def are_fractions_and_percents(values: NDArray[np.float64]) -> bool:
+    """Whether some values are fractions and the others percents of the same.
+
+    They are values from 0 to 1 beside others from 10 to 100, whose medians are 50 to 200 times as far apart: losses of
+    0.4 and 15 are in one unit.
+
+    Args:
+        values: finite, shape (n,).
+    """
+    small, large = values[(values >= 0) & (values <= 1)], values[(values >= 10) & (values <= 100)]
+    if not len(small) or not len(large) or len(small) + len(large) < len(values):
+        return False
+    low, high = np.median(small), np.median(large)
+    return bool(50 * low < high < 200 * low)
 
 
 def place(row: dict[str, object]) -> str:

@@ -231,7 +231,7 @@ def test_examples_in_groups_are_compared_with_clustered_errors_even_for_single_r
     assert row["over_examples"]["interval"] == pytest.approx(list(expected.confidence_interval(0.95)))
     assert "with one run nothing tells a difference from luck (at least two runs on each side" in found.verdict
     assert "Over other examples like these 240 in 20 groups, with the same runs, new +0." in found.verdict
-    plain = lb.compare(frame.drop("document"), **options).examples["new"]
+    plain = lb.compare(frame.drop("document"), **options).examples[None]["new"]
     assert plain.groups is None
     assert plain.test.p == pytest.approx(stats.ttest_1samp(differences.to_numpy(), 0).pvalue)
 

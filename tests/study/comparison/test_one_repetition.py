@@ -106,6 +106,7 @@ def test_dictionaries_of_the_same_seeds_are_pairs():
     [
         ([100 * value for value in A], B, r"a looks like percent and b like fractions \(means 93.32 and 0.9313\)"),
         (A, ["93%", "92%"], "b looks like percent and a like fractions"),
+        (A, [92.0, *B[1:]], "9 of the 10 values of a and b look like fractions and the others like percents"),
         (A, 0.930, r"b has one finished run only.*the mean of a is 0.93324 \(95 % interval 0.93137 to 0.93511"),
         ([0.9, "high"], B, "a is neither a study nor numbers.*'high' is no number"),
     ],
@@ -113,6 +114,14 @@ def test_dictionaries_of_the_same_seeds_are_pairs():
 def test_what_is_refused_says_what_is_missing(a, b, complaint):
     with pytest.raises(lb.LastbitError, match=complaint):
         lb.compare(a, b)
+
+
+def test_numbers_a_hundred_times_as_large_are_one_unit_where_they_are_no_percents():
+    small, large = (
+        [0.021, 0.024, 0.020],
+        [2.1, 2.3, 1.9],
+    )  # losses of a net that knows its data by heart, and of another
+    assert lb.compare(large, small).difference == pytest.approx(np.mean(large) - np.mean(small))
 
 
 def test_the_mean_beside_a_published_number_is_scipys():

@@ -91,12 +91,14 @@ def p_values_table(content: RecipesJson) -> Table:
 
 
 def examples_tables(content: RecipesJson) -> list[Table]:
-    """The differences over other examples, in a table; none where there are no examples."""
-    places = content["decimals"]
-    found = [(row["recipe"], row.get("over_examples")) for row in content["comparisons"]]
+    """The differences over other examples, of all tasks in one table; none where there are no examples."""
+    places, tasks = content["decimals"], content["tasks"]
+    of_tasks = [(task["task"], row) for task in tasks for row in task["comparisons"]]
+    compared = of_tasks or [(None, row) for row in content["comparisons"]]
     rows = [
         [
-            name,
+            *([] if task is None else [task]),
+            row["recipe"],
             f"{over['difference']:+.{places}f}",
             _interval(over["interval"], places),
             p_in_words(over["p"]),
@@ -104,10 +106,11 @@ def examples_tables(content: RecipesJson) -> list[Table]:
             f"{over['examples']:,}",
             MISSING if over["groups"] is None else f"{over['groups']:,}",
         ]
-        for name, over in found
-        if over is not None
+        for task, row in compared
+        if (over := row.get("over_examples")) is not None
     ]
-    columns = ["recipe", "over examples", "95 % interval", "p", "Holm", "examples", "groups"]
+    own = ["over examples", "95 % interval", "p", "Holm", "examples", "groups"]
+    columns = [*(["task"] if tasks else []), "recipe", *own]
     note = "With the same runs, over other examples like these; where they are in groups, over other groups."
     return [Table("examples", "The differences over other examples", columns, rows, note)] if rows else []
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from lastbit.differing import differing_fields
 from lastbit.errors import LastbitError
+from lastbit.runs.numbers import are_fractions_and_percents
 from lastbit.storage.files import to_json
 from lastbit.study.agreement import same_weights
 from lastbit.study.comparison.side import ComparedStudy, Side
@@ -42,16 +43,18 @@ def doubts(a: Side, b: Side) -> list[str]:
 
 
 def _refuse_mixed_units(a: Side, b: Side) -> None:
-    means = {side.name: float(np.nanmean(side.values)) for side in (a, b) if np.isfinite(side.values).any()}
-    if len(means) < 2:
+    values = np.concatenate([side.values[np.isfinite(side.values)] for side in (a, b)])
+    if not are_fractions_and_percents(values):
         return
-    small, large = sorted((a, b), key=lambda side: means[side.name])
-    within = np.nanmin(small.values) >= 0 and np.nanmax(small.values) <= 1 < np.nanmin(large.values)
-    if within and np.nanmax(large.values) <= 100 and 50 < means[large.name] / max(means[small.name], 1e-9) < 200:
-        raise LastbitError(
-            f"{large.name} looks like percent and {small.name} like fractions (means {means[large.name]:.4g} and "
-            f"{means[small.name]:.4g}): give both in one unit"
-        )
+    fractions, percents = sorted((a, b), key=lambda side: float(np.nanmean(side.values)))
+    if np.nanmax(fractions.values) > 1 or np.nanmin(percents.values) <= 1:
+        count = f"{int((values <= 1).sum())} of the {len(values)} values of {a.name} and {b.name}"
+        raise LastbitError(f"{count} look like fractions and the others like percents: give all in one unit")
+    means = [f"{float(np.nanmean(side.values)):.4g}" for side in (percents, fractions)]
+    raise LastbitError(
+        f"{percents.name} looks like percent and {fractions.name} like fractions (means {means[0]} and {means[1]}): "
+        "give both in one unit"
+    )
 
 
 def _different_tests(a: ComparedStudy, b: ComparedStudy) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +87,9 @@ def sentences_of(found: Mapping[str, OverExamples], baseline: str, decimals: int
     if not found:
         return []
     rows = sorted(found.items(), key=lambda row: -abs(row[1].test.difference))
-    first = rows[0][1]
-    groups = "" if first.groups is None else f" in {first.groups:,} groups"
+    counts = _ends([row.examples for row in found.values()])
+    in_groups = [row.groups for row in found.values() if row.groups is not None]
+    groups = f" in {_ends(in_groups)} groups" if len(in_groups) == len(found) else ""
     clear = [
         f"{name} {row.test.difference:+.{decimals}f} ({row.test.lower:.{decimals}f} to {row.test.upper:.{decimals}f})"
         for name, row in rows
@@ -96,5 +97,11 @@ def sentences_of(found: Mapping[str, OverExamples], baseline: str, decimals: int
     ]
     verb = "differs" if len(clear) == 1 else "differ"
     result = f"{some(clear, _NAMED)} {verb}" if clear else "no recipe differs"
-    start = f"Over other examples like these {first.examples:,}{groups}, with the same runs,"
+    start = f"Over other examples like these {counts}{groups}, with the same runs,"
     return [f"{start} {result} from {baseline} (95 % intervals; Holm’s p {'below' if clear else 'not below'} 0.05)."]
+
+
+def _ends(counts: Sequence[int]) -> str:
+    """A number, or the smallest and the largest of several: recipes need not share all examples."""
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -41,14 +41,15 @@ class RecipesComparison:
     comparisons: tuple[AgainstBaseline, ...]  # of all recipes but the baseline, over all tasks
     best: Winner | None  # among `recipes`; None with several tasks, and where no run varies
     tasks: Mapping[str, tuple[AgainstBaseline, ...]]  # the comparisons of each task; empty where there is one only
-    examples: Mapping[str, OverExamples]  # by recipe; empty without single examples, and with several tasks
+    examples: Mapping[str | None, Mapping[str, OverExamples]]  # by task (None where there is one) and recipe; may be {}
     notes: tuple[str, ...]  # what was noticed and assumed
     span: tuple[float, float]  # the smallest and the largest value of a run
 
     @property
     def decimals(self) -> int:
         """Of its numbers, as words, tables and charts write them."""
-        tests = [row.test for row in self.comparisons if row.test] or [row.test for row in self.examples.values()]
+        over_examples = [row.test for rows in self.examples.values() for row in rows.values()]
+        tests = [row.test for row in self.comparisons if row.test] or over_examples
         errors = [test.standard_error for test in tests if test.standard_error > 0]
         sizes = [abs(test.difference) for test in tests] or [abs(row.difference) for row in self.comparisons]
         return difference_decimals(float(np.nanmedian(errors or sizes or [0.0])), in_points=False)
@@ -84,7 +85,7 @@ class RecipesComparison:
                 *found.sentences,
                 *self._same(),
                 *self._of_the_best(),
-                *sentences_of(self.examples, self.baseline, self.decimals),
+                *sentences_of(self.examples.get(None, {}), self.baseline, self.decimals),
             ]
         )
 
@@ -119,10 +120,8 @@ class RecipesComparison:
                 }
                 for recipe in self.recipes
             ],
-            "comparisons": [comparison_json(row, self.examples.get(row.recipe)) for row in self.comparisons],
-            "tasks": [
-                {"task": task, "comparisons": list(map(comparison_json, rows))} for task, rows in self.tasks.items()
-            ],
+            "comparisons": self._rows_json(None, self.comparisons),
+            "tasks": [{"task": task, "comparisons": self._rows_json(task, rows)} for task, rows in self.tasks.items()],
             "best": None
             if best is None
             else {
@@ -135,6 +134,10 @@ class RecipesComparison:
             "notes": list(self.notes),
             "verdict": self.verdict,
         }
+
+    def _rows_json(self, task: str | None, rows: Iterable[AgainstBaseline]) -> list[dict[str, Any]]:
+        examples = self.examples.get(task, {})
+        return [comparison_json(row, examples.get(row.recipe)) for row in rows]
 
     def _same(self) -> Iterable[str]:
         if self.within is None:

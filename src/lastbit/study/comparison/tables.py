@@ -12,7 +12,7 @@ from lastbit.runs.table import RunTable
 from lastbit.statistics.over_tasks import against_baseline_over_tasks
 from lastbit.statistics.recipes import AgainstBaseline, RecipeRuns, against_baseline, best_recipe
 from lastbit.study.comparison.gains import fraction_note
-from lastbit.study.comparison.over_examples import over_examples
+from lastbit.study.comparison.over_examples import OverExamples, over_examples
 from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
 
 _NAMED = 6
@@ -58,6 +58,7 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         for task, rows in runs.items()
     }
     several = len(tasks) > 1
+    examples = _over_examples(table, tasks, baseline=names[base])
     values = table.frame["value"].to_numpy()
     span = float(values.min()), float(values.max())
     margin = "" if within is None else fraction_note(table.metric, span, within)
@@ -72,11 +73,11 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         comparisons=tuple(comparisons),
         best=None if several else best_recipe(runs[tasks[0]], lower_is_better=better),
         tasks={str(task): tuple(rows) for task, rows in by_task.items()} if several else {},
-        examples={} if several or table.examples is None else over_examples(table.examples, names, names[base]),
+        examples=examples,
         notes=(
             *([margin] if margin else []),
             *_unpaired_by_task(runs, by_task),
-            *_over_tasks(tasks),
+            *_over_tasks(tasks, examples),
             *table.notes,
         ),
         span=span,
@@ -121,13 +122,36 @@ def _summary(by_task: Sequence[RecipeRuns], table: RunTable) -> RecipeSummary:
     return RecipeSummary(by_task[0].name, len(table.values(by_task[0].name)), tuple(seeds), mean, std)
 
 
-def _over_tasks(tasks: Sequence[str | None]) -> list[str]:
+def _over_examples(
+    table: RunTable, tasks: Sequence[str | None], *, baseline: str
+) -> dict[str | None, Mapping[str, OverExamples]]:
+    """The comparisons over examples, of each task that has single examples."""
+    if table.examples is None:
+        return {}
+    found = {
+        task: over_examples(
+            table.examples if task is None else table.examples.filter(table.examples["task"] == task),
+            table.recipes,
+            baseline,
+        )
+        for task in tasks
+    }
+    return {task: rows for task, rows in found.items() if rows}
+
+
+def _over_tasks(tasks: Sequence[str | None], examples: Mapping[str | None, object]) -> list[str]:
     if len(tasks) < 2:
         return []
-    return [
+    notes = [
         f"{len(tasks)} tasks count alike, and as a sample of tasks like them: the interval of a difference is that of "
         "its mean over all such tasks, and its test Student’s on the tasks."
     ]
+    if examples:
+        notes.append(
+            f"The examples of each task are compared by themselves ({len(examples)} of {len(tasks)} tasks have some): "
+            "Holm’s p allows for the number of recipes, and not for that of tasks."
+        )
+    return notes
 
 
 def unpaired_notes(runs: Sequence[RecipeRuns], comparisons: Sequence[AgainstBaseline]) -> list[str]:
