@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lastbit import curvature, divergence, noise, optimizers, pde
+    from lastbit import curvature, divergence, noise, optimizers, pde, remedies
     from lastbit.curvature import HessianOperator, SharpnessMonitor, SharpnessTracker
     from lastbit.errors import LastbitError
     from lastbit.execution.pool import local_pool
@@ -46,6 +46,7 @@ __all__ = [
     "optimizers",
     "pde",
     "perturb",
+    "remedies",
 ]
 
 # Imported when first used: `import lastbit` costs a script nothing, not even torch, which reads environment variables
@@ -72,7 +73,7 @@ _HOMES = {
     "open_study": "lastbit.study.open_study",
     "perturb": "lastbit.noise",
 }
-_ROOMS = frozenset({"curvature", "divergence", "noise", "optimizers", "pde"})
+_ROOMS = frozenset({"curvature", "divergence", "noise", "optimizers", "pde", "remedies"})
 
 
 def __getattr__(name: str) -> object:

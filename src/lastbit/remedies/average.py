@@ -1,0 +1,137 @@
+"""An average of the weights along the training, evaluated in place of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
+
+from lastbit.errors import LastbitError
+
+
+class Average:
+    """The average of a model's weights, w, after each call of `update`.
+
+    With a decay d it is exponential, a <- d a + (1 - d) w, from a = w at the first call (Polyak and Juditsky 1992;
+    Morales-Brotons et al. 2024, arXiv 2411.18704). Without one it is uniform, the mean of the weights at all calls
+    (stochastic weight averaging, Izmailov et al. 2018). The sums are torch's own (`torch.optim.swa_utils`).
+
+        average = lb.remedies.Average(model, decay=0.999)
+        for batch in batches:
+            ...
+            optimizer.step()
+            average.update()
+        with average.applied(batches):
+            evaluate(model)
+
+    The running statistics of batch norm belong to the weights that made them. `applied` computes them anew for the
+    averaged weights from the batches that it is given; without batches it takes the average of the statistics.
+
+    Training goes on as if nothing had been averaged or evaluated: the model's weights and buffers are put back bit for
+    bit, and random generators too.
+
+    Args:
+        model: in training.
+        decay: d, above 0 and below 1; None for the uniform average.
+
+    Raises:
+        LastbitError: the decay is outside (0, 1).
+    """
+
+    def __init__(self, model: nn.Module, decay: float | None = 0.999) -> None:
+        if decay is not None and not 0 < decay < 1:
+            raise LastbitError(f"decay = {decay}: an exponential average has a decay above 0 and below 1")
+        self.model, self.decay = model, decay
+        self._averaged = AveragedModel(model, multi_avg_fn=_averaging(decay), use_buffers=True)
+
+    @property
+    def updates(self) -> int:
+        """How many weights are in the average."""
+        return int(self._averaged.n_averaged)
+
+    @property
+    def averaged(self) -> nn.Module:
+        """A copy of the model with the averaged weights and buffers."""
+        averaged: nn.Module = self._averaged.module
+        return averaged
+
+    def update(self) -> None:
+        """Take the model's present weights into the average; call it after each of the optimizer's steps."""
+        self._averaged.update_parameters(self.model)
+
+    @contextmanager
+    def applied(self, batches: Iterable[Any] | None = None) -> Iterator[nn.Module]:
+        """Put the averaged weights into the model while the block runs.
+
+        Args:
+            batches: of the training, from which the statistics of batch norm are computed; each is the inputs, or a
+                tuple or list whose first item is.
+
+        Raises:
+            LastbitError: there is no average, since `update` has not been called.
+        """
+        if not self.updates:
+            raise LastbitError("there is no average yet: call update() after an optimizer's step")
+        kept = [tensor.detach().clone() for tensor in _tensors(self.model)]
+        with torch.no_grad():
+            _copy(_tensors(self._averaged.module), _tensors(self.model))
+        try:
+            if batches is not None:
+                self._recompute_statistics(batches)
+            yield self.model
+        finally:
+            with torch.no_grad():
+                _copy(kept, _tensors(self.model))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average, for a checkpoint."""
+        return self._averaged.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `state_dict` returned."""
+        self._averaged.load_state_dict(state)
+
+    def _recompute_statistics(self, batches: Iterable[Any]) -> None:
+        modes = {module: module.training for module in self.model.modules()}
+        momenta = {module: module.momentum for module in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)}
+        others = {tensor.device for tensor in _tensors(self.model)} - {torch.device("cpu")}
+        try:
+            # In training mode dropout draws, and must not draw from the training's numbers.
+            with torch.random.fork_rng(sorted(others, key=str), device_type=_device_type(others)):
+                update_bn(batches, self.model)
+        finally:
+            for module, training in modes.items():
+                module.training = training  # update_bn sets all modules to the mode of the whole
+            for module, momentum in momenta.items():
+                module.momentum = momentum  # which update_bn leaves behind when a batch fails
+
+
+def _averaging(decay: float | None) -> Callable[..., None]:
+    average = get_swa_multi_avg_fn() if decay is None else get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def averaging(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        """Average tensors of one type; whole numbers, such as batch norm's count of batches, are the latest."""
+        if averaged[0].is_floating_point() or averaged[0].is_complex():
+            average(averaged, current, count)
+        else:
+            _copy(current, averaged)
+
+    return averaging
+
+
+def _device_type(devices: set[torch.device]) -> str:
+    return next(iter(devices)).type if devices else "cuda"
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        target.copy_(source)

@@ -1,0 +1,218 @@
+"""Kinked activations replaced by smooth ones, as modules and as functions that a model calls."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from lastbit.errors import LastbitError
+from lastbit.remedies.activations import ROUNDED, Kinked, Rounded, RoundedMaxPool2d, between, kinked, leaky_relu, relu
+
+_NOTHING = "no kinked activation was replaced"
+
+
+def smooth(
+    model: nn.Module,
+    to: str = "silu",
+    *,
+    width: float = 1.0,
+    first: str | None = None,
+    last: str | None = None,
+    max_pool: bool = False,
+) -> nn.Module:
+    """Replace the kinked activations of a model by smooth ones, in place.
+
+    At a kink two runs that differ in the last bit may fall on different sides, where the slopes differ: there a
+    difference of rounding becomes one of the training. A smooth activation has no sides.
+
+    Modules (ReLU, LeakyReLU, ReLU6, Hardtanh) are replaced. Where the model has code of its own, the same functions of
+    torch, called while the model runs, are replaced too: `relu`, `leaky_relu`, `relu6`, `hardtanh`, as functions and as
+    methods of tensors. Weights and the names of weights stay. A module that worked in place no longer does.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+        >>> lb.remedies.smooth(model, "smelu", width=0.5)[1]
+        Rounded(ReLU -> smelu, width=0.5)
+
+    Args:
+        model: before `torch.compile`, and before an optimizer is made for it or after.
+        to: `silu`, `gelu`, `smelu` or `softplus`; see `lastbit.remedies.activations`.
+        width: over which the slope changes, in units of the activation's input.
+        first: name of the first module, as `named_modules` has it, whose activations are replaced.
+        last: name of the last one.
+        max_pool: replace `MaxPool2d` by a soft maximum of the same width too.
+
+    Returns:
+        The model; another object only where the model itself is an activation.
+
+    Raises:
+        LastbitError: an unknown smooth activation or module, a width that is not positive and finite, or a model that
+            is compiled already.
+
+    Warns:
+        UserWarning: nothing was replaced.
+    """
+    _refuse(model, to, width)
+    chosen = _in_range(model, first, last)
+    replaced: dict[nn.Module, nn.Module] = {}
+    for module in chosen:
+        stand_in = _stand_in(module, to, width, max_pool=max_pool)
+        if stand_in is not None:
+            replaced[module] = _with_hooks_of(module, stand_in)
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():
+            if child in replaced:
+                parent._modules[name] = replaced[child]
+    calling = [module for module in chosen if _calls_functions(module)]
+    if calling:
+        _Functions(model, calling, to, width, found=bool(replaced))
+    elif not replaced:
+        warnings.warn(f"{_NOTHING}: the model has no ReLU, LeakyReLU, ReLU6 or Hardtanh", stacklevel=2)
+    return replaced.get(model, model)
+
+
+def _refuse(model: nn.Module, to: str, width: float) -> None:
+    if to not in ROUNDED:
+        close = get_close_matches(to, ROUNDED, n=2)
+        which = f"did you mean {' or '.join(close)}?" if close else f"allowed are {', '.join(ROUNDED)}"
+        raise LastbitError(f"there is no smooth activation {to!r}: {which}")
+    if not 0 < width < math.inf:
+        raise LastbitError(f"width = {width}: the slope changes over a positive, finite width")
+    if any(
+        type(part).__name__ == "OptimizedModule" or isinstance(part, torch.jit.ScriptModule) for part in model.modules()
+    ):
+        raise LastbitError("the model is compiled, and its activations with it: smooth it before torch.compile")
+    if any("_functions_replaced" in vars(part) for part in model.modules()):
+        raise LastbitError("the model is smoothed already, and another width or function would not show: make it anew")
+
+
+def _in_range(model: nn.Module, first: str | None, last: str | None) -> list[nn.Module]:
+    """The modules from `first` to the last one inside of `last`, in the order of `named_modules`."""
+    names = [name for name, _ in model.named_modules()]
+    for name in (first, last):
+        if name is not None and name not in names:
+            close = get_close_matches(name, names, n=3)
+            which = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names[1:9])}, ..."
+            raise LastbitError(f"the model has no module {name!r}: {which}")
+    begin = 0 if first is None else names.index(first)
+    inside = [place for place, name in enumerate(names) if last is None or f"{name}.".startswith(f"{last}.")]
+    end = inside[-1]
+    if begin > end:
+        raise LastbitError(
+            f"first = {first!r} comes after last = {last!r}: modules count in the order of named_modules"
+        )
+    return [module for place, (_, module) in enumerate(model.named_modules()) if begin <= place <= end]
+
+
+def _stand_in(module: nn.Module, to: str, width: float, *, max_pool: bool) -> nn.Module | None:
+    if max_pool and type(module) is nn.MaxPool2d and not module.return_indices:
+        return RoundedMaxPool2d(module, width)
+    activation = kinked(module)
+    return None if activation is None else Rounded(activation, to, width)
+
+
+def _with_hooks_of(module: nn.Module, stand_in: nn.Module) -> nn.Module:
+    """The stand-in in the same mode and with the same hooks, which somebody put there for a reason."""
+    hooks = {name: value for name, value in vars(module).items() if "_hooks" in name}
+    vars(stand_in).update(hooks)
+    return stand_in.train(module.training)
+
+
+def _calls_functions(module: nn.Module) -> bool:
+    """Whether it has code of its own; of torch's modules that are no activations, only transformers call functions."""
+    return not type(module).__module__.startswith("torch.nn.modules.") or isinstance(
+        module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer
+    )
+
+
+class _Functions:
+    """Replaces what a model's own code calls, while the model runs.
+
+    Every module with code of its own enters the mode, not only the model: activation checkpointing calls them again
+    during the backward pass. A function belongs to the innermost such module that is running.
+    """
+
+    def __init__(self, model: nn.Module, calling: list[nn.Module], to: str, width: float, *, found: bool) -> None:
+        self._mode = _Replacing(to, width)
+        self._calling, self._found = set(calling), found
+        for module in model.modules():
+            if _calls_functions(module) or module is model:
+                vars(module)["_functions_replaced"] = self
+                module.register_forward_pre_hook(self._enter, prepend=True)
+                module.register_forward_hook(self._leave, always_call=True)
+        self._model = model
+
+    def _enter(self, module: nn.Module, _: Any) -> None:
+        self._mode.running.append(module in self._calling)
+        if len(self._mode.running) == 1:
+            self._mode.__enter__()  # type: ignore[no-untyped-call]
+
+    def _leave(self, module: nn.Module, _: Any, output: Any) -> None:
+        self._mode.running.pop()
+        if not self._mode.running:
+            self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        failed = output is None
+        if module is self._model and not (failed or self._found or self._mode.found):
+            self._found = True  # say it once
+            warnings.warn(f"{_NOTHING}: the model called no relu, leaky_relu, relu6 or hardtanh", stacklevel=2)
+
+
+class _Replacing(TorchFunctionMode):
+    """Replaces the kinked functions of torch by smooth ones, where the innermost running module is a chosen one."""
+
+    def __init__(self, to: str, width: float) -> None:
+        super().__init__()
+        self._to, self._width = to, width
+        self.running: list[bool] = []  # for the modules that are running, whether they are chosen
+        self.found = False  # whether a function was replaced
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function, or its stand-in."""
+        kwargs = kwargs or {}
+        make = _FUNCTIONS.get(func)
+        if make is None or not self.running[-1]:
+            return func(*args, **kwargs)
+        self.found = True
+        bound = {**dict(zip(_ARGUMENTS.get(make, ()), args[1:], strict=False)), **kwargs}
+        x = bound.pop("input", args[0] if args else None)
+        bound.pop("inplace", None)
+        if func not in _IN_PLACE:
+            return make(**bound).rounded(x, self._to, self._width)
+        # Whoever calls these may drop what they return.
+        return x.copy_(make(**bound).rounded(x.clone(), self._to, self._width))
+
+
+def _leaky(negative_slope: float = 0.01) -> Kinked:
+    return leaky_relu(negative_slope)
+
+
+def _between(min_val: float = -1.0, max_val: float = 1.0) -> Kinked:
+    return between(min_val, max_val)
+
+
+def _six() -> Kinked:
+    return between(0.0, 6.0, "ReLU6")
+
+
+_ARGUMENTS: Mapping[Any, tuple[str, ...]] = {
+    _leaky: ("negative_slope", "inplace"),
+    _between: ("min_val", "max_val", "inplace"),
+    relu: ("inplace",),
+    _six: ("inplace",),
+}
+_IN_PLACE = frozenset({torch.relu_, Tensor.relu_, functional.relu_, functional.leaky_relu_, functional.hardtanh_})
+_FUNCTIONS: Mapping[Any, Callable[..., Kinked]] = {
+    **dict.fromkeys((functional.relu, torch.relu, Tensor.relu, torch.relu_, Tensor.relu_, functional.relu_), relu),
+    **dict.fromkeys((functional.leaky_relu, functional.leaky_relu_), _leaky),
+    **dict.fromkeys((functional.hardtanh, functional.hardtanh_), _between),
+    functional.relu6: _six,
+}
