@@ -15,6 +15,7 @@ _ROOMS = {
     "divergence": "compare two runs",
     "pde": "von Neumann analysis, bounds and simulation",
     "curvature": "sharpness and its edges",
+    "remedies": "lower churn and keep training stable",
     "study": "trials, their storage and their statistics",
     "study.comparison": "what a difference is worth",
     "schedules": "when to measure",
