@@ -197,6 +197,7 @@ def test_a_difference_of_unknown_source_is_reported_in_whole_sentences():
     one = SimpleNamespace(reading=False, random=False, graph=None)
     evidence = SimpleNamespace(one=one, other=one, parted=False, unwritten=False, changed_inputs=True)
     evidence.calls = evidence.drawn_differently = ()
+    evidence.batch = None
     assert explain(evidence).cause == (
         "a tensor it takes was changed from outside torch, as through the array of `.numpy()`; the difference may come"
         " from a file, another process or thread, the clock, or the order of a set"

@@ -167,7 +167,8 @@ def _on_the_cpu(evidence: AuditEvidence) -> Explanation:
 
 def _from_outside(evidence: AuditEvidence, what: str) -> Explanation:
     source = _source(evidence)
-    return Explanation(source.kind, f"{what}; {source.cause}", source.cure)
+    batch = "" if evidence.batch is None else f"; {evidence.batch.what}"
+    return Explanation(source.kind, f"{what}{batch}; {source.cause}", source.cure)
 
 
 def _badly_seeded(evidence: AuditEvidence, cause: str) -> Explanation:
@@ -179,11 +180,12 @@ def _badly_seeded(evidence: AuditEvidence, cause: str) -> Explanation:
 def _source(evidence: AuditEvidence) -> Explanation:
     """The likeliest source of a value that came from outside torch.
 
-    A call on the very line comes first, then a generator that was drawn from and whose states differ, then the nearest
-    call in the user's files.
+    A call on the very line, or in the code behind a batch that differs, comes first, then a generator that was drawn
+    from and whose states differ, then the nearest call in the user's files.
     """
     likeliest = next(iter(evidence.calls), None)
-    if evidence.drawn_differently and not (likeliest and evidence.is_on_the_line(likeliest)):
+    near = likeliest and (evidence.is_on_the_line(likeliest) or evidence.is_behind_the_batch(likeliest))
+    if evidence.drawn_differently and not near:
         name = evidence.drawn_differently[0]
         seed = "random.seed" if name.startswith("Python") else "numpy.random.seed"
         cause = f"{name} was drawn from and is not in the same state in both runs: it was not seeded, or differently"

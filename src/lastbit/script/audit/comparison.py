@@ -10,6 +10,7 @@ from types import FrameType
 import torch
 from torch import Tensor
 
+from lastbit.script.audit.batches import BatchLog
 from lastbit.script.audit.bits import as_integers, digest, is_plain, outline, repeat, untouched, where_unwritten
 from lastbit.script.audit.evidence import FIRST_UNWRITTEN, Account, Value
 from lastbit.script.audit.generators import generators
@@ -36,7 +37,7 @@ class Reporter:
 
     def __init__(self, lockstep: Lockstep, memory: WrittenMemory, python_state: int) -> None:
         self._lockstep, self._memory = lockstep, memory
-        self.locator = Locator()
+        self.locator, self.batches = Locator(), BatchLog()
         self.start = replace(generators(), python_state=python_state)
 
     def account(
@@ -68,6 +69,8 @@ class Reporter:
             inputs=self.values(unchanged, frame) if call.given is None else call.given,
             numbers=operation.numbers(call.args, call.kwargs),
             graph=graph,
+            batches=self.batches.batches,
+            loaders=self.batches.code,
             generator_seed=operation.generator_seed(call.args, call.kwargs),
             repeats=repeats,
             threads=torch.get_num_threads(),

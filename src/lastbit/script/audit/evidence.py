@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lastbit.divergence.distances import ulp_distance
+from lastbit.script.audit.batches import Batch, BatchDifference, LoaderCode, first_differing_batch
 from lastbit.script.audit.bits import as_integers, cpu_copy, is_plain
 from lastbit.script.audit.compiled import CompiledGraph, GraphCounts
 from lastbit.script.audit.generators import Generators
@@ -53,6 +54,8 @@ class Account:
     inputs: tuple[Value, ...]
     numbers: dict[str, str]  # arguments that are numbers
     graph: CompiledGraph | None  # the compiled graph that this is a call of
+    batches: tuple[Batch, ...]  # the latest of loaders
+    loaders: dict[str, LoaderCode]  # the code behind them, by their lines
     generator_seed: int | None  # of a generator that it is given
     repeats: dict[str, tuple[int, ...]]  # how the operation was repeated -> digests of its results
     threads: int  # of torch
@@ -179,6 +182,15 @@ class AuditEvidence:
         calls = [call for file in self.one.files for call in find_varying_calls(Path(file))]
         return tuple(sorted(calls, key=self._unlikeliness))
 
+    @cached_property
+    def batch(self) -> BatchDifference | None:
+        """The first batch of a loader that differs."""
+        return first_differing_batch(self.one.batches, self.other.batches, self.one.loaders)
+
+    def is_behind_the_batch(self, call: VaryingCall) -> bool:
+        """Whether a call is in the code that may have made a loader's batch differ."""
+        return self.batch is not None and self.batch.code.holds(call.file, call.line)
+
     def is_on_the_line(self, call: VaryingCall) -> bool:
         """Whether a call is on the very line of the difference."""
         file, _, line = (self.one.line or ":").rpartition(":")
@@ -190,7 +202,7 @@ class AuditEvidence:
         around = call.file == str(Path(file).absolute()) and first <= line <= last
         order = call.category in (HASH, ORDER)
         return (
-            not self.is_on_the_line(call),
+            not (self.is_on_the_line(call) or self.is_behind_the_batch(call)),
             call.category == ENVIRONMENT or (self.permuted and not order),
             not around,
             abs(line - call.line),
@@ -205,8 +217,10 @@ def collect_evidence(directories: Sequence[Path]) -> AuditEvidence | None:
     # The other run has none where it ended before.
     (one, directory), (other, others) = accounts[0], accounts[-1]
     index = _first_differing(one, other)
-    pair = None if index is None else (_tensor(directory, index), _tensor(others, index))
-    return AuditEvidence(one, other, index, None if pair is None else _compared(*pair))
+    if index is None:
+        return AuditEvidence(one, other, index=None, tensors=None)
+    pair = (load_file(side / TENSORS).get(f"{index:06d}") for side in (directory, others))
+    return AuditEvidence(one, other, index, _compared(*pair))
 
 
 def compare_tensors(one: Tensor, other: Tensor) -> TensorDifference:
@@ -218,9 +232,8 @@ def compare_tensors(one: Tensor, other: Tensor) -> TensorDifference:
 
 
 def _compared(one: Tensor | None, other: Tensor | None) -> TensorDifference | None:
-    if one is None or other is None or (one.shape, one.dtype) != (other.shape, other.dtype):
-        return None
-    return compare_tensors(one, other)
+    alike = one is not None and other is not None and (one.shape, one.dtype) == (other.shape, other.dtype)
+    return compare_tensors(one, other) if alike else None  # type: ignore[arg-type]
 
 
 def _first_differing(one: Account, other: Account) -> int | None:
@@ -228,10 +241,6 @@ def _first_differing(one: Account, other: Account) -> int | None:
         return None
     pairs = enumerate(zip(one.outputs, other.outputs, strict=False))
     return next((place for place, (a, b) in pairs if (a.shape, a.digest) != (b.shape, b.digest)), None)
-
-
-def _tensor(directory: Path, index: int) -> Tensor | None:
-    return load_file(directory / TENSORS).get(f"{index:06d}")
 
 
 def _max_ulp(one: Tensor, other: Tensor) -> int | None:

@@ -63,6 +63,7 @@ class _Audited:
         from torch.optim import optimizer as optimizers
 
         from lastbit.script.audit.compiled import around_compilers
+        from lastbit.script.audit.loaders import around_loaders
 
         if self._settings["threads"] is not None:
             torch.set_num_threads(self._settings["threads"])
@@ -70,6 +71,10 @@ class _Audited:
         os.register_at_fork(after_in_child=self._recorder.pause)
         instruments.callback(self.sum_up)
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
+        program = self._reporter.locator.program
+        instruments.enter_context(
+            around_loaders(self._reporter.batches, lambda frame: program.site(frame).where, self._recorder.unobserved)
+        )
         instruments.enter_context(around_compilers(self._graphs, self._recorder.unobserved))
         instruments.enter_context(self._recorder)
 
