@@ -43,12 +43,8 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         LastbitError: there is one recipe only, or none of the baseline's name.
     """
     check_margin(within)
-    if mixed := mixed_units(table.frame, table.metric):
-        raise LastbitError(f"{mixed} They cannot be compared: give all in one unit, and nothing is converted for you")
+    _refuse_incomparable(table)
     names = table.recipes
-    if len(names) < 2:
-        by = f"all rows have the same {joined(table.by)}" if table.by else "no column tells recipes apart"
-        raise LastbitError(f"the table has one recipe only, {names[0]}: {by} (--by NAME names the column that does)")
     base = find_baseline(names, baseline)
     tasks = table.tasks if len(table.tasks) > 1 else [None]
     runs = {task: [_runs(table, name, task) for name in names] for task in tasks}
@@ -82,6 +78,16 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         ),
         span=span,
     )
+
+
+def _refuse_incomparable(table: RunTable) -> None:
+    """Refuse a table in several units, or with a single recipe."""
+    if mixed := mixed_units(table.frame, table.metric):
+        raise LastbitError(f"{mixed} They cannot be compared: give all in one unit, and nothing is converted for you")
+    if len(table.recipes) < 2:
+        by = f"all rows have the same {joined(table.by)}" if table.by else "no column tells recipes apart"
+        one = f"the table has one recipe only, {table.recipes[0]}"
+        raise LastbitError(f"{one}: {by} (--by NAME names the column that does)")
 
 
 def find_baseline(names: Sequence[str], wanted: str | None) -> int:
