@@ -104,7 +104,7 @@ class Early(torch.optim.Adam):
         super().__init__(params, lr=0.1)
         self.ready = True
 
-from lastbit.script.snapshots import on_every_optimizer
+from lastbit.script.optimizers_made import on_every_optimizer
 made = []
 on_every_optimizer(lambda optimizer: made.append((type(optimizer).__name__, getattr(optimizer, "ready", None))))
 

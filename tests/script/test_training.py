@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from lastbit.noise import Order, Scale
 from lastbit.script import Target, parse_target
+from lastbit.script.endings import ScriptError, UnfitError, UntrainedError, checked_notes
 from lastbit.script.notes import Notes
-from lastbit.script.processes import ScriptError, UnfitError, UntrainedError, checked_notes
 from lastbit.script.training import ScriptTraining
 from lastbit.study import Recorder, Trial
 
@@ -78,16 +78,6 @@ def test_networks_trained_in_turn_are_each_kept_at_their_end(place):
     assert str(place / "last.pt") in notes.wrote
     assert notes.read_back == [str(place / "last.pt")]
     assert notes.read == {}
-
-
-def test_training_in_a_fork_is_not_taken_for_the_scripts_own(place):
-    body = (
-        "import torch.multiprocessing as mp\ndef worker(rank): step(3)\n"
-        "if __name__ == '__main__': mp.start_processes(worker, nprocs=1, start_method='fork')\n"
-    )
-    with pytest.raises(UntrainedError, match=r"it started another \(multiprocessing, fork: worker\)"):
-        trained(place, BEGIN + body)
-    assert list((place / "trial" / "weights").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,19 +77,25 @@ def run(
     Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
     """
     from lastbit.script import parse_target
+    from lastbit.script.launchers import cores_for
+    from lastbit.script.processes import Children
     from lastbit.script.study import script_study
     from lastbit.script.training import ScriptTraining
 
+    target = parse_target(command or [])
     executors = chosen_executors(workers, scheduler)
+    cores = cores_for(target, None if executors.scheduler else executors.workers)
+    executors = replace(executors, workers=cores.side_by_side or 1, processes=cores.processes or 1)
     numbers = parse_numbers(seeds, "--seeds")
     training = ScriptTraining(
-        parse_target(command or []),
+        target,
         seed_arg=_checked_seed_arg(seed_arg, numbers, seed_env),
         seed_env=_checked_seed_env(seed_env),
         threads=threads or None,
         snapshots=_checked_snapshots(snapshots),
         sources=_sources(metric or [], metric_file or [], executors),
         on_line=_shown(executors) if show_output else None,
+        children=Children(cores),
     )
     place = out or Path("runs") / str(training.settings["name"])
     study = script_study(place, training, noises=noises.chosen(), seeds=numbers, controlled=not uncontrolled)
@@ -137,9 +144,8 @@ def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
     if json != "-":
         show(results, console(json))
         console(json).print(f"page: {page}", soft_wrap=True)
-    terminal = SafeConsole(stderr=True)
     for remark in remarks(study, training):
-        terminal.print(remark, markup=False, soft_wrap=True)
+        SafeConsole(stderr=True).print(remark, markup=False, soft_wrap=True)
 
 
 def _run(study: Study, training: ScriptTraining, executors: Executors, answers: Answers) -> FailedError | None:
@@ -153,7 +159,7 @@ def _run(study: Study, training: ScriptTraining, executors: Executors, answers: 
         run_trials(
             study,
             executor=lambda: _executor(study, training, executors),
-            workers=executors.workers,
+            workers=lambda: training.children.cores.side_by_side or executors.workers,
             title=study.name,
             on_estimate=lambda seconds: announce_rest(study.name, seconds, answers),
             on_first=lambda: refuse_missing_metrics(study, training),
@@ -200,7 +206,7 @@ def _sources(patterns: list[str], files: list[str], executors: Executors) -> tup
 
 
 def _checked_seed_env(seed_env: str | None) -> str | None:
-    from lastbit.script.training import FIXED_VARIABLES
+    from lastbit.script.environment import FIXED_VARIABLES
 
     if seed_env is not None and (not seed_env.isidentifier() or not seed_env.isascii() or seed_env in FIXED_VARIABLES):
         fixed = ", and not one that lastbit sets itself" if seed_env in FIXED_VARIABLES else ""

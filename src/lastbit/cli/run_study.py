@@ -55,7 +55,7 @@ def run_study(
     run_trials(
         study,
         executor=lambda: executors.executor(len(pending)),
-        workers=workers,
+        workers=lambda: workers,
         title=title,
         seconds=seconds,
     )
@@ -80,7 +80,7 @@ def run_trials(
     study: Study,
     *,
     executor: Callable[[], AbstractContextManager[Executor]],
-    workers: int,
+    workers: Callable[[], int],
     title: str,
     seconds: float | None = None,
     on_estimate: Callable[[float], None] | None = None,
@@ -91,7 +91,7 @@ def run_trials(
     Args:
         study: in its directory.
         executor: makes one, where there is something to run.
-        workers: how many trials run at a time, where the executor does not know it better.
+        workers: gives how many trials run at a time, where the executor does not know it better.
         title: for the progress bar.
         seconds: of one trial, as estimated before.
         on_estimate: called once, after the first trial, with an estimate of the seconds that the others take.
@@ -112,7 +112,7 @@ def run_trials(
             progress = trial_progress(
                 title,
                 len(pending),
-                lambda: _count(jobs) or workers,
+                lambda: _count(jobs) or workers(),
                 lambda: underway(study.store.root, epochs=study.settings.get("epochs")),
                 seconds,
                 on_estimate,

@@ -44,11 +44,13 @@ class Executors:
 
     workers: int  # 1 for a cluster, whose size nobody knows yet
     scheduler: str | None  # its address
+    processes: int = 1  # that a job is known to start
 
     def __str__(self) -> str:
         if self.scheduler is not None:
             return f"one worker of {self.scheduler}, less on more"
-        return f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        each = f" of {self.processes} processes" if self.processes > 1 else ""
+        return f"{self.workers} worker{'s' if self.workers > 1 else ''}{each}"
 
     @property
     def side_by_side(self) -> bool:

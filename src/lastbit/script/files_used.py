@@ -119,12 +119,16 @@ def _changed(path: str) -> int | None:
     return os.stat(path).st_mtime_ns if os.path.isfile(path) else None  # noqa: PTH113, PTH116 - called very often
 
 
-def imported_sources(directory: Path) -> dict[str, str]:
+def imported_sources(directory: Path, main: str | None = None) -> dict[str, str]:
     """Hash of each Python file under `directory` that this process has imported, by its absolute path.
 
     Installed packages are left out, though they may lie below: the fingerprint names the versions that matter.
+
+    Args:
+        directory: of the script.
+        main: the script's file, of which Python's `__main__` does not know any more when the process ends.
     """
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    files = [main, *(getattr(module, "__file__", None) for module in list(sys.modules.values()))]
     own = {
         path
         for file in files

@@ -33,8 +33,16 @@ class Notes:
     read_back: list[str] = field(default_factory=list)  # files that it had written itself
     wrote: dict[str, int] = field(default_factory=dict)  # file -> its last change
     doubts: list[str] = field(default_factory=list)  # why the trial may not have begun as others did, in words
+    remarks: list[str] = field(default_factory=list)  # what else to know of the run, in words that follow "runs"
     sources: dict[str, str] = field(default_factory=dict)  # file of the script's own code -> its hash
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    rank: int | None = None  # among the processes that train together
+    world: int | None = None  # how many those are
+    nodes: int = 1  # machines that they are on
+    names: list[str] = field(default_factory=list)  # of the weights that this rank has whole, in the end
+    digest: str = ""  # of those weights
+    error: str | None = None  # the traceback of what ended a process that another one of the trial started
+    processes: int = 1  # of the trial that trained
 
     def write(self, directory: Path) -> None:
         """Leave the notes in a trial's directory of output."""

@@ -1,18 +1,16 @@
-"""The processes of trials: how they are run and stopped, what they write meanwhile, and how they ended."""
+"""The processes of trials: how they are run, stopped and followed while they write."""
 
-import shlex
+import os
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lastbit.errors import LastbitError
-from lastbit.script.notes import Notes
-from lastbit.script.target import Target
+from lastbit.script.joining import end_members
 
 STDOUT, STDERR = "stdout.txt", "stderr.txt"  # of a trial, in its directory of output
 
@@ -23,17 +21,26 @@ OnLine = Callable[[str], None]
 
 
 class Children:
-    """Child processes that are running; every call of `run` waits for the one it started."""
+    """Child processes that are running; every call of `run` waits for the one it started, and for those it left.
 
-    def __init__(self) -> None:
+    A child may start processes of its own, and then a trial takes several cores: `cores` has as many as may be used.
+    """
+
+    def __init__(self, cores: "Cores | None" = None) -> None:
+        self.cores = Cores() if cores is None else cores
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
         self._changing = threading.Lock()  # no process may start between the decision to stop and the stop
 
-    def run(self, command: list[str], **options: Any) -> int:
+    def run(self, command: list[str], directory: Path, **options: Any) -> int:
         """Run a command to its end and return its exit code, negative for a signal.
 
         It is in another process group, so that Ctrl-C reaches it once, through `stop`, and not from the terminal too.
+
+        Args:
+            command: its words.
+            directory: where the processes register that it starts (`lastbit.script.joining`).
+            options: of `subprocess.Popen`.
 
         Raises:
             RuntimeError: after `stop`.
@@ -43,10 +50,15 @@ class Children:
                 raise RuntimeError("the study was stopped")
             process = subprocess.Popen(command, process_group=0, **options)
             self._running.add(process)
+        code = None
         try:
-            return process.wait()
+            code = process.wait()
+            return code
         finally:
             self._running.discard(process)
+            # What a launcher leaves behind when it ends well may be about to end: a rank that writes its last file.
+            end_members(directory, _GRACE if code == 0 and not self._stopped else 0.0)
+            _signal_group(process, signal.SIGKILL)
 
     @property
     def stopped(self) -> bool:
@@ -58,13 +70,64 @@ class Children:
         with self._changing:
             self._stopped = True
             running = list(self._running)
+        self.cores.open()
         for process in running:
-            process.send_signal(signal.SIGINT)
+            _signal_group(process, signal.SIGINT)
         for process in running:
             try:
                 process.wait(_GRACE)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a child and to what it started, as far as that stayed in its process group."""
+    with suppress(ProcessLookupError, PermissionError):  # all have ended
+        os.killpg(process.pid, number)
+
+
+class Cores:
+    """Cores that trials share, each taking as many as it has processes.
+
+    Args:
+        total: their number; None for no limit.
+        processes: of a trial, where that is known beforehand; else the first trial that ends shows it.
+    """
+
+    def __init__(self, total: int | None = None, processes: int | None = None) -> None:
+        self.total, self.processes = total, processes
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait until a trial's cores are free, and hold them while the block runs."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.total is None or self._taken + self._wanted <= self.total)
+            wanted = self._wanted
+            self._taken += wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= wanted
+                self._changed.notify_all()
+
+    @property
+    def _wanted(self) -> int:
+        """Never more than there are: a trial with more processes than cores runs alone."""
+        return min(self.processes or 1, self.total or 1)
+
+    @property
+    def side_by_side(self) -> int | None:
+        """How many trials run at a time; None without a limit."""
+        return None if self.total is None else max(1, self.total // (self.processes or 1))
+
+    def open(self) -> None:
+        """Let all that wait go on."""
+        with self._changed:
+            self.total = None
+            self._changed.notify_all()
 
 
 @contextmanager
@@ -130,112 +193,3 @@ def _follow(files: Sequence[_File], on_line: OnLine, over: threading.Event) -> N
 
 def _final(line: bytes) -> str:
     return line.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
-
-
-class ScriptError(Exception):
-    """A run of a script that gives no trial.
-
-    Attributes:
-        exit_code: of its process; None where it ended well.
-        said: what the script wrote about that, such as its traceback.
-        exited: whether it had trained and then ended itself by `sys.exit` with what counts as a failure.
-    """
-
-    def __init__(self, message: str, *, exit_code: int | None = None, said: str = "", exited: bool = False) -> None:
-        super().__init__(message)
-        self.exit_code, self.said, self.exited = exit_code, said, exited
-
-
-class UnfitError(ScriptError, LastbitError):
-    """A script that fails in every trial: it makes no optimizer, or one that the noise is not for."""
-
-
-class UntrainedError(UnfitError):
-    """A script that took no step of an optimizer in its own process."""
-
-
-def checked_notes(target: Target, code: int, notes: Notes | None, output: Path) -> Notes:
-    """Check that the process of a trial ended well and trained something; return its notes.
-
-    Args:
-        target: the script.
-        code: its exit code, negative for a signal.
-        notes: of its process; None where it left none.
-        output: the trial's directory of output.
-
-    Raises:
-        ScriptError: it failed, or its last weights could not be kept.
-        UnfitError: the noise is not for it, its end was not seen, or it took no step (`UntrainedError`).
-    """
-    if notes is not None and notes.refused is not None:
-        raise UnfitError(notes.refused)
-    if code != 0:
-        exit_of = _exit_after_training(code, notes)
-        raise ScriptError(
-            f"{shlex.join(target.words)} {_ending(code)}{exit_of}",
-            exit_code=code,
-            said=_said(output),
-            # A script may end because its weights are not finite, which the noise may have caused.
-            exited=bool(exit_of) and notes is not None and notes.diverged_at is None,
-        )
-    if notes is None:
-        raise UnfitError(
-            f"{target.name} ended with status 0 before it could report, so that its last weights are not known: a call"
-            " outside of Python, such as C's _exit, ended its process. End it by sys.exit, os._exit or its last line"
-        )
-    if notes.replaced is not None:
-        raise UnfitError(
-            f"{target.name} became another program after {notes.steps} steps (os.exec: {notes.replaced}), and what runs"
-            " there is not followed. Give that program's script itself, or set beforehand what it is restarted for"
-        )
-    if notes.fault is not None:
-        raise ScriptError(f"{target.name}: the last weights could not be kept", said=notes.fault.strip())
-    if not notes.steps:
-        raise UntrainedError(_untrained(target, notes))
-    return notes
-
-
-def _untrained(target: Target, notes: Notes) -> str:
-    made = f"made an optimizer ({notes.optimizers[0]}) and never called its step" if notes.optimizers else ""
-    if notes.children:
-        several = f", and {len(notes.children) - 1} more" if len(notes.children) > 1 else ""
-        return (
-            f"{target.name} {made or 'made no torch optimizer'} in its own process: it started another"
-            f" ({notes.children[0]}{several}), and what trains there is not followed yet. Call what trains in the"
-            " script's own process, with one rank; of a launcher such as torchrun, give the training script itself"
-        )
-    if made:
-        return f"{target.name} {made}"
-    return f"{target.name} made no torch optimizer, so there is nothing to put a noise on"
-
-
-def _exit_after_training(code: int, notes: Notes | None) -> str:
-    """A remark on a script that trained and then called `sys.exit`, as where its main function returns the accuracy."""
-    if code <= 0 or notes is None or not notes.steps or notes.exited is None:
-        return ""
-    return (
-        f": it had taken {notes.steps} steps before it ended by sys.exit({notes.exited}), which is a failure with"
-        " anything other than 0 or None"
-    )
-
-
-def _ending(code: int) -> str:
-    return f"was killed by signal {-code}{_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return f" ({signal.Signals(number).name})"
-    except ValueError:  # a real-time signal
-        return ""
-
-
-def _said(output: Path) -> str:
-    """Its standard error, where Python writes a traceback; the end of its output where that is empty."""
-    error = (output / STDERR).read_text(encoding="utf-8", errors="replace").strip()
-    return error or "\n".join(last_lines(output))
-
-
-def last_lines(output: Path, count: int = 10) -> list[str]:
-    """The last lines of a trial's standard output."""
-    return (output / STDOUT).read_text(encoding="utf-8", errors="replace").splitlines()[-count:]

@@ -1,19 +1,20 @@
-"""The optimizers that a program makes, and snapshots of their weights under the names that its modules give them."""
+"""Snapshots of the weights of a program's optimizers, under the names that its modules give them."""
 
-import functools
 import gc
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress, pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lastbit.schedules import Schedule
+from lastbit.script.shards import is_split, local, parts_of, write_parts
+from lastbit.storage.files import sha256
 from lastbit.study.recorder import Recorder
+from lastbit.tensors import bits
 
 _ENDS = 20  # networks trained one after another whose last weights are kept; of further ones at steps that are due
 
@@ -43,18 +44,22 @@ class _Known:
 class Snapshots:
     """Keeps the weights of all optimizers of a program at steps that are due.
 
-    A step is one call of one optimizer's `step`: a program with two optimizers takes two for each round.
+    A step is one call of one optimizer's `step`: a program with two optimizers takes two for each round. Of weights
+    that are split over processes, the part here is kept, and where it lies in the whole (`lastbit.script.shards`).
 
     Args:
         recorder: where they are kept.
         due: which steps.
+        earlier: of the process that this one was forked from, whose optimizers this one has too.
     """
 
-    def __init__(self, recorder: Recorder, due: Schedule) -> None:
+    def __init__(self, recorder: Recorder, due: Schedule, earlier: "Snapshots | None" = None) -> None:
         self.step = 0
+        self.only_parts = False  # whether weights that are not split are another process's to keep
         self.diverged_at: int | None = None  # step of the first kept weights that were not finite
         self._recorder, self._due = recorder, due
-        self._made: dict[int, weakref.ref[Optimizer]] = {}  # number -> optimizer
+        # number -> optimizer
+        self._made: dict[int, weakref.ref[Optimizer]] = {} if earlier is None else dict(earlier._made)
         self._known: list[_Known] = []
         # Those that stepped since another first did: the last weights are kept after the program's functions returned,
         # and yet a program that trains network after network gets its memory back.
@@ -80,13 +85,28 @@ class Snapshots:
         """Keep the weights as they are now, unless they were kept at this step already."""
         if self._kept_at == self.step:
             return
-        weights = {name: value for known in self._known for name, value in known.weights(len(self._made) > 1).items()}
-        if not weights:
+        weights = self.weights()
+        parts = parts_of(weights)
+        if not weights or (self.only_parts and not parts):
             return
-        self._recorder.snapshot(self.step, weights)
+        here = {name: local(weight) for name, weight in weights.items() if name in parts or not self.only_parts}
+        if parts:
+            write_parts(self._recorder.directory, parts)
+        self._recorder.snapshot(self.step, here)
         self._kept_at = self.step
-        if self.diverged_at is None and not all(_is_finite(tensor) for tensor in weights.values()):
+        if self.diverged_at is None and not all(_is_finite(tensor) for tensor in here.values()):
             self.diverged_at = self.step
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights of all optimizers that stepped, by name."""
+        several = len(self._made) > 1
+        return {name: value for known in self._known for name, value in known.weights(several).items()}
+
+    def digest(self) -> tuple[list[str], str]:
+        """The names of the weights that are not split, and a hash of their shapes and bits."""
+        kept = {name: weight for name, weight in sorted(self.weights().items()) if not is_split(weight)}
+        content = "".join(f"{tuple(weight.shape)}{sha256(bits(weight))}" for weight in kept.values())
+        return list(kept), sha256(content.encode())
 
     @property
     def in_turn(self) -> int:
@@ -177,74 +197,3 @@ def _distinct(names: Sequence[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         chosen.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
     return chosen
-
-
-OnOptimizer = Callable[[Optimizer], None]
-
-
-def on_every_optimizer(act: OnOptimizer) -> None:
-    """Call `act` once for each optimizer made from now on, as soon as its outermost `__init__` has returned.
-
-    Constructors are wrapped class by class, those of subclasses defined later too, so it does not matter under which
-    name a program imported the class or which framework calls it. Optimizers that only wrap another one (Accelerate's,
-    look-ahead schemes, sharded ones) are passed over: the one they hold was met before.
-
-    Args:
-        act: called with the complete optimizer, before anybody else has it.
-    """
-    watch = _Watch(act)
-    watch.wrap(Optimizer)
-    for kind in _subclasses(Optimizer):
-        watch.wrap(kind)
-    _wrap_later_subclasses(watch)
-
-
-class _Watch:
-    """Wraps constructors so that the end of the outermost one is seen."""
-
-    def __init__(self, act: OnOptimizer) -> None:
-        self.act = act
-        self._in_progress: set[int] = set()  # ids of optimizers whose outermost constructor is running
-
-    def wrap(self, kind: type[Optimizer]) -> None:
-        """Wrap the constructor of a class that defines one."""
-        if "__init__" in vars(kind):
-            kind.__init__ = self._wrapped(kind.__init__)  # type: ignore[method-assign]
-
-    def _wrapped(self, construct: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(construct)
-        def constructed(optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
-            """Construct the optimizer and note it, once also where classes call each other's constructors."""
-            if id(optimizer) in self._in_progress:
-                construct(optimizer, *args, **kwargs)
-                return
-            self._in_progress.add(id(optimizer))
-            try:
-                construct(optimizer, *args, **kwargs)
-            finally:
-                self._in_progress.discard(id(optimizer))
-            if not _wraps_another(optimizer):
-                self.act(optimizer)
-
-        return constructed
-
-
-def _wraps_another(optimizer: Optimizer) -> bool:
-    own = vars(optimizer)
-    return "param_groups" not in own or any(isinstance(value, Optimizer) for value in own.values())
-
-
-def _subclasses(kind: type[Optimizer]) -> list[type[Optimizer]]:
-    direct = kind.__subclasses__()
-    return list(dict.fromkeys([*direct, *(below for subclass in direct for below in _subclasses(subclass))]))
-
-
-def _wrap_later_subclasses(watch: _Watch) -> None:
-    before = Optimizer.__init_subclass__
-
-    def init_subclass(cls: type[Optimizer], /, **options: Any) -> None:
-        """Watch a class that is derived later, too."""
-        before(**options)
-        watch.wrap(cls)
-
-    Optimizer.__init_subclass__ = classmethod(init_subclass)  # type: ignore[assignment]

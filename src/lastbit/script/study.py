@@ -116,7 +116,7 @@ def _named(training: ScriptTraining) -> Metric | None:
 def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
     """What a person should know of how the script was run and of what was read of it, in lines.
 
-    Fused kernels that were turned off, numbers that were not read as they seem, runs of other lengths, networks trained
+    Fused kernels that were turned off, what other ranks than 0 trained, numbers that were not read as they seem, runs of other lengths, networks trained
     one after another, and metrics that no run gave.
 
     Args:
@@ -131,6 +131,8 @@ def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
             f"{unfused} optimizer(s) were made with fused=True, which was turned off in every run, the baseline's"
             " included: fused kernels round otherwise and cannot be matched"
         )
+    said = [remark for note in notes for remark in note.remarks]
+    yield from (f"{said.count(remark)} of {len(notes)} runs {remark}" for remark in dict.fromkeys(said))
     for source in training.sources:
         doubts = (source.doubt(trial.directory / OUTPUT) for trial in stored)
         lines = [next(filter(None, doubts), ""), *(_without_value(name, stored) for name in source.names)]

@@ -1,6 +1,5 @@
 """A person's script as a study's training: one process for each trial."""
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -14,20 +13,15 @@ from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.execution.jobs import BitFingerprint, Outcome
+from lastbit.script.endings import ScriptError, UnfitError, UntrainedError, checked_notes
+from lastbit.script.environment import trial_environment
 from lastbit.script.file_metric import FileMetric
 from lastbit.script.launch import child_command
+from lastbit.script.launchers import Launch, launch_of
 from lastbit.script.metrics import MetricSource, write_found
 from lastbit.script.notes import ADVICE, Notes, left_over, name_files, notes_of_study, read_notes
-from lastbit.script.processes import (
-    STDERR,
-    STDOUT,
-    Children,
-    ScriptError,
-    UnfitError,
-    UntrainedError,
-    checked_notes,
-    followed,
-)
+from lastbit.script.processes import STDERR, STDOUT, Children, followed
+from lastbit.script.ranks import UnclearError, first_error, gather
 from lastbit.script.target import Target
 from lastbit.storage.files import sha256
 from lastbit.study.recorder import Recorder
@@ -36,15 +30,6 @@ from lastbit.study.stored_trial import OUTPUT
 from lastbit.study.trial import Trial
 
 TRIAL_PLACE = "{trial}"  # in the script's arguments: a directory of the trial's own
-
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-FIXED_VARIABLES = frozenset({*_THREAD_VARIABLES, "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "PYTHONUNBUFFERED"})
 
 # For `python -c`, with the environment of the script's processes.
 _PROBE = "from lastbit.execution.numerics import probe; print(probe())"
@@ -72,9 +57,17 @@ class ScriptTraining:
         """A hash of its file, when first asked for; None if it has no file."""
         return self._script()
 
+    @cached_property
+    def launch(self) -> Launch | None:
+        """What the target starts where it is a launcher such as torchrun; errors are those of `launch_of`."""
+        return launch_of(self.target)
+
+    def _path(self) -> Path | None:
+        """The file of the code that trains, behind a launcher the script's."""
+        return (self.launch or self).target.path(self.directory)
+
     def _script(self) -> str | None:
-        path = self.target.path(self.directory)
-        return sha256(path.read_bytes()) if path is not None else None
+        return sha256(path.read_bytes()) if (path := self._path()) is not None else None
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"script": self.script, "on_line": None, "children": None}
@@ -85,7 +78,7 @@ class ScriptTraining:
     @property
     def settings(self) -> dict[str, Any]:
         """What identifies the training besides seed and noise: the command, and a hash of the script's code."""
-        path = self.target.path(self.directory)
+        path = self._path()
         seed_env = {} if self.seed_env is None else {"seed_env": self.seed_env}
         return seed_env | {
             "name": path.stem if path is not None else self.target.name,
@@ -104,7 +97,7 @@ class ScriptTraining:
         """
         if not self.directory.is_dir():
             raise LastbitError(f"there is no directory {self.directory}, where the script runs")
-        path = self.target.path(self.directory)
+        path = self._path()
         if self.script is not None and (path is None or not path.is_file()):
             raise LastbitError(f"there is no {self.target.name} in {self.directory}")
         if self.script != self._script():
@@ -129,7 +122,10 @@ class ScriptTraining:
         """Run the script in a separate process, and store the trial with the fingerprint of that process."""
         store = Store(root)
         with store.attempt(trial) as wanted:
-            return self._attempt(trial, store, bits) if wanted else Outcome(trial, None)
+            if not wanted:
+                return Outcome(trial, None)
+            with self.children.cores.taken():
+                return self._attempt(trial, store, bits)
 
     def _attempt(self, trial: Trial, store: Store, bits: BitFingerprint) -> Outcome[Trial]:
         recorder = store.begin(trial, {})
@@ -173,7 +169,9 @@ class ScriptTraining:
         output.mkdir()
         before = {source: source.state(output) for source in self.sources if isinstance(source, FileMetric)}
         code = self._run(run, output)
-        notes = checked_notes(self.target, code, read_notes(output), output)
+        error = first_error(run.directory)
+        notes = checked_notes(self.target, code, self._gathered(run, code), output, error)
+        self.children.cores.processes = notes.processes
         if run.noise.arranges and not notes.arranged:
             raise UnfitError(
                 f"--noise {run.noise.kind}: no shuffling DataLoader of {self.target.name} yielded a batch, so there "
@@ -184,6 +182,16 @@ class ScriptTraining:
             if isinstance(source, FileMetric):
                 source.keep(output, before=before[source], wrote=notes.wrote)
         return notes
+
+    def _gathered(self, run: Recorder, code: int) -> Notes | None:
+        """What the trial's processes noted, once what rank 0 recorded has become the trial's."""
+        first = read_notes(run.directory / OUTPUT)
+        try:
+            return gather(run, first)
+        except (UnclearError, LastbitError) as error:
+            if code != 0:  # which comes first, and explains why ranks are missing
+                return first
+            raise UnfitError(f"{self.target.name}: {error}") from None
 
     def command(self, run: Recorder) -> list[str]:
         """The command line of the trial's process."""
@@ -204,6 +212,7 @@ class ScriptTraining:
         with files[0].open("wb") as stdout, files[1].open("wb") as stderr, self._shown(run, files):
             return self.children.run(
                 self.command(run),
+                run.directory,
                 cwd=self.directory,
                 env={**self.environment(), **({self.seed_env: str(run.seed)} if self.seed_env is not None else {})},
                 stdin=subprocess.DEVNULL,
@@ -220,12 +229,8 @@ class ScriptTraining:
 
     def environment(self) -> Mapping[str, str]:
         """Variables of a trial's process."""
-        threads = {} if self.threads is None else dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
-        # The order of a set of strings must not change between trials; cuBLAS needs its workspace to repeat itself.
-        fixed = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", **os.environ, "PYTHONHASHSEED": "0"}
-        # To a file Python writes in blocks, which nobody could watch.
-        watched = {} if self.on_line is None else {"PYTHONUNBUFFERED": "1"}
-        return {**fixed, **threads, **watched}
+        free_port = self.launch is None or self.launch.port is None
+        return trial_environment(self.threads, watched=self.on_line is not None, free_port=free_port)
 
 
 def _move(output: Path, kept: Path) -> None:

@@ -1,24 +1,23 @@
-"""What `lastbit run` puts into the process of a trial: the noise, the snapshots, the recorder for `lb.log`.
+"""What `lastbit run` puts into the processes of a trial: the noise, the snapshots, the recorder for `lb.log`.
 
 Nothing here imports torch before the script does: torch reads environment variables that the script may still set.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.script.files_used import FilesUsed, imported_sources
 from lastbit.script.hooks import after_import, at_every_end, on_every_child
+from lastbit.script.joining import die_with_parent, enter, pass_on, this_member
 from lastbit.script.log import hear
 from lastbit.script.notes import Notes
 
@@ -26,28 +25,23 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from lastbit.noise import Noise
-
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _SHOWN = 60  # characters of what a program exits with
+_STREAMS = ((1, "stdout.txt"), (2, "stderr.txt"))  # descriptor, and the trial's file for it
 
 
 @contextmanager
 def instruments(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Instrument this process for one trial, as soon as its script imports torch.
+    """Instrument the first process of one trial, as soon as its script imports torch, and let those it starts follow.
 
     What belongs to the trial's end is done at the end of the process: a program may train after its last line.
 
     Args:
         settings: `directory` of the running trial, its `seed` and `noise`, `snapshots` a decade of steps.
     """
-    _die_with_parent()
-    trial = _Trial(settings)
-    at_every_end(trial.end, trial.replaced)
-    on_every_child(trial.notes.children.append)
-    trial.files.watch(trial.directory)
-    after_import("torch", trial.install)
-    hear(trial)
+    die_with_parent()
+    pass_on("lastbit.script.trial_process:further_instruments", settings, Path(settings["directory"]))
+    trial = _Trial(settings, Path(settings["directory"]))
+    trial.watch()
     try:
         yield
     except SystemExit as end:
@@ -55,19 +49,50 @@ def instruments(settings: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
-class _Trial:
-    """A trial inside its process."""
+@contextmanager
+def further_instruments(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Instrument a process that another one of the trial has started.
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.settings, self.directory, self.notes = settings, Path(settings["directory"]), Notes()
+    Args:
+        settings: those of the first process, and `process`, the directory of this one.
+    """
+    trial = _Trial(settings, Path(settings["process"]))
+    trial.watch()
+    trial.find_rank()
+    yield
+
+
+class _Trial:
+    """A trial inside one of its processes."""
+
+    def __init__(self, settings: Mapping[str, Any], directory: Path) -> None:
+        self.settings, self.directory, self.notes = settings, directory, Notes()
         self.files = FilesUsed()
         self._process, self._installed = os.getpid(), False
+        self._is_first = directory == Path(settings["directory"])
         self._own_code = Path(sys.path[0]).resolve()  # the script's directory is first in its search path
+        self._main = getattr(sys.modules["__main__"], "__file__", None)
 
-    @property
+    def watch(self) -> None:
+        """Watch what this process does, and instrument torch once it is imported."""
+        at_every_end(self.end, self.replaced)
+        on_every_child(self.notes.children.append)
+        self.files.watch(Path(self.settings["directory"]))
+        after_import("torch", self.install)
+        hear(self)
+        if not self._is_first:
+            sys.excepthook = self._noting_error(sys.excepthook)
+
     def _is_here(self) -> bool:
-        """Whether this is the trial's process and no fork of it, whose weights would be mixed in."""
-        return self._installed and os.getpid() == self._process
+        """Whether torch was instrumented; a fork of the process becomes one of the trial's own first."""
+        if not self._installed:
+            return False
+        if os.getpid() != self._process:
+            self._process, self._is_first = os.getpid(), False
+            self.directory, self.notes = enter(), Notes()
+            self._record(self.snapshots)
+            at_every_end(self.end, self.replaced)
+        return True
 
     def install(self) -> None:
         """Watch for optimizers and their steps."""
@@ -75,14 +100,11 @@ class _Trial:
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
         from lastbit.noise import noise_from_json
-        from lastbit.schedules import log_spaced
-        from lastbit.script.snapshots import Snapshots, on_every_optimizer
-        from lastbit.study.recorder import Recorder
-        from lastbit.study.trial import Trial
+        from lastbit.script.noise_put_on import arrange_batches
+        from lastbit.script.optimizers_made import on_every_optimizer
 
         self.noise = noise_from_json(self.settings["noise"])
-        self.recorder = Recorder(Trial({}, self.settings["seed"], self.noise), self.directory)
-        self.snapshots = Snapshots(self.recorder, log_spaced(self.settings["snapshots"]))
+        self._record()
         self.files.watch_torch()
         if self.noise.arranges:
             arrange_batches(self.noise, self._arranged, self._refuse)
@@ -91,19 +113,60 @@ class _Trial:
         register_optimizer_step_post_hook(_disable_dynamo(lambda optimizer, *_: self._stepped(optimizer)))
         self._installed = True
 
+    def _record(self, earlier: Any = None) -> None:
+        """Begin to record into the directory of this process."""
+        from lastbit.schedules import log_spaced
+        from lastbit.script.snapshots import Snapshots
+        from lastbit.study.recorder import Recorder
+        from lastbit.study.trial import Trial
+
+        self.recorder = Recorder(Trial({}, self.settings["seed"], self.noise), self.directory)
+        self.snapshots = Snapshots(self.recorder, log_spaced(self.settings["snapshots"]), earlier)
+
+    def find_rank(self) -> None:
+        """Note which of the processes that train together this is; keep apart what others than rank 0 print."""
+        member = this_member()
+        self.notes.rank, self.notes.world, self.notes.nodes = member.rank, member.world, member.nodes
+        if self._installed:
+            self.snapshots.only_parts = member.rank not in (None, 0)
+        if self._is_first:
+            return
+        member.write(self.directory)
+        if member.rank:
+            self._print_apart(member.rank)
+
+    def _print_apart(self, rank: int) -> None:
+        """Let what this rank prints go to files of its own, unless something else than the trial reads it already."""
+        output = Path(self.settings["directory"]) / "output"
+        for descriptor, name in _STREAMS:
+            with suppress(OSError):  # it is closed
+                if os.path.sameopenfile(descriptor, there := os.open(output / name, os.O_RDONLY)):
+                    apart = os.open(output / f"rank{rank}.{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+                    os.dup2(apart, descriptor)
+                    os.close(apart)
+                os.close(there)
+
     def log(self, step: int | None = None, **metrics: float) -> None:
         """Record what the script logs, by default at the step that it has come to."""
-        if self._is_here:
+        if self._is_here():
             self.recorder.log(self.snapshots.step if step is None else step, **metrics)
 
     def log_predictions(self, labels: Tensor, targets: Tensor | None = None) -> None:
         """Keep the script's predictions."""
-        if self._is_here:
+        if self._is_here():
             self.recorder.log_predictions(labels, targets)
 
     def replaced(self, command: str | None) -> None:
         """Note that the process becomes another program, or with None that it did not."""
         self.notes.replaced = command
+
+    def _noting_error(self, hook: Any) -> Any:
+        def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            """Note the error that ends this process, then do what was done with it before."""
+            self.notes.error = "".join(traceback.format_exception(kind, error, trace)).strip()
+            hook(kind, error, trace)
+
+        return note
 
     def end(self) -> None:
         """Keep the last weights, and write the notes even if that fails."""
@@ -112,11 +175,13 @@ class _Trial:
                 self.snapshots.keep()
                 self._note_steps()
                 self.notes.in_turn = self.snapshots.in_turn
+                if self.notes.world is not None and self.notes.world > 1:
+                    self.notes.names, self.notes.digest = self.snapshots.digest()
         except Exception:
             self.notes.fault = traceback.format_exc()
         self._note_files()
-        self.notes.sources = imported_sources(self._own_code)
-        self.notes.write(self.directory / "output")
+        self.notes.sources = imported_sources(self._own_code, self._main)
+        self.notes.write(self.directory / "output" if self._is_first else self.directory)
 
     def _note_files(self) -> None:
         self.files.close()
@@ -134,7 +199,9 @@ class _Trial:
         sys.exit(f"lastbit: {reason}")
 
     def _made(self, optimizer: Optimizer) -> None:
-        if not self._is_here:
+        from lastbit.script.noise_put_on import RefusedError, attach
+
+        if not self._is_here():
             return
         self.notes.optimizers.append(type(optimizer).__name__)
         try:
@@ -144,8 +211,10 @@ class _Trial:
         self.snapshots.made(optimizer)
 
     def _stepped(self, optimizer: Optimizer) -> None:
-        if not self._is_here:
+        if not self._is_here():
             return
+        if not self.snapshots.step:
+            self.find_rank()
         self.snapshots.stepped(optimizer)
         if self.snapshots.step == 1:
             # At the first step, by when threads and precision modes are set.
@@ -156,73 +225,3 @@ class _Trial:
 
     def _note_steps(self) -> None:
         self.notes.steps, self.notes.diverged_at = self.snapshots.step, self.snapshots.diverged_at
-
-
-def _die_with_parent() -> None:
-    """Let the kernel end this process if the one that started it is killed; elsewhere than on Linux it goes on."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-class RefusedError(LastbitError):
-    """A noise cannot be put on an optimizer; the message is for the person who chose both."""
-
-
-def attach(optimizer: Optimizer, noise: Noise) -> bool:
-    """Put `noise` on `optimizer`; return whether its fused kernels were turned off for that.
-
-    They are turned off for every noise of a kind that does not take them, the one that changes nothing included, so
-    that all trials step alike.
-
-    Raises:
-        RefusedError: the noise is not for this optimizer, or not with its options.
-    """
-    from lastbit.noise import install
-
-    unfused = not noise.takes_fused and any(group.get("fused") for group in optimizer.param_groups)
-    if unfused:
-        for options in (*optimizer.param_groups, optimizer.defaults):
-            options["fused"] = False
-        # Fused kernels divide by a gradient scaler's scale themselves; without them the scaler must do it.
-        vars(optimizer).pop("_step_supports_amp_scaling", None)
-    try:
-        install(optimizer, noise)
-    except LastbitTypeError as error:
-        raise RefusedError(f"--noise {noise.kind}: {error}") from None
-    except LastbitError as error:
-        raise RefusedError(f"the script's {type(optimizer).__name__}: {error}") from None
-    return unfused
-
-
-def arrange_batches(noise: Noise, on_batch: Callable[[], None], refuse: Callable[[str], NoReturn]) -> None:
-    """Make every data loader of the program give its batches as `noise` arranges them.
-
-    Loaders that go through their data in order are left alone: these are for evaluation, where the order of predictions
-    has a meaning. Batches are counted over all loaders, so that epochs differ.
-
-    Args:
-        noise: of which `arrange` is used.
-        on_batch: called for each batch that it arranges.
-        refuse: called with the reason where a batch cannot be arranged; it ends the program.
-    """
-    from torch.utils.data import SequentialSampler
-    from torch.utils.data.dataloader import _BaseDataLoaderIter
-
-    hand_out = _BaseDataLoaderIter.__next__
-    handed = 0
-
-    def arranged(loader: Any) -> Any:
-        """The loader's next batch, its samples in the noise's order."""
-        nonlocal handed
-        batch = hand_out(loader)
-        sampler = getattr(loader, "_index_sampler", None)
-        if isinstance(getattr(sampler, "sampler", sampler), SequentialSampler):
-            return batch
-        handed += 1
-        on_batch()
-        try:
-            return noise.arrange(batch, handed - 1)
-        except LastbitError as error:
-            refuse(f"--noise {noise.kind}: {error}")
-
-    _BaseDataLoaderIter.__next__ = arranged  # type: ignore[method-assign,assignment]

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lastbit.noise import Scale, Ulp, Unperturbed, perturb
-from lastbit.script.trial_process import RefusedError, attach
+from lastbit.script.noise_put_on import RefusedError, attach
 
 
 def network():
