@@ -25,9 +25,10 @@ DDP = """
 import os, sys, torch, torch.distributed as dist
 from torch import nn
 import data
+wrapped = nn.parallel.DistributedDataParallel
 def main(rank, *address):
     dist.init_process_group("gloo", *address, rank=rank, world_size=2)
-    net = nn.parallel.DistributedDataParallel(data.network())
+    net = wrapped(data.network())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     for step in range(5):
         optimizer.zero_grad()
@@ -101,16 +102,25 @@ def test_every_rank_of_torchrun_meets_the_noise_and_rank_0_counts(place):
     assert sorted(path.name for path in directory.iterdir()) == ["metrics.jsonl", "output", "weights"]
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_ranks_that_the_script_starts_itself(place, method):
-    """A noise of random draws is the same on each rank: replicas that parted would be said."""
-    body = DDP + (
-        "if __name__ == '__main__':\n"
-        "    meet = f'file://{os.getcwd()}/meet'\n"
-        f"    torch.multiprocessing.start_processes(main, (meet,), 2, start_method='{method}')"
-    )
-    notes, directory = trained(place, body, noise=Rounding(0.3, 1))
-    assert_trained_as(Rounding(0.3, 1), directory)
+SPAWNED = """
+if __name__ == "__main__":
+    torch.multiprocessing.start_processes(main, (f"file://{os.getcwd()}/meet",), 2, start_method="METHOD")
+"""
+SHARDED = """
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.device_mesh import init_device_mesh
+def wrapped(net):
+    return fully_shard(net, mesh=init_device_mesh("cpu", (2,)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "wrapping", "noise"), [("spawn", "", Rounding(0.3, 1)), ("fork", SHARDED, Scale(3))]
+)
+def test_ranks_that_the_script_starts_itself(place, method, wrapping, noise):
+    """A noise of random draws is the same on each rank; weights that are split over ranks are put together."""
+    notes, directory = trained(place, DDP + wrapping + SPAWNED.replace("METHOD", method), noise=noise)
+    assert_trained_as(noise, directory)
     assert (notes.processes, notes.doubts, notes.remarks) == (2, [], [])
     assert (directory / "output" / "rank1.stdout.txt").read_text().startswith("rank 1 ran")
 

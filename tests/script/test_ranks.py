@@ -9,7 +9,7 @@ from lastbit.noise import Scale
 from lastbit.script.joining import Member
 from lastbit.script.notes import Notes
 from lastbit.script.ranks import UnclearError, first_error, gather
-from lastbit.script.shards import Part, write_parts
+from lastbit.script.shards import Shard, write_parts
 from lastbit.study import Recorder, Trial
 
 WHOLE = torch.arange(15.0).view(5, 3)
@@ -71,7 +71,7 @@ def test_parts_of_a_weight_are_put_together_and_the_rest_is_rank_0s(trial, rows)
     for rank, (local, offset) in enumerate(zip(WHOLE.split(rows), (0, rows[0]), strict=True)):
         weights = {"w": local, **({"bias": torch.ones(2)} if rank == 0 else {})}
         place = process(trial, 30 - rank, rank=rank, world=2, weights=weights, steps=4)
-        write_parts(place, {"w": Part((5, 3), (offset, 0))})
+        write_parts(place, {"w": Shard((5, 3), (offset, 0))})
     gather(trial, Notes())
     assert torch.equal(kept(trial)["w"], WHOLE)
     assert torch.equal(kept(trial)["bias"], torch.ones(2))
@@ -79,7 +79,7 @@ def test_parts_of_a_weight_are_put_together_and_the_rest_is_rank_0s(trial, rows)
 
 def test_a_missing_part_is_said(trial):
     place = process(trial, 30, rank=0, world=1, weights={"w": WHOLE[:2]}, steps=4)
-    write_parts(place, {"w": Part((5, 3), (0, 0))})
+    write_parts(place, {"w": Shard((5, 3), (0, 0))})
     with pytest.raises(LastbitError, match="9 of the 15 numbers of w are on no process that reported"):
         gather(trial, Notes())
 

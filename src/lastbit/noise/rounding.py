@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lastbit.optimizers.weights import Groups
 
+_SHARD = 1 << 16  # streams of a shard: more than there are kinds of weights
 USUAL_P = 0.03  # about the share of weights that the paper's k moves at each step of ordinary training
 P = Option("p", float, f"For rounding and operations: the probability [{USUAL_P}].")
 
@@ -84,12 +85,16 @@ class Rounding(Noise):
         """Choose weights and keep their values; return what moves those of them that the update changed."""
         if self.p == 0:
             return nothing
-        from lastbit.optimizers.weights import disturbable
+        from lastbit.optimizers.weights import disturbable_shards
 
-        kinds: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
-        for weight in disturbable(groups):
-            kinds.setdefault((weight.device, weight.dtype.to_real()), []).append(weight)
-        chosen = [self._drawn(weights, step, part) for part, weights in enumerate(kinds.values())]
+        # Of weights that are split over processes, each shard has draws of its own.
+        kinds: dict[tuple[int, torch.device, torch.dtype], list[Tensor]] = {}
+        for (number, count), weights in disturbable_shards(groups).items():
+            shard = number + 1 if count > 1 else 0
+            for weight in weights:
+                kinds.setdefault((shard, weight.device, weight.dtype.to_real()), []).append(weight)
+        numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kind[1:] for kind in kinds))}
+        chosen = [self._drawn(kinds[kind], step, kind[0] * _SHARD + numbers[kind[1:]]) for kind in kinds]
 
         def move() -> None:
             """Move the weights that the last step updated."""

@@ -22,7 +22,8 @@ class Ulp(Seeded):
     The move comes after the update, so that the disturbed run differs in one number by exactly one unit, whatever the
     update was. Before it, the update could round the unit away or cancellation could magnify it. The seed decides which
     weight moves, all being equally likely, and whether it moves up or down. Weights that are zero, subnormal or not
-    finite are passed over (`lastbit.optimizers.weights`); if there are no others, none moves.
+    finite are passed over (`lastbit.optimizers.weights`); if there are no others, none moves. Of weights that are split
+    over processes (`DTensor`) all shards are equally likely, and then all weights of that shard.
 
     Attributes:
         seed: decides which weight and which way; None moves none.
@@ -45,9 +46,19 @@ class Ulp(Seeded):
         """Return what moves the weight if this is the first step, and what does nothing otherwise."""
         if self.seed is None or step > 0:
             return nothing
-        from lastbit.optimizers.weights import disturbable
+        from lastbit.optimizers.weights import disturbable_shards
 
-        return partial(_move_one, disturbable(groups), stream(self.seed, step))
+        shards, generator = disturbable_shards(groups), stream(self.seed, step)
+        return partial(_move_one, _drawn(shards, generator), generator)
+
+
+def _drawn(shards: dict[tuple[int, int], list[Tensor]], generator: Generator) -> list[Tensor]:
+    """The weights among which one moves: all, or one shard's, which other processes do not have."""
+    import torch
+
+    count = max((count for _, count in shards), default=1)
+    number = int(torch.randint(count, (), generator=generator)) if count > 1 else 0
+    return shards.get((number, count), [])
 
 
 def _move_one(weights: list[Tensor], generator: Generator) -> None:

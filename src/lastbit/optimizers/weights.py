@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from lastbit.errors import LastbitError
+from lastbit.tensors import is_split, local
 
 Groups = Iterable[Mapping[str, Any]]  # an optimizer's `param_groups`
 
@@ -70,22 +71,49 @@ def _is_normal(bits: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def disturbable(groups: Groups) -> list[Tensor]:
-    """The parameters of an optimizer's groups whose numbers have a last place.
+    """The parameters of an optimizer's groups whose numbers have a last place; of what is split, the part here.
 
     Raises:
-        LastbitError: a parameter is no plain tensor (sparse, or distributed over processes).
+        LastbitError: a parameter is no dense tensor, or one of several in one.
         RuntimeError: a CUDA graph is being captured, in which nothing can be decided from numbers.
+    """
+    return [weight for weights in disturbable_shards(groups).values() for weight in weights]
+
+
+def disturbable_shards(groups: Groups) -> dict[tuple[int, int], list[Tensor]]:
+    """The same by shard: which one, from 0, and of how many; (0, 1) is a tensor that every process has whole.
+
+    A noise must be the same on all processes that have the same shard, and another on other shards.
+
+    Raises:
+        As `disturbable`.
     """
     weights = [weight for group in groups for weight in group["params"]]
     for weight in weights:
-        if weight.layout is not torch.strided or is_traceable_wrapper_subclass(weight):
+        if weight.layout is not torch.strided or not (is_split(weight) or not is_traceable_wrapper_subclass(weight)):
             raise LastbitError(
                 f"a parameter of type {type(weight).__name__} and layout {weight.layout} cannot be disturbed: "
                 "only plain dense tensors have a last bit to move"
             )
     if any(weight.is_cuda for weight in weights) and torch.cuda.is_current_stream_capturing():
         raise RuntimeError("a step that is captured in a CUDA graph cannot be disturbed: step outside of the capture")
-    return [weight for weight in weights if weight.dtype.to_real() in _INTEGERS and weight.numel()]
+    shards: dict[tuple[int, int], list[Tensor]] = {}
+    for weight in weights:
+        part = local(weight)
+        if part.dtype.to_real() in _INTEGERS and part.numel():
+            shards.setdefault(_shard(weight), []).append(part)
+    return shards
+
+
+def _shard(weight: Any) -> tuple[int, int]:
+    """Which of how many parts of a weight is on this process."""
+    number, count = 0, 1
+    if is_split(weight):
+        mesh = weight.device_mesh
+        for dimension, (placement, place) in enumerate(zip(weight.placements, mesh.get_coordinate(), strict=True)):
+            if not placement.is_replicate():
+                number, count = number * mesh.size(dimension) + place, count * mesh.size(dimension)
+    return number, count
 
 
 def has_last_place(tensor: Tensor) -> bool:

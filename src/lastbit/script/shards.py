@@ -6,7 +6,6 @@ or wait for a process that has failed.
 
 import json
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,30 +16,20 @@ from torch import Tensor
 
 from lastbit.errors import LastbitError
 from lastbit.storage.files import to_json
+from lastbit.tensors import is_split
 
 PARTS = "parts.json"
 
 
 @dataclass(frozen=True)
-class Part:
+class Shard:
     """Where a process's part of a tensor lies in the whole."""
 
     shape: tuple[int, ...]  # of the whole
     offset: tuple[int, ...]
 
 
-def is_split(tensor: Tensor) -> bool:
-    """Whether a tensor is distributed over processes: a `DTensor`, as FSDP2 and tensor parallelism make them."""
-    module = sys.modules.get("torch.distributed.tensor")  # without which there are none
-    return module is not None and isinstance(tensor, module.DTensor)
-
-
-def local(tensor: Tensor) -> Tensor:
-    """The part of a tensor that is on this process; all of one that is not split. They share memory."""
-    return tensor.detach().to_local() if is_split(tensor) else tensor  # type: ignore[attr-defined]
-
-
-def parts_of(weights: Mapping[str, Tensor]) -> dict[str, Part]:
+def parts_of(weights: Mapping[str, Tensor]) -> dict[str, Shard]:
     """Where the parts on this process lie, by name; nothing for weights that are not split.
 
     Raises:
@@ -49,24 +38,24 @@ def parts_of(weights: Mapping[str, Tensor]) -> dict[str, Part]:
     return {name: _part(name, weight) for name, weight in weights.items() if is_split(weight)}
 
 
-def _part(name: str, weight: Tensor) -> Part:
+def _part(name: str, weight: Tensor) -> Shard:
     # What torch's own distributed checkpoints ask a tensor for.
     blocks = weight.__create_chunk_list__()  # type: ignore[attr-defined]
     if len(blocks) != 1:
         raise LastbitError(f"{name} has {len(blocks)} blocks on one process, and only one can be put together")
-    return Part(tuple(weight.shape), tuple(blocks[0].offsets))
+    return Shard(tuple(weight.shape), tuple(blocks[0].offsets))
 
 
-def write_parts(directory: Path, parts: Mapping[str, Part]) -> None:
+def write_parts(directory: Path, parts: Mapping[str, Shard]) -> None:
     """Keep where the parts of a process lie."""
     (directory / PARTS).write_text(to_json({name: asdict(part) for name, part in parts.items()}), encoding="utf-8")
 
 
-def read_parts(directory: Path) -> dict[str, Part]:
+def read_parts(directory: Path) -> dict[str, Shard]:
     """Read what `write_parts` kept; nothing where no weight is split."""
     path = directory / PARTS
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: Part(tuple(part["shape"]), tuple(part["offset"])) for name, part in kept.items()}
+    return {name: Shard(tuple(part["shape"]), tuple(part["offset"])) for name, part in kept.items()}
 
 
 def whole(name: str, directories: Sequence[Path]) -> dict[str, Tensor]:
@@ -87,7 +76,7 @@ def whole(name: str, directories: Sequence[Path]) -> dict[str, Tensor]:
     return weights
 
 
-def _joined(name: str, parts: Iterable[tuple[Tensor, Part]]) -> Tensor:
+def _joined(name: str, parts: Iterable[tuple[Tensor, Shard]]) -> Tensor:
     pairs = list(parts)
     result = torch.empty(pairs[0][1].shape, dtype=pairs[0][0].dtype)
     filled = torch.zeros(result.shape, dtype=torch.bool)

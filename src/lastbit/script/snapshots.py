@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lastbit.schedules import Schedule
-from lastbit.script.shards import is_split, local, parts_of, write_parts
+from lastbit.script.shards import parts_of, write_parts
 from lastbit.storage.files import sha256
 from lastbit.study.recorder import Recorder
-from lastbit.tensors import bits
+from lastbit.tensors import bits, is_split, local
 
 _ENDS = 20  # networks trained one after another whose last weights are kept; of further ones at steps that are due
 

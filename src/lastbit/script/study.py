@@ -116,8 +116,8 @@ def _named(training: ScriptTraining) -> Metric | None:
 def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
     """What a person should know of how the script was run and of what was read of it, in lines.
 
-    Fused kernels that were turned off, what other ranks than 0 trained, numbers that were not read as they seem, runs of other lengths, networks trained
-    one after another, and metrics that no run gave.
+    Fused kernels that were turned off, what other ranks than 0 trained, numbers that were not read as they seem, runs
+    of other lengths, networks trained one after another, and metrics that no run gave.
 
     Args:
         study: of a script, with a stored trial.
