@@ -71,11 +71,9 @@ def _is_normal(bits: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def disturbable(groups: Groups) -> list[Tensor]:
-    """The parameters of an optimizer's groups whose numbers have a last place; of what is split, the part here.
+    """The parameters of an optimizer's groups whose numbers have a last place; errors as of `disturbable_shards`.
 
-    Raises:
-        LastbitError: a parameter is no dense tensor, or one of several in one.
-        RuntimeError: a CUDA graph is being captured, in which nothing can be decided from numbers.
+    Of a parameter that is split over processes, the part on this one is given.
     """
     return [weight for weights in disturbable_shards(groups).values() for weight in weights]
 
@@ -86,7 +84,8 @@ def disturbable_shards(groups: Groups) -> dict[tuple[int, int], list[Tensor]]:
     A noise must be the same on all processes that have the same shard, and another on other shards.
 
     Raises:
-        As `disturbable`.
+        LastbitError: a parameter is not dense, or holds other tensors and is no `DTensor`.
+        RuntimeError: a CUDA graph is being captured, in which nothing can be decided from numbers.
     """
     weights = [weight for group in groups for weight in group["params"]]
     for weight in weights:
