@@ -1,9 +1,11 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tests.script.trace.written_traces import Training, Writer
 
 from lastbit.errors import LastbitError
+from lastbit.script.audit.batches import Batch
 from lastbit.script.trace.comparison import compare_traces
 
 ROUNDING = [
@@ -64,6 +66,43 @@ def test_another_computation_is_found_and_named(change, place, words, known):
     assert words in beyond.differs
     assert beyond.differs in comparison.verdict
     assert comparison.is_rounding is False
+
+
+def _with_a_batch(trace, samples, at):
+    """A trace with one batch of a loader, handed over after so many records."""
+    batch = Batch("train.py:5", 0, 0, 0, None, None, samples, (), hash(samples))
+    return replace(trace, batches=((at, batch),))
+
+
+_OTHER_ORDER = (
+    "the data differ: batch 0 (epoch 0) of the loader at train.py:5 holds samples 1, 2 in one run and 2, 1 in the"
+    " other: the same samples in another order"
+)
+
+
+def test_the_batch_of_a_loader_that_differs_is_named():
+    one, other = Training().writer.trace(), Training(data=1.0).writer.trace()
+    apart = compare_traces(_with_a_batch(one, (1, 2), 3), _with_a_batch(other, (2, 1), 3), envelope)
+    assert apart.beyond_rounding.differs == _OTHER_ORDER
+    alike = compare_traces(_with_a_batch(one, (1, 2), 3), _with_a_batch(other, (1, 2), 3), envelope)
+    assert alike.beyond_rounding.differs == "the data differ"
+
+
+@pytest.mark.parametrize(("at", "named"), [(3, True), (2, False)], ids=["in a batch", "after it"])
+def test_rows_that_are_put_together_for_a_batch_are_data(at, named):
+    def trace(samples):
+        writer, random = Writer(), np.random.default_rng(0)
+        rows = writer.outside("rows", random.normal(size=(4, 8)))
+        weights = writer.outside("weights", random.normal(size=(8, 8)), "model.weight")
+        # Rows of one tensor are views, and have its origin.
+        writer.do("stack", ["rows", "rows"], {"x": rows[list(samples)]})
+        writer.do("mm", ["x", "weights"], {"y": rows[list(samples)] @ weights})
+        writer.do("add", ["weights", "y"], {"w": weights + (rows[samples[0]] @ weights).sum()}, phase="optimizer")
+        return _with_a_batch(writer.trace(), samples, at)
+
+    found = compare_traces(trace((1, 2)), trace((2, 1)), envelope).beyond_rounding
+    assert found.operation == "aten::stack"
+    assert (found.differs == _OTHER_ORDER) is named
 
 
 @pytest.mark.parametrize("change", [{"lr": 0.2}, {"clip": True}, {"weights": 0.01}], ids=str)

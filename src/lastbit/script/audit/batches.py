@@ -46,7 +46,8 @@ class LoaderCode:
 class BatchDifference:
     """The first batch that two runs' loaders do not have in common."""
 
-    what: str  # a clause, such as `batch 3 ... holds ...: the order differs`
+    batch: Batch  # of the first run
+    what: str  # a clause, such as `batch 3 ... holds ...: other samples`
     code: LoaderCode  # the code that may have made the difference
 
 
@@ -90,15 +91,16 @@ def first_differing_batch(
         behind = code.get(batch.loader or "", LoaderCode())
         match = theirs.get((batch.loader, batch.epoch, batch.number))
         if match is not None and match.indices != batch.indices:
-            return BatchDifference(f"{batch.name} {_other_samples(batch, match)}", LoaderCode(order=behind.order))
+            return BatchDifference(
+                batch, f"{batch.name} {_other_samples(batch, match)}", LoaderCode(order=behind.order)
+            )
         same_place = places.get((batch.loader, batch.epoch, batch.place))
         if same_place is not None and same_place.number != batch.number:
             arrives = f"{batch.name} comes where the other run gets batch {same_place.number}"
-            return BatchDifference(f"the batches arrive in another order: {arrives}", LoaderCode())
+            return BatchDifference(batch, f"the batches arrive in another order: {arrives}", LoaderCode())
         if match is not None and None not in (batch.digest, match.digest) and batch.digest != match.digest:
-            return BatchDifference(
-                f"{batch.name} {_other_contents(batch, match)}", LoaderCode(contents=behind.contents)
-            )
+            what = f"{batch.name} {_other_contents(batch, match)}"
+            return BatchDifference(batch, what, LoaderCode(contents=behind.contents))
     return None
 
 

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
+from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
 from lastbit.script.trace.records import OUTSIDE, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch
@@ -50,6 +52,17 @@ class Words:
     def __init__(self, one: TraceGraph, other: TraceGraph, search: RootSearch) -> None:
         self._one, self._other, self._search = one, other, search
 
+    @cached_property
+    def _batch(self) -> tuple[range, str] | None:
+        """The first batch of a loader that differs: the records while it was put together, and how it does."""
+        batches = [batch for _, batch in self._one.trace.batches]
+        found = first_differing_batch(batches, [batch for _, batch in self._other.trace.batches], {})
+        if found is None:
+            return None
+        place = batches.index(found.batch)
+        begin = self._one.trace.batches[place - 1][0] if place else 0
+        return range(begin, self._one.trace.batches[place][0]), found.what
+
     def root(self, root: Root) -> str:
         """What differs where a difference begins."""
         match root.kind:
@@ -68,6 +81,8 @@ class Words:
             return f"dtype {kinds[0].dtype} against {kinds[1].dtype}"
         if is_random(record):
             return f"a random draw ({_DRAWS[record.site.name]}): {self._generators(record, other)}"
+        if self._batch is not None and record.index in self._batch[0]:
+            return f"the data differ: {self._batch[1]}"
         if self._flips_sign(root):
             return "the same inputs give the results of opposite sign"
         scale = self._scale(root)
@@ -97,6 +112,8 @@ class Words:
         record = self._one.records[int(self._one.maker[root.value])]
         name = record.site.module
         shapes = [self._shape(root.value), self._shape(root.partner, 1)]
+        if not name and self._batch is not None:
+            return f"the data differ: {self._batch[1]}"
         what = f"{name} was loaded or initialised differently" if name else "the data differ"
         if name and record.step:
             what = f"{name} was changed from outside torch"

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from lastbit.errors import LastbitError
+from lastbit.script.audit.batches import Batch
 from lastbit.script.audit.generators import Generators
 from lastbit.script.trace.format import (
     BLOCK,
@@ -23,7 +24,7 @@ from lastbit.script.trace.format import (
     unpack_block,
     unpack_floats,
 )
-from lastbit.script.trace.records import FORMAT, Record, RunTrace, Site, TensorSummary, TraceEvent, TraceHeader
+from lastbit.script.trace.records import BATCH, FORMAT, Record, RunTrace, Site, TensorSummary, TraceEvent, TraceHeader
 from lastbit.storage.limits import OTHER_SHAPE, parse_json, read_limited
 
 MOST_TRACE = 1 << 33  # bytes of a file
@@ -43,6 +44,7 @@ class _Table:
 
 
 _TABLE, _HEADER, _UNSEEN = TypeAdapter(_Table), TypeAdapter(TraceHeader), TypeAdapter(dict[str, int])
+_BATCH = TypeAdapter(Batch)
 
 
 def read_trace(path: Path) -> RunTrace:
@@ -89,6 +91,7 @@ def _trace(header: TraceHeader, whole: Sequence[Piece], torn: int, path: Path) -
         records=blocks.records(),
         generators=blocks.states,
         events=tuple(blocks.events),
+        batches=tuple((e.at, _BATCH.validate_python(e.content)) for e in blocks.events if e.kind == BATCH),
         ended=bool(ends),
         unseen=ends[-1] if ends else {},
         torn=torn,

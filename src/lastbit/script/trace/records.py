@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lastbit.script.audit.batches import Batch
 from lastbit.script.audit.generators import Generators
 
 FORMAT = 1  # of the file
 OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation made, such as loaded weights or data
 NUMERICS = "numerics"  # kind of event: another fingerprint
+BATCH = "batch"  # kind of event: a loader handed over a batch
 
 # Where a tensor that an operation takes comes from: the index of the record that gave it, and which of its outputs it
 # is; None where nothing is known, as for memory that nobody wrote.
@@ -120,6 +122,9 @@ class RunTrace:
     ended: bool = False  # whether the program came to its end, or to the last step wanted
     unseen: Mapping[str, int] = field(default_factory=dict)  # what was not recorded -> how many operations of it
     torn: int = 0  # bytes at the end of the file that were dropped: the last piece was not written whole
+    batches: tuple[
+        tuple[int, Batch], ...
+    ] = ()  # of loaders, among the events; each with the number of records before it
 
     @property
     def numerics(self) -> Mapping[str, str | int | bool | None]:
