@@ -12,7 +12,8 @@ from itertools import combinations
 
 import numpy as np
 
-from lastbit.statistics.sources import design_sources, source_spreads
+from lastbit.statistics.source_design import design_sources
+from lastbit.statistics.sources import source_spreads
 from lastbit.statistics.variance import variance_split
 from options import parsed, parser_of, write
 

@@ -8,7 +8,8 @@ import pytest
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.sources import design_sources, source_spreads
+from lastbit.statistics.source_design import design_sources
+from lastbit.statistics.sources import source_spreads
 from lastbit.statistics.variance import between_groups
 
 THREE = ("init", "order", "augmentation")

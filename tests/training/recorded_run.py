@@ -4,8 +4,8 @@ from lastbit.noise import Scale
 
 
 class RecordedRun:
-    def __init__(self, *, seed=1, k=1, noise=None):
-        self.seed, self.noise = seed, noise or Scale(k)
+    def __init__(self, *, seed=1, k=1, noise=None, seeds=None):
+        self.seed, self.noise, self.seeds = seed, noise or Scale(k), seeds or {}
         self.rows, self.weights, self.diverged_at = [], {}, None
         self.predictions, self.targets = None, None
 

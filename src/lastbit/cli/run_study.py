@@ -18,6 +18,7 @@ from lastbit.storage.directories import STUDY, TRIALS
 from lastbit.storage.files import DamagedError
 from lastbit.study import ControlsFailedError, Study, Trial, TrialFailedError
 from lastbit.study.check import verify_study
+from lastbit.study.design import SourceDesign
 from lastbit.study.recorder import underway
 from lastbit.study.results import FORMAT
 from lastbit.training.recipe_training import RecipeTraining
@@ -184,6 +185,15 @@ def _stored_results(study: Study) -> dict[str, Any] | None:
         stored = study.store.stored_results()
     except DamagedError:  # missing or altered: they are computed again
         return None
-    here = (FORMAT, [noise.label for noise in study.noises], list(study.seeds), study.controlled)
-    there = (stored.get("format"), stored.get("noises"), stored.get("seeds"), stored.get("controls") is not None)
+    here = (FORMAT, [noise.label for noise in study.noises], list(study.seeds), study.controlled, _seeds(study.design))
+    there = (
+        *(stored.get(name) for name in ("format", "noises", "seeds")),
+        stored.get("controls") is not None,
+        (stored.get("design") or {}).get("seeds"),
+    )
     return stored if here == there else None
+
+
+def _seeds(design: SourceDesign | None) -> dict[str, list[int]] | None:
+    """The seeds of each source as stored results have them."""
+    return None if design is None else {name: list(seeds) for name, seeds in design.seeds.items()}

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import USUAL, Noises, with_noises
-from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption, parse_numbers
+from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption
 from lastbit.cli.output import JsonOption, console, write_json
+from lastbit.cli.varied import USUAL_SEEDS, RunsOption, VaryOption, announce_design, planned
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_executors
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import RESULTS
@@ -30,7 +31,11 @@ _FIRST, *_OTHERS = (6, 3, 12, 30)  # runs for which the least detectable gain is
 def study(
     recipe: RecipeArgument,
     noises: Noises,
-    seeds: Annotated[str, typer.Option(metavar="LIST", help="Seeds of batch order and augmentation.")] = "1-6",
+    seeds: Annotated[
+        str | None, typer.Option(metavar="LIST", help=f"Seeds of batch order and augmentation [{USUAL_SEEDS}].")
+    ] = None,
+    vary: VaryOption = None,
+    runs: RunsOption = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/RECIPE].")] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -48,11 +53,13 @@ def study(
 ) -> None:
     """Train a recipe over seeds and noises, and compare the runs.
 
-    Each pair of seed and noise is trained once; the result is a table, a verdict and a page. An interrupted study
+    Each pair of seed and noise is trained once; the result is a table, a verdict and a page. With --vary, several
+    sources of randomness each take seeds of their own, and the result is what each contributes. An interrupted study
     continues when the same command is given again.
 
     Examples: `lastbit study demo --noise ulp --noise-seeds 1-5`,
-    `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`
+    `lastbit study demo --k 1,3,5 --seeds 1-3 --set optimizer.lr=0.05 --out runs/low-lr`,
+    `lastbit study demo --vary init,order,last-bit --runs 24`
     """
     from lastbit.cli.run_study import run_study
     from lastbit.study import Study
@@ -64,12 +71,12 @@ def study(
     if executors.scheduler is None:  # else each worker looks for itself
         training.check()
     study = Study(
-        out or Path("runs") / _directory(chosen.name, scale, noises.kind),
+        out or Path("runs") / _directory(chosen.name, scale, noises.kind, varied=vary is not None),
         training,
-        noises=noises.chosen(),
-        seeds=parse_numbers(seeds, "--seeds"),
+        **planned(vary=vary, runs=runs, seeds=seeds, noises=noises),
         controlled=not uncontrolled,
     )
+    announce_design(study, Answers(yes))
     results = run_study(study, executors=executors, title=chosen.name, answers=Answers(yes), training=training)
     _finish(results, study.store.root, json)
 
@@ -84,11 +91,10 @@ def _finish(results: StudyJson, directory: Path, json: str | None) -> None:
         console(json).print(f"page: {page}", soft_wrap=True)
 
 
-def _directory(recipe: str, scale: str, noise: str) -> str:
-    """The default directory, named for what is not the default: `demo`, `demo-smoke-ulp`."""
-    return "-".join(
-        [recipe, *([scale] if scale != FULL else []), *([noise.partition(":")[0]] if noise != USUAL else [])]
-    )
+def _directory(recipe: str, scale: str, noise: str, *, varied: bool) -> str:
+    """The default directory, named for what is not the default: `demo`, `demo-smoke-ulp`, `demo-sources`."""
+    parts = {scale: scale != FULL, noise.partition(":")[0]: noise != USUAL, "sources": varied}
+    return "-".join([recipe, *(part for part, is_unusual in parts.items() if is_unusual)])
 
 
 def show(results: StudyJson, console: Console) -> None:
@@ -97,6 +103,9 @@ def show(results: StudyJson, console: Console) -> None:
     from lastbit.report.study.tables import accuracy_table, variance_note, variance_table
 
     console.print(f"{results['name']}: {results['verdict']}", style="bold")
+    if results.get("design") is not None:
+        show_sources(results, console)
+        return
     metric, trials = metric_of(results), results["trials"]
     if not trials or any(metric.of(trial) is not None or trial["diverged_at"] is not None for trial in trials):
         unit = " in percent" if metric.is_percentage else ""
@@ -104,9 +113,7 @@ def show(results: StudyJson, console: Console) -> None:
         console.print(accuracy_table(results).for_terminal(small=False))
     else:
         console.print(f"weights only, for no run gave {metric.label}")
-    console.print(_controls(results))
-    if len(groups := results["numerics"]) > 1:
-        console.print(f"numerics: {'; '.join(_group(group) for group in groups)}")
+    _show_controls(results, console)
     if (sources := variance_table(results)).rows:
         console.print(f"where the variance of one run's {metric.label} comes from")
         console.print(sources.for_terminal())
@@ -114,6 +121,24 @@ def show(results: StudyJson, console: Console) -> None:
     if results["least_detectable_gain"] is not None:
         console.print(_gains(results["least_detectable_gain"], metric))
     console.print()
+
+
+def show_sources(results: StudyJson, console: Console) -> None:
+    """Print what each of several sources contributes, what is not known, and the controls."""
+    from lastbit.report.study.sources import missing_words, sources_table
+
+    if (contributions := sources_table(results)).rows:
+        console.print(contributions.for_terminal())
+    if missing := missing_words(results):
+        console.print(missing)
+    _show_controls(results, console)
+    console.print()
+
+
+def _show_controls(results: StudyJson, console: Console) -> None:
+    console.print(_controls(results))
+    if len(groups := results["numerics"]) > 1:
+        console.print(f"numerics: {'; '.join(_group(group) for group in groups)}")
 
 
 def _group(group: Mapping[str, Any]) -> str:

@@ -34,6 +34,7 @@ class Digest:
 
     def __init__(self, noise: Noise) -> None:
         self.seed, self.noise = _SEED, noise
+        self.seeds: Mapping[str, int] = {}
         self._hash = hashlib.sha256()
 
     def log(self, step: int, **metrics: float) -> None:

@@ -160,7 +160,9 @@ def _labelled_notes(output: Path, description: Path, read: Callable[[Path], Any]
         return None
     try:
         trial = read(description)
-        label = Trial({}, trial["seed"], noise_from_json(trial["noise"]), trial["replica"]).label
+        label = Trial(
+            {}, trial["seed"], noise_from_json(trial["noise"]), trial["replica"], trial.get("seeds", {})
+        ).label
         notes = read_notes(output)
     except (KeyError, TypeError, ValueError):
         return None

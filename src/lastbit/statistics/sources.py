@@ -6,13 +6,12 @@ The model is that of crossed random effects. A run at level l_j of each source j
 
 with independent normal terms: a_j is the main effect of source j, c the interaction of the levels, and e the last bit.
 The interaction is taken as one independent draw for each combination of levels, a cell. An interaction of only two of
-the sources violates this where two cells share the same two levels; in the designs of `design_sources` none do.
+the sources violates this where two cells share the same two levels; in the designs of `source_design` none do.
 Runs that share a cell and differ in the last bit alone tell e from c. Without them only the sum of both is known.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +21,11 @@ from lastbit.errors import LastbitError
 from lastbit.statistics.spread import COVERAGE
 from lastbit.statistics.variance import Component, between_groups
 
-_PRIMES = (2, 3, 5, 7, 11, 13)
-_REPEATED = 4  # one run in so many repeats a cell with another last bit
 _TAIL = (1 - COVERAGE) / 2
 _ZERO = 1e-8  # eigenvalues below it belong to contrasts that other sources hide; those that count are near 1 or above
+
+
+Levels = Mapping[str, NDArray[np.int64]]  # source -> its level in every run, shape (runs,)
 
 
 @dataclass(frozen=True)
@@ -38,49 +38,24 @@ class SourceSpreads:
     remainder: Component | None  # interaction and last bit together, for a single run; None where no run is left for it
 
 
-def design_sources(sources: Sequence[str], runs: int, *, repeats: int | None = None) -> dict[str, NDArray[np.int64]]:
-    """Choose which level of each source every run takes, so that few runs tell all sources apart.
+@dataclass(frozen=True)
+class SourceLucks:
+    """The part of `SourceSpreads` that the finite test set gives by itself: standard deviations, in the same unit."""
 
-    With a prime number L of levels, cell (u, v) has level (u + j v) mod L of source j: rows of Latin squares,
-    in which two levels of different sources meet at most once (Bose 1938). The design uses as many levels as leave the
-    interaction no fewer degrees of freedom than a source has. Of the rows v it uses those whose largest Fourier
-    coefficient is the least, which keeps the sources closest to orthogonal.
-
-    Args:
-        sources: their names, without the last bit.
-        runs: in all.
-        repeats: how many of the runs repeat a cell with another last bit; a quarter of them by default.
-
-    Returns:
-        For each source the level of every run, shape (runs,). Repeats come last, at most one for each cell.
-
-    Raises:
-        LastbitError: no source, a name twice, or too few runs.
-    """
-    if not sources or len(set(sources)) < len(sources):
-        raise LastbitError(f"sources must be one or more different names, got {', '.join(sources) or 'none'}")
-    again = runs // _REPEATED if repeats is None else repeats
-    cells = runs - again
-    fits = [prime for prime in _PRIMES if _fits(prime, len(sources), cells)]
-    if not fits or not 0 <= again <= cells:
-        raise LastbitError(
-            f"{runs} runs of which {again} repeat another are no design for {len(sources)} sources: repeats may "
-            "be from 0 to half of the runs, and the others must be enough for two levels or more of every source"
-        )
-    levels = fits[-1]
-    cell = np.arange(cells)
-    v = np.array(_flattest_rows(levels, -(-cells // levels)))[cell // levels]
-    order = np.concatenate([cell, np.arange(again) * cells // max(again, 1)])
-    return {name: ((cell + place * v) % levels)[order] for place, name in enumerate(sources)}
+    sources: Mapping[str, float | None]
+    interaction: float | None
+    last_bit: float | None
+    remainder: float | None
 
 
-def source_spreads(levels: Mapping[str, NDArray[np.int64]], metric: NDArray[np.float64]) -> SourceSpreads:
+def source_spreads(levels: Levels, metric: NDArray[np.float64]) -> SourceSpreads:
     """Estimate the spread that each source gives the metric.
 
     The means of the cells are fitted with all main effects. The mean squares of a source, adjusted for all others, are
     weighted as Thomas and Hultquist (1978, Annals of Statistics 6) do, by the inverse of what they hold of the source's
     variance; the interval is Tukey's and Williams' on them. In an orthogonal design this is the analysis of variance.
-    Where some cells are repeated and others are not, the means differ in their error, which is taken as equal.
+    Where some cells are repeated and others are not, the means differ in their error, which is taken as equal. A single
+    source has no interaction: its variance is that between its levels less that of the repeats.
 
     Args:
         levels: of each source for every run, shape (runs,).
@@ -89,42 +64,114 @@ def source_spreads(levels: Mapping[str, NDArray[np.int64]], metric: NDArray[np.f
     Raises:
         LastbitError: a source whose levels are not one for each run.
     """
-    for name, column in levels.items():
-        if column.shape != metric.shape:
-            raise LastbitError(f"source {name!r} has {column.size} levels for {metric.size} runs; it needs one a run")
-    present = ~np.isnan(metric)
-    if not present.any():
+    squares = _squares(levels, metric[:, None])
+    if squares is None:
         return SourceSpreads(dict.fromkeys(levels), None, None, None)
-    y, table = metric[present], np.stack([column[present] for column in levels.values()], axis=1)
+    error, dof_error = squares.error
+    pure, dof_pure, size = float(squares.pure[0]), squares.dof_pure, squares.size
+    main = {
+        name: None
+        if part is None or not dof_error
+        else between_groups(float(part.square[0]), part.dof, float(error[0]), dof_error, part.size)
+        for name, part in squares.sources.items()
+    }
+    if len(levels) == 1:
+        alone = _chi(pure, dof_pure) if dof_pure else None
+        return SourceSpreads(main, None, alone, alone)
+    square, dof = float(squares.cells[0]), squares.dof_cells
+    if not dof_pure:
+        return SourceSpreads(main, None, None, _chi(square, dof) if dof else None)
+    interaction = between_groups(size * square, dof, pure, dof_pure, size) if dof else None
+    return SourceSpreads(main, interaction, _chi(pure, dof_pure), _remainder(square, dof, pure, dof_pure, size))
+
+
+def source_lucks(levels: Levels, right: NDArray[np.float64]) -> SourceLucks:
+    """How far independent errors on the finite test set would set runs apart by each source.
+
+    An estimate of a variance by `source_spreads` is a quadratic form of the metric, before it is cut at zero. The
+    accuracy is the mean of the examples, so the form of the accuracy is the sum over pairs of examples, divided by n².
+    The pairs of an example with itself are the luck: runs of equal quality have that variance too, for each is right on
+    examples of its own (K. Jordan, arXiv 2304.01910, theorem 2). The other pairs are quality.
+
+    Args:
+        levels: of each source for every run, shape (runs,).
+        right: whether a run is right on an example, in the metric's unit (100 or 1), shape (runs, examples); NaN for a
+            missing run.
+    """
+    squares = _squares(levels, right)
+    if squares is None:
+        return SourceLucks(dict.fromkeys(levels), None, None, None)
+    examples = right.shape[1]
+
+    def root(of_examples: NDArray[np.float64]) -> float:
+        """Of the sum of the examples' variances."""
+        return float(np.sqrt(max(0.0, of_examples.sum())) / examples)
+
+    error, dof_error = squares.error
+    main = {
+        name: None if part is None or not dof_error else root((part.square - error) / part.size)
+        for name, part in squares.sources.items()
+    }
+    pure, known = squares.pure, squares.dof_pure > 0
+    last_bit = root(pure) if known else None
+    if len(levels) == 1 or not squares.dof_cells:
+        return SourceLucks(main, None, last_bit, last_bit if len(levels) == 1 else None)
+    interaction = root(squares.cells - pure / squares.size) if known else None
+    return SourceLucks(main, interaction, last_bit, root(squares.cells + (1 - 1 / squares.size) * pure))
+
+
+@dataclass(frozen=True)
+class _MainSquare:
+    """What the contrasts of a source that are free of all others hold: a mean square of size · σ² + error."""
+
+    square: NDArray[np.float64]  # (metrics,)
+    dof: int
+    size: float  # harmonic mean of what each contrast holds of the source's variance
+
+
+@dataclass(frozen=True)
+class _Squares:
+    """The mean squares of one metric or many, shape (metrics,)."""
+
+    sources: Mapping[str, _MainSquare | None]  # None where the other sources hide it
+    cells: NDArray[np.float64]  # of the cells' means about all main effects; 0 without degrees of freedom
+    dof_cells: int
+    pure: NDArray[np.float64]  # of repeats about their cell's mean
+    dof_pure: int
+    size: float  # runs for each mean: harmonic mean
+
+    @property
+    def error(self) -> tuple[NDArray[np.float64], int]:
+        """The mean square that a cell's mean has without main effects, and its degrees of freedom."""
+        return (self.pure / self.size, self.dof_pure) if len(self.sources) == 1 else (self.cells, self.dof_cells)
+
+
+def _squares(levels: Levels, metrics: NDArray[np.float64]) -> _Squares | None:
+    """The mean squares of metrics, shape (runs, metrics); None without any run."""
+    for name, column in levels.items():
+        if column.shape != metrics.shape[:1]:
+            raise LastbitError(f"source {name!r} has {column.size} levels for {len(metrics)} runs; it needs one a run")
+    present = ~np.isnan(metrics).any(1)
+    if not present.any():
+        return None
+    y, table = metrics[present], np.stack([column[present] for column in levels.values()], axis=1)
     cells, place, sizes = np.unique(table, axis=0, return_inverse=True, return_counts=True)
-    means = np.bincount(place.ravel(), y) / sizes
-    within, dof_within = float(np.sum((y - means[place.ravel()]) ** 2)), len(y) - len(cells)
-    size = float(len(cells) / np.sum(1 / sizes))  # runs for each mean
+    means = np.zeros((len(cells), y.shape[1]))
+    np.add.at(means, place.ravel(), y)
+    means /= sizes[:, None]
     effects = [(column[:, None] == np.unique(column)).astype(np.float64) for column in cells.T]
     left = _left_by([*effects, np.ones((len(cells), 1))])
-    dof = len(cells) - _rank_left(left)
-    square = float(means @ left @ means) / dof if dof else 0.0
-    main = {
-        name: _main_effect(effects[at], effects[:at] + effects[at + 1 :], means, square, dof) if dof else None
-        for at, name in enumerate(levels)
-    }
-    if not dof_within:
-        return SourceSpreads(main, None, None, _chi(square, dof) if dof else None)
-    pure = within / dof_within
-    interaction = between_groups(size * square, dof, pure, dof_within, size) if dof else None
-    return SourceSpreads(main, interaction, _chi(pure, dof_within), _remainder(square, dof, pure, dof_within, size))
-
-
-def _fits(levels: int, sources: int, cells: int) -> bool:
-    """Whether the lattice has so many cells and the interaction no fewer degrees of freedom than a source."""
-    return sources <= levels and 2 * levels <= cells <= levels**2 and cells - 1 >= (sources + 1) * (levels - 1)
-
-
-def _flattest_rows(levels: int, rows: int) -> tuple[int, ...]:
-    """The rows whose Fourier coefficients are flattest; which pairs of sources meet changes only their order."""
-    wave = np.exp(2j * np.pi * np.outer(np.arange(levels), np.arange(1, levels)) / levels)
-    chosen = [(0, *others) for others in combinations(range(1, levels), rows - 1)]
-    return min(chosen, key=lambda some: round(float(np.abs(wave[list(some)].sum(0)).max()), 9))
+    dof, dof_pure = len(cells) - _rank_left(left), len(y) - len(cells)
+    return _Squares(
+        sources={
+            name: _main_square(effects[at], effects[:at] + effects[at + 1 :], means) for at, name in enumerate(levels)
+        },
+        cells=np.sum(means * (left @ means), 0) / max(dof, 1),
+        dof_cells=dof,
+        pure=np.sum((y - means[place.ravel()]) ** 2, 0) / max(dof_pure, 1),
+        dof_pure=dof_pure,
+        size=float(len(cells) / np.sum(1 / sizes)),
+    )
 
 
 def _left_by(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -138,9 +185,9 @@ def _rank_left(projection: NDArray[np.float64]) -> int:
     return len(projection) - round(float(np.trace(projection)))
 
 
-def _main_effect(
-    own: NDArray[np.float64], others: list[NDArray[np.float64]], means: NDArray[np.float64], error: float, dof: int
-) -> Component | None:
+def _main_square(
+    own: NDArray[np.float64], others: list[NDArray[np.float64]], means: NDArray[np.float64]
+) -> _MainSquare | None:
     """Of one source, by its contrasts that are free of all other sources.
 
     A contrast with eigenvalue λ has variance λσ² + error.
@@ -153,8 +200,7 @@ def _main_effect(
     values = eigenvalues[free]
     contrasts = vectors[:, free].T @ own.T @ left @ means
     harmonic = float(len(values) / np.sum(1 / values))
-    between = harmonic * float(np.mean((contrasts / values) ** 2))
-    return between_groups(between, len(values), error, dof, harmonic)
+    return _MainSquare(harmonic * np.mean((contrasts / values[:, None]) ** 2, 0), len(values), harmonic)
 
 
 def _chi(square: float, dof: float) -> Component:

@@ -157,11 +157,10 @@ def _check_files(root: Path, trial: StoredTrial, cure: str, *, weights: bool) ->
 def _check_identity(root: Path, trial: StoredTrial, settings: Any) -> Iterator[Finding]:
     """That the trial is the one its directory is named for, and one of this study."""
     content = trial.description
-    identity = {key: content.get(key) for key in ("settings", "seed", "noise", "replica")}
     name = trial.directory.name
-    if trial_id(identity) != name or content.get("id") != name:
+    if trial_id(content) != name or content.get("id") != name:
         yield finding(root, Severity.FOREIGN, trial.directory, "its name is not the id of the trial in it", MOVE)
-    elif settings is not None and identity["settings"] != settings:
+    elif settings is not None and content.get("settings") != settings:
         yield finding(root, Severity.FOREIGN, trial.directory, "it is a trial of another study", MOVE)
 
 

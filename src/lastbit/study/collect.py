@@ -1,6 +1,7 @@
 """Computes a study's results from its stored trials."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from lastbit.statistics.luck import known_luck, unit_of
 from lastbit.statistics.quality import known_quality
 from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS, Table, noise_share, noise_spread, seed_spread, spread
 from lastbit.statistics.variance import variance_split
+from lastbit.study.contributions import contributions
 from lastbit.study.controls import Controls
+from lastbit.study.design import SourceDesign
 from lastbit.study.distances import prediction_churn, weight_distances
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
@@ -29,6 +32,7 @@ def collect(
     controls: Controls | None,
     metric: Metric = TEST_ACCURACY,
     seed_decides: str = ANY_SEED,
+    design: SourceDesign | None = None,
 ) -> Results:
     """Compute a study's results.
 
@@ -39,6 +43,8 @@ def collect(
         controls: as they came out, or None where they were not run.
         metric: the number of each run that is compared.
         seed_decides: what another seed changes.
+        design: of a study that varies several sources. Its cells share seeds, so that no spread over them is given:
+            what each source contributes stands in its place.
     """
     repeated = repetitions(grid, metric.name)
     distinct = repeated.counted(grid)
@@ -51,6 +57,8 @@ def collect(
     ]
     qualities = [known_quality(predicted, table, lucks[axis], axis=axis) for axis in _AXES]
     distances, incomparable = weight_distances(grid)
+    split = variance_split(table, _in_percent(predicted, table), examples=examples)
+    over_seeds = design is None
     return Results(
         name=name,
         settings=settings,
@@ -63,18 +71,19 @@ def collect(
         per_noise=[spread(row) for row in table],
         per_seed=[spread(column) for column in grid.values(metric.name).T],
         noise=noise_spread(table),
-        seed=seed_spread(table),
-        share=noise_share(table),
-        variance=variance_split(table, _in_percent(predicted, table), examples=examples),
+        seed=seed_spread(table) if over_seeds else None,
+        share=noise_share(table) if over_seeds else None,
+        variance=split if over_seeds else replace(split, batch_order=None, dropped_seeds=0),
         noise_luck=lucks[OVER_NOISES],
-        seed_luck=lucks[OVER_SEEDS],
+        seed_luck=lucks[OVER_SEEDS] if over_seeds else None,
         noise_quality=qualities[OVER_NOISES],
-        seed_quality=qualities[OVER_SEEDS],
+        seed_quality=qualities[OVER_SEEDS] if over_seeds else None,
         noise_churn=churns[OVER_NOISES],
         seed_churn=churns[OVER_SEEDS],
         distances=distances,
         incomparable=incomparable,
         gradient_fluctuation=grid.gradient_fluctuation(),
+        contributions=None if design is None else contributions(grid, design, metric),
     )
 
 

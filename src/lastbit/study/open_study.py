@@ -6,6 +6,7 @@ from typing import Any
 
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import noise_from_json
+from lastbit.study.design import design_from_json
 from lastbit.study.metric import Metric
 from lastbit.study.store import Store
 from lastbit.study.stored_study import StoredStudy
@@ -27,6 +28,7 @@ def open_study(path: str | Path) -> StoredStudy:
         _check(description)
         noises = [noise_from_json(noise) for noise in description["noises"]]
         metric = Metric(**description["metric"])
+        design = design_from_json(description["design"]) if "design" in description else None
     except (KeyError, TypeError, AttributeError) as error:
         raise LastbitError(
             f"{Path(path) / 'study.json'} does not describe a study ({error!r}): it was altered"
@@ -40,6 +42,7 @@ def open_study(path: str | Path) -> StoredStudy:
         controlled=description["controlled"],
         metric=metric,
         seed_decides=description["seed_decides"],
+        design=design,
     )
 
 

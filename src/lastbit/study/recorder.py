@@ -35,10 +35,11 @@ def weights_file(step: int) -> str:
 
 
 class Recorder:
-    """A running trial's seed, noise, and the place for its results: what a training function is given."""
+    """A running trial's seeds, noise, and the place for its results: what a training function is given."""
 
     def __init__(self, trial: Trial, directory: Path) -> None:
         self.seed: int = trial.seed
+        self.seeds: dict[str, int] = dict(trial.seeds)  # of each source of randomness, in a study that varies them
         self.noise: Noise = trial.noise
         self.diverged_at: int | None = None  # step of the first loss that was not finite
         self.directory = directory

@@ -46,6 +46,16 @@ class Repetitions:
             counted = "each group counts as one repetition"
         return f"The seeds gave {alike} ({groups}), so {counted}."
 
+    @property
+    def doubt_of_cells(self) -> str:
+        """The same where several sources vary, so that seeds are cells; empty where all cells differ."""
+        if not self.twins:
+            return ""
+        cells = "; ".join(listed(group) for group in self.groups())
+        return (
+            f"Cells of different seeds gave the same runs ({cells}): a source that varies does not reach the training."
+        )
+
     def groups(self) -> list[tuple[int, ...]]:
         """The groups of two and more seeds that share their bits."""
         firsts = dict.fromkeys(self.twins.values())

@@ -19,6 +19,7 @@ from lastbit.statistics.spread import (
     least_difference,
 )
 from lastbit.statistics.variance import VarianceSplit
+from lastbit.study.contributions import Contributions
 from lastbit.study.controls import Controls
 from lastbit.study.distances import Churn, Distance, distances_json
 from lastbit.study.flips import flips_json
@@ -60,18 +61,22 @@ class Results:
     distances: list[Distance]
     incomparable: list[str]  # pairs of trials that have no distance since their weights have other shapes, and why
     gradient_fluctuation: float | None  # median over epochs and unperturbed trials (paper, footnote 5)
+    contributions: Contributions | None = None  # of each source, where several vary
 
     def __repr__(self) -> str:
         noises, seeds = len(self.grid.noises), len(self.grid.seeds)
-        trials = f"{len(self.grid.stored)} of {noises * seeds} trials"
+        trials = f"{len(self.grid.stored)} of {len(self.grid.ids)} trials"
         return f"<Results of {self.name}: {self.metric.label}, {noises} noise(s), {seeds} seed(s), {trials} stored>"
 
     def _repr_html_(self) -> str:
         # Only here: these import what draws pages, which takes half a second that no worker needs.
+        from lastbit.report.study.sources import sources_table
         from lastbit.report.study.tables import accuracy_table, variance_table
         from lastbit.report.table import for_notebook
 
         content = self.as_json()
+        if self.contributions is not None:
+            return for_notebook(f"{self.name}: {content['verdict']}", sources_table(content))
         return for_notebook(f"{self.name}: {content['verdict']}", accuracy_table(content), variance_table(content))
 
     def table(self, metric: str | None = None) -> "pl.DataFrame":
@@ -127,6 +132,7 @@ class Results:
                 logged=tuple(name for name in self.grid.metrics() if name not in (self.metric.name, "epoch")),
                 constant=self._constant(values),
                 repetitions=self.repetitions,
+                contributions=self.contributions,
             )
         )
 
@@ -147,6 +153,7 @@ class Results:
             "noises": [noise.label for noise in self.grid.noises],
             "source": self.source,
             "seeds": list(self.grid.seeds),
+            **({"design": None, "sources": None} if self.contributions is None else self.contributions.as_json()),
             "controls": None if self.controls is None else dict(self.controls.agree),
             "controls_differ": {} if self.controls is None else self.controls.as_json(),
             "same_seeds": [list(group) for group in self.repetitions.groups()],

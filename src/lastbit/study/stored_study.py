@@ -14,6 +14,7 @@ from lastbit.noise import Noise
 from lastbit.study.agreement import agreement, first_logged
 from lastbit.study.collect import collect
 from lastbit.study.controls import Controls, together
+from lastbit.study.design import SourceDesign
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.results import Results
@@ -40,6 +41,8 @@ class StoredStudy:
         controlled: whether the controls are run.
         metric: what is logged under its name at the end of each run is what table, verdict and page compare.
         seed_decides: what another seed changes, as in the middle of a sentence.
+        design: of a study that varies several sources apart: the seeds are its cells, and not every noise has a run in
+            each of them.
 
     Raises:
         LastbitError: no noise, no seed, or one twice.
@@ -56,7 +59,9 @@ class StoredStudy:
         controlled: bool = True,
         metric: Metric = TEST_ACCURACY,
         seed_decides: str = ANY_SEED,
+        design: SourceDesign | None = None,
     ) -> None:
+        self.design = design
         self.noises, self.seeds, self.controlled = tuple(noises), tuple(seeds), controlled
         _check_distinct("noise", [noise.label for noise in self.noises])
         _check_distinct("seed", self.seeds)
@@ -66,7 +71,7 @@ class StoredStudy:
 
     def __repr__(self) -> str:
         pending, stored = len(self.pending()), len(self.stored())
-        table = f"{len(self.noises)} noise(s), {len(self.seeds)} seed(s)"
+        table = f"{len(self.noises)} noise(s), {len(self.seeds)} seed(s)" if self.design is None else self.design.words
         return f"<Study {self.name} in {self.store.root}: {table}, {stored} trial(s) stored, {pending} pending>"
 
     def _repr_html_(self) -> str:
@@ -76,7 +81,10 @@ class StoredStudy:
 
     def trials(self) -> list[Trial]:
         """The trials of the table, seed by seed."""
-        return [Trial(self.settings, seed, noise) for seed in self.seeds for noise in self.noises]
+        return [trial for seed in self.seeds for trial in self._seed_group(seed)]
+
+    def _trial(self, seed: int, noise: Noise) -> Trial:
+        return Trial(self.settings, seed, noise, seeds={} if self.design is None else self.design.at(seed))
 
     def control_trials(self, seed: int | None = None) -> dict[str, tuple[Trial, Trial]]:
         """The runs that must agree bit for bit at a seed, by the control's name: one, and its reference.
@@ -93,8 +101,7 @@ class StoredStudy:
         return {name: self._control(at, *pair) for name, pair in noise.controls().items()}
 
     def _control(self, seed: int, noise: Noise, reference: Noise) -> tuple[Trial, Trial]:
-        held_against = Trial(self.settings, seed, reference)
-        trial = Trial(self.settings, seed, noise)
+        held_against, trial = self._trial(seed, reference), self._trial(seed, noise)
         # A control equal to its reference is the same run again.
         return (replace(trial, replica=1) if trial.id == held_against.id else trial), held_against
 
@@ -132,7 +139,10 @@ class StoredStudy:
         return fingerprints
 
     def _seed_group(self, seed: int) -> list[Trial]:
-        return [Trial(self.settings, seed, noise) for noise in self.noises]
+        return [self._trial(seed, noise) for i, noise in enumerate(self.noises) if self._has(i, seed)]
+
+    def _has(self, noise: int, seed: int) -> bool:
+        return self.design is None or self.design.has(noise, seed)
 
     def _firsts(self) -> dict[BitFingerprint, int]:
         """The first seed of each bit fingerprint, where its controls are; of a study not begun, the first of all."""
@@ -161,7 +171,7 @@ class StoredStudy:
 
     def grid(self) -> Grid:
         """The stored trials in their table."""
-        places = [(i, j) for j in range(len(self.seeds)) for i in range(len(self.noises))]
+        places = [(i, j) for j, seed in enumerate(self.seeds) for i in range(len(self.noises)) if self._has(i, seed)]
         trials = dict(zip(places, self.trials(), strict=True))
         stored = {place: self.store.load(trial) for place, trial in trials.items() if self.store.has(trial)}
         failed = {
@@ -178,6 +188,7 @@ class StoredStudy:
             controls=self.controls(),
             metric=self.metric,
             seed_decides=self.seed_decides,
+            design=self.design,
         )
 
     def table(self, metric: str | None = None) -> pl.DataFrame:
@@ -209,6 +220,7 @@ class StoredStudy:
             "controlled": self.controlled,
             "metric": asdict(self.metric),
             "seed_decides": self.seed_decides,
+            **({} if self.design is None else {"design": self.design.as_json()}),
         }
 
 

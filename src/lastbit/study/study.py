@@ -13,8 +13,9 @@ from lastbit.errors import LastbitError
 from lastbit.execution.dispatch import cluster_of, dispatch
 from lastbit.execution.jobs import Outcome, SeedGroups
 from lastbit.execution.pool import end_unless_guarded, local_pool
-from lastbit.noise import Noise
+from lastbit.noise import Noise, Scale
 from lastbit.study.controls import ControlsFailedError
+from lastbit.study.design import USUAL_RUNS, SourceDesign, choose_design, design_noises
 from lastbit.study.first_steps import SEED as FIRST_STEPS_SEED
 from lastbit.study.flips import illustrated
 from lastbit.study.metric import TEST_ACCURACY, Metric
@@ -29,6 +30,18 @@ def _ignore(said: object) -> None:
     """Hear and do nothing."""
 
 
+def _design(train: object, vary: Iterable[str] | None, runs: int | None, seeds: Iterable[int] | None) -> SourceDesign:
+    """The design of a study that is to vary several sources."""
+    if vary is None:
+        raise LastbitError(f"runs = {runs}: that is for a study that varies several sources; name them (vary)")
+    if seeds is not None:
+        raise LastbitError(
+            "vary and seeds are both given: the design chooses the seeds of each source; give one of them"
+        )
+    names = [vary] if isinstance(vary, str) else list(vary)
+    return choose_design(names, USUAL_RUNS if runs is None else runs, getattr(train, "sources", None))
+
+
 class Study(StoredStudy):
     """Trains once for each pair of seed and noise, and compares what came out.
 
@@ -39,6 +52,10 @@ class Study(StoredStudy):
         noises: the first is what the others are compared with; by default one that changes nothing, such as `Scale(1)`
             or `Ulp(None)`.
         seeds: `train` decides what they change: the order of batches, the initial weights, dropout.
+        vary: in place of seeds, the sources of randomness that are told apart, such as `["init", "order", "last-bit"]`.
+            `train` finds the seed of each in `recorder.seeds`; the last bit varies by a second noise (by default the
+            noises are `Scale(1)` and `Scale(3)`). `train.sources` says which a recipe has; a function may name its own.
+        runs: with `vary`, how many runs there are in all, without controls; 24 by default.
         name: for people; by default the training's own.
         settings: plain JSON that identifies the training besides seed and noise. By default `train.settings`, else
             the function's qualified name.
@@ -48,7 +65,8 @@ class Study(StoredStudy):
             is `batch order` for a recipe, else `the seed`.
 
     Raises:
-        LastbitError: no noise, no seed, or one twice.
+        LastbitError: no noise, no seed, or one twice; both seeds and sources to vary; or sources or a number of runs
+            that make no design.
     """
 
     def __init__(
@@ -56,8 +74,10 @@ class Study(StoredStudy):
         out: str | Path,
         train: Training | TrainFunction,
         *,
-        noises: Iterable[Noise],
-        seeds: Iterable[int],
+        noises: Iterable[Noise] | None = None,
+        seeds: Iterable[int] | None = None,
+        vary: Iterable[str] | None = None,
+        runs: int | None = None,
         name: str | None = None,
         settings: Mapping[str, Any] | None = None,
         controlled: bool = True,
@@ -66,15 +86,22 @@ class Study(StoredStudy):
     ) -> None:
         self.training = as_training(train)
         identity = dict(settings if settings is not None else self.training.settings)
+        decides = str(getattr(train, "seed_decides", ANY_SEED))
+        design = None
+        if vary is not None or runs is not None:
+            design = _design(train, vary, runs, seeds)
+            noises = design_noises(design, (Scale(1), Scale(3))[: design.rows] if noises is None else tuple(noises))
+            seeds, decides = design.cells, design.all_sources
         super().__init__(
             out,
-            noises=noises,
-            seeds=seeds,
+            noises=() if noises is None else noises,
+            seeds=() if seeds is None else seeds,
             name=name or str(identity.get("name", "study")),
             settings=identity,
             controlled=controlled,
             metric=metric,
-            seed_decides=seed_decides or str(getattr(train, "seed_decides", ANY_SEED)),
+            seed_decides=seed_decides or decides,
+            design=design,
         )
 
     def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lastbit.execution.jobs import Outcome
@@ -12,25 +12,28 @@ from lastbit.noise import Noise
 from lastbit.storage.files import sha256, to_json
 
 _LINES = 10  # that are kept of an error's text
+_IDENTITY = ("settings", "seed", "noise", "replica", "seeds")  # the keys of a trial's plain JSON
 _ENOUGH = 2  # trials that fail alike, and first
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is trained, with which seed and noise; `replica` tells repetitions of the very same trial apart."""
+    """What is trained, with which seeds and noise; `replica` tells repetitions of the very same trial apart."""
 
-    settings: Mapping[str, Any]  # plain JSON: whatever decides the training besides seed and noise
-    seed: int
+    settings: Mapping[str, Any]  # plain JSON: whatever decides the training besides seeds and noise
+    seed: int  # its seed group: trials of one seed differ in their noise alone
     noise: Noise
     replica: int = 0
+    seeds: Mapping[str, int] = field(default_factory=dict)  # of each source that has one; empty: `seed` decides all
 
     def as_json(self) -> dict[str, Any]:
-        """The trial as plain JSON, from which its id is made."""
+        """The trial as plain JSON, from which its id is made; seeds by source are there where it has some."""
         return {
             "settings": dict(self.settings),
             "seed": self.seed,
             "noise": self.noise.as_json(),
             "replica": self.replica,
+            **({"seeds": dict(self.seeds)} if self.seeds else {}),
         }
 
     @property
@@ -40,17 +43,19 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """For people: `seed 1, k=3`."""
-        return f"seed {self.seed}, {self.noise.label}" + (f", repeat {self.replica}" if self.replica else "")
+        """For people: `seed 1, k=3`, or `init 2, order 7, k=3`."""
+        seeds = ", ".join(f"{name} {seed}" for name, seed in (self.seeds or {"seed": self.seed}).items())
+        return f"{seeds}, {self.noise.label}" + (f", repeat {self.replica}" if self.replica else "")
 
 
 def trial_id(description: Mapping[str, Any]) -> str:
     """The id of the trial that `as_json` gave, or a file holds, this description of.
 
     Args:
-        description: with the keys that `Trial.as_json` gives, and no other.
+        description: with the keys that `Trial.as_json` gives; others do not count.
     """
-    return sha256(to_json(dict(description)).encode())[:16]
+    identity = {name: description[name] for name in _IDENTITY if name in description}
+    return sha256(to_json(identity).encode())[:16]
 
 
 @dataclass(frozen=True)

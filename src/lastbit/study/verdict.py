@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lastbit.report.numbers import capital, percent, scientific
 from lastbit.statistics.quality import Quality
 from lastbit.statistics.spread import Share, Spread, least_difference
+from lastbit.study.contributions import Contributions
 from lastbit.study.controls import Controls, random_evaluation
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.repetitions import Repetitions
@@ -40,6 +41,7 @@ class Basis:
     logged: tuple[str, ...] = ()  # names of what the runs logged instead
     constant: float | None = None  # its value, where it is the same in all runs of several seeds
     repetitions: Repetitions | None = None  # what the runs of different seeds share; None where it was not looked at
+    contributions: Contributions | None = None  # of each source, where several vary
 
     def number(self, value: float) -> str:
         """A value or a difference of the metric, without its unit."""
@@ -75,7 +77,7 @@ def _sentences(basis: Basis) -> Iterator[str]:
     else:
         yield capital(controls.random_metrics)
     if basis.repetitions is not None:
-        yield basis.repetitions.doubt
+        yield basis.repetitions.doubt if basis.contributions is None else basis.repetitions.doubt_of_cells
     if basis.constant is not None:
         yield (
             f"{capital(basis.metric.label)} is {basis.number(basis.constant)} in every run of every "
@@ -127,6 +129,8 @@ def _mixed(basis: Basis) -> str:
 def _finding(basis: Basis) -> str:
     if not basis.measured:
         return _weights_only(basis)
+    if basis.contributions is not None:
+        return basis.contributions.finding(basis.metric, basis.decimals)
     if basis.noise is None:
         return f"Too few finished runs to say how far {basis.source} moves {basis.metric.label}."
     if basis.noise.std == 0:

@@ -19,6 +19,7 @@ from torch.nn import functional
 from lastbit.errors import LastbitError
 from lastbit.training.data import load
 from lastbit.training.loop import recipe_stepper
+from lastbit.training.randomness import batch_seeds, recipe_sources, seeded
 from lastbit.training.recipe import Recipe
 from lastbit.training.run import Run
 from lastbit.training.task import Epochs, Task, check_available, prepare
@@ -49,6 +50,11 @@ class RecipeTraining:
     def settings(self) -> dict[str, object]:
         """What identifies this training: the whole recipe and the kind of device."""
         return self.recipe.model_dump(mode="json") | {"device": torch.device(self.device).type}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The sources of randomness that may have a seed of their own; and of the others, why this recipe has none."""
+        return recipe_sources(self.recipe)
 
     def check(self) -> None:
         """Check that the recipe's data set is on this machine and large enough.
@@ -92,7 +98,7 @@ def _picture(pixels: Tensor) -> str:
 
 
 class RecipeRun:
-    """A recipe's training in epochs, with the seed and the noise of a run.
+    """A recipe's training in epochs, with the seeds and the noise of a run.
 
     After each epoch it logs `epoch`, `lr` (of that epoch), `train_loss` (mean of the epoch), `test_accuracy` (percent),
     `test_loss`, and where the recipe asks for it `gradient_fluctuation`. It keeps weights at `snapshot_steps`.
@@ -100,8 +106,8 @@ class RecipeRun:
 
     def __init__(self, recipe: Recipe, task: Task, run: Run) -> None:
         self.recipe, self.task, self.run = recipe, task, run
-        self.stepper = recipe_stepper(recipe, task, run.noise)
-        self._epochs: Epochs = task.epochs(run.seed)
+        self.stepper = recipe_stepper(seeded(recipe, run.seeds), task, run.noise)
+        self._epochs: Epochs = task.epochs(*batch_seeds(run.seed, run.seeds))
         self._kept_steps = snapshot_steps(task.steps_per_epoch, recipe.epochs, recipe.measure.snapshot_epochs)
 
     def train(self, *, checkpoint_every: int | None = None) -> None:

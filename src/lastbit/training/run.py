@@ -27,7 +27,11 @@ class Run(Protocol):
 
     @property
     def seed(self) -> int:
-        """The seed of batch order and augmentation."""
+        """The seed of batch order and augmentation, unless these have seeds of their own."""
+
+    @property
+    def seeds(self) -> Mapping[str, int]:
+        """The seed of each source of randomness by its name (`init`, `order`); empty where `seed` decides."""
 
     @property
     def noise(self) -> Noise:

@@ -54,12 +54,17 @@ class Task:
         pixels = images.to(self.mean.dtype, memory_format=torch.channels_last)
         return pixels.div_(255).sub_(self.mean).div_(self.std)
 
-    def epochs(self, seed: int) -> Epochs:
-        """Return epoch after epoch of batches, in an order that `seed` alone decides."""
-        return Epochs(self, seed)
+    def epochs(self, seed: int, augmentation: int | None = None) -> Epochs:
+        """Return epoch after epoch of batches.
+
+        Args:
+            seed: of their order.
+            augmentation: its seed; by default the same.
+        """
+        return Epochs(self, seed, augmentation)
 
     def batches(self, seed: int) -> Iterator[ImageBatch]:
-        """Return the same batches one after another, without end."""
+        """Return the batches of `epochs` one after another, without end."""
         return chain.from_iterable(self.epochs(seed))
 
     def fixed_batch(self, size: int | None = None) -> ImageBatch:
@@ -81,13 +86,15 @@ class Epochs(Iterator[Iterator[ImageBatch]]):
 
     Args:
         task: the training images.
-        seed: decides their order and their augmentation.
+        seed: decides their order.
+        augmentation: decides their augmentation; by default the same seed.
     """
 
-    def __init__(self, task: Task, seed: int) -> None:
+    def __init__(self, task: Task, seed: int, augmentation: int | None = None) -> None:
         self._task = task
+        augmentation = seed if augmentation is None else augmentation
         self._order = torch.Generator().manual_seed(seed)
-        self._augmentation = torch.Generator().manual_seed(seed + _AUGMENTATION)
+        self._augmentation = torch.Generator().manual_seed(augmentation + _AUGMENTATION)
 
     def __next__(self) -> Iterator[ImageBatch]:
         return self._batches(torch.randperm(len(self._task.train_labels), generator=self._order))

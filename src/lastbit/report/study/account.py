@@ -6,6 +6,7 @@ from typing import Any
 from lastbit.differing import differing_fields
 from lastbit.report.numbers import capital, joined
 from lastbit.report.page import Block, Heading, Html, Section, Text
+from lastbit.report.study.sources import design_words, is_designed
 from lastbit.report.study.stored import StudyJson
 
 # What a control says where its run agreed, and where it did not.
@@ -28,14 +29,15 @@ def verdict_first(standings: Iterable[Text], finding: str, *rest: str) -> list[B
     ]
 
 
-def method(explanations: Sequence[str], *, by_order: bool) -> Section:
+def method(explanations: Sequence[str], *, by_order: bool, designed: bool = False) -> Section:
     """What a study does, and what its noises are.
 
     Args:
         explanations: of the noises, as paragraphs of HTML.
         by_order: whether another seed means another order of the batches, and nothing else.
+        designed: whether every study varies several sources, each with a seed of its own.
     """
-    change = "a different order of the training images" if by_order else "another seed"
+    change = "with a different order of the training images" if by_order else "with another seed"
     seed = (
         "The seed decides the order of the training images and their augmentation; the initial weights are the same in "
         "every run."
@@ -43,9 +45,15 @@ def method(explanations: Sequence[str], *, by_order: bool) -> Section:
         else "The seed is handed to the training, which decides what it changes: the initial weights, the order of the "
         "data, dropout."
     )
+    if designed:
+        change = "with other seeds of several sources of randomness"
+        seed = (
+            "Each of these sources has a seed of its own. The combinations of seeds are chosen so that any two sources "
+            "can be told apart; some are run again with nothing changed but the last bit."
+        )
     asked = (
         "A computer rounds every number that it stores. Here one training is repeated with nothing changed but that "
-        f"rounding, and with {change} for comparison. The distance between the repetitions is how far the last bit "
+        f"rounding, and {change} for comparison. The distance between the repetitions is how far the last bit "
         "carries. A difference between two methods that is smaller than that means nothing."
     )
     return Section(
@@ -84,6 +92,8 @@ def _mixed(kinds: Sequence[Mapping[str, Any]]) -> Text:
 
 def what_was_done(study: StudyJson) -> str:
     """Which runs were made, and how many came to an end."""
+    if is_designed(study):
+        return f"{capital(design_words(study))}: {_outcomes(study)}."
     seeds = joined(str(seed) for seed in study["seeds"])
     word = "seeds" if len(study["seeds"]) > 1 else "seed"
     return f"One run for {word} {seeds} with each of {joined(study['noises'])}: {_outcomes(study)}."
@@ -99,7 +109,7 @@ def cuts(settings: Mapping[str, Any]) -> str:
 
 
 def _outcomes(study: StudyJson) -> str:
-    planned = len(study["noises"]) * len(study["seeds"])
+    planned = study["design"]["runs"] if is_designed(study) else len(study["noises"]) * len(study["seeds"])
     diverged = sum(trial["diverged_at"] is not None for trial in study["trials"])
     failed = sum(bool(trial.get("failure")) for trial in study["trials"])
     finished = len(study["trials"]) - diverged - failed

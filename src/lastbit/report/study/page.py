@@ -15,6 +15,7 @@ from lastbit.report.study.account import cuts, method, standings, verdict_first,
 from lastbit.report.study.flips import flips_blocks
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
 from lastbit.report.study.quality import quality_table, spread_figure
+from lastbit.report.study.sources import cells_table, is_designed, sources_figure, sources_table
 from lastbit.report.study.spread import accuracy_figure, gain_figure, variance_figure
 from lastbit.report.study.stored import StudyJson, as_stored
 from lastbit.report.study.tables import (
@@ -88,7 +89,8 @@ def study_page(studies: Sequence[StudyJson]) -> Page:
     body: list[Block] = list(comparison_figures(studies))
     if differing.rows:
         body.append(Details("What the studies differ in", [differing], is_open=len(differing.rows) <= _FEW))
-    body.append(method(source_of_all(studies).explanations, by_order=by_order))
+    designed = all(map(is_designed, studies))
+    body.append(method(source_of_all(studies).explanations, by_order=by_order, designed=designed))
     parts = zip(anchors, names, studies, strict=True)
     body += [
         Section(anchor, _section(study, name=name, studies=len(studies)), "study") for anchor, name, study in parts
@@ -141,20 +143,11 @@ def study_drawings(study: StudyJson, *, studies: int) -> list[Figure | Table]:
 
 
 def _results(study: StudyJson, *, studies: int, heading: str) -> list[Block]:
+    gradients = None if is_designed(study) else gradient_table(study)
     growth, is_calm = growth_table(study)
-    gradients, sources, qualities = gradient_table(study), variance_table(study), quality_table(study)
-    leads = bool(qualities.rows)
-    split = [spread_figure(study), *([qualities] if leads else [])]
     return [
         Heading(heading, 3),
-        *(split if leads else []),
-        accuracy_figure(study),
-        accuracy_table(study),
-        pooled_table(study),
-        *([] if leads else split),
-        variance_figure(study),
-        *([sources] if sources.rows else []),
-        gain_figure(study),
+        *(_contributions(study) if is_designed(study) else _spreads(study)),
         Heading("Predictions from run to run", 3),
         churn_table(study),
         *flips_blocks(study),
@@ -163,6 +156,26 @@ def _results(study: StudyJson, *, studies: int, heading: str) -> list[Block]:
         layer_figure(study, most_points=_LAYER_POINTS // studies),
         *(_folded(growth) if is_calm else [growth]),
         *([Heading("Gradients: how small the cause is", 3), gradients] if gradients is not None else []),
+    ]
+
+
+def _contributions(study: StudyJson) -> list[Block]:
+    return [sources_figure(study), sources_table(study), cells_table(study)]
+
+
+def _spreads(study: StudyJson) -> list[Block]:
+    sources, qualities = variance_table(study), quality_table(study)
+    leads = bool(qualities.rows)
+    split: list[Block] = [spread_figure(study), *([qualities] if leads else [])]
+    return [
+        *(split if leads else []),
+        accuracy_figure(study),
+        accuracy_table(study),
+        pooled_table(study),
+        *([] if leads else split),
+        variance_figure(study),
+        *([sources] if sources.rows else []),
+        gain_figure(study),
     ]
 
 

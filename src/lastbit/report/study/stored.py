@@ -9,6 +9,7 @@ from lastbit.errors import LastbitError
 from lastbit.report.growth.words import JumpShape, LevelShape, SegmentShape
 from lastbit.report.shape import Count, Decimals, NonNegative, Real, Shape, Whole, checked
 from lastbit.report.study.flips_shape import FlipsShape
+from lastbit.report.study.sources_shape import ContributionShape, DesignShape
 
 StudyJson = Mapping[str, Any]  # one study's results, as `results.json` holds them
 Row = Mapping[str, Any]  # one trial or one measurement in them
@@ -152,6 +153,8 @@ class StudyShape(Shape):
     source: str | None = None
     incomparable: Sequence[str] = ()
     flips: FlipsShape | None = None
+    design: DesignShape | None = None
+    sources: Mapping[str, ContributionShape | None] | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> "StudyShape":
@@ -161,6 +164,8 @@ class StudyShape(Shape):
             LastbitError: the gains have no spread that they follow from, or are for runs that are no number.
         """
         check_gains(self.least_detectable_gain)
+        if self.design is not None:
+            self.design.check(self.seeds, self.sources)
         if self.least_detectable_gain is not None and self.std.seed.pooled is None:
             raise LastbitError("least_detectable_gain follows from std.seed.pooled, which is null")
         return self

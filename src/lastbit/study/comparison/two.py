@@ -145,12 +145,23 @@ def _read(runs: Runs, metric: str | None, name: str) -> Side:
         runs = _opened(Path(runs))
     if not isinstance(runs, StoredStudy | Results):
         return side_of_numbers(runs, name)
+    _refuse_designed(runs)
     grid, controls = (runs.grid(), runs.controls()) if isinstance(runs, StoredStudy) else (runs.grid, runs.controls)
     compared = runs.metric if metric in (None, runs.metric.name) else Metric(str(metric), str(metric))
     # Test accuracy is taken for a percentage, also in a study that is about something else.
     compared = TEST_ACCURACY if compared.name == TEST_ACCURACY.name else compared
     about = None if controls is None else controls.about(compared.name)
     return _side_of_study(runs.name, ComparedStudy(grid, about, runs.settings, grid.fingerprints(), compared))
+
+
+def _refuse_designed(study: StoredStudy | Results) -> None:
+    """Refuse a study whose runs are not independent even between seeds."""
+    varies = study.design is not None if isinstance(study, StoredStudy) else study.contributions is not None
+    if varies:
+        raise LastbitError(
+            f"the study {study.name} varies several sources at once (--vary), so that its runs share seeds and are no "
+            "independent repetitions: compare studies over --seeds"
+        )
 
 
 def _opened(path: Path) -> StoredStudy:

@@ -1,0 +1,185 @@
+"""What each source of randomness contributes to the spread of a study's metric, where several vary at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lastbit.report.numbers import capital, joined, spread
+from lastbit.statistics.luck import unit_of
+from lastbit.statistics.sources import SourceLucks, SourceSpreads, source_lucks, source_spreads
+from lastbit.statistics.spread import Table
+from lastbit.statistics.variance import Component
+from lastbit.study.design import LAST_BIT_KEY, SourceDesign
+from lastbit.study.grid import Grid
+from lastbit.study.metric import Metric
+
+INTERACTION, REMAINDER = "interaction", "remainder"
+_LABELS = {LAST_BIT_KEY: "last bit", INTERACTION: "interaction", REMAINDER: "interaction and last bit"}
+_MORE_RUNS = 2.25  # times as many runs are proposed where intervals are wide: 54 after 24
+_WIDE = 3.0  # an interval is called wide where its upper end is more than so many times its lower one
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """The standard deviation that one source gives the metric, and the luck of the finite test set in it."""
+
+    component: Component
+    luck: float | None  # standard deviation; None where it is not known
+    share: float | None  # of the variance of a single run; None for what contains other sources
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its interval says little about its size."""
+        return self.component.upper > _WIDE * self.component.lower
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**asdict(self.component), "share": self.share, "luck": self.luck}
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What every source contributes; None where that is not known, and why."""
+
+    design: SourceDesign
+    parts: Mapping[str, Contribution | None]  # by the names of the sources, `last_bit`, `interaction`, `remainder`
+    missing: Mapping[str, str]  # those that are None, and sources that do not vary -> why, as in a sentence
+    runs: int  # that have a value
+    examples: int | None  # of the test set, where the luck is known
+
+    def label(self, name: str) -> str:
+        """What a part is called, without an article."""
+        return self.design.labels.get(name) or _LABELS.get(name, name)
+
+    def named(self) -> list[tuple[str, Contribution]]:
+        """The parts that add up to the variance of a single run, with their names in a sentence: the sources first."""
+        known = [(name, part) for name, part in self.parts.items() if part is not None]
+        apart = any(name == INTERACTION for name, _ in known) or len(self.design.seeds) == 1
+        chosen = [(name, part) for name, part in known if name != REMAINDER or not apart]
+        return [(f"{'the ' if name in _LABELS else ''}{self.label(name)}", part) for name, part in chosen]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the results of a study hold it."""
+        names = {name: name.replace("-", "_") for name in [*self.parts, *self.missing]}
+        return {
+            "design": {
+                **self.design.as_json(),
+                "labels": {names[name]: self.label(name) for name in names},
+                "finished": self.runs,
+                "missing": {names[name]: why for name, why in self.missing.items()},
+            },
+            "sources": {
+                names[name]: None if (part := self.parts.get(name)) is None else part.as_json() for name in names
+            },
+        }
+
+    def finding(self, metric: Metric, decimals: int) -> str:
+        """What each source contributes, in sentences with numbers; empty where nothing is known."""
+        return " ".join(self._sentences(metric, decimals))
+
+    def _sentences(self, metric: Metric, decimals: int) -> Iterator[str]:
+        parts = self.named()
+        if not parts:
+            yield f"Too few finished runs ({self.runs}) to say what any source contributes."
+            return
+
+        def moved(part: Contribution, unit: str) -> str:
+            """The spread of one part, its interval and its luck."""
+            std, lower, upper = (
+                spread(value, decimals) for value in (part.component.std, part.component.lower, part.component.upper)
+            )
+            alone = "" if part.luck is None else f"; independent errors alone {spread(part.luck, decimals)}"
+            return f"by {std}{unit} ({lower} to {upper}{alone})"
+
+        (first, part), *others = parts
+        on = "" if self.examples is None else f"on these {self.examples:,} examples "
+        rest = [f"{label} {moved(other, '')}" for label, other in others]
+        listed = joined([f"{on}{first} moves {metric.label} {moved(part, metric.unit)}", *rest])
+        yield f"{capital(listed)}: standard deviations with their 95 % intervals."
+        still = [label for label, part in parts if part.component.upper == 0]
+        if still:
+            yield f"{capital(joined(still))} left it as it was."
+        if unsure := [label for label, part in parts if part.component.lower == 0 < part.component.upper]:
+            reaches = "The interval of {} reaches zero" if len(unsure) == 1 else "The intervals of {} reach zero"
+            yield f"{reaches.format(joined(unsure))}: there the runs show no effect."
+        if any(part.is_wide for _, part in parts):
+            more = round(self.runs * _MORE_RUNS)
+            yield f"{self.runs} runs leave wide intervals; {more} would narrow them."
+
+
+def contributions(grid: Grid, design: SourceDesign, metric: Metric) -> Contributions:
+    """Estimate what each source contributes, from the runs that finished.
+
+    Args:
+        grid: the stored trials.
+        design: which seed of each source every run has.
+        metric: the number of each run that is compared.
+    """
+    table = grid.values(metric.name)
+    rows, columns = np.array(design.places).T
+    levels, values = design.levels(), table[rows, columns]
+    spreads = source_spreads(levels, np.where(np.isfinite(values), values, np.nan))
+    lucks, examples = _lucks(grid, table, design)
+    components = _parts(spreads)
+    total = _total(components)
+    of_luck = {} if lucks is None else _parts(lucks)
+    parts = {
+        name: None
+        if component is None
+        else Contribution(component, of_luck.get(name), _share(name, component, components, total))
+        for name, component in components.items()
+    }
+    missing = {name: why for name, why in _why(design, spreads).items() if parts.get(name) is None}
+    return Contributions(design, parts, missing, int(np.isfinite(values).sum()), examples)
+
+
+def _parts(found: SourceSpreads | SourceLucks) -> dict[str, Any]:
+    return {
+        **found.sources,
+        LAST_BIT_KEY: found.last_bit,
+        INTERACTION: found.interaction,
+        REMAINDER: found.remainder,
+    }
+
+
+def _lucks(grid: Grid, table: Table, design: SourceDesign) -> tuple[SourceLucks | None, int | None]:
+    """The luck of the test set and its size, where the metric is the accuracy of stored predictions."""
+    predicted = grid.correctness()
+    unit = None if predicted is None else unit_of(predicted.right, table)
+    if predicted is None or unit is None:
+        return None, None
+    rows, columns = np.array(design.places).T
+    return source_lucks(design.levels(), predicted.right[rows, columns] / unit), predicted.right.shape[-1]
+
+
+def _total(components: Mapping[str, Component | None]) -> float:
+    """The variance of a single run, as the sum of what is known apart."""
+    apart = components[INTERACTION] is not None or components[LAST_BIT_KEY] is not None
+    return sum(
+        part.std**2 for name, part in components.items() if part is not None and not (name == REMAINDER and apart)
+    )
+
+
+def _share(name: str, part: Component, components: Mapping[str, Component | None], total: float) -> float | None:
+    if total == 0 or (name == REMAINDER and components[LAST_BIT_KEY] is not None):
+        return None
+    return part.std**2 / total
+
+
+def _why(design: SourceDesign, spreads: SourceSpreads) -> dict[str, str]:
+    """Why each part may not be known, as in a sentence."""
+    single, repeats = len(design.seeds) == 1, bool(design.repeated)
+    too_few = "too few finished runs tell it from the rest"
+    no_repeats = "without repeats it is not told from {}: both are in the remainder"
+    interaction = too_few if repeats else no_repeats.format("the last bit")
+    return {
+        **dict.fromkeys(design.seeds, too_few),
+        **design.absent,
+        LAST_BIT_KEY: "no repeat has finished" if repeats else no_repeats.format("the interaction"),
+        INTERACTION: "a single source has none" if single else interaction,
+        REMAINDER: too_few,
+    }

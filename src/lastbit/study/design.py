@@ -1,0 +1,213 @@
+"""The design of a study that varies several sources of randomness at once: which run takes which seed of each source.
+
+A cell is one combination of seeds, and a column of the study's table. Every cell has a run of the first noise; some
+have a second one, which differs in the last bit alone. `lastbit.statistics.source_design` chooses the combinations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.noise import Noise
+from lastbit.report.numbers import joined
+from lastbit.statistics.source_design import design_sources
+
+LAST_BIT, LAST_BIT_KEY = "last-bit", "last_bit"  # varied by repeats, not by a seed; in JSON
+USUAL_RUNS = 24
+_LABELS = {"init": "initialisation", "order": "batch order"}
+_HELD = "it keeps one seed in all runs"
+
+
+@dataclass(frozen=True)
+class SourceDesign:
+    """Which seed each source has in every cell, and which cells are run again with another last bit."""
+
+    seeds: Mapping[str, tuple[int, ...]]  # source -> its seed in each cell
+    repeated: tuple[int, ...] = ()  # indices of cells, ascending; none where the last bit is not varied
+    absent: Mapping[str, str] = field(default_factory=dict)  # sources that do not vary -> why, as in a sentence
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """The numbers of the cells, from 1: the seeds of the study's table."""
+        return tuple(range(1, 1 + len(next(iter(self.seeds.values())))))
+
+    @property
+    def rows(self) -> int:
+        """The noises of the study's table."""
+        return 2 if self.repeated else 1
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """The place of every run in the table: index of the noise, index of the cell."""
+        return [*((0, cell) for cell in range(len(self.cells))), *((1, cell) for cell in self.repeated)]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What each varied source is called in the middle of a sentence."""
+        return {name: label_of(name) for name in self.seeds}
+
+    @property
+    def all_sources(self) -> str:
+        """What two cells differ in, in words: `initialisation and batch order`."""
+        return joined(self.labels.values())
+
+    def at(self, cell: int) -> dict[str, int]:
+        """The seed of each source in a cell.
+
+        Args:
+            cell: its number.
+        """
+        return {name: seeds[cell - 1] for name, seeds in self.seeds.items()}
+
+    def has(self, noise: int, cell: int) -> bool:
+        """Whether a run has this place in the table.
+
+        Args:
+            noise: its index.
+            cell: its number.
+        """
+        return noise == 0 or cell - 1 in self.repeated
+
+    def levels(self) -> dict[str, NDArray[np.int64]]:
+        """The seed of each source in every run, in the order of `places`, shape (runs,)."""
+        cells = np.array([cell for _, cell in self.places])
+        return {name: np.array(seeds, dtype=np.int64)[cells] for name, seeds in self.seeds.items()}
+
+    @property
+    def words(self) -> str:
+        """What is run, before it is: how many seeds of each source, and how many repeats."""
+        sizes = joined(f"{len(set(seeds))} seeds of {self.labels[name]}" for name, seeds in self.seeds.items())
+        runs, again = len(self.places), len(self.repeated)
+        combined = f"{sizes} in {len(self.cells)} runs"
+        if len(self.seeds) > 1:
+            combined = f"{sizes}, in {len(self.cells)} combinations"
+        if not again:
+            return f"{combined} (the last bit does not vary)"
+        return f"{combined}; {again} of them run again with another last bit: {runs} runs"
+
+    def as_json(self) -> dict[str, Any]:
+        """As `study.json` and the results keep it."""
+        return {
+            "vary": [*self.seeds, *([LAST_BIT] if self.repeated else [])],
+            "seeds": {name: list(seeds) for name, seeds in self.seeds.items()},
+            "repeated": [cell + 1 for cell in self.repeated],
+            "absent": dict(self.absent),
+            "labels": self.labels,
+            "runs": len(self.places),
+        }
+
+
+def label_of(source: str) -> str:
+    """What a source is called in the middle of a sentence; one that is not known keeps its name."""
+    return _LABELS.get(source, source)
+
+
+def design_from_json(content: Mapping[str, Any]) -> SourceDesign:
+    """The design that `as_json` gave.
+
+    Raises:
+        LastbitTypeError: it is none.
+    """
+    seeds, repeated, absent = content["seeds"], content["repeated"], content["absent"]
+    names = [name for name in content["vary"] if name != LAST_BIT]  # in their order, which JSON's keys do not keep
+    columns = list(seeds.values()) if isinstance(seeds, dict) else []
+    sizes = {len(column) for column in columns if isinstance(column, list)}
+    numbers = [*(seed for column in columns for seed in column), *repeated]
+    if (
+        len(sizes) != 1
+        or sorted(names) != sorted(seeds)
+        or not isinstance(absent, dict)
+        or not all(isinstance(number, int) for number in numbers)
+    ):
+        raise LastbitTypeError(f"the design is {content!r:.100}")
+    if not all(1 <= cell <= min(sizes) for cell in repeated):
+        raise LastbitTypeError(f"the design repeats cells {repeated!r:.100} of {min(sizes)}")
+    return SourceDesign(
+        {str(name): tuple(seeds[name]) for name in names},
+        tuple(cell - 1 for cell in repeated),
+        {str(name): str(why) for name, why in absent.items()},
+    )
+
+
+def choose_design(vary: Sequence[str], runs: int, known: Mapping[str, str] | None = None) -> SourceDesign:
+    """Choose the runs that tell sources apart.
+
+    No two sources share a seed, so that no two share their random numbers.
+
+    Args:
+        vary: names of sources, `last-bit` among them for repeats.
+        runs: in all, without controls.
+        known: the sources of the training: empty, or why it has none. None where any name is one.
+
+    Raises:
+        LastbitError: a source that there is not, one twice, too few of them, or a number of runs that is no design.
+    """
+    names = [LAST_BIT if name == LAST_BIT_KEY else name for name in vary]
+    varied = [name for name in names if name != LAST_BIT]
+    _check_names(names, known)
+    if names == [LAST_BIT]:
+        raise LastbitError(f"vary {LAST_BIT} alone: a study over seeds shows that already; name what else is to vary")
+    if len(names) < 2:
+        raise LastbitError(f"vary {names[0]} alone: it cannot be told from the last bit; add {LAST_BIT}")
+    try:
+        levels = design_sources(varied, runs, repeats=None if LAST_BIT in names else 0)
+    except LastbitError as error:
+        raise LastbitError(f"vary {', '.join(names)}: {error}") from None
+    taken = count(1)
+    numbers = {name: {level: next(taken) for level in np.unique(column).tolist()} for name, column in levels.items()}
+    cells = dict[tuple[int, ...], int]()
+    repeated = []
+    for place, cell in enumerate(zip(*(column.tolist() for column in levels.values()), strict=True)):
+        if cells.setdefault(cell, place) != place:
+            repeated.append(cells[cell])
+    seeds = {
+        name: tuple(numbers[name][level] for level in column[: len(cells)].tolist()) for name, column in levels.items()
+    }
+    absent = {name: why or _HELD for name, why in (known or {}).items() if name not in seeds}
+    return SourceDesign(seeds, tuple(sorted(repeated)), absent)
+
+
+def design_noises(design: SourceDesign, noises: Sequence[Noise]) -> tuple[Noise, ...]:
+    """The noises of a design: one for all cells and another for the repeats.
+
+    Raises:
+        LastbitError: another number of them, or a second one that changes nothing.
+    """
+    if len(noises) != design.rows:
+        needed = "two noises, one for all runs and one for the repeats" if design.repeated else "one noise for all runs"
+        given = ", ".join(noise.label for noise in noises) or "none"
+        raise LastbitError(f"a study that varies several sources takes {needed}, got {len(noises)} ({given})")
+    if design.repeated and noises[1].is_exact:
+        raise LastbitError(
+            f"{noises[1].label} changes no bit, so repeats with it would say nothing: give another noise"
+        )
+    return tuple(noises)
+
+
+def _check_names(names: Sequence[str], known: Mapping[str, str] | None) -> None:
+    if not all(names):
+        raise LastbitError(f"vary {', '.join(names)!r}: name sources, such as init,order,{LAST_BIT}")
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise LastbitError(f"vary {', '.join(names)}: {twice[0]} is given twice")
+    for name in names:
+        if name == LAST_BIT or known is None:
+            continue
+        if name not in known:
+            close = get_close_matches(name, [*known, LAST_BIT], cutoff=0.5)
+            guess = f", did you mean {' or '.join(close)}?" if close else ";"
+            raise LastbitError(f"vary {name}: there is no such source{guess} there are {', '.join([*known, LAST_BIT])}")
+        if known[name]:
+            raise LastbitError(f"vary {name}: this training has none, for {known[name]}; it has {_offered(known)}")
+
+
+def _offered(known: Mapping[str, str]) -> str:
+    return joined([*(name for name, why in known.items() if not why), LAST_BIT])

@@ -1,0 +1,40 @@
+"""What is random in the training of a recipe: the sources of which each takes a seed of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lastbit.training.recipe import Recipe
+
+INIT, ORDER, AUGMENTATION, DROPOUT = "init", "order", "augmentation", "dropout"
+SOURCES = (INIT, ORDER, AUGMENTATION, DROPOUT)
+# The seed of the order or the augmentation where other sources vary and it does not; no level of a source has it.
+HELD = 2**33
+
+
+def recipe_sources(recipe: Recipe) -> dict[str, str]:
+    """The sources of randomness by name: empty where the recipe has it, else why it has not, as in a sentence."""
+    return {
+        INIT: "",
+        ORDER: "" if recipe.batch_size else "each step uses all training images (there is no batch_size)",
+        AUGMENTATION: "" if recipe.data.augment else "data.augment is false",
+        DROPOUT: "no network of a recipe has dropout",
+    }
+
+
+def seeded(recipe: Recipe, seeds: Mapping[str, int]) -> Recipe:
+    """The recipe with the initial weights that a run's seeds ask for; without any it stays as it is."""
+    return recipe.model_copy(update={"init_seed": seeds[INIT]}) if INIT in seeds else recipe
+
+
+def batch_seeds(seed: int, seeds: Mapping[str, int]) -> tuple[int, int]:
+    """The seeds of a run's batch order and augmentation.
+
+    Args:
+        seed: of the run, which decides both where the sources have no seeds of their own.
+        seeds: of the sources that have one; empty where none has.
+    """
+    held = HELD if seeds else seed
+    return seeds.get(ORDER, held), seeds.get(AUGMENTATION, held)
