@@ -63,16 +63,24 @@ def simulated(levels, case, generator):
 
 
 def judged(levels, case, generator, rounds):
-    """How often each interval holds the truth, and the root mean squared error of each variance."""
+    """How often each interval holds the truth, the root mean squared error of each variance, and the median interval."""
     truth = {**dict.fromkeys(levels, case.source), "interaction": case.interaction, "last bit": 1.0}
-    held, errors = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0.0)
+    held, errors, ends = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0.0), {name: [] for name in truth}
     for _ in range(rounds):
         estimate = source_spreads(levels, simulated(levels, case, generator))
         parts = {**estimate.sources, "interaction": estimate.interaction, "last bit": estimate.last_bit}
         for name, true in truth.items():
             held[name] += parts[name].lower <= true <= parts[name].upper
             errors[name] += (parts[name].std ** 2 - true**2) ** 2
-    return {name: {"coverage": held[name] / rounds, "error": float(np.sqrt(errors[name] / rounds))} for name in truth}
+            ends[name].append((parts[name].lower, parts[name].upper))
+    return {
+        name: {
+            "coverage": held[name] / rounds,
+            "error": float(np.sqrt(errors[name] / rounds)),
+            "interval": np.median(ends[name], axis=0).tolist(),
+        }
+        for name in truth
+    }
 
 
 def of_grid(generator, rounds):
@@ -108,7 +116,11 @@ def main():
             for case, parts in cases.items():
                 print(f"{design}, {case}")
                 for name, part in parts.items():
-                    print(f"  {name:14s} covers {100 * part['coverage']:5.1f} %, error of variance {part['error']:.2f}")
+                    ends = " to ".join(f"{end:.2f}" for end in part.get("interval", ()))
+                    print(
+                        f"  {name:14s} covers {100 * part['coverage']:5.1f} %, error of variance {part['error']:.2f}"
+                        f"{f', median interval {ends}' if ends else ''}"
+                    )
 
 
 if __name__ == "__main__":

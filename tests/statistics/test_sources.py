@@ -1,5 +1,6 @@
 """Sources apart, against closed forms, statsmodels' REML and simulation."""
 
+import re
 from itertools import combinations
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from lastbit.errors import LastbitError
+from lastbit.statistics.luck import independent_errors
 from lastbit.statistics.source_design import design_sources
-from lastbit.statistics.sources import source_spreads
+from lastbit.statistics.sources import source_lucks, source_spreads
+from lastbit.statistics.spread import OVER_NOISES
 from lastbit.statistics.variance import between_groups
 
 THREE = ("init", "order", "augmentation")
@@ -127,3 +130,96 @@ def test_a_design_that_cannot_be_is_refused(names, runs):
 def test_levels_must_be_one_for_each_run():
     with pytest.raises(LastbitError, match="'init' has 2 levels for 3 runs; it needs one a run"):
         source_spreads({"init": np.arange(2)}, np.zeros(3))
+
+
+def test_equal_metrics_give_exactly_nothing():
+    levels = design_sources(THREE, 24)
+    estimate = source_spreads(levels, np.full(24, 91.3))
+    assert {(part.std, part.upper) for part in estimate.sources.values()} == {(0.0, 0.0)}
+    assert (estimate.interaction.std, estimate.last_bit.std, estimate.remainder.std) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("runs", [12, 25])
+def test_a_single_source_is_the_one_way_analysis_of_variance(runs):
+    levels = design_sources(["init"], runs)
+    y = simulated(levels, (2.0,), np.random.default_rng(runs))
+    groups = [y[levels["init"] == level] for level in range(runs - runs // 2)]
+    pairs = [group for group in groups if len(group) == 2]
+    within = np.mean([np.var(pair, ddof=1) for pair in pairs])
+    size = len(groups) / sum(1 / len(group) for group in groups)
+    between = np.var([group.mean() for group in groups], ddof=1)
+    estimate = source_spreads(levels, y)
+    assert estimate.sources["init"].std == pytest.approx(np.sqrt(between - within / size))
+    assert estimate.last_bit.std == pytest.approx(np.sqrt(within))
+    assert estimate.interaction is None
+
+
+def test_intervals_of_a_single_source_cover():
+    rng, levels, tables = np.random.default_rng(11), design_sources(["init"], 24), 600
+    parts = [source_spreads(levels, simulated(levels, (1.0,), rng)).sources["init"] for _ in range(tables)]
+    assert sum(part.lower <= 1 <= part.upper for part in parts) >= tables * (0.95 - 3 * np.sqrt(0.95 * 0.05 / tables))
+
+
+def test_of_one_example_all_variance_is_luck(square):
+    """Its accuracy is the example itself, so that the sum over pairs of examples has one term."""
+    levels, y = square
+    estimate, lucks = source_spreads(levels, y), source_lucks(levels, y[:, None])
+    assert lucks.sources == pytest.approx({name: part.std for name, part in estimate.sources.items()})
+    assert lucks.remainder == pytest.approx(estimate.remainder.std)
+    assert lucks.last_bit is lucks.interaction is None
+
+
+def test_the_luck_of_the_last_bit_is_that_of_repeats():
+    """Against what lastbit computes of a table: the repeats of a cell are its runs of two noises."""
+    levels, rng = design_sources(["init", "order"], 24), np.random.default_rng(5)
+    right = 100.0 * (rng.random((24, 300)) < rng.beta(8, 2, 300))
+    rows = list(zip(*levels.values(), strict=True))
+    first = [rows.index(row) for row in rows[18:]]
+    table = np.stack([right[first], right[18:]])
+    assert source_lucks(levels, right).last_bit ** 2 == pytest.approx(independent_errors(table, axis=OVER_NOISES))
+
+
+def test_luck_goes_to_the_source_that_makes_it():
+    """Example i is right with its own probability, drawn anew for each seed of the initialisation and nothing else."""
+    levels, rng, examples = design_sources(["init", "order"], 36), np.random.default_rng(6), 20_000
+    p = rng.beta(8, 2, examples)
+    by_seed = 100.0 * (rng.random((levels["init"].max() + 1, examples)) < p)
+    lucks = source_lucks(levels, by_seed[levels["init"]])
+    assert lucks.sources["init"] == pytest.approx(100 * np.sqrt(np.sum(p * (1 - p))) / examples, rel=0.03)
+    assert (lucks.sources["order"], lucks.last_bit) == pytest.approx((0, 0), abs=1e-6)
+
+
+def test_luck_and_spread_agree_where_runs_differ_in_nothing_but_luck():
+    """Runs of equal quality: over many sets of runs the variance of the accuracy is the luck, source by source."""
+    levels, rng, examples = design_sources(["init", "order"], 24), np.random.default_rng(8), 200
+    p = rng.beta(8, 2, examples)
+    total = 100 * np.sqrt(np.sum(p * (1 - p))) / examples
+    spreads, lucks = [], []
+    for _ in range(150):
+        right = 100.0 * (rng.random((24, examples)) < p)
+        spreads.append(source_spreads(levels, right.mean(1)).last_bit.std ** 2)
+        lucks.append(source_lucks(levels, right).last_bit ** 2)
+    assert np.mean(lucks) == pytest.approx(total**2, rel=0.02)
+    assert np.mean(spreads) == pytest.approx(total**2, rel=4 * np.std(spreads) / total**2 / np.sqrt(150))
+
+
+@pytest.mark.parametrize(
+    ("sources", "runs", "repeats", "message"),
+    [
+        (3, 10, None, "at least 11 are needed"),
+        (3, 20, None, "take 18 or 22"),
+        (3, 12, 0, "take 9 or 17"),
+        (1, 3, None, "1 source: at least 4 are needed"),
+    ],
+)
+def test_a_refusal_says_which_numbers_of_runs_are_designs(sources, runs, repeats, message):
+    with pytest.raises(LastbitError, match=message):
+        design_sources([f"s{number}" for number in range(sources)], runs, repeats=repeats)
+    for number in map(int, re.findall(r"(?:least|take|or) (\d+)", message)):
+        levels = design_sources([f"s{number}" for number in range(sources)], number, repeats=repeats)
+        assert all(len(column) == number for column in levels.values())
+
+
+def test_four_sources_repeat_more_where_a_quarter_is_no_design():
+    levels = design_sources(["a", "b", "c", "d"], 36)
+    assert len(set(zip(*levels.values(), strict=True))) == 25

@@ -154,7 +154,8 @@ def _squares(levels: Levels, metrics: NDArray[np.float64]) -> _Squares | None:
     present = ~np.isnan(metrics).any(1)
     if not present.any():
         return None
-    y, table = metrics[present], np.stack([column[present] for column in levels.values()], axis=1)
+    y = metrics[present] - metrics[present][0]  # so that equal metrics give exactly 0
+    table = np.stack([column[present] for column in levels.values()], axis=1)
     cells, place, sizes = np.unique(table, axis=0, return_inverse=True, return_counts=True)
     means = np.zeros((len(cells), y.shape[1]))
     np.add.at(means, place.ravel(), y)
@@ -166,7 +167,7 @@ def _squares(levels: Levels, metrics: NDArray[np.float64]) -> _Squares | None:
         sources={
             name: _main_square(effects[at], effects[:at] + effects[at + 1 :], means) for at, name in enumerate(levels)
         },
-        cells=np.sum(means * (left @ means), 0) / max(dof, 1),
+        cells=np.sum((left @ means) ** 2, 0) / max(dof, 1),
         dof_cells=dof,
         pure=np.sum((y - means[place.ravel()]) ** 2, 0) / max(dof_pure, 1),
         dof_pure=dof_pure,

@@ -44,9 +44,11 @@ def _title(study: StudyJson, metric: ShownMetric) -> str:
         return f"{study['design']['finished']} runs do not show that any source moves {metric.label}"
     label, part = max(shown.items(), key=lambda item: item[1]["std"])
     article = "the " if label in (_label(study, name) for name in (_LAST_BIT, _INTERACTION, _REMAINDER)) else ""
-    largest = all(part["std"] >= other["std"] for other in parts.values()) and len(parts) > 1
-    moves = f"{capital(article + label)} moves {metric.label}{' most' if largest else ''}"
-    return f"{moves}: by {metric.spread(part['std'])}{metric.points} (95 % interval {metric.interval(part)})"
+    others = [other for name, other in parts.items() if name != label]
+    most = " most" if others and part["lower"] > max(other["upper"] for other in others) else ""
+    found = f"{metric.spread(part['std'])}{metric.points} (95 % interval {metric.interval(part)})"
+    moves = f"{capital(article + label)} moves {metric.label}{most}, by {found}"
+    return moves if most or not others else f"{moves}; the intervals of other sources overlap with that"
 
 
 def _note(study: StudyJson, metric: ShownMetric) -> str:
@@ -98,7 +100,7 @@ def sources_table(study: StudyJson) -> Table:
         ]
         for label, part in shown_sources(study).items()
     ]
-    columns = ["source", "seeds", f"STD{metric.bracket}", "95 % interval", "share of the variance", _LUCK]
+    columns = ["source", "seeds", f"STD{metric.bracket}", "95 % interval", "share of the variance", "test-set luck"]
     return Table("sources", "", columns, rows)
 
 

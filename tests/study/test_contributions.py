@@ -1,0 +1,136 @@
+"""What each source contributes to runs whose sources of spread are known."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import lastbit as lb
+from lastbit.statistics.sources import source_spreads
+
+METRIC = lb.Metric("test_accuracy", "test accuracy", " points")
+STDS = {"init": 3.0, "order": 1.0}
+EXAMPLES = 400
+
+
+def draw(*key, std=1.0):
+    return std * float(np.random.default_rng(key).normal())
+
+
+def train(run, *, dead=False):
+    """An accuracy that is a sum of known effects, and predictions that are right so often."""
+    effects = [std * draw(len(name), seed) for (name, std), seed in zip(STDS.items(), run.seeds.values(), strict=True)]
+    if dead:
+        effects = effects[:1]
+    noise = 0.0 if run.noise.k == 1 or dead else 0.5
+    right = min(EXAMPLES, max(0, round(EXAMPLES * (80 + sum(effects) + noise) / 100)))
+    labels = torch.cat([torch.zeros(right), torch.ones(EXAMPLES - right)]).long()
+    run.log(1, test_accuracy=100 * right / EXAMPLES)
+    run.log_predictions(labels, torch.zeros(EXAMPLES).long())
+
+
+def finished(directory, function=train, *, vary=("init", "order", "last-bit"), runs=24, **options):
+    study = lb.Study(directory, function, vary=vary, runs=runs, controlled=False, **options)
+    study.run()
+    return study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return finished(tmp_path_factory.mktemp("contributions") / "study")
+
+
+def test_the_contributions_are_those_of_the_statistics_on_the_stored_runs(study):
+    content = study.results().as_json()
+    runs = sorted(content["trials"], key=lambda trial: (trial["k"], trial["seed"]))
+    seeds = content["design"]["seeds"]
+    levels = {name: np.array([seeds[name][run["seed"] - 1] for run in runs]) for name in ("init", "order")}
+    expected = source_spreads(levels, np.array([run["test_accuracy"] for run in runs]))
+    for name in ("init", "order"):
+        part = content["sources"][name]
+        assert (part["std"], part["lower"], part["upper"]) == pytest.approx(
+            (expected.sources[name].std, expected.sources[name].lower, expected.sources[name].upper)
+        )
+    assert content["sources"]["last_bit"]["std"] == pytest.approx(expected.last_bit.std)
+    assert content["sources"]["interaction"]["std"] == pytest.approx(expected.interaction.std)
+    assert content["sources"]["remainder"]["share"] is None
+    shares = [part["share"] for name, part in content["sources"].items() if name != "remainder"]
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_a_source_that_moves_the_metric_is_found_and_the_last_bit_as_it_is(study):
+    """Without interaction the runs are additive up to the rounding to whole examples, 0.07 points."""
+    sources = study.results().as_json()["sources"]
+    assert sources["init"]["lower"] > 0
+    assert sources["init"]["lower"] < STDS["init"] < sources["init"]["upper"]
+    assert sources["interaction"]["std"] < 0.15
+    assert sources["last_bit"]["std"] == pytest.approx(0.5 / np.sqrt(2), abs=0.01)  # two runs that are 0.5 apart
+
+
+def test_no_spread_over_cells_is_given_as_if_they_were_independent_seeds(study):
+    content = study.results().as_json()
+    assert content["std"]["seed"]["pooled"] is None
+    assert content["std"]["noise_over_seed"] is None
+    assert content["variance"]["batch_order"] is None
+    assert content["variance"]["quality"]["batch_order"] is None
+    assert content["least_detectable_gain"] is None
+    assert content["seed_decides"] == "initialisation and batch order"
+
+
+def test_the_verdict_says_each_source_with_its_interval_and_which_show_nothing(study):
+    content = study.results().as_json()
+    part = content["sources"]["init"]
+    assert f"On these 400 examples initialisation moves test accuracy by {part['std']:.2f} points" in content["verdict"]
+    assert f"({part['lower']:.2f} to {part['upper']:.2f}; independent errors alone" in content["verdict"]
+    assert "batch order by" in content["verdict"]
+    assert "the last bit by" in content["verdict"]
+    assert "24 runs leave wide intervals; 54 would narrow them." in content["verdict"]
+
+
+def test_what_is_not_known_is_null_and_says_why(tmp_path):
+    content = finished(tmp_path / "study", vary=("init", "order"), runs=14).results().as_json()
+    sources, missing = content["sources"], content["design"]["missing"]
+    assert sources["last_bit"] is sources["interaction"] is None
+    assert sources["remainder"]["std"] >= 0
+    assert missing["last_bit"] == "without repeats it is not told from the interaction: both are in the remainder"
+    assert missing["interaction"] == "without repeats it is not told from the last bit: both are in the remainder"
+    assert "the interaction and last bit by" in content["verdict"]
+
+
+def test_a_single_source_is_split_from_the_last_bit(tmp_path):
+    function = partial(single, std=2.0)
+    function.settings = {"name": "single"}
+    content = finished(tmp_path / "study", function, vary=("init", "last-bit"), runs=40).results().as_json()
+    assert content["sources"]["interaction"] is None
+    assert content["design"]["missing"]["interaction"] == "a single source has none"
+    # 20 draws of a normal with a standard deviation of 2, and pairs that are 1 apart.
+    assert content["sources"]["init"]["lower"] < 2 < content["sources"]["init"]["upper"]
+    assert content["sources"]["last_bit"]["std"] == pytest.approx(1 / np.sqrt(2))
+
+
+def single(run, *, std):
+    run.log(1, test_accuracy=80 + draw(run.seeds["init"], std=std) + (run.noise.k == 3))
+
+
+def test_a_source_that_does_not_reach_the_training_is_noticed(tmp_path):
+    function = partial(train, dead=True)
+    function.settings = {"name": "dead"}
+    content = finished(tmp_path / "study", function).results().as_json()
+    assert "a source that varies does not reach the training" in content["verdict"]
+    assert content["sources"]["order"]["std"] == 0
+
+
+def test_an_unfinished_study_says_what_its_runs_show(tmp_path):
+    study = lb.Study(tmp_path, train, vary=("init", "order", "last-bit"), runs=24, controlled=False)
+    content = study.results().as_json()
+    assert "Too few finished runs (0) to say what any source contributes." in content["verdict"]
+    assert content["sources"]["init"] is None
+    assert content["design"]["missing"]["init"] == "too few finished runs tell it from the rest"
+    assert "24 runs, 0 trial(s) stored" in repr(study)
+
+
+def test_a_notebook_shows_the_contributions(study):
+    shown = study._repr_html_()
+    assert "initialisation" in shown
+    assert "share of the variance" in shown

@@ -1,0 +1,181 @@
+"""Which runs a study makes that varies several sources, and that it is known again."""
+
+import pickle
+
+import pytest
+import torch
+
+import lastbit as lb
+from lastbit.study import Trial
+from lastbit.study.check import check_study
+from lastbit.study.design import choose_design, design_from_json, design_noises
+
+KNOWN = {"init": "", "order": "", "augmentation": "data.augment is false", "dropout": "no network has it"}
+
+
+def train(run):
+    """No network: the weights are what the seeds and the noise say."""
+    weight = torch.nn.Parameter(torch.linspace(0, 1, 50) + sum(run.seeds.values()))
+    optimizer = lb.perturb(torch.optim.SGD([weight], lr=0.3), run.noise)
+    weight.grad = torch.linspace(0.1, 0.9, 50)
+    optimizer.step()
+    run.snapshot(1, {"weight": weight})
+    run.log(1, loss=float(weight.detach().double().sum()), init=run.seeds["init"], order=run.seeds["order"])
+
+
+def study_in(directory, **options):
+    options = {"vary": ["init", "order", "last-bit"], "runs": 14, "metric": lb.Metric("loss", "loss")} | options
+    return lb.Study(directory, train, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    study = study_in(tmp_path_factory.mktemp("design") / "study")
+    study.run()
+    return study
+
+
+def test_ids_are_those_of_before_where_sources_have_no_seeds_of_their_own():
+    """Computed before trials had seeds by source: finished studies are found by them."""
+    settings = {"name": "mine", "lr": 0.1}
+    assert Trial(settings, 3, lb.Scale(5)).id == "455d27b8b0bf4c41"
+    assert Trial(settings, 3, lb.Scale(1), 1).id == "0fc8e95c6dcc7de6"
+    assert Trial(settings, 3, lb.Scale(5), seeds={}).id == "455d27b8b0bf4c41"
+    assert "seeds" not in Trial(settings, 3, lb.Scale(5)).as_json()
+
+
+def test_every_seed_of_a_source_makes_another_trial():
+    seeds = ({}, {"init": 1}, {"init": 2}, {"order": 1}, {"init": 1, "order": 1})
+    assert len({Trial({}, 1, lb.Scale(1), seeds=each).id for each in seeds}) == 5
+    assert Trial({}, 1, lb.Scale(3), seeds={"init": 2, "order": 7}).label == "init 2, order 7, k=3"
+
+
+def test_two_seeds_meet_once_and_no_two_sources_share_a_seed():
+    design = choose_design(["init", "order", "last-bit"], 24, KNOWN)
+    assert len(design.places) == 24
+    assert (len(design.cells), len(design.repeated)) == (18, 6)
+    assert len(set(zip(*design.seeds.values(), strict=True))) == 18
+    assert set(design.seeds["init"]) == {1, 2, 3, 4, 5}
+    assert set(design.seeds["order"]) == {6, 7, 8, 9, 10}
+    assert design.words == (
+        "5 seeds of initialisation and 5 seeds of batch order, in 18 combinations; 6 of them run again with another "
+        "last bit: 24 runs"
+    )
+    assert design.absent == {"augmentation": "data.augment is false", "dropout": "no network has it"}
+    assert choose_design(["init", "last-bit"], 12, KNOWN).absent["order"] == "it keeps one seed in all runs"
+
+
+def test_without_the_last_bit_no_run_is_a_repeat():
+    design = choose_design(["init", "order"], 24)
+    assert (len(design.cells), design.repeated, design.rows) == (24, (), 1)
+    assert "the last bit does not vary" in design.words
+
+
+def test_a_single_source_and_the_last_bit_have_two_runs_of_each_seed():
+    design = choose_design(["init", "last-bit"], 12)
+    assert design.seeds == {"init": (1, 2, 3, 4, 5, 6)}
+    assert design.repeated == (0, 1, 2, 3, 4, 5)
+
+
+def test_a_design_is_read_back():
+    design = choose_design(["order", "init", "last-bit"], 24, KNOWN)
+    assert design_from_json(design.as_json()) == design
+
+
+@pytest.mark.parametrize(
+    ("vary", "runs", "message"),
+    [
+        (["inti", "last-bit"], 24, "there is no such source, did you mean init?"),
+        (["zzz", "last-bit"], 24, "there are init, order, augmentation, dropout, last-bit"),
+        (["init", "augmentation"], 24, "has none, for data.augment is false; it has init, order and last-bit"),
+        (["init", "init"], 24, "init is given twice"),
+        (["last-bit"], 24, "a study over seeds shows that already"),
+        (["init"], 24, "it cannot be told from the last bit; add last-bit"),
+        ([""], 24, "name sources"),
+        (["init", "order", "last-bit"], 4, "4 runs are no design for 2 sources: at least 5 are needed"),
+        (["init", "order"], 12, "take 9 or 13"),
+    ],
+)
+def test_what_is_no_design_is_refused_in_a_line(vary, runs, message):
+    with pytest.raises(lb.LastbitError, match=message):
+        choose_design(vary, runs, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": [1, 2]}, "give one of them"),
+        ({"vary": None}, "for a study that varies several sources"),
+        ({"noises": [lb.Scale(1)]}, r"takes two noises, .* got 1 \(k=1\)"),
+        ({"noises": [lb.Scale(1), lb.Scale(4)]}, "k=4 changes no bit"),
+        ({"vary": ["init", "order"], "noises": [lb.Scale(1), lb.Scale(3)]}, "takes one noise"),
+    ],
+)
+def test_options_that_contradict_are_refused(tmp_path, options, message):
+    with pytest.raises(lb.LastbitError, match=message):
+        study_in(tmp_path / "study", **options)
+
+
+def test_a_plain_study_still_needs_noises_and_seeds(tmp_path):
+    with pytest.raises(lb.LastbitError, match="at least one noise"):
+        lb.Study(tmp_path, train, seeds=[1])
+    with pytest.raises(lb.LastbitError, match="at least one seed"):
+        lb.Study(tmp_path, train, noises=[lb.Scale(1)])
+
+
+def test_noises_may_be_chosen():
+    design = choose_design(["init", "last-bit"], 6)
+    noises = (lb.Ulp(None), lb.Ulp(1))
+    assert design_noises(design, noises) == noises
+
+
+def test_every_run_has_the_seeds_of_its_cell_and_only_repeats_have_the_second_noise(finished):
+    assert len(finished.trials()) == 14
+    grid = finished.grid()
+    assert sorted(grid.stored) == sorted(finished.design.places)
+    for (_, cell), trial in grid.stored.items():
+        assert {name: trial.final(name) for name in ("init", "order")} == finished.design.at(cell + 1)
+    for cell in finished.design.repeated:
+        assert grid.stored[0, cell].weight_sums != grid.stored[1, cell].weight_sums
+
+
+def test_a_study_is_known_again_and_runs_only_what_is_missing(finished, tmp_path):
+    opened = lb.open_study(finished.store.root)
+    assert opened.design == finished.design
+    assert list(opened.design.seeds) == ["init", "order"]
+    assert opened.pending() == []
+    assert opened.results().as_json() == finished.results().as_json()
+    assert check_study(finished.store.root).is_sound
+    again = study_in(tmp_path / "again")
+    ended = []
+
+    def stop_after_three(outcome):
+        ended.append(outcome)
+        if len(ended) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        again.run(on_trial=stop_after_three)
+    left = len(again.pending())
+    assert left == 16 - 3
+    study_in(tmp_path / "again").run(on_trial=ended.append)
+    assert len(ended) == 16
+    assert again.grid().values("loss").tobytes() == finished.grid().values("loss").tobytes()
+
+
+def test_a_trial_travels_to_workers_with_its_seeds(finished):
+    for trial in finished.trials():
+        assert pickle.loads(pickle.dumps(trial)) == trial
+
+
+def test_an_altered_design_is_no_study(finished):
+    description = finished.description()["design"]
+    for change in ({"repeated": [99]}, {"seeds": {"init": [1], "order": [1, 2]}}, {"vary": ["init"]}, {"absent": []}):
+        with pytest.raises(TypeError):
+            design_from_json({**description, **change})
+
+
+def test_it_is_not_compared(finished):
+    for one in (finished, finished.results(), finished.store.root):
+        with pytest.raises(lb.LastbitError, match="compare studies over --seeds"):
+            lb.compare(one, [1.0, 2.0])
