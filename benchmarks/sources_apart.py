@@ -36,6 +36,7 @@ CASES = {
     "interaction alone": Case(0, 1),
     "sources alone": Case(1, 0),
     "sources and interaction": Case(1, 1),
+    "large sources alone": Case(3, 0),
     "large sources and interaction": Case(3, 1),
     "interaction of pairs": Case(1, 1, pairs=True),
     "heavy tails": Case(1, 1, heavy=True),
@@ -63,7 +64,7 @@ def simulated(levels, case, generator):
 
 
 def judged(levels, case, generator, rounds):
-    """How often each interval holds the truth, the root mean squared error of each variance, and the median interval."""
+    """How often each interval holds the truth, the root mean squared error of each variance, the median interval."""
     truth = {**dict.fromkeys(levels, case.source), "interaction": case.interaction, "last bit": 1.0}
     held, errors, ends = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0.0), {name: [] for name in truth}
     for _ in range(rounds):
@@ -78,6 +79,7 @@ def judged(levels, case, generator, rounds):
             "coverage": held[name] / rounds,
             "error": float(np.sqrt(errors[name] / rounds)),
             "interval": np.median(ends[name], axis=0).tolist(),
+            "above zero": float(np.mean([lower > 0 for lower, _ in ends[name]])),
         }
         for name in truth
     }
@@ -116,11 +118,11 @@ def main():
             for case, parts in cases.items():
                 print(f"{design}, {case}")
                 for name, part in parts.items():
-                    ends = " to ".join(f"{end:.2f}" for end in part.get("interval", ()))
-                    print(
-                        f"  {name:14s} covers {100 * part['coverage']:5.1f} %, error of variance {part['error']:.2f}"
-                        f"{f', median interval {ends}' if ends else ''}"
-                    )
+                    line = f"  {name:14s} covers {100 * part['coverage']:5.1f} %, error of variance {part['error']:.2f}"
+                    if "interval" in part:
+                        line += f", median interval {part['interval'][0]:.2f} to {part['interval'][1]:.2f}"
+                        line += f", above zero {100 * part['above zero']:.0f} %"
+                    print(line)
 
 
 if __name__ == "__main__":

@@ -133,4 +133,4 @@ def test_an_unfinished_study_says_what_its_runs_show(tmp_path):
 def test_a_notebook_shows_the_contributions(study):
     shown = study._repr_html_()
     assert "initialisation" in shown
-    assert "share of the variance" in shown
+    assert "test-set luck" in shown

@@ -54,7 +54,7 @@ def _title(study: StudyJson, metric: ShownMetric) -> str:
 def _note(study: StudyJson, metric: ShownMetric) -> str:
     note = (
         "Points are standard deviations of a single run by each source alone, lines their 95 % intervals. The "
-        "interaction is what a combination of seeds adds to the sum of its sources."
+        "interaction is what a combination of seeds adds to the sum of its sources. Shares are of a run’s variance."
     )
     if any(part["luck"] is not None for part in shown_sources(study).values()):
         note += (
@@ -100,7 +100,7 @@ def sources_table(study: StudyJson) -> Table:
         ]
         for label, part in shown_sources(study).items()
     ]
-    columns = ["source", "seeds", f"STD{metric.bracket}", "95 % interval", "share of the variance", "test-set luck"]
+    columns = ["source", "seeds", f"STD{metric.bracket}", "95 % interval", "share", "test-set luck"]
     return Table("sources", "", columns, rows)
 
 
