@@ -67,6 +67,7 @@ class Training:
         divided: by what the loss of a part is divided; `parts` where it is None.
         copies: whether each layer's result is copied.
         noise: relative noise on every result, for rounding.
+        noise_seed: of its draws.
         lr: of the update.
         clip: whether gradients are halved before the update.
         frozen: whether the first layer's weights stay as they are.
@@ -75,9 +76,9 @@ class Training:
     """
 
     def __init__(self, *, fused=False, foreach=False, swapped=False, parts=1, divided=None, copies=False, noise=0.0,
-                 lr=0.1, clip=False, frozen=False, weights=0.0, data=0.0, steps=3):  # fmt: skip
+                 noise_seed=2, lr=0.1, clip=False, frozen=False, weights=0.0, data=0.0, steps=3):  # fmt: skip
         self.writer, self._random = Writer(), np.random.default_rng(1)
-        self._noise, self._noises = noise, np.random.default_rng(2)
+        self._noise, self._noises = noise, np.random.default_rng(noise_seed)
         self._options = {"fused": fused, "foreach": foreach, "swapped": swapped, "copies": copies, "lr": lr}
         self._options |= {"clip": clip, "frozen": frozen, "parts": parts, "divided": divided or parts}
         self.parameters = {name: self._random.normal(size=shape) for name, shape in (("w1", (6, 8)), ("w2", (8, 4)))}

@@ -1,0 +1,118 @@
+"""What rounding explains, learnt from runs with noise, against runs whose errors are known."""
+
+import math
+
+import numpy as np
+import pytest
+from tests.script.trace.written_traces import Training, Writer
+
+from lastbit.errors import LastbitError
+from lastbit.script.trace.comparison import compare_traces
+from lastbit.script.trace.envelope import MARGIN, learn_envelope, read_envelope
+from lastbit.storage.files import read_checksummed, write_checksummed
+
+
+def trained(**options):
+    return Training(**options).writer.trace()
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def envelope(plain):
+    return learn_envelope(plain, [trained(noise=1e-7, noise_seed=seed) for seed in (3, 4)])
+
+
+def test_errors_as_large_as_the_noise_and_some_times_larger_are_inside(plain, envelope):
+    for size in (1e-7, 3e-7):
+        comparison = compare_traces(plain, trained(noise=size, noise_seed=9), envelope)
+        assert comparison.is_rounding
+        assert "within rounding up to the end" in comparison.verdict
+
+
+@pytest.mark.parametrize("change", [{"noise": 1e-4}, {"data": 1e-4}, {"weights": 1e-4}, {"lr": 0.1001}], ids=str)
+def test_what_is_a_thousand_times_larger_is_outside(plain, envelope, change):
+    comparison = compare_traces(plain, trained(**change), envelope)
+    assert comparison.beyond_rounding.step == 0
+    assert comparison.is_rounding is False
+
+
+def test_the_limit_is_the_margin_times_the_noise(plain, envelope):
+    """One product of independent relative errors of 1e-7 is off by about that; no limit falls from step to step."""
+    products = [record for record in plain.records if record.site.name == "aten::mm" and record.step == 0]
+    assert all(0.2e-7 < envelope(record) / MARGIN < 5e-7 for record in products)
+    by_step = [
+        [envelope(record) for record in plain.records if record.step == step and record.inputs] for step in range(3)
+    ]
+    assert all(earlier <= later for earlier, later in zip(by_step[0], by_step[2], strict=True))
+
+
+def doubling(start, steps):
+    """A weight that is updated by x -> 4 x (1 - x), whose errors double with each step."""
+    writer, x = Writer(), start
+    writer.outside("x0", np.array([x]), "model.x")
+    for step in range(steps):
+        x = 4 * x * (1 - x)
+        writer.do("mul_", [f"x{step}"], {f"x{step + 1}": np.array([x])}, phase="optimizer", module="model.x")
+        writer.step()
+    return writer.trace()
+
+
+def test_where_chaos_has_grown_the_noise_nothing_can_be_told():
+    """A distance of 1e-9 is 0.1 after log2(1e8) = 26.6 doublings; the margin makes the limit useless before."""
+    envelope = learn_envelope(doubling(0.3, 45), [doubling(0.3 * (1 + sign * 1e-9), 45) for sign in (1, -1)])
+    assert 20 <= envelope.saturated_at <= 30
+    last = doubling(0.3, 45).records[-1]
+    assert envelope(last) == math.inf
+
+
+def of_one_operation(name, taken, given, **arguments):
+    writer = Writer()
+    for label, values in taken.items():
+        writer.outside(label, values)
+    writer.do(name, list(taken), {"result": given}, **arguments)
+    return writer.trace()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sums_in_another_order_are_inside_however_much_cancels(seed):
+    values = np.random.default_rng(seed).normal(size=4096)
+    values = (values - values.mean() + 1 / 4096).astype(np.float32)  # a sum of 1, of terms whose norm is 64
+    forwards = np.add.accumulate(values)[-1:]
+    backwards = np.add.accumulate(values[::-1])[-1:]
+    assert forwards != backwards
+    one, other = (of_one_operation("sum", {"x": values}, total) for total in (forwards, backwards))
+    assert abs(forwards - backwards) > 32 * 2.0**-23 * abs(forwards), "or the least that is explained would do"
+    assert compare_traces(one, other, learn_envelope(one, [one])).is_rounding
+    wrong = of_one_operation("sum", {"x": values}, forwards + np.float32(0.5))
+    assert compare_traces(one, wrong, learn_envelope(one, [one])).beyond_rounding is not None
+
+
+def test_which_of_two_equals_is_larger_is_not_judged():
+    scores = np.array([1.0, 2.0, 2.0])
+    one, other = (of_one_operation("argmax", {"x": scores}, np.array([place])) for place in (1, 2))
+    assert compare_traces(one, other, learn_envelope(one, [one])).is_rounding
+    counts = np.array([1, 2, 3])
+    one, other = (of_one_operation("add", {"x": counts}, counts + more) for more in (1, 2))
+    assert not compare_traces(one, other, learn_envelope(one, [one])).is_rounding
+
+
+def test_it_is_kept_beside_its_trace_and_no_other(tmp_path, plain, envelope):
+    trace, other, kept = (tmp_path / name for name in ("a.trace", "b.trace", "a.rounding"))
+    trace.write_bytes(b"one")
+    other.write_bytes(b"another")
+    chaotic = learn_envelope(doubling(0.3, 45), [doubling(0.3 + 1e-9, 45)])
+    for each in (envelope, chaotic):
+        each.write(kept, trace)
+        assert read_envelope(kept, trace) == each
+    with pytest.raises(LastbitError, match=r"of another trace than .*b\.trace"):
+        read_envelope(kept, other)
+    write_checksummed(kept, {**read_checksummed(kept), "format": 9})
+    with pytest.raises(LastbitError, match="has format 9, and this version of lastbit reads 1"):
+        read_envelope(kept, trace)
+    kept.write_text(kept.read_text().replace("9", "8"))
+    with pytest.raises(LastbitError, match="checksum"):
+        read_envelope(kept, trace)
