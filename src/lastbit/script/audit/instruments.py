@@ -71,10 +71,7 @@ class _Audited:
         os.register_at_fork(after_in_child=self._recorder.pause)
         instruments.callback(self.sum_up)
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
-        program = self._reporter.locator.program
-        instruments.enter_context(
-            around_loaders(self._reporter.batches, lambda frame: program.site(frame).where, self._recorder.unobserved)
-        )
+        instruments.enter_context(around_loaders(self._reporter.batches, self._recorder.unobserved))
         instruments.enter_context(around_compilers(self._graphs, self._recorder.unobserved))
         instruments.enter_context(self._recorder)
 

@@ -20,7 +20,7 @@ from torch.utils.data import dataloader
 
 from lastbit.script.audit.batch_contents import checksums, named
 from lastbit.script.audit.batches import Batch, Lines, LoaderCode
-from lastbit.script.audit.place import is_own
+from lastbit.script.audit.place import frames, is_own, relative
 
 _Loader = dataloader.DataLoader[Any]
 _LINE, _EPOCH = "_lastbit_line", "_lastbit_epoch"  # kept by a loader, and by its iterator
@@ -50,17 +50,14 @@ class _Epoch:
 
 
 @contextmanager
-def around_loaders(
-    watcher: LoaderWatcher, line: Callable[[FrameType], str | None], counted: Counter[str]
-) -> Iterator[None]:
+def around_loaders(watcher: LoaderWatcher, counted: Counter[str]) -> Iterator[None]:
     """While the block runs, tell the watcher of every batch.
 
     Args:
         watcher: is told.
-        line: the innermost line of the user's own that a frame was called from.
         counted: gets the number of batches that could not be looked into.
     """
-    loaders = _Loaders(watcher, line, counted)
+    loaders = _Loaders(watcher, counted)
     single, several = dataloader._SingleProcessDataLoaderIter, dataloader._MultiProcessingDataLoaderIter
     wrapped = (
         (dataloader.DataLoader, "__init__", loaders.making),
@@ -81,8 +78,8 @@ def around_loaders(
 class _Loaders:
     """What is known of the loaders of this process; its methods make wrappers for those of torch's classes."""
 
-    def __init__(self, watcher: LoaderWatcher, line: Callable[[FrameType], str | None], counted: Counter[str]) -> None:
-        self._watcher, self._line, self._counted, self._process = watcher, line, counted, os.getpid()
+    def __init__(self, watcher: LoaderWatcher, counted: Counter[str]) -> None:
+        self._watcher, self._counted, self._process = watcher, counted, os.getpid()
         self._epochs: dict[str | None, int] = defaultdict(int)  # by the line of the loader
         self._opening: _Epoch | None = None
 
@@ -91,7 +88,7 @@ class _Loaders:
 
         def __init__(loader: _Loader, *args: Any, **options: Any) -> None:  # noqa: N807
             original(loader, *args, **options)
-            loader.__dict__.setdefault(_LINE, self._line(_getframe(1)))  # not again by the class above
+            loader.__dict__.setdefault(_LINE, _own_line(_getframe(1)))  # not again by the class above
 
         return __init__
 
@@ -202,6 +199,12 @@ class _Loaders:
         if os.environ.get("LASTBIT_DEBUG"):
             raise error
         self._counted[f"batches of a loader ({type(error).__name__})"] += 1
+
+
+def _own_line(frame: FrameType) -> str | None:
+    """The innermost line of the user's own among a frame and its callers."""
+    own = (caller for caller in frames(frame) if is_own(caller.f_code.co_filename))
+    return next((relative(caller.f_code.co_filename, caller.f_lineno) for caller in own), None)
 
 
 def _code_of(loader: _Loader) -> LoaderCode:
