@@ -19,7 +19,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import _disable_current_modes
 
-from lastbit.script.audit.place import is_own, relative
+from lastbit.script.audit.program import is_own, relative
 from lastbit.script.hooks import after_import
 
 _TRACED = "calls of torch.jit.trace: operations inside"

@@ -81,6 +81,7 @@ class Operation:
     view: bool  # its result shares the memory of an argument
     allocates: bool  # its result's values are undefined
     adopts: bool  # its result's values were made elsewhere
+    communicates: bool  # with other processes
     copies: bool
     moves: bool  # its results hold values of its arguments as they are, or what it was to write
     escapes: bool  # it gives a value to Python
@@ -154,6 +155,7 @@ def describe(overload: OpOverload[..., Any]) -> Operation:
         view=overload.is_view or name == "aten::_unsafe_view",
         allocates=allocates,
         adopts=adopts,
+        communicates=name.startswith(_COLLECTIVES),
         copies=name in _COPIES,
         moves=name in _MOVES or name in _OVERWRITES or "out" in overload._overloadname.split("_"),
         escapes=name in _ESCAPES,
@@ -177,6 +179,7 @@ def describe_graph(graph: CompiledGraph) -> Operation:
         view=False,
         allocates=False,
         adopts=False,
+        communicates=False,
         copies=False,
         moves=False,
         escapes=False,
@@ -202,7 +205,7 @@ class OperationCall:
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     inputs: list[tuple[Tensor, bool]]  # its tensors, each with whether it is read
-    frame: FrameType  # that called it
+    frame: FrameType | None  # that called it; None on a thread of autograd's own
     held: int | None  # bytes of the memory of a tensor that it resizes
     graph: CompiledGraph | None = None  # what it is a call of, where it is no single operation
     given: tuple[Value, ...] | None = None  # what it was given, described before it could write there

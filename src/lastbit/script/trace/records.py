@@ -11,7 +11,8 @@ from lastbit.script.audit.batches import Batch
 from lastbit.script.audit.generators import Generators
 
 FORMAT = 1  # of the file
-OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation made, such as loaded weights or data
+OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation made
+PARAMETER, DATA, RECEIVED = "parameter", "data", "received"  # names of such: loaded weights, others, by a collective
 NUMERICS = "numerics"  # kind of event: another fingerprint
 BATCH = "batch"  # kind of event: a loader handed over a batch
 

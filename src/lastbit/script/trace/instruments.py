@@ -1,0 +1,222 @@
+"""What `lastbit audit --record` puts into the process that it records."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from lastbit.machine import installed_version
+from lastbit.script.audit.generators import generators
+from lastbit.script.hooks import after_import, at_every_end
+from lastbit.script.trace.records import FORMAT, NUMERICS, TraceHeader
+
+if TYPE_CHECKING:
+    from lastbit.execution.numerics import Fingerprint
+
+_OPERATIONS, _STEPS, _ERROR = 0, 1, 2
+_SIZE = 24  # bytes
+_FLUSH = 1.0  # seconds, the most that a killed recording loses
+# What may change what a program computes, beside what `numerics` lists.
+_PACKAGES = (
+    *("torch", "numpy", "scipy", "torchvision", "torchaudio", "triton", "transformers", "accelerate", "datasets"),
+    *(
+        "tokenizers",
+        "peft",
+        "diffusers",
+        "timm",
+        "lightning",
+        "pytorch-lightning",
+        "deepspeed",
+        "flash-attn",
+        "xformers",
+    ),
+)
+_VARIABLES = (
+    *("PYTHONHASHSEED", "CUDA_*", "PYTORCH_*", "TORCH_*", "NCCL_*", "GLOO_*", "ACCELERATE_*", "DEEPSPEED_*"),
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "TF_*", "HF_*OFFLINE", "TRANSFORMERS_*"),
+)
+
+
+class RecordingCounts:
+    """How far a recording is, in memory that its process shares with the one that shows it."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._words = memoryview(mmap.mmap(file.fileno(), _SIZE)).cast("Q")
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make the shared file, for the process that shows it."""
+        path.write_bytes(bytes(_SIZE))
+        return cls(path)
+
+    def note(self, *, operations: int, steps: int) -> None:
+        """Say how far the program is."""
+        self._words[_OPERATIONS], self._words[_STEPS] = operations, steps
+
+    def fail(self, error: OSError) -> None:
+        """Say that the trace could not be written."""
+        self._words[_ERROR] = error.errno or 0
+
+    @property
+    def operations(self) -> int:
+        """Records so far."""
+        return self._words[_OPERATIONS]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps so far."""
+        return self._words[_STEPS]
+
+    @property
+    def error(self) -> int:
+        """The system's number of the error with which writing failed; 0 without one."""
+        return self._words[_ERROR]
+
+
+@contextmanager
+def record(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Record this process's program from its first line to its last.
+
+    Args:
+        settings: `trace`, the file to make; `counts`, the shared file; `command`, words of the program; `threads` of
+            torch, and `steps` after which to stop, each or null.
+    """
+    recording = Recording(settings)
+    at_every_end(recording.end, lambda words: None)
+    with ExitStack() as instruments:
+        # Not before the program does: what it sets in the environment for torch must still count.
+        after_import("torch", lambda: recording.install(instruments))
+        try:
+            yield
+        except SystemExit as end:
+            recording.failed = end.code not in (None, 0)
+            raise
+        except BaseException:
+            recording.failed = True
+            raise
+
+
+class Recording:
+    """A program that is recorded, seen from inside its process.
+
+    Args:
+        settings: of `record`.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings, self._counts = settings, RecordingCounts(Path(settings["counts"]))
+        self._mode: Any = None
+        self.failed = False  # whether the program ended by an error
+
+    def install(self, instruments: ExitStack) -> None:
+        """Record every operation from now on until the stack is closed; torch has been imported."""
+        import torch
+        from torch.optim import optimizer as optimizers
+
+        from lastbit.script.audit.compiled import around_compilers
+        from lastbit.script.trace.recorder import TraceMode
+        from lastbit.script.trace.writer import TraceWriter
+
+        if self._settings["threads"] is not None:
+            torch.set_num_threads(self._settings["threads"])
+        self._numerics = _numerics()
+        self._flushed = time.monotonic()
+        self._writer = TraceWriter(Path(self._settings["trace"]), self._header())
+        self._writer.state(0, generators())
+        self._mode = TraceMode(self._writer, self._recorded)
+        os.register_at_fork(after_in_child=self._mode.pause)
+        instruments.callback(optimizers.register_optimizer_step_pre_hook(self._begun).remove)
+        instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
+        instruments.enter_context(around_compilers(self._mode, self._mode.unobserved))
+        instruments.enter_context(self._mode)
+
+    def _header(self) -> TraceHeader:
+        settings = self._settings
+        chosen = (name for name in os.environ if any(fnmatchcase(name, pattern) for pattern in _VARIABLES))
+        return TraceHeader(
+            format=FORMAT,
+            command=tuple(settings["command"]),
+            numerics=self._numerics,
+            packages={name: found for name in _PACKAGES if (found := installed_version(name)) is not None},
+            environment={name: os.environ[name] for name in sorted(chosen)},
+            rank=_whole("RANK", 0),
+            world_size=_whole("WORLD_SIZE", 1),
+            steps=settings["steps"],
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _recorded(self) -> None:
+        """Note that an operation was recorded."""
+        self._counts.note(operations=self._writer.records, steps=self._mode.step)
+        now = time.monotonic()
+        if now - self._flushed > _FLUSH:
+            self._flushed = now
+            self._writer.flush()
+
+    def _begun(self, optimizer: Any, *_: Any) -> None:
+        """Note what an optimizer step works on."""
+        self._mode.names.begin_update(optimizer, sys._getframe(1))
+
+    def _stepped(self, *_: Any) -> None:
+        """Count an optimizer step and stop at the last one wanted."""
+        mode = self._mode
+        mode.names.end_update()
+        mode.step += 1
+        self._writer.state(mode.step, generators())
+        if mode.step == 1:
+            self._note_numerics()
+        self._counts.note(operations=self._writer.records, steps=mode.step)
+        if mode.step == self._settings["steps"]:
+            self.end()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # At once: the program must not go on, nor catch this, nor write a checkpoint on its way out.
+            os._exit(0)
+
+    def _note_numerics(self) -> None:
+        """Note the numerics where they have changed: a program sets threads and precision after its imports."""
+        numerics = _numerics()
+        if numerics != self._numerics:
+            self._numerics = numerics
+            self._writer.event(NUMERICS, step=self._mode.step, content=numerics)
+
+    def end(self) -> None:
+        """Write what is left, and whether the program came to its end."""
+        mode = self._mode
+        if mode is None or mode.paused:  # without torch, or in a process forked from the recorded one
+            return
+        mode.pause()
+        try:
+            if mode.broken is not None:
+                raise mode.broken
+            self._note_numerics()
+            if self.failed:
+                self._writer.flush()
+            else:
+                self._writer.end(mode.unobserved)
+        except OSError as error:
+            self._counts.fail(error)
+
+
+def _numerics() -> Fingerprint:
+    import torch
+
+    from lastbit.execution.numerics import fingerprint
+
+    # A device that the program has not touched is none of its numerics, and asking would start it.
+    return fingerprint("cuda" if torch.cuda.is_initialized() else "cpu")  # type: ignore[no-untyped-call]
+
+
+def _whole(name: str, default: int) -> int:
+    """A variable of the environment that a launcher sets."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() else default

@@ -1,0 +1,210 @@
+"""Records every tensor operation of a program as it happens."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import chain, groupby
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+
+from lastbit.script.audit.bits import is_plain, tensors
+from lastbit.script.audit.compiled import CompiledGraph, tensors_of
+from lastbit.script.audit.memory import WrittenMemory
+from lastbit.script.audit.operation import OperationCall, describe_graph
+from lastbit.script.audit.place import Location, Locator
+from lastbit.script.audit.program import OPTIMIZER
+from lastbit.script.audit.watching import WatchingMode
+from lastbit.script.trace.origins import Origins, ParameterNames
+from lastbit.script.trace.records import DATA, OUTSIDE, PARAMETER, RECEIVED, Origin, Site
+from lastbit.script.trace.sketch import summarise
+from lastbit.script.trace.writer import TraceWriter
+
+_tracing_state = torch._C._get_tracing_state
+_NUMBERS = (bool, int, float, complex)
+_WORDS = (str, torch.dtype, torch.device, torch.layout, torch.memory_format)
+# Where and how results lie, which changes no value.
+_PLACEMENT = frozenset({"device", "layout", "memory_format", "pin_memory", "non_blocking"})
+_FEW = 8  # tensors; an operation on more works on many parameters
+
+Noted = tuple[Location, list[Origin]]
+Words = tuple[tuple[str, Any], ...]
+
+
+class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
+    """A dispatch mode that records what every operation takes and gives.
+
+    Views are not recorded: what they give has the origin of what they look at. A tensor that no operation made is
+    recorded when it is first read, as one from outside.
+
+    Args:
+        writer: of the trace.
+        recorded: called after each record.
+    """
+
+    def __init__(self, writer: TraceWriter, recorded: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.step = 0  # optimizer steps so far
+        self.broken: OSError | None = None  # why the trace could not be written; nothing is recorded after that
+        self.locator = Locator()
+        self.names = ParameterNames(self.locator)
+        self._writer, self._memory, self._origins = writer, WrittenMemory(), Origins()
+        self._recorded = recorded
+        self._sites: dict[Any, int] = {}
+
+    def before(self, call: OperationCall) -> Noted | None:
+        """Find its place, and where what it takes comes from; record what no operation before it has made."""
+        walked = self.locator.note(call.frame)
+        operation = call.operation
+        if operation.view or not (operation.compared or operation.reads or operation.communicates):
+            return None
+        location = self.locator.locate(call.frame, walked)
+        reads = operation.reads or operation.communicates
+        return location, [self._origin(t, location, call.frame, read=read and reads) for t, read in call.inputs]
+
+    def failed(self, call: OperationCall) -> None:
+        """Nothing: it gave nothing."""
+
+    def after(self, call: OperationCall, noted: Noted | None, result: Any) -> None:
+        """Record what it gave, or note what it did with memory."""
+        operation = call.operation
+        if operation.allocates:
+            self._follow_allocation(call, tensors(result))
+        elif operation.communicates and noted is not None:
+            self._record_message(call, noted, result)
+        elif operation.adopts:
+            for tensor in (*tensors(result), *operation.changed(call.args, call.kwargs)):
+                self._origins.forget(tensor)
+        elif operation.compared and noted is not None:
+            self._record(call, noted, operation.results(call.args, call.kwargs, result))
+            for tensor in tensors(result) if operation.scratch else ():
+                if is_plain(tensor) and not self._origins.of(tensor)[1]:
+                    self._origins.learn(tensor, None)
+        self._recorded()
+
+    def run_graph(self, graph: CompiledGraph, inputs: Sequence[Any], run: Callable[[], Any]) -> Any:
+        """Call a compiled graph, and record it as one operation."""
+        if self.paused or _tracing_state() is not None or any(isinstance(value, FakeTensor) for value in inputs):
+            return run()
+        changed = [inputs[place] for place in graph.changes if isinstance(inputs[place], Tensor)]
+        numbers = {f"input {place}": value for place, value in enumerate(inputs) if isinstance(value, int | float)}
+        call = OperationCall(None, describe_graph(graph), (), numbers, [], sys._getframe(1), None, graph)
+        with self.hidden():
+            noted = self.before(replace(call, inputs=[(tensor, True) for tensor in tensors_of(inputs)]))
+        # Held no longer than the program holds them: a graph that runs frees, or overwrites, what it has used.
+        del inputs
+        with self.hidden() if graph.opaque else nullcontext():
+            result = run()
+        with self.hidden():
+            if noted is not None:
+                self._record(call, noted, [*tensors_of(result), *changed])
+                self._recorded()
+        return result
+
+    def _miss(self, func: Any, error: Exception) -> None:
+        if isinstance(error, OSError):
+            self.broken = error
+            self.pause()
+        super()._miss(func, error)
+
+    def _origin(self, tensor: Tensor, location: Location, frame: FrameType | None, *, read: bool) -> Origin:
+        if not is_plain(tensor):
+            return None
+        origin, known = self._origins.of(tensor)
+        return origin if known or not read else self._record_from_outside(tensor, origin, location, frame)
+
+    def _record_from_outside(self, tensor: Tensor, sent: Origin, location: Location, frame: FrameType | None) -> Origin:
+        """Record a tensor that was read from a file, came from another process or NumPy, or was made unseen."""
+        name = PARAMETER if isinstance(tensor, torch.nn.Parameter) else DATA if sent is None else RECEIVED
+        module = (self.names.of(tensor, frame) if name == PARAMETER else None) or location.module
+        site = self._writer.site(Site(name, OUTSIDE, module, location.line, location.called_from, (), ()))
+        inputs = [] if sent is None else [sent]
+        index = self._writer.add(site, step=self.step, inputs=inputs, numbers=(), outputs=[summarise(tensor)])
+        if tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes():  # and no part of more
+            self._origins.learn(tensor, (index, 0))
+        return index, 0
+
+    def _follow_allocation(self, call: OperationCall, results: Sequence[Tensor]) -> None:
+        for tensor in results:
+            if is_plain(tensor) and (call.held is None or tensor.untyped_storage().nbytes() > call.held):
+                self._memory.leave_unwritten(tensor, but_for=call.held or 0)
+                self._origins.learn(tensor, self._origins.of(tensor)[0] if call.held else None)
+
+    def _record(self, call: OperationCall, noted: Noted, results: Sequence[Tensor]) -> None:
+        known = not (call.operation.copies and call.reads_unwritten(self._memory))
+        index = self._add(call, noted, results, known=known)
+        for place, tensor in enumerate(results):
+            if is_plain(tensor):
+                self._origins.learn(tensor, (index, place))
+                if known:
+                    self._memory.write(tensor)
+                else:
+                    self._memory.leave_unwritten(tensor)
+
+    def _record_message(self, call: OperationCall, noted: Noted, result: Any) -> None:
+        """Record a collective; what arrives, some time after the call, is recorded when it is read."""
+        results = call.operation.changed(call.args, call.kwargs) or tensors(result)
+        index = self._add(call, noted, results, known=False)
+        for place, tensor in enumerate(results):
+            if is_plain(tensor):
+                self._origins.expect(tensor, (index, place))
+
+    def _add(self, call: OperationCall, noted: Noted, results: Sequence[Tensor], *, known: bool) -> int:
+        location, origins = noted
+        words, names, numbers = _arguments(call)
+        module = location.module
+        if module is None and location.phase == OPTIMIZER and len(origins) <= _FEW:
+            module = self.names.updated([tensor for tensor, _ in call.inputs], results)
+        # Of an operation and of a location there is one object, which is kept.
+        key = id(call.operation), id(location), module, words, names
+        site = self._sites.get(key)
+        if site is None:
+            texts = tuple((name, _text(value)) for name, value in words)
+            lines = None if call.graph is None else call.graph.lines
+            line, caller = location.line if lines is None else lines[0], location.called_from
+            site = self._writer.site(Site(call.operation.name, location.phase, module, line, caller, texts, names))
+            self._sites[key] = site
+        outputs = [summarise(tensor, known=known) for tensor in results]
+        return self._writer.add(site, step=self.step, inputs=origins, numbers=numbers, outputs=outputs)
+
+
+def _arguments(call: OperationCall) -> tuple[Words, tuple[str, ...], list[str]]:
+    """The arguments that are no tensors: names and values of words; names, and texts, of numbers."""
+    words: list[tuple[str, Any]] = []
+    names: list[str] = []
+    numbers: list[str] = []
+    for name, value in chain(zip(call.operation.names, call.args, strict=False), call.kwargs.items()):
+        if value is None or isinstance(value, Tensor) or name in _PLACEMENT:
+            continue
+        if type(value) in _NUMBERS:
+            text = repr(value)
+        elif isinstance(value, torch.Generator):
+            text = f"seed {value.initial_seed()}"
+        elif isinstance(value, list | tuple):
+            if value and isinstance(value[0], float):
+                text = _runs(value)
+            elif any(isinstance(item, Tensor) for item in value):
+                continue
+            else:
+                words.append((name, tuple(value)))
+                continue
+        else:
+            words.append((name, value if isinstance(value, _WORDS) else type(value).__name__))
+            continue
+        names.append(name)
+        numbers.append(text)
+    return tuple(words), tuple(names), numbers
+
+
+def _runs(numbers: Sequence[float]) -> str:
+    """A list of numbers, as optimizers give for a list of parameters, most of them the same."""
+    runs: Iterator[tuple[float, int]] = ((value, len(list(same))) for value, same in groupby(numbers))
+    return "[" + ", ".join(f"{value!r} x {count}" if count > 1 else repr(value) for value, count in runs) + "]"
+
+
+def _text(value: Any) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value).removeprefix("torch.")
