@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lastbit.cli.audit_diff import PAGE, RECORD, compared, is_diff, show_comparison
+from lastbit.cli.audit_record import operations_progress
+from lastbit.cli.audit_record import record as record_trace
 from lastbit.cli.options import LARGEST
-from lastbit.cli.output import JsonOption, SafeConsole, console, write_json
+from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free, held
 from lastbit.storage.files import to_json, writing
@@ -37,7 +39,18 @@ def audit(
         int | None, typer.Option(min=1, max=LARGEST, help="Stop after so many optimizer steps [the end].")
     ] = None,
     threads: Annotated[
-        str | None, typer.Option(metavar="N,N", help="Threads of torch in the two runs, as 1,2 [the script's choice].")
+        str | None,
+        typer.Option(
+            metavar="N,N", help="Threads of torch in the two runs, as 1,2; one number to record [the script's choice]."
+        ),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Run the script once and record a trace there, to compare with another machine's; it holds norms and"
+            " sketches of tensors, and no other values.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -53,17 +66,22 @@ def audit(
     time, the process number, the seed of Python's hashes, and what uninitialised memory holds. Exit status 0 says that
     the audit ran, whatever the result; with `--fail` it is 1 where the runs differ.
 
+    With `--record` the script is run once, and what every operation gave is kept in a file.
+
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
+
+    Example: `lastbit audit --record A.trace --steps 20 -- train.py --lr 0.1`
 
     `lastbit audit diff A.trace B.trace` compares two recorded runs, of other machines, versions or settings: where
     the bits first differ, and where the runs differ by more than rounding explains.
     """
     from lastbit.script import parse_target
 
-    counts = _threads(threads)
     if is_diff(command or []):
-        if steps is not None or threads is not None:
-            raise LastbitError("--steps and --threads are for runs, and audit diff runs nothing: leave them out")
+        if steps is not None or threads is not None or record is not None:
+            raise LastbitError(
+                "--steps, --threads and --record are for runs, and audit diff runs nothing: leave them out"
+            )
         _check_out(out)
         comparison = compared(command or [])
         with _folder(out):
@@ -72,6 +90,12 @@ def audit(
             raise typer.Exit(1)
         return
     target = parse_target(command or [])
+    if record is not None:
+        _check_alone(out=out, fail=fail)
+        record_trace(target, record, steps=steps, threads=threads, json=json)
+        return
+    counts = _threads(threads)
+    _check_out(out)
     with _folder(out) as folder:
         result = _run(target, folder, steps, counts)
         with writing(f"--out {folder}"):
@@ -83,12 +107,20 @@ def audit(
         raise typer.Exit(1)
 
 
+def _check_alone(*, out: Path | None, fail: bool) -> None:
+    given = "--out" if out is not None else "--fail" if fail else None
+    if given is not None:
+        raise LastbitError(
+            f"{given} is for the comparison of two runs; --record runs the script once and keeps a trace"
+        )
+
+
 def _run(target: Target, folder: Path, steps: int | None, threads: tuple[int | None, int | None]) -> Audit:
     from lastbit.script.audit.audit import audit as audit_target
     from lastbit.script.audit.runs import ScriptFailedError
 
     try:
-        with _progress(target.name, steps) as on_progress:
+        with operations_progress(target.name, steps, "agree") as on_progress:
             return audit_target(target, folder, steps=steps, threads=threads, on_progress=on_progress)
     except ScriptFailedError as error:
         sys.stderr.write(error.output)
@@ -133,25 +165,6 @@ def _folder(out: Path | None) -> Iterator[Path]:
                 (out / name).unlink(missing_ok=True)
             clear(out)
     yield out
-
-
-@contextmanager
-def _progress(title: str, steps: int | None) -> Iterator[Callable[[int, int], None]]:
-    """Show operations and steps on standard error, on a terminal, while the block runs."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    terminal = SafeConsole(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as progress:
-        task = progress.add_task(title)
-        limit = "" if steps is None else f" of {steps:,}"
-
-        def show(operations: int, done: int) -> None:
-            """Say how far the two runs agree."""
-            description = f"{title}: {operations:,} operations agree, {done:,}{limit} optimizer steps"
-            progress.update(task, description=description)
-
-        yield show
 
 
 def _show(target: Target, result: Audit, terminal: Console) -> None:

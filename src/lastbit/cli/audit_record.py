@@ -1,0 +1,85 @@
+"""`lastbit audit --record`: a trace of one run, to be compared with another's, also on another machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lastbit.cli.output import SafeConsole, console, write_json
+from lastbit.errors import LastbitError
+
+if TYPE_CHECKING:
+    from lastbit.script import Target
+    from lastbit.script.trace.recording import RecordedTrace
+
+
+def record(target: Target, path: Path, *, steps: int | None, threads: str | None, json: str | None) -> None:
+    """Record a trace and say what is in it.
+
+    Args:
+        target: the program.
+        path: of the trace.
+        steps: optimizer steps after which to stop; None for the program's end.
+        threads: as `--threads` was given.
+        json: as `--json` was given.
+
+    Raises:
+        LastbitError: the trace cannot be made, or the program failed.
+    """
+    from lastbit.script.audit.runs import ScriptFailedError
+    from lastbit.script.trace.recording import record_trace
+
+    try:
+        with operations_progress(target.name, steps, "recorded") as on_progress:
+            trace = record_trace(target, path, steps=steps, threads=_threads(threads), on_progress=on_progress)
+    except ScriptFailedError as error:
+        sys.stderr.write(error.output)
+        raise
+    write_json(json, trace.as_json())
+    if json != "-":
+        console(json).print(_summary(target, trace), soft_wrap=True)
+
+
+def _threads(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.strip().isdecimal() or int(text) == 0:
+        raise LastbitError(
+            f"--threads {text}: a trace is of one run: with --record give one number of threads, as in 1"
+        )
+    return int(text)
+
+
+def _summary(target: Target, trace: RecordedTrace) -> str:
+    counted = f"{trace.operations:,} tensor operations over {trace.steps:,} optimizer steps"
+    size = f"{trace.bytes / 1e6:,.1f} MB" if trace.bytes >= 1e5 else f"{trace.bytes / 1e3:,.1f} kB"
+    each = f"{trace.bytes / trace.operations:.0f} bytes an operation"
+    return f"{' '.join(target.words)}: recorded {counted} in {trace.path}: {size}, {each}, no values beyond sketches"
+
+
+@contextmanager
+def operations_progress(title: str, steps: int | None, done: str) -> Iterator[Callable[[int, int], None]]:
+    """Show operations and steps on standard error, on a terminal, while the block runs.
+
+    Args:
+        title: what runs.
+        steps: optimizer steps after which it stops, if it was told.
+        done: what is true of the operations so far: `agree`, `recorded`.
+    """
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    terminal = SafeConsole(stderr=True)
+    columns: tuple[Any, ...] = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as progress:
+        task = progress.add_task(title)
+        limit = "" if steps is None else f" of {steps:,}"
+
+        def show(operations: int, stepped: int) -> None:
+            """Say how far the run is."""
+            description = f"{title}: {operations:,} operations {done}, {stepped:,}{limit} optimizer steps"
+            progress.update(task, description=description)
+
+        yield show
