@@ -102,7 +102,7 @@ class Locator:
     def parameter_names(self, frame: FrameType | None) -> dict[int, str]:
         """The parameters of all modules that were called, by `id`: `model.layer1.0.conv1.weight`."""
         return {
-            id(parameter): f"{path}.{name}"
+            id(parameter): f"{path}.{name}".replace("._orig_mod.", ".")  # of a compiled module
             for root in list(self._roots)
             for path in [_name_of(root, frame)]
             for name, parameter in root.named_parameters()

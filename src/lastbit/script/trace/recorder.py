@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
 from lastbit.script.audit.bits import is_plain, tensors
 from lastbit.script.audit.compiled import CompiledGraph, tensors_of
@@ -88,20 +87,26 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
 
     def run_graph(self, graph: CompiledGraph, inputs: Sequence[Any], run: Callable[[], Any]) -> Any:
         """Call a compiled graph, and record it as one operation."""
+        from torch._subclasses.fake_tensor import FakeTensor  # only here: where nothing is compiled it costs a second
+
         if self.paused or _tracing_state() is not None or any(isinstance(value, FakeTensor) for value in inputs):
             return run()
         changed = [inputs[place] for place in graph.changes if isinstance(inputs[place], Tensor)]
         numbers = {f"input {place}": value for place, value in enumerate(inputs) if isinstance(value, int | float)}
         call = OperationCall(None, describe_graph(graph), (), numbers, [], sys._getframe(1), None, graph)
         with self.hidden():
-            noted = self.before(replace(call, inputs=[(tensor, True) for tensor in tensors_of(inputs)]))
+            taken = tensors_of(inputs)
+            noted = self.before(replace(call, inputs=[(tensor, True) for tensor in taken]))
+            passed = {tensor.untyped_storage()._cdata for tensor in taken if is_plain(tensor)}
         # Held no longer than the program holds them: a graph that runs frees, or overwrites, what it has used.
-        del inputs
+        del inputs, taken
         with self.hidden() if graph.opaque else nullcontext():
             result = run()
         with self.hidden():
             if noted is not None:
-                self._record(call, noted, [*tensors_of(result), *changed])
+                # What is passed on, to the graph's backward, is nothing that it made.
+                made = [t for t in tensors_of(result) if not is_plain(t) or t.untyped_storage()._cdata not in passed]
+                self._record(call, noted, [*made, *changed])
                 self._recorded()
         return result
 
