@@ -54,11 +54,12 @@ def test_layouts_that_fill_their_memory_are_read_in_place_and_others_by_their_el
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.bool, torch.complex64])
 def test_on_a_device_the_same_sums_are_taken(dtype, size):
     tensor = (torch.randn(size, generator=torch.Generator().manual_seed(0)) * 2).round().to(dtype)
-    lanes, rest = module._summed(tensor)
-    rows = size * tensor.element_size() // module._ROW if len(lanes) else 0
-    on_device = module._summed_on_device(tensor, rows)
-    assert [part.tobytes() for part in on_device] == [lanes.tobytes(), rest.tobytes()]
-    assert bool(rows) == (size * tensor.element_size() >= module._SMALL)
+    for lanes in (1021, 509):
+        sums, rest = module._summed(tensor, lanes)
+        rows = size * tensor.element_size() // (8 * lanes) if len(sums) else 0
+        on_device = module._summed_on_device(tensor, rows, lanes)
+        assert [part.tobytes() for part in on_device] == [sums.tobytes(), rest.tobytes()]
+        assert bool(rows) == (size * tensor.element_size() >= 16 * lanes)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 9), st.integers(1, 9), st.integers(1, 60), st.integers(0, 1))
@@ -78,5 +79,5 @@ def test_logical_digests_are_equal_just_where_bits_are(seed, n, c, w, changes):
 
 def test_logical_digests_see_order_and_signs():
     values = torch.randn(50_000, generator=torch.Generator().manual_seed(0))
-    others = [values, values.flip(0), -values, values.roll(1), values.roll(2042), values[:-1]]
+    others = [values, values.flip(0), -values, values.roll(1), values.roll(2 * 1021), values.roll(3), values[:-1]]
     assert len({logical_digest(tensor.contiguous()) for tensor in others}) == len(others)

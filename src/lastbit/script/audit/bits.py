@@ -20,9 +20,9 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 # Sums are kept in this many lanes. A prime: rows, images and channels have round sizes, and exchanging two of them
 # would leave every lane's sum as it was if the number of lanes divided their size.
 _LANES = 1021
-_ROW = 8 * _LANES  # bytes
-# Below this a checksum of all bytes (4 GB/s) takes less time than setting up the sums (40 GB/s).
-_SMALL = 2 * _ROW
+_LOGICAL_LANES = 509  # of `logical_digest`, whose last step takes longer
+# Below so many rows a checksum of all bytes (4 GB/s) takes less time than setting up the sums (40 GB/s).
+_FEW_ROWS = 2
 _NOTHING = memoryview(b"")
 # Numbers that no program chokes on, and that show wherever they are used; last what fresh memory mostly holds.
 _REAL, _WHOLE = (0.5, 1.5, 0.0), (0, 1, 0)
@@ -89,10 +89,11 @@ def digest(tensor: Tensor) -> int:
 def logical_digest(tensor: Tensor) -> int:
     """A 64-bit digest of the bits of a contiguous tensor: the same on every device, and for every memory format.
 
-    Sums in lanes as those of `digest`, and what escapes them escapes here too; BLAKE2b reduces lanes and rest, so that
-    any other change escapes with probability 2^-64. The shape and the type do not count.
+    Sums as those of `digest`, in 509 lanes: what cancels within a lane escapes here too, and an exchange of two blocks
+    whose distance is a multiple of 4072 bytes. BLAKE2b reduces lanes and rest, so that any other change escapes with
+    probability 2^-64. The shape and the type do not count.
     """
-    lanes, rest = _summed(tensor)
+    lanes, rest = _summed(tensor, _LOGICAL_LANES)
     state = hashlib.blake2b(rest, digest_size=8)
     state.update(lanes)
     return int.from_bytes(state.digest(), "little")
@@ -106,34 +107,35 @@ def _fills_its_memory(tensor: Tensor) -> bool:
     return fills and 0 not in tensor.stride()
 
 
-def _summed(tensor: Tensor) -> tuple[memoryview, memoryview]:
+def _summed(tensor: Tensor, lanes: int = _LANES) -> tuple[memoryview, memoryview]:
     """The sums in lanes of a tensor's bytes, in the order in which they lie, and the bytes behind whole rows of lanes.
 
     There are no sums where the tensor is small.
     """
     size = tensor.numel() * tensor.element_size()
-    rows = size // _ROW if size >= _SMALL else 0
+    row = 8 * lanes  # bytes
+    rows = size // row if size >= _FEW_ROWS * row else 0
     if size == 0:
         return _NOTHING, _NOTHING
     if tensor.device.type != "cpu":
-        return _summed_on_device(tensor, rows)
+        return _summed_on_device(tensor, rows, lanes)
     memory = memoryview((ctypes.c_char * size).from_address(tensor.data_ptr()))
     if not rows:
         return _NOTHING, memory
-    words = np.frombuffer(memory, np.uint64, rows * _LANES).reshape(rows, _LANES)
-    return np.add.reduce(words, axis=0).data, memory[rows * _ROW :]
+    words = np.frombuffer(memory, np.uint64, rows * lanes).reshape(rows, lanes)
+    return np.add.reduce(words, axis=0).data, memory[rows * row :]
 
 
-def _summed_on_device(tensor: Tensor, rows: int) -> tuple[memoryview, memoryview]:
+def _summed_on_device(tensor: Tensor, rows: int, lanes: int) -> tuple[memoryview, memoryview]:
     """The same in torch's operations, for memory that is not the host's."""
     if tensor.is_complex():
         tensor = torch.view_as_real(tensor.resolve_conj())
     memory = tensor.contiguous().flatten().view(torch.uint8)
-    whole = memory[: rows * _ROW]
+    whole = memory[: 8 * rows * lanes]
     if whole.storage_offset() % 8:  # of bytes, where words begin at every eighth
         whole = whole.clone()
-    lanes = whole.view(torch.int64).view(rows, _LANES).sum(0) if rows else whole
-    return lanes.cpu().numpy().data, memory[rows * _ROW :].cpu().numpy().data
+    sums = whole.view(torch.int64).view(rows, lanes).sum(0) if rows else whole
+    return sums.cpu().numpy().data, memory[8 * rows * lanes :].cpu().numpy().data
 
 
 def fill(tensor: Tensor, which: int) -> None:

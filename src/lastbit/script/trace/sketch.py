@@ -5,17 +5,18 @@ element, with a random sign, is added to one of r = 8 buckets that is chosen at 
 ever. It is linear, so the difference of two sketches is the sketch of the difference, and the mean of its squared norm
 is the squared norm of the difference. The position is that in logical order, whatever the memory format.
 
-The elements are laid out in rows of 4093. A sign is the product of one for the row and one for the column, and the
-bucket depends on the column; so one pass adds the rows up, each with its sign, and the rest is done on 4093 sums. All
+The elements are laid out in rows of 1021. A sign is the product of one for the row and one for the column, and the
+bucket depends on the column; so one pass adds the rows up, each with its sign, and the rest is done on 1021 sums. All
 sums are in float64 and in a fixed order, whatever the number of threads.
 
 The relative standard deviation of the squared distance is at most sqrt(2 / r) = 0.5 (of the distance, about 0.25) as
 long as a difference is not a product of a function of the row and one of the column, in which case it is up to
-sqrt(8 / r). 4093 is prime, so columns of matrices, channels and images are none. Up to 8 elements it is exact.
+sqrt(8 / r). 1021 is prime, so columns of matrices, channels and images are none. Up to 8 elements it is exact.
 """
 
 import math
-from functools import lru_cache
+import threading
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,33 @@ from lastbit.script.audit.bits import is_plain, logical_digest, outline
 from lastbit.script.trace.records import TensorSummary
 
 BUCKETS = 8
-WIDTH = 4093  # columns; prime
-_ROWS = 8  # that are worked on at a time: they fit into the cache, and no operation on them is split among threads
-_DEVICE_ROWS = 4096  # the same on a device
+WIDTH = 1021  # columns; prime
+_ROWS = 32  # that are worked on at a time: they fit into the cache, and no operation on them is split among threads
+_SQUARED = 8 * WIDTH  # elements whose squares are summed at a time: of so few no BLAS uses more than one thread
+_DEVICE_ROWS = 16384  # that are worked on at a time on a device
 _SEED = 20180  # of signs and buckets, never to be changed: sketches of other signs cannot be compared
 
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class _Scratch(threading.local):
+    """Memory that is used again: fresh memory costs as much time as what is done with it."""
+
+    def __init__(self) -> None:
+        self.wide = torch.empty(_ROWS * WIDTH, dtype=torch.float64)
+        self.numbers = self.wide.numpy()
+        self._copied = torch.empty(0, dtype=torch.uint8)
+
+    def in_order(self, tensor: Tensor) -> Tensor:
+        """A copy of a tensor of another memory format, until the next."""
+        size = tensor.numel() * tensor.element_size()
+        if self._copied.numel() < size:
+            self._copied = torch.empty(size, dtype=torch.uint8)
+        return self._copied[:size].view(tensor.dtype).view(tensor.shape).copy_(tensor)
+
+
+_scratch = _Scratch()
 
 
 def summarise(tensor: Tensor, *, known: bool = True) -> TensorSummary:
@@ -42,14 +63,25 @@ def summarise(tensor: Tensor, *, known: bool = True) -> TensorSummary:
         tensor: of which nothing is kept.
         known: whether its values mean something; otherwise the summary has none.
     """
-    dtype, device = str(tensor.dtype)[6:], tensor.device.type  # without `torch.`
+    device = tensor.device.type
     if not known or not is_plain(tensor):
-        return TensorSummary(outline(tensor), dtype, device, None, float("nan"), ())
-    values = tensor.detach().contiguous().resolve_conj().resolve_neg()
+        return TensorSummary(outline(tensor), _name(tensor.dtype), device, None, math.nan, ())
+    values = tensor.detach()
+    if values.is_complex():
+        values = values.resolve_conj()
+    if values.is_neg():
+        values = values.resolve_neg()
     if device not in ("cpu", "cuda"):
         values = values.cpu()  # where there may be no float64
+    if not values.is_contiguous():
+        values = _scratch.in_order(values) if values.device.type == "cpu" else values.contiguous()
     norm, sketch = sketch_of(values)
-    return TensorSummary(outline(tensor), dtype, device, logical_digest(values), norm, sketch)
+    return TensorSummary(tuple(tensor.shape), _name(tensor.dtype), device, logical_digest(values), norm, sketch)
+
+
+@cache
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def sketch_of(tensor: Tensor) -> tuple[float, tuple[float, ...]]:
@@ -58,13 +90,14 @@ def sketch_of(tensor: Tensor) -> tuple[float, tuple[float, ...]]:
     The sketch has 8 numbers, or of fewer elements the next power of two.
     """
     values = (torch.view_as_real(tensor) if tensor.is_complex() else tensor).view(-1)
-    if values.numel() < 2:
-        number = float(values.item()) if values.numel() else 0.0
+    count = values.numel()
+    if count < 2:
+        number = float(values.item()) if count else 0.0
         return abs(number), (number,)
     with np.errstate(all="ignore"):  # what diverged is summed like anything else
-        if values.numel() <= WIDTH:
+        if count <= WIDTH:
             sums = values.to("cpu", torch.float64).numpy()
-            squares = float(sums @ sums)
+            squares = float(sums.dot(sums))
         else:
             squares, sums = _on_cpu(values) if values.device.type == "cpu" else _on_device(values)
         return math.sqrt(squares), _in_buckets(sums)
@@ -72,27 +105,21 @@ def sketch_of(tensor: Tensor) -> tuple[float, tuple[float, ...]]:
 
 def _on_cpu(values: Tensor) -> tuple[float, Floats]:
     """The sum of squares, and the sum of the rows with their signs."""
+    wide, numbers = _scratch.wide, _scratch.numbers
     squares, sums = 0.0, np.zeros(WIDTH)
-    step = _ROWS * WIDTH
-    buffer = torch.empty(step, dtype=torch.float64)
-    memory = buffer.numpy()
-    signs = _row_signs(-(-values.numel() // WIDTH))
-    for begin in range(0, values.numel(), step):
-        part = values[begin : begin + step]
-        count = part.numel()
+    total, step = values.numel(), _ROWS * WIDTH
+    signs = _row_signs(-(-total // WIDTH))
+    for begin in range(0, total, step):
+        count = min(step, total - begin)
         rows = -(-count // WIDTH)
-        buffer[:count].copy_(part)
-        memory[count : rows * WIDTH] = 0
+        wide[:count].copy_(values[begin : begin + count])
+        numbers[count : rows * WIDTH] = 0
         row = begin // WIDTH
-        sums += np.einsum("i,ij->j", signs[row : row + rows], memory[: rows * WIDTH].reshape(rows, WIDTH))
-        squares += _squares(memory[:count])
+        sums += np.einsum("i,ij->j", signs[row : row + rows], numbers[: rows * WIDTH].reshape(rows, WIDTH))
+        for first in range(0, count, _SQUARED):
+            part = numbers[first : min(first + _SQUARED, count)]
+            squares += float(part.dot(part))
     return squares, sums
-
-
-def _squares(values: Floats) -> float:
-    """The sum of squares, in pieces for which no BLAS uses more than one thread."""
-    step = 2 * WIDTH
-    return sum(float(part @ part) for part in (values[begin : begin + step] for begin in range(0, len(values), step)))
 
 
 def _on_device(values: Tensor) -> tuple[float, Floats]:
@@ -116,7 +143,7 @@ def _in_buckets(sums: Floats) -> tuple[float, ...]:
     if len(sums) < BUCKETS:
         buckets = 1 << (len(sums) - 1).bit_length()
         return (*(sums * signs).tolist(), *[0.0] * (buckets - len(sums)))
-    return tuple(np.add.reduceat((sums * signs)[order], begins).tolist())
+    return tuple(np.add.reduceat((sums * signs).take(order), begins).tolist())
 
 
 @lru_cache(maxsize=256)
