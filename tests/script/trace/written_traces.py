@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from lastbit.script.audit.generators import Generators
-from lastbit.script.trace.records import OUTSIDE, Record, RunTrace, Site, TensorSummary, TraceHeader
+from lastbit.script.trace.records import DATA, OUTSIDE, PARAMETER, Record, RunTrace, Site, TensorSummary, TraceHeader
 
 BUCKETS = 8
 
@@ -29,7 +29,7 @@ class Writer:
 
     def outside(self, label, values, module=None):
         """Take in a parameter, or data where it has no name."""
-        self._add(Site("outside", OUTSIDE, module, None, None, (), ()), (), (), [values], [label])
+        self._add(Site(PARAMETER if module else DATA, OUTSIDE, module, None, None, (), ()), (), (), [values], [label])
         return values
 
     def do(self, name, takes, gives, *, phase="forward", module=None, line=None, **arguments):

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.script.trace.alignment import NEAR, Alignment, align
-from lastbit.script.trace.graph import Array, TraceGraph, distances
+from lastbit.script.trace.alignment import Alignment, align
+from lastbit.script.trace.graph import BACKWARD, Array, TraceGraph, distances
 from lastbit.script.trace.places import Envelope, TraceDistances, TracePlace
 from lastbit.script.trace.records import OUTSIDE, Record, RunTrace
 from lastbit.script.trace.roots import Pair, RootSearch
@@ -81,7 +81,7 @@ class AlignedTraces:
         What became of them again, as a sum over the parts, is no such value.
         """
         partial: set[int] = set()
-        for value, partner in self.pairs(self.apart > NEAR):
+        for value, partner in self.pairs(self.apart > TIGHT):
             item, other = self.one.item_of(value), self.other.item_of(partner)
             if self.alignment.items.get(item) == other:
                 edges = self.search.edges(item, other)
@@ -124,5 +124,13 @@ def place_of(graph: TraceGraph, index: int, distance: float | None, differs: str
         readers = (r for r in graph.records[index + 1 :] if any(o is not None and o[0] == index for o in r.inputs))
         record = next(readers, record)
     site, rank = record.site, graph.trace.header.rank
+    module = site.module or _module_of_gradients(graph, record)
     known = distance if distance is not None and math.isfinite(distance) else None
-    return TracePlace(site.name, record.index, rank, site.phase, record.step, site.module, site.line, known, differs)
+    return TracePlace(site.name, record.index, rank, site.phase, record.step, module, site.line, known, differs)
+
+
+def _module_of_gradients(graph: TraceGraph, record: Record) -> str | None:
+    """The module whose gradients a record takes, where it is at work for none itself."""
+    makers = [graph.records[origin[0]].site for origin in record.inputs if origin is not None]
+    modules = (site.module for site in makers if site.phase == BACKWARD and site.module is not None)
+    return None if record.site.phase == BACKWARD else next(modules, None)

@@ -1,6 +1,7 @@
 """The arguments of the same operation in two traces: which differ, and what they are in the terms of training."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from lastbit.script.trace.graph import OPTIMIZER, TraceGraph
@@ -17,9 +18,10 @@ _UPDATES = {
     ("add_", "other"): "eps",
 }
 # Arguments that say where and how a result is kept, not what it is.
-_HARMLESS = {"device", "layout", "memory_format", "pin_memory", "non_blocking", "implicit", "generator"}
+_HARMLESS = {"device", "layout", "memory_format", "pin_memory", "non_blocking", "implicit"}
 _HARMLESS |= {"benchmark", "deterministic", "cudnn_enabled", "allow_tf32", "cudnn_enable"}
 _MOST_NAMED = 3
+_NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.?\d+)(?:e[-+]?\d+)?")
 
 
 def differing_arguments(one: Record, other: Record, *, within: float) -> list[str]:
@@ -41,13 +43,12 @@ def differing_arguments(one: Record, other: Record, *, within: float) -> list[st
 
 
 def _agree(one: str | None, other: str | None, within: float) -> bool:
-    if one == other:
-        return True
-    try:
-        mine, others = float(one or ""), float(other or "")
-    except ValueError:
-        return False
-    return mine == others or math.isclose(mine, others, rel_tol=within, abs_tol=0)
+    if one == other or one is None or other is None:
+        return one == other
+    # Lists of numbers, as of several parameters, agree where each number does.
+    mine, others = _NUMBER.split(one), _NUMBER.split(other)
+    pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=False)
+    return mine == others and all(math.isclose(float(a), float(b), rel_tol=within) for a, b in pairs)
 
 
 def argument_words(trace: TraceGraph, one: Record, other: Record, names: Sequence[str]) -> str:

@@ -78,7 +78,8 @@ class BeyondRounding:
             roots += [root for root in ends if self._is_certain(root, sudden=False)]
         if not roots:
             return None
-        root = min(roots, key=lambda root: root.reader)
+        # Where tensors have other shapes the batch may only be divided otherwise; what can be compared says more.
+        root = min([root for root in roots if not self._reshapes(root)] or roots, key=lambda root: root.reader)
         only = [index for index in root.only_one if self._one.records[index].site.phase != OUTSIDE]
         return self._traces.place(min([root.reader, *only]), root.distance, self._words.root(root))
 

@@ -93,13 +93,16 @@ class TraceComparison:
     def _finding(self) -> str:
         first, beyond = self.first_different, self.beyond_rounding
         if beyond is not None:
-            before = "" if first is None or first.index == beyond.index else f"{self._other_bits(first)}; "
+            earlier = first is not None and (first.step, first.index) < (beyond.step, beyond.index)
+            before = f"{self._other_bits(first)}; " if first is not None and earlier else ""
             where = f", {beyond.module}" if beyond.module else ""
-            at = f" at {beyond.line}" if beyond.line else ""
+            at = f" at {beyond.line}" if beyond.line and beyond.line not in str(beyond.differs) else ""
             return f"{before}leaves rounding at {_number(beyond)}{where}: {beyond.differs}{at}"
         if first is None:
             counted = f"{sum(rank.operations for rank in self.ranks):,} operations over {self.ranks[0].steps:,} steps"
             return f"the same bits in {counted}"
+        if first.distance is None:
+            return f"{self._other_bits(first)}; the same bits in all that both do"
         if self.is_rounding:
             return f"{self._other_bits(first)}; within rounding up to the end: the runs are the same computation"
         return (
@@ -109,7 +112,8 @@ class TraceComparison:
 
     def _other_bits(self, first: TracePlace) -> str:
         if first.distance is None:
-            return f"other operations from {_number(first)} on ({first.operation})"
+            at = f" at {first.line}" if first.line else ""
+            return f"only one run does {first.operation}{at} ({_number(first)}), and the other takes no result of it"
         differing = {name: (one, other) for name, one, other in self.settings}
         likely = [name for name in _LIKELY if name in differing] or []
         causes = [f"{name} {differing[name][0]} against {differing[name][1]}" for name in likely[:_MOST_CAUSES]]

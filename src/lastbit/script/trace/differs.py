@@ -9,7 +9,7 @@ import numpy as np
 
 from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
-from lastbit.script.trace.records import OUTSIDE, Record
+from lastbit.script.trace.records import OUTSIDE, PARAMETER, RECEIVED, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch
 
 # They draw from a generator: other results of the same inputs are other draws.
@@ -79,6 +79,8 @@ class Words:
         kinds = [graph.summaries[v] for graph, v in self._sides(root)]
         if kinds[0].dtype != kinds[1].dtype:
             return f"dtype {kinds[0].dtype} against {kinds[1].dtype}"
+        if record.site.name == RECEIVED:
+            return "another process sent other values"
         if is_random(record):
             return f"a random draw ({_DRAWS[record.site.name]}): {self._generators(record, other)}"
         if self._batch is not None and record.index in self._batch[0]:
@@ -86,7 +88,10 @@ class Words:
         if self._flips_sign(root):
             return "the same inputs give the results of opposite sign"
         scale = self._scale(root)
-        return f"the same inputs and arguments give other results{scale}: a kernel that computes something else"
+        return (
+            f"the same inputs and arguments give other results{scale}: a kernel computes something else, or "
+            "a tensor was changed outside torch, as through NumPy"
+        )
 
     def _generators(self, one: Record, other: Record) -> str:
         """What is known of the random generators at two draws."""
@@ -110,7 +115,7 @@ class Words:
 
     def _outside(self, root: Root) -> str:
         record = self._one.records[int(self._one.maker[root.value])]
-        name = record.site.module
+        name = record.site.module if record.site.name == PARAMETER else None
         shapes = [self._shape(root.value), self._shape(root.partner, 1)]
         if not name and self._batch is not None:
             return f"the data differ: {self._batch[1]}"
@@ -157,7 +162,8 @@ class Words:
         if outside[0] == outside[1]:
             return None
         graph, value = self._sides(root)[outside.index(True)]
-        name = graph.records[int(graph.maker[value])].site.module
+        site = graph.records[int(graph.maker[value])].site
+        name = site.module if site.name == PARAMETER else None
         which = ("second", "first")[outside.index(True)]
         updates = self._sides(root)[outside.index(False)]
         if name is None or updates[0].records[int(updates[0].maker[updates[1]])].site.phase != OPTIMIZER:

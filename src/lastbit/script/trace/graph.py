@@ -81,8 +81,9 @@ class TraceGraph:
         return index, value - self._first[index] if is_list(self.records[index]) else None
 
     def is_outside(self, value: int) -> bool:
-        """Whether no recorded operation made it: a parameter, a buffer, data."""
-        return self.records[int(self.maker[value])].site.phase == OUTSIDE
+        """Whether no recorded operation made it: a parameter, a buffer, data; not what a collective received."""
+        record = self.records[int(self.maker[value])]
+        return record.site.phase == OUTSIDE and not record.inputs
 
     def key(self, item: Item) -> Hashable:
         """What an operation is: phase, module, name, and the shapes that it gives."""
