@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lastbit.script.trace.graph import Array, Item, TraceGraph, distances, is_copy
-from lastbit.script.trace.records import OUTSIDE
+from lastbit.script.trace.records import OUTSIDE, PARTS
 from lastbit.script.trace.sequences import Pairs, align_keys
 
 NEAR = 1e-3  # relative distance below which two tensors of a step are taken for the same in other places
@@ -63,14 +63,15 @@ def align(one: TraceGraph, other: TraceGraph) -> Alignment:
 
 
 def _alone(graph: TraceGraph, items: set[Item], values: Mapping[int, int], last: int) -> list[int]:
-    """Records of which neither the operation nor any tensor was found, up to a step."""
+    """Records that compute, and of which neither the operation nor any tensor was found, up to a step."""
     alone: list[int] = []
     for step, all_items in graph.items.items():
         if step > last:
             continue
         for item in all_items:
             record = graph.records[item[0]]
-            if item in items or record.site.phase == OUTSIDE or is_copy(record, graph):
+            looks = record.site.phase == OUTSIDE or record.site.name in PARTS or is_copy(record, graph)
+            if item in items or looks:
                 continue
             if not any(value in values for value in graph.outputs(item)) and alone[-1:] != [item[0]]:
                 alone.append(item[0])

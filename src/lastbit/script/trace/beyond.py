@@ -1,5 +1,7 @@
 """The first place at which two traces differ by more than rounding explains."""
 
+from functools import cached_property
+
 import numpy as np
 
 from lastbit.script.trace.aligned import AlignedTraces
@@ -29,7 +31,7 @@ class BeyondRounding:
 
     def first(self) -> TracePlace | None:
         """The first of all that is known; None where rounding explains everything, or nothing is certain."""
-        candidates = [self._by_arguments(), self._by_values(), self.by_length()]
+        candidates = [self.by_arguments, self._by_values(), self.by_length()]
         return min((place for place in candidates if place is not None), key=lambda place: place.index, default=None)
 
     def by_length(self) -> TracePlace | None:
@@ -43,7 +45,8 @@ class BeyondRounding:
         index = beyond[0] if beyond else len(self._one.records) - 1
         return self._traces.place(index, None, f"{steps[0]:,} optimizer steps against {steps[1]:,}")
 
-    def _by_arguments(self) -> TracePlace | None:
+    @cached_property
+    def by_arguments(self) -> TracePlace | None:
         """The first operation that is given other arguments with the same inputs."""
         differing = self._traces.values[self._traces.have_other_bits]
         apart = self._traces.record(int(differing[0])).index if len(differing) else len(self._one.records)

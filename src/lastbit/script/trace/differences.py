@@ -1,12 +1,13 @@
 """Compares the traces of two processes: the first other bits, and the first place that rounding does not explain."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
 from lastbit.script.trace.graph import TraceGraph
 from lastbit.script.trace.places import Envelope, RankComparison, TracePlace
-from lastbit.script.trace.records import RunTrace
+from lastbit.script.trace.records import PARTS, RunTrace
 
 
 def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None) -> RankComparison:
@@ -22,7 +23,8 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None) -> R
         LastbitError: hardly any operation of the one is in the other: they are traces of different programs.
     """
     traces = AlignedTraces(one, other, envelope)
-    first, beyond = first_different(traces), BeyondRounding(traces)
+    beyond = BeyondRounding(traces)
+    first = first_different(traces, beyond)
     return RankComparison(
         rank=one.header.rank,
         operations=traces.operations,
@@ -38,19 +40,22 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None) -> R
     )
 
 
-def first_different(traces: AlignedTraces) -> TracePlace | None:
-    """The first record with other bits, or whose results lead nowhere in the other trace."""
+def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace | None:
+    """The first record with other bits, that takes another part, or whose results lead nowhere in the other trace."""
     differing = [value for value, _ in traces.pairs(traces.have_other_bits)]
     comparable = [value for value in differing if value not in traces.partial] or differing
     places = [(traces.record(value).index, value) for value in comparable[:1]]
     ends = [(index, -1) for index in loose_ends(traces.one, traces.alignment.only_one)[:1]]
+    parts = beyond.by_arguments
+    if parts is not None and parts.operation in PARTS and all(parts.index < index for index, _ in [*places, *ends]):
+        return replace(parts, differs=None)
     if places or ends:
         index, value = min([*places, *ends])
         distance = None if value < 0 else traces.search.distance((value, traces.alignment.values[value]))
         return traces.place(index, distance)
     if there := loose_ends(traces.other, traces.alignment.only_other):
         return place_of(traces.other, there[0], None)
-    return BeyondRounding(traces).by_length()
+    return beyond.by_length()
 
 
 def loose_ends(graph: TraceGraph, only: Sequence[int]) -> list[int]:

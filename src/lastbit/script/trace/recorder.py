@@ -19,7 +19,7 @@ from lastbit.script.audit.place import Location, Locator
 from lastbit.script.audit.program import OPTIMIZER
 from lastbit.script.audit.watching import WatchingMode
 from lastbit.script.trace.origins import Origins, ParameterNames
-from lastbit.script.trace.records import DATA, OUTSIDE, PARAMETER, RECEIVED, Origin, Site
+from lastbit.script.trace.records import DATA, OUTSIDE, PARAMETER, PARTS, RECEIVED, Origin, Site
 from lastbit.script.trace.sketch import summarise
 from lastbit.script.trace.writer import TraceWriter
 
@@ -37,8 +37,8 @@ Words = tuple[tuple[str, Any], ...]
 class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
     """A dispatch mode that records what every operation takes and gives.
 
-    Views are not recorded: what they give has the origin of what they look at. A tensor that no operation made is
-    recorded when it is first read, as one from outside.
+    What views give has the origin of what they look at; of them only those that take a part of it are recorded, for
+    their arguments say which. A tensor that no operation made is recorded when it is first read, as one from outside.
 
     Args:
         writer: of the trace.
@@ -59,7 +59,9 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
         """Find its place, and where what it takes comes from; record what no operation before it has made."""
         walked = self.locator.note(call.frame)
         operation = call.operation
-        if operation.view or not (operation.compared or operation.reads or operation.communicates):
+        if operation.view and not operation.reads and operation.name not in PARTS:
+            return None
+        if not (operation.compared or operation.reads or operation.communicates):
             return None
         location = self.locator.locate(call.frame, walked)
         reads = operation.reads or operation.communicates
@@ -78,6 +80,8 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
         elif operation.adopts:
             for tensor in (*tensors(result), *operation.changed(call.args, call.kwargs)):
                 self._origins.forget(tensor)
+        elif operation.name in PARTS and noted is not None:
+            self._add(call, noted, tensors(result), known=False)
         elif operation.compared and noted is not None:
             self._record(call, noted, operation.results(call.args, call.kwargs, result))
             for tensor in tensors(result) if operation.scratch else ():

@@ -12,6 +12,8 @@ from lastbit.script.audit.generators import Generators
 
 FORMAT = 1  # of the file
 OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation made
+# Views that take a part: recorded for their arguments, without values.
+PARTS = frozenset({"aten::slice", "aten::select", "aten::narrow", "aten::as_strided"})
 PARAMETER, DATA, RECEIVED = "parameter", "data", "received"  # names of such: loaded weights, others, by a collective
 NUMERICS = "numerics"  # kind of event: another fingerprint
 BATCH = "batch"  # kind of event: a loader handed over a batch
