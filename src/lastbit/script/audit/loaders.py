@@ -20,7 +20,7 @@ from torch.utils.data import dataloader
 
 from lastbit.script.audit.batch_contents import checksums, named
 from lastbit.script.audit.batches import Batch, Lines, LoaderCode
-from lastbit.script.audit.place import frames, is_own, relative
+from lastbit.script.audit.program import frames, is_own, relative
 
 _Loader = dataloader.DataLoader[Any]
 _LINE, _EPOCH = "_lastbit_line", "_lastbit_epoch"  # kept by a loader, and by its iterator
