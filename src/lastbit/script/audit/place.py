@@ -87,7 +87,7 @@ class Locator:
     def _caller(self, frame: FrameType | None, task: int) -> str | None:
         """The line that asked for the backward pass."""
         if self._backward[0] != task:
-            self._backward = task, self.program.walk(_outside_backward(frame))[1].where
+            self._backward = task, self.program.line(_outside_backward(frame))
         return self._backward[1]
 
     def _module_path(self, site: CallSite, frame: FrameType | None) -> str | None:

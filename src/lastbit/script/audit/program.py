@@ -89,6 +89,10 @@ class Program:
         file = None if line is None else line.f_code.co_filename
         return phase or FORWARD, CallSite(file, 0 if line is None else line.f_lineno, _module(outer), _module(inner))
 
+    def line(self, frame: FrameType | None) -> str | None:
+        """The innermost line of the user's own that a frame was called from, as `train.py:12`."""
+        return self.walk(frame)[1].where
+
     def owns(self, code: CodeType) -> bool:
         """Whether a code object is the user's own."""
         known = self._roles.get(id(code))

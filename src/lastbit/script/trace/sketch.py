@@ -28,10 +28,13 @@ from lastbit.script.trace.records import TensorSummary
 
 BUCKETS = 8
 WIDTH = 1021  # columns; prime
-_ROWS = 32  # that are worked on at a time: they fit into the cache, and no operation on them is split among threads
-_SQUARED = 8 * WIDTH  # elements whose squares are summed at a time: of so few no BLAS uses more than one thread
+_ROWS = 8  # that are worked on at a time: they fit into the cache, and no library uses threads for so few
 _DEVICE_ROWS = 16384  # that are worked on at a time on a device
 _SEED = 20180  # of signs and buckets, never to be changed: sketches of other signs cannot be compared
+
+_FOR_NUMPY = {
+    *(torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+}
 
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -41,8 +44,7 @@ class _Scratch(threading.local):
     """Memory that is used again: fresh memory costs as much time as what is done with it."""
 
     def __init__(self) -> None:
-        self.wide = torch.empty(_ROWS * WIDTH, dtype=torch.float64)
-        self.numbers = self.wide.numpy()
+        self.rows = np.empty((_ROWS, WIDTH))
         self._copied = torch.empty(0, dtype=torch.uint8)
 
     def in_order(self, tensor: Tensor) -> Tensor:
@@ -95,30 +97,33 @@ def sketch_of(tensor: Tensor) -> tuple[float, tuple[float, ...]]:
         number = float(values.item()) if count else 0.0
         return abs(number), (number,)
     with np.errstate(all="ignore"):  # what diverged is summed like anything else
-        if count <= WIDTH:
-            sums = values.to("cpu", torch.float64).numpy()
-            squares = float(sums.dot(sums))
+        if count > WIDTH and values.device.type != "cpu":
+            squares, sums = _on_device(values)
         else:
-            squares, sums = _on_cpu(values) if values.device.type == "cpu" else _on_device(values)
+            # NumPy has no bfloat16, and is slow with float16.
+            numbers = (values if values.dtype in _FOR_NUMPY else values.float()).cpu().numpy()
+            squares, sums = _of_one_row(numbers) if count <= WIDTH else _of_many_rows(numbers)
         return math.sqrt(squares), _in_buckets(sums)
 
 
-def _on_cpu(values: Tensor) -> tuple[float, Floats]:
+def _of_one_row(values: np.ndarray[Any, Any]) -> tuple[float, Floats]:
+    row = values.astype(np.float64)
+    return float(row.dot(row)), row
+
+
+def _of_many_rows(values: np.ndarray[Any, Any]) -> tuple[float, Floats]:
     """The sum of squares, and the sum of the rows with their signs."""
-    wide, numbers = _scratch.wide, _scratch.numbers
+    rows = _scratch.rows
+    flat = rows.reshape(-1)
     squares, sums = 0.0, np.zeros(WIDTH)
-    total, step = values.numel(), _ROWS * WIDTH
-    signs = _row_signs(-(-total // WIDTH))
-    for begin in range(0, total, step):
-        count = min(step, total - begin)
-        rows = -(-count // WIDTH)
-        wide[:count].copy_(values[begin : begin + count])
-        numbers[count : rows * WIDTH] = 0
-        row = begin // WIDTH
-        sums += np.einsum("i,ij->j", signs[row : row + rows], numbers[: rows * WIDTH].reshape(rows, WIDTH))
-        for first in range(0, count, _SQUARED):
-            part = numbers[first : min(first + _SQUARED, count)]
-            squares += float(part.dot(part))
+    signs = _row_signs(-(-len(values) // WIDTH))
+    for row, begin in enumerate(range(0, len(values), len(flat))):
+        part = values[begin : begin + len(flat)]
+        flat[: len(part)] = part
+        flat[len(part) :] = 0
+        squares += float(flat.dot(flat))
+        used = signs[row * _ROWS : (row + 1) * _ROWS]
+        sums += np.einsum("i,ij->j", used, rows[: len(used)])
     return squares, sums
 
 
