@@ -1,17 +1,50 @@
 """One thread for every test process: pytest-xdist fills the cores, and more threads only wait for each other."""
 
 import os
+import subprocess
+from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 import torch
 from hypothesis import settings
 from tests.browser import browser  # noqa: F401  # one for all folders: two in one process exclude each other
+from tests.warm_python import WarmContext, WarmPython
+
+from lastbit.execution import pool
+from lastbit.script import processes
 
 torch.set_num_threads(1)
+REAL_WORKERS = pool._SPAWN
 # Machines that run tests are shared: an example's duration says nothing.
 settings.register_profile("lastbit", deadline=None)
 settings.load_profile("lastbit")
+
+
+@pytest.fixture(scope="session")
+def warm_python():
+    """Starts Python programs in milliseconds, in processes that have imported torch: see `WarmPython`."""
+    python = WarmPython()
+    yield python
+    python.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_processes(warm_python):
+    """Workers and the trials of scripts start in milliseconds."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(pool, "_SPAWN", WarmContext(warm_python))
+    patch.setattr(processes, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": warm_python.Popen}))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def real_processes(monkeypatch):
+    """For what a start by `python` itself could change: workers and trials start as they do for users."""
+    monkeypatch.setattr(pool, "_SPAWN", REAL_WORKERS)
+    monkeypatch.setattr(processes, "subprocess", subprocess)
 
 
 def pytest_terminal_summary(terminalreporter):

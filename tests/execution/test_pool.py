@@ -5,6 +5,8 @@ import pytest
 
 from lastbit.execution.pool import WorkerDiedError, local_pool
 
+pytestmark = pytest.mark.usefixtures("real_processes")
+
 
 def test_gives_values_and_raises_what_the_call_raised():
     with local_pool(1) as pool:
