@@ -14,6 +14,7 @@ from tests.warm_python import WarmContext, WarmPython
 
 from lastbit.execution import pool
 from lastbit.script import processes
+from lastbit.script.audit import runs
 
 torch.set_num_threads(1)
 REAL_WORKERS = pool._SPAWN
@@ -32,19 +33,21 @@ def warm_python():
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm_processes(warm_python):
-    """Workers and the trials of scripts start in milliseconds."""
+    """Workers, the trials of scripts and the two runs of an audit start in milliseconds."""
     patch = pytest.MonkeyPatch()
     patch.setattr(pool, "_SPAWN", WarmContext(warm_python))
-    patch.setattr(processes, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": warm_python.Popen}))
+    for module in (processes, runs):
+        patch.setattr(module, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": warm_python.Popen}))
     yield
     patch.undo()
 
 
 @pytest.fixture
 def real_processes(monkeypatch):
-    """For what a start by `python` itself could change: workers and trials start as they do for users."""
+    """For what a start by `python` itself could change: the processes start as they do for users."""
     monkeypatch.setattr(pool, "_SPAWN", REAL_WORKERS)
-    monkeypatch.setattr(processes, "subprocess", subprocess)
+    for module in (processes, runs):
+        monkeypatch.setattr(module, "subprocess", subprocess)
 
 
 def pytest_terminal_summary(terminalreporter):

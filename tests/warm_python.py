@@ -1,8 +1,8 @@
 """Python processes forked from one that has imported torch: a test that starts many waits milliseconds for each.
 
-A forked process is as fresh as one started by `python` but for the imported libraries, none of which is lastbit, and
-for the seed of Python's hashes, which is its server's; it ends after the functions of `atexit`. What is tested about
-the start of a process itself, its last moments, or what it imports, needs a real one.
+A forked process is as fresh as one started by `python` but for the imported libraries, none of which is lastbit; it
+ends after the functions of `atexit`. What is tested about the start of a process itself, its last moments, or what it
+imports, needs a real one.
 """
 
 import json
@@ -72,8 +72,11 @@ def run(words, environment, place, group):
         exec(loader.source_to_code(loader.get_data(file), file), vars(main))
 
 del sys.path[0]
+usual = list(sys.path)
+sys.path += sys.argv[3].split(os.pathsep)
 for library in sys.argv[2].split():
     importlib.import_module(library)
+sys.path[:] = usual
 gc.freeze()
 order = serve(socket.socket(fileno=int(sys.argv[1])))
 try:
@@ -101,12 +104,11 @@ os._exit(code & 255)  # Python would now take apart what the libraries made, for
 
 
 class WarmPython:
-    """A process that has imported libraries and is forked for every command; started when first needed."""
+    """Processes that have imported libraries and are forked for every command: one for each seed of Python's hashes."""
 
-    def __init__(self, *, hash_seed="0", libraries=LIBRARIES):
-        self._hash_seed, self._libraries = hash_seed, libraries
-        self._server = self._pipe = None
-        self._one_question = threading.Lock()
+    def __init__(self, *libraries):
+        """Import nothing yet: a server is started when it is first needed."""
+        self._libraries, self._servers, self._starting = (*LIBRARIES, *libraries), {}, threading.Lock()
 
     def Popen(self, command, *, env=None, cwd=None, stdin=None, stdout=None, stderr=None, process_group=None):  # noqa: N802
         """Start `python ...` as `subprocess.Popen` would; files are file objects, numbers or subprocess's constants."""
@@ -118,10 +120,13 @@ class WarmPython:
             numbers = [_number(file, own) for own, file in enumerate(files)]
             environment = dict(os.environ if env is None else env)
             order = [list(command), environment, os.path.abspath(cwd or "."), process_group == 0]  # noqa: PTH100
-            return WarmProcess(self._ask, self._ask("start", order, numbers))
+            server = self._server(environment.get("PYTHONHASHSEED", "0"))
+            return WarmProcess(server.ask, server.ask("start", order, numbers))
 
-    def run(self, command, *, env=None, cwd=None, check=False, **ignored):
-        """Run `python ...` to its end as `subprocess.run` with `capture_output` and `text` would."""
+    def run(self, command, *, env=None, cwd=None, check=False, capture_output=True, text=True):
+        """Run `python ...` to its end as `subprocess.run` with these options would."""
+        assert capture_output
+        assert text
         with _memory("out") as out, _memory("err") as err:
             code = self.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err).wait()
             texts = [_read(file) for file in (out, err)]
@@ -131,26 +136,38 @@ class WarmPython:
         return ended
 
     def close(self):
-        """End the server."""
-        if self._server is not None:
-            self._pipe.close()
-            self._server.wait()
+        """End the servers."""
+        for server in self._servers.values():
+            server.close()
 
-    def _ask(self, name, value, files=()):
-        with self._one_question:
-            if self._server is None:
-                self._start()
-            socket.send_fds(self._pipe, [json.dumps([name, value]).encode()], files)
-            return json.loads(self._pipe.recv(100))
+    def _server(self, hash_seed):
+        with self._starting:
+            if hash_seed not in self._servers:
+                self._servers[hash_seed] = _Server(hash_seed, self._libraries)
+            return self._servers[hash_seed]
 
-    def _start(self):
+
+class _Server:
+    """A process that is forked, and the pipe to it."""
+
+    def __init__(self, hash_seed, libraries):
         self._pipe, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment |= {"PYTHONHASHSEED": self._hash_seed, "OMP_NUM_THREADS": "1"}
-        words = [sys.executable, "-c", _SERVER, str(theirs.fileno()), " ".join(self._libraries)]
-        self._server = subprocess.Popen(words, env=environment, pass_fds=[theirs.fileno()], cwd="/")
+        environment |= {"PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": "1"}
+        words = [sys.executable, "-c", _SERVER, str(theirs.fileno()), " ".join(libraries), os.pathsep.join(sys.path)]
+        self._process = subprocess.Popen(words, env=environment, pass_fds=[theirs.fileno()], cwd="/")
+        self._one_question = threading.Lock()
         theirs.close()
+
+    def ask(self, name, value, files=()):
+        with self._one_question:
+            socket.send_fds(self._pipe, [json.dumps([name, value]).encode()], files)
+            return json.loads(self._pipe.recv(100))
+
+    def close(self):
+        self._pipe.close()
+        self._process.wait()
 
 
 class WarmProcess:

@@ -65,23 +65,27 @@ def package(tmp_path_factory):
     return folder
 
 
-def run(folder, cwd, *words, code=0):
-    """The command line in a process of its own, with the folder on its path; what it writes."""
-    environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "HOME": str(cwd), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "lastbit", *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def run(warm_python):
+    """The command line in a process of its own, with a folder on its path; what it writes."""
+
+    def run(folder, cwd, *words, code=0):
+        environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin", "HOME": str(cwd), "OMP_NUM_THREADS": "1"}
+        done = warm_python.run([sys.executable, "-m", "lastbit", *words], cwd=cwd, env=environment)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def studied(package, tmp_path_factory):
+def studied(package, run, tmp_path_factory):
     """The folder in which a study of the noise was made, and what the command said."""
     place = tmp_path_factory.mktemp("study")
     return place, run(package, place, *STUDY.split())
 
 
-def test_a_study_of_it_is_made_checked_compared_and_drawn(package, studied):
+def test_a_study_of_it_is_made_checked_compared_and_drawn(package, run, studied, warm_python):
     place, said = studied
     assert "controls: repeat bit-identical, null bit-identical" in said
     rows = [line.split("│")[1].strip() for line in said.splitlines() if line.startswith("│")]
@@ -97,21 +101,21 @@ def test_a_study_of_it_is_made_checked_compared_and_drawn(package, studied):
     assert "here and there are the same study: every trial of one is the other's" in said
     program = f"{OPEN}; print([noise.label for noise in study.noises], study.results().source)"
     environment = {"PYTHONPATH": str(package)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=place, env=environment)
+    done = warm_python.run([sys.executable, "-c", program], cwd=place, env=environment)
     assert "['no late ulp', 'late-ulp #1'] last-bit noise" in done.stdout, done.stderr
 
 
-def test_without_the_package_files_are_checked_and_the_study_is_refused_in_a_line(studied, tmp_path):
+def test_without_the_package_files_are_checked_and_the_study_is_refused_in_a_line(studied, run, tmp_path, warm_python):
     place, _ = studied
     assert "sound" in run(tmp_path, place, "check", "here")
     said = run(tmp_path, place, *STUDY.split(), code=2)
     assert "'late-ulp:after=1' is no noise, did you mean ulp? There are operations, order, rounding, scale, ulp" in said
-    done = subprocess.run([sys.executable, "-c", OPEN], capture_output=True, text=True, cwd=place)
+    done = warm_python.run([sys.executable, "-c", OPEN], cwd=place)
     assert "got 'late-ulp'" in done.stderr
     assert "a stored file never decides what is imported" in done.stderr
 
 
-def test_its_name_is_offered_and_its_settings_are_checked(package, tmp_path):
+def test_its_name_is_offered_and_its_settings_are_checked(package, run, tmp_path):
     assert "did you mean ulp or late-ulp? There are late-ulp, operations, order, rounding, scale, ulp" in run(
         package, tmp_path, "study", "demo", "--noise", "ulps", code=2
     )
@@ -128,7 +132,7 @@ def test_its_name_is_offered_and_its_settings_are_checked(package, tmp_path):
     )
 
 
-def test_an_entry_point_that_cannot_be_loaded_is_reported_in_a_line(tmp_path):
+def test_an_entry_point_that_cannot_be_loaded_is_reported_in_a_line(run, tmp_path):
     installed = tmp_path / "broken-1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
@@ -151,14 +155,14 @@ def test_a_class_is_a_noise_once_it_is_defined_and_stored_text_defines_none(monk
         type("Other", (Noise,), {"kind": "scale"})
 
 
-def test_a_file_in_the_folder_is_all_that_is_needed(tmp_path):
+def test_a_file_in_the_folder_is_all_that_is_needed(tmp_path, warm_python):
     (tmp_path / "late_ulp.py").write_text(NOISE)
     program = (
         "import sys, lastbit.noise; lastbit.noise.__path__.append(sys.argv[1]);"
         "from lastbit.noise import noise_from_json; from lastbit.noise.noise import KINDS;"
         "print(noise_from_json({'kind': 'late-ulp', 'seed': 4, 'after': 2}).label, KINDS.names())"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = warm_python.run([sys.executable, "-c", program, str(tmp_path)], check=True)
     assert (
         done.stdout.strip()
         == "late-ulp #4 ['late-ulp', 'operations', 'order', 'rounding', 'scale', 'ulp', 'unperturbed']"

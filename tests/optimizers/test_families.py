@@ -2,7 +2,6 @@
 
 import math
 import pickle
-import subprocess
 import sys
 from typing import ClassVar
 
@@ -217,7 +216,7 @@ print(edge_of_stability(optimizer)[0].value, type(lb.perturb(optimizer, lb.Scale
 
 
 @pytest.mark.parametrize("place", ["folder", "entry point"])
-def test_a_file_in_the_folder_or_an_installed_package_is_all_that_is_needed(tmp_path, place):
+def test_a_file_in_the_folder_or_an_installed_package_is_all_that_is_needed(tmp_path, warm_python, place):
     (tmp_path / "nudge.py").write_text(FILE)
     installed = tmp_path / "nudge-1.0.dist-info"
     installed.mkdir()
@@ -225,5 +224,5 @@ def test_a_file_in_the_folder_or_an_installed_package_is_all_that_is_needed(tmp_
     if place == "entry point":
         (installed / "entry_points.txt").write_text("[lastbit.optimizers]\nnudge = nudge:NudgeFamily\n")
     program = [sys.executable, "-c", FOUND, place, str(tmp_path)]
-    said = subprocess.run(program, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(tmp_path)})
+    said = warm_python.run(program, check=True, env={"PYTHONPATH": str(tmp_path)})
     assert said.stdout.split() == ["7.0", "PerturbedNudge"]

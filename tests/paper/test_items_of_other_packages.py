@@ -1,7 +1,6 @@
 """An item that an installed package of somebody else's brings along."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -38,7 +37,7 @@ METADATA = "Metadata-Version: 2.1\nName: other\nVersion: 1\n"
 
 
 @pytest.fixture
-def other_package(tmp_path):
+def other_package(tmp_path, warm_python):
     """A package as pip leaves it, on the path of the commands that the function returned runs."""
 
     def lastbit(entries, *arguments):
@@ -49,7 +48,7 @@ def other_package(tmp_path):
         (information / "entry_points.txt").write_text("[lastbit.paper_items]\n" + entries)
         environment = os.environ | {"PYTHONPATH": str(tmp_path)}
         command = [sys.executable, "-m", "lastbit", *map(str, arguments)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+        return warm_python.run(command, env=environment, cwd=tmp_path)
 
     return lastbit
 

@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 
 import pytest
@@ -52,12 +51,12 @@ def test_an_altered_result_and_an_altered_index_are_named(results):
         PaperResults.reopen(results.root)
 
 
-def test_another_process_is_kept_out_while_it_is_claimed(results):
+def test_another_process_is_kept_out_while_it_is_claimed(results, warm_python):
     ask = (
         "import sys; from lastbit.paper.results import PaperResults as P\nwith P(sys.argv[1], 'smoke').claimed(): pass"
     )
     with results.claimed():
-        other = subprocess.run([sys.executable, "-c", ask, results.root], capture_output=True, text=True, check=False)
+        other = warm_python.run([sys.executable, "-c", ask, str(results.root)])
     assert "InUseError" in other.stderr
     assert str(results.root) in other.stderr.splitlines()[-1]
     with results.claimed():  # and what is there stays

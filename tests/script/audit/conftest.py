@@ -9,10 +9,9 @@ from lastbit.script.target import Target
 
 
 @pytest.fixture(scope="session")
-def warm():
+def warm(warm_python):
     """A `start` for `audit` that costs no import of torch."""
-    with warm_start() as start:
-        yield start
+    return warm_start(warm_python)
 
 
 @pytest.fixture

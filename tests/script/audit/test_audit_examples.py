@@ -1,8 +1,10 @@
 """The five example scripts, each at a small size, are sound: every operation of two runs agrees."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.warm_python import WarmPython
 from warm import warm_start
 
 from lastbit.script.audit.audit import audit
@@ -23,8 +25,8 @@ STEPS = 4
 @pytest.fixture(scope="module")
 def warm_libraries():
     """A `start` for `audit` that costs no import of the frameworks either."""
-    with warm_start(*LIBRARIES) as start:
-        yield start
+    with closing(WarmPython(*LIBRARIES)) as python:
+        yield warm_start(python)
 
 
 @pytest.mark.parametrize(

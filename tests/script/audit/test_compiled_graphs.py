@@ -1,6 +1,9 @@
 """Compiled programs under the audit. PYTHONHASHSEED, 1 in one run and 2 in the other, plants the faults."""
 
+from contextlib import closing
+
 import pytest
+from tests.warm_python import WarmPython
 from warm import warm_start
 
 _NET = """
@@ -43,8 +46,8 @@ def compiler(graph, examples):
 @pytest.fixture(scope="module")
 def warm():
     """A `start` for `audit` that costs no import of the compiler either."""
-    with warm_start("warm_compiler") as start:
-        yield start
+    with closing(WarmPython("warm_compiler")) as python:
+        yield warm_start(python)
 
 
 def test_two_compiled_runs_alike_are_deterministic_and_do_what_they_do_alone(audited, alone, tmp_path):
