@@ -36,7 +36,7 @@ def doctor(
     """
     from lastbit.cli.doctor_checks import examine, steps
     from lastbit.cli.progress import progress_bar
-    from lastbit.training.run import choose_device
+    from lastbit.training.device import choose_device
 
     chosen = choose_device(device)
     with progress_bar("examining this machine", "checks", steps(chosen)) as show:

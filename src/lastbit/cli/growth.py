@@ -89,7 +89,7 @@ class _Twins:
         """
         import torch
 
-        from lastbit.training.run import choose_device
+        from lastbit.training.device import choose_device
         from lastbit.training.task import prepare
 
         task = prepare(self.recipe, device=torch.device(choose_device(self.device)), root=self.root)

@@ -84,7 +84,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Measure what is missing of a series, and return all of it as plain JSON."""
     from lastbit.cli.progress import step_progress
-    from lastbit.training.run import choose_device
+    from lastbit.training.device import choose_device
     from lastbit.training.sharpness import Series
 
     series = Series(recipe, device=choose_device(device), **measured)

@@ -64,7 +64,7 @@ class Executors:
             LastbitError: there is none of this name, or the scheduler does not answer.
         """
         from lastbit.execution.scheduler import has_gpus
-        from lastbit.training.run import choose_device
+        from lastbit.training.device import choose_device
 
         if self.scheduler is None:
             return choose_device(name)

@@ -1,12 +1,10 @@
-"""What a training is given: a run with its seed, its noise and a place for its results, and a device."""
+"""What a training is given: a run with its seed, its noise and a place for its results."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
-from lastbit.errors import LastbitError
 from lastbit.noise import Noise
 
 
@@ -54,22 +52,3 @@ class Run(Protocol):
 
     def load_checkpoint(self) -> SavedState | None:
         """Return what an earlier attempt at this trial kept before it was killed; None if there is nothing."""
-
-
-def choose_device(name: str) -> str:
-    """Return the name of a device that this machine has: `auto` is CUDA if it has a GPU, otherwise the CPU.
-
-    Raises:
-        LastbitError: the device is unknown or not on this machine.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise LastbitError(f"device {name!r}: allowed are auto, cpu, cuda, cuda:N") from None
-    if device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()):
-        return name
-    raise LastbitError(
-        f"device {name!r} is not here: this machine has the CPU and {torch.cuda.device_count()} CUDA device(s)"
-    )
