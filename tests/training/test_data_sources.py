@@ -15,8 +15,9 @@ from lastbit.training.data import sources as module
 from lastbit.training.data.catalogue import DatasetEntry, FetchError, Home, SourceError
 from lastbit.training.data.download import RemoteFile, silent
 from lastbit.training.data.fetching import fetch_entry
+from lastbit.training.data.formats import FORMATS, IDX_FILES, Format
 from lastbit.training.data.sources import DebianPackage, NpmPackage, PublicHost, read_members
-from lastbit.training.data.store import FORMATS, IDX_FILES, Format, digest, idx_header, read
+from lastbit.training.data.store import digest, idx_header, read
 
 CIFAR = FORMATS["cifar-binary"]
 

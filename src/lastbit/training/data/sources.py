@@ -19,7 +19,8 @@ from typing import Any, Protocol
 from lastbit.errors import LastbitError
 from lastbit.training.data.catalogue import DatasetEntry, SourceError, first_line
 from lastbit.training.data.download import Progress, RemoteFile, download
-from lastbit.training.data.store import FORMATS, Arrays, Format
+from lastbit.training.data.formats import FORMATS, Format
+from lastbit.training.data.store import Arrays
 
 SECONDS = 1800  # a command may take: a package of 139 MB over a slow line
 
