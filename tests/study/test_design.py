@@ -6,6 +6,8 @@ import pytest
 import torch
 
 import lastbit as lb
+from lastbit.report.study import write_report
+from lastbit.storage.files import write_checksummed
 from lastbit.study import Trial
 from lastbit.study.check import check_study
 from lastbit.study.design import choose_design, design_from_json, design_noises
@@ -173,6 +175,33 @@ def test_an_altered_design_is_no_study(finished):
     for change in ({"repeated": [99]}, {"seeds": {"init": [1], "order": [1, 2]}}, {"vary": ["init"]}, {"absent": []}):
         with pytest.raises(TypeError):
             design_from_json({**description, **change})
+
+
+@pytest.mark.parametrize("change", [{"seeds": [7]}, {"noises": [{"kind": "scale", "k": 1}]}, {"design": None}])
+def test_a_description_with_a_design_of_another_table_is_refused(finished, tmp_path, change):
+    (tmp_path / "trials").mkdir()
+    write_checksummed(tmp_path / "study.json", {**finished.description(), **change})
+    with pytest.raises(lb.LastbitError, match=r"study\.json does not describe a study"):
+        lb.open_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sources": None},
+        {"noises": []},
+        {"seeds": [3]},
+        {"design": {"seeds": {}}},
+        {"sources": {"init": {"std": -1.0, "lower": 0.0, "upper": 1.0, "share": None, "luck": None}}},
+    ],
+)
+def test_results_that_were_altered_have_no_page(finished, tmp_path, change):
+    content = finished.results().as_json()
+    write_report([content], tmp_path / "page.html")
+    if "design" in change:
+        change = {"design": {**content["design"], **change["design"]}}
+    with pytest.raises(lb.LastbitError, match="these are not the results of a study"):
+        write_report([{**content, **change}], tmp_path / "page.html")
 
 
 def test_it_is_not_compared(finished):

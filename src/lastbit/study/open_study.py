@@ -6,7 +6,7 @@ from typing import Any
 
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import noise_from_json
-from lastbit.study.design import design_from_json
+from lastbit.study.design import SourceDesign, design_from_json
 from lastbit.study.metric import Metric
 from lastbit.study.store import Store
 from lastbit.study.stored_study import StoredStudy
@@ -28,7 +28,7 @@ def open_study(path: str | Path) -> StoredStudy:
         _check(description)
         noises = [noise_from_json(noise) for noise in description["noises"]]
         metric = Metric(**description["metric"])
-        design = design_from_json(description["design"]) if "design" in description else None
+        design = _design(description)
     except (KeyError, TypeError, AttributeError) as error:
         raise LastbitError(
             f"{Path(path) / 'study.json'} does not describe a study ({error!r}): it was altered"
@@ -44,6 +44,20 @@ def open_study(path: str | Path) -> StoredStudy:
         seed_decides=description["seed_decides"],
         design=design,
     )
+
+
+def _design(description: Mapping[str, Any]) -> SourceDesign | None:
+    """The design of a study that varies several sources, if it is one.
+
+    Raises:
+        LastbitTypeError: it is not that of the study's table.
+    """
+    if "design" not in description:
+        return None
+    design = design_from_json(description["design"])
+    if description["seeds"] != list(design.cells) or len(description["noises"]) != design.rows:
+        raise LastbitTypeError("its design is that of another table")
+    return design
 
 
 def _check(description: Mapping[str, Any]) -> None:

@@ -14,8 +14,8 @@ class ContributionShape(Shape):
     std: NonNegative
     lower: NonNegative
     upper: NonNegative
-    share: NonNegative | None = None
-    luck: NonNegative | None = None
+    share: NonNegative | None
+    luck: NonNegative | None
 
 
 class DesignShape(Shape):
@@ -40,12 +40,16 @@ class DesignShape(Shape):
             raise LastbitError("the sources of the design have different numbers of seeds")
         return self
 
-    def check(self, seeds: Sequence[int], sources: Mapping[str, ContributionShape | None] | None) -> None:
-        """Check that the study's seeds number the combinations, and that the contributions are there.
+    def check(
+        self, noises: Sequence[str], seeds: Sequence[int], sources: Mapping[str, ContributionShape | None] | None
+    ) -> None:
+        """Check that the study's seeds number the combinations, and that noises and contributions are there.
 
         Raises:
             LastbitError: they do not, or are not.
         """
+        if not noises:
+            raise LastbitError("there is a design of several sources, and noises is empty")
         if sources is None:
             raise LastbitError("there is a design of several sources, and sources is null")
         cells = len(next(iter(self.seeds.values())))

@@ -165,7 +165,7 @@ class StudyShape(Shape):
         """
         check_gains(self.least_detectable_gain)
         if self.design is not None:
-            self.design.check(self.seeds, self.sources)
+            self.design.check(self.noises, self.seeds, self.sources)
         if self.least_detectable_gain is not None and self.std.seed.pooled is None:
             raise LastbitError("least_detectable_gain follows from std.seed.pooled, which is null")
         return self
