@@ -89,8 +89,10 @@ def test_what_cannot_be_is_refused_in_a_line(lastbit, tmp_path, options, message
 def test_the_second_noise_of_any_kind_repeats(lastbit, monkeypatch, tmp_path):
     chosen = {}
     monkeypatch.setattr("lastbit.cli.run_study.run_study", lambda study, **_: chosen.update(study=study) or exit(0))
-    lastbit("study", *TINY, "--vary", "init,last-bit", "--noise", "ulp", "--out", tmp_path / "study")
-    assert [noise.kind for noise in chosen["study"].noises] == ["ulp", "ulp"]
+    kind = ("--noise", "rounding", "--p", "0.1")
+    lastbit("study", *TINY, "--vary", "init,last-bit", *kind, "--out", tmp_path / "study")
+    assert [noise.kind for noise in chosen["study"].noises] == ["rounding", "rounding"]
+    assert chosen["study"].noises[1].p == 0.1
     assert chosen["study"].noises[0].is_exact
     assert not chosen["study"].noises[1].is_exact
 

@@ -24,6 +24,12 @@ class Noises:
     kind: str
     options: Mapping[str, Any]  # as given, by the names of the kinds' options; None where not given
 
+    @property
+    def are_listed(self) -> bool:
+        """Whether the command line lists the noises (`--k`, `--noise-seeds`), rather than leaving them at the usual."""
+        known = _options()
+        return any(known[name].kind is list for name, value in self.options.items() if value is not None)
+
     def chosen(self) -> list[Noise]:
         """The noises, the one to compare the others with first.
 

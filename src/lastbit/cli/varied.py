@@ -47,7 +47,7 @@ def planned(*, vary: str | None, runs: int | None, seeds: str | None, noises: No
         vary: names of sources, as given.
         runs: in all, where sources vary.
         seeds: as given.
-        noises: as given; where sources vary and nothing else is asked for, the first two of the usual ones.
+        noises: as given; where sources vary and no list of noises is given, the first two of the usual ones.
 
     Raises:
         LastbitError: options that do not go together, or a value that is not allowed.
@@ -62,7 +62,7 @@ def planned(*, vary: str | None, runs: int | None, seeds: str | None, noises: No
         )
     names, chosen = [name.strip() for name in vary.split(",")], noises.chosen()
     needed = 2 if _LAST_BIT in names else 1
-    if all(value is None for value in noises.options.values()):
+    if not noises.are_listed:
         chosen = chosen[:needed]
     return {"noises": chosen, "vary": names, "runs": runs}
 

@@ -124,8 +124,8 @@ def cells_table(study: StudyJson) -> Table:
     columns = [*(_label(study, _key(name)) for name in names), *study["noises"]]
     title = f"Every combination of seeds, and its {metric.label}"
     note = (
-        f"{metric.axis} at the end of training. A row has one seed of each source; no two sources share a seed. In the "
-        "last column are the runs that repeat a combination with another last bit."
+        f"{capital(metric.axis)} at the end of training. A row has one seed of each source; no two sources share a "
+        "seed. In the last column are the runs that repeat a combination with another last bit."
     )
     return Table("cells", title, columns, rows, note if design["repeated"] else note.partition(" In the last")[0])
 
