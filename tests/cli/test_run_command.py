@@ -49,7 +49,7 @@ print("time", __import__("time").time_ns(), file=sys.stderr)
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setattr(training, "_probed", partial(_probed_once, training._probed))
+    monkeypatch.setattr(training, "probed", partial(_probed_once, training.probed))
     return tmp_path
 
 

@@ -30,7 +30,7 @@ def study(tmp_path):
     """Two stored trials, as their processes would have left them."""
     (tmp_path / "train.py").touch()
     training = ScriptTraining(
-        Target("file", "train.py"), sources=(PatternMetric("loss=([0-9.]+)"),), directory=tmp_path
+        Target("file", "train.py"), metrics=(PatternMetric("loss=([0-9.]+)"),), directory=tmp_path
     )
     study = script_study(tmp_path / "study", training, noises=[lb.Scale(1), lb.Scale(3)], seeds=[1], controlled=False)
     with study.store.claimed(study.description()):
@@ -42,7 +42,7 @@ def study(tmp_path):
             (output / "stderr.txt").touch()
             notes.write(output)
             study.store.finish(trial, recorder)
-            write_found(training.sources, study.store.load(trial).directory / "output")
+            write_found(training.metrics, study.store.load(trial).directory / "output")
     return study, training
 
 

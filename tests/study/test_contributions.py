@@ -117,7 +117,7 @@ def test_a_source_that_does_not_reach_the_training_is_noticed(tmp_path):
     function = partial(train, dead=True)
     function.settings = {"name": "dead"}
     content = finished(tmp_path / "study", function).results().as_json()
-    assert "a source that varies does not reach the training" in content["verdict"]
+    assert "The seed of batch order does not reach the training: runs that differ in nothing" in content["verdict"]
     assert content["sources"]["order"]["std"] == 0
 
 

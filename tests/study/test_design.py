@@ -46,6 +46,19 @@ def test_ids_are_those_of_before_where_sources_have_no_seeds_of_their_own():
     assert "seeds" not in Trial(settings, 3, lb.Scale(5)).as_json()
 
 
+def test_sources_whose_seeds_change_nothing_are_found_by_the_cells_that_differ_in_them_alone():
+    design = choose_design(["init", "order"], 9)
+    by_init = [[cell for cell in design.cells if design.at(cell)["init"] == seed] for seed in (1, 2, 3)]
+    assert design.without_effect(by_init) == ["order"]
+    assert design.without_effect([design.cells]) == ["init", "order"]
+    assert design.without_effect([by_init[0]]) == []  # the orders of the other seeds do differ
+    assert design.without_effect([]) == []
+    three = choose_design(["init", "order", "augmentation"], 25)
+    seeds = set(three.seeds["init"])
+    by_init = [[cell for cell in three.cells if three.at(cell)["init"] == seed] for seed in seeds]
+    assert three.without_effect(by_init) == ["order", "augmentation"]
+
+
 def test_every_seed_of_a_source_makes_another_trial():
     seeds = ({}, {"init": 1}, {"init": 2}, {"order": 1}, {"init": 1, "order": 1})
     assert len({Trial({}, 1, lb.Scale(1), seeds=each).id for each in seeds}) == 5

@@ -15,8 +15,18 @@ import typer
 
 from lastbit.cli.cost import Answers, YesOption, announce_rest, announce_study
 from lastbit.cli.noises import Noises, with_noises
-from lastbit.cli.options import MOST_WORKERS, parse_numbers
+from lastbit.cli.options import MOST_WORKERS
 from lastbit.cli.output import FailedError, JsonOption, SafeConsole, console, write_json
+from lastbit.cli.script_seeds import (
+    SeedArgOption,
+    SeedArgsOption,
+    SeedEnvOption,
+    SeedsOption,
+    checked_seed_arg,
+    checked_seed_env,
+    parse_seed_args,
+)
+from lastbit.cli.varied import LAST_BIT, USUAL_SEED, RunsOption, announce_design, planned
 from lastbit.cli.workers import Executors, SchedulerOption, WorkersOption, chosen_executors
 from lastbit.errors import LastbitError
 
@@ -38,9 +48,6 @@ ThreadsOption = Annotated[
 WeightSnapshotsOption = Annotated[float, typer.Option(help="Of the weights, for each decade of steps.")]
 ShowOption = Annotated[bool, typer.Option("--show", help="Show what the runs write, as they write it.")]
 UncontrolledOption = Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")]
-SeedsOption = Annotated[str, typer.Option(metavar="LIST", help="Seeds, with --seed-arg or --seed-env.")]
-SeedArgOption = Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')]
-SeedEnvOption = Annotated[str | None, typer.Option(metavar="NAME", help="An environment variable, such as SEED.")]
 MetricOption = Annotated[
     list[str] | None, typer.Option(metavar="REGEX", help="Of the output, such as 'acc=([0-9.]+)'; the last counts.")
 ]
@@ -53,9 +60,11 @@ MetricFileOption = Annotated[
 def run(
     noises: Noises,
     command: CommandArgument = None,
-    seeds: SeedsOption = "1",
+    seeds: SeedsOption = None,
     seed_arg: SeedArgOption = None,
     seed_env: SeedEnvOption = None,
+    vary: SeedArgsOption = None,
+    runs: RunsOption = None,
     metric: MetricOption = None,
     metric_file: MetricFileOption = None,
     out: StudyDirectoryOption = None,
@@ -72,9 +81,11 @@ def run(
 
     Each pair of seed and noise is run once, and the end is how far the last bit carries. The script needs no change:
     the noise is put on every optimizer it makes, and its weights are kept along the way. A study that was interrupted
-    continues with the same command. `{trial}` in the arguments is a directory of each run.
+    continues with the same command. `{trial}` in the arguments is a directory of each run. With --vary, each source of
+    randomness that the script has an argument for takes seeds of its own, and the end is what each contributes.
 
-    Example: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`
+    Examples: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`,
+    `lastbit run --vary "init=--init-seed {seed}" --vary "order=--order-seed {seed}" --vary last-bit -- train.py`
     """
     from lastbit.script import parse_target
     from lastbit.script.launchers import cores_for
@@ -86,19 +97,22 @@ def run(
     executors = chosen_executors(workers, scheduler)
     cores = cores_for(target, None if executors.scheduler else executors.workers)
     executors = replace(executors, workers=cores.side_by_side or 1, processes=cores.processes or 1)
-    numbers = parse_numbers(seeds, "--seeds")
+    seed_args = parse_seed_args(vary, target.words, seed_arg=seed_arg, seed_env=seed_env)
+    names = None if vary is None else ",".join([*seed_args, *([LAST_BIT] if LAST_BIT in vary else [])])
+    plan = planned(vary=names, runs=runs, seeds=seeds, noises=noises, usual=USUAL_SEED)
     training = ScriptTraining(
         target,
-        seed_arg=_checked_seed_arg(seed_arg, numbers, seed_env),
-        seed_env=_checked_seed_env(seed_env),
+        seed_arg=checked_seed_arg(seed_arg, plan.get("seeds", ()), seed_env),
+        seed_env=checked_seed_env(seed_env),
+        seed_args=seed_args,
         threads=threads or None,
         snapshots=_checked_snapshots(snapshots),
-        sources=_sources(metric or [], metric_file or [], executors),
+        metrics=_metrics(metric or [], metric_file or [], executors),
         on_line=_shown(executors) if show_output else None,
         children=Children(cores),
     )
-    place = out or Path("runs") / str(training.settings["name"])
-    study = script_study(place, training, noises=noises.chosen(), seeds=numbers, controlled=not uncontrolled)
+    place = out or Path("runs") / f"{training.settings['name']}{'-sources' if seed_args else ''}"
+    study = script_study(place, training, controlled=not uncontrolled, **plan)
     _run_and_report(study, training, executors, Answers(yes), json)
 
 
@@ -154,6 +168,7 @@ def _run(study: Study, training: ScriptTraining, executors: Executors, answers: 
     from lastbit.script.study import refuse_missing_metrics, shared_files
     from lastbit.study import ControlsFailedError, TrialFailedError
 
+    announce_design(study, answers)
     announce_study(study, executors=executors, run_seconds=lambda: None, answers=answers)
     try:
         run_trials(
@@ -185,7 +200,7 @@ def _executor(study: Study, training: ScriptTraining, executors: Executors) -> A
     return thread_pool(executors.limited(len(study.pending())), training.children)
 
 
-def _sources(patterns: list[str], files: list[str], executors: Executors) -> tuple[MetricSource, ...]:
+def _metrics(patterns: list[str], files: list[str], executors: Executors) -> tuple[MetricSource, ...]:
     from lastbit.script.file_metric import parse_file_metric
     from lastbit.script.pattern_metric import PatternMetric
     from lastbit.script.training import TRIAL_PLACE
@@ -203,33 +218,6 @@ def _sources(patterns: list[str], files: list[str], executors: Executors) -> tup
     if twice:
         raise LastbitError(f"two metrics are called {twice[0]}: name a group, as in '(?P<other>[0-9.]+)'")
     return sources
-
-
-def _checked_seed_env(seed_env: str | None) -> str | None:
-    from lastbit.script.environment import FIXED_VARIABLES
-
-    if seed_env is not None and (not seed_env.isidentifier() or not seed_env.isascii() or seed_env in FIXED_VARIABLES):
-        fixed = ", and not one that lastbit sets itself" if seed_env in FIXED_VARIABLES else ""
-        raise LastbitError(f"--seed-env {seed_env!r}: give the name of an environment variable, such as SEED{fixed}")
-    return seed_env
-
-
-def _checked_seed_arg(seed_arg: str | None, seeds: list[int], seed_env: str | None) -> str | None:
-    if seed_arg is None and seed_env is None and len(seeds) > 1:
-        raise LastbitError(
-            f'{len(seeds)} seeds were given and no --seed-arg to hand them to the script, such as "--seed {{seed}}";'
-            " a script that reads its seed from its environment takes it by --seed-env, such as --seed-env SEED"
-        )
-    if seed_arg is not None:
-        if "{seed}" not in seed_arg:
-            raise LastbitError(f"--seed-arg {seed_arg!r} has no {{seed}} in it, so every run would have the same seed")
-        try:
-            shlex.split(seed_arg.format(seed=1))
-        except (KeyError, IndexError, ValueError) as error:
-            raise LastbitError(
-                f'--seed-arg {seed_arg!r} cannot be filled in ({error!r}): write "--seed {{seed}}"'
-            ) from None
-    return seed_arg
 
 
 def _checked_snapshots(per_decade: float) -> float:

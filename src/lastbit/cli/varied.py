@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from lastbit.cli.cost import Answers
     from lastbit.study import Study
 
-USUAL_SEEDS = "1-6"
-_LAST_BIT = "last-bit"
+USUAL_SEEDS, USUAL_SEED = "1-6", "1"  # of a recipe, and of a script
+LAST_BIT = "last-bit"
 
 
 def _sources(incomplete: str) -> list[str]:
     """The sources that a list of them may go on with."""
     given = incomplete.split(",")[:-1]
-    left = [name for name in (*SOURCES, _LAST_BIT) if name not in given]
+    left = [name for name in (*SOURCES, LAST_BIT) if name not in given]
     begun = [",".join([*given, name]) for name in left]
     return [names for names in begun if names.startswith(incomplete)]
 
@@ -32,7 +32,7 @@ VaryOption = Annotated[
     typer.Option(
         metavar="LIST",
         autocompletion=_sources,
-        help=f"What varies and is told apart, in place of --seeds: {', '.join((*SOURCES, _LAST_BIT))}.",
+        help=f"What varies and is told apart, in place of --seeds: {', '.join((*SOURCES, LAST_BIT))}.",
     ),
 ]
 RunsOption = Annotated[
@@ -40,7 +40,9 @@ RunsOption = Annotated[
 ]
 
 
-def planned(*, vary: str | None, runs: int | None, seeds: str | None, noises: Noises) -> dict[str, Any]:
+def planned(
+    *, vary: str | None, runs: int | None, seeds: str | None, noises: Noises, usual: str = USUAL_SEEDS
+) -> dict[str, Any]:
     """The arguments of a study that say what is run: noises, and seeds or the sources that vary.
 
     Args:
@@ -48,6 +50,7 @@ def planned(*, vary: str | None, runs: int | None, seeds: str | None, noises: No
         runs: in all, where sources vary.
         seeds: as given.
         noises: as given; where sources vary and no list of noises is given, the first two of the usual ones.
+        usual: the seeds where neither is given.
 
     Raises:
         LastbitError: options that do not go together, or a value that is not allowed.
@@ -55,13 +58,13 @@ def planned(*, vary: str | None, runs: int | None, seeds: str | None, noises: No
     if vary is None:
         if runs is not None:
             raise LastbitError(f"--runs {runs} is for --vary; without it, --seeds and the noises say what is run")
-        return {"noises": noises.chosen(), "seeds": parse_numbers(seeds or USUAL_SEEDS, "--seeds")}
+        return {"noises": noises.chosen(), "seeds": parse_numbers(seeds or usual, "--seeds")}
     if seeds is not None:
         raise LastbitError(
             f"--seeds {seeds} and --vary {vary}: --vary chooses the seeds of each source; give one of them"
         )
     names, chosen = [name.strip() for name in vary.split(",")], noises.chosen()
-    needed = 2 if _LAST_BIT in names else 1
+    needed = 2 if LAST_BIT in names else 1
     if not noises.are_listed:
         chosen = chosen[:needed]
     return {"noises": chosen, "vary": names, "runs": runs}

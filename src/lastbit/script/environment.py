@@ -1,7 +1,10 @@
 """The environment variables of a trial's processes: threads, what must not change between trials, and free ports."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -11,6 +14,8 @@ _THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 FIXED_VARIABLES = frozenset({*_THREADS, "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONFIG", "PYTHONUNBUFFERED"})
+# For `python -c`, with the environment of the script's processes.
+_PROBE = "from lastbit.execution.numerics import probe; print(probe())"
 # torchrun then finds free ports itself, whatever the version; so does Accelerate, which calls it.
 _FREE_PORT = {"PET_STANDALONE": "1"}
 
@@ -29,3 +34,11 @@ def trial_environment(threads: int | None, *, watched: bool, free_port: bool) ->
     # To a file Python writes in blocks, which nobody could watch.
     unbuffered = {"PYTHONUNBUFFERED": "1"} if watched else {}
     return {**fixed, **counted, **unbuffered, **(_FREE_PORT if free_port else {})}
+
+
+@lru_cache(maxsize=4)
+def probed(environment: tuple[tuple[str, str], ...]) -> str:
+    """The fingerprint of the numerics in a process with these variables; computed once for each set of them."""
+    command = [sys.executable, "-P", "-c", _PROBE]  # -P: nothing in the present directory stands for ours
+    ran = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True)
+    return ran.stdout.strip()

@@ -1,11 +1,11 @@
 """A study of a person's script: its directory, its metric, and what to say of all trials in the end."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 from lastbit.errors import LastbitError
-from lastbit.noise import Noise
 from lastbit.script.files_used import changed_sources
 from lastbit.script.metrics import write_found
 from lastbit.script.notes import ADVICE, Notes, left_over, name_files, notes_of_study, read_notes
@@ -19,22 +19,25 @@ from lastbit.study.stored_trial import OUTPUT, StoredTrial
 UNKNOWN = Metric("", "any metric")
 
 
-def script_study(
-    out: Path, training: ScriptTraining, *, noises: Iterable[Noise], seeds: Iterable[int], controlled: bool
-) -> Study:
+def script_study(out: Path, training: ScriptTraining, *, controlled: bool, **planned: Any) -> Study:
     """The study of a script; its metric is the first that its sources name.
 
+    Args:
+        out: its directory.
+        training: the script.
+        controlled: whether control runs are made.
+        planned: noises, and seeds or what varies in how many runs, as `Study` takes them.
+
     Raises:
-        LastbitError: no noise, no seed, or one twice.
+        LastbitError: no noise, no seed, or one twice; or sources or a number of runs that make no design.
     """
     return Study(
         out,
         training,
-        noises=noises,
-        seeds=seeds,
+        **planned,
         controlled=controlled,
         metric=_named(training) or UNKNOWN,
-        seed_decides="the script's seed",
+        seed_decides=None if training.seed_args else "the script's seed",
     )
 
 
@@ -72,7 +75,7 @@ def find_again(study: Study, training: ScriptTraining) -> None:
                 f"{changed[0]} has changed since trials in {study.store.root} ran it ({since(study.store.root)}): old "
                 f"and new runs cannot be compared: {advice(study.store.root)}"
             )
-        write_found(training.sources, study.store.load(trial).directory / OUTPUT)
+        write_found(training.metrics, study.store.load(trial).directory / OUTPUT)
 
 
 def refuse_missing_metrics(study: Study, training: ScriptTraining) -> None:
@@ -85,7 +88,7 @@ def refuse_missing_metrics(study: Study, training: ScriptTraining) -> None:
     """
     stored = {trial.label: study.store.load(trial) for trial in study.stored()}
     finished = {label: trial for label, trial in stored.items() if trial.diverged_at is None}
-    for source in training.sources if finished else ():
+    for source in training.metrics if finished else ():
         if not any(name in row for trial in finished.values() for row in trial.metrics for name in source.names):
             label, first = next(iter(finished.items()))
             raise LastbitError(
@@ -109,7 +112,7 @@ def notes_of(study: Study, trial: Trial) -> Notes:
 
 
 def _named(training: ScriptTraining) -> Metric | None:
-    names = [name for source in training.sources for name in source.names]
+    names = [name for source in training.metrics for name in source.names]
     return Metric(names[0], names[0]) if names else None
 
 
@@ -133,7 +136,7 @@ def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
         )
     said = [remark for note in notes for remark in note.remarks]
     yield from (f"{said.count(remark)} of {len(notes)} runs {remark}" for remark in dict.fromkeys(said))
-    for source in training.sources:
+    for source in training.metrics:
         doubts = (source.doubt(trial.directory / OUTPUT) for trial in stored)
         lines = [next(filter(None, doubts), ""), *(_without_value(name, stored) for name in source.names)]
         yield from filter(None, lines)
@@ -144,7 +147,7 @@ def remarks(study: Study, training: ScriptTraining) -> Iterator[str]:
             f"{training.target.name} trained {in_turn} networks one after another. At each step the weights of the one"
             " then in training are compared; of a metric that each of them gives, the last one's counts"
         )
-    for source in training.sources:
+    for source in training.metrics:
         if not any(name in row for trial in stored for row in trial.metrics for name in source.names):
             missing = source.missing(stored[0].directory / OUTPUT)
             yield f"no run gave the metric {' or '.join(source.names)}: {missing}. What the weights say stands"

@@ -3,18 +3,17 @@
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.execution.jobs import BitFingerprint, Outcome
 from lastbit.script.endings import ScriptError, UnfitError, UntrainedError, checked_notes
-from lastbit.script.environment import trial_environment
+from lastbit.script.environment import probed, trial_environment
 from lastbit.script.file_metric import FileMetric
 from lastbit.script.launch import child_command
 from lastbit.script.launchers import Launch, launch_of
@@ -31,9 +30,6 @@ from lastbit.study.trial import Trial
 
 TRIAL_PLACE = "{trial}"  # in the script's arguments: a directory of the trial's own
 
-# For `python -c`, with the environment of the script's processes.
-_PROBE = "from lastbit.execution.numerics import probe; print(probe())"
-
 
 @dataclass(frozen=True)
 class ScriptTraining:
@@ -45,9 +41,10 @@ class ScriptTraining:
     target: Target
     seed_arg: str | None = None  # appended to the arguments, with `{seed}` filled in
     seed_env: str | None = None  # an environment variable that holds the seed
+    seed_args: Mapping[str, str] = field(default_factory=dict)  # of each source of randomness that varies, likewise
     threads: int | None = 1  # of the process; None leaves them as they are
     snapshots: float = 10  # of the weights, for each decade of steps
-    sources: tuple[MetricSource, ...] = ()  # of metrics beside those the script logs; they may change between calls
+    metrics: tuple[MetricSource, ...] = ()  # beside those the script logs; they may change between calls
     directory: Path = field(default_factory=Path.cwd, compare=False)  # where the script runs
     on_line: Callable[[str], None] | None = field(default=None, compare=False)  # called with what scripts write, live
     children: Children = field(default_factory=Children, compare=False)
@@ -76,18 +73,28 @@ class ScriptTraining:
         vars(self).update(state, children=Children())
 
     @property
+    def sources(self) -> dict[str, str]:
+        """The sources of randomness that may vary, each without a reason why it may not."""
+        return dict.fromkeys(self.seed_args, "")
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What identifies the training besides seed and noise: the command, and a hash of the script's code."""
         path = self._path()
         seed_env = {} if self.seed_env is None else {"seed_env": self.seed_env}
-        return seed_env | {
-            "name": path.stem if path is not None else self.target.name,
-            "command": shlex.join(self.target.words),
-            "seed_arg": self.seed_arg,
-            "script": self.script,
-            "threads": self.threads,
-            "snapshots": self.snapshots,
-        }
+        vary = {"vary": dict(self.seed_args)} if self.seed_args else {}
+        return (
+            seed_env
+            | vary
+            | {
+                "name": path.stem if path is not None else self.target.name,
+                "command": shlex.join(self.target.words),
+                "seed_arg": self.seed_arg,
+                "script": self.script,
+                "threads": self.threads,
+                "snapshots": self.snapshots,
+            }
+        )
 
     def check(self) -> None:
         """Check that the script is on this machine as it is where the study was begun.
@@ -116,7 +123,7 @@ class ScriptTraining:
         Args:
             control: not used.
         """
-        return _probed(tuple(sorted(self.environment().items())))
+        return probed(tuple(sorted(self.environment().items())))
 
     def run_trial(self, trial: Trial, root: Path, bits: BitFingerprint) -> Outcome[Trial]:
         """Run the script in a separate process, and store the trial with the fingerprint of that process."""
@@ -153,7 +160,7 @@ class ScriptTraining:
             notes.doubts.append(f"read {name_files(states, self.directory)}; {ADVICE}")
             notes.write(output)
         store.describe_trial(trial, dict(notes.fingerprint), bits)
-        write_found(self.sources, output)  # before it is stored: the controls look at it then
+        write_found(self.metrics, output)  # before it is stored: the controls look at it then
         store.finish(trial, recorder)
         return Outcome(trial, None)
 
@@ -167,7 +174,7 @@ class ScriptTraining:
         """
         output = run.directory / OUTPUT
         output.mkdir()
-        before = {source: source.state(output) for source in self.sources if isinstance(source, FileMetric)}
+        before = {source: source.state(output) for source in self.metrics if isinstance(source, FileMetric)}
         code = self._run(run, output)
         error = first_error(run.directory)
         notes = checked_notes(self.target, code, self._gathered(run, code), output, error)
@@ -178,7 +185,7 @@ class ScriptTraining:
                 "is nothing to put in another order"
             )
         run.diverged_at = notes.diverged_at
-        for source in self.sources:
+        for source in self.metrics:
             if isinstance(source, FileMetric):
                 source.keep(output, before=before[source], wrote=notes.wrote)
         return notes
@@ -196,6 +203,8 @@ class ScriptTraining:
     def command(self, run: Recorder) -> list[str]:
         """The command line of the trial's process."""
         added = shlex.split(self.seed_arg.format(seed=run.seed)) if self.seed_arg else []
+        for source, argument in self.seed_args.items():
+            added += shlex.split(argument.replace("{seed}", str(run.seeds[source])))
         place = str(run.directory.absolute() / OUTPUT)
         filled = [word.replace(TRIAL_PLACE, place) for word in (*self.target.arguments, *added)]
         settings = {
@@ -224,7 +233,8 @@ class ScriptTraining:
         """Give what is written to the files, with the name of the trial before each line, while the block runs."""
         if (on_line := self.on_line) is None:
             return nullcontext()
-        name = f"seed {run.seed}, {run.noise.label} | "
+        seeds = ", ".join(f"{name} {seed}" for name, seed in (run.seeds or {"seed": run.seed}).items())
+        name = f"{seeds}, {run.noise.label} | "
         return followed(files, lambda line: on_line(name + line))
 
     def environment(self) -> Mapping[str, str]:
@@ -238,10 +248,3 @@ def _move(output: Path, kept: Path) -> None:
     shutil.rmtree(kept, ignore_errors=True)
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(output, kept)
-
-
-@lru_cache(maxsize=4)
-def _probed(environment: tuple[tuple[str, str], ...]) -> str:
-    command = [sys.executable, "-P", "-c", _PROBE]  # -P: nothing in the present directory stands for ours
-    ran = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=True)
-    return ran.stdout.strip()

@@ -6,10 +6,10 @@ have a second one, which differs in the last bit alone. `lastbit.statistics.sour
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import count
+from itertools import combinations, count
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,27 @@ class SourceDesign:
         """The seed of each source in every run, in the order of `places`, shape (runs,)."""
         cells = np.array([cell for _, cell in self.places])
         return {name: np.array(seeds, dtype=np.int64)[cells] for name, seeds in self.seeds.items()}
+
+    def without_effect(self, groups: Iterable[Sequence[int]]) -> list[str]:
+        """The sources whose seed changes no bit: cells that differ in nothing else have the same runs.
+
+        Three sources and more differ pair by pair in every two cells, so that single ones are not seen, and only
+        several that have no effect together are.
+
+        Args:
+            groups: the numbers of cells that share their runs.
+        """
+        group_of = {cell: at for at, group in enumerate(groups) for cell in group}
+        found: list[str] = []
+        for size in range(1, len(self.seeds) + 1):
+            for some in combinations([name for name in self.seeds if name not in found], size):
+                pairs = [pair for pair in combinations(self.cells, 2) if self._differing(*pair) == set(some)]
+                if pairs and all(group_of.get(a, -a) == group_of.get(b, -b) for a, b in pairs):
+                    found += some
+        return [name for name in self.seeds if name in found]
+
+    def _differing(self, cell: int, other: int) -> set[str]:
+        return {name for name, seeds in self.seeds.items() if seeds[cell - 1] != seeds[other - 1]}
 
     @property
     def words(self) -> str:

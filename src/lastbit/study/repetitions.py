@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lastbit.report.numbers import joined
 from lastbit.study.agreement import Differing, agreement, same_weights
+from lastbit.study.design import SourceDesign
 from lastbit.study.grid import Grid
 from lastbit.study.recorder import PREDICTIONS
 from lastbit.study.stored_trial import StoredTrial
@@ -46,15 +47,21 @@ class Repetitions:
             counted = "each group counts as one repetition"
         return f"The seeds gave {alike} ({groups}), so {counted}."
 
-    @property
-    def doubt_of_cells(self) -> str:
-        """The same where several sources vary, so that seeds are cells; empty where all cells differ."""
+    def doubt_of_cells(self, design: SourceDesign) -> str:
+        """The same where several sources vary, so that seeds are cells; empty where all cells differ.
+
+        Args:
+            design: which seed each source has in every cell.
+        """
         if not self.twins:
             return ""
+        ignored = design.without_effect(self.groups())
+        if ignored:
+            names, verb = joined(design.labels[name] for name in ignored), "does" if len(ignored) == 1 else "do"
+            alike = "runs that differ in nothing else are bit-identical"
+            return f"The seed of {names} {verb} not reach the training: {alike}."
         cells = "; ".join(listed(group) for group in self.groups())
-        return (
-            f"Cells of different seeds gave the same runs ({cells}): a source that varies does not reach the training."
-        )
+        return f"Cells of different seeds gave the same runs ({cells}): there a source does not reach the training."
 
     def groups(self) -> list[tuple[int, ...]]:
         """The groups of two and more seeds that share their bits."""

@@ -77,7 +77,8 @@ def _sentences(basis: Basis) -> Iterator[str]:
     else:
         yield capital(controls.random_metrics)
     if basis.repetitions is not None:
-        yield basis.repetitions.doubt if basis.contributions is None else basis.repetitions.doubt_of_cells
+        several = basis.contributions
+        yield basis.repetitions.doubt if several is None else basis.repetitions.doubt_of_cells(several.design)
     if basis.constant is not None:
         yield (
             f"{capital(basis.metric.label)} is {basis.number(basis.constant)} in every run of every "
