@@ -16,7 +16,7 @@ from lastbit.script.audit.compiled import CompiledGraph, tensors_of
 from lastbit.script.audit.memory import WrittenMemory
 from lastbit.script.audit.operation import OperationCall, describe_graph
 from lastbit.script.audit.place import Location, Locator
-from lastbit.script.audit.program import OPTIMIZER
+from lastbit.script.audit.program import OPTIMIZER, Walk
 from lastbit.script.audit.watching import WatchingMode
 from lastbit.script.trace.origins import Origins, ParameterNames
 from lastbit.script.trace.records import DATA, OUTSIDE, PARAMETER, PARTS, RECEIVED, Origin, Site
@@ -59,8 +59,10 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
         """Find its place, and where what it takes comes from; record what no operation before it has made."""
         walked = self.locator.note(call.frame)
         operation = call.operation
-        if operation.view and not operation.reads and operation.name not in PARTS:
-            return None
+        if operation.view and not operation.reads:
+            self._meet_parameters(call, walked)
+            if operation.name not in PARTS:
+                return None
         if not (operation.compared or operation.reads or operation.communicates):
             return None
         location = self.locator.locate(call.frame, walked)
@@ -119,6 +121,13 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
             self.broken = error
             self.pause()
         super()._miss(func, error)
+
+    def _meet_parameters(self, call: OperationCall, walked: Walk | None) -> None:
+        """Record the parameters from outside that a view looks at: behind it they are not known for what they are."""
+        for tensor, _ in call.inputs:
+            if isinstance(tensor, torch.nn.Parameter) and is_plain(tensor) and not self._origins.of(tensor)[1]:
+                location = self.locator.locate(call.frame, walked)
+                self._record_from_outside(tensor, None, location, call.frame)
 
     def _origin(self, tensor: Tensor, location: Location, frame: FrameType | None, *, read: bool) -> Origin:
         if not is_plain(tensor):

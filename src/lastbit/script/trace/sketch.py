@@ -28,7 +28,8 @@ from lastbit.script.trace.records import TensorSummary
 
 BUCKETS = 8
 WIDTH = 1021  # columns; prime
-_ROWS = 8  # that are worked on at a time: they fit into the cache, and no library uses threads for so few
+_ROWS = 32  # that are worked on at a time, and fit into the cache
+_SQUARED = 8 * WIDTH  # elements whose squares are summed at a time: for so few no BLAS uses more than one thread
 _DEVICE_ROWS = 16384  # that are worked on at a time on a device
 _SEED = 20180  # of signs and buckets, never to be changed: sketches of other signs cannot be compared
 
@@ -117,13 +118,16 @@ def _of_many_rows(values: np.ndarray[Any, Any]) -> tuple[float, Floats]:
     flat = rows.reshape(-1)
     squares, sums = 0.0, np.zeros(WIDTH)
     signs = _row_signs(-(-len(values) // WIDTH))
-    for row, begin in enumerate(range(0, len(values), len(flat))):
+    for begin in range(0, len(values), len(flat)):
         part = values[begin : begin + len(flat)]
-        flat[: len(part)] = part
-        flat[len(part) :] = 0
-        squares += float(flat.dot(flat))
-        used = signs[row * _ROWS : (row + 1) * _ROWS]
+        used = signs[begin // WIDTH : -(-(begin + len(part)) // WIDTH)]
+        whole = flat[: len(used) * WIDTH]
+        whole[: len(part)] = part
+        whole[len(part) :] = 0
         sums += np.einsum("i,ij->j", used, rows[: len(used)])
+        for first in range(0, len(whole), _SQUARED):
+            some = whole[first : first + _SQUARED]
+            squares += float(some.dot(some))
     return squares, sums
 
 
