@@ -212,6 +212,8 @@ def _show_rows(rows: list[tuple[str, str]], terminal: Console) -> None:
 
 def _rows(difference: Difference) -> Iterator[tuple[str, str]]:
     yield "operation", f"{difference.op}, {difference.phase}"
+    if difference.rank is not None:
+        yield "rank", f"{difference.rank} of {difference.world}"
     if difference.module is not None:
         yield "module", difference.module
     if difference.line is not None:

@@ -17,7 +17,7 @@ FIXED_VARIABLES = frozenset({*_THREADS, "PYTHONHASHSEED", "CUBLAS_WORKSPACE_CONF
 # For `python -c`, with the environment of the script's processes.
 _PROBE = "from lastbit.execution.numerics import probe; print(probe())"
 # torchrun then finds free ports itself, whatever the version; so does Accelerate, which calls it.
-_FREE_PORT = {"PET_STANDALONE": "1"}
+FREE_PORT = {"PET_STANDALONE": "1"}
 
 
 def trial_environment(threads: int | None, *, watched: bool, free_port: bool) -> Mapping[str, str]:
@@ -33,7 +33,7 @@ def trial_environment(threads: int | None, *, watched: bool, free_port: bool) ->
     counted = {} if threads is None else dict.fromkeys(_THREADS, str(threads))
     # To a file Python writes in blocks, which nobody could watch.
     unbuffered = {"PYTHONUNBUFFERED": "1"} if watched else {}
-    return {**fixed, **counted, **unbuffered, **(_FREE_PORT if free_port else {})}
+    return {**fixed, **counted, **unbuffered, **(FREE_PORT if free_port else {})}
 
 
 @lru_cache(maxsize=4)

@@ -158,7 +158,12 @@ def _number(variable: str) -> int | None:
 def members(directory: Path) -> list[tuple[Path, Member]]:
     """The further processes of a run, each with its directory."""
     places = sorted((directory / PROCESSES).glob("*"), key=lambda place: int(place.name))
-    return [(place, Member(**read_json(place / MEMBER))) for place in places if (place / MEMBER).is_file()]
+    return [(place, read_member(place)) for place in places if (place / MEMBER).is_file()]
+
+
+def read_member(directory: Path) -> Member:
+    """Read what `Member.write` kept in a directory."""
+    return Member(**read_json(directory / MEMBER))
 
 
 def end_members(directory: Path, grace: float) -> None:

@@ -1,7 +1,8 @@
 """Runs a program twice in step, and finds the first tensor operation whose bits differ."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,13 @@ from lastbit.script.audit.bits import ALIKE
 from lastbit.script.audit.causes import read_by_python
 from lastbit.script.audit.compiled import GraphCounts
 from lastbit.script.audit.decisions import notes
-from lastbit.script.audit.difference import Difference, first_difference
-from lastbit.script.audit.evidence import FIRST_UNWRITTEN
-from lastbit.script.audit.runs import LOCKSTEP, SIDES, AuditedRun, Process, RunPair, run_pair, start_process
+from lastbit.script.audit.difference import Difference
+from lastbit.script.audit.ranks import FURTHER, LOCKSTEP, SIDES
+from lastbit.script.audit.runs import AuditedRun, Process, RunPair, run_pair, start_process
 from lastbit.script.target import Target
 
 AGAIN, ONCE_MORE = "again", "once-more"  # folders of a second and a third pair of runs
-LEFT = (*SIDES, AGAIN, ONCE_MORE, LOCKSTEP)  # names that an audit leaves in its directory
+LEFT = (*SIDES, AGAIN, ONCE_MORE, LOCKSTEP, FURTHER)  # names that an audit leaves in its directory
 _BREAKS = (
     "it fails where fresh memory holds other values than zeros: it uses what a tensor of torch.empty or the like held"
 )
@@ -91,7 +92,7 @@ def audit(
     again.check(target)
     if again.difference is not None:
         return _audit(again, again.difference)
-    by_memory = first_difference([side / FIRST_UNWRITTEN for side in first.sides])
+    by_memory = first.unwritten_difference
     if by_memory is None and first.difference is not None:
         # No operation was seen to take such memory: is it the filling, or do the runs differ only now and then?
         once_more = run(directory / ONCE_MORE, fills=(0, 1))
@@ -112,17 +113,28 @@ def clear(directory: Path) -> None:
 
 
 def _same_place(one: Difference, other: Difference | None) -> bool:
-    return other is not None and (one.op, one.line, one.step) == (other.op, other.line, other.step)
+    places = ((each.op, each.line, each.step, each.rank) for each in (one, other) if each is not None)
+    return len(set(places)) == 1 and other is not None
 
 
-def _audit(pair: RunPair, difference: Difference | None) -> Audit:
-    summaries = pair.summaries
+def _audit(runs: RunPair, difference: Difference | None) -> Audit:
+    summaries = [pair for pair in runs.summaries if pair]
+    firsts = [pair[0] for pair in summaries]
+    said = dict.fromkeys(note for pair in summaries for note in notes(pair))
     return Audit(
-        operations=pair.operations,
-        steps=pair.steps,
+        operations=runs.operations,
+        steps=runs.steps,
         first_difference=difference,
-        unseen=summaries[0].unseen if summaries else {},
-        unobserved=summaries[0].unobserved if summaries else {},
-        compiled=summaries[0].compiled if summaries else GraphCounts(),
-        notes=tuple(notes(summaries)) if difference is None or difference.only_filled else (),
+        unseen=_sum(summary.unseen for summary in firsts),
+        unobserved=_sum(summary.unobserved for summary in firsts),
+        compiled=GraphCounts(**_sum(asdict(summary.compiled) for summary in firsts)),
+        notes=tuple(said) if difference is None or difference.only_filled else (),
     )
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The counts of all processes together."""
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)

@@ -103,6 +103,10 @@ def _random_numbers(evidence: AuditEvidence) -> Explanation | None:
 def _inside_the_operation(evidence: AuditEvidence) -> Explanation:
     """Where the same inputs give other bits."""
     one, other = evidence.one, evidence.other
+    if one.op.startswith("c10d::"):
+        cause = "its inputs here agree: other ranks gave other values, or the backend added them in another order"
+        cure = "the same algorithm in every run (for NCCL, NCCL_ALGO and NCCL_PROTO); see what other ranks compute"
+        return Explanation(DATA, cause, cure)
     if one.graph is not None and other.graph is not None and one.graph.kernels != other.graph.kernels:
         cause = "the compiler wrote other kernels for the same operations, as where it chooses them by their time"
         cure = (

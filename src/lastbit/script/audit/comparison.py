@@ -53,7 +53,8 @@ class Reporter:
         """
         operation, frame, graph = call.operation, call.frame, call.graph
         where = self.locator.locate(frame)
-        changed = operation.changed(call.args, call.kwargs)
+        changes = operation.exchanged if operation.collective else operation.changed
+        changed = changes(call.args, call.kwargs)
         unchanged = [t for t, _ in call.inputs if reading or not any(t is other for other in changed)]
         return Account(
             op=operation.name,

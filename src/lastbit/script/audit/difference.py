@@ -25,6 +25,8 @@ class Difference:
     kind: str  # randomness, arithmetic or data
     cause: str
     cure: str
+    rank: int | None = None  # of the processes that differ, among those that train together
+    world: int | None = None  # how many those are
     only_filled: bool = False  # seen where fresh memory is filled differently, and not where it is filled alike
 
     def as_json(self) -> dict[str, Any]:

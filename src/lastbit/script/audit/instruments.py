@@ -1,9 +1,10 @@
-"""What the audit puts into each of its two processes."""
+"""What the audit puts into each process of its two runs."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +12,12 @@ from typing import Any
 
 from lastbit.script.audit.generators import generators, python_state
 from lastbit.script.audit.lockstep import Lockstep
-from lastbit.script.hooks import after_import
+from lastbit.script.audit.ranks import own_settings, pause_loaders_workers
+from lastbit.script.hooks import after_import, on_every_child
+from lastbit.script.joining import pass_on, this_member
+
+_MOST_WAITED = 120.0  # seconds until a process that has nothing more to do ends by itself
+_FORKED = ("multiprocessing, fork", "multiprocessing, None", "os.fork")
 
 
 @contextmanager
@@ -23,6 +29,24 @@ def record(settings: Mapping[str, Any]) -> Iterator[None]:
             `threads` of torch, and `steps` after which to stop, each or null; `fill`, of memory that is allocated
             without values.
     """
+    pass_on("lastbit.script.audit.instruments:record_further", settings, Path(settings["directory"]))
+    with _recorded(settings):
+        yield
+
+
+@contextmanager
+def record_further(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Audit a process that another one of an audited run has started, from its import of torch to its end.
+
+    Args:
+        settings: those of the run's first process.
+    """
+    with _recorded(own_settings(settings)):
+        yield
+
+
+@contextmanager
+def _recorded(settings: Mapping[str, Any]) -> Iterator[None]:
     lockstep = Lockstep(Path(settings["lockstep"]), settings["side"])
     state = python_state()  # before the program's first line
     with ExitStack() as instruments:
@@ -41,6 +65,7 @@ class _Audited:
         from lastbit.script.audit.memory import WrittenMemory
         from lastbit.script.audit.recorder import AuditMode
 
+        self._is_further = settings.get("further", False)
         self._settings, self._lockstep, self._directory = settings, lockstep, Path(settings["directory"])
         self._memory = WrittenMemory()
         self._reporter = Reporter(lockstep, self._memory, python_state)
@@ -69,14 +94,23 @@ class _Audited:
             torch.set_num_threads(self._settings["threads"])
         # A loader's workers, forked from here, compute at their own pace: what they hand over is compared when read.
         os.register_at_fork(after_in_child=self._recorder.pause)
+        on_every_child(self._count_forked)
+        if self._is_further:
+            pause_loaders_workers(self._recorder.pause)
         instruments.callback(self.sum_up)
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
         instruments.enter_context(around_loaders(self._reporter.batches, self._recorder.unobserved))
         instruments.enter_context(around_compilers(self._graphs, self._recorder.unobserved))
         instruments.enter_context(self._recorder)
 
+    def _count_forked(self, words: str) -> None:
+        """Count a process that goes on with what this one has, and is not compared."""
+        if words.startswith(_FORKED):
+            self._recorder.unobserved[f"processes forked from this one ({words}), with all that they do"] += 1
+
     def sum_up(self) -> None:
         """Write down what the audit could not compare, and what it leaves open."""
+        this_member().write(self._directory)  # with its rank, where that became known
         from lastbit.script.audit.evidence import Summary
 
         Summary(
@@ -95,9 +129,13 @@ class _Audited:
     def stop(self) -> None:
         """End the process at once, with its output flushed."""
         self.sum_up()
-        self._lockstep.end()
+        # A launcher, or other ranks, would take the end of one for a failure: who watches the runs ends them all.
+        waits = self._is_further or (this_member().world or 1) > 1
+        self._lockstep.end(waits=waits)
         sys.stdout.flush()
         sys.stderr.flush()
+        if waits:
+            time.sleep(_MOST_WAITED)
         # At once: the program must not go on, nor catch this, nor write a checkpoint on its way out.
         os._exit(0)
 

@@ -6,6 +6,7 @@ import mmap
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +18,7 @@ _SLOTS, _ASIDE, _EVENTS, _STEPS, _ENDED = 0, 2, 8, 9, 10
 _HALF = 16
 _SIZE = 2 * _HALF * 8  # bytes
 _MASK = (1 << 62) - 1
+_ENDS, _WAITS = 1, 2
 _POLLS = 100  # the other run is on another core and nearly there
 _YIELDS = 2000  # it may need this core
 _NAP = 1e-4  # seconds; an operation of the other run takes long
@@ -44,6 +46,15 @@ class Lockstep:
         """Make the shared file, for the process that watches both runs."""
         path.write_bytes(bytes(_SIZE))
         return cls(path, 0)
+
+    @staticmethod
+    def share(path: Path) -> None:
+        """Make the shared file unless the other run's process was faster."""
+        mine = path.with_name(f"{path.name}.{os.getpid()}")
+        mine.write_bytes(bytes(_SIZE))
+        with suppress(FileExistsError):
+            path.hardlink_to(mine)
+        mine.unlink()
 
     def agree(self, event: int, value: int) -> bool:
         """Publish the value of this run's event number `event`, from 0; return whether the other run's is the same.
@@ -97,9 +108,17 @@ class Lockstep:
         """How many events a side has compared."""
         return self._words[side * _HALF + _EVENTS]
 
-    def end(self, side: int | None = None) -> None:
-        """Mark this run, or one side, as over."""
-        self._words[(self._mine if side is None else side * _HALF) + _ENDED] = 1
+    def has_ended(self, side: int) -> bool:
+        """Whether a side is over."""
+        return bool(self._words[side * _HALF + _ENDED])
+
+    def waits(self, side: int) -> bool:
+        """Whether a side has said all that it will, and waits to be killed."""
+        return self._words[side * _HALF + _ENDED] == _WAITS
+
+    def end(self, side: int | None = None, *, waits: bool = False) -> None:
+        """Mark this run, or one side, as over: its process ends, or waits to be killed."""
+        self._words[(self._mine if side is None else side * _HALF) + _ENDED] = _WAITS if waits else _ENDS
 
 
 class Exchange:

@@ -28,9 +28,16 @@ _ALLOCATIONS = frozenset(
     for name in ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_")
 )
 _ADOPTIONS = frozenset({"aten::set_"})
-# Other processes' values arrive in the arguments of these some time after the call.
-_COLLECTIVES = ("c10d::", "_c10d_functional::")
-_UNCOMPARED_VIEWS = frozenset({"aten::detach", "aten::detach_", "aten::alias", "aten::t", "aten::_unsafe_view"})
+# Other processes' values arrive in the arguments of the first some time after the call, and in the results of the second
+# before they are read.
+_COLLECTIVE, _DEFERRED = "c10d::", "_c10d_functional::"
+# Views, and collectives that take a tensor of which nobody knows what it holds.
+_UNCOMPARED = frozenset(
+    {
+        *("aten::detach", "aten::detach_", "aten::alias", "aten::t", "aten::_unsafe_view"),
+        *("c10d::barrier", "c10d::monitored_barrier_"),
+    }
+)
 _TAKES_IN = "aten::lift_fresh"  # called by `torch.tensor` and the like on what they were given
 # Copies of values nobody wrote are no fault while nothing is computed from them: weights that a checkpoint will
 # overwrite are often moved or converted first.
@@ -89,6 +96,7 @@ class Operation:
     blind: bool  # does not look at the values of its arguments
     compared: bool  # whether what it gives is an event
     scratch: frozenset[int]  # positions of results that mean nothing
+    collective: bool  # its arguments hold what other processes give, once it is complete
 
     def inputs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[Tensor, bool]]:
         """Its tensor arguments, in order, each with whether the operation depends on its values."""
@@ -96,9 +104,8 @@ class Operation:
             if isinstance(value, Tensor):
                 yield value, not (self.blind or (self.overwrites and position in self.written))
             elif isinstance(value, list | tuple):
-                for item in value:
-                    if isinstance(item, Tensor):
-                        yield item, True
+                for item in tensors(value):
+                    yield item, not self.blind
         for name, value in kwargs.items():
             # Written and given by name means `out=`, which is not read.
             read = self.names.index(name) not in self.written
@@ -123,6 +130,10 @@ class Operation:
             changed += tensors(value)
         return changed
 
+    def exchanged(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
+        """The tensors that it gives to other processes or changes; the schema of a collective does not say which."""
+        return [tensor for value in (*args, *kwargs.values()) for tensor in tensors(value)]
+
     def numbers(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, str]:
         """Its arguments that are numbers, or lists of numbers, written out exactly."""
         given = {**dict(zip(self.names, args, strict=False)), **kwargs}
@@ -143,8 +154,9 @@ def describe(overload: OpOverload[..., Any]) -> Operation:
     random = torch.Tag.nondeterministic_seeded in overload.tags
     gives_tensors = any("Tensor" in str(result.type) for result in schema.returns)
     allocates = name in _ALLOCATIONS
-    adopts = name in _ADOPTIONS or name.startswith(_COLLECTIVES)
-    silent = allocates or adopts or name in _UNCOMPARED_VIEWS or not (gives_tensors or written)
+    collective = name.startswith(_COLLECTIVE)
+    adopts = name in _ADOPTIONS or name.startswith(_DEFERRED)
+    silent = allocates or adopts or name in _UNCOMPARED or not (gives_tensors or written or collective)
     return Operation(
         name=name,
         code=zlib.crc32(str(overload).encode()),
@@ -155,7 +167,7 @@ def describe(overload: OpOverload[..., Any]) -> Operation:
         view=overload.is_view or name == "aten::_unsafe_view",
         allocates=allocates,
         adopts=adopts,
-        communicates=name.startswith(_COLLECTIVES),
+        communicates=name.startswith((_COLLECTIVE, _DEFERRED)),
         copies=name in _COPIES,
         moves=name in _MOVES or name in _OVERWRITES or "out" in overload._overloadname.split("_"),
         escapes=name in _ESCAPES,
@@ -163,6 +175,7 @@ def describe(overload: OpOverload[..., Any]) -> Operation:
         blind=name in _BLIND,
         compared=not silent,
         scratch=_SCRATCH.get(name, frozenset()),
+        collective=collective,
     )
 
 
@@ -187,6 +200,7 @@ def describe_graph(graph: CompiledGraph) -> Operation:
         blind=False,
         compared=True,
         scratch=frozenset(),
+        collective=False,
     )
 
 

@@ -29,7 +29,9 @@ class AuditMode(WatchingMode):  # type: ignore[no-untyped-call]
     def before(self, call: OperationCall) -> None:
         """Note its place, and compare what no operation before it has written or read."""
         self._comparison.note(call)
-        if call.operation.reads:
+        if call.operation.collective:
+            self._compare_given(call)
+        elif call.operation.reads:
             self._compare_strangers(call)
 
     def failed(self, call: OperationCall) -> None:
@@ -45,6 +47,12 @@ class AuditMode(WatchingMode):  # type: ignore[no-untyped-call]
             for tensor in strangers:
                 self._memory.meet(tensor)
 
+    def _compare_given(self, call: OperationCall) -> None:
+        """Compare what goes to other processes, which may be overwritten by what comes from them."""
+        given = [tensor for tensor, _ in call.inputs if is_plain(tensor) and not self._memory.is_unwritten(tensor)]
+        if call.operation.compared and given:
+            self._comparison.compare(call, given, reading=True)
+
     def after(self, call: OperationCall, noted: None, result: Any) -> None:
         """Compare what an operation gave, or note what it did with memory."""
         operation = call.operation
@@ -55,6 +63,8 @@ class AuditMode(WatchingMode):  # type: ignore[no-untyped-call]
                 self._memory.forget(tensor)
         elif operation.view and operation.compared:
             self._comparison.compare_layout(call, tensors(result))
+        elif operation.collective:
+            self._follow_collective(call, result)
         elif operation.compared:
             self._follow_computation(call, result)
         elif operation.escapes and call.reads_unwritten(self._memory):
@@ -73,6 +83,18 @@ class AuditMode(WatchingMode):  # type: ignore[no-untyped-call]
                 unwritten = self._memory.is_unwritten(tensor)
                 self._memory.leave_unwritten(tensor, but_for=0 if unwritten else call.held)
                 fill_rest(tensor, call.held, self._which)
+
+    def _follow_collective(self, call: OperationCall, result: Any) -> None:
+        """Wait until it is complete, as the program does later or has done already, and compare what it gave."""
+        for part in result if isinstance(result, list | tuple) else (result,):
+            if isinstance(part, torch.ScriptObject):
+                torch._C._distributed_c10d.Work.unbox(part).wait()
+        exchanged = call.operation.exchanged(call.args, call.kwargs)
+        for tensor in filter(is_plain, exchanged):
+            self._memory.learn(tensor)
+            self._memory.write(tensor)
+        if call.operation.compared:
+            self._comparison.compare(call, exchanged, reading=False)
 
     def _follow_computation(self, call: OperationCall, result: Any) -> None:
         results = call.operation.results(call.args, call.kwargs, result)

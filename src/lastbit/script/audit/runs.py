@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,15 +12,14 @@ from typing import Any, Protocol
 from lastbit.errors import LastbitError
 from lastbit.script.audit.causes import ARITHMETIC
 from lastbit.script.audit.difference import Difference, first_difference
-from lastbit.script.audit.evidence import Summary, read_summary
-from lastbit.script.audit.lockstep import Lockstep
+from lastbit.script.audit.evidence import ACCOUNT, FIRST_UNWRITTEN, Summary, read_summary
+from lastbit.script.audit.ranks import LOCKSTEP, SIDES, Pairs, RankPair
+from lastbit.script.environment import FREE_PORT
 from lastbit.script.launch import child_command
 from lastbit.script.target import Target
 
 INSTRUMENTS = "lastbit.script.audit.instruments:record"
 OUTPUT = "output.txt"
-LOCKSTEP = "lockstep"  # file through which the runs keep in step
-SIDES = ("a", "b")
 _PAUSE = 0.05  # seconds between two looks at the runs
 # What must not matter, and is made to differ; the time and the process's number differ by themselves.
 _CONDITIONS: tuple[Mapping[str, str], ...] = ({"PYTHONHASHSEED": "1"}, {"PYTHONHASHSEED": "2"})
@@ -72,24 +71,65 @@ class RunPair:
     """Two runs that are over."""
 
     codes: list[int]
-    sides: list[Path]  # directories
-    operations: int
-    steps: int
+    pairs: list[RankPair]  # of their processes, first those that were started here
 
     @property
-    def summaries(self) -> list[Summary]:
-        """What the runs said at their end, as far as they did."""
-        return [summary for side in self.sides if (summary := read_summary(side)) is not None]
+    def sides(self) -> list[Path]:
+        """The directories of the runs."""
+        return self.pairs[0].sides
+
+    @property
+    def operations(self) -> int:
+        """Operations compared: by the processes that differ where some do, else by all."""
+        if self.difference is not None and self._differing is not None:
+            return self._differing.operations
+        return sum(pair.operations for pair in self.pairs)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        pair = self._differing if self.difference is not None else None
+        return max(pair.steps for pair in self.pairs) if pair is None else pair.steps
+
+    @property
+    def summaries(self) -> list[list[Summary]]:
+        """What the two processes of each pair said at their end, as far as they did."""
+        return [[found for side in pair.sides if (found := read_summary(side)) is not None] for pair in self.pairs]
 
     @cached_property
     def difference(self) -> Difference | None:
         """The first operation at which they differ."""
-        return first_difference(self.sides)
+        return self._first("")
+
+    @property
+    def unwritten_difference(self) -> Difference | None:
+        """The first operation that took memory that nobody wrote, and differed."""
+        return self._first(FIRST_UNWRITTEN)
+
+    @cached_property
+    def _differing(self) -> RankPair | None:
+        return self._earliest("")
+
+    def _first(self, folder: str) -> Difference | None:
+        """The first difference of those in a folder of each process's directory."""
+        pair = self._earliest(folder)
+        found = None if pair is None else first_difference([side / folder for side in pair.sides])
+        return None if found is None or pair is None else replace(found, rank=pair.rank, world=pair.world)
+
+    def _earliest(self, folder: str) -> RankPair | None:
+        """The pair whose account is the oldest: what one rank got from another cannot have differed before it did."""
+        written = {
+            (side / folder / ACCOUNT).stat().st_mtime_ns: pair
+            for pair in self.pairs
+            for side in pair.sides
+            if (side / folder / ACCOUNT).is_file()
+        }
+        return written[min(written)] if written else None
 
     @property
     def blames_memory(self) -> bool:
         """Whether what differs, or how they ended, may come from what fresh memory was filled with."""
-        summaries = self.summaries
+        summaries = [summary for pair in self.summaries for summary in pair]
         suspect = any(summary.unwritten_differences for summary in summaries)
         filled = any(summary.filled for summary in summaries)
         if any(self.codes):
@@ -139,22 +179,18 @@ def run_pair(
         on_progress: called now and then with the numbers of operations and steps so far.
     """
     directory.mkdir(exist_ok=True)
-    lockstep = Lockstep.create(directory / LOCKSTEP)
+    pairs = Pairs(directory)
     runs = [_prepare(target, directory, side, steps, threads[side], fills[side]) for side in (0, 1)]
     processes: list[Process] = []
     try:
         processes += [start(run) for run in runs]
-        codes = _watch(processes, lockstep, on_progress)
+        codes = _watch(processes, pairs, on_progress)
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    return RunPair(
-        codes,
-        [run.output.parent for run in runs],
-        operations=min(lockstep.events(side) for side in (0, 1)),
-        steps=min(lockstep.steps(side) for side in (0, 1)),
-    )
+        pairs.kill()
+    return RunPair(codes, list(pairs.done_by_each()))
 
 
 def _prepare(
@@ -172,17 +208,17 @@ def _prepare(
         "steps": steps,
     }
     counted = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    return AuditedRun(target, side, settings, {**_CONDITIONS[side], **os.environ, **counted}, own / OUTPUT)
+    return AuditedRun(target, side, settings, {**_CONDITIONS[side], **os.environ, **FREE_PORT, **counted}, own / OUTPUT)
 
 
-def _watch(processes: list[Process], lockstep: Lockstep, on_progress: Callable[[int, int], None]) -> list[int]:
-    """Wait until both runs are over; notify each of the other's end, however it came."""
+def _watch(processes: list[Process], pairs: Pairs, on_progress: Callable[[int, int], None]) -> list[int]:
+    """Wait until both runs are over, or need not go on."""
     codes: list[int | None] = [None, None]
     while None in codes:
         time.sleep(_PAUSE)
-        for side, process in enumerate(processes):
-            codes[side] = process.poll()
-            if codes[side] is not None:
-                lockstep.end(side)
-        on_progress(lockstep.events(0), lockstep.steps(0))
+        codes = [process.poll() for process in processes]
+        pairs.look([code is not None for code in codes])
+        if pairs.are_done:
+            return [0, 0]
+        on_progress(pairs.operations, pairs.steps)
     return [code for code in codes if code is not None]
