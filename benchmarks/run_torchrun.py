@@ -1,0 +1,157 @@
+"""How much longer a step of two ranks takes with what `lastbit run` puts into them, and whether controls hold.
+
+Two ranks train the demo network on halves of each batch, with DistributedDataParallel on gloo. Four processes are
+forked from one: two plain ranks, and two with the instruments of a trial. The two pairs take turns, an epoch of 32
+steps each, and time it by the processor's time of both ranks. A ratio is taken within each turn, after one that warms up; the
+table gives the median over the turns, with its quartiles. Then torchrun runs the ranks of a small training four times
+under `lastbit run`: k = 1 twice and k = 2 must agree bit for bit, and k = 3 must not (not with --smoke).
+
+    python benchmarks/run_torchrun.py [--turns 20] [--smoke] [--json FILE]
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from lastbit.noise import Noise, Rounding, Scale, Ulp
+from lastbit.optimizers.family import build_optimizer
+from lastbit.script.trial_process import further_instruments
+from lastbit.training.catalogue import load_recipe
+from lastbit.training.loop import initial_network
+from lastbit.training.task import Task, prepare
+from options import parsed, parser_of, write
+
+WORLD = 2
+NOISES: tuple[Noise, ...] = (Scale(1), Scale(3), Ulp(1), Rounding(0.03, 1))
+SCRIPT = """
+import torch, torch.distributed as dist
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1))
+net = torch.nn.parallel.DistributedDataParallel(net)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+inputs = torch.randn(64, 8)
+for _ in range(30):
+    part = torch.randperm(64)[rank::2]
+    optimizer.zero_grad()
+    (net(inputs[part]) - inputs[part].sum(1, keepdim=True).sin()).square().mean().backward()
+    optimizer.step()
+dist.destroy_process_group()
+"""
+
+
+@dataclass(frozen=True)
+class RankOverhead:
+    """Processor time of a step of both ranks with the instruments over that of plain ones."""
+
+    noise: str
+    ratio: float  # median over the turns
+    quartiles: tuple[float, float]
+    plain_ms: float  # median over the turns, milliseconds of both ranks
+    run_ms: float
+
+
+def train(task: Task, noise: Noise | None, place: Path, rank: int, line: Connection) -> None:
+    """Train as one rank for an epoch at every message; answer with its milliseconds a step. None ends the training."""
+    (place / "output").mkdir(exist_ok=True)
+    own = {"directory": str(place), "process": str(place / "processes" / str(rank)), "seed": 1, "snapshots": 10}
+    with further_instruments({**own, "noise": dict(noise.as_json())}) if noise else nullcontext():
+        dist.init_process_group("gloo", f"file://{place}/meet", rank=rank, world_size=WORLD)
+        recipe = load_recipe("demo")
+        model = DistributedDataParallel(initial_network(recipe, task))
+        optimizer = build_optimizer(recipe.optimizer, model.parameters())
+        epochs = task.epochs(seed=1)
+        while line.recv() is not None:
+            steps, begun = 0, time.process_time()
+            for images, labels in next(epochs):
+                optimizer.zero_grad()
+                cross_entropy(model(images[rank::WORLD]), labels[rank::WORLD]).backward()
+                optimizer.step()
+                steps += 1
+            line.send(1e3 * (time.process_time() - begun) / steps)
+        dist.destroy_process_group()
+
+
+@contextmanager
+def training(task: Task, noise: Noise | None) -> Iterator[Callable[[], float]]:
+    """Two ranks in forks of this process; gives a function that lets them train for an epoch."""
+    context = get_context("fork")
+    with tempfile.TemporaryDirectory() as folder:
+        lines, processes = [], []
+        for rank in range(WORLD):
+            ours, theirs = context.Pipe()
+            processes.append(context.Process(target=train, args=(task, noise, Path(folder), rank, theirs)))
+            processes[-1].start()
+            lines.append(ours)
+
+        def epoch() -> float:
+            """Train for one more epoch; milliseconds a step of both ranks."""
+            for line in lines:
+                line.send(True)
+            return sum(line.recv() for line in lines)
+
+        yield epoch
+        for line in lines:
+            line.send(None)
+        for process in processes:
+            process.join()
+
+
+def overhead(task: Task, noise: Noise, turns: int) -> RankOverhead:
+    """Time plain ranks and ranks with the instruments in turns."""
+    with ExitStack() as stack:
+        plain, run = (stack.enter_context(training(task, which)) for which in (None, noise))
+        plain(), run()  # which warms up
+        times = [(plain(), run()) for _ in range(turns)]
+    low, median, high = statistics.quantiles([run / plain for plain, run in times], n=4)
+    plain_ms, run_ms = (statistics.median(side) for side in zip(*times, strict=True))
+    return RankOverhead(noise.label, median, (low, high), plain_ms, run_ms)
+
+
+def controls() -> dict[str, bool]:
+    """Whether runs under torchrun that must agree bit for bit do, and whether k = 3 differs."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "train.py").write_text(SCRIPT, encoding="utf-8")
+        run = [sys.executable, "-m", "lastbit", "run", "--k", "1,3", "--out", "study", "--json", "-", "--"]
+        launched = [*run, "torchrun", "--nproc-per-node", str(WORLD), "train.py"]
+        results = json.loads(subprocess.run(launched, cwd=folder, check=True, capture_output=True).stdout)
+    return {**results["controls"], "k_3_differs": results["rel_l1"][-1]["value"] > 0}
+
+
+def main() -> None:
+    """Print the table and the controls, and write them as JSON where asked to."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--turns", type=int, default=20, help="timed epochs of each training (20)")
+    arguments = parsed(parser, turns=2)
+    torch.set_num_threads(1)
+    task = prepare(load_recipe("demo"))
+    rows = []
+    print(f"{'noise':<14}{'ratio':>8}{'quartiles':>18}{'plain ms':>11}{'run ms':>9}")
+    for noise in NOISES[: 1 if arguments.smoke else None]:
+        row = overhead(task, noise, arguments.turns)
+        quartiles = f"{row.quartiles[0]:.3f} to {row.quartiles[1]:.3f}"
+        print(f"{row.noise:<14}{row.ratio:>8.3f}{quartiles:>18}{row.plain_ms:>11.2f}{row.run_ms:>9.2f}", flush=True)
+        rows.append(asdict(row))
+    held = {} if arguments.smoke else controls()
+    for name, value in held.items():
+        print(f"{name}: {'yes' if value else 'NO'}")
+    write({"overhead": rows, "controls": held}, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
