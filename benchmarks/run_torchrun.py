@@ -2,9 +2,9 @@
 
 Two ranks train the demo network on halves of each batch, with DistributedDataParallel on gloo. Four processes are
 forked from one: two plain ranks, and two with the instruments of a trial. The two pairs take turns, an epoch of 32
-steps each, and time it by the processor's time of both ranks. A ratio is taken within each turn, after one that warms up; the
-table gives the median over the turns, with its quartiles. Then torchrun runs the ranks of a small training four times
-under `lastbit run`: k = 1 twice and k = 2 must agree bit for bit, and k = 3 must not (not with --smoke).
+steps each, and time it by the processor's time of both ranks. A ratio is taken within each turn, after one that warms
+up; the table gives the median over the turns, with its quartiles. Then torchrun runs the ranks of a small training four
+times under `lastbit run`: k = 1 twice and k = 2 must agree bit for bit, and k = 3 must not (not with --smoke).
 
     python benchmarks/run_torchrun.py [--turns 20] [--smoke] [--json FILE]
 """
