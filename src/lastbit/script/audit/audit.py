@@ -15,6 +15,7 @@ from lastbit.script.audit.decisions import notes
 from lastbit.script.audit.difference import Difference
 from lastbit.script.audit.ranks import FURTHER, LOCKSTEP, SIDES
 from lastbit.script.audit.runs import AuditedRun, Process, RunPair, run_pair, start_process
+from lastbit.script.launchers import launch_of
 from lastbit.script.target import Target
 
 AGAIN, ONCE_MORE = "again", "once-more"  # folders of a second and a third pair of runs
@@ -80,8 +81,10 @@ def audit(
         on_progress: called now and then with the numbers of operations and steps so far.
 
     Raises:
+        LastbitError: a launcher's arguments are wrong, or ask for several machines.
         ScriptFailedError: a run ended with an error, the two ended differently, or neither did a tensor operation.
     """
+    launch_of(target)
     run = partial(run_pair, target, steps=steps, threads=threads, start=start, on_progress=on_progress)
     first = run(directory, fills=(0, 1))
     if not first.blames_memory:

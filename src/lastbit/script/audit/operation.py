@@ -28,8 +28,8 @@ _ALLOCATIONS = frozenset(
     for name in ("empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_")
 )
 _ADOPTIONS = frozenset({"aten::set_"})
-# Other processes' values arrive in the arguments of the first some time after the call, and in the results of the second
-# before they are read.
+# Other processes' values arrive in the arguments of the first some time after the call, and in the results of the
+# second before they are read.
 _COLLECTIVE, _DEFERRED = "c10d::", "_c10d_functional::"
 # Views, and collectives that take a tensor of which nobody knows what it holds.
 _UNCOMPARED = frozenset(
