@@ -100,10 +100,12 @@ def test_what_is_not_known_is_null_and_says_why(tmp_path):
 
 def test_a_single_source_is_split_from_the_last_bit(tmp_path):
     function = partial(single, std=2.0)
-    function.settings = {"name": "single"}
+    function.settings, function.sources = {"name": "single"}, {"init": "", "order": ""}
     content = finished(tmp_path / "study", function, vary=("init", "last-bit"), runs=40).results().as_json()
     assert content["sources"]["interaction"] is None
     assert content["design"]["missing"]["interaction"] == "a single source has none"
+    assert content["design"]["missing"]["order"] == "it keeps one seed in all runs"
+    assert content["design"]["labels"]["order"] == "batch order"
     # 20 draws of a normal with a standard deviation of 2, and pairs that are 1 apart.
     assert content["sources"]["init"]["lower"] < 2 < content["sources"]["init"]["upper"]
     assert content["sources"]["last_bit"]["std"] == pytest.approx(1 / np.sqrt(2))

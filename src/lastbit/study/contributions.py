@@ -13,7 +13,7 @@ from lastbit.statistics.luck import unit_of
 from lastbit.statistics.sources import SourceLucks, SourceSpreads, source_lucks, source_spreads
 from lastbit.statistics.spread import Table
 from lastbit.statistics.variance import Component
-from lastbit.study.design import LAST_BIT_KEY, SourceDesign
+from lastbit.study.design import LAST_BIT_KEY, SourceDesign, label_of
 from lastbit.study.grid import Grid
 from lastbit.study.metric import Metric
 
@@ -53,7 +53,7 @@ class Contributions:
 
     def label(self, name: str) -> str:
         """What a part is called, without an article."""
-        return self.design.labels.get(name) or _LABELS.get(name, name)
+        return _LABELS.get(name) or self.design.labels.get(name) or label_of(name)
 
     def named(self) -> list[tuple[str, Contribution]]:
         """The parts that add up to the variance of a single run, with their names in a sentence: the sources first."""
