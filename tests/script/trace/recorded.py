@@ -5,7 +5,9 @@ import runpy
 import torch
 from torch.optim import optimizer as optimizers
 
+from lastbit.script.audit.compiled import around_compilers
 from lastbit.script.audit.generators import generators
+from lastbit.script.audit.loaders import around_loaders
 from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.recorder import TraceMode
 from lastbit.script.trace.records import TraceHeader
@@ -36,7 +38,7 @@ def recorded(source, folder, name="run"):
     state = torch.get_rng_state()
     try:
         writer.state(0, generators())
-        with mode:
+        with around_compilers(mode, mode.unobserved), around_loaders(mode, mode.unobserved), mode:
             runpy.run_path(str(folder / "train.py"), run_name="__main__")
     finally:
         before.remove()

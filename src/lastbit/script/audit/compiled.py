@@ -76,7 +76,9 @@ def around_compilers(watcher: GraphWatcher, counted: Counter[str]) -> Iterator[N
         for name in ("trace", "trace_module"):
             undo.callback(setattr, torch.jit, name, getattr(torch.jit, name))
             setattr(torch.jit, name, _unseen(counted, getattr(torch.jit, name)))
-        after_import(_COMPILERS, lambda: _watch_compilers(watcher, undo))
+        block = [undo]  # emptied at its end: the compilers may be imported after that
+        undo.callback(block.clear)
+        after_import(_COMPILERS, lambda: _watch_compilers(watcher, *block) if block else None)
         yield
 
 

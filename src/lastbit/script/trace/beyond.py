@@ -10,7 +10,7 @@ from lastbit.script.trace.differs import Words, is_random
 from lastbit.script.trace.graph import OPTIMIZER, Item
 from lastbit.script.trace.places import TracePlace
 from lastbit.script.trace.records import OUTSIDE
-from lastbit.script.trace.roots import Pair, Root, RootKind
+from lastbit.script.trace.roots import Pair, Root, RootKind, is_compiled
 
 _CERTAIN = 1e-2  # without an envelope: the relative distance that no rounding makes in one operation
 _SUDDEN = 1e-4  # and that of the weights a step before they are so far apart, where it is not rounding that grew
@@ -59,7 +59,8 @@ class BeyondRounding:
             within = _NUMBERS if record.index <= apart else self._number_tolerance(item)
             names = differing_arguments(record, other, within=within)
             if names and self._search.agrees_before(item, partner):
-                words = argument_words(self._one, record, other, names)
+                # Which samples a batch is put together from says more than which rows of a tensor those are.
+                words = self._words.batch(record.index) or argument_words(self._one, record, other, names)
                 return self._traces.place(record.index, self._distance(item), words)
         return None
 
@@ -122,11 +123,14 @@ class BeyondRounding:
         if not root.distance > _CERTAIN:
             return False
         record = self._traces.record(root.value)
-        return root.kind is not RootKind.OPERATION or is_random(record) or not self._may_cancel(root)
+        by_rounding = root.kind in (RootKind.OPERATION, RootKind.COMPILED)
+        return not by_rounding or is_random(record) or not self._may_cancel(root)
 
     def _may_cancel(self, root: Root) -> bool:
         """Whether the results are so small beside what they were computed from that rounding alone may part them."""
-        item = self._one.item_of(root.value)
-        norms = [float(self._one.norms[value]) for value in self._one.inputs(item) if value >= 0]
+        # Of a compiled graph it is not known what a result was computed from; of the operation in its place it is.
+        compiled = is_compiled(self._one, [int(self._one.maker[root.value])])
+        graph, made = (self._other, root.partner) if compiled else (self._one, root.value)
+        norms = [float(graph.norms[value]) for value in graph.inputs(graph.item_of(made)) if value >= 0]
         gap = root.distance * max(float(self._one.norms[root.value]), float(self._other.norms[root.partner]))
         return not gap > 1e-3 * max([*norms, float(np.prod(norms))], default=0.0)

@@ -8,6 +8,7 @@ from lastbit.script.trace.beyond import BeyondRounding
 from lastbit.script.trace.graph import TraceGraph
 from lastbit.script.trace.places import Envelope, RankComparison, TracePlace
 from lastbit.script.trace.records import PARTS, RunTrace
+from lastbit.script.trace.roots import is_compiled
 
 
 def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None) -> RankComparison:
@@ -45,7 +46,14 @@ def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace
     differing = [value for value, _ in traces.pairs(traces.have_other_bits)]
     comparable = [value for value in differing if value not in traces.partial] or differing
     places = [(traces.record(value).index, value) for value in comparable[:1]]
-    ends = [(index, -1) for index in loose_ends(traces.one, traces.alignment.only_one)[:1]]
+    alone = [
+        _outside_graphs(graph, only, other)
+        for graph, only, other in (
+            (traces.one, traces.alignment.only_one, traces.other),
+            (traces.other, traces.alignment.only_other, traces.one),
+        )
+    ]
+    ends = [(index, -1) for index in loose_ends(traces.one, alone[0])[:1]]
     parts = beyond.by_arguments
     if parts is not None and parts.operation in PARTS and all(parts.index < index for index, _ in [*places, *ends]):
         return replace(parts, differs=None)
@@ -53,9 +61,21 @@ def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace
         index, value = min([*places, *ends])
         distance = None if value < 0 else traces.search.distance((value, traces.alignment.values[value]))
         return traces.place(index, distance)
-    if there := loose_ends(traces.other, traces.alignment.only_other):
+    if there := loose_ends(traces.other, alone[1]):
         return place_of(traces.other, there[0], None)
     return beyond.by_length()
+
+
+def _outside_graphs(graph: TraceGraph, only: Sequence[int], other: TraceGraph) -> list[int]:
+    """Those of the operations of one trace alone that cannot be inside a compiled graph of the other.
+
+    Inside one may be what belongs to the phase of a step in which the other trace calls compiled graphs, and this none.
+    """
+    mine, others = (
+        {(r.step, r.site.phase) for r in side.records if is_compiled(side, [r.index])} for side in (graph, other)
+    )
+    places = [(index, graph.records[index]) for index in only]
+    return [index for index, record in places if (record.step, record.site.phase) not in others - mine]
 
 
 def loose_ends(graph: TraceGraph, only: Sequence[int]) -> list[int]:

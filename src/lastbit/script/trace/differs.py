@@ -10,7 +10,7 @@ import numpy as np
 from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
 from lastbit.script.trace.records import OUTSIDE, PARAMETER, RECEIVED, Record
-from lastbit.script.trace.roots import Root, RootKind, RootSearch
+from lastbit.script.trace.roots import Root, RootKind, RootSearch, is_compiled
 
 # They draw from a generator: other results of the same inputs are other draws.
 _DRAWS = {
@@ -63,6 +63,10 @@ class Words:
         begin = self._one.trace.batches[place - 1][0] if place else 0
         return range(begin, self._one.trace.batches[place][0]), found.what
 
+    def batch(self, index: int) -> str | None:
+        """How a loader's batch differs, for a record that puts it together; None for others."""
+        return f"the data differ: {self._batch[1]}" if self._batch is not None and index in self._batch[0] else None
+
     def root(self, root: Root) -> str:
         """What differs where a difference begins."""
         match root.kind:
@@ -72,6 +76,8 @@ class Words:
                 return f"{self._name(root)}of shape {self._shape(root.value)} against {self._shape(root.partner, 1)}"
             case RootKind.STRUCTURE:
                 return self._structure(root)
+            case RootKind.COMPILED:
+                return self._compiled(root)
         return self._operation(root)
 
     def _operation(self, root: Root) -> str:
@@ -83,8 +89,8 @@ class Words:
             return "another process sent other values"
         if is_random(record):
             return f"a random draw ({_DRAWS[record.site.name]}): {self._generators(record, other)}"
-        if self._batch is not None and record.index in self._batch[0]:
-            return f"the data differ: {self._batch[1]}"
+        if (batch := self.batch(record.index)) is not None:
+            return batch
         if self._flips_sign(root):
             return "the same inputs give the results of opposite sign"
         scale = self._scale(root)
@@ -145,6 +151,12 @@ class Words:
             return f"{words}{self._scale(root, guess=not missing)}"
         scale = self._scale(root, guess=True)
         return f"{scale[2:]} ({words})" if scale else words
+
+    def _compiled(self, root: Root) -> str:
+        sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
+        graph, operations = sides if is_compiled(self._one, root.only_one) else reversed(sides)
+        instead = f" than {_operations(operations)} in its place" if operations else ""
+        return f"{_operations(graph)} gives other results{instead}{self._scale(root, guess=False)}"
 
     def _without_gradient(self, root: Root) -> str | None:
         """Whether one trace differentiates by a module's parameters and the other does not."""

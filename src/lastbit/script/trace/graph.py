@@ -18,6 +18,7 @@ _COPIES = frozenset({"aten::clone", "aten::_to_copy", "aten::copy_", "aten::cont
 _LISTS = "aten::_foreach_"
 UNKNOWN = -1  # a value of which nothing is known
 BACKWARD, OPTIMIZER = "backward", "optimizer"  # phases, as `audit.place` names them, which imports torch
+COMPILED_GRAPH = "compiled graph"  # begins the names of their records, as `audit.compiled` gives them, likewise
 
 
 class TraceGraph:

@@ -141,6 +141,7 @@ class Recording:
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
         instruments.enter_context(around_loaders(self, self._mode.unobserved))
         instruments.enter_context(around_compilers(self._mode, self._mode.unobserved))
+        instruments.enter_context(around_loaders(self._mode, self._mode.unobserved))
         instruments.enter_context(self._mode)
 
     def _header(self) -> TraceHeader:

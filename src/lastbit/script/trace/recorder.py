@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain, groupby
 from types import FrameType
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lastbit.script.audit.batches import Batch, LoaderCode
 from lastbit.script.audit.bits import is_plain, tensors
 from lastbit.script.audit.compiled import CompiledGraph, tensors_of
 from lastbit.script.audit.memory import WrittenMemory
@@ -19,7 +20,7 @@ from lastbit.script.audit.place import Location, Locator
 from lastbit.script.audit.program import OPTIMIZER, Walk
 from lastbit.script.audit.watching import WatchingMode
 from lastbit.script.trace.origins import Origins, ParameterNames
-from lastbit.script.trace.records import DATA, OUTSIDE, PARAMETER, PARTS, RECEIVED, Origin, Site
+from lastbit.script.trace.records import BATCH, DATA, OUTSIDE, PARAMETER, PARTS, RECEIVED, Origin, Site
 from lastbit.script.trace.sketch import summarise
 from lastbit.script.trace.writer import TraceWriter
 
@@ -68,6 +69,14 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
         location = self.locator.locate(call.frame, walked)
         reads = operation.reads or operation.communicates
         return location, [self._origin(t, location, call.frame, read=read and reads) for t, read in call.inputs]
+
+    def open_loader(self, line: str | None, code: LoaderCode) -> None:
+        """Nothing: a trace holds no code."""
+
+    def note_batch(self, batch: Batch) -> None:
+        """Note a batch that a loader hands over."""
+        if batch.digest is not None and not self.paused:
+            self._writer.event(BATCH, step=self.step, content=asdict(batch))
 
     def failed(self, call: OperationCall) -> None:
         """Nothing: it gave nothing."""

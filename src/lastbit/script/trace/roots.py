@@ -7,7 +7,8 @@ from enum import Enum
 import numpy as np
 
 from lastbit.script.trace.alignment import Alignment
-from lastbit.script.trace.graph import UNKNOWN, Item, TraceGraph, distances
+from lastbit.script.trace.graph import COMPILED_GRAPH, UNKNOWN, Item, TraceGraph, distances
+from lastbit.script.trace.records import OUTSIDE
 
 Pair = tuple[int, int]  # a value of the one trace and a value of the other
 
@@ -23,6 +24,7 @@ class RootKind(Enum):
     OUTSIDE = "outside"  # a parameter, a buffer or data that no recorded operation made
     STRUCTURE = "structure"  # there are other operations in between
     SHAPES = "shapes"  # the same operation was given tensors of another shape
+    COMPILED = "compiled"  # a compiled graph gives other results than the operations in its place
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ class RootSearch:
         """Relative distance of two values; NaN where it is not known, or their shapes differ."""
         if pair not in self._apart:
             value, partner = pair
-            same = self._one.summaries[value].shape == self._other.summaries[partner].shape
-            gap = distances(self._one, np.array([value]), self._other, np.array([partner]))[0] if same else np.nan
+            gap = np.nan
+            if self.has_one_shape(pair):
+                gap = distances(self._one, np.array([value]), self._other, np.array([partner]))[0]
             self._apart[pair] = float(gap)
         return self._apart[pair]
 
@@ -82,8 +85,16 @@ class RootSearch:
         return whole and all(self.has_one_shape(pair) and not self.is_far(pair) for pair in edges)
 
     def has_one_shape(self, pair: Pair) -> bool:
-        """Whether two values have the same shape."""
-        return self._one.summaries[pair[0]].shape == self._other.summaries[pair[1]].shape
+        """Whether two values have the same shape; one of a compiled graph but for dimensions of 1, which views add."""
+        mine, other = (
+            graph.summaries[value].shape for graph, value in zip((self._one, self._other), pair, strict=True)
+        )
+        if mine == other:
+            return True
+        makers = ((self._one, int(self._one.maker[pair[0]])), (self._other, int(self._other.maker[pair[1]])))
+        if not any(is_compiled(graph, [index]) for graph, index in makers):
+            return False
+        return [length for length in mine if length != 1] == [length for length in other if length != 1]
 
     def roots(self, ends: Iterable[Pair]) -> list[Root]:
         """Where the differences of some pairs of values begin, in the order of the first trace."""
@@ -142,7 +153,9 @@ class RootSearch:
         ratio = self.ratio(pair) if self.has_one_shape(pair) else None
         if far and (ratio is None or abs(ratio - 1) <= _PROPORTIONAL):
             return far, None
-        return [], Root(RootKind.STRUCTURE, *pair, self.distance(pair), reader, tuple(only_one), tuple(only_other))
+        graphs = is_compiled(self._one, only_one) or is_compiled(self._other, only_other)
+        kind = RootKind.COMPILED if graphs else RootKind.STRUCTURE
+        return [], Root(kind, *pair, self.distance(pair), reader, tuple(only_one), tuple(only_other))
 
     def ratio(self, pair: Pair) -> float | None:
         """The factor from the second trace's values to the first's; None where they are not proportional."""
@@ -156,6 +169,12 @@ class RootSearch:
         size = float(np.linalg.norm(mine))
         apart = float(np.linalg.norm(mine - ratio * others))
         return ratio if size > 0 and apart <= _PROPORTIONAL * size else None
+
+
+def is_compiled(graph: TraceGraph, indices: Iterable[int]) -> bool:
+    """Whether records, one at least, are those of compiled graphs alone."""
+    computing = [record for index in indices if (record := graph.records[index]).site.phase != OUTSIDE]
+    return bool(computing) and all(record.site.name.startswith(COMPILED_GRAPH) for record in computing)
 
 
 def _upstream(graph: TraceGraph, value: int, aligned: Container[int]) -> tuple[list[int], list[int]]:
