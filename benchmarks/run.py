@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "benchmarks.json"
-HELPERS = {"options", "run"}
+HELPERS = {"options", "rounding_or_bug_programs", "run"}
 PACKAGES = ("lastbit", "torch", "numpy", "scipy")
 
 

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from lastbit.cli.audit_diff import PAGE, RECORD, compared, is_diff, show_comparison
-from lastbit.cli.audit_record import operations_progress
+from lastbit.cli.audit_diff import PAGE, RECORD, compared, compared_with, is_diff, show_comparison
+from lastbit.cli.audit_record import number_of_threads, operations_progress
 from lastbit.cli.audit_record import record as record_trace
+from lastbit.cli.audit_result import show_audit
 from lastbit.cli.options import LARGEST
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
@@ -27,8 +25,7 @@ from lastbit.storage.outputs import write_output
 if TYPE_CHECKING:
     from lastbit.script import Target
     from lastbit.script.audit.audit import Audit
-    from lastbit.script.audit.compiled import GraphCounts
-    from lastbit.script.audit.difference import Difference
+    from lastbit.script.trace.comparison import TraceComparison
 
 
 def audit(
@@ -52,6 +49,18 @@ def audit(
             " sketches of tensors, and no other values.",
         ),
     ] = None,
+    rounding: Annotated[
+        bool,
+        typer.Option(
+            "--rounding",
+            help="With --record: run it twice more with noise in the last bits of every operation, and keep beside the"
+            " trace what rounding explains.",
+        ),
+    ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Run the script, and compare it with this trace as `audit diff` does."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Keep output, tensors and result there, in place of an earlier audit."),
@@ -66,11 +75,15 @@ def audit(
     time, the process number, the seed of Python's hashes, and what uninitialised memory holds. Exit status 0 says that
     the audit ran, whatever the result; with `--fail` it is 1 where the runs differ.
 
-    With `--record` the script is run once, and what every operation gave is kept in a file.
+    With `--record` the script is run once, and what every operation gave is kept in a file. With `--against` it is run
+    and compared with such a file, of another machine, version or setting; where no one measured what rounding explains
+    (`--record` with `--rounding`), it is run twice more for that.
 
     Example: `lastbit audit --steps 100 -- train.py --lr 0.1`
 
     Example: `lastbit audit --record A.trace --steps 20 -- train.py --lr 0.1`
+
+    Example: `lastbit audit --against A.trace -- train.py --lr 0.1`
 
     `lastbit audit diff A.trace B.trace` compares two recorded runs, of other machines, versions or settings: where
     the bits first differ, and where the runs differ by more than rounding explains.
@@ -78,21 +91,26 @@ def audit(
     from lastbit.script import parse_target
 
     if is_diff(command or []):
-        if steps is not None or threads is not None or record is not None:
+        if steps is not None or threads is not None or record is not None or against is not None or rounding:
             raise LastbitError(
-                "--steps, --threads and --record are for runs, and audit diff runs nothing: leave them out"
+                "--steps, --threads, --record, --rounding and --against are for runs, and audit diff runs nothing: "
+                "leave them out"
             )
         _check_out(out)
         comparison = compared(command or [])
-        with _folder(out):
-            show_comparison(comparison, ((command or [])[1], (command or [])[2]), out=out, json=json)
-        if fail and not comparison.is_rounding:
-            raise typer.Exit(1)
+        _show_comparison(comparison, ((command or [])[1], (command or [])[2]), out=out, fail=fail, json=json)
         return
     target = parse_target(command or [])
+    if rounding and record is None:
+        raise LastbitError("--rounding is for --record: it keeps beside the trace what rounding explains")
     if record is not None:
-        _check_alone(out=out, fail=fail)
-        record_trace(target, record, steps=steps, threads=threads, json=json)
+        _check_alone(out=out, fail=fail, against=against)
+        record_trace(target, record, steps=steps, threads=threads, rounding=rounding, json=json)
+        return
+    if against is not None:
+        _check_out(out)
+        comparison = compared_with(target, against, steps=steps, threads=number_of_threads(threads))
+        _show_comparison(comparison, (str(against), "this run"), out=out, fail=fail, json=json)
         return
     counts = _threads(threads)
     _check_out(out)
@@ -102,13 +120,22 @@ def audit(
             write_output(folder / RECORD, to_json(result.as_json(), indent=1).encode())
     write_json(json, result.as_json())
     if json != "-":
-        _show(target, result, console(json))
+        show_audit(target, result, console(json))
     if fail and not result.deterministic:
         raise typer.Exit(1)
 
 
-def _check_alone(*, out: Path | None, fail: bool) -> None:
-    given = "--out" if out is not None else "--fail" if fail else None
+def _show_comparison(
+    comparison: TraceComparison, names: tuple[str, str], *, out: Path | None, fail: bool, json: str | None
+) -> None:
+    with _folder(out):
+        show_comparison(comparison, names, out=out, json=json)
+    if fail and not comparison.is_rounding:
+        raise typer.Exit(1)
+
+
+def _check_alone(*, out: Path | None, fail: bool, against: Path | None) -> None:
+    given = "--out" if out is not None else "--fail" if fail else "--against" if against is not None else None
     if given is not None:
         raise LastbitError(
             f"{given} is for the comparison of two runs; --record runs the script once and keeps a trace"
@@ -165,68 +192,3 @@ def _folder(out: Path | None) -> Iterator[Path]:
                 (out / name).unlink(missing_ok=True)
             clear(out)
     yield out
-
-
-def _show(target: Target, result: Audit, terminal: Console) -> None:
-    say = terminal.print
-    name, difference = " ".join(target.words), result.first_difference
-    if result.deterministic:
-        counted = f"{result.operations:,} tensor operations over {result.steps:,} optimizer steps"
-        say(f"{name}: bit-deterministic: two runs agree in the bits of {counted}", style="bold", soft_wrap=True)
-    else:
-        counted = f"tensor operation {result.operations:,}, after {result.steps:,} optimizer steps"
-        say(f"{name}: not bit-deterministic: two runs first differ at {counted}", style="bold", soft_wrap=True)
-    if difference is not None and difference.only_filled:
-        say(f"only when fresh memory is filled with different values does {difference.op} differ:", soft_wrap=True)
-    if difference is not None:
-        _show_rows(list(_rows(difference)), terminal)
-    if result.unseen:
-        names = ", ".join(f"{name} ({count:,})" for name, count in result.unseen.items())
-        say(f"compared by shape alone, since their values are not plain memory: {names}", soft_wrap=True)
-    if result.unobserved:
-        kinds = "; ".join(f"{kind} ({count:,})" for kind, count in result.unobserved.items())
-        say(f"not compared, {sum(result.unobserved.values()):,} in all: {kinds}", soft_wrap=True)
-    if result.compiled.graphs:
-        say(_compiled(result.compiled), soft_wrap=True)
-    for note in result.notes:
-        say(f"note: {note}", soft_wrap=True)
-
-
-def _compiled(counts: GraphCounts) -> str:
-    again = f", {counts.recompiled:,} of them recompiled" if counts.recompiled else ""
-    graphs = "1 compiled graph" if counts.graphs == 1 else f"{counts.graphs:,} compiled graphs"
-    return f"{graphs}{again}: compared by inputs and results in each of {counts.calls:,} calls"
-
-
-def _show_rows(rows: list[tuple[str, str]], terminal: Console) -> None:
-    """On a terminal with what does not fit a line below its beginning; elsewhere each row on one line."""
-    if not terminal.is_terminal:
-        for label, text in rows:
-            terminal.print(f"  {label:<10} {text}", soft_wrap=True)
-        return
-    table = Table.grid(padding=(0, 1))
-    for label, text in rows:
-        table.add_row(f"  {label:<10}", Text(text))
-    terminal.print(table)
-
-
-def _rows(difference: Difference) -> Iterator[tuple[str, str]]:
-    yield "operation", f"{difference.op}, {difference.phase}"
-    if difference.rank is not None:
-        yield "rank", f"{difference.rank} of {difference.world}"
-    if difference.module is not None:
-        yield "module", difference.module
-    if difference.line is not None:
-        asked = (
-            f", differentiated at {difference.called_from}"
-            if difference.called_from not in (None, difference.line)
-            else ""
-        )
-        yield "line", difference.line + asked
-    if difference.elements is not None and difference.shape is not None:
-        shape = " x ".join(map(str, difference.shape)) or "scalar"
-        distance = "" if difference.max_ulp is None else f", by up to {difference.max_ulp:,} ulps"
-        yield "differs", f"{difference.elements:,} elements of {shape}{distance}"
-    yield "kind", difference.kind
-    yield "cause", difference.cause
-    yield "cure", difference.cure

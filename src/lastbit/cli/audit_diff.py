@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from lastbit.cli.audit_record import measured, operations_progress
 from lastbit.cli.output import console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.files import to_json, writing
 from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
+    from lastbit.script import Target
     from lastbit.script.trace.comparison import TraceComparison
     from lastbit.script.trace.places import TracePlace
 
@@ -37,11 +41,48 @@ def compared(words: Sequence[str]) -> TraceComparison:
     """
     from lastbit.script.trace.comparison import compare_traces
     from lastbit.script.trace.reader import read_trace
+    from lastbit.script.trace.rounding import kept_envelope
 
     if len(words) != 3:
         raise LastbitError(f"audit diff takes two traces, not {len(words) - 1}: lastbit audit diff A.trace B.trace")
     one, other = (read_trace(Path(word)) for word in words[1:])
-    return compare_traces(one, other)
+    return compare_traces(one, other, kept_envelope(Path(words[1])))
+
+
+def compared_with(target: Target, path: Path, *, steps: int | None, threads: int | None) -> TraceComparison:
+    """Run a program and compare it with a trace, knowing what rounding explains.
+
+    That is kept beside the trace, or else measured here by two more runs.
+
+    Args:
+        target: the program.
+        path: of the trace.
+        steps: optimizer steps after which to stop; None for as many as the trace was to have.
+        threads: of torch; None for the program's own choice.
+
+    Raises:
+        LastbitError: the file is no trace, or of another program; or the program failed.
+    """
+    from lastbit.script.audit.runs import ScriptFailedError
+    from lastbit.script.trace.comparison import compare_traces
+    from lastbit.script.trace.reader import read_trace
+    from lastbit.script.trace.recording import record_trace
+    from lastbit.script.trace.rounding import carried_over, kept_envelope
+
+    reference, envelope = read_trace(path), kept_envelope(path)
+    wanted = reference.header.steps if steps is None else steps
+    with tempfile.TemporaryDirectory(prefix="lastbit-against-") as folder:
+        here = Path(folder, "here.trace")
+        try:
+            with operations_progress(target.name, wanted, "recorded") as on_progress:
+                record_trace(target, here, steps=wanted, threads=threads, on_progress=on_progress)
+        except ScriptFailedError as error:
+            sys.stderr.write(error.output)
+            raise
+        run = read_trace(here)
+        if envelope is None and not compare_traces(reference, run).same_bits:
+            envelope = carried_over(measured(target, here, steps=wanted, threads=threads), run, reference)
+        return compare_traces(reference, run, envelope)
 
 
 def show_comparison(comparison: TraceComparison, names: tuple[str, str], *, out: Path | None, json: str | None) -> None:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from lastbit.cli.output import SafeConsole, console, write_json
 from lastbit.errors import LastbitError
+from lastbit.storage.files import writing
 
 if TYPE_CHECKING:
     from lastbit.script import Target
+    from lastbit.script.trace.envelope import RoundingEnvelope
     from lastbit.script.trace.recording import RecordedTrace
 
 
-def record(target: Target, path: Path, *, steps: int | None, threads: str | None, json: str | None) -> None:
+def record(
+    target: Target, path: Path, *, steps: int | None, threads: str | None, rounding: bool, json: str | None
+) -> None:
     """Record a trace and say what is in it.
 
     Args:
@@ -24,6 +28,7 @@ def record(target: Target, path: Path, *, steps: int | None, threads: str | None
         path: of the trace.
         steps: optimizer steps after which to stop; None for the program's end.
         threads: as `--threads` was given.
+        rounding: whether to measure what rounding explains, and keep it beside the trace.
         json: as `--json` was given.
 
     Raises:
@@ -31,24 +36,72 @@ def record(target: Target, path: Path, *, steps: int | None, threads: str | None
     """
     from lastbit.script.audit.runs import ScriptFailedError
     from lastbit.script.trace.recording import record_trace
+    from lastbit.script.trace.rounding import check_free_envelope, envelope_path
 
+    count = number_of_threads(threads)
+    if rounding:
+        check_free_envelope(path)
     try:
         with operations_progress(target.name, steps, "recorded") as on_progress:
-            trace = record_trace(target, path, steps=steps, threads=_threads(threads), on_progress=on_progress)
+            trace = record_trace(target, path, steps=steps, threads=count, on_progress=on_progress)
     except ScriptFailedError as error:
         sys.stderr.write(error.output)
         raise
+    if rounding:
+        envelope = measured(target, path, steps=steps, threads=count)
+        with writing(f"--rounding beside {path}"):
+            envelope.write(envelope_path(path), path)
     write_json(json, trace.as_json())
     if json != "-":
         console(json).print(_summary(target, trace), soft_wrap=True)
+        if rounding:
+            console(json).print(_rounding_summary(envelope, envelope_path(path)), soft_wrap=True)
 
 
-def _threads(text: str | None) -> int | None:
+def measured(target: Target, path: Path, *, steps: int | None, threads: int | None) -> RoundingEnvelope:
+    """Measure what rounding explains of a trace, with a line of progress.
+
+    Args:
+        target: the program.
+        path: of the trace.
+        steps: optimizer steps after which to stop; None for the program's end.
+        threads: of torch; None for the program's own choice.
+
+    Raises:
+        LastbitError: a run with noise failed.
+    """
+    from lastbit.script.audit.runs import ScriptFailedError
+    from lastbit.script.trace.rounding import measure_rounding
+
+    try:
+        with operations_progress(f"{target.name} with noise in every operation", steps, "recorded") as show:
+            return measure_rounding(
+                target, path, steps=steps, threads=threads, on_progress=lambda run, done, stepped: show(done, stepped)
+            )
+    except ScriptFailedError as error:
+        sys.stderr.write(error.output)
+        raise LastbitError(
+            f"{error}, with noise in the last bits of its operations: what rounding explains is not known"
+        ) from None
+
+
+def _rounding_summary(envelope: RoundingEnvelope, path: Path) -> str:
+    last = envelope.saturated_at
+    far = "" if last is None else f"; from step {last:,} on rounding alone explains any distance of the weights"
+    return f"what rounding explains is in {path}{far}"
+
+
+def number_of_threads(text: str | None) -> int | None:
+    """The threads of a single run, as `--threads` gives them; None where it is not given.
+
+    Raises:
+        LastbitError: it is no single number.
+    """
     if text is None:
         return None
     if not text.strip().isdecimal() or int(text) == 0:
         raise LastbitError(
-            f"--threads {text}: a trace is of one run: with --record give one number of threads, as in 1"
+            f"--threads {text}: a trace is of one run: with --record and --against give one number, as in 1"
         )
     return int(text)
 

@@ -90,7 +90,7 @@ def record(settings: Mapping[str, Any]) -> Iterator[None]:
 
     Args:
         settings: `trace`, the file to make; `counts`, the shared file; `command`, words of the program; `threads` of
-            torch, and `steps` after which to stop, each or null.
+            torch, `steps` after which to stop, and the seed of the `noise` in every operation's result, each or null.
     """
     recording = Recording(settings)
     at_every_end(recording.end, lambda words: None)
@@ -135,7 +135,12 @@ class Recording:
         self._flushed = time.monotonic()
         self._writer = TraceWriter(Path(self._settings["trace"]), self._header())
         self._writer.state(0, generators())
-        self._mode = TraceMode(self._writer, self._recorded)
+        if self._settings["noise"] is None:
+            self._mode = TraceMode(self._writer, self._recorded)
+        else:
+            from lastbit.script.trace.noisy import NoisyTraceMode
+
+            self._mode = NoisyTraceMode(self._writer, self._recorded, seed=self._settings["noise"])
         os.register_at_fork(after_in_child=self._mode.pause)
         instruments.callback(optimizers.register_optimizer_step_pre_hook(self._begun).remove)
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)

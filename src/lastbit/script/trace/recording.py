@@ -40,6 +40,7 @@ def record_trace(
     *,
     steps: int | None = None,
     threads: int | None = None,
+    noise: int | None = None,
     on_progress: Callable[[int, int], None] = lambda operations, steps: None,
 ) -> RecordedTrace:
     """Run a program once and record every tensor operation.
@@ -49,6 +50,7 @@ def record_trace(
         path: of the trace, which must not exist.
         steps: optimizer steps after which to stop; None for the program's end.
         threads: of torch; None for the program's own choice.
+        noise: seed of the noise in the last bits of every operation's result (`NoisyTraceMode`); None for none.
         on_progress: called now and then with the numbers of operations and steps so far.
 
     Raises:
@@ -64,6 +66,7 @@ def record_trace(
             "command": list(target.words),
             "threads": threads,
             "steps": steps,
+            "noise": noise,
         }
         output = Path(folder, "output.txt")
         code = _run(child_command(target, INSTRUMENTS, settings), output, threads, counts, on_progress)

@@ -1,0 +1,71 @@
+"""Records a program whose every operation rounds otherwise: some units in the last place are put on all its results."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from lastbit.noise.noise import stream
+from lastbit.noise.operations import move_by_one_ulp
+from lastbit.optimizers.rounded import rounded_results
+from lastbit.optimizers.weights import has_last_place, real
+from lastbit.script.audit.operation import OperationCall
+from lastbit.script.trace.recorder import Noted, TraceMode
+from lastbit.script.trace.writer import TraceWriter
+
+ULPS = 16  # the most by which a result of single or double precision is moved: what kernels of other sums come to
+_WHOLE = 2**20  # whole numbers up to here are taken for counts, indices and powers of two, which nothing rounds
+
+
+class NoisyTraceMode(TraceMode):  # type: ignore[no-untyped-call]
+    """Moves the results of all operations that round by some units in the last place, and records what comes of it.
+
+    Results of single and double precision move by -16 to 16 units, all equally likely: so much do kernels differ that
+    add up in another order, and so often do maxima and signs flip. Those of half precision, which kernels add up in
+    single precision and round once, move by one unit.
+
+    Unlike `lb.Operations`, which disturbs the training of an optimizer's weights, it spares nothing: updates,
+    evaluation and the preparation of data round too. Whole numbers stay, for a count or an index that was moved is no
+    rounding.
+
+    Args:
+        writer: of the trace.
+        recorded: called after each record.
+        seed: of the noise.
+    """
+
+    def __init__(self, writer: TraceWriter, recorded: Callable[[], None] = lambda: None, *, seed: int) -> None:
+        super().__init__(writer, recorded)
+        self._seed = seed
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def after(self, call: OperationCall, noted: Noted | None, result: Any) -> None:
+        """Move what it gave, then record it."""
+        if call.graph is None and call.operation.ours:
+            with torch.no_grad():
+                for tensor in rounded_results(call.func, call.args, call.kwargs, result):
+                    if has_last_place(tensor):
+                        self._move(real(tensor))
+        super().after(call, noted, result)
+
+    def _move(self, values: torch.Tensor) -> None:
+        device = values.device
+        if device not in self._generators:
+            self._generators[device] = stream(self._seed, 0, device=device)
+        generator = self._generators[device]
+        whole = (values == values.trunc()) & (values.abs() <= _WHOLE)
+        moved = values.clone()
+        if values.dtype.itemsize < 4:
+            move_by_one_ulp(moved, 1.0, generator)
+        else:
+            bits = moved.view(torch.int32 if values.dtype.itemsize == 4 else torch.int64)
+            # Adjacent numbers of one sign have adjacent bits.
+            bits += torch.randint(-ULPS, ULPS + 1, bits.shape, generator=generator, device=device, dtype=bits.dtype)
+        info = torch.finfo(values.dtype)
+        stays = whole | ~_is_normal(values, info) | ~_is_normal(moved, info) | (values.sign() != moved.sign())
+        values.copy_(torch.where(stays, values, moved))
+
+
+def _is_normal(values: torch.Tensor, info: torch.finfo) -> torch.Tensor:
+    magnitude = values.abs()
+    return (magnitude >= info.smallest_normal) & (magnitude <= info.max)
