@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lastbit.cli.cost import Answers, YesOption
-from lastbit.cli.options import devices, paper_items, paper_scales
+from lastbit.cli.options import DeviceOption, paper_items, paper_scales
 from lastbit.cli.output import FailedError, JsonOption, console, write_json
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_executors
 from lastbit.storage.directories import Kind, check_free
@@ -58,12 +58,7 @@ def run_command(
     ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            autocompletion=devices, help="Where networks are trained: `cpu`, `cuda`, `cuda:1`, ..., or `auto`."
-        ),
-    ] = "auto",
+    device: DeviceOption = "auto",
     yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:
