@@ -59,10 +59,10 @@ class PublishedTable:
         Raises:
             AssertionError: the table has no spread over seeds.
         """
-        found: Share | None = noise_share(self.values)
-        if found is None:
+        share: Share | None = noise_share(self.values)
+        if share is None:
             raise AssertionError("a published table has a spread")
-        return found.value
+        return share.value
 
     def as_json(self) -> Mapping[str, object]:
         """The accuracies by k, and the spreads that follow from them with their 95 % intervals."""
@@ -73,14 +73,14 @@ class PublishedTable:
         }
 
 
-def _known(found: Spread | None) -> Spread:
-    if found is None:
+def _known(spread: Spread | None) -> Spread:
+    if spread is None:
         raise AssertionError("a published table has at least two rows and two columns")
-    return found
+    return spread
 
 
-def _in_words(found: Spread) -> str:
-    return f"{found.std:.3f} ({found.lower:.3f} to {found.upper:.3f})"
+def _in_words(spread: Spread) -> str:
+    return f"{spread.std:.3f} ({spread.lower:.3f} to {spread.upper:.3f})"
 
 
 def study_drawings(study: StudyJson, parts: Sequence[str], *, what: str = "") -> list[Drawing]:

@@ -116,18 +116,18 @@ def slow_descent(
     """
     tracker = SharpnessTracker(descent.model, descent.loss, batch, tol=_TOLERANCE)
     (group,) = descent.optimizer.param_groups
-    found: dict[str, list[float]] = {"step": [], "time": [], "loss": [], "sharpness": []}
+    columns: dict[str, list[float]] = {"step": [], "time": [], "loss": [], "sharpness": []}
     time = 0.0
     for point in descent.points(steps):
         if point.step % every == 0:
             sharpness = tracker.measure().sharpness
             group["lr"] = share * EDGE / sharpness
             for name, value in (("step", point.step), ("time", time), ("loss", point.loss), ("sharpness", sharpness)):
-                found[name].append(value)
+                columns[name].append(value)
             if point.loss < goal:
                 break
         time += group["lr"]
-    return {**found, "goal_reached": found["loss"][-1] < goal}
+    return {**columns, "goal_reached": columns["loss"][-1] < goal}
 
 
 @dataclass

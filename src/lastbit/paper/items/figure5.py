@@ -45,13 +45,13 @@ def _train(settings: Settings, lr: float, ks: Sequence[int]) -> Simulation:
     return simulate(net, kernel, lr=lr, weight_decay=settings["weight_decay"], steps=settings["steps"], ks=ks)
 
 
-def _as_json(lr: float, found: Simulation) -> dict[str, Any]:
+def _as_json(lr: float, simulation: Simulation) -> dict[str, Any]:
     return {
         "lr": lr,
-        "regime": found.regime,
-        "blow_up_step": found.blow_up_step,
-        "loss": found.loss.tolist(),
-        "rel_l1": {str(k): rounded(found.rel_l1[i], _DIGITS) for i, k in enumerate(found.ks) if i > 0},
+        "regime": simulation.regime,
+        "blow_up_step": simulation.blow_up_step,
+        "loss": simulation.loss.tolist(),
+        "rel_l1": {str(k): rounded(simulation.rel_l1[i], _DIGITS) for i, k in enumerate(simulation.ks) if i > 0},
     }
 
 

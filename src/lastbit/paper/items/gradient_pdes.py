@@ -81,7 +81,7 @@ def _gradient_case(settings: Settings, case: Settings) -> dict[str, Any]:
 def _name(case: Settings) -> str:
     """The image, the pooling, and every option that differs from most cases."""
     usual = {"boundary": case["boundary"], "label": f"y = {case['label']}", "beta": f"β = {case['beta']:g}"}
-    unusual = [said for name, said in usual.items() if case[name] != _MEAN[name]]
+    unusual = [words for name, words in usual.items() if case[name] != _MEAN[name]]
     return ", ".join([case["image"], case["pool"], *unusual])
 
 

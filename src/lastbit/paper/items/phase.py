@@ -90,14 +90,14 @@ def _map(model: Model, settings: Settings, part: Settings) -> Phase:
     return phase(model, kernel, lr=lrs, weight_decay=decays, steps=settings["steps"])
 
 
-def _as_json(found: Phase) -> dict[str, Any]:
+def _as_json(mapped: Phase) -> dict[str, Any]:
     return {
-        "lr": found.lr.tolist(),
-        "weight_decay": found.weight_decay.tolist(),
-        "regimes": [[REGIMES[cell] for cell in row] for row in found.regimes],
+        "lr": mapped.lr.tolist(),
+        "weight_decay": mapped.weight_decay.tolist(),
+        "regimes": [[REGIMES[cell] for cell in row] for row in mapped.regimes],
         "bounds": [
             {"regime": curve.regime, "kind": curve.window, "lower": curve.lower.tolist(), "upper": curve.upper.tolist()}
-            for curve in found.curves
+            for curve in mapped.curves
         ],
     }
 

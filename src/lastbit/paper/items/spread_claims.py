@@ -181,15 +181,15 @@ def same_spread(result: Result, one: StudyJson, other: StudyJson, *, names: Sequ
     )
 
 
-def _judged(result: Result, study: StudyJson, holds: bool | None, said: str, *, otherwise: str = "") -> dict[str, Any]:
+def _judged(result: Result, study: StudyJson, holds: bool | None, note: str, *, otherwise: str = "") -> dict[str, Any]:
     """Return `holds` and `reason`; a failure decides nothing if a reduced training was too short for growth."""
     distance = _last_distance(study)
     if holds is not True and result["scale"] != "paper" and (distance is None or distance < _GROWN):
         short = (
             f"RelL1 of the weights came to {scientific(distance)} only" if distance else "the weights have not parted"
         )
-        return {"holds": None, "reason": f"{said}So short a training does not let the last bit grow: {short}."}
-    return {"holds": holds, "reason": otherwise if holds is None else said.strip()}
+        return {"holds": None, "reason": f"{note}So short a training does not let the last bit grow: {short}."}
+    return {"holds": holds, "reason": otherwise if holds is None else note.strip()}
 
 
 def _last_distance(study: StudyJson) -> float | None:
