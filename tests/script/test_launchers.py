@@ -3,6 +3,7 @@ import pytest
 from lastbit.errors import LastbitError
 from lastbit.script import Target
 from lastbit.script.launchers import cores_for, launch_of
+from lastbit.script.trace.recording import record_trace
 
 TORCHRUN = [
     ("command", "torchrun"),
@@ -65,6 +66,12 @@ def test_arguments_that_cannot_be_followed(words, complaint, capsys):
     with pytest.raises(LastbitError, match=complaint):
         cores_for(of(words), 4)
     assert capsys.readouterr().err == ""
+
+
+def test_ranks_of_a_launcher_are_not_recorded_in_one_trace(tmp_path):
+    with pytest.raises(LastbitError, match="torchrun starts ranks in processes of their own, and a trace is of one"):
+        record_trace(of("--nproc-per-node 2 train.py"), tmp_path / "A.trace")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("workers", "at_a_time"), [(1, 1), (2, 1), (4, 2), (None, None)])

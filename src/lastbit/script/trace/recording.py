@@ -11,6 +11,7 @@ from pathlib import Path
 from lastbit.errors import LastbitError
 from lastbit.script.audit.runs import ScriptFailedError
 from lastbit.script.launch import child_command
+from lastbit.script.launchers import launch_of
 from lastbit.script.target import Target
 from lastbit.script.trace.instruments import RecordingCounts
 from lastbit.storage.directories import check_unkept
@@ -54,10 +55,15 @@ def record_trace(
         on_progress: called now and then with the numbers of operations and steps so far.
 
     Raises:
-        LastbitError: there is such a file already, or it cannot be written.
+        LastbitError: there is such a file already, or it cannot be written; or the program is a launcher of ranks.
         ScriptFailedError: the program ended with an error, or did no tensor operation.
     """
     check_free_path(path)
+    if launch_of(target) is not None:
+        raise LastbitError(
+            f"{target.name} starts ranks in processes of their own, and a trace is of one process: record the training"
+            f" script itself, with one rank, or pair the ranks of two runs here by lastbit audit -- {target.name} ..."
+        )
     with tempfile.TemporaryDirectory(prefix="lastbit-record-") as folder:
         counts = RecordingCounts.create(Path(folder, "counts"))
         settings = {
