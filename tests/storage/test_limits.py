@@ -87,3 +87,8 @@ def test_what_is_no_ordinary_file_is_not_opened(tmp_path, kind):
         path.symlink_to(path)
     with pytest.raises(ValueError, match=f"{kind} cannot be read: "):
         read_limited(path, 10)
+
+
+def test_a_large_limit_takes_no_memory(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert read_limited(tmp_path / "a", 1 << 50) == b"abc"

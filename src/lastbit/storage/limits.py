@@ -54,7 +54,8 @@ def read_limited(path: Path, most: int) -> bytes:
             raise LastbitError(f"{path} cannot be read: it is no ordinary file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            content = file.read(most + 1) if size <= most else b""
+            # Memory is taken for all that is asked for; what the system makes up when read, as in /proc, has size 0.
+            content = file.read(min(most, max(size, _MIB)) + 1) if size <= most else b""
     except OSError as error:
         raise LastbitError(f"{path} cannot be read: {error.strerror}") from None
     if max(size, len(content)) > most:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lastbit.errors import LastbitError
 from lastbit.script.audit.generators import Generators
-from lastbit.script.trace.format import BLOCK, HEADER, MAGIC, pack_floats, piece, unpack_floats
+from lastbit.script.trace.format import BLOCK, COLUMNS, HEADER, MAGIC, pack_block, pack_floats, piece, unpack_floats
 from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.records import NUMERICS, Site, TensorSummary, TraceEvent, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
@@ -144,6 +144,20 @@ def test_a_block_that_nobody_wrote(path, content):
     path.write_bytes(path.read_bytes() + piece(BLOCK, content))
     with pytest.raises(LastbitError, match="holds what no version of lastbit wrote"):
         read_trace(path)
+
+
+@pytest.mark.parametrize("column", range(len(COLUMNS)))
+def test_columns_that_do_not_belong_together_take_no_memory(path, column):
+    """As a length of 4 billion inputs, or a site that is not there."""
+    columns = [[0], [0], [0], [0], [], [], ["1.5", "-2"], []]
+    columns[6] = [0, 0]
+    columns[column] = [2**32 - 1] * max(1, len(columns[column]))
+    if column == 1:  # any number of steps may be
+        columns[column] = [0, 0]
+    table = b'{"sites": [], "kinds": [], "numbers": [], "events": [], "states": []}'
+    path.write_bytes(path.read_bytes() + piece(BLOCK, pack_block(table, columns, [], [])))
+    with pytest.raises(LastbitError, match="holds what no version of lastbit wrote"):
+        list(read_trace(path).records)
 
 
 def test_a_header_that_nobody_wrote(tmp_path):

@@ -174,17 +174,17 @@ class _Records(Sequence[Record]):
     def _check(self) -> None:
         """Check that all parts are there, and that none points behind what there is."""
         columns, count = self._columns, len(self._columns["site"])
-        back = columns["back"] <= np.repeat(np.arange(count), columns["inputs"])
         whole = (
             len(columns["step"]) == len(columns["inputs"]) == len(columns["outputs"]) == count
             and len(columns["back"]) == len(columns["place"]) == self._inputs[-1]
             and len(columns["number"]) == self._given[-1]
+            and (columns["number"] < len(self._numbers)).all()
             and len(columns["kind"]) == self._outputs[-1]
             and len(self._digests) == self._digest_of[-1]
             and len(self._floats) == self._floats_of[-1]
-            and bool(back.all())
         )
-        if not whole:
+        # Only then: lengths that are not true may be out of all proportion.
+        if not whole or (columns["back"] > np.repeat(np.arange(count), columns["inputs"])).any():
             raise ValueError("its columns do not belong together")
 
     def __len__(self) -> int:
