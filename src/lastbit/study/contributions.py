@@ -95,18 +95,20 @@ class Contributions:
             alone = "" if part.luck is None else f"; independent errors alone {spread(part.luck, decimals)}"
             return f"by {std}{unit} ({lower} to {upper}{alone})"
 
-        (first, part), *others = parts
-        on = "" if self.examples is None else f"on these {self.examples:,} examples "
-        rest = [f"{label} {moved(other, '')}" for label, other in others]
-        listed = joined([f"{on}{first} moves {metric.label} {moved(part, metric.unit)}", *rest])
-        yield f"{capital(listed)}: standard deviations with their 95 % intervals."
+        moving = [(label, part) for label, part in parts if part.component.upper > 0]
+        if moving:
+            (first, part), *others = moving
+            on = "" if self.examples is None else f"on these {self.examples:,} examples "
+            rest = [f"{label} {moved(other, '')}" for label, other in others]
+            listed = joined([f"{on}{first} moves {metric.label} {moved(part, metric.unit)}", *rest])
+            yield f"{capital(listed)}: standard deviations with their 95 % intervals."
         still = [label for label, part in parts if part.component.upper == 0]
         if still:
-            yield f"{capital(joined(still))} left it as it was."
+            yield f"{capital(joined(still))} left {'it' if moving else metric.label} as it was."
         if unsure := [label for label, part in parts if part.component.lower == 0 < part.component.upper]:
             reaches = "The interval of {} reaches zero" if len(unsure) == 1 else "The intervals of {} reach zero"
             yield f"{reaches.format(joined(unsure))}: there the runs show no effect."
-        if any(part.is_wide for _, part in parts):
+        if any(part.is_wide for _, part in moving):
             more = round(self.runs * _MORE_RUNS)
             yield f"{self.runs} runs leave wide intervals; {more} would narrow them."
 
