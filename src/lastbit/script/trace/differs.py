@@ -9,7 +9,7 @@ import numpy as np
 
 from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
-from lastbit.script.trace.records import OUTSIDE, PARAMETER, RECEIVED, Record
+from lastbit.script.trace.records import OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch, is_compiled
 
 # They draw from a generator: other results of the same inputs are other draws.
@@ -31,6 +31,7 @@ _DRAWS = {
     "aten::multinomial": "random choices",
     "aten::rrelu_with_noise": "random slopes",
 }
+_PUT_TOGETHER = {*PARTS, "aten::stack", "aten::cat"}  # take samples, and make a batch of them
 _MOST_NAMED = 3
 _LARGEST_PART = 16  # of a fraction that is taken for one of examples, batches or processes
 
@@ -63,9 +64,11 @@ class Words:
         begin = self._one.trace.batches[place - 1][0] if place else 0
         return range(begin, self._one.trace.batches[place][0]), found.what
 
-    def batch(self, index: int) -> str | None:
+    def batch(self, record: Record) -> str | None:
         """How a loader's batch differs, for a record that puts it together; None for others."""
-        return f"the data differ: {self._batch[1]}" if self._batch is not None and index in self._batch[0] else None
+        if self._batch is None or record.index not in self._batch[0] or record.site.name not in _PUT_TOGETHER:
+            return None
+        return f"the data differ: {self._batch[1]}"
 
     def root(self, root: Root) -> str:
         """What differs where a difference begins."""
@@ -89,7 +92,7 @@ class Words:
             return "another process sent other values"
         if is_random(record):
             return f"a random draw ({_DRAWS[record.site.name]}): {self._generators(record, other)}"
-        if (batch := self.batch(record.index)) is not None:
+        if (batch := self.batch(record)) is not None:
             return batch
         if self._flips_sign(root):
             return "the same inputs give the results of opposite sign"
