@@ -85,7 +85,9 @@ class Linear(nn.Linear):
         if self.by == "matmul":
             return x @ self.weight.t() + self.bias
         if self.by == "transposed":
-            return (self.weight @ x.reshape(-1, x.shape[-1]).t()).t().reshape(*x.shape[:-1], -1) + self.bias
+            # In plain memory order: dropout draws its mask in the order of memory, so another order is another mask.
+            y = (self.weight @ x.reshape(-1, x.shape[-1]).t()).t().contiguous()
+            return y.reshape(*x.shape[:-1], -1) + self.bias
         if self.by == "einsum":
             return torch.einsum("...i,oi->...o", x, self.weight) + self.bias
         if self.by == "halves":
