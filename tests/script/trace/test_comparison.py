@@ -7,6 +7,7 @@ from tests.script.trace.written_traces import Training, Writer
 from lastbit.errors import LastbitError
 from lastbit.script.audit.batches import Batch
 from lastbit.script.trace.comparison import compare_traces
+from lastbit.script.trace.records import SETTINGS, TraceEvent
 
 ROUNDING = [
     {},
@@ -200,3 +201,14 @@ def test_a_recording_that_was_killed_is_compared_up_to_there(kept):
     comparison = compare_traces(Training().writer.trace(), cut, envelope)
     assert comparison.is_rounding
     assert f"ends after {kept} operations" in comparison.verdict
+
+
+def test_settings_of_the_optimizer_are_named_where_they_are_recorded():
+    traces = [Training(lr=lr).writer.trace() for lr in (0.1, 0.2)]
+    settings = [
+        replace(
+            trace, events=(TraceEvent(0, 0, SETTINGS, {"optimizer": "SGD", "groups": [{"lr": lr, "nesterov": False}]}),)
+        )
+        for trace, lr in zip(traces, (0.1, 0.2), strict=True)
+    ]
+    assert compare_traces(*settings, envelope).beyond_rounding.differs.startswith("lr 0.1 against 0.2 (step size")

@@ -64,7 +64,7 @@ OTHERS = {
     "beta1": (TABLE, "(0.9,", "(0.8,", "1 - beta1, weight of aten::lerp_", 24),
     "weight decay": (TABLE, "weight_decay=0.01", "weight_decay=0.1", "0.99998 against 0.9998", 24),
     "label smoothing": (TABLE, "label_smoothing=0.1", "label_smoothing=0.2", "mul other 0.01 against 0.02", 20),
-    "warm-up": (TABLE, "(step + 1) / 5", "(step + 2) / 5", "a schedule is off by one", 24),
+    "warm-up": (TABLE, "(step + 1) / 5", "(step + 2) / 5", "a schedule is off by one step", 24),
     "no clipping": (TABLE, CLIP, "pass", "only the first trace has aten::linalg_vector_norm at train.py:23", 23),
     "clipping": (TABLE, "(), 0.1,", "(), 0.2,", "0.1 against 0.2", 23),
     "sum of losses": (TABLE, "label_smoothing=0.1", "reduction='sum'", "reduction 1 against 2", 20),

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lastbit.script.trace.graph import OPTIMIZER, TraceGraph
-from lastbit.script.trace.records import Record
+from lastbit.script.trace.records import SETTINGS, Record
 
 # What an argument of an update is, by operation and argument.
 _UPDATES = {
@@ -51,19 +52,43 @@ def _agree(one: str | None, other: str | None, within: float) -> bool:
     return mine == others and all(math.isclose(float(a), float(b), rel_tol=within) for a, b in pairs)
 
 
-def argument_words(trace: TraceGraph, one: Record, other: Record, names: Sequence[str]) -> str:
-    """What differs between the arguments of the same operation.
+def argument_words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, names: Sequence[str]) -> str:
+    """What differs between the arguments of the same operation; in an update, which settings of the optimizer do.
 
     Args:
-        trace: the first, in whose steps a schedule is looked up.
+        traces: the first and the second.
         one: the operation in the first trace.
         other: in the second.
         names: of the arguments that differ.
     """
-    return " and ".join(_words(trace, one, other, name) for name in names[:_MOST_NAMED])
+    words = " and ".join(_words(traces, one, other, name) for name in names[:_MOST_NAMED])
+    if one.site.phase != OPTIMIZER or not (settings := _settings(traces, one.step, other.step)):
+        return words
+    return f"{' and '.join(settings[:_MOST_NAMED])} ({words})"
 
 
-def _words(trace: TraceGraph, one: Record, other: Record, name: str) -> str:
+def _settings(traces: tuple[TraceGraph, TraceGraph], step: int, other: int) -> list[str]:
+    """The settings of the optimizers that differ at a step."""
+    mine, others = (_settings_at(graph, at) for graph, at in zip(traces, (step, other), strict=True))
+    return [
+        f"{name} {value} against {others[key][name]}"
+        for key, group in mine.items()
+        for name, value in group.items()
+        if key in others and name in others[key] and value != others[key][name]
+    ]
+
+
+def _settings_at(graph: TraceGraph, step: int) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """By an optimizer's name and the number of the group, the settings that were in force at a step."""
+    return {
+        (event.content["optimizer"], number): group
+        for event in graph.trace.events
+        if event.kind == SETTINGS and event.step <= step
+        for number, group in enumerate(event.content["groups"])
+    }
+
+
+def _words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, name: str) -> str:
     mine, others = one.arguments.get(name), other.arguments.get(name)
     if one.site.name in ("aten::bernoulli_", "aten::bernoulli") and name == "p" and mine and others:
         dropped = [f"{1 - float(text):.6g}" for text in (mine, others)]
@@ -71,14 +96,18 @@ def _words(trace: TraceGraph, one: Record, other: Record, name: str) -> str:
     plain = one.site.name.removeprefix("aten::").removeprefix("_foreach_")
     meaning = _UPDATES.get((plain, name)) if one.site.phase == OPTIMIZER else None
     words = f"{meaning}, {name} of {one.site.name}," if meaning else f"{plain.strip('_').replace('native_', '')} {name}"
-    return f"{words} {_text(mine)} against {_text(others)}{_neighbour(trace, one, name, others)}"
+    return f"{words} {_text(mine)} against {_text(others)}{_neighbour(traces, one, other, name)}"
 
 
-def _neighbour(trace: TraceGraph, one: Record, name: str, value: str | None) -> str:
-    """Whether a number is that of the step before or after: a schedule off by one."""
-    for step, when in ((one.step + 1, "after"), (one.step - 1, "before")):
-        if value in _numbers(trace, one, name, step) and value not in _numbers(trace, one, name, one.step):
-            return f", the first trace's of the step {when}: a schedule is off by one"
+def _neighbour(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, name: str) -> str:
+    """Whether a number is that of the other trace's step before or after: a schedule off by one."""
+    mine = _numbers(traces[0], one, name, one.step)
+    others = _numbers(traces[1], other, name, other.step)
+    for gap in (1, -1):
+        behind = _numbers(traces[0], one, name, one.step + gap) & (others - mine)
+        ahead = _numbers(traces[1], other, name, other.step + gap) & (mine - others)
+        if behind or ahead:
+            return ": a schedule is off by one step"
     return ""
 
 

@@ -60,7 +60,8 @@ class BeyondRounding:
             names = differing_arguments(record, other, within=within)
             if names and self._search.agrees_before(item, partner):
                 # Which samples a batch is put together from says more than which rows of a tensor those are.
-                words = self._words.batch(record) or argument_words(self._one, record, other, names)
+                graphs = (self._one, self._other)
+                words = self._words.batch(record) or argument_words(graphs, record, other, names)
                 return self._traces.place(record.index, self._distance(item), words)
         return None
 

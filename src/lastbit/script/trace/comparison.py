@@ -12,6 +12,7 @@ from lastbit.script.trace.differences import compare_rank
 from lastbit.script.trace.places import Envelope, RankComparison, TracePlace
 from lastbit.script.trace.records import Record, RunTrace
 
+_LARGE = 1e-2  # relative distance that no one would call rounding
 _MOST_CAUSES = 2  # settings named in a sentence
 # What changes results at once, the likeliest first; the rest of a fingerprint only where none of these differs.
 _LIKELY = ("torch", "device", "cpu_capability", "processor", "threads", "blas", "mkl", "onednn", "autocast")
@@ -101,10 +102,12 @@ class TraceComparison:
         if first is None:
             counted = f"{sum(rank.operations for rank in self.ranks):,} operations over {self.ranks[0].steps:,} steps"
             return f"the same bits in {counted}"
-        if first.distance is None:
+        if first.distance is None and not any(rank.distances.distance.any() for rank in self.ranks):
             return f"{self._other_bits(first)}; the same bits in all that both do"
         if self.is_rounding:
-            return f"{self._other_bits(first)}; within rounding up to the end: the runs are the same computation"
+            # Of a batch in another order, or in parts, only what becomes of the weights is to agree.
+            what = "the weights stay within" if (first.distance or 0) > _LARGE else "within"
+            return f"{self._other_bits(first)}; {what} rounding up to the end: the runs are the same computation"
         return (
             f"{self._other_bits(first)}; nothing shows another computation, but what rounding alone does here is not "
             "known: `lastbit audit --against` measures it"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lastbit.machine import installed_version
 from lastbit.script.audit.generators import generators
 from lastbit.script.hooks import after_import, at_every_end
-from lastbit.script.trace.records import BATCH, FORMAT, NUMERICS, TraceHeader
+from lastbit.script.trace.records import BATCH, FORMAT, NUMERICS, SETTINGS, TraceHeader
 
 if TYPE_CHECKING:
     from lastbit.execution.numerics import Fingerprint
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _OPERATIONS, _STEPS, _ERROR = 0, 1, 2
 _SIZE = 24  # bytes
+_WAYS = frozenset({"foreach", "fused", "capturable", "differentiable"})  # how an optimizer computes
 _FLUSH = 1.0  # seconds, the most that a killed recording loses
 # What may change what a program computes, beside what `numerics` lists.
 _PACKAGES = (
@@ -117,6 +118,7 @@ class Recording:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings, self._counts = settings, RecordingCounts(Path(settings["counts"]))
         self._mode: Any = None
+        self._optimizers: dict[int, dict[str, Any]] = {}  # settings last noted, by the optimizer's id
         self.failed = False  # whether the program ended by an error
 
     def install(self, instruments: ExitStack) -> None:
@@ -183,6 +185,10 @@ class Recording:
     def _begun(self, optimizer: Any, *_: Any) -> None:
         """Note what an optimizer step works on."""
         self._mode.names.begin_update(optimizer, sys._getframe(1))
+        settings = {"optimizer": type(optimizer).__name__, "groups": [_settings(g) for g in optimizer.param_groups]}
+        if self._optimizers.get(id(optimizer)) != settings:
+            self._optimizers[id(optimizer)] = settings
+            self._writer.event(SETTINGS, step=self._mode.step, content=settings)
 
     def _stepped(self, *_: Any) -> None:
         """Count an optimizer step and stop at the last one wanted."""
@@ -223,6 +229,13 @@ class Recording:
                 self._writer.end(mode.unobserved)
         except OSError as error:
             self._counts.fail(error)
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a group of parameters that are plain numbers; how its update is done is none."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in group.items()}
+    plain = {name: value for name, value in plain.items() if name not in _WAYS and name != "params"}
+    return {name: value for name, value in plain.items() if type(value) in (bool, int, float, list)}
 
 
 def _numerics() -> Fingerprint:

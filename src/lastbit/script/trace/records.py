@@ -15,6 +15,7 @@ OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation
 # Views that take a part: recorded for their arguments, without values.
 PARTS = frozenset({"aten::slice", "aten::select", "aten::narrow", "aten::as_strided"})
 PARAMETER, DATA, RECEIVED = "parameter", "data", "received"  # names of such: loaded weights, others, by a collective
+SETTINGS = "settings"  # kind of event: an optimizer's settings, when they have changed
 NUMERICS = "numerics"  # kind of event: another fingerprint
 BATCH = "batch"  # kind of event: a loader handed over a batch
 
