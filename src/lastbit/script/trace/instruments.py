@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _OPERATIONS, _STEPS, _ERROR = 0, 1, 2
 _SIZE = 24  # bytes
-_WAYS = frozenset({"foreach", "fused", "capturable", "differentiable"})  # how an optimizer computes
 _FLUSH = 1.0  # seconds, the most that a killed recording loses
 # What may change what a program computes, beside what `numerics` lists.
 _PACKAGES = (
@@ -184,8 +183,10 @@ class Recording:
 
     def _begun(self, optimizer: Any, *_: Any) -> None:
         """Note what an optimizer step works on."""
+        from lastbit.script.trace.origins import settings_of
+
         self._mode.names.begin_update(optimizer, sys._getframe(1))
-        settings = {"optimizer": type(optimizer).__name__, "groups": [_settings(g) for g in optimizer.param_groups]}
+        settings = settings_of(optimizer)
         if self._optimizers.get(id(optimizer)) != settings:
             self._optimizers[id(optimizer)] = settings
             self._writer.event(SETTINGS, step=self._mode.step, content=settings)
@@ -229,13 +230,6 @@ class Recording:
                 self._writer.end(mode.unobserved)
         except OSError as error:
             self._counts.fail(error)
-
-
-def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a group of parameters that are plain numbers; how its update is done is none."""
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in group.items()}
-    plain = {name: value for name, value in plain.items() if name not in _WAYS and name != "params"}
-    return {name: value for name, value in plain.items() if type(value) in (bool, int, float, list)}
 
 
 def _numerics() -> Fingerprint:

@@ -1,7 +1,8 @@
 """Which record made the values that a tensor's memory holds, and which parameter a tensor belongs to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
+from typing import Any
 
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -11,6 +12,7 @@ from lastbit.script.audit.bits import is_plain
 from lastbit.script.audit.place import Locator
 from lastbit.script.trace.records import Origin
 
+_WAYS = frozenset({"foreach", "fused", "capturable", "differentiable"})  # how an optimizer computes
 _FEWEST = 4096  # entries before it is worth looking for those whose memory is gone
 
 
@@ -105,3 +107,14 @@ class ParameterNames:
     def of(self, parameter: Tensor, frame: FrameType | None) -> str | None:
         """The name of a parameter of a module that was called."""
         return self._locator.parameter_names(frame).get(id(parameter))
+
+
+def settings_of(optimizer: Optimizer) -> dict[str, Any]:
+    """Its class and, for each group of parameters, the settings that are plain numbers; not how it computes."""
+    return {"optimizer": type(optimizer).__name__, "groups": [_numbers(group) for group in optimizer.param_groups]}
+
+
+def _numbers(group: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in group.items()}
+    plain = {name: value for name, value in plain.items() if name not in _WAYS and name != "params"}
+    return {name: value for name, value in plain.items() if type(value) in (bool, int, float, list)}
