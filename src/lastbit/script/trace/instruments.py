@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 from lastbit.machine import installed_version
 from lastbit.script.audit.generators import generators
 from lastbit.script.hooks import after_import, at_every_end
-from lastbit.script.trace.records import BATCH, FORMAT, NUMERICS, SETTINGS, TraceHeader
+from lastbit.script.trace.records import FORMAT, NUMERICS, SETTINGS, TraceHeader
 
 if TYPE_CHECKING:
     from lastbit.execution.numerics import Fingerprint
-    from lastbit.script.audit.batches import Batch, LoaderCode
 
 _OPERATIONS, _STEPS, _ERROR = 0, 1, 2
 _SIZE = 24  # bytes
@@ -145,7 +143,6 @@ class Recording:
         os.register_at_fork(after_in_child=self._mode.pause)
         instruments.callback(optimizers.register_optimizer_step_pre_hook(self._begun).remove)
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
-        instruments.enter_context(around_loaders(self, self._mode.unobserved))
         instruments.enter_context(around_compilers(self._mode, self._mode.unobserved))
         instruments.enter_context(around_loaders(self._mode, self._mode.unobserved))
         instruments.enter_context(self._mode)
@@ -164,14 +161,6 @@ class Recording:
             steps=settings["steps"],
             started=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-
-    def open_loader(self, line: str | None, code: LoaderCode) -> None:
-        """Nothing: the code is not in the trace."""
-
-    def note_batch(self, batch: Batch) -> None:
-        """Record a batch when it is handed over: its samples, and checksums of their contents."""
-        if batch.place is not None:
-            self._writer.event(BATCH, step=self._mode.step, content=asdict(batch))
 
     def _recorded(self) -> None:
         """Note that an operation was recorded."""
