@@ -9,7 +9,7 @@ from recorded_run import RecordedRun
 
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import initial_network
-from lastbit.training.randomness import HELD, batch_seeds, recipe_sources, seeded
+from lastbit.training.randomness import HELD, augmentation_stream, batch_seeds, recipe_sources, seeded
 from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import prepare
 
@@ -37,10 +37,15 @@ def digest(tensors):
 
 
 def test_a_seed_gives_the_batches_and_weights_that_it_gave_before_sources_had_seeds():
-    recipe = load_recipe("demo", scale="smoke", changes=("data.augment=true",))
+    recipe = load_recipe("demo", scale="smoke")
     task = prepare(recipe)
-    assert digest(part for batch in islice(task.batches(3), 8) for part in batch) == "85d7ba00b4b97b19"
+    assert digest(part for batch in islice(task.batches(3), 8) for part in batch) == "f68e89de1cb6faff"
     assert digest(initial_network(recipe, task).state_dict().values()) == "71043e874393df8b"
+
+
+def test_only_trials_with_augmentation_have_another_identity_since_its_numbers_are_its_own():
+    assert "augmentation_stream" not in RecipeTraining(load_recipe("demo")).settings
+    assert RecipeTraining(RECIPE).settings["augmentation_stream"] == "own"
 
 
 def test_seeds_by_source_train_what_the_settings_of_before_train():
@@ -63,6 +68,18 @@ def test_order_and_augmentation_have_generators_of_their_own():
     assert not torch.equal(images, same_order)
     still = prepare(RECIPE.model_copy(update={"data": RECIPE.data.model_copy(update={"augment": False})}))
     assert torch.equal(next(next(still.epochs(1, 2)))[0], next(next(still.epochs(1)))[0])
+
+
+def test_order_and_augmentation_draw_different_numbers_from_one_seed():
+    """With shared numbers, few places of the first permutation would go with a crop of the first image."""
+    streams = [augmentation_stream(seed) for seed in range(2000)]
+    assert all(0 <= stream < 2**32 for stream in streams)
+    assert len(set(streams)) == len(streams)
+    assert not any(stream == seed for seed, stream in enumerate(streams))
+    drawn = [torch.rand(64, generator=torch.Generator().manual_seed(seed)) for seed in (*range(200), *streams[:200])]
+    order, moves = torch.stack(drawn[:200]), torch.stack(drawn[200:])
+    correlation = torch.corrcoef(torch.stack([order.flatten(), moves.flatten()]))[0, 1]
+    assert abs(float(correlation)) < 4 / (200 * 64) ** 0.5
 
 
 def test_a_source_that_does_not_vary_keeps_one_seed_whatever_the_number_of_the_run():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,8 +11,9 @@ if TYPE_CHECKING:
 
 INIT, ORDER, AUGMENTATION, DROPOUT = "init", "order", "augmentation", "dropout"
 SOURCES = (INIT, ORDER, AUGMENTATION, DROPOUT)
-# The seed of the order or the augmentation where other sources vary and it does not; no level of a source has it.
-HELD = 2**33
+# The seed of the order or the augmentation where other sources vary and it does not. Torch's generator on the CPU takes
+# the low 32 bits of a seed only, so 2**32 would be 0; the levels of sources are counted from 1 and stay far below.
+HELD = 2**31
 
 
 def recipe_sources(recipe: Recipe) -> dict[str, str]:
@@ -27,6 +29,15 @@ def recipe_sources(recipe: Recipe) -> dict[str, str]:
 def seeded(recipe: Recipe, seeds: Mapping[str, int]) -> Recipe:
     """The recipe with the initial weights that a run's seeds ask for; without any it stays as it is."""
     return recipe.model_copy(update={"init_seed": seeds[INIT]}) if INIT in seeds else recipe
+
+
+def augmentation_stream(seed: int) -> int:
+    """The number that seeds torch's generator of the augmentation.
+
+    A hash of the seed: with the seed itself, or the seed and a multiple of 2**32, crops and flips would be drawn from
+    the same random numbers as the order of batches.
+    """
+    return int.from_bytes(blake2b(f"augmentation/{seed}".encode(), digest_size=4).digest())
 
 
 def batch_seeds(seed: int, seeds: Mapping[str, int]) -> tuple[int, int]:

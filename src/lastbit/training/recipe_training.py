@@ -48,8 +48,13 @@ class RecipeTraining:
 
     @property
     def settings(self) -> dict[str, object]:
-        """What identifies this training: the whole recipe and the kind of device."""
-        return self.recipe.model_dump(mode="json") | {"device": torch.device(self.device).type}
+        """What identifies this training: the whole recipe and the kind of device.
+
+        A recipe with augmentation says that its stream is its own. Before, crops and flips shared their random numbers
+        with the order of batches, so that no trial of that time may stand for one of today.
+        """
+        own = {"augmentation_stream": "own"} if self.recipe.data.augment else {}
+        return self.recipe.model_dump(mode="json") | {"device": torch.device(self.device).type} | own
 
     @property
     def sources(self) -> dict[str, str]:
@@ -169,8 +174,8 @@ class RecipeRun:
         return checkpoint.step // self.task.steps_per_epoch
 
 
-# The seed of the batches for the gradient fluctuation, which no trial has.
-_ORDER = 2**40
+# The seed of the batches for the gradient fluctuation; a trial has it only where somebody chooses 0.
+_ORDER = 0
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,12 @@ from lastbit.errors import LastbitError
 from lastbit.training.catalogue import RecipeError
 from lastbit.training.data import Dataset, load
 from lastbit.training.network import check_fit
+from lastbit.training.randomness import augmentation_stream
 from lastbit.training.recipe import Recipe
 
 ImageBatch = tuple[Tensor, Tensor]  # images, normalised, and labels
 PADDING = 4  # black pixels around an image before it is cropped at random
 _EVALUATION_BATCH = 500
-# The seeds of order and augmentation differ; otherwise the two would share their random numbers.
-_AUGMENTATION = 2**32
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Epochs(Iterator[Iterator[ImageBatch]]):
         self._task = task
         augmentation = seed if augmentation is None else augmentation
         self._order = torch.Generator().manual_seed(seed)
-        self._augmentation = torch.Generator().manual_seed(augmentation + _AUGMENTATION)
+        self._augmentation = torch.Generator().manual_seed(augmentation_stream(augmentation))
 
     def __next__(self) -> Iterator[ImageBatch]:
         return self._batches(torch.randperm(len(self._task.train_labels), generator=self._order))
