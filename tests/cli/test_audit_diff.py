@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from tests.script.trace.written_traces import Training
@@ -73,13 +74,61 @@ def test_a_recording_that_was_killed_says_how_far_it_goes(lastbit, place):
     assert "40 bytes at the end of the file are not whole" in out
 
 
+def rank(number, *, recording="first", world=2, **changes):
+    trace = Training(**changes).writer.trace(rank=number, world_size=world)
+    return replace(trace, header=replace(trace.header, recording=recording))
+
+
+def test_all_ranks_of_a_trace_are_compared_and_named(lastbit, place):
+    for name, changes in (("two.trace", {}), ("faulty.trace", {"lr": 0.2})):
+        write(place / name, rank(0))
+        write(place / f"{name}.rank1", rank(1, **changes))
+    code, out, _ = lastbit("audit", "diff", "two.trace", "faulty.trace", "--json", "-")
+    found = json.loads(out)
+    assert (code, found["first_different"]["rank"], found["beyond_rounding"]["rank"]) == (0, 1, 1)
+    assert found["beyond_rounding"]["differs"].endswith("-0.1 against -0.2")
+    count = len(rank(0).records) + len(rank(1).records)
+    assert f"the same bits in {count} operations" in lastbit("audit", "diff", "two.trace", "two.trace")[1]
+    cut = rank(1)
+    (place / "two.trace.rank1").unlink()
+    write(place / "two.trace.rank1", replace(cut, ended=False))
+    assert "; rank 1: the first trace ends after" in lastbit("audit", "diff", "two.trace", "two.trace")[1]
+
+
+def test_what_rounding_does_to_ranks_is_said_to_be_unknown(lastbit, place):
+    for name, changes in (("two.trace", {}), ("rounds.trace2", {"noise": 1e-7})):
+        write(place / name, rank(0))
+        write(place / f"{name}.rank1", rank(1, **changes))
+    out = lastbit("audit", "diff", "two.trace", "rounds.trace2")[1]
+    assert "is not known: it is measured for runs of one process only" in out
+
+
+def test_a_rank_that_is_missing_or_of_another_recording_is_one_line(lastbit, place):
+    write(place / "two.trace", rank(0))
+    one_line = []
+    for other in (None, rank(1, recording="second"), rank(1, world=3), rank(0)):
+        if other is not None:
+            (place / "two.trace.rank1").unlink(missing_ok=True)
+            write(place / "two.trace.rank1", other)
+        code, out, err = lastbit("audit", "diff", "two.trace", "a.trace")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        one_line.append(err)
+    missing, *mixed = one_line
+    assert "two.trace is of 2 processes, and the trace of rank 1 is missing: there is no two.trace.rank1" in missing
+    assert all("two.trace.rank1 is not rank 1 of the run that two.trace is of" in err for err in mixed)
+    (place / "two.trace.rank1").unlink()
+    write(place / "two.trace.rank1", rank(1))
+    err = lastbit("audit", "diff", "two.trace.rank1", "a.trace")[2]
+    assert "two.trace.rank1 is rank 1 of 2: give the file of rank 0" in err
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (["a.trace"], "audit diff takes two traces, not 1: lastbit audit diff A.trace B.trace"),
         (["a.trace", "missing.trace"], "missing.trace cannot be read: No such file or directory"),
         (["a.trace", "text"], "text is no trace: lastbit audit --record makes one"),
-        (["a.trace", "a.trace", "--steps", "3"], "--steps and --threads are for runs, and audit diff runs nothing"),
+        (["a.trace", "a.trace", "--steps", "3"], "and --against are for runs, and audit diff runs nothing"),
     ],
 )
 def test_wrong_input_is_one_line(lastbit, place, words, complaint):

@@ -32,7 +32,7 @@ def test_a_trace_is_recorded_and_its_size_is_said(lastbit, place):
     code, out, err = lastbit("audit", "--record", "a.trace", *arguments)
     trace, found = read_trace(place / "a.trace"), json.loads((place / "found.json").read_text())
     size = (place / "a.trace").stat().st_size
-    assert found == {"trace": "a.trace", "operations": len(trace.records), "steps": 2, "bytes": size}
+    assert found == {"trace": "a.trace", "operations": len(trace.records), "steps": 2, "bytes": size, "ranks": 1}
     counted = f"recorded {len(trace.records)} tensor operations over 2 optimizer steps in a.trace"
     assert (code, err) == (0, "")
     assert out.startswith(f"train.py 0.5: {counted}: {size / 1e3:.1f} kB, ")
@@ -51,12 +51,20 @@ def test_a_script_that_fails_is_shown_and_what_came_before_is_kept(lastbit, plac
     assert not read_trace(place / "a.trace").ended
 
 
+def test_rounding_is_not_measured_for_ranks(lastbit, place):
+    words = ("torchrun", "--nproc-per-node", "2", "train.py", "0.5")
+    code, out, err = lastbit("audit", "--record", "a.trace", "--rounding", "--", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--rounding: what rounding explains is measured for one process, and torchrun starts ranks" in err
+    assert [path.name for path in place.iterdir()] == ["train.py"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (
             ("--threads", "1,2"),
-            "--threads 1,2: a trace is of one run: with --record give one number of threads, as in 1",
+            "--threads 1,2: a trace is of one run: with --record and --against give one number, as in 1",
         ),
         (("--threads", "0"), "--threads 0: a trace is of one run"),
         (("--fail",), "--fail is for the comparison of two runs; --record runs the script once and keeps a trace"),

@@ -68,10 +68,11 @@ def test_arguments_that_cannot_be_followed(words, complaint, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_ranks_of_a_launcher_are_not_recorded_in_one_trace(tmp_path):
-    with pytest.raises(LastbitError, match="torchrun starts ranks in processes of their own, and a trace is of one"):
+def test_ranks_are_not_recorded_beside_those_of_another_trace(tmp_path):
+    (tmp_path / "A.trace.rank1").write_text("mine")
+    with pytest.raises(LastbitError, match=r"A\.trace\.rank1 is there already, and would be mixed with the ranks of"):
         record_trace(of("--nproc-per-node 2 train.py"), tmp_path / "A.trace")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["A.trace.rank1"]
 
 
 @pytest.mark.parametrize(("workers", "at_a_time"), [(1, 1), (2, 1), (4, 2), (None, None)])

@@ -31,28 +31,28 @@ def is_diff(words: Sequence[str]) -> bool:
 
 
 def compared(words: Sequence[str]) -> TraceComparison:
-    """Compare two traces.
+    """Compare two traces, of all their ranks.
 
     Args:
-        words: of the command line, `diff` and the two files.
+        words: of the command line, `diff` and the two files, of rank 0 each.
 
     Raises:
         LastbitError: there are not two files, or they are no traces of one program.
     """
     from lastbit.script.trace.comparison import compare_traces
-    from lastbit.script.trace.reader import read_trace
+    from lastbit.script.trace.ranks import read_run
     from lastbit.script.trace.rounding import kept_envelope
 
     if len(words) != 3:
         raise LastbitError(f"audit diff takes two traces, not {len(words) - 1}: lastbit audit diff A.trace B.trace")
-    one, other = (read_trace(Path(word)) for word in words[1:])
-    return compare_traces(one, other, kept_envelope(Path(words[1])))
+    one, other = (read_run(Path(word)) for word in words[1:])
+    return compare_traces(one, other, kept_envelope(Path(words[1])) if len(one) == 1 else None)
 
 
 def compared_with(target: Target, path: Path, *, steps: int | None, threads: int | None) -> TraceComparison:
     """Run a program and compare it with a trace, knowing what rounding explains.
 
-    That is kept beside the trace, or else measured here by two more runs.
+    That is kept beside the trace, or else measured here by two more runs; not for runs of several ranks.
 
     Args:
         target: the program.
@@ -65,12 +65,13 @@ def compared_with(target: Target, path: Path, *, steps: int | None, threads: int
     """
     from lastbit.script.audit.runs import ScriptFailedError
     from lastbit.script.trace.comparison import compare_traces
-    from lastbit.script.trace.reader import read_trace
+    from lastbit.script.trace.ranks import read_run
     from lastbit.script.trace.recording import record_trace
     from lastbit.script.trace.rounding import carried_over, kept_envelope
 
-    reference, envelope = read_trace(path), kept_envelope(path)
-    wanted = reference.header.steps if steps is None else steps
+    reference = read_run(path)
+    envelope = kept_envelope(path) if len(reference) == 1 else None
+    wanted = reference[0].header.steps if steps is None else steps
     with tempfile.TemporaryDirectory(prefix="lastbit-against-") as folder:
         here = Path(folder, "here.trace")
         try:
@@ -79,9 +80,10 @@ def compared_with(target: Target, path: Path, *, steps: int | None, threads: int
         except ScriptFailedError as error:
             sys.stderr.write(error.output)
             raise
-        run = read_trace(here)
-        if envelope is None and not compare_traces(reference, run).same_bits:
-            envelope = carried_over(measured(target, here, steps=wanted, threads=threads), run, reference)
+        run = read_run(here)
+        single = len(reference) == len(run) == 1
+        if single and envelope is None and not compare_traces(reference, run).same_bits:
+            envelope = carried_over(measured(target, here, steps=wanted, threads=threads), run[0], reference[0])
         return compare_traces(reference, run, envelope)
 
 

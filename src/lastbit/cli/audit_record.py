@@ -35,11 +35,17 @@ def record(
         LastbitError: the trace cannot be made, or the program failed.
     """
     from lastbit.script.audit.runs import ScriptFailedError
+    from lastbit.script.launchers import launch_of
     from lastbit.script.trace.recording import record_trace
     from lastbit.script.trace.rounding import check_free_envelope, envelope_path
 
     count = number_of_threads(threads)
     if rounding:
+        if launch_of(target) is not None:
+            raise LastbitError(
+                f"--rounding: what rounding explains is measured for one process, and {target.name} starts ranks: leave"
+                " it out, or record the training script itself"
+            )
         check_free_envelope(path)
     try:
         with operations_progress(target.name, steps, "recorded") as on_progress:
@@ -107,10 +113,14 @@ def number_of_threads(text: str | None) -> int | None:
 
 
 def _summary(target: Target, trace: RecordedTrace) -> str:
+    from lastbit.script.trace.ranks import rank_path
+
     counted = f"{trace.operations:,} tensor operations over {trace.steps:,} optimizer steps"
     size = f"{trace.bytes / 1e6:,.1f} MB" if trace.bytes >= 1e5 else f"{trace.bytes / 1e3:,.1f} kB"
     each = f"{trace.bytes / trace.operations:.0f} bytes an operation"
-    return f"{' '.join(target.words)}: recorded {counted} in {trace.path}: {size}, {each}, no values beyond sketches"
+    last = rank_path(trace.path, trace.ranks - 1)
+    files = f"{trace.path}{'' if trace.ranks == 1 else f' to {last}' if trace.ranks > 2 else f' and {last}'}"
+    return f"{' '.join(target.words)}: recorded {counted} in {files}: {size}, {each}, no values beyond sketches"
 
 
 @contextmanager

@@ -108,9 +108,11 @@ class TraceComparison:
             # Of a batch in another order, or in parts, only what becomes of the weights is to agree.
             what = "the weights stay within" if (first.distance or 0) > _LARGE else "within"
             return f"{self._other_bits(first)}; {what} rounding up to the end: the runs are the same computation"
+        single = all(environment["processes"] == 1 for environment in self.environments)
+        how = "`lastbit audit --against` measures it" if single else "it is measured for runs of one process only"
         return (
             f"{self._other_bits(first)}; nothing shows another computation, but what rounding alone does here is not "
-            "known: `lastbit audit --against` measures it"
+            f"known: {how}"
         )
 
     def _other_bits(self, first: TracePlace) -> str:
@@ -148,7 +150,8 @@ def compare_traces(
     for run in runs:
         _check_ranks(run)
     ranks = tuple(compare_rank(mine, theirs, envelope) for mine, theirs in zip(*runs, strict=False))
-    notes = [note for rank in ranks for note in rank.notes]
+    notes = [*ranks[0].notes]
+    notes += [f"rank {rank.rank}: {note}" for rank in ranks[1:] for note in rank.notes if note not in ranks[0].notes]
     sizes = [len(run) for run in runs]
     if sizes[0] != sizes[1]:
         notes.append(f"{sizes[0]} processes against {sizes[1]}: only the first {min(sizes)} are compared")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from lastbit.machine import installed_version
 from lastbit.script.audit.generators import generators
 from lastbit.script.hooks import after_import, at_every_end
+from lastbit.script.trace.counts import RecordingCounts
 from lastbit.script.trace.records import FORMAT, NUMERICS, SETTINGS, TraceHeader
 
 if TYPE_CHECKING:
     from lastbit.execution.numerics import Fingerprint
 
-_OPERATIONS, _STEPS, _ERROR = 0, 1, 2
-_SIZE = 24  # bytes
 _FLUSH = 1.0  # seconds, the most that a killed recording loses
 # What may change what a program computes, beside what `numerics` lists.
 _PACKAGES = (
@@ -45,52 +43,17 @@ _VARIABLES = (
 )
 
 
-class RecordingCounts:
-    """How far a recording is, in memory that its process shares with the one that shows it."""
-
-    def __init__(self, path: Path) -> None:
-        with path.open("r+b") as file:
-            self._words = memoryview(mmap.mmap(file.fileno(), _SIZE)).cast("Q")
-
-    @classmethod
-    def create(cls, path: Path) -> Self:
-        """Make the shared file, for the process that shows it."""
-        path.write_bytes(bytes(_SIZE))
-        return cls(path)
-
-    def note(self, *, operations: int, steps: int) -> None:
-        """Say how far the program is."""
-        self._words[_OPERATIONS], self._words[_STEPS] = operations, steps
-
-    def fail(self, error: OSError) -> None:
-        """Say that the trace could not be written."""
-        self._words[_ERROR] = error.errno or 0
-
-    @property
-    def operations(self) -> int:
-        """Records so far."""
-        return self._words[_OPERATIONS]
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps so far."""
-        return self._words[_STEPS]
-
-    @property
-    def error(self) -> int:
-        """The system's number of the error with which writing failed; 0 without one."""
-        return self._words[_ERROR]
-
-
 @contextmanager
-def record(settings: Mapping[str, Any]) -> Iterator[None]:
+def record(settings: Mapping[str, Any], before_exit: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Record this process's program from its first line to its last.
 
     Args:
-        settings: `trace`, the file to make; `counts`, the shared file; `command`, words of the program; `threads` of
-            torch, `steps` after which to stop, and the seed of the `noise` in every operation's result, each or null.
+        settings: `trace`, the file to make; `counts`, the shared file; `command`, words of the program; `recording`, an
+            identity; `threads` of torch, `steps` after which to stop, and the seed of the `noise` in every operation's
+            result, each or null; `rank` and `world`, where they are not those of the environment.
+        before_exit: called when the trace is whole and the process is to stop after the last step wanted.
     """
-    recording = Recording(settings)
+    recording = Recording(settings, before_exit)
     at_every_end(recording.end, lambda words: None)
     with ExitStack() as instruments:
         # Not before the program does: what it sets in the environment for torch must still count.
@@ -110,10 +73,12 @@ class Recording:
 
     Args:
         settings: of `record`.
+        before_exit: of `record`.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], before_exit: Callable[[], None]) -> None:
         self._settings, self._counts = settings, RecordingCounts(Path(settings["counts"]))
+        self._before_exit = before_exit
         self._mode: Any = None
         self._optimizers: dict[int, dict[str, Any]] = {}  # settings last noted, by the optimizer's id
         self.failed = False  # whether the program ended by an error
@@ -156,10 +121,11 @@ class Recording:
             numerics=self._numerics,
             packages={name: found for name in _PACKAGES if (found := installed_version(name)) is not None},
             environment={name: os.environ[name] for name in sorted(chosen)},
-            rank=_whole("RANK", 0),
-            world_size=_whole("WORLD_SIZE", 1),
+            rank=settings.get("rank", _whole("RANK", 0)),
+            world_size=settings.get("world", _whole("WORLD_SIZE", 1)),
             steps=settings["steps"],
             started=datetime.now(UTC).isoformat(timespec="seconds"),
+            recording=settings["recording"],
         )
 
     def _recorded(self) -> None:
@@ -193,6 +159,7 @@ class Recording:
             self.end()
             sys.stdout.flush()
             sys.stderr.flush()
+            self._before_exit()
             # At once: the program must not go on, nor catch this, nor write a checkpoint on its way out.
             os._exit(0)
 
@@ -213,12 +180,14 @@ class Recording:
             if mode.broken is not None:
                 raise mode.broken
             self._note_numerics()
-            if self.failed:
+            # A rank joins while it runs, so its error is seen by what Python leaves of it.
+            if self.failed or getattr(sys, "last_value", None) is not None:
                 self._writer.flush()
             else:
                 self._writer.end(mode.unobserved)
         except OSError as error:
             self._counts.fail(error)
+        self._counts.end()
 
 
 def _numerics() -> Fingerprint:

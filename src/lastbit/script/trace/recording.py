@@ -1,4 +1,4 @@
-"""Records a program: runs it once, in a process of its own, with a trace of all that it computes."""
+"""Records a program: runs it once, in a process of its own, with a trace of all that it, or each rank, computes."""
 
 import os
 import subprocess
@@ -7,17 +7,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 from lastbit.errors import LastbitError
 from lastbit.script.audit.runs import ScriptFailedError
+from lastbit.script.joining import end_members
 from lastbit.script.launch import child_command
-from lastbit.script.launchers import launch_of
+from lastbit.script.launchers import Launch, launch_of
 from lastbit.script.target import Target
-from lastbit.script.trace.instruments import RecordingCounts
+from lastbit.script.trace.counts import RankCounts, RecordingCounts
+from lastbit.script.trace.ranks import check_free_ranks, rank_path
 from lastbit.storage.directories import check_unkept
 from lastbit.storage.limits import reachable
 
 INSTRUMENTS = "lastbit.script.trace.instruments:record"
+LAUNCHER = "lastbit.script.trace.ranks:record_launcher"  # for a program that starts ranks
 _PAUSE = 0.05  # seconds between two looks at the run
 
 
@@ -25,14 +30,21 @@ _PAUSE = 0.05  # seconds between two looks at the run
 class RecordedTrace:
     """A recording that came to its end."""
 
-    path: Path
-    operations: int
+    path: Path  # of rank 0
+    operations: int  # of all ranks
     steps: int  # optimizer steps
-    bytes: int  # of the file
+    bytes: int  # of all files
+    ranks: int = 1
 
     def as_json(self) -> dict[str, str | int]:
         """Plain data, as `lastbit audit --record --json` writes it."""
-        return {"trace": str(self.path), "operations": self.operations, "steps": self.steps, "bytes": self.bytes}
+        return {
+            "trace": str(self.path),
+            "operations": self.operations,
+            "steps": self.steps,
+            "bytes": self.bytes,
+            "ranks": self.ranks,
+        }
 
 
 def record_trace(
@@ -44,49 +56,76 @@ def record_trace(
     noise: int | None = None,
     on_progress: Callable[[int, int], None] = lambda operations, steps: None,
 ) -> RecordedTrace:
-    """Run a program once and record every tensor operation.
+    """Run a program once and record every tensor operation; of a launcher such as torchrun, those of every rank.
 
     Args:
         target: the program.
-        path: of the trace, which must not exist.
+        path: of the trace, which must not exist; other ranks are recorded beside it (`rank_path`).
         steps: optimizer steps after which to stop; None for the program's end.
         threads: of torch; None for the program's own choice.
         noise: seed of the noise in the last bits of every operation's result (`NoisyTraceMode`); None for none.
         on_progress: called now and then with the numbers of operations and steps so far.
 
     Raises:
-        LastbitError: there is such a file already, or it cannot be written; or the program is a launcher of ranks.
+        LastbitError: there is such a file already, or it cannot be written; a launcher's arguments are wrong, or a rank
+            of it was not recorded.
         ScriptFailedError: the program ended with an error, or did no tensor operation.
     """
     check_free_path(path)
-    if launch_of(target) is not None:
-        raise LastbitError(
-            f"{target.name} starts ranks in processes of their own, and a trace is of one process: record the training"
-            f" script itself, with one rank, or pair the ranks of two runs here by lastbit audit -- {target.name} ..."
-        )
-    with tempfile.TemporaryDirectory(prefix="lastbit-record-") as folder:
-        counts = RecordingCounts.create(Path(folder, "counts"))
-        settings = {
-            "trace": str(path.absolute()),
-            "counts": str(Path(folder, "counts")),
-            "command": list(target.words),
-            "threads": threads,
-            "steps": steps,
-            "noise": noise,
-        }
-        output = Path(folder, "output.txt")
-        code = _run(child_command(target, INSTRUMENTS, settings), output, threads, counts, on_progress)
+    launch = launch_of(target)
+    if launch is not None:
+        check_free_ranks(path)
+    with tempfile.TemporaryDirectory(prefix="lastbit-record-") as name:
+        folder = Path(name).absolute()
+        counts = RecordingCounts.create(folder / "counts") if launch is None else RankCounts(folder)
+        settings = {**_named(target, path, folder, launch), "threads": threads, "steps": steps, "noise": noise}
+        output = folder / "output.txt"
+        try:
+            command = child_command(target, INSTRUMENTS if launch is None else LAUNCHER, settings)
+            code = _run(command, output, threads, counts, on_progress)
+        finally:
+            end_members(folder, 0.0)
         printed = output.read_text(encoding="utf-8", errors="replace")
-        operations, done, error = counts.operations, counts.steps, counts.error
-    if error:
-        raise LastbitError(f"{path} could not be written: {os.strerror(error)}; it holds what came before")
+        _check_run(target, path, code, counts, printed)
+        ranks = 1
+        if isinstance(counts, RankCounts):
+            _check_ranks(target, path, counts.missing(None if launch is None else launch.processes))
+            ranks = len(counts.ranks)
+        size = sum(rank_path(path, rank).stat().st_size for rank in range(ranks))
+        return RecordedTrace(path, counts.operations, counts.steps, size, ranks)
+
+
+def _named(target: Target, path: Path, folder: Path, launch: Launch | None) -> dict[str, Any]:
+    """What is recorded, and where, as settings for the instruments."""
+    return {
+        "trace": str(path.absolute()),
+        "counts": str(folder / "counts"),
+        "directory": str(folder),
+        "processes": None if launch is None else launch.processes,
+        "command": list(target.words),
+        "recording": uuid4().hex,
+    }
+
+
+def _check_run(target: Target, path: Path, code: int, counts: RecordingCounts | RankCounts, printed: str) -> None:
+    operations = counts.operations
+    if counts.error:
+        raise LastbitError(f"{path} could not be written: {os.strerror(counts.error)}; it holds what came before")
     if code != 0:
         kept = f"; {path} holds the {operations:,} operations before that" if operations else ""
         raise ScriptFailedError(f"{target.name} ended with exit code {code}{kept}", printed)
-    if not operations:
-        path.unlink(missing_ok=True)
+    if not operations and not (isinstance(counts, RankCounts) and not counts.ranks):
+        for rank in counts.ranks if isinstance(counts, RankCounts) else (0,):
+            rank_path(path, rank).unlink(missing_ok=True)
         raise ScriptFailedError(f"{target.name} did no tensor operation: there is nothing to record", printed)
-    return RecordedTrace(path, operations, done, path.stat().st_size)
+
+
+def _check_ranks(target: Target, path: Path, missing: list[int]) -> None:
+    if missing:
+        raise LastbitError(
+            f"{target.name}: rank {', '.join(map(str, missing))} was not recorded beside {path}: it never imported"
+            " torch, is no Python or another one than lastbit's, or was started without PYTHONPATH or LASTBIT_JOIN"
+        )
 
 
 def check_free_path(path: Path) -> None:
@@ -108,7 +147,7 @@ def _run(
     command: list[str],
     output: Path,
     threads: int | None,
-    counts: RecordingCounts,
+    counts: RecordingCounts | RankCounts,
     on_progress: Callable[[int, int], None],
 ) -> int:
     environment = {**os.environ, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}

@@ -113,6 +113,7 @@ class TraceHeader:
     world_size: int
     steps: int | None  # after which it was to stop
     started: str  # UTC, ISO 8601
+    recording: str = ""  # random; the same for all ranks of one recording
 
 
 @dataclass(frozen=True)
