@@ -85,6 +85,62 @@ def test_metrics_with_a_number_in_their_name_are_no_seeds(table, names):
     assert not says(read_runs(without, metric=first), "taken for the seeds")
 
 
+@pytest.mark.parametrize(
+    "form",
+    ["val_acc/dataloader_idx_{}", "acc_task_{}", "acc_class{}", "class_acc_{}", "layer_{}_acc", "acc/head {}",
+     "test_loss_epoch_{}", "acc_step_{}", "acc_car_{}", "acc_client_{}"],
+)  # fmt: skip
+def test_parts_of_a_run_are_no_seeds(table, form):
+    names = [form.format(part) for part in (0, 1, 2)]
+    text = f"method,{','.join(names)}\na,0.11,0.52,0.93\na,0.12,0.51,0.92\nb,0.21,0.62,0.83\nb,0.22,0.61,0.82\n"
+    with pytest.raises(LastbitError, match=f"name the metric by --metric.*{names[0]}"):
+        read_runs(table(text))
+    one = read_runs(table(text), metric=names[1], by="method")
+    assert one.values("a").tolist() == [0.52, 0.51]
+    assert not says(one, "taken for the seeds")
+
+
+@pytest.mark.parametrize("family", ["acc_task", "val_acc/dataloader_idx", "class_acc"])
+def test_parts_of_a_run_are_no_seeds_of_a_metric_that_is_asked_for(table, family):
+    names = ",".join(f"{family}_{part}" for part in (0, 1, 2))
+    with pytest.raises(LastbitError, match=rf"--metric {family}: .* has no such column; .*{family}_"):
+        read_runs(table(f"method,{names}\na,0.11,0.52,0.93\nb,0.21,0.62,0.83\n"), metric=family)
+
+
+@pytest.mark.parametrize("family", ["bleu", "recall", "ndcg"])
+@pytest.mark.parametrize("asks", [True, False])
+def test_metrics_of_the_first_k_are_no_seeds(table, family, asks):
+    path = table(f"method,{family}_1,{family}_2,{family}_3\na,0.11,0.22,0.33\nb,0.21,0.32,0.43\n")
+    with pytest.raises(LastbitError, match=f"{family}_1"):
+        read_runs(path, metric=family if asks else None)
+
+
+@pytest.mark.parametrize("numbers", [(1, 5), (10, 20, 30), (1, 2, 4), (2, 3, 4)])
+def test_numbers_that_are_not_in_a_row_count_no_runs(table, numbers):
+    names = ",".join(f"acc_{number}" for number in numbers)
+    values = [",".join(f"0.{recipe}{at}" for at in range(len(numbers))) for recipe in (1, 2)]
+    with pytest.raises(LastbitError, match=f"name the metric by --metric.*acc_{numbers[0]}"):
+        read_runs(table(f"method,{names}\na,{values[0]}\nb,{values[1]}\n"))
+
+
+@pytest.mark.parametrize("family", ["acc_test", "success_rate", "cross_entropy", "val/bits_per_byte"])
+def test_data_and_averages_may_follow_the_word_of_a_metric(table, family):
+    runs = read_runs(table(f"method,{family}_1,{family}_2\na,0.11,0.12\nb,0.21,0.22\n"))
+    assert (runs.metric, runs.by_seed("b")) == (family, {1: 0.21, 2: 0.22})
+
+
+def test_folds_are_paired_and_said_to_be_no_seeds(table):
+    words = "Folds are compared as if they were seeds, fold by fold: but each is tested on other data"
+    text = "method,acc_{0}1,acc_{0}2,acc_{0}3\na,0.11,0.12,0.13\nb,0.21,0.22,0.23\n"
+    folds, seeds = (read_runs(table(text.format(word))) for word in ("fold", "seed"))
+    assert folds.by_seed("b") == seeds.by_seed("b") == {1: 0.21, 2: 0.22, 3: 0.23}
+    assert says(folds, words)
+    assert not says(seeds, words)
+    named = "run,acc\na-fold1,0.11\na-fold2,0.12\nb-fold1,0.21\nb-fold2,0.22\n"
+    assert says(read_runs(table(named)), words)
+    assert not says(read_runs(table(named.replace("fold", "seed"))), words)
+
+
 def test_of_several_metrics_with_seeds_the_one_asked_for_is_read(table):
     path = table("method,acc_s1,acc_s2,loss_s1,loss_s2\na,0.1,0.2,3,4\nb,0.3,0.4,5,6\n")
     assert read_runs(path, metric="loss").by_seed("b") == {1: 5, 2: 6}

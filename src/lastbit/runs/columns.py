@@ -40,6 +40,14 @@ _MORE = _set(
     "rouge meteor iou miou dice psnr ssim r2 reward return success win mcc kappa pass ndcg mrr hit hits correct "
     "acc_norm elo"
 )
+# What may follow a metric's own word: the data, or how it was averaged.
+_AFTER_RESULT = _set("train training val valid validation dev test eval final last best rate norm mean avg average")
+# In names that count the parts of one run: val_acc/dataloader_idx_0, acc_task_1, class_acc_2.
+_PARTS = _set(
+    "idx index dataloader loader task tasks class classes label category layer layers head heads block stage level "
+    "depth step steps epoch epochs iter iteration round phase dataset subset split domain group client env subject bin"
+)
+_FOLD = re.compile(r"(?:^|[^a-z])folds?[\W_]*\d", re.IGNORECASE)
 
 
 def plain(name: str) -> str:
@@ -89,6 +97,29 @@ def is_bookkeeping(name: str) -> bool:
 def says_result(name: str) -> bool:
     """Whether a column is called what results are called."""
     return lower_is_better(name) is not None
+
+
+def ends_in_result(name: str) -> bool:
+    """Whether no other word than those of data and averages follows a result's: in `acc_test`, but not in `acc_car`."""
+    rest = words(name)
+    while len(rest) > 1 and rest[-1] in _AFTER_RESULT:
+        rest.pop()
+    return any("_".join(rest[-count:]) in _LESS | _MORE for count in (1, 2, 3))
+
+
+def says_part(name: str) -> bool:
+    """Whether a word of a column is that of a part of a run, such as a task, a class or a data loader."""
+    return not _PARTS.isdisjoint(words(name))
+
+
+def fold_notes(names: Iterable[str]) -> list[str]:
+    """What is said where columns or runs that are taken for seeds are called folds of a cross-validation."""
+    if not any(_FOLD.search(name) for name in names):
+        return []
+    return [
+        "Folds are compared as if they were seeds, fold by fold: but each is tested on other data, and their training "
+        "data overlap, so that intervals and p-values over folds claim more than they know."
+    ]
 
 
 def lower_is_better(name: str) -> bool | None:

@@ -166,6 +166,7 @@ def _standard(
             if all(found):
                 values, seeds = found, [name]
                 notes.append(f"The seeds are the numbers in the names of the runs, such as {names[0]!r}.")
+                notes.extend(named.fold_notes(names))
                 break
         else:
             notes.append(_no_seed())

@@ -99,7 +99,7 @@ def _seed_columns(frame: pl.DataFrame, metric: str | None) -> dict[str, dict[str
         elif match := _COUNTED.fullmatch(name.strip()):
             counted.setdefault((match["metric"], match["joint"]), {})[name] = match["seed"]
     for (family, joint), columns in counted.items():
-        if (family == metric or named.says_result(family)) and _are_seeds(family, joint, list(columns.values())):
+        if (family == metric or named.ends_in_result(family)) and _are_seeds(family, joint, list(columns.values())):
             families[family] = columns
     return {
         family: columns
@@ -109,10 +109,14 @@ def _seed_columns(frame: pl.DataFrame, metric: str | None) -> dict[str, dict[str
 
 
 def _are_seeds(metric: str, joint: str, numbers: Sequence[str]) -> bool:
-    """Whether the numbers behind a metric's name count its runs, rather than say which metric it is (acc1, acc5)."""
+    """Whether the numbers behind a metric's name count its runs.
+
+    They may say which metric it is (acc1, acc5), or which part of one run (acc_task_1), instead.
+    """
     first, *rest = sorted(map(int, numbers))
     in_a_row = first in (0, 1) and rest == list(range(first + 1, first + 1 + len(rest)))
-    return in_a_row and len(numbers) >= (2 if joint else 3) and named.words(metric)[-1] not in _AT_K
+    is_another = named.words(metric)[-1] in _AT_K or named.says_part(metric)
+    return in_a_row and not is_another and len(numbers) >= (2 if joint else 3)
 
 
 def _from_seeds(frame: pl.DataFrame, seeds: dict[str, str], metric: str, notes: list[str]) -> pl.DataFrame:
@@ -124,6 +128,7 @@ def _from_seeds(frame: pl.DataFrame, seeds: dict[str, str], metric: str, notes: 
     long = frame.unpivot(list(seeds), index=others, variable_name="seed", value_name=metric)
     long = long.with_columns(long["seed"].replace(seeds))
     notes.append(f"The columns {shortened(list(seeds))} are taken for the seeds of one recipe in each row.")
+    notes.extend(named.fold_notes(seeds))
     return long.sort(ROW, maintain_order=True).drop_nulls(metric)
 
 
