@@ -1,7 +1,7 @@
 """The two networks of `rounding_or_bug.py`, trained by one loop that is full of switches, and the changes.
 
 A switch for a change that is another computation is a setting; so is one for a change that only rounds, or it is a
-context around the run. A comment `#@ NAME` marks the line at which a change of this name takes effect.
+context around the run. A comment `# @ NAME` marks the line at which a change of this name takes effect.
 """
 
 from __future__ import annotations
@@ -351,7 +351,7 @@ class Change:
 def lines_of(marks: tuple[str, ...]) -> list[int]:
     """The lines with one of these marks."""
     lines = Path(__file__).read_text(encoding="utf-8").splitlines()
-    return [n for n, line in enumerate(lines, 1) if set(line.partition("#@ ")[2].split()) & set(marks)]
+    return [n for n, line in enumerate(lines, 1) if set(line.partition("# @ ")[2].split()) & set(marks)]
 
 
 @contextmanager

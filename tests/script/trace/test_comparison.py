@@ -30,7 +30,7 @@ OTHERS = [
 ]  # fmt: skip
 
 
-def envelope(record):
+def envelope(record, place):
     return 1e-5
 
 

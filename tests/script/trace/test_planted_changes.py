@@ -94,7 +94,7 @@ ROUNDING = {
 }  # fmt: skip
 
 
-def envelope(record):
+def envelope(record, place):
     """Rounding that doubles at each step, as in so small networks."""
     return 1e-4 * 2**record.step
 

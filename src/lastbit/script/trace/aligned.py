@@ -61,8 +61,11 @@ class AlignedTraces:
         """The largest relative distance of a value of the first trace that is taken for rounding."""
         if self.envelope is None:
             return TIGHT
-        known = self.envelope(self.record(value))
-        return max(known or 0.0, _FLOOR * _EPSILON.get(self.one.summaries[value].dtype, 0.0))
+        return max(self._limit(value) or 0.0, _FLOOR * _EPSILON.get(self.one.summaries[value].dtype, 0.0))
+
+    def _limit(self, value: int) -> float | None:
+        """What the envelope says of a value of the first trace; None without one, or where it knows nothing."""
+        return None if self.envelope is None else self.envelope(self.record(value), self.one.output_of(value)[1])
 
     def record(self, value: int) -> Record:
         """The record of the first trace that gives a value."""
@@ -95,15 +98,19 @@ class AlignedTraces:
 
     def distances(self) -> TraceDistances:
         """How far the results of each record are apart, those that cannot be compared left out."""
-        makers = self.one.maker[self.values]
         known = ~np.isnan(self.apart) & ~np.isin(self.values, list(self.partial))
-        index, place = np.unique(makers[known], return_inverse=True)
-        largest = np.zeros(len(index))
-        np.maximum.at(largest, place, self.apart[known])
-        records = [self.one.records[i] for i in index]
-        explained = [np.nan if self.envelope is None else self.envelope(record) for record in records]
-        steps = np.array([record.step for record in records], int)
-        return TraceDistances(index, steps, largest, np.array(explained, float))
+        values, apart = self.values[known], self.apart[known]
+        explained = np.array([np.nan if (limit := self._limit(v)) is None else limit for v in values.tolist()], float)
+        allowed = np.array([self.explained(value) for value in values.tolist()], float)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            excess = np.nan_to_num(apart / allowed, nan=0.0, posinf=np.inf)
+        # Of the results of a record the last in this order; of equally good ones the farthest apart.
+        order = np.lexsort((apart, excess, self.one.maker[values]))
+        makers = self.one.maker[values][order]
+        last = order[np.append(makers[1:] != makers[:-1], True)] if len(order) else order
+        index = self.one.maker[values[last]]
+        steps = np.array([self.one.records[i].step for i in index], int)
+        return TraceDistances(index, steps, apart[last], explained[last])
 
     def place(self, index: int, distance: float | None, differs: str | None = None) -> TracePlace:
         """The place of a record of the first trace; of a value from outside, that of the first record that takes it."""

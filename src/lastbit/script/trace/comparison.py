@@ -139,8 +139,9 @@ def compare_traces(
     Args:
         one: the reference: a trace, or one for each process. Places are named as they are in it.
         other: the other run's.
-        envelope: for a record of the reference, the largest relative distance that rounding explains, or None. Without
-            an envelope only what no rounding does is said to be another computation.
+        envelope: for a record of the reference and the place of one of its outputs, the largest relative distance that
+            rounding explains, or None. Without an envelope only what no rounding does is said to be another
+            computation.
 
     Raises:
         LastbitError: the traces are of different programs, one holds no operation, or one of a run's processes is

@@ -76,10 +76,15 @@ class TraceGraph:
         """The number of a record's output."""
         return self._first[index] + place
 
+    def output_of(self, value: int) -> tuple[int, int]:
+        """The record that gives a value, and which of its outputs it is."""
+        index = int(self.maker[value])
+        return index, value - self._first[index]
+
     def item_of(self, value: int) -> Item:
         """The item that gives a value."""
-        index = int(self.maker[value])
-        return index, value - self._first[index] if is_list(self.records[index]) else None
+        index, place = self.output_of(value)
+        return index, place if is_list(self.records[index]) else None
 
     def is_outside(self, value: int) -> bool:
         """Whether no recorded operation made it: a parameter, a buffer, data; not what a collective received."""

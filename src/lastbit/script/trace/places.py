@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 from lastbit.script.trace.graph import Array
 from lastbit.script.trace.records import Record
 
-# The largest relative distance that rounding explains at a record of the first trace; None where that is not known.
-Envelope: TypeAlias = Callable[[Record], float | None]
+# The largest relative distance that rounding explains of an output of a record of the first trace, given the record and
+# the output's place in it; None where that is not known.
+Envelope: TypeAlias = Callable[[Record, int], float | None]
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class TraceDistances:
 
     index: Array  # of the record, shape (n,)
     step: Array  # optimizer steps before it, shape (n,)
-    distance: Array  # relative, the largest of the record's results, shape (n,); infinite where one is not finite
-    explained: Array  # by rounding, shape (n,); NaN where it is not known
+    # Of the record's result that is farthest beyond its limit, or nearest to it, shape (n,).
+    distance: Array  # relative; infinite where only one of two is finite
+    explained: Array  # by rounding; NaN where it is not known
 
 
 @dataclass(frozen=True)

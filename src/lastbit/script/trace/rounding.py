@@ -63,7 +63,7 @@ def measure_rounding(
 
 
 def carried_over(envelope: RoundingEnvelope, measured: RunTrace, to: RunTrace) -> RoundingEnvelope:
-    """An envelope for the records of another trace: each has the limit of the operation that is the same one.
+    """An envelope for the records of another trace: each output has the limit of the one that is the same.
 
     Args:
         envelope: of a run here.
@@ -73,10 +73,11 @@ def carried_over(envelope: RoundingEnvelope, measured: RunTrace, to: RunTrace) -
     Raises:
         LastbitError: the traces are of different programs.
     """
-    items = AlignedTraces(to, measured, None).alignment.items
-    limits: dict[int, float] = {}
-    for (index, _), (other, _) in items.items():
-        limits[index] = max(limits.get(index, 0.0), envelope.limits.get(other, inf))
+    traces = AlignedTraces(to, measured, None)
+    limits = {
+        traces.one.output_of(value): envelope.limits.get(traces.other.output_of(partner), inf)
+        for value, partner in traces.alignment.values.items()
+    }
     return RoundingEnvelope(limits, envelope.saturated_at)
 
 
