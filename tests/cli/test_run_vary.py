@@ -120,6 +120,9 @@ INIT, ORDER = "init=--init-seed {seed}", "order=--order-seed {seed}"
         (("--vary", "last-bit"), "a study over seeds shows that already"),
         (("--vary", INIT), "it cannot be told from the last bit; add last-bit"),
         (("--vary", INIT, "--vary", ORDER, "--runs", 2), "at least 4 are needed"),
+        (("--vary", INIT, "--vary", ORDER, "--vary", " last-bit", "--runs", 4), "at least 5 are needed"),
+        (("--vary", INIT, "--vary", "last-bit", "--vary", " last-bit "), "last-bit is given twice"),
+        (("--vary", INIT, "--vary", "interaction=--x {seed}"), "results call another part of the variance"),
         (("--runs", 24), "--runs 24 is for --vary"),
     ],
 )

@@ -73,6 +73,7 @@ def test_it_says_which_runs_it_makes_before_it_trains(monkeypatch, tmp_path):
         (("--vary", "last-bit"), "a study over seeds shows that already"),
         (("--vary", "init,order,last-bit", "--runs", 4), "at least 5 are needed"),
         (("--vary", "init,last-bit", "--seeds", "1-3"), "--seeds 1-3 and --vary init,last-bit"),
+        (("--vary", "init,last_bit"), "did you mean last-bit?"),
         (("--vary", "init,last-bit", "--k", "1,3,5"), "takes two noises"),
         (("--vary", "init,order", "--k", "1,3"), "takes one noise"),
         (("--runs", 24), "--runs 24 is for --vary"),

@@ -8,6 +8,7 @@ import torch
 
 import lastbit as lb
 from lastbit.statistics.sources import source_spreads
+from lastbit.study import TrialFailedError
 
 METRIC = lb.Metric("test_accuracy", "test accuracy", " points")
 STDS = {"init": 3.0, "order": 1.0}
@@ -123,6 +124,18 @@ def test_a_source_that_does_not_reach_the_training_is_noticed(tmp_path):
     assert "Batch order and the last bit left it as it was." in content["verdict"]
     assert " by 0.00" not in content["verdict"]
     assert content["sources"]["order"]["std"] == 0
+
+
+def by_cell(run):
+    run.log(1, test_accuracy=80 + draw(run.seed))
+
+
+def test_a_training_that_takes_the_number_of_the_combination_for_a_seed_is_refused(tmp_path):
+    """All its spread would count as interaction."""
+    with pytest.raises(TrialFailedError, match=r"never read run\.seeds: .*run\.seeds\['init'\], run\.seeds\['order'\]"):
+        finished(tmp_path / "study", by_cell)
+    assert lb.open_study(tmp_path / "study").stored() == []
+    lb.Study(tmp_path / "seeds", by_cell, noises=[lb.Scale(1)], seeds=[1, 2], controlled=False).run()
 
 
 def test_an_unfinished_study_says_what_its_runs_show(tmp_path):

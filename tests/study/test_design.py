@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import lastbit as lb
+from lastbit.errors import LastbitTypeError
 from lastbit.report.study import write_report
 from lastbit.storage.files import write_checksummed
 from lastbit.study import Trial
@@ -108,12 +109,57 @@ def test_a_design_is_read_back():
         (["init"], 24, "it cannot be told from the last bit; add last-bit"),
         ([""], 24, "name sources"),
         (["init", "order", "last-bit"], 4, "4 runs are no design for 2 sources: at least 5 are needed"),
-        (["init", "order"], 12, "take 9 or 13"),
+        (["init", "order"], 12, "12 runs without repeats are no design for 2 sources: take 9 or 13"),
+        (["init", "order", "last-bit"], 0, "0 runs are no design for 2 sources: at least 5 are needed"),
+        (["init", "order"], 1, "1 run without repeats is no design for 2 sources: at least 4 are needed"),
+        (["init", "last_bit"], 24, "vary last_bit: there is no such source, did you mean last-bit?"),
+        ([], 24, "vary names no source: name some, such as init, order, last-bit"),
     ],
 )
 def test_what_is_no_design_is_refused_in_a_line(vary, runs, message):
     with pytest.raises(lb.LastbitError, match=message):
         choose_design(vary, runs, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("vary", "word"),
+    [
+        (["interaction", "order"], "interaction"),
+        (["remainder", "order"], "remainder"),
+        (["a-b", "a_b"], "a_b"),
+        (["init", "initialisation"], "initialisation"),
+        (["batch order", "order"], "batch order"),
+    ],
+)
+def test_sources_that_results_would_mistake_for_each_other_are_refused(vary, word):
+    with pytest.raises(lb.LastbitError, match=rf"results call .* '{word}' too; choose another name"):
+        choose_design([*vary, "last-bit"], 24)
+
+
+@pytest.mark.parametrize(
+    ("vary", "runs", "message"),
+    [
+        ("init,order", 24, r"vary = 'init,order' is a text: give a list of names"),
+        (3, 24, "vary = 3: give a list of names"),
+        (["init", 3], 24, "give a list of names"),
+        (["init", "order"], 2.5, r"runs = 2\.5: give a whole number of runs, such as 24"),
+        (["init", "order"], True, "runs = True: give a whole number"),
+    ],
+)
+def test_what_is_no_list_or_no_number_is_refused_in_a_line(vary, runs, message):
+    with pytest.raises(LastbitTypeError, match=message):
+        choose_design(vary, runs)
+
+
+@pytest.mark.parametrize(
+    "vary", [["a", "last-bit"], ["a", "b"], [*"abcd"], [*"abcd", "last-bit"], [*"abcdef", "last-bit"]]
+)
+def test_by_default_24_runs_are_made_or_the_fewest_above_that_are_a_design(vary):
+    runs = len(choose_design(vary).places)
+    assert runs >= 24
+    for fewer in range(24, runs):
+        with pytest.raises(lb.LastbitError, match="no design"):
+            choose_design(vary, fewer)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from lastbit.cli.script_seeds import (
     checked_seed_env,
     parse_seed_args,
 )
-from lastbit.cli.varied import LAST_BIT, USUAL_SEED, RunsOption, announce_design, planned
+from lastbit.cli.varied import USUAL_SEED, RunsOption, announce_design, planned
 from lastbit.cli.workers import Executors, SchedulerOption, WorkersOption, chosen_executors
 from lastbit.errors import LastbitError
 
@@ -97,8 +97,7 @@ def run(
     executors = chosen_executors(workers, scheduler)
     cores = cores_for(target, None if executors.scheduler else executors.workers)
     executors = replace(executors, workers=cores.side_by_side or 1, processes=cores.processes or 1)
-    seed_args = parse_seed_args(vary, target.words, seed_arg=seed_arg, seed_env=seed_env)
-    names = None if vary is None else ",".join([*seed_args, *([LAST_BIT] if LAST_BIT in vary else [])])
+    names, seed_args = parse_seed_args(vary, target.words, seed_arg=seed_arg, seed_env=seed_env)
     plan = planned(vary=names, runs=runs, seeds=seeds, noises=noises, usual=USUAL_SEED)
     training = ScriptTraining(
         target,

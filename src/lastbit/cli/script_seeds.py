@@ -13,7 +13,6 @@ from lastbit.cli.varied import LAST_BIT
 from lastbit.errors import LastbitError
 
 _SEED = "{seed}"
-_TAKEN = ("interaction", "remainder", "last_bit", LAST_BIT)  # what results call other parts of the variance
 
 SeedsOption = Annotated[str | None, typer.Option(metavar="LIST", help="Seeds, with --seed-arg or --seed-env [1].")]
 SeedArgOption = Annotated[str | None, typer.Option(metavar="TEXT", help='Such as "--seed {seed}".')]
@@ -29,8 +28,8 @@ SeedArgsOption = Annotated[
 
 def parse_seed_args(
     vary: Sequence[str] | None, command: Sequence[str], *, seed_arg: str | None, seed_env: str | None
-) -> dict[str, str]:
-    """The argument of a script that takes the seed of each source, by the name of the source.
+) -> tuple[str | None, dict[str, str]]:
+    """What varies, and the argument of a script that takes the seed of each source, by the name of the source.
 
     Args:
         vary: `NAME=ARGUMENT` with `{seed}` in the argument, or `last-bit`; None where nothing varies.
@@ -38,12 +37,15 @@ def parse_seed_args(
         seed_arg: of the option for a single seed, which does not go with these.
         seed_env: likewise.
 
+    Returns:
+        The names in one text with commas, `last-bit` among them, or None where nothing varies; and the arguments.
+
     Raises:
         LastbitError: an argument without `{seed}`, two sources of one name or with one argument, or `{seed}` in the
             command.
     """
     if vary is None:
-        return {}
+        return None, {}
     if (other := "--seed-arg" if seed_arg is not None else "--seed-env" if seed_env is not None else "") != "":
         raise LastbitError(
             f"{other} and --vary: each source takes its seed by an argument of its own; leave {other} out"
@@ -51,8 +53,11 @@ def parse_seed_args(
     if any(_SEED in word for word in command):
         raise LastbitError(f"the command has {_SEED} in it, and --vary appends the seeds of each source: leave it out")
     arguments: dict[str, str] = {}
+    names = []
     for text in vary:
-        if text.strip() != LAST_BIT:
+        if text.strip() == LAST_BIT:
+            names.append(LAST_BIT)
+        else:
             name, argument = _seed_arg(text)
             if name in arguments:
                 raise LastbitError(f"--vary {text!r}: {name} is given twice")
@@ -61,7 +66,8 @@ def parse_seed_args(
                     f"--vary {text!r}: {same[0]} has the same argument, so neither is told from the other"
                 )
             arguments[name] = argument
-    return arguments
+            names.append(name)
+    return ",".join(names), arguments
 
 
 def _seed_arg(text: str) -> tuple[str, str]:
@@ -69,7 +75,7 @@ def _seed_arg(text: str) -> tuple[str, str]:
     example = f'such as "init=--init-seed {_SEED}"'
     if not is_given:
         raise LastbitError(f"--vary {text!r}: give a source with the argument that takes its seed, {example}")
-    if not re.fullmatch(r"[A-Za-z][\w-]*", name) or name in _TAKEN:
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name) or name == LAST_BIT:
         raise LastbitError(f"--vary {text!r}: {name!r} cannot name a source: give a word, {example}")
     if _SEED not in argument:
         raise LastbitError(f"--vary {text!r} has no {_SEED} in it, so every run would have the same {name}: {example}")

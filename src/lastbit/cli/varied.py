@@ -36,7 +36,8 @@ VaryOption = Annotated[
     ),
 ]
 RunsOption = Annotated[
-    int | None, typer.Option(min=1, max=LARGEST, metavar="N", help="With --vary: runs in all, without controls [24].")
+    int | None,
+    typer.Option(min=1, max=LARGEST, metavar="N", help="With --vary: runs in all, without controls [24 or more]."),
 ]
 
 

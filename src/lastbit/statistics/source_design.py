@@ -49,6 +49,17 @@ def design_sources(sources: Sequence[str], runs: int, *, repeats: int | None = N
     return {name: ((cell + place * v) % levels)[order] for place, name in enumerate(sources)}
 
 
+def next_design(sources: int, runs: int, *, repeats: int | None = None) -> int | None:
+    """The smallest number of runs that is a design and not below a given one; None where there is none.
+
+    Args:
+        sources: how many, without the last bit.
+        runs: in all, at least.
+        repeats: as `design_sources` takes them.
+    """
+    return next((number for number in range(runs, _MOST_RUNS) if _plan(sources, number, repeats)), None)
+
+
 def _plan(sources: int, runs: int, repeats: int | None) -> tuple[int, int] | None:
     """How many runs repeat a cell, and how many levels a source has; None where that is no design."""
     if sources == 1:
@@ -64,9 +75,10 @@ def _plan(sources: int, runs: int, repeats: int | None) -> tuple[int, int] | Non
 
 def _no_design(sources: int, runs: int, repeats: int | None) -> str:
     """Why, and which numbers of runs are designs."""
-    of = f"{runs} runs" if repeats is None else f"{runs} runs of which {repeats} repeat another"
-    what = f"{of} are no design for {sources} source{'s' if sources > 1 else ''}"
-    more = next((n for n in range(runs + 1, _MOST_RUNS) if _plan(sources, n, repeats)), None)
+    again = "" if repeats is None else f" of which {repeats} repeat another" if repeats else " without repeats"
+    of = f"{runs} run{'' if runs == 1 else 's'}{again} {'is' if runs == 1 else 'are'}"
+    what = f"{of} no design for {sources} source{'s' if sources > 1 else ''}"
+    more = next_design(sources, max(runs + 1, 1), repeats=repeats)
     fewer = next((n for n in range(runs - 1, 0, -1) if _plan(sources, n, repeats)), None)
     if fewer is None:
         return f"{what}: there is none" if more is None else f"{what}: at least {more} are needed"

@@ -13,12 +13,11 @@ from lastbit.statistics.luck import unit_of
 from lastbit.statistics.sources import SourceLucks, SourceSpreads, source_lucks, source_spreads
 from lastbit.statistics.spread import Table
 from lastbit.statistics.variance import Component
-from lastbit.study.design import LAST_BIT_KEY, SourceDesign, label_of
+from lastbit.study.design import INTERACTION, LAST_BIT_KEY, REMAINDER, SourceDesign, key_of, label_of
 from lastbit.study.grid import Grid
 from lastbit.study.metric import Metric
 
-INTERACTION, REMAINDER = "interaction", "remainder"
-_LABELS = {LAST_BIT_KEY: "last bit", INTERACTION: "interaction", REMAINDER: "interaction and last bit"}
+_NO_SEED = (LAST_BIT_KEY, INTERACTION, REMAINDER)  # parts that are no source of the design
 _MORE_RUNS = 2.25  # times as many runs are proposed where intervals are wide: 54 after 24
 _WIDE = 3.0  # an interval is called wide where its upper end is more than so many times its lower one
 
@@ -53,18 +52,18 @@ class Contributions:
 
     def label(self, name: str) -> str:
         """What a part is called, without an article."""
-        return _LABELS.get(name) or self.design.labels.get(name) or label_of(name)
+        return label_of(name)
 
     def named(self) -> list[tuple[str, Contribution]]:
         """The parts that add up to the variance of a single run, with their names in a sentence: the sources first."""
         known = [(name, part) for name, part in self.parts.items() if part is not None]
         apart = any(name == INTERACTION for name, _ in known) or len(self.design.seeds) == 1
         chosen = [(name, part) for name, part in known if name != REMAINDER or not apart]
-        return [(f"{'the ' if name in _LABELS else ''}{self.label(name)}", part) for name, part in chosen]
+        return [(f"{'the ' if name in _NO_SEED else ''}{self.label(name)}", part) for name, part in chosen]
 
     def as_json(self) -> dict[str, Any]:
         """As the results of a study hold it."""
-        names = {name: name.replace("-", "_") for name in [*self.parts, *self.missing]}
+        names = {name: key_of(name) for name in [*self.parts, *self.missing]}
         return {
             "design": {
                 **self.design.as_json(),

@@ -6,6 +6,7 @@ have a second one, which differs in the last bit alone. `lastbit.statistics.sour
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -18,11 +19,19 @@ from numpy.typing import NDArray
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import Noise
 from lastbit.report.numbers import joined
-from lastbit.statistics.source_design import design_sources
+from lastbit.statistics.source_design import design_sources, next_design
 
 LAST_BIT, LAST_BIT_KEY = "last-bit", "last_bit"  # varied by repeats, not by a seed; in JSON
-USUAL_RUNS = 24
-_LABELS = {"init": "initialisation", "order": "batch order"}
+INTERACTION, REMAINDER = "interaction", "remainder"  # parts of the variance that no source makes alone; in JSON
+_USUAL_RUNS = 24
+_LABELS = {
+    "init": "initialisation",
+    "order": "batch order",
+    LAST_BIT_KEY: "last bit",
+    INTERACTION: "interaction",
+    REMAINDER: "interaction and last bit",
+}
+_EXAMPLE = f"such as init, order, {LAST_BIT}"
 _HELD = "it keeps one seed in all runs"
 
 
@@ -158,28 +167,36 @@ def design_from_json(content: Mapping[str, Any]) -> SourceDesign:
     )
 
 
-def choose_design(vary: Sequence[str], runs: int, known: Mapping[str, str] | None = None) -> SourceDesign:
+def choose_design(vary: Iterable[str], runs: int | None = None, known: Mapping[str, str] | None = None) -> SourceDesign:
     """Choose the runs that tell sources apart.
 
     No two sources share a seed, so that no two share their random numbers.
 
     Args:
         vary: names of sources, `last-bit` among them for repeats.
-        runs: in all, without controls.
+        runs: in all, without controls; by default 24, or where that is no design, the fewest above.
         known: the sources of the training: empty, or why it has none. None where any name is one.
 
     Raises:
-        LastbitError: a source that there is not, one twice, too few of them, or a number of runs that is no design.
+        LastbitError: a source that there is not, one twice, too few of them, names that results could not tell apart,
+            or a number of runs that is no design.
+        LastbitTypeError: `vary` is no list of names, or `runs` no whole number.
     """
-    names = [LAST_BIT if name == LAST_BIT_KEY else name for name in vary]
+    names = _listed(vary)
     varied = [name for name in names if name != LAST_BIT]
     _check_names(names, known)
+    _check_keys([*varied, *(known or {})])
     if names == [LAST_BIT]:
         raise LastbitError(f"vary {LAST_BIT} alone: a study over seeds shows that already; name what else is to vary")
     if len(names) < 2:
         raise LastbitError(f"vary {names[0]} alone: it cannot be told from the last bit; add {LAST_BIT}")
+    if runs is not None and (isinstance(runs, bool) or not isinstance(runs, int)):
+        raise LastbitTypeError(f"runs = {runs!r}: give a whole number of runs, such as {_USUAL_RUNS}")
+    repeats = None if LAST_BIT in names else 0
+    if runs is None:
+        runs = next_design(len(varied), _USUAL_RUNS, repeats=repeats) or _USUAL_RUNS
     try:
-        levels = design_sources(varied, runs, repeats=None if LAST_BIT in names else 0)
+        levels = design_sources(varied, runs, repeats=repeats)
     except LastbitError as error:
         raise LastbitError(f"vary {', '.join(names)}: {error}") from None
     taken = count(1)
@@ -213,9 +230,42 @@ def design_noises(design: SourceDesign, noises: Sequence[Noise]) -> tuple[Noise,
     return tuple(noises)
 
 
+def key_of(source: str) -> str:
+    """A source's name as a key of JSON."""
+    return source.replace("-", "_")
+
+
+def _listed(vary: Iterable[str]) -> list[str]:
+    if isinstance(vary, str):
+        raise LastbitTypeError(f"vary = {vary!r} is a text: give a list of names, {_EXAMPLE}")
+    names = list(vary) if isinstance(vary, Iterable) else None
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise LastbitTypeError(f"vary = {vary!r:.100}: give a list of names, {_EXAMPLE}")
+    return names
+
+
+def _check_keys(names: Iterable[str]) -> None:
+    """Check that results can hold all sources, and sentences name them, without mistaking one for another.
+
+    Raises:
+        LastbitError: two have one key or one label, or one has that of another part of the variance.
+    """
+    reserved = (LAST_BIT_KEY, INTERACTION, REMAINDER)
+    taken = {word: "another part of the variance" for name in reserved for word in (name, label_of(name))}
+    for name in dict.fromkeys(names):
+        for word in (key_of(name), label_of(name)):
+            if (other := taken.setdefault(word, name)) != name:
+                raise LastbitError(f"vary {name}: results call {other} {word!r} too; choose another name")
+
+
 def _check_names(names: Sequence[str], known: Mapping[str, str] | None) -> None:
+    if not names:
+        raise LastbitError(f"vary names no source: name some, {_EXAMPLE}")
     if not all(names):
-        raise LastbitError(f"vary {', '.join(names)!r}: name sources, such as init,order,{LAST_BIT}")
+        raise LastbitError(f"vary {', '.join(names)!r}: name sources, {_EXAMPLE}")
+    for name in names:
+        if name != LAST_BIT and re.sub(r"[\W_]", "", name.lower()) == "lastbit":
+            raise LastbitError(f"vary {name}: there is no such source, did you mean {LAST_BIT}?")
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise LastbitError(f"vary {', '.join(names)}: {twice[0]} is given twice")

@@ -39,7 +39,7 @@ class Recorder:
 
     def __init__(self, trial: Trial, directory: Path) -> None:
         self.seed: int = trial.seed
-        self.seeds: dict[str, int] = dict(trial.seeds)  # of each source of randomness, in a study that varies them
+        self._seeds, self.has_read_seeds = dict(trial.seeds), False
         self.noise: Noise = trial.noise
         self.diverged_at: int | None = None  # step of the first loss that was not finite
         self.directory = directory
@@ -48,6 +48,12 @@ class Recorder:
         (directory / METRICS).touch()
         self._sums: dict[str, str] = {}  # of weights and predictions kept so far
         self._fresh = not (directory / DIRECTORY).exists()  # whether nothing of an earlier attempt is in the way
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """The seed of each source of randomness, in a study that varies them; empty in others."""
+        self.has_read_seeds = True
+        return self._seeds
 
     @property
     def is_empty(self) -> bool:
@@ -127,6 +133,7 @@ class Recorder:
             self._drop()
             return None
         self._fresh, self.step = True, checkpoint[0].step
+        self.has_read_seeds = True  # what the earlier attempt made of them may be in the checkpoint
         return checkpoint[0]
 
     def _go_back(self, then: Mapping[str, Any]) -> bool:

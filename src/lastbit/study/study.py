@@ -15,7 +15,7 @@ from lastbit.execution.jobs import Outcome, SeedGroups
 from lastbit.execution.pool import end_unless_guarded, local_pool
 from lastbit.noise import Noise, Scale
 from lastbit.study.controls import ControlsFailedError
-from lastbit.study.design import USUAL_RUNS, SourceDesign, choose_design, design_noises
+from lastbit.study.design import SourceDesign, choose_design, design_noises
 from lastbit.study.first_steps import SEED as FIRST_STEPS_SEED
 from lastbit.study.flips import illustrated
 from lastbit.study.metric import TEST_ACCURACY, Metric
@@ -38,8 +38,7 @@ def _design(train: object, vary: Iterable[str] | None, runs: int | None, seeds: 
         raise LastbitError(
             "vary and seeds are both given: the design chooses the seeds of each source; give one of them"
         )
-    names = [vary] if isinstance(vary, str) else list(vary)
-    return choose_design(names, USUAL_RUNS if runs is None else runs, getattr(train, "sources", None))
+    return choose_design(vary, runs, getattr(train, "sources", None))
 
 
 class Study(StoredStudy):
@@ -55,7 +54,8 @@ class Study(StoredStudy):
         vary: in place of seeds, the sources of randomness that are told apart, such as `["init", "order", "last-bit"]`.
             `train` finds the seed of each in `recorder.seeds`; the last bit varies by a second noise (by default the
             noises are `Scale(1)` and `Scale(3)`). `train.sources` says which a recipe has; a function may name its own.
-        runs: with `vary`, how many runs there are in all, without controls; 24 by default.
+        runs: with `vary`, how many runs there are in all, without controls; by default 24, or the fewest above
+            that are a design.
         name: for people; by default the training's own.
         settings: plain JSON that identifies the training besides seed and noise. By default `train.settings`, else
             the function's qualified name.
@@ -67,6 +67,7 @@ class Study(StoredStudy):
     Raises:
         LastbitError: no noise, no seed, or one twice; both seeds and sources to vary; or sources or a number of runs
             that make no design.
+        LastbitTypeError: `vary` is no list of names, or `runs` no whole number.
     """
 
     def __init__(

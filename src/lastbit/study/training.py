@@ -201,8 +201,19 @@ def _attempt(train: TrainFunction, trial: Trial, store: Store, device: str, bits
             raise
         # The trial's code is the user's: what it raises belongs to this trial alone, the others go on.
         return Outcome(trial, traceback.format_exc(), untrained=recorder.is_empty and not is_updated())
+    if trial.seeds and not recorder.has_read_seeds:
+        return Outcome(trial, _unread(trial), fatal=True)
     store.finish(trial, recorder)
     return Outcome(trial, None)
+
+
+def _unread(trial: Trial) -> str:
+    """Why a training that never looked at the seeds of its sources cannot tell them apart."""
+    names = ", ".join(f"run.seeds[{name!r}]" for name in trial.seeds)
+    return (
+        f"the training never read run.seeds: take the seed of each source from there ({names}); run.seed is only the "
+        "number of the combination"
+    )
 
 
 @contextmanager
