@@ -3,12 +3,13 @@ from report_examples import make_study
 
 from lastbit.report.page import render
 from lastbit.report.study.account import standings
+from lastbit.report.study.churn import churn_table
 from lastbit.report.study.naming import source_of
 from lastbit.report.study.page import study_page
 from lastbit.report.study.quality import spread_figure
 from lastbit.report.study.spread import accuracy_figure
 from lastbit.report.study.stored import as_stored
-from lastbit.report.study.tables import churn_table, gradient_table, pooled_table
+from lastbit.report.study.tables import gradient_table, pooled_table
 from lastbit.report.study.weights import comparison_figure, rel_l1_figure
 
 LABELS = {

@@ -2,7 +2,8 @@ from report_examples import FINGERPRINT, make_empty_study, make_study, make_tria
 
 from lastbit.report.settings import differences, facts, flat_settings
 from lastbit.report.study.account import cuts, standings, what_was_done
-from lastbit.report.study.tables import accuracy_table, churn_table, gradient_table, pooled_table, trials_table
+from lastbit.report.study.churn import churn_table
+from lastbit.report.study.tables import accuracy_table, gradient_table, pooled_table, trials_table
 from lastbit.report.table import is_alert, small_line
 
 DIVERGED = make_trial(2, 3, status="diverged", diverged_at=1040, test_accuracy=None, train_loss=None)

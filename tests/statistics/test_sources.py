@@ -160,6 +160,49 @@ def test_intervals_of_a_single_source_cover():
     assert sum(part.lower <= 1 <= part.upper for part in parts) >= tables * (0.95 - 3 * np.sqrt(0.95 * 0.05 / tables))
 
 
+@pytest.fixture
+def repeated():
+    """Three seeds crossed with four, each combination run twice; and 60 examples with an effect of every part."""
+    levels = {"init": np.repeat(np.arange(3), 8), "order": np.tile(np.repeat(np.arange(4), 2), 3)}
+    rng = np.random.default_rng(4)
+    examples = [simulated(levels, (2.0, 2.0), rng, interaction=3.0, last_bit=2.0) for _ in range(60)]
+    return levels, np.stack(examples, axis=1)
+
+
+def two_way(y):
+    """Variances by the textbook's analysis of a balanced two-way layout: y has shape (3, 4, repeats, ...)."""
+    cells, repeats = y.mean(2), y.shape[2]
+    pure = ((y - cells[:, :, None]) ** 2).sum((0, 1, 2)) / (12 * (repeats - 1))
+    rows, columns = cells.mean(1), cells.mean(0)
+    left = cells - rows[:, None] - columns[None] + cells.mean((0, 1))
+    both = repeats * (left**2).sum((0, 1)) / 6
+    return {
+        "init": (4 * repeats * np.var(rows, axis=0, ddof=1) - both) / (4 * repeats),
+        "order": (3 * repeats * np.var(columns, axis=0, ddof=1) - both) / (3 * repeats),
+        "interaction": (both - pure) / repeats,
+        "last_bit": pure,
+        "remainder": (both - pure) / repeats + pure,
+    }
+
+
+def test_where_every_cell_is_repeated_spreads_are_the_two_way_analysis_of_variance(repeated):
+    levels, examples = repeated
+    expected, got = two_way(examples[:, 0].reshape(3, 4, 2)), source_spreads(levels, examples[:, 0])
+    parts = {**got.sources, "interaction": got.interaction, "last_bit": got.last_bit, "remainder": got.remainder}
+    assert expected["interaction"] > 0
+    for name, part in parts.items():
+        assert part.std == pytest.approx(np.sqrt(max(0, expected[name])))
+
+
+def test_where_every_cell_is_repeated_lucks_are_that_analysis_example_by_example(repeated):
+    levels, examples = repeated
+    expected, got = two_way(examples.reshape(3, 4, 2, 60)), source_lucks(levels, examples)
+    parts = {**got.sources, "interaction": got.interaction, "last_bit": got.last_bit, "remainder": got.remainder}
+    for name, luck in parts.items():
+        assert expected[name].sum() > 0
+        assert luck == pytest.approx(np.sqrt(expected[name].sum()) / 60)
+
+
 def test_of_one_example_all_variance_is_luck(square):
     """Its accuracy is the example itself, so that the sum over pairs of examples has one term."""
     levels, y = square

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import lastbit as lb
+from lastbit.report.study import write_report
 from lastbit.statistics.sources import source_spreads
 from lastbit.study import TrialFailedError
 
@@ -73,6 +74,10 @@ def test_no_spread_over_cells_is_given_as_if_they_were_independent_seeds(study):
     content = study.results().as_json()
     assert content["std"]["seed"]["pooled"] is None
     assert content["std"]["noise_over_seed"] is None
+    assert set(content["std"]["seed"]["per_noise"].values()) == {None}
+    assert content["churn"]["seed"] is None
+    assert content["churn"]["noise"]["pairs"] > 0
+    assert content["std"]["noise"]["pooled"]["dof"] > 0
     assert content["variance"]["batch_order"] is None
     assert content["variance"]["quality"]["batch_order"] is None
     assert content["least_detectable_gain"] is None
@@ -86,7 +91,7 @@ def test_the_verdict_says_each_source_with_its_interval_and_which_show_nothing(s
     assert f"({part['lower']:.2f} to {part['upper']:.2f}; independent errors alone" in content["verdict"]
     assert "batch order by" in content["verdict"]
     assert "the last bit by" in content["verdict"]
-    assert "24 runs leave wide intervals; 54 would narrow them." in content["verdict"]
+    assert "24 runs leave wide intervals; 54 new runs would narrow them." in content["verdict"]
 
 
 def test_what_is_not_known_is_null_and_says_why(tmp_path):
@@ -124,6 +129,64 @@ def test_a_source_that_does_not_reach_the_training_is_noticed(tmp_path):
     assert "Batch order and the last bit left it as it was." in content["verdict"]
     assert " by 0.00" not in content["verdict"]
     assert content["sources"]["order"]["std"] == 0
+
+
+def in_fractions(run):
+    """The same accuracies, as fractions of 1."""
+    log = run.log
+    run.log = lambda step, test_accuracy: log(step, test_accuracy=test_accuracy / 100)
+    train(run)
+
+
+def test_an_accuracy_in_fractions_has_its_luck_in_fractions(study, tmp_path):
+    metric = lb.Metric("test_accuracy", "test accuracy", "")
+    fractions = finished(tmp_path / "study", in_fractions, metric=metric).results().as_json()["sources"]
+    percent = study.results().as_json()["sources"]
+    for name in ("init", "order", "last_bit"):
+        assert percent[name]["luck"] > 0
+        assert fractions[name]["luck"] == pytest.approx(percent[name]["luck"] / 100)
+        assert fractions[name]["std"] == pytest.approx(percent[name]["std"] / 100)
+
+
+def lossy(run):
+    """Without a value in one cell's run of the second noise and in most cells of the first."""
+    if run.noise.k == 1 and (run.seeds["init"], run.seeds["order"]) not in LEFT:
+        run.log(1, loss=0.0)
+    else:
+        run.log(1, test_accuracy=80 + draw(*run.seeds.values()) + (run.noise.k == 3))
+
+
+LEFT = {(1, 4), (2, 5), (3, 6)}  # no main effect is told from another
+
+
+def test_without_all_parts_no_share_is_given_and_the_verdict_says_what_is_missing(tmp_path):
+    content = finished(tmp_path / "study", lossy, runs=12).results().as_json()
+    assert content["sources"]["init"] is None
+    assert content["sources"]["last_bit"] is not None
+    assert {part["share"] for part in content["sources"].values() if part is not None} == {None}
+    assert "Not known: initialisation (too few finished runs tell it from the rest)" in content["verdict"]
+    assert "so that no share of the variance is given." in content["verdict"]
+    assert "would narrow" not in content["verdict"]
+
+
+def test_the_pages_of_studies_with_and_without_repeats_say_what_was_varied(study, tmp_path):
+    alone = finished(tmp_path / "alone", vary=("init", "order"), runs=9)
+    pages = []
+    for one in (study, alone):
+        write_report([one.results().as_json()], tmp_path / "page.html")
+        pages.append((tmp_path / "page.html").read_text())
+    assert "How far does the last bit carry" in pages[0]
+    assert "some are run again with nothing changed but the last bit" in pages[0]
+    assert "What does each source contribute" in pages[1]
+    assert "How far does the last bit carry" not in pages[1]
+    assert "nothing changed but" not in pages[1]
+    assert "No run was repeated with another last bit alone." in pages[1]
+    assert all("batch order changes" not in page for page in pages)
+
+
+def test_without_repeats_shares_of_sources_and_remainder_add_up(tmp_path):
+    sources = finished(tmp_path / "study", vary=("init", "order"), runs=14).results().as_json()["sources"]
+    assert sum(part["share"] for part in sources.values() if part is not None) == pytest.approx(1)
 
 
 def by_cell(run):

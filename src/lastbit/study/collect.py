@@ -43,8 +43,8 @@ def collect(
         controls: as they came out, or None where they were not run.
         metric: the number of each run that is compared.
         seed_decides: what another seed changes.
-        design: of a study that varies several sources. Its cells share seeds, so that no spread over them is given:
-            what each source contributes stands in its place.
+        design: of a study that varies several sources. Its cells share seeds, so that neither a spread nor a
+            churn over them is given: what each source contributes stands in its place.
     """
     repeated = repetitions(grid, metric.name)
     distinct = repeated.counted(grid)
@@ -68,7 +68,7 @@ def collect(
         counted=distinct,
         controls=controls,
         repetitions=repeated,
-        per_noise=[spread(row) for row in table],
+        per_noise=[spread(row) if over_seeds else None for row in table],
         per_seed=[spread(column) for column in grid.values(metric.name).T],
         noise=noise_spread(table),
         seed=seed_spread(table) if over_seeds else None,
@@ -79,7 +79,7 @@ def collect(
         noise_quality=qualities[OVER_NOISES],
         seed_quality=qualities[OVER_SEEDS] if over_seeds else None,
         noise_churn=churns[OVER_NOISES],
-        seed_churn=churns[OVER_SEEDS],
+        seed_churn=churns[OVER_SEEDS] if over_seeds else None,
         distances=distances,
         incomparable=incomparable,
         gradient_fluctuation=grid.gradient_fluctuation(),

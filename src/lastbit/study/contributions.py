@@ -10,12 +10,14 @@ import numpy as np
 
 from lastbit.report.numbers import capital, joined, spread
 from lastbit.statistics.luck import unit_of
+from lastbit.statistics.source_design import next_design
 from lastbit.statistics.sources import SourceLucks, SourceSpreads, source_lucks, source_spreads
 from lastbit.statistics.spread import Table
 from lastbit.statistics.variance import Component
-from lastbit.study.design import INTERACTION, LAST_BIT_KEY, REMAINDER, SourceDesign, key_of, label_of
+from lastbit.study.design import SourceDesign
 from lastbit.study.grid import Grid
 from lastbit.study.metric import Metric
+from lastbit.study.source_names import INTERACTION, LAST_BIT_KEY, REMAINDER, key_of, label_of
 
 _NO_SEED = (LAST_BIT_KEY, INTERACTION, REMAINDER)  # parts that are no source of the design
 _MORE_RUNS = 2.25  # times as many runs are proposed where intervals are wide: 54 after 24
@@ -28,12 +30,12 @@ class Contribution:
 
     component: Component
     luck: float | None  # standard deviation; None where it is not known
-    share: float | None  # of the variance of a single run; None for what contains other sources
+    share: float | None  # of the variance of a single run; None for what contains others, and where one is unknown
 
     @property
     def is_wide(self) -> bool:
-        """Whether its interval says little about its size."""
-        return self.component.upper > _WIDE * self.component.lower
+        """Whether it is above zero, and its interval says little about its size."""
+        return 0 < _WIDE * self.component.lower < self.component.upper
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -105,11 +107,32 @@ class Contributions:
         if still:
             yield f"{capital(joined(still))} left {'it' if moving else metric.label} as it was."
         if unsure := [label for label, part in parts if part.component.lower == 0 < part.component.upper]:
-            reaches = "The interval of {} reaches zero" if len(unsure) == 1 else "The intervals of {} reach zero"
-            yield f"{reaches.format(joined(unsure))}: there the runs show no effect."
-        if any(part.is_wide for _, part in moving):
-            more = round(self.runs * _MORE_RUNS)
-            yield f"{self.runs} runs leave wide intervals; {more} would narrow them."
+            one = len(unsure) == 1
+            reaches = f"The interval{'' if one else 's'} of {joined(unsure)} reach{'es' if one else ''} zero"
+            allowed = "upper end is" if one else "upper ends are"
+            yield f"{reaches}: there may be no effect; the {allowed} what the runs allow."
+        if unknown := self._unknown():
+            listed = "; ".join(f"{label} ({why})" for label, why in unknown)
+            none = all(part.share is None for _, part in parts)
+            yield f"Not known: {listed}{', so that no share of the variance is given' if none else ''}."
+        if any(part.is_wide for _, part in moving) and (more := self._more_runs()):
+            yield f"{self.runs} runs leave wide intervals; {more} new runs would narrow them."
+
+    def _unknown(self) -> list[tuple[str, str]]:
+        """What is missing of the parts that the design is to tell apart, as in a sentence, and why."""
+        known = {name for name, part in self.parts.items() if part is not None}
+        return [
+            (f"{'the ' if name in _NO_SEED else ''}{self.label(name)}", self.missing[name])
+            for name in _apart(self.design)
+            if name not in known
+        ]
+
+    def _more_runs(self) -> int | None:
+        """How many runs of a new design would tell more; None where runs of this one are missing, or there is none."""
+        planned, repeats = len(self.design.places), None if self.design.repeated else 0
+        if self.runs < planned:
+            return None
+        return next_design(len(self.design.seeds), round(planned * _MORE_RUNS), repeats=repeats)
 
 
 def contributions(grid: Grid, design: SourceDesign, metric: Metric) -> Contributions:
@@ -126,7 +149,7 @@ def contributions(grid: Grid, design: SourceDesign, metric: Metric) -> Contribut
     spreads = source_spreads(levels, np.where(np.isfinite(values), values, np.nan))
     lucks, examples = _lucks(grid, table, design)
     components = _parts(spreads)
-    total = _total(components)
+    total = _total(components, design)
     of_luck = {} if lucks is None else _parts(lucks)
     parts = {
         name: None
@@ -157,16 +180,28 @@ def _lucks(grid: Grid, table: Table, design: SourceDesign) -> tuple[SourceLucks 
     return source_lucks(design.levels(), predicted.right[rows, columns] / unit), predicted.right.shape[-1]
 
 
-def _total(components: Mapping[str, Component | None]) -> float:
-    """The variance of a single run, as the sum of what is known apart."""
-    apart = components[INTERACTION] is not None or components[LAST_BIT_KEY] is not None
-    return sum(
-        part.std**2 for name, part in components.items() if part is not None and not (name == REMAINDER and apart)
-    )
+def _apart(design: SourceDesign) -> list[str]:
+    """The parts that a design is to tell apart, which add up to the variance of a single run."""
+    if not design.repeated:
+        return [*design.seeds, REMAINDER]
+    return [*design.seeds, LAST_BIT_KEY, *([INTERACTION] if len(design.seeds) > 1 else [])]
 
 
-def _share(name: str, part: Component, components: Mapping[str, Component | None], total: float) -> float | None:
-    if total == 0 or (name == REMAINDER and components[LAST_BIT_KEY] is not None):
+def _total(components: Mapping[str, Component | None], design: SourceDesign) -> float | None:
+    """The variance of a single run; None where a part of it is not known.
+
+    Without any finished repeat, the remainder stands for the interaction and the last bit.
+    """
+    names = _apart(design)
+    if components[LAST_BIT_KEY] is None:
+        names = [*design.seeds, REMAINDER]
+    parts = [components[name] for name in names]
+    known = [part.std**2 for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def _share(name: str, part: Component, components: Mapping[str, Component | None], total: float | None) -> float | None:
+    if not total or (name == REMAINDER and components[LAST_BIT_KEY] is not None):
         return None
     return part.std**2 / total
 

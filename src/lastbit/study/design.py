@@ -6,10 +6,8 @@ have a second one, which differs in the last bit alone. `lastbit.statistics.sour
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import combinations, count
 from typing import Any
 
@@ -20,18 +18,9 @@ from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.noise import Noise
 from lastbit.report.numbers import joined
 from lastbit.statistics.source_design import design_sources, next_design
+from lastbit.study.source_names import LAST_BIT, checked_names, label_of
 
-LAST_BIT, LAST_BIT_KEY = "last-bit", "last_bit"  # varied by repeats, not by a seed; in JSON
-INTERACTION, REMAINDER = "interaction", "remainder"  # parts of the variance that no source makes alone; in JSON
 _USUAL_RUNS = 24
-_LABELS = {
-    "init": "initialisation",
-    "order": "batch order",
-    LAST_BIT_KEY: "last bit",
-    INTERACTION: "interaction",
-    REMAINDER: "interaction and last bit",
-}
-_EXAMPLE = f"such as init, order, {LAST_BIT}"
 _HELD = "it keeps one seed in all runs"
 
 
@@ -135,11 +124,6 @@ class SourceDesign:
         }
 
 
-def label_of(source: str) -> str:
-    """What a source is called in the middle of a sentence; one that is not known keeps its name."""
-    return _LABELS.get(source, source)
-
-
 def design_from_json(content: Mapping[str, Any]) -> SourceDesign:
     """The design that `as_json` gave.
 
@@ -182,10 +166,8 @@ def choose_design(vary: Iterable[str], runs: int | None = None, known: Mapping[s
             or a number of runs that is no design.
         LastbitTypeError: `vary` is no list of names, or `runs` no whole number.
     """
-    names = _listed(vary)
+    names = checked_names(vary, known)
     varied = [name for name in names if name != LAST_BIT]
-    _check_names(names, known)
-    _check_keys([*varied, *(known or {})])
     if names == [LAST_BIT]:
         raise LastbitError(f"vary {LAST_BIT} alone: a study over seeds shows that already; name what else is to vary")
     if len(names) < 2:
@@ -228,57 +210,3 @@ def design_noises(design: SourceDesign, noises: Sequence[Noise]) -> tuple[Noise,
             f"{noises[1].label} changes no bit, so repeats with it would say nothing: give another noise"
         )
     return tuple(noises)
-
-
-def key_of(source: str) -> str:
-    """A source's name as a key of JSON."""
-    return source.replace("-", "_")
-
-
-def _listed(vary: Iterable[str]) -> list[str]:
-    if isinstance(vary, str):
-        raise LastbitTypeError(f"vary = {vary!r} is a text: give a list of names, {_EXAMPLE}")
-    names = list(vary) if isinstance(vary, Iterable) else None
-    if names is None or not all(isinstance(name, str) for name in names):
-        raise LastbitTypeError(f"vary = {vary!r:.100}: give a list of names, {_EXAMPLE}")
-    return names
-
-
-def _check_keys(names: Iterable[str]) -> None:
-    """Check that results can hold all sources, and sentences name them, without mistaking one for another.
-
-    Raises:
-        LastbitError: two have one key or one label, or one has that of another part of the variance.
-    """
-    reserved = (LAST_BIT_KEY, INTERACTION, REMAINDER)
-    taken = {word: "another part of the variance" for name in reserved for word in (name, label_of(name))}
-    for name in dict.fromkeys(names):
-        for word in (key_of(name), label_of(name)):
-            if (other := taken.setdefault(word, name)) != name:
-                raise LastbitError(f"vary {name}: results call {other} {word!r} too; choose another name")
-
-
-def _check_names(names: Sequence[str], known: Mapping[str, str] | None) -> None:
-    if not names:
-        raise LastbitError(f"vary names no source: name some, {_EXAMPLE}")
-    if not all(names):
-        raise LastbitError(f"vary {', '.join(names)!r}: name sources, {_EXAMPLE}")
-    for name in names:
-        if name != LAST_BIT and re.sub(r"[\W_]", "", name.lower()) == "lastbit":
-            raise LastbitError(f"vary {name}: there is no such source, did you mean {LAST_BIT}?")
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-    if twice:
-        raise LastbitError(f"vary {', '.join(names)}: {twice[0]} is given twice")
-    for name in names:
-        if name == LAST_BIT or known is None:
-            continue
-        if name not in known:
-            close = get_close_matches(name, [*known, LAST_BIT], cutoff=0.5)
-            guess = f", did you mean {' or '.join(close)}?" if close else ";"
-            raise LastbitError(f"vary {name}: there is no such source{guess} there are {', '.join([*known, LAST_BIT])}")
-        if known[name]:
-            raise LastbitError(f"vary {name}: this training has none, for {known[name]}; it has {_offered(known)}")
-
-
-def _offered(known: Mapping[str, str]) -> str:
-    return joined([*(name for name, why in known.items() if not why), LAST_BIT])

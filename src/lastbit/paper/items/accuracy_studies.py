@@ -14,10 +14,11 @@ import numpy as np
 
 from lastbit.noise import Scale
 from lastbit.paper.item import Drawing, Settings, Work
+from lastbit.report.study.churn import churn_table
 from lastbit.report.study.quality import spread_figure
 from lastbit.report.study.spread import accuracy_figure, gain_figure, variance_figure
 from lastbit.report.study.stored import StudyJson
-from lastbit.report.study.tables import accuracy_table, churn_table
+from lastbit.report.study.tables import accuracy_table
 from lastbit.statistics.spread import Share, Spread, Table, noise_share, noise_spread, seed_spread
 from lastbit.storage.files import sha256, to_json
 from lastbit.study import Study

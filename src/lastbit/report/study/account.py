@@ -29,13 +29,14 @@ def verdict_first(standings: Iterable[Text], finding: str, *rest: str) -> list[B
     ]
 
 
-def method(explanations: Sequence[str], *, by_order: bool, designed: bool = False) -> Section:
+def method(explanations: Sequence[str], *, by_order: bool, designed: bool = False, repeated: bool = True) -> Section:
     """What a study does, and what its noises are.
 
     Args:
         explanations: of the noises, as paragraphs of HTML.
         by_order: whether another seed means another order of the batches, and nothing else.
         designed: whether every study varies several sources, each with a seed of its own.
+        repeated: whether runs differ in the last bit alone; only where `designed` may they not.
     """
     change = "with a different order of the training images" if by_order else "with another seed"
     seed = (
@@ -49,8 +50,10 @@ def method(explanations: Sequence[str], *, by_order: bool, designed: bool = Fals
         change = "with other seeds of several sources of randomness"
         seed = (
             "Each of these sources has a seed of its own. The combinations of seeds are chosen so that any two sources "
-            "can be told apart; some are run again with nothing changed but the last bit."
-        )
+            "can be told apart"
+        ) + ("; some are run again with nothing changed but the last bit." if repeated else ".")
+    if not repeated:
+        return _method_of_seeds(seed)
     asked = (
         "A computer rounds every number that it stores. Here one training is repeated with nothing changed but that "
         f"rounding, and {change} for comparison. The distance between the repetitions is how far the last bit "
@@ -59,6 +62,16 @@ def method(explanations: Sequence[str], *, by_order: bool, designed: bool = Fals
     return Section(
         "", [Heading("What was asked, and how"), Text(asked), *map(Html, explanations), Text(seed)], "method"
     )
+
+
+def _method_of_seeds(seed: str) -> Section:
+    """The same where every run has the same arithmetic, and seeds of several sources are all that differs."""
+    asked = (
+        "The result of a training depends on random choices, such as the initial weights and the order of the data. "
+        "Here one training is run with several seeds of each, to see how far each source moves the result. No run is "
+        "repeated with another last bit: what that does is part of the remainder."
+    )
+    return Section("", [Heading("What was asked, and how"), Text(asked), Text(seed)], "method")
 
 
 def standings(study: StudyJson) -> list[Text]:

@@ -12,6 +12,7 @@ from lastbit.report.numbers import plain
 from lastbit.report.page import Block, Details, Facts, Heading, Page, Pre, Section, Text, write_page
 from lastbit.report.settings import differences, facts, flat_settings, settings_table
 from lastbit.report.study.account import cuts, method, standings, verdict_first, what_was_done
+from lastbit.report.study.churn import churn_table
 from lastbit.report.study.flips import flips_blocks
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
 from lastbit.report.study.quality import quality_table, spread_figure
@@ -20,7 +21,6 @@ from lastbit.report.study.spread import accuracy_figure, gain_figure, variance_f
 from lastbit.report.study.stored import StudyJson, as_stored
 from lastbit.report.study.tables import (
     accuracy_table,
-    churn_table,
     gradient_table,
     last_words,
     pooled_table,
@@ -90,7 +90,9 @@ def study_page(studies: Sequence[StudyJson]) -> Page:
     if differing.rows:
         body.append(Details("What the studies differ in", [differing], is_open=len(differing.rows) <= _FEW))
     designed = all(map(is_designed, studies))
-    body.append(method(source_of_all(studies).explanations, by_order=by_order, designed=designed))
+    repeated = not designed or any(study["design"]["repeated"] for study in studies)
+    explanations = source_of_all(studies).explanations
+    body.append(method(explanations, by_order=by_order, designed=designed, repeated=repeated))
     parts = zip(anchors, names, studies, strict=True)
     body += [
         Section(anchor, _section(study, name=name, studies=len(studies)), "study") for anchor, name, study in parts
@@ -98,8 +100,8 @@ def study_page(studies: Sequence[StudyJson]) -> Page:
     of_one = f" in {names[0]}" if len(names) == 1 else ""
     return Page(
         name="all",
-        title=f"{', '.join(names)} – how far the last bit carries",
-        heading=f"How far does the last bit carry{of_one}?",
+        title=f"{', '.join(names)} – {'how far the last bit carries' if repeated else 'what each source contributes'}",
+        heading=f"{'How far does the last bit carry' if repeated else 'What does each source contribute'}{of_one}?",
         header=[
             _verdict(study, name, anchor if len(names) > 1 else "")
             for study, name, anchor in zip(studies, names, anchors, strict=True)

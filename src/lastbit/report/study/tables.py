@@ -1,8 +1,8 @@
-"""The tables of a study: Table 1 of the paper, churn, gradient errors, and every run."""
+"""The tables of a study: Table 1 of the paper, gradient errors, and every run."""
 
 from typing import Any
 
-from lastbit.report.numbers import MISSING, capital, number, percent, points, scientific, significant
+from lastbit.report.numbers import MISSING, capital, number, percent, scientific, significant
 from lastbit.report.study.naming import ShownMetric, metric_of, source_of
 from lastbit.report.study.stored import (
     Row,
@@ -187,33 +187,6 @@ def _gradient_note(study: StudyJson) -> str:
 def _std(study: StudyJson, source: str) -> str:
     pooled = study["std"][source]["pooled"]
     return MISSING if pooled is None else metric_of(study).spread(pooled["std"])
-
-
-def churn_table(study: StudyJson) -> Table:
-    """The churn between noises beside that between seeds; without rows where no predictions were stored."""
-    noise, seed = study["churn"]["noise"], study["churn"]["seed"]
-    columns = ["two runs differ in", "mean churn (%)", "largest (%)", "pairs"]
-    if noise is None and seed is None:
-        return Table("churn", "Churn is not known", columns, [], "Too few finished runs kept their test predictions.")
-    rows = [
-        [label, points(churn["mean"]), points(churn["largest"]), str(churn["pairs"])]
-        if churn is not None
-        else [label, MISSING, MISSING, "0"]
-        for label, churn in ((f"{source_of(study).subject} only", noise), (metric_of(study).cause, seed))
-    ]
-    note = (
-        "Churn is the share of test examples, in percent, to which two trained networks give different labels. "
-        "Networks of equal accuracy can disagree on many examples: churn shows it, accuracy does not."
-    )
-    return Table("churn", _churn_title(study), columns, rows, note)
-
-
-def _churn_title(study: StudyJson) -> str:
-    noise, seed, metric = study["churn"]["noise"], study["churn"]["seed"], metric_of(study)
-    if noise is None:
-        return f"{metric.capital_order} changes {points(seed['mean'])} % of the predictions"
-    order = f", {metric.order} {points(seed['mean'])} %" if seed is not None else ""
-    return f"{capital(source_of(study).subject)} changes {points(noise['mean'])} % of the predictions{order}"
 
 
 def trials_table(study: StudyJson) -> Table:
