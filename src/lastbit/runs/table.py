@@ -61,9 +61,13 @@ class RunTable:
 
         Runs without a seed are in no pair.
         """
+        return {seed: float(runs.mean()) for seed, runs in self.runs_by_seed(recipe, task).items()}
+
+    def runs_by_seed(self, recipe: str, task: str | None = None) -> dict[int | str, NDArray[np.float64]]:
+        """The values of the runs of each seed of a recipe, shapes (runs,); runs without a seed are left out."""
         rows = self._rows(recipe, task).drop_nulls("seed").select("seed", "value")
-        means = rows.group_by("seed", maintain_order=True).mean()
-        return dict(zip(means["seed"].to_list(), means["value"].to_list(), strict=True))
+        parts = rows.group_by("seed", maintain_order=True).agg("value")
+        return {seed: np.array(values, float) for seed, values in parts.iter_rows()}
 
     def _rows(self, recipe: str, task: str | None) -> pl.DataFrame:
         rows = self.frame.filter(self.frame["recipe"] == recipe)

@@ -19,6 +19,7 @@ from lastbit.statistics.means import (
 )
 from lastbit.statistics.multiplicity import benjamini_hochberg, bonferroni_level, holm, paired_level, welch_level
 from lastbit.statistics.power import SIGNIFICANCE, Design
+from lastbit.statistics.single_runs import averaged_away, single_runs_design
 from lastbit.statistics.spread import Table
 from lastbit.statistics.superiority import Superiority, superiority
 from lastbit.statistics.winner import Winner, winner
@@ -29,16 +30,34 @@ _POOLED = 0.01
 
 @dataclass(frozen=True)
 class RecipeRuns:
-    """The finished runs of a recipe: one value for each seed."""
+    """The finished runs of a recipe: one value for each seed, the mean of its runs."""
 
     name: str
-    values: Table  # (runs,), finite
+    values: Table  # (seeds,), finite; (runs,) where the seeds are unknown
     seeds: tuple[str | int, ...] | None = None  # of `values`; None where they are unknown, and nothing can be paired
+    repeats: tuple[Table, ...] | None = None  # the runs behind each value, (runs of the seed,); None where it is one
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of a single run with a seed of its own; NaN for fewer than two seeds."""
+        return float(np.sqrt(np.var(self.values, ddof=1) + self.lost())) if len(self.values) > 1 else nan
 
     def at(self, seeds: Sequence[str | int]) -> Table:
         """The values at these seeds, in their order."""
+        return self.values[self._places(seeds)]
+
+    def lost(self, seeds: Sequence[str | int] = ()) -> float:
+        """The variance that a single run has beyond the values at these seeds, or at all where none is named."""
+        return averaged_away(self.repeats or (), [len(runs) for runs in self.single_runs(seeds)])
+
+    def single_runs(self, seeds: Sequence[str | int] = ()) -> Sequence[Table]:
+        """The runs of each of these seeds, or of all where none is named, shapes (runs,)."""
+        repeats = self.repeats or self.values[:, None]
+        return [repeats[place] for place in self._places(seeds)] if seeds else list(repeats)
+
+    def _places(self, seeds: Sequence[str | int]) -> list[int]:
         places = {seed: place for place, seed in enumerate(self.seeds or ())}
-        return self.values[[places[seed] for seed in seeds]]
+        return [places[seed] for seed in seeds]
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,7 @@ class AgainstBaseline:
     same: Equivalence | None = None  # only where a margin was given
     p_same_holm: float = nan
     tau: float = nan  # over several tasks: the standard deviation of the true differences between them
-    runs: int = 0  # of the recipe and of the baseline that are compared; the fewer of the two
+    runs: int = 0  # values of the recipe and of the baseline that are compared, one a seed; the fewer of the two
     design: Design | None = None  # of future runs with a seed each, at the level of the simultaneous interval
 
     @property
@@ -150,20 +169,11 @@ def _compared(recipe: RecipeRuns, base: RecipeRuns, *, lower_is_better: bool) ->
         p = (flipped_signs(a - b) if seeds else exchanged(a, b)).p
     else:
         p = test.p
-    better = superiority(b, a) if lower_is_better else superiority(a, b)
-    design = _design(test, a, b, paired=bool(seeds))
+    runs = recipe.single_runs(seeds), base.single_runs(seeds)
+    better = superiority(*reversed(runs) if lower_is_better else runs)
+    design = single_runs_design(a, b, (recipe.lost(seeds), base.lost(seeds)), paired=bool(seeds))
     alone = AgainstBaseline(recipe.name, base.name, test.difference, test, seeds, p)
-    return replace(alone, better=better, runs=min(len(a), len(b)), design=design)
-
-
-def _design(test: MeanTest, a: Table, b: Table, *, paired: bool) -> Design | None:
-    """What more runs would show, by the spread of these; None where nothing varies, so that it is not known."""
-    if test.standard_error == 0:
-        return None
-    if paired:
-        return Design(test.standard_error * float(np.sqrt(len(a))))
-    variances = np.var(a, ddof=1), np.var(b, ddof=1)
-    return Design(float(np.sqrt(sum(variances))), float(variances[0] / sum(variances)))
+    return replace(alone, better=better, runs=min(len(a), len(b)), design=design if design.std > 0 else None)
 
 
 def common_seeds(recipe: RecipeRuns, base: RecipeRuns) -> tuple[str | int, ...]:

@@ -1,5 +1,6 @@
 """The probability that a run of one recipe comes out above a run of another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,21 +21,31 @@ class Superiority:
     upper: float
 
 
-def superiority(a: Table, b: Table) -> Superiority:
+def superiority(a: Table | Sequence[Table], b: Table | Sequence[Table]) -> Superiority:
     """Estimate it by the share of pairs of runs in which a's is larger, ties counted half (Mann & Whitney's U / nm).
 
     The interval is Newcombe's (2006, Statistics in Medicine 25, 559-573, method 5): all θ with |θ̂ - θ| ≤ z √V(θ),
     V(θ) = θ (1 - θ) / nm · [1 + N* ((1 - θ) / (2 - θ) + θ / (1 + θ))] with N* = (n + m) / 2 - 1. It holds with a
     handful of runs, also where every run of a is larger than every run of b. It takes the samples as independent: with
-    common seeds that move both recipes alike, it is too wide.
+    common seeds that move both recipes alike, it is too wide. So it is where seeds have several runs: seeds count alike
+    then, and the interval is that of n and m seeds with one run each.
 
     Args:
-        a: runs, shape (n,).
-        b: runs, shape (m,).
+        a: runs, shape (n,); or for each of n seeds its runs.
+        b: runs, shape (m,); or for each of m seeds its runs.
     """
-    above = np.sign(a[:, None] - b[None, :])
-    value = float((above.mean() + 1) / 2)
+    (runs_a, weights_a), (runs_b, weights_b) = _weighted(a), _weighted(b)
+    above = np.sign(runs_a[:, None] - runs_b[None, :])
+    mean = np.average(np.average(above, axis=1, weights=weights_b), weights=weights_a)
+    value = float((mean + 1) / 2)
     return Superiority(value, _bound(value, 0.0, len(a), len(b)), _bound(value, 1.0, len(a), len(b)))
+
+
+def _weighted(seeds: Table | Sequence[Table]) -> tuple[Table, Table]:
+    """All runs of all seeds, and the share that each has in its seed."""
+    repeats = [np.atleast_1d(runs) for runs in seeds]
+    counts = [len(runs) for runs in repeats]
+    return np.concatenate(repeats), 1 / np.repeat(counts, counts)
 
 
 def _bound(value: float, end: float, n: int, m: int) -> float:

@@ -206,7 +206,8 @@ def test_the_verdict_in_both_cases():
     low, high = stats.ttest_rel(A, B).confidence_interval()
     assert unsure.verdict == (
         f"a − b: {unsure.difference:+.2f}, 95 % interval {low:.2f} to {high:.2f}: not distinguishable from noise with "
-        f"6 runs of each; if it is real, {unsure.runs_needed()} runs of each would show it (80 % power)."
+        f"6 runs of each; a difference as large as this takes {unsure.runs_needed()} runs of each to show "
+        "(80 % power)."
     )
     assert unsure.runs_needed() > 6
     sure = lb.compare([value + 1 for value in A], B)

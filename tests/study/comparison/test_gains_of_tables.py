@@ -68,10 +68,11 @@ def test_several_recipes_need_the_runs_of_the_level_that_decides():
 def test_an_undecided_difference_says_what_it_would_take():
     found = compared({"base": A, "new": A + 0.05 + NOISE})
     runs = ceil(TTestPower().solve_power(0.05 / NOISE.std(ddof=1), power=0.8, alpha=0.05))
-    assert f"not distinguishable from noise; if it is real, {runs} runs of each, each with its own" in found.verdict
+    takes = f"a difference as large as this takes {runs} runs of each, each with its own seed, to show (80 % power)."
+    assert f"not distinguishable from noise; {takes}" in found.verdict
     assert found.as_json()["comparisons"][0]["runs_needed"] == runs
     decided = compared({"base": A, "new": A + 2 + NOISE})
-    assert "if it is real" not in decided.verdict
+    assert "as large as" not in decided.verdict
     several = compared({"base": A, "new": A + 2 + NOISE, "other": A + 0.05 + NOISE[::-1], "third": A - 0.1 + NOISE})
     needed = sorted(several.runs_needed(abs(row.difference))[row.recipe] for row in several.comparisons[1:])
     assert "2 more are not distinguishable from noise. Differences as large as theirs take" in several.verdict
@@ -123,6 +124,8 @@ def test_the_difference_of_single_runs_is_shown_and_nothing_tells_it_from_luck()
     )
     both = compared({"base": [93.0], "new": [93.5], "other": [92.0]})
     assert "new − base +0.50 and other − base -1.00: with one run nothing tells" in both.verdict
+    assert both.verdict.count("at least two runs on each side are needed") == 1
+    assert one.verdict.count("at least two runs on each side are needed") == 1
     mixed = compared({"base": A, "new": A + 2 + NOISE, "lone": A[:1]})
     assert "1 of 1 recipes differs from base" in mixed.verdict
     assert "lone − base -0.07: with one run nothing tells a difference from luck" in mixed.verdict

@@ -132,7 +132,8 @@ def gain_tables(content: RecipesJson) -> list[Table]:
         for row in gain["recipes"]
     ]
     columns = [*(["task"] if has_tasks else []), "recipe", f"runs for {gain['gain']:g}", "power now", "runs now"]
-    return [Table("gain", f"Runs that a gain of {gain['gain']:g} takes", columns, rows, gain["sentence"])]
+    note = f"{gain['sentence']} Now: of one run at each seed that there is; several runs of a seed show somewhat more."
+    return [Table("gain", f"Runs that a gain of {gain['gain']:g} takes", columns, rows, note)]
 
 
 def _needed(row: Mapping[str, Any], content: RecipesJson) -> str:

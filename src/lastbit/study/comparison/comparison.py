@@ -206,7 +206,7 @@ class Comparison:
         if runs is None:
             return "a million runs of each would not show a difference this small"
         own_seeds = "" if self._counts_runs else ", each with its own seed,"
-        return f"if it is real, {runs} runs of each{own_seeds} would show it (80 % power)"
+        return f"a difference as large as this takes {runs} runs of each{own_seeds} to show (80 % power)"
 
     def _runs(self) -> str:
         replicates = len(self.replicates.a), len(self.replicates.b)

@@ -52,7 +52,8 @@ class Findings:
     def _of_many(self) -> list[str]:
         tested = [row for row in self.comparisons if row.test is not None]
         if not tested:
-            return [f"No recipe can be compared with {self.baseline}: {_TOO_FEW}.", *self._of_single_runs()]
+            start = f"No recipe can be compared with {self.baseline}: {_TOO_FEW}."
+            return [start, *self._of_single_runs(says_why=False)]
         found = self._of_the_real(tested) if self._real else self._of_none(tested)
         return [*found, *self._of_the_exact(), *self._of_single_runs()]
 
@@ -90,13 +91,14 @@ class Findings:
         these = "Differences as large as theirs take" if len(needed) > 1 else "A difference as large as that takes"
         return f" {these} {ends}{more} runs of each recipe to show (80 % power)."
 
-    def _of_single_runs(self) -> list[str]:
+    def _of_single_runs(self, *, says_why: bool = True) -> list[str]:
         """The differences that nothing tells from luck."""
         rows = [row for row in self.comparisons if row.test is None and not isnan(row.difference)]
         if not rows:
             return []
         named = [f"{row.recipe} − {row.baseline} {self._signed(row.difference)}" for row in rows]
-        return [f"{some(named, _NAMED)}: with one run nothing tells a difference from luck ({_TOO_FEW})."]
+        why = f" ({_TOO_FEW})" if says_why else ""
+        return [f"{some(named, _NAMED)}: with one run nothing tells a difference from luck{why}."]
 
     @property
     def _exact(self) -> list[AgainstBaseline]:
@@ -136,7 +138,7 @@ class Findings:
 def _needed_in_words(runs: int | None) -> str:
     if runs is None:
         return "a million runs of each would not show a difference this small"
-    return f"if it is real, {runs} runs of each, each with its own seed, would show it (80 % power)"
+    return f"a difference as large as this takes {runs} runs of each, each with its own seed, to show (80 % power)"
 
 
 def _test_of(row: AgainstBaseline) -> str:

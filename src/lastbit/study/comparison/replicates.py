@@ -20,11 +20,11 @@ from lastbit.statistics.means import (
     flipped_signs,
     paired_t,
     t_test,
-    variance,
     welch_t,
 )
 from lastbit.statistics.power import Design
-from lastbit.statistics.spread import Table, noise_spread
+from lastbit.statistics.single_runs import averaged_away, single_runs_design
+from lastbit.statistics.spread import Table
 from lastbit.study.comparison.side import Side
 
 _AGREES = 0.01  # points: a training may compute its accuracy in single precision
@@ -92,17 +92,10 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
 
 
 def single_run_design(a: Side, b: Side, values: Replicates) -> Design:
-    """What runs with different seeds could show, by the spread of these runs.
-
-    The mean over a seed's K noises has lost (1 - 1/K) of the noise's variance, which a single run has in full.
-    """
-    lost = (0.0, 0.0) if values.only_seed is not None else (_averaged_away(a), _averaged_away(b))
-    scale = float(max(np.abs(values.a).max(), np.abs(values.b).max()))
-    if values.paired:
-        return Design(sqrt(variance(values.a - values.b, scale) + sum(lost)))
-    variances = np.array([variance(values.a, scale) + lost[0], variance(values.b, scale) + lost[1]])
-    total = float(variances.sum())
-    return Design(sqrt(total), float(variances[0]) / total if total > 0 else 0.5)
+    """What runs with different seeds could show, by the spread of these runs."""
+    alone = values.only_seed is not None  # the values are single runs
+    lost = (0.0, 0.0) if alone else (_averaged_away(a, values.seeds_a), _averaged_away(b, values.seeds_b))
+    return single_runs_design(values.a, values.b, lost, paired=values.paired)
 
 
 @dataclass(frozen=True)
@@ -165,12 +158,9 @@ def _alone(side: Side) -> str:
     )
 
 
-def _averaged_away(side: Side) -> float:
-    noise = noise_spread(side.values)
-    if noise is None:
-        return 0.0
-    counts = np.sum(~np.isnan(side.values[:, side.finished]), axis=0)
-    return float(noise.std**2 * (1 - np.mean(1 / counts)))
+def _averaged_away(side: Side, seeds: tuple[int, ...]) -> float:
+    repeats = side.repeats()
+    return averaged_away(repeats.values(), [len(repeats[seed]) for seed in seeds])
 
 
 def _values(means: dict[int, float]) -> Table:

@@ -61,10 +61,10 @@ def compare_sides(
 
 def _runs_of_side(side: Side) -> RecipeRuns:
     means = side.seed_means()
-    return RecipeRuns(side.name, np.array(list(means.values())), tuple(means) if side.has_seeds else None)
+    seeds = tuple(means) if side.has_seeds else None
+    return RecipeRuns(side.name, np.array(list(means.values())), seeds, tuple(side.repeats().values()))
 
 
 def _row(runs: RecipeRuns, count: int) -> RecipeSummary:
-    std = float(np.std(runs.values, ddof=1)) if len(runs.values) > 1 else float("nan")
     mean = float(runs.values.mean()) if len(runs.values) else float("nan")
-    return RecipeSummary(runs.name, count, runs.seeds or (), mean, std)
+    return RecipeSummary(runs.name, count, runs.seeds or (), mean, runs.std)

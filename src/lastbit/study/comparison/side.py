@@ -56,6 +56,10 @@ class Side:
         """Mean over the noises by seed, for seeds with a finished run."""
         return {self.seeds[j]: float(np.nanmean(self.values[:, j])) for j in self.finished}
 
+    def repeats(self) -> dict[int, Table]:
+        """The finished runs of each seed that has one, shapes (runs,)."""
+        return {self.seeds[j]: self.at_seed(self.seeds[j]) for j in self.finished}
+
     def at_seed(self, seed: int) -> Table:
         """The finished runs at a seed, shape (runs,)."""
         column = self.values[:, self.seeds.index(seed)]

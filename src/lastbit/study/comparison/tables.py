@@ -115,14 +115,15 @@ def _runs(table: RunTable, name: str, task: str | None) -> RecipeRuns:
     values = rows["value"].to_numpy().astype(float)
     if rows["seed"].null_count():
         return RecipeRuns(name, values)
-    by_seed = table.by_seed(name, task)
-    return RecipeRuns(name, np.array(list(by_seed.values())), tuple(by_seed))
+    repeats = table.runs_by_seed(name, task)
+    means = np.array([runs.mean() for runs in repeats.values()])
+    return RecipeRuns(name, means, tuple(repeats), tuple(repeats.values()))
 
 
 def _summary(by_task: Sequence[RecipeRuns], table: RunTable) -> RecipeSummary:
     known = [runs for runs in by_task if len(runs.values)]
     seeds = dict.fromkeys(seed for runs in known for seed in runs.seeds or ())
-    spreads = [np.var(runs.values, ddof=1) for runs in known if len(runs.values) > 1]
+    spreads = [runs.std**2 for runs in known if len(runs.values) > 1]
     mean = float(np.mean([runs.values.mean() for runs in known]))
     std = float(np.sqrt(np.mean(spreads))) if spreads else float("nan")
     return RecipeSummary(by_task[0].name, len(table.values(by_task[0].name)), tuple(seeds), mean, std)
