@@ -11,7 +11,8 @@ from lastbit.statistics.clustered import clustered_t
 from lastbit.statistics.means import equivalence, paired_t, welch_t
 from lastbit.statistics.multiplicity import holm
 from lastbit.statistics.over_tasks import over_tasks
-from lastbit.statistics.recipes import RecipeRuns, against_baseline, best_recipe
+from lastbit.statistics.recipes import against_baseline, best_recipe
+from lastbit.statistics.single_runs import RecipeRuns
 from options import parsed, parser_of, write
 
 RECIPES, RUNS = 20, 10

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lastbit.statistics.recipes import RecipeRuns, against_baseline, best_recipe
+from lastbit.statistics.recipes import against_baseline, best_recipe
+from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.statistics.winner import winner
 
 SEEDS = (1, 2, 3, 4, 5)

@@ -19,45 +19,13 @@ from lastbit.statistics.means import (
 )
 from lastbit.statistics.multiplicity import benjamini_hochberg, bonferroni_level, holm, paired_level, welch_level
 from lastbit.statistics.power import SIGNIFICANCE, Design
-from lastbit.statistics.single_runs import averaged_away, single_runs_design
+from lastbit.statistics.single_runs import RecipeRuns, single_runs_design
 from lastbit.statistics.spread import Table
 from lastbit.statistics.superiority import Superiority, superiority
 from lastbit.statistics.winner import Winner, winner
 
 # Two recipes' variances that an F test at this level tells apart are not pooled.
 _POOLED = 0.01
-
-
-@dataclass(frozen=True)
-class RecipeRuns:
-    """The finished runs of a recipe: one value for each seed, the mean of its runs."""
-
-    name: str
-    values: Table  # (seeds,), finite; (runs,) where the seeds are unknown
-    seeds: tuple[str | int, ...] | None = None  # of `values`; None where they are unknown, and nothing can be paired
-    repeats: tuple[Table, ...] | None = None  # the runs behind each value, (runs of the seed,); None where it is one
-
-    @property
-    def std(self) -> float:
-        """Standard deviation of a single run with a seed of its own; NaN for fewer than two seeds."""
-        return float(np.sqrt(np.var(self.values, ddof=1) + self.lost())) if len(self.values) > 1 else nan
-
-    def at(self, seeds: Sequence[str | int]) -> Table:
-        """The values at these seeds, in their order."""
-        return self.values[self._places(seeds)]
-
-    def lost(self, seeds: Sequence[str | int] = ()) -> float:
-        """The variance that a single run has beyond the values at these seeds, or at all where none is named."""
-        return averaged_away(self.repeats or (), [len(runs) for runs in self.single_runs(seeds)])
-
-    def single_runs(self, seeds: Sequence[str | int] = ()) -> Sequence[Table]:
-        """The runs of each of these seeds, or of all where none is named, shapes (runs,)."""
-        repeats = self.repeats or self.values[:, None]
-        return [repeats[place] for place in self._places(seeds)] if seeds else list(repeats)
-
-    def _places(self, seeds: Sequence[str | int]) -> list[int]:
-        places = {seed: place for place, seed in enumerate(self.seeds or ())}
-        return [places[seed] for seed in seeds]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,46 @@ has var(S) + var(N). So the spread of such means promises too much of runs with 
 """
 
 from collections.abc import Iterable, Sequence
-from math import sqrt
+from dataclasses import dataclass
+from math import nan, sqrt
 
 import numpy as np
 
 from lastbit.statistics.means import variance
 from lastbit.statistics.power import Design
 from lastbit.statistics.spread import Table, pooled, spread
+
+
+@dataclass(frozen=True)
+class RecipeRuns:
+    """The finished runs of a recipe: one value for each seed, the mean of its runs."""
+
+    name: str
+    values: Table  # (seeds,), finite; (runs,) where the seeds are unknown
+    seeds: tuple[str | int, ...] | None = None  # of `values`; None where they are unknown, and nothing can be paired
+    repeats: tuple[Table, ...] | None = None  # the runs behind each value, (runs of the seed,); None where it is one
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of a single run with a seed of its own; NaN for fewer than two seeds."""
+        return float(np.sqrt(np.var(self.values, ddof=1) + self.lost())) if len(self.values) > 1 else nan
+
+    def at(self, seeds: Sequence[str | int]) -> Table:
+        """The values at these seeds, in their order."""
+        return self.values[self._places(seeds)]
+
+    def lost(self, seeds: Sequence[str | int] = ()) -> float:
+        """The variance that a single run has beyond the values at these seeds, or at all where none is named."""
+        return averaged_away(self.repeats or (), [len(runs) for runs in self.single_runs(seeds)])
+
+    def single_runs(self, seeds: Sequence[str | int] = ()) -> Sequence[Table]:
+        """The runs of each of these seeds, or of all where none is named, shapes (runs,)."""
+        repeats = self.repeats or self.values[:, None]
+        return [repeats[place] for place in self._places(seeds)] if seeds else list(repeats)
+
+    def _places(self, seeds: Sequence[str | int]) -> list[int]:
+        places = {seed: place for place, seed in enumerate(self.seeds or ())}
+        return [places[seed] for seed in seeds]
 
 
 def averaged_away(repeats: Iterable[Table], compared: Sequence[int]) -> float:

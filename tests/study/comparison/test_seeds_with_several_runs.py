@@ -9,7 +9,8 @@ from scipy import special
 from statsmodels.stats.power import TTestPower
 
 import lastbit as lb
-from lastbit.statistics.recipes import RecipeRuns, against_baseline
+from lastbit.statistics.recipes import against_baseline
+from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.study.comparison.gains import gain_of
 
 SEED_STD, RUN_STD = 0.5, 1.0

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lastbit.statistics.recipes import RecipeRuns, against_baseline, best_recipe
+from lastbit.statistics.recipes import against_baseline, best_recipe
+from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.study.comparison.doubts import doubts, refuse_incomparable
 from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
 from lastbit.study.comparison.side import Side

@@ -10,7 +10,8 @@ from lastbit.report.numbers import joined, some
 from lastbit.runs.notice import mixed_units
 from lastbit.runs.table import RunTable
 from lastbit.statistics.over_tasks import against_baseline_over_tasks
-from lastbit.statistics.recipes import AgainstBaseline, RecipeRuns, against_baseline, best_recipe
+from lastbit.statistics.recipes import AgainstBaseline, against_baseline, best_recipe
+from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.study.comparison.gains import fraction_note
 from lastbit.study.comparison.over_examples import OverExamples, over_examples
 from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
