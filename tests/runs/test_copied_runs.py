@@ -1,8 +1,11 @@
 """The same runs twice, and recipes that are one but for their names."""
 
+import numpy as np
+import polars as pl
 import pytest
 
 from lastbit.runs import read_runs
+from lastbit.runs.copies import copied
 
 CLEAN = """recipe,seed,acc,loss,lr
 sgd,1,0.911,0.31,0.1
@@ -51,11 +54,50 @@ def test_equal_values_throughout_make_no_copy(table):
     assert read_runs([table(text, "first.csv"), table(text, "other.csv")], by="recipe").frame.height == 8
 
 
-def test_copies_without_seeds_count_once(table):
-    text = "recipe,acc\nsgd,0.91\nsgd,0.91\nsgd,0.92\nadam,0.93\n"
-    runs = read_runs([table(text, "first.csv"), table(text, "other.csv")], by="recipe")
-    assert runs.values("sgd").tolist() == [0.91, 0.91, 0.92]
-    assert runs.values("adam").tolist() == [0.93]
+@pytest.mark.parametrize(
+    ("runs", "value", "is_copy"), [(3, "0.91{}057", True), (9, "0.9{}", False), (10, "0.9{}", True)]
+)
+def test_runs_without_seeds_are_copies_by_their_digits_or_their_number(table, runs, value, is_copy):
+    text = "recipe,acc\n" + "".join(f"sgd,{value.format(1 + at % 4)}\n" for at in range(runs))
+    found = read_runs([table(text, "first.csv"), table(text, "other.csv")], by="recipe")
+    assert found.left_out["reason"].to_list() == ["copied"] * (runs * is_copy)
+    assert set(found.left_out["file"]) == ({found.left_out["file"][0]} if is_copy else set())
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_fewer_than_three_runs_in_common_are_no_copies(table, seeds):
+    header = "recipe,seed,acc,note\n"
+    first = header + "".join(f"sgd,{seed},0.9{seed},a\n" for seed in (*range(seeds), 7, 8, 9))
+    other = header + "".join(f"sgd,{seed},0.9{seed},b\n" for seed in (*range(seeds), 4, 5, 6))
+    found = read_runs([table(first, "first.csv"), table(other, "other.csv")], metric="acc", by="recipe")
+    assert found.left_out["reason"].to_list().count("copied") == (3 if seeds == 3 else 0)
+
+
+def test_many_files_agree_as_pairs_of_them_do():
+    rng = np.random.default_rng(0)
+    rows, drawn = [], {}
+    for file in range(300):  # more than a block
+        seeds = rng.choice(8, size=5, replace=False)
+        source = int(rng.integers(40))
+        for seed in seeds:
+            value = drawn.setdefault((source, int(seed)), float(rng.integers(3)))
+            rows.append(
+                {"recipe": "a", "task": None, "seed": int(seed), "file": f"f{(file * 7) % 300}", "value": value}
+            )
+    by_file = {}
+    for row in rows:
+        by_file.setdefault(row["file"], {})[row["seed"]] = row["value"]
+    expected, earlier = {}, []
+    for name, mine in by_file.items():
+        for others in earlier:
+            common = mine.keys() & others.keys()
+            same = all(mine[seed] == others[seed] for seed in common)
+            if same and len(common) >= 3 and len({mine[seed] for seed in common}) > 1:
+                expected.update({(name, seed): True for seed in common})
+        earlier.append(mine)
+    wanted = [(row["file"], row["seed"]) in expected for row in rows]
+    assert 0 < sum(wanted) < len(rows)
+    assert copied(pl.DataFrame(rows, schema_overrides={"task": pl.String})).to_list() == wanted
 
 
 def test_recipes_with_the_same_runs_are_said(table):

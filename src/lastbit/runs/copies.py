@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lastbit.errors import shortened
 from lastbit.runs.columns import is_bookkeeping, names_runs
 from lastbit.runs.endings import places
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
 _SURE_DIGITS = 6  # a number with so many is no repetition by chance
 _COPIES = 3  # runs that agree with others by more than chance
+_MANY = 10  # runs that do so without seeds and with few digits
+_BLOCK = 256  # files compared with all others at a time
 _SHOWN = 4
 
 
@@ -36,28 +41,62 @@ def repeated(runs: pl.DataFrame, read: pl.DataFrame) -> pl.Series:
 def copied(runs: pl.DataFrame) -> pl.Series:
     """Whether each row is of a run that stands in an earlier file, too.
 
-    It is where two files agree on every run that both have: on three at least, not all of one value. Runs are the same
-    by recipe, task and seed, and without seeds by their order.
+    It is where two files agree on every run that both have, and not all of one value: on three runs at least that have
+    a seed or a value of six digits, or on ten. Runs are the same by recipe, task and seed, and without seeds by their
+    order, where few digits agree by chance. Files are compared by sparse products, a block of them at a time.
     """
     import polars as pl
 
     key = ["recipe", "task", "seed", "of a seed"]
     rows = runs.with_row_index("at").drop_nulls(["file", "value"]).filter(pl.col("value").is_finite())
+    sure = [seed is not None or _digits(value) >= _SURE_DIGITS for seed, value in rows.select("seed", "value").rows()]
+    rows = rows.with_columns(pl.Series("sure", sure, dtype=pl.Boolean))
     rows = rows.with_columns(pl.col("seed").cast(pl.String).fill_null("none"), pl.col("task").fill_null(""))
     rows = rows.with_columns(pl.int_range(pl.len()).over("recipe", "task", "seed", "file").alias("of a seed"))
     rows = rows.filter(pl.struct(key).is_duplicated()).filter(pl.len().over("file") >= _COPIES)
-    order = pl.col("at").min().over("file")
-    rows = rows.select(*key, "at", "file", "value", order.alias("place"))
-    both = rows.join(rows, on=key, suffix=" before").filter(pl.col("place before") < pl.col("place"))
-    files = ["file", "file before"]
-    agree = both.group_by(files).agg(
-        (pl.col("value") == pl.col("value before")).all().alias("agree"),
-        pl.len().alias("runs"),
-        pl.col("value").n_unique().alias("values"),
+    rows = rows.with_columns(
+        pl.struct("file").rank("dense").alias("rank"),
+        pl.struct(key).rank("dense").alias("run"),
+        pl.struct(*key, "value").rank("dense").alias("result"),
+        pl.col("value").rank("dense").alias("level"),
     )
-    same = agree.filter(pl.col("agree") & (pl.col("runs") >= _COPIES) & (pl.col("values") > 1))
-    copies = set(both.join(same, on=files, how="semi")["at"])
-    return pl.Series([at in copies for at in range(runs.height)], dtype=pl.Boolean)
+    return pl.Series(np.isin(np.arange(runs.height), _copied_rows(rows)), dtype=pl.Boolean)
+
+
+def _copied_rows(rows: pl.DataFrame) -> NDArray[np.int64]:
+    """The `at` of the rows whose run and value an earlier file has that agrees with theirs."""
+    from scipy.sparse import csr_array
+
+    at = rows["at"].to_numpy().astype(np.int64)
+    if not len(at):
+        return at
+    _, first, ranks = np.unique(rows["rank"].to_numpy(), return_index=True, return_inverse=True)
+    file = np.argsort(np.argsort(first))[ranks]  # in the order of reading
+    result, run, level = (rows[name].to_numpy().astype(np.int64) for name in ("result", "run", "level"))
+
+    def matrix(data: NDArray[np.int64], column: NDArray[np.int64]) -> csr_array:
+        return csr_array((data, (file, column)), shape=(len(first), int(column.max()) + 1))
+
+    one = np.ones(len(at), dtype=np.int64)
+    runs, results, sure = (
+        matrix(one, run),
+        matrix(one, result),
+        matrix(rows["sure"].to_numpy().astype(np.int64), result),
+    )
+    levels, squares = matrix(level, result), matrix(level**2, result)
+    found = []
+    for start in range(0, len(first), _BLOCK):
+        block, here = slice(start, start + _BLOCK), results[start : start + _BLOCK]
+        same = (here @ results.T).toarray()
+        agree = same == (runs[block] @ runs.T).toarray()
+        total = (here @ levels.T).toarray()
+        agree &= same * (here @ squares.T).toarray() > total**2  # by Cauchy and Schwarz equal for one value alone
+        agree &= ((here @ sure.T).toarray() >= _COPIES) | (same >= _MANY)
+        agree &= np.arange(len(first)) < np.arange(start, start + len(same))[:, None]
+        there = (csr_array(agree.astype(np.int64)) @ results).tocsr()  # of each result, in how many such files
+        mine = (file >= start) & (file < start + _BLOCK)
+        found.append(at[mine][np.asarray(there[file[mine] - start, result[mine]]).ravel() > 0])
+    return np.concatenate(found)
 
 
 def twins(kept: pl.DataFrame) -> list[str]:
