@@ -40,6 +40,10 @@ _MORE = _set(
     "rouge meteor iou miou dice psnr ssim r2 reward return success win mcc kappa pass ndcg mrr hit hits correct "
     "acc_norm elo"
 )
+_UNBOUNDED = _set(
+    "loss losses nll ce cross_entropy xent perplexity ppl mse rmse mae fid kid bpb bpc bits_per_byte bits_per_char "
+    "bits_per_dim bpd regret divergence kl time seconds latency runtime deviance chamfer psnr reward return elo"
+)
 # What may follow a metric's own word: the data, or how it was averaged.
 _AFTER_RESULT = _set("train training val valid validation dev test eval final last best rate norm mean avg average")
 # In names that count the parts of one run: val_acc/dataloader_idx_0, acc_task_1, class_acc_2.
@@ -97,6 +101,15 @@ def is_bookkeeping(name: str) -> bool:
 def says_result(name: str) -> bool:
     """Whether a column is called what results are called."""
     return lower_is_better(name) is not None
+
+
+def is_unbounded(name: str) -> bool:
+    """Whether a metric has no upper end, and so no percents, by the last word of its name that says what it is."""
+    for word in reversed(words(name)):
+        if word in _MORE | _LESS:
+            return word in _UNBOUNDED
+    joined = "_".join(words(name))
+    return any("_" in long and long in joined for long in _UNBOUNDED)
 
 
 def ends_in_result(name: str) -> bool:

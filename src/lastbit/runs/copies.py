@@ -74,16 +74,11 @@ def _copied_rows(rows: pl.DataFrame) -> NDArray[np.int64]:
     file = np.argsort(np.argsort(first))[ranks]  # in the order of reading
     result, run, level = (rows[name].to_numpy().astype(np.int64) for name in ("result", "run", "level"))
 
-    def matrix(data: NDArray[np.int64], column: NDArray[np.int64]) -> csr_array:
-        return csr_array((data, (file, column)), shape=(len(first), int(column.max()) + 1))
-
+    shape = (len(first), len(at) + 1)  # files, and ranks from 1
     one = np.ones(len(at), dtype=np.int64)
-    runs, results, sure = (
-        matrix(one, run),
-        matrix(one, result),
-        matrix(rows["sure"].to_numpy().astype(np.int64), result),
-    )
-    levels, squares = matrix(level, result), matrix(level**2, result)
+    is_sure = rows["sure"].to_numpy().astype(np.int64)
+    cells = ((one, run), (one, result), (is_sure, result), (level, result), (level**2, result))
+    runs, results, sure, levels, squares = (csr_array((data, (file, of)), shape=shape) for data, of in cells)
     found = []
     for start in range(0, len(first), _BLOCK):
         block, here = slice(start, start + _BLOCK), results[start : start + _BLOCK]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lastbit.errors import shortened
 from lastbit.runs.copies import copied, repeated, same_values, twins
 from lastbit.runs.endings import places, unfinished
-from lastbit.runs.numbers import are_fractions_and_percents
+from lastbit.runs.numbers import mixed_units
 from lastbit.runs.raw import STATE
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def notice(
     frame = runs.with_columns(pl.Series("reason", _reasons(runs, read), dtype=pl.String))
     left_out = frame.filter(pl.col("reason").is_not_null())
     kept = frame.filter(pl.col("reason").is_null()).drop("reason", "state")
-    mixed = mixed_units(kept, metric)
+    mixed = said_units(kept, metric)
     first = [*([f"{mixed} Nothing was converted: mend the file."] if mixed else []), *_gone(left_out, kept, metric)]
     notes[:0] = first
     notes.extend(_spellings(kept))
@@ -91,20 +91,19 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
     return sentences + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
 
 
-def mixed_units(runs: pl.DataFrame, metric: str) -> str:
-    """A sentence on fractions beside percents, as `are_fractions_and_percents` finds them; empty without them.
+def said_units(runs: pl.DataFrame, metric: str, *, sure: bool = False) -> str:
+    """A sentence on fractions beside percents, as `mixed_units` finds them; empty without them.
 
     Args:
         runs: rows as `RunTable.frame` has them.
         metric: their name.
+        sure: whether a single value that may be an outlier is to be passed over.
     """
-    import polars as pl
-
-    if not are_fractions_and_percents(runs["value"].to_numpy()):
+    found = mixed_units(runs["value"].to_numpy(), runs["recipe"].to_list(), metric)
+    if found is None or (sure and not found.is_sure):
         return ""
-    few, words, other = runs.filter(pl.col("value") <= 1), "fractions", "percents"
-    if 2 * few.height > runs.height:
-        few, words, other = runs.filter(pl.col("value") > 1), "percents", "fractions"
+    few = runs.filter(found.few)
+    words, other = ("fractions", "percents") if found.few_are_fractions else ("percents", "fractions")
     verb = "looks" if few.height == 1 else "look"
     count = f"{few.height} of {runs.height} values of {metric}"
     return f"{count} {verb} like {words} ({places(few)}), the others like {other}."

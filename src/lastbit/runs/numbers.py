@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lastbit.errors import LastbitError
+from lastbit.runs.columns import is_unbounded
 from lastbit.runs.raw import FILE, ROW, RUN
 
 if TYPE_CHECKING:
@@ -74,20 +77,39 @@ def numbers_in(column: pl.Series) -> pl.Series:
     return pl.Series(column.name, [_number(cell) for cell in column.to_list()], dtype=pl.Float64).drop_nulls()
 
 
-def are_fractions_and_percents(values: NDArray[np.float64]) -> bool:
-    """Whether some values are fractions and the others percents of the same.
+@dataclass(frozen=True)
+class MixedUnits:
+    """Values of which some look like fractions and the others like percents of the same."""
 
-    They are values from 0 to 1 beside others from 10 to 100, whose medians are 50 to 200 times as far apart: losses of
-    0.4 and 15 are in one unit.
+    few: NDArray[np.bool_]  # (n,): those in the rarer unit
+    few_are_fractions: bool
+    is_sure: bool  # whether they are several, or all of a group: a single one among others may be an outlier
+
+
+def mixed_units(values: NDArray[np.float64], groups: Sequence[str], metric: str) -> MixedUnits | None:
+    """Fractions beside percents of the same: None where there are none.
+
+    They are values from 0 to 1 beside others up to 100, whose medians are 50 to 200 times as far apart. Numbers alone
+    do not tell them from losses of 0.02 and 2, so the name of the metric does: what has no upper end, such as a loss, a
+    perplexity, a reward or a time, has no percents; an accuracy, an error rate, and a metric without a name or with an
+    unknown one, may have.
 
     Args:
         values: finite, shape (n,).
+        groups: the recipe of each.
+        metric: the name, empty where none is known.
     """
-    small, large = values[(values >= 0) & (values <= 1)], values[(values >= 10) & (values <= 100)]
-    if not len(small) or not len(large) or len(small) + len(large) < len(values):
-        return False
-    low, high = np.median(small), np.median(large)
-    return bool(50 * low < high < 200 * low)
+    is_small = values <= 1
+    low, high = values[is_small], values[~is_small]
+    if is_unbounded(metric) or not len(low) or not len(high) or low.min() < 0 or high.max() > 100:
+        return None
+    if not 50 * np.median(low) < np.median(high) < 200 * np.median(low):
+        return None
+    few_are_fractions = 2 * len(low) <= len(values)
+    few = is_small if few_are_fractions else ~is_small
+    names = np.asarray(groups, dtype=str)
+    whole = any(few[names == name].all() for name in set(names[few]))
+    return MixedUnits(few, few_are_fractions, bool(few.sum() > 1 or whole))
 
 
 def place(row: dict[str, object]) -> str:

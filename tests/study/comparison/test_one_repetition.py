@@ -106,7 +106,8 @@ def test_dictionaries_of_the_same_seeds_are_pairs():
     [
         ([100 * value for value in A], B, r"a looks like percent and b like fractions \(means 93.32 and 0.9313\)"),
         (A, ["93%", "92%"], "b looks like percent and a like fractions"),
-        (A, [92.0, *B[1:]], "9 of the 10 values of a and b look like fractions and the others like percents"),
+        (A, [92.0, 93.0, *B[2:]], "2 of the 10 values of a and b look like percents and the others like fractions"),
+        ([0.034, 0.035, 0.033], [3.4, 3.5, 3.3], r"b looks like percent and a like fractions \(means 3.4 and 0.034\)"),
         (A, 0.930, r"b has one finished run only.*the mean of a is 0.93324 \(95 % interval 0.93137 to 0.93511"),
         ([0.9, "high"], B, "a is neither a study nor numbers.*'high' is no number"),
     ],
@@ -121,7 +122,20 @@ def test_numbers_a_hundred_times_as_large_are_one_unit_where_they_are_no_percent
         [0.021, 0.024, 0.020],
         [2.1, 2.3, 1.9],
     )  # losses of a net that knows its data by heart, and of another
-    assert lb.compare(large, small).difference == pytest.approx(np.mean(large) - np.mean(small))
+    found = lb.compare(large, small, metric="val_loss")
+    assert found.difference == pytest.approx(np.mean(large) - np.mean(small))
+    with pytest.raises(lb.LastbitError, match="of a loss say so by metric='loss'"):
+        lb.compare(large, small)
+    with pytest.raises(lb.LastbitError, match="looks like percent"):
+        lb.compare(large, small, metric="error")
+
+
+def test_one_value_in_another_unit_may_be_an_outlier_and_is_said():
+    a, b = [0.30, 0.31, 0.29, 30], [0.31, 0.30, 0.28, 0.3]
+    found = lb.compare(a, b)
+    assert found.difference == pytest.approx(np.mean(a) - np.mean(b))
+    assert "One of the 8 values of a and b looks like percent" in found.verdict
+    assert "looks like" not in lb.compare([*a[:3], 0.3], b).verdict
 
 
 def test_the_mean_beside_a_published_number_is_scipys():

@@ -156,6 +156,6 @@ def _of_sides(
     sides = read_all_sides(runs, metric)
     if paired is not None:
         sides = [replace(side, has_seeds=paired) for side in sides]
-    name = next((side.study.metric.name for side in sides if side.study is not None), "")
+    name = next((side.study.metric.name for side in sides if side.study is not None), metric or "")
     less = bool(says_less(name)) if lower_is_better is None else lower_is_better
     return compare_sides(sides, metric=name, lower_is_better=less, baseline=baseline, within=within)

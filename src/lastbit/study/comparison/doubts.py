@@ -6,7 +6,7 @@ import numpy as np
 
 from lastbit.differing import differing_fields
 from lastbit.errors import LastbitError
-from lastbit.runs.numbers import are_fractions_and_percents
+from lastbit.runs.numbers import MixedUnits, mixed_units
 from lastbit.storage.files import to_json
 from lastbit.study.agreement import same_weights
 from lastbit.study.comparison.side import ComparedStudy, Side
@@ -18,13 +18,18 @@ _OTHER_METRIC = 1.8  # seeds of one recipe do not differ by such a factor
 _FEW, _FAR = 3, 30
 
 
-def refuse_incomparable(a: Side, b: Side) -> None:
+def refuse_incomparable(a: Side, b: Side, *, metric: str = "") -> None:
     """Refuse a study beside itself, different test sets as far as they are known, and percent against fractions.
+
+    Args:
+        a: a side.
+        b: the other.
+        metric: what plain numbers are said to be; studies know theirs.
 
     Raises:
         LastbitError: says which.
     """
-    _refuse_mixed_units(a, b)
+    _refuse_mixed_units(a, b, metric)
     if a.study is None or b.study is None:
         return
     if set(a.study.grid.ids.values()) == set(b.study.grid.ids.values()):
@@ -33,28 +38,46 @@ def refuse_incomparable(a: Side, b: Side) -> None:
         raise LastbitError(f"{a.name} and {b.name} cannot be compared: {difference}")
 
 
-def doubts(a: Side, b: Side) -> list[str]:
+def doubts(a: Side, b: Side, *, metric: str = "") -> list[str]:
     """Sentences that belong before any finding: controls, seeds, numerics, recipes that are the same."""
     sides = (a, b)
     controls = [doubt for side in sides if side.study is not None for doubt in _controls(side.name, side.study)]
     seeds = [doubt for side in sides for doubt in (*_seeds(side), *_plain_numbers(side))]
     both = [] if a.study is None or b.study is None else _of_two_studies(a.name, a.study, b.name, b.study)
-    return [*controls, *seeds, *_numerics(a, b), *both]
+    return [*controls, *_one_in_another_unit(a, b, metric), *seeds, *_numerics(a, b), *both]
 
 
-def _refuse_mixed_units(a: Side, b: Side) -> None:
-    values = np.concatenate([side.values[np.isfinite(side.values)] for side in (a, b)])
-    if not are_fractions_and_percents(values):
+def _units(a: Side, b: Side, metric: str) -> MixedUnits | None:
+    values = [side.values[np.isfinite(side.values)] for side in (a, b)]
+    groups = [name for name, of in zip("ab", values, strict=True) for _ in of]
+    known = next((side.study.metric.name for side in (a, b) if side.study is not None), metric)
+    return mixed_units(np.concatenate(values), groups, known)
+
+
+def _refuse_mixed_units(a: Side, b: Side, metric: str) -> None:
+    found = _units(a, b, metric)
+    if found is None or not found.is_sure:
         return
     fractions, percents = sorted((a, b), key=lambda side: float(np.nanmean(side.values)))
     if np.nanmax(fractions.values) > 1 or np.nanmin(percents.values) <= 1:
-        count = f"{int((values <= 1).sum())} of the {len(values)} values of {a.name} and {b.name}"
-        raise LastbitError(f"{count} look like fractions and the others like percents: give all in one unit")
+        units = ("fractions", "percents") if found.few_are_fractions else ("percents", "fractions")
+        count = f"{int(found.few.sum())} of the {len(found.few)} values of {a.name} and {b.name}"
+        raise LastbitError(f"{count} look like {units[0]} and the others like {units[1]}: give all in one unit")
     means = [f"{float(np.nanmean(side.values)):.4g}" for side in (percents, fractions)]
     raise LastbitError(
         f"{percents.name} looks like percent and {fractions.name} like fractions (means {means[0]} and {means[1]}): "
-        "give both in one unit"
+        "give both in one unit, as fractions; of a loss say so by metric='loss'"
     )
+
+
+def _one_in_another_unit(a: Side, b: Side, metric: str) -> Iterator[str]:
+    found = _units(a, b, metric)
+    if found is not None and not found.is_sure:
+        unit = "a fraction, and the others like percents" if found.few_are_fractions else "percent, and the others not"
+        yield (
+            f"One of the {len(found.few)} values of {a.name} and {b.name} looks like {unit}: it counts as it is, as an "
+            "outlier would."
+        )
 
 
 def _different_tests(a: ComparedStudy, b: ComparedStudy) -> str:

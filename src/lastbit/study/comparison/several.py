@@ -34,7 +34,7 @@ def compare_sides(
     base = find_baseline(names, baseline)
     others = [side for side in sides if side is not sides[base]]
     for side in others:
-        refuse_incomparable(side, sides[base])
+        refuse_incomparable(side, sides[base], metric=metric)
     runs = [_runs_of_side(side) for side in sides]
     values = np.concatenate([side.values.ravel() for side in sides])
     comparisons = against_baseline(runs, baseline=base, lower_is_better=lower_is_better, within=within)
@@ -43,7 +43,7 @@ def compare_sides(
         for side in sides
         if side.lost
     ]
-    notes = dict.fromkeys(doubt for side in others for doubt in doubts(side, sides[base]))
+    notes = dict.fromkeys(doubt for side in others for doubt in doubts(side, sides[base], metric=metric))
     return RecipesComparison(
         metric=metric,
         lower_is_better=lower_is_better,

@@ -7,7 +7,7 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.report.numbers import joined, some
-from lastbit.runs.notice import mixed_units
+from lastbit.runs.notice import said_units
 from lastbit.runs.table import RunTable
 from lastbit.statistics.over_tasks import against_baseline_over_tasks
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline, best_recipe
@@ -83,7 +83,7 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
 
 def _refuse_incomparable(table: RunTable) -> None:
     """Refuse a table in several units, or with a single recipe."""
-    if mixed := mixed_units(table.frame, table.metric):
+    if mixed := said_units(table.frame, table.metric, sure=True):
         raise LastbitError(f"{mixed} They cannot be compared: give all in one unit, and nothing is converted for you")
     if len(table.recipes) < 2:
         by = f"all rows have the same {joined(table.by)}" if table.by else "no column tells recipes apart"

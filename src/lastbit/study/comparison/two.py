@@ -45,7 +45,8 @@ def compare_two(a: Runs, b: Runs, *, metric: str | None = None, paired: bool | N
         a: a study, its directory, its `Results`; or final metrics as numbers, of shape (seeds,) or (noises, seeds), or
             by seed, as in {1: 0.93, 2: 0.94}.
         b: the other recipe's, likewise; the difference is a minus b.
-        metric: a name given to `log`, by default the one that the studies are about; plain numbers have none.
+        metric: a name given to `log`, by default the one that the studies are about; of plain numbers it only says
+            whether they may be percents.
         paired: plain numbers carry no seeds, so pairs are only formed where True says that they belong together, in
             order; False never forms pairs.
 
@@ -54,7 +55,7 @@ def compare_two(a: Runs, b: Runs, *, metric: str | None = None, paired: bool | N
             only, percent against fractions.
     """
     first, second = read_sides(a, b, metric)
-    refuse_incomparable(first, second)
+    refuse_incomparable(first, second, metric=metric or "")
     values = replicates(first, second, paired=paired)
     paired_test, unpaired_test = values.paired_test(), values.unpaired_test()
     test = unpaired_test if paired_test is None else paired_test
@@ -66,7 +67,7 @@ def compare_two(a: Runs, b: Runs, *, metric: str | None = None, paired: bool | N
         unit=compared.unit.strip(),
         a=first,
         b=second,
-        doubts=(*doubts(first, second), *_limits(values, test)),
+        doubts=(*doubts(first, second, metric=metric or ""), *_limits(values, test)),
         replicates=values,
         paired=paired_test,
         unpaired=unpaired_test,
