@@ -65,11 +65,11 @@ def copied(runs: pl.DataFrame) -> pl.Series:
 
 def _copied_rows(rows: pl.DataFrame) -> NDArray[np.int64]:
     """The `at` of the rows whose run and value an earlier file has that agrees with theirs."""
-    from scipy.sparse import csr_array
-
     at = rows["at"].to_numpy().astype(np.int64)
     if not len(at):
         return at
+    from scipy.sparse import csr_array  # only here: most tables come from one file
+
     _, first, ranks = np.unique(rows["rank"].to_numpy(), return_index=True, return_inverse=True)
     file = np.argsort(np.argsort(first))[ranks]  # in the order of reading
     result, run, level = (rows[name].to_numpy().astype(np.int64) for name in ("result", "run", "level"))
