@@ -4,7 +4,7 @@ import json
 import pytest
 from rich.console import Console
 
-from lastbit.cli.audit import _show_rows
+from lastbit.cli.audit_result import _show_rows
 
 SOUND = """
 import torch

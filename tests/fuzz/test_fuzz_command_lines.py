@@ -18,6 +18,7 @@ WORK = [
     *("lastbit.script.audit.audit.audit", "lastbit.training.twins.run_twins", "lastbit.cli.doctor_checks.examine"),
     *("lastbit.cli.paper_run.run_pending", "lastbit.training.data.fetching.fetch"),
     *("lastbit.training.sharpness.series.OpenSeries.run", "lastbit.explore.serve.serve"),
+    "lastbit.script.trace.recording.record_trace",
 ]
 WORDS = ["demo", "fc-fashion-5k", "nowhere", "train.py", "fig5", "all", "cifar10", "cpu", "cuda", "smoke", "memory://x"]
 NUMBERS = [

@@ -59,7 +59,7 @@ def planned(
     if vary is None:
         if runs is not None:
             raise LastbitError(f"--runs {runs} is for --vary; without it, --seeds and the noises say what is run")
-        return {"noises": noises.chosen(), "seeds": parse_numbers(seeds or usual, "--seeds")}
+        return {"noises": noises.chosen(), "seeds": parse_numbers(usual if seeds is None else seeds, "--seeds")}
     if seeds is not None:
         raise LastbitError(
             f"--seeds {seeds} and --vary {vary}: --vary chooses the seeds of each source; give one of them"
