@@ -5,13 +5,12 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
 
 from lastbit.cli.options import parse_numbers
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, did_you_mean
 from lastbit.noise.noise import KINDS, Noise, Option
 
 USUAL = "scale"
@@ -135,6 +134,5 @@ def _checked(kind: str) -> str:
 
 def _guess(name: str) -> str:
     """The noises of nearly this name, as a question, and all that there are."""
-    near = get_close_matches(name, _names(), cutoff=0.5)
-    question = f", did you mean {' or '.join(near)}? There are " if near else "; there are "
-    return question + ", ".join(_names())
+    question = did_you_mean(name, _names(), before=", ", cutoff=0.5)
+    return f"{question} There are {', '.join(_names())}" if question else f"; there are {', '.join(_names())}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, did_you_mean
 from lastbit.noise.noise import FIRST_SEEDS, NOISE_SEEDS, Noise, Option, stream, whole_seed
 from lastbit.noise.rounding import USUAL_P, P, probability, refuse_no_move, successes
 
@@ -195,6 +194,4 @@ def _refuse_unknown(name: str) -> None:
         return
     schemas = torch._C._jit_get_all_schemas()
     known = sorted({schema.name.removeprefix("aten::") for schema in schemas if schema.name.startswith("aten::")})
-    near = get_close_matches(name, known)
-    guess = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise LastbitError(f"torch has no operation {name!r}{guess}")
+    raise LastbitError(f"torch has no operation {name!r}{did_you_mean(name, known, before='; ')}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, did_you_mean, shortened
 from lastbit.remedies.activations import ROUNDED, Kinked, Rounded, RoundedMaxPool2d, between, kinked, leaky_relu, relu
 
 _NOTHING = "no kinked activation was replaced"
@@ -82,8 +81,7 @@ def smooth(
 
 def _refuse(model: nn.Module, to: str, width: float) -> None:
     if to not in ROUNDED:
-        close = get_close_matches(to, ROUNDED, n=2)
-        which = f"did you mean {' or '.join(close)}?" if close else f"allowed are {', '.join(ROUNDED)}"
+        which = did_you_mean(to, ROUNDED) or f"allowed are {', '.join(ROUNDED)}"
         raise LastbitError(f"there is no smooth activation {to!r}: {which}")
     if not 0 < width < math.inf:
         raise LastbitError(f"width = {width}: the slope changes over a positive, finite width")
@@ -100,8 +98,7 @@ def _in_range(model: nn.Module, first: str | None, last: str | None) -> list[nn.
     names = [name for name, _ in model.named_modules()]
     for name in (first, last):
         if name is not None and name not in names:
-            close = get_close_matches(name, names, n=3)
-            which = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names[1:9])}, ..."
+            which = did_you_mean(name, names) or f"there are {shortened(names[1:], 8)}"
             raise LastbitError(f"the model has no module {name!r}: {which}")
     begin = 0 if first is None else names.index(first)
     inside = [place for place, name in enumerate(names) if last is None or f"{name}.".startswith(f"{last}.")]

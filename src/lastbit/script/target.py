@@ -8,13 +8,12 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, did_you_mean
 from lastbit.storage.limits import reachable
 
 FILE, MODULE, COMMAND = "file", "module", "command"
@@ -135,8 +134,7 @@ def _runnable(directory: Path) -> str:
 def _near(path: Path) -> str:
     """The scripts there with nearly this name, as a question."""
     there = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, there)
-    return f": did you mean {' or '.join(near)}?" if near else ""
+    return did_you_mean(path.name, there, before=": ")
 
 
 def find_module(name: str, directory: Path | None = None) -> ModuleSpec | None:

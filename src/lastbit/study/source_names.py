@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 
-from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.errors import LastbitError, LastbitTypeError, did_you_mean
 from lastbit.report.numbers import joined
 
 LAST_BIT, LAST_BIT_KEY = "last-bit", "last_bit"  # varied by repeats, not by a seed; in JSON
@@ -86,8 +85,7 @@ def _check_names(names: Sequence[str], known: Mapping[str, str] | None) -> None:
         if name == LAST_BIT or known is None:
             continue
         if name not in known:
-            close = get_close_matches(name, [*known, LAST_BIT], cutoff=0.5)
-            guess = f", did you mean {' or '.join(close)}?" if close else ";"
+            guess = did_you_mean(name, [*known, LAST_BIT], before=", ", cutoff=0.5) or ";"
             raise LastbitError(f"vary {name}: there is no such source{guess} there are {', '.join([*known, LAST_BIT])}")
         if known[name]:
             raise LastbitError(f"vary {name}: this training has none, for {known[name]}; it has {_offered(known)}")

@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, did_you_mean
 from lastbit.storage.limits import MOST_RECIPE, check_depth, read_limited
 
 if TYPE_CHECKING:
@@ -178,8 +178,7 @@ def _sentence(detail: ErrorDetails, recipe: type[BaseModel]) -> str:
 
 def _nearest(location: tuple[int | str, ...], recipe: type[BaseModel]) -> str:
     names = list(_fields_at(location[:-1], recipe))
-    close = get_close_matches(str(location[-1]), names, n=3)
-    return f", did you mean {' or '.join(close)}?" if close else f", allowed are {', '.join(names)}"
+    return did_you_mean(location[-1], names, before=", ") or f", allowed are {', '.join(names)}"
 
 
 def _fields_at(location: tuple[int | str, ...], recipe: type[BaseModel]) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, did_you_mean
 
 
 class Home(Enum):
@@ -72,8 +71,7 @@ def find(name: str) -> DatasetEntry:
     """
     if name in ENTRIES:
         return ENTRIES[name]
-    near = difflib.get_close_matches(str(name), ENTRIES, cutoff=0.5)
-    guess = f": did you mean {' or '.join(near)}?" if near else ";"
+    guess = did_you_mean(name, ENTRIES, before=": ", cutoff=0.5) or ";"
     raise LastbitError(f"there is no data set {name!r}{guess} data sets are {', '.join(ENTRIES)}")
 
 
