@@ -74,6 +74,7 @@ class Capped(Optimizer):
         if not isinstance(optimizer, Optimizer):
             raise LastbitTypeError(f"a torch.optim.Optimizer can be capped, got {type(optimizer).__name__}")
         edge_of_stability(optimizer)
+        _, self._family = known_step(optimizer)
         super().__init__(optimizer.param_groups, optimizer.defaults)
         self.inner, self.margin, self.every = optimizer, margin, every
         self.param_groups, self.state = optimizer.param_groups, optimizer.state
@@ -102,7 +103,7 @@ class Capped(Optimizer):
     @property
     def latest(self) -> list[Cap]:
         """The cap of each parameter group, as last measured; none before the first measurement."""
-        return [cap for cap in self.caps if cap.step == self.caps[-1].step]
+        return self.caps[-len(self.param_groups) :]  # all groups are measured at once
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As the optimizer inside does."""
@@ -136,18 +137,16 @@ class Capped(Optimizer):
             self.caps.append(Cap(self._steps, place, sharpness, self._cap(group, sharpness)))
 
     def _cap(self, group: dict[str, Any], sharpness: float) -> float:
-        """U / (c / margin + w u / 2): see the class. NaN, from a training that has diverged, caps nothing."""
+        """The cap of the class's formula. A sharpness of NaN, from a training that has diverged, caps nothing."""
         if not sharpness > 0:
             return math.inf
-        _, family = known_step(self.inner)
-        units, _ = family.edge(group)
-        decay = float(group.get("weight_decay", 0.0)) if family.is_decoupled(group) else 0.0
+        units, _ = self._family.edge(group)
+        decay = float(group.get("weight_decay", 0.0)) if self._family.is_decoupled(group) else 0.0
         return units / (sharpness / self.margin + decay * units / 2)
 
     def _is_due(self) -> bool:
         """Whether to measure before this step; an adaptive optimizer has no preconditioner before its first."""
-        adapts = known_step(self.inner)[1].has("preconditioner")
-        if adapts and not any(self.inner.state.values()):
+        if self._family.has("preconditioner") and not any(self.inner.state.values()):
             return False
         return not self.caps or self._steps - self.caps[-1].step >= self.every
 
