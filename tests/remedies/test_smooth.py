@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 import lastbit as lb
-from lastbit.remedies.activations import ROUNDED, Rounded, RoundedMaxPool2d, between, leaky_relu, relu
+from lastbit.remedies.activations import ROUNDED, Rounded, RoundedMaxPool2d, hardtanh, leaky_relu, relu
 
 X = torch.linspace(-30, 30, 2001, dtype=torch.float64)
 CLOSED = {
@@ -55,8 +55,8 @@ def test_values_and_slopes_are_those_of_the_closed_forms(name, width):
     [
         (relu(), functional.relu),
         (leaky_relu(0.2), lambda x: functional.leaky_relu(x, 0.2)),
-        (between(-1.0, 2.0), lambda x: functional.hardtanh(x, -1.0, 2.0)),
-        (between(0.0, 6.0), functional.relu6),
+        (hardtanh(-1.0, 2.0), lambda x: functional.hardtanh(x, -1.0, 2.0)),
+        (hardtanh(0.0, 6.0), functional.relu6),
     ],
 )
 def test_a_small_width_gives_the_kinked_activation(activation, kinked, name):
@@ -87,8 +87,8 @@ class Calls(nn.Module):
         lambda x: functional.hardtanh(x, -2.0, 0.5),
         lambda x: functional.hardtanh(x, max_val=0.5),
     )
-    MEANT = (*(relu(),) * 7, *(leaky_relu(0.3),) * 2, leaky_relu(0.01), between(0.0, 6.0), between(-2.0, 0.5))
-    MEANT = (*MEANT, between(-1.0, 0.5))
+    MEANT = (*(relu(),) * 7, *(leaky_relu(0.3),) * 2, leaky_relu(0.01), hardtanh(0.0, 6.0), hardtanh(-2.0, 0.5))
+    MEANT = (*MEANT, hardtanh(-1.0, 0.5))
 
     def __init__(self, way):
         super().__init__()

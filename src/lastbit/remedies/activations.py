@@ -75,14 +75,19 @@ def relu() -> Kinked:
     return Kinked("ReLU", ((1.0, 0.0),))
 
 
-def leaky_relu(slope: float) -> Kinked:
-    """X above 0, slope x below."""
-    return Kinked("LeakyReLU", ((1.0 - slope, 0.0),), slope=slope)
+def leaky_relu(negative_slope: float = 0.01) -> Kinked:
+    """The identity above 0, and negative_slope x below."""
+    return Kinked("LeakyReLU", ((1.0 - negative_slope, 0.0),), slope=negative_slope)
 
 
-def between(low: float, high: float, name: str = "Hardtanh") -> Kinked:
-    """X between low and high, and constant outside."""
-    return Kinked(name, ((1.0, low), (-1.0, high)), offset=low)
+def hardtanh(min_val: float = -1.0, max_val: float = 1.0, name: str = "Hardtanh") -> Kinked:
+    """The identity between min_val and max_val, and constant outside."""
+    return Kinked(name, ((1.0, min_val), (-1.0, max_val)), offset=min_val)
+
+
+def relu6() -> Kinked:
+    """The identity between 0 and 6, and constant outside."""
+    return hardtanh(0.0, 6.0, "ReLU6")
 
 
 def kinked(module: nn.Module) -> Kinked | None:
@@ -92,7 +97,7 @@ def kinked(module: nn.Module) -> Kinked | None:
     if type(module) is nn.LeakyReLU:
         return leaky_relu(module.negative_slope)
     if type(module) in (nn.Hardtanh, nn.ReLU6) and isinstance(module, nn.Hardtanh):
-        return between(module.min_val, module.max_val, type(module).__name__)
+        return hardtanh(module.min_val, module.max_val, type(module).__name__)
     return None
 
 

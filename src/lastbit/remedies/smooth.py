@@ -13,7 +13,17 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from lastbit.errors import LastbitError, did_you_mean, shortened
-from lastbit.remedies.activations import ROUNDED, Kinked, Rounded, RoundedMaxPool2d, between, kinked, leaky_relu, relu
+from lastbit.remedies.activations import (
+    ROUNDED,
+    Kinked,
+    Rounded,
+    RoundedMaxPool2d,
+    hardtanh,
+    kinked,
+    leaky_relu,
+    relu,
+    relu6,
+)
 
 _NOTHING = "no kinked activation was replaced"
 
@@ -179,37 +189,24 @@ class _Replacing(TorchFunctionMode):
         if make is None or not self.running[-1]:
             return func(*args, **kwargs)
         self.found = True
-        bound = {**dict(zip(_ARGUMENTS.get(make, ()), args[1:], strict=False)), **kwargs}
-        x = bound.pop("input", args[0] if args else None)
-        bound.pop("inplace", None)
+        x, *positional = (kwargs["input"],) if "input" in kwargs else args
+        names = _ARGUMENTS[make]  # what follows them by position is `inplace`
+        given = {
+            **dict(zip(names, positional, strict=False)),
+            **{name: kwargs[name] for name in names if name in kwargs},
+        }
         if func not in _IN_PLACE:
-            return make(**bound).rounded(x, self._to, self._width)
+            return make(**given).rounded(x, self._to, self._width)
         # Whoever calls these may drop what they return.
-        return x.copy_(make(**bound).rounded(x.clone(), self._to, self._width))
+        return x.copy_(make(**given).rounded(x.clone(), self._to, self._width))
 
 
-def _leaky(negative_slope: float = 0.01) -> Kinked:
-    return leaky_relu(negative_slope)
-
-
-def _between(min_val: float = -1.0, max_val: float = 1.0) -> Kinked:
-    return between(min_val, max_val)
-
-
-def _six() -> Kinked:
-    return between(0.0, 6.0, "ReLU6")
-
-
-_ARGUMENTS: Mapping[Any, tuple[str, ...]] = {
-    _leaky: ("negative_slope", "inplace"),
-    _between: ("min_val", "max_val", "inplace"),
-    relu: ("inplace",),
-    _six: ("inplace",),
-}
-_IN_PLACE = frozenset({torch.relu_, Tensor.relu_, functional.relu_, functional.leaky_relu_, functional.hardtanh_})
+# Each way to call a kinked function, and what makes its sum of corners; arguments have the names that torch gives them.
 _FUNCTIONS: Mapping[Any, Callable[..., Kinked]] = {
     **dict.fromkeys((functional.relu, torch.relu, Tensor.relu, torch.relu_, Tensor.relu_, functional.relu_), relu),
-    **dict.fromkeys((functional.leaky_relu, functional.leaky_relu_), _leaky),
-    **dict.fromkeys((functional.hardtanh, functional.hardtanh_), _between),
-    functional.relu6: _six,
+    **dict.fromkeys((functional.leaky_relu, functional.leaky_relu_), leaky_relu),
+    **dict.fromkeys((functional.hardtanh, functional.hardtanh_), hardtanh),
+    functional.relu6: relu6,
 }
+_ARGUMENTS = {relu: (), leaky_relu: ("negative_slope",), hardtanh: ("min_val", "max_val"), relu6: ()}  # by position
+_IN_PLACE = frozenset({torch.relu_, Tensor.relu_, functional.relu_, functional.leaky_relu_, functional.hardtanh_})
