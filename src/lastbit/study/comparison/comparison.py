@@ -10,6 +10,7 @@ from lastbit.statistics.examples import ExampleTest
 from lastbit.statistics.means import MeanTest, PermutationTest
 from lastbit.statistics.moves import Moves
 from lastbit.statistics.power import SIGNIFICANCE, Design, least_noncentrality
+from lastbit.study.comparison.findings import needed_in_words
 from lastbit.study.comparison.replicates import Replicates
 from lastbit.study.comparison.side import Side
 
@@ -202,11 +203,7 @@ class Comparison:
     def _needed(self) -> str:
         if self.difference == 0:
             return f"such a comparison shows gains of {self.detectable:.{self.decimals}f}{self._unit} and more"
-        runs = self.runs_needed()
-        if runs is None:
-            return "a million runs of each would not show a difference this small"
-        own_seeds = "" if self._counts_runs else ", each with its own seed,"
-        return f"a difference as large as this takes {runs} runs of each{own_seeds} to show (80 % power)"
+        return needed_in_words(self.runs_needed(), own_seeds=not self._counts_runs)
 
     def _runs(self) -> str:
         replicates = len(self.replicates.a), len(self.replicates.b)

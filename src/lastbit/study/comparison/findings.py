@@ -45,7 +45,7 @@ class Findings:
             return [f"{start}, the same in all runs, so that there is no interval. Are the runs independent?"]
         finding = "more than noise" if row.is_real else "not distinguishable from noise"
         if not row.is_real and row.design is not None and row.difference != 0:
-            finding += f"; {_needed_in_words(row.design.runs_needed(row.difference))}"
+            finding += f"; {needed_in_words(row.design.runs_needed(row.difference))}"
         low, high = (self._number(end) for end in row.simultaneous)
         return [f"{start}, 95 % interval {low} to {high} ({_test_of(row)}, p = {row.p:.2g}): {finding}."]
 
@@ -81,8 +81,9 @@ class Findings:
 
     def _needed(self, rows: Sequence[AgainstBaseline]) -> str:
         """The runs that differences as large as those of undecided rows would take."""
-        undecided = [row for row in rows if row.design is not None and row.difference != 0]
-        needed = [row.design.runs_needed(row.difference) for row in undecided if row.design is not None]
+        needed = [
+            row.design.runs_needed(row.difference) for row in rows if row.design is not None and row.difference != 0
+        ]
         known = sorted(runs for runs in needed if runs is not None)
         if not known:
             return ""
@@ -135,10 +136,17 @@ class Findings:
         return f"{value:+.{self.decimals}f}"
 
 
-def _needed_in_words(runs: int | None) -> str:
+def needed_in_words(runs: int | None, *, own_seeds: bool = True) -> str:
+    """The runs that a difference as large as one that was found takes, as in a sentence.
+
+    Args:
+        runs: of each recipe; None stands for more than a million.
+        own_seeds: whether each run is to have a seed of its own.
+    """
     if runs is None:
         return "a million runs of each would not show a difference this small"
-    return f"a difference as large as this takes {runs} runs of each, each with its own seed, to show (80 % power)"
+    seeds = ", each with its own seed," if own_seeds else ""
+    return f"a difference as large as this takes {runs} runs of each{seeds} to show (80 % power)"
 
 
 def _test_of(row: AgainstBaseline) -> str:
