@@ -116,8 +116,8 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
     limits = {}
     for value, sample in enumerate(grown.tolist()):
         index, place = graph.output_of(value)
-        record = plain.records[index]
-        taken = [plain.records[origin[0]].outputs[origin[1]] for origin in record.inputs if origin is not None]
+        record = graph.records[index]
+        taken = [graph.records[origin[0]].outputs[origin[1]] for origin in record.inputs if origin is not None]
         told = sample < SATURATED and not _is_chosen(taken, graph.summaries[value])
         limits[index, place] = max(margin * sample, _direct(taken, graph.summaries[value])) if told else inf
     return RoundingEnvelope(limits, _saturated_at(graph, grown))

@@ -29,7 +29,8 @@ class TraceGraph:
     """
 
     def __init__(self, trace: RunTrace) -> None:
-        self.trace, self.records = trace, trace.records
+        self.trace = trace
+        self.records = list(trace.records)  # a trace that was read puts a record together whenever it is asked for one
         self._first = [0, *accumulate(len(record.outputs) for record in self.records)]
         summaries = [summary for record in self.records for summary in record.outputs]
         self.summaries: Sequence[TensorSummary] = summaries
