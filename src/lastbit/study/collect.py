@@ -11,7 +11,7 @@ from lastbit.statistics.luck import known_luck, unit_of
 from lastbit.statistics.quality import known_quality
 from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS, Table, noise_share, noise_spread, seed_spread, spread
 from lastbit.statistics.variance import variance_split
-from lastbit.study.contributions import contributions
+from lastbit.study.contributions import Contributions, contributions
 from lastbit.study.controls import Controls
 from lastbit.study.design import SourceDesign
 from lastbit.study.distances import prediction_churn, weight_distances
@@ -57,9 +57,7 @@ def collect(
     ]
     qualities = [known_quality(predicted, table, lucks[axis], axis=axis) for axis in _AXES]
     distances, incomparable = weight_distances(grid)
-    split = variance_split(table, _in_percent(predicted, table), examples=examples)
-    over_seeds = design is None
-    return Results(
+    results = Results(
         name=name,
         settings=settings,
         metric=metric,
@@ -68,22 +66,37 @@ def collect(
         counted=distinct,
         controls=controls,
         repetitions=repeated,
-        per_noise=[spread(row) if over_seeds else None for row in table],
+        per_noise=[spread(row) for row in table],
         per_seed=[spread(column) for column in grid.values(metric.name).T],
         noise=noise_spread(table),
-        seed=seed_spread(table) if over_seeds else None,
-        share=noise_share(table) if over_seeds else None,
-        variance=split if over_seeds else replace(split, batch_order=None, dropped_seeds=0),
+        seed=seed_spread(table),
+        share=noise_share(table),
+        variance=variance_split(table, _in_percent(predicted, table), examples=examples),
         noise_luck=lucks[OVER_NOISES],
-        seed_luck=lucks[OVER_SEEDS] if over_seeds else None,
+        seed_luck=lucks[OVER_SEEDS],
         noise_quality=qualities[OVER_NOISES],
-        seed_quality=qualities[OVER_SEEDS] if over_seeds else None,
+        seed_quality=qualities[OVER_SEEDS],
         noise_churn=churns[OVER_NOISES],
-        seed_churn=churns[OVER_SEEDS] if over_seeds else None,
+        seed_churn=churns[OVER_SEEDS],
         distances=distances,
         incomparable=incomparable,
         gradient_fluctuation=grid.gradient_fluctuation(),
-        contributions=None if design is None else contributions(grid, design, metric),
+    )
+    return results if design is None else _of_cells(results, contributions(grid, design, metric))
+
+
+def _of_cells(results: Results, sources: Contributions) -> Results:
+    """The same with what each source contributes in place of what is known over seeds: cells share theirs."""
+    return replace(
+        results,
+        per_noise=[None for _ in results.per_noise],
+        seed=None,
+        share=None,
+        variance=replace(results.variance, batch_order=None, dropped_seeds=0),
+        seed_luck=None,
+        seed_quality=None,
+        seed_churn=None,
+        contributions=sources,
     )
 
 
