@@ -1,21 +1,10 @@
 """Percents, text in cells, and the values of seeds in columns of their own."""
 
 import pytest
+from tests.runs.clean_table import CLEAN, says
 
 from lastbit.errors import LastbitError
 from lastbit.runs import read_runs
-
-CLEAN = """recipe,seed,acc,loss,lr
-sgd,1,0.911,0.31,0.1
-sgd,2,0.912,0.32,0.1
-adam,1,0.921,0.28,0.1
-adam,2,0.918,0.29,0.1
-"""
-
-
-def says(runs, words):
-    return any(words in note for note in runs.notes)
-
 
 PERCENTS = "recipe,seed,acc\nsgd,1,93.5%\nsgd,2,93.9 %\nadam,1,94.1%\nadam,2,{}\nadam,3,94.3%\n"
 

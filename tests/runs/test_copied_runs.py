@@ -3,20 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
+from tests.runs.clean_table import CLEAN, says
 
 from lastbit.runs import read_runs
 from lastbit.runs.copies import copied
-
-CLEAN = """recipe,seed,acc,loss,lr
-sgd,1,0.911,0.31,0.1
-sgd,2,0.912,0.32,0.1
-adam,1,0.921,0.28,0.1
-adam,2,0.918,0.29,0.1
-"""
-
-
-def says(runs, words):
-    return any(words in note for note in runs.notes)
 
 
 def test_the_same_runs_in_two_files_count_once(table):

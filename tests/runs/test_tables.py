@@ -6,20 +6,10 @@ import numpy as np
 import pandas
 import polars as pl
 import pytest
+from tests.runs.clean_table import CLEAN, says
 
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.runs import read_runs, runs_of_frame
-
-CLEAN = """recipe,seed,acc,loss,lr
-sgd,1,0.911,0.31,0.1
-sgd,2,0.912,0.32,0.1
-adam,1,0.921,0.28,0.1
-adam,2,0.918,0.29,0.1
-"""
-
-
-def says(runs, words):
-    return any(words in note for note in runs.notes)
 
 
 def test_a_clean_table_is_read_as_it_is(table):
