@@ -4,6 +4,7 @@ from typing import Any
 
 from lastbit.report.numbers import MISSING, capital, points
 from lastbit.report.study.naming import metric_of, source_of
+from lastbit.report.study.sources import is_designed
 from lastbit.report.study.stored import StudyJson
 from lastbit.report.table import Table
 
@@ -16,12 +17,12 @@ def churn_table(study: StudyJson) -> Table:
     noise, seed = _churns(study)
     columns = ["two runs differ in", "mean churn (%)", "largest (%)", "pairs"]
     if noise is None and seed is None:
-        alone = study.get("design") is not None and not study["design"]["repeated"]
+        alone = is_designed(study) and not study["design"]["repeated"]
         few = "Too few finished runs kept their test predictions."
         why = "No run was repeated with another last bit alone." if alone else few
         return Table("churn", "Churn is not known", columns, [], why)
     pairs = [(f"{source_of(study).subject} only", noise)]
-    if study.get("design") is None:
+    if not is_designed(study):
         pairs.append((metric_of(study).cause, seed))
     rows = [
         [label, points(churn["mean"]), points(churn["largest"]), str(churn["pairs"])]
@@ -38,7 +39,7 @@ def churn_table(study: StudyJson) -> Table:
 
 def _churns(study: StudyJson) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Between noises and between seeds; None where it is not known, and for seeds that are combinations of several."""
-    return study["churn"]["noise"], None if study.get("design") is not None else study["churn"]["seed"]
+    return study["churn"]["noise"], None if is_designed(study) else study["churn"]["seed"]
 
 
 def _churn_title(study: StudyJson) -> str:

@@ -13,6 +13,7 @@ from lastbit.report.table import Cell, Table
 
 _SPREAD, _LUCK = "on this test set", "by independent errors alone"
 _LAST_BIT, _INTERACTION, _REMAINDER = "last_bit", "interaction", "remainder"
+_NO_SEED = (_LAST_BIT, _INTERACTION, _REMAINDER)  # parts that are no source of the design
 
 
 def is_designed(study: StudyJson) -> bool:
@@ -23,7 +24,7 @@ def is_designed(study: StudyJson) -> bool:
 def shown_sources(study: StudyJson) -> dict[str, dict[str, Any]]:
     """The contributions that add up to the variance of a single run, by what they are called."""
     found, design = study["sources"], study["design"]
-    names = [*(_key(name) for name in design["vary"] if _key(name) != _LAST_BIT), _LAST_BIT, _INTERACTION, _REMAINDER]
+    names = [*map(_key, _varied(study)), *_NO_SEED]
     apart = found.get(_INTERACTION) is not None or len(design["seeds"]) == 1
     known = {name: part for name in names if (part := found.get(name)) is not None}
     return {_label(study, name): part for name, part in known.items() if not (name == _REMAINDER and apart)}
@@ -43,7 +44,7 @@ def _title(study: StudyJson, metric: ShownMetric) -> str:
     if not shown:
         return f"{study['design']['finished']} runs do not show that any source moves {metric.label}"
     label, part = max(shown.items(), key=lambda item: item[1]["std"])
-    article = "the " if label in (_label(study, name) for name in (_LAST_BIT, _INTERACTION, _REMAINDER)) else ""
+    article = "the " if label in (_label(study, name) for name in _NO_SEED) else ""
     others = [other for name, other in parts.items() if name != label]
     most = " most" if others and part["lower"] > max(other["upper"] for other in others) else ""
     found = f"{metric.spread(part['std'])}{metric.points} (95 % interval {metric.interval(part)})"
@@ -113,7 +114,7 @@ def missing_words(study: StudyJson) -> str:
 def cells_table(study: StudyJson) -> Table:
     """The metric of every run: a row for each combination of seeds, a column for each noise."""
     metric, design, trials = metric_of(study), study["design"], trials_by_place(study)
-    names = [name for name in design["vary"] if name in design["seeds"]]
+    names = _varied(study)
     rows = []
     for cell in study["seeds"]:
         runs = [
@@ -140,13 +141,14 @@ def _run(trial: Any, metric: ShownMetric, *, planned: bool) -> str:
 def design_words(study: StudyJson) -> str:
     """Which runs were made, without how many came to an end."""
     design = study["design"]
-    sizes = joined(
-        f"{len(set(design['seeds'][name]))} seeds of {_label(study, _key(name))}"
-        for name in design["vary"]
-        if name in design["seeds"]
-    )
+    sizes = joined(f"{len(set(design['seeds'][name]))} seeds of {_label(study, _key(name))}" for name in _varied(study))
     again = f", {len(design['repeated'])} of them once more with {study['noises'][-1]}" if design["repeated"] else ""
     return f"{sizes} in {len(study['seeds'])} combinations with {study['noises'][0]}{again}"
+
+
+def _varied(study: StudyJson) -> list[str]:
+    """The names of the sources that have seeds, in the order in which they were given."""
+    return [name for name in study["design"]["vary"] if name in study["design"]["seeds"]]
 
 
 def _label(study: StudyJson, name: str) -> str:
