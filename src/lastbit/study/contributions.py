@@ -52,16 +52,12 @@ class Contributions:
     runs: int  # that have a value
     examples: int | None  # of the test set, where the luck is known
 
-    def label(self, name: str) -> str:
-        """What a part is called, without an article."""
-        return label_of(name)
-
     def named(self) -> list[tuple[str, Contribution]]:
         """The parts that add up to the variance of a single run, with their names in a sentence: the sources first."""
         known = [(name, part) for name, part in self.parts.items() if part is not None]
         apart = any(name == INTERACTION for name, _ in known) or len(self.design.seeds) == 1
         chosen = [(name, part) for name, part in known if name != REMAINDER or not apart]
-        return [(f"{'the ' if name in _NO_SEED else ''}{self.label(name)}", part) for name, part in chosen]
+        return [(_called(name), part) for name, part in chosen]
 
     def as_json(self) -> dict[str, Any]:
         """As the results of a study hold it."""
@@ -69,7 +65,7 @@ class Contributions:
         return {
             "design": {
                 **self.design.as_json(),
-                "labels": {names[name]: self.label(name) for name in names},
+                "labels": {names[name]: label_of(name) for name in names},
                 "finished": self.runs,
                 "missing": {names[name]: why for name, why in self.missing.items()},
             },
@@ -121,11 +117,7 @@ class Contributions:
     def _unknown(self) -> list[tuple[str, str]]:
         """What is missing of the parts that the design is to tell apart, as in a sentence, and why."""
         known = {name for name, part in self.parts.items() if part is not None}
-        return [
-            (f"{'the ' if name in _NO_SEED else ''}{self.label(name)}", self.missing[name])
-            for name in _apart(self.design)
-            if name not in known
-        ]
+        return [(_called(name), self.missing[name]) for name in _apart(self.design) if name not in known]
 
     def _more_runs(self) -> int | None:
         """How many runs of a new design would tell more; None where runs of this one are missing, or there is none."""
@@ -159,6 +151,11 @@ def contributions(grid: Grid, design: SourceDesign, metric: Metric) -> Contribut
     }
     missing = {name: why for name, why in _why(design, spreads).items() if parts.get(name) is None}
     return Contributions(design, parts, missing, int(np.isfinite(values).sum()), examples)
+
+
+def _called(name: str) -> str:
+    """What a part is called in a sentence: `batch order`, `the interaction`."""
+    return f"{'the ' if name in _NO_SEED else ''}{label_of(name)}"
 
 
 def _parts(found: SourceSpreads | SourceLucks) -> dict[str, Any]:
