@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,14 +143,9 @@ def _check_alone(*, out: Path | None, fail: bool, against: Path | None) -> None:
 
 def _run(target: Target, folder: Path, steps: int | None, threads: tuple[int | None, int | None]) -> Audit:
     from lastbit.script.audit.audit import audit as audit_target
-    from lastbit.script.audit.runs import ScriptFailedError
 
-    try:
-        with operations_progress(target.name, steps, "agree") as on_progress:
-            return audit_target(target, folder, steps=steps, threads=threads, on_progress=on_progress)
-    except ScriptFailedError as error:
-        sys.stderr.write(error.output)
-        raise
+    with operations_progress(target.name, steps, "agree") as on_progress:
+        return audit_target(target, folder, steps=steps, threads=threads, on_progress=on_progress)
 
 
 def _threads(text: str | None) -> tuple[int | None, int | None]:

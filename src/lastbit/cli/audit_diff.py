@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from lastbit.cli.audit_record import measured, operations_progress
+from lastbit.cli.audit_record import measured, recorded
 from lastbit.cli.output import console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.files import to_json, writing
@@ -63,10 +62,8 @@ def compared_with(target: Target, path: Path, *, steps: int | None, threads: int
     Raises:
         LastbitError: the file is no trace, or of another program; or the program failed.
     """
-    from lastbit.script.audit.runs import ScriptFailedError
     from lastbit.script.trace.comparison import compare_traces
     from lastbit.script.trace.ranks import read_run
-    from lastbit.script.trace.recording import record_trace
     from lastbit.script.trace.rounding import carried_over, kept_envelope
 
     reference = read_run(path)
@@ -74,12 +71,7 @@ def compared_with(target: Target, path: Path, *, steps: int | None, threads: int
     wanted = reference[0].header.steps if steps is None else steps
     with tempfile.TemporaryDirectory(prefix="lastbit-against-") as folder:
         here = Path(folder, "here.trace")
-        try:
-            with operations_progress(target.name, wanted, "recorded") as on_progress:
-                record_trace(target, here, steps=wanted, threads=threads, on_progress=on_progress)
-        except ScriptFailedError as error:
-            sys.stderr.write(error.output)
-            raise
+        recorded(target, here, steps=wanted, threads=threads)
         run = read_run(here)
         single = len(reference) == len(run) == 1
         if single and envelope is None and not compare_traces(reference, run).same_bits:

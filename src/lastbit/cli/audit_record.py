@@ -34,9 +34,7 @@ def record(
     Raises:
         LastbitError: the trace cannot be made, or the program failed.
     """
-    from lastbit.script.audit.runs import ScriptFailedError
     from lastbit.script.launchers import launch_of
-    from lastbit.script.trace.recording import record_trace
     from lastbit.script.trace.rounding import check_free_envelope, envelope_path
 
     count = number_of_threads(threads)
@@ -47,12 +45,7 @@ def record(
                 " it out, or record the training script itself"
             )
         check_free_envelope(path)
-    try:
-        with operations_progress(target.name, steps, "recorded") as on_progress:
-            trace = record_trace(target, path, steps=steps, threads=count, on_progress=on_progress)
-    except ScriptFailedError as error:
-        sys.stderr.write(error.output)
-        raise
+    trace = recorded(target, path, steps=steps, threads=count)
     if rounding:
         envelope = measured(target, path, steps=steps, threads=count)
         with writing(f"--rounding beside {path}"):
@@ -62,6 +55,14 @@ def record(
         console(json).print(_summary(target, trace), soft_wrap=True)
         if rounding:
             console(json).print(_rounding_summary(envelope, envelope_path(path)), soft_wrap=True)
+
+
+def recorded(target: Target, path: Path, *, steps: int | None, threads: int | None) -> RecordedTrace:
+    """Record a trace with a line of progress; the arguments and errors of `record_trace`."""
+    from lastbit.script.trace.recording import record_trace
+
+    with operations_progress(target.name, steps, "recorded") as on_progress:
+        return record_trace(target, path, steps=steps, threads=threads, on_progress=on_progress)
 
 
 def measured(target: Target, path: Path, *, steps: int | None, threads: int | None) -> RoundingEnvelope:
@@ -85,7 +86,6 @@ def measured(target: Target, path: Path, *, steps: int | None, threads: int | No
                 target, path, steps=steps, threads=threads, on_progress=lambda run, done, stepped: show(done, stepped)
             )
     except ScriptFailedError as error:
-        sys.stderr.write(error.output)
         raise LastbitError(
             f"{error}, with noise in the last bits of its operations: what rounding explains is not known"
         ) from None
@@ -127,6 +127,8 @@ def _summary(target: Target, trace: RecordedTrace) -> str:
 def operations_progress(title: str, steps: int | None, done: str) -> Iterator[Callable[[int, int], None]]:
     """Show operations and steps on standard error, on a terminal, while the block runs.
 
+    Where the block ends by a ScriptFailedError, all that the program printed follows.
+
     Args:
         title: what runs.
         steps: optimizer steps after which it stops, if it was told.
@@ -134,15 +136,22 @@ def operations_progress(title: str, steps: int | None, done: str) -> Iterator[Ca
     """
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from lastbit.script.audit.runs import ScriptFailedError
+
     terminal = SafeConsole(stderr=True)
     columns: tuple[Any, ...] = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as progress:
-        task = progress.add_task(title)
-        limit = "" if steps is None else f" of {steps:,}"
+    progress = Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True)
+    task = progress.add_task(title)
+    limit = "" if steps is None else f" of {steps:,}"
 
-        def show(operations: int, stepped: int) -> None:
-            """Say how far the run is."""
-            description = f"{title}: {operations:,} operations {done}, {stepped:,}{limit} optimizer steps"
-            progress.update(task, description=description)
+    def show(operations: int, stepped: int) -> None:
+        """Say how far the run is."""
+        description = f"{title}: {operations:,} operations {done}, {stepped:,}{limit} optimizer steps"
+        progress.update(task, description=description)
 
-        yield show
+    try:
+        with progress:
+            yield show
+    except ScriptFailedError as error:
+        sys.stderr.write(error.output)
+        raise
