@@ -23,7 +23,6 @@ from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
     from lastbit.script import Target
-    from lastbit.script.audit.audit import Audit
     from lastbit.script.trace.comparison import TraceComparison
 
 
@@ -89,32 +88,45 @@ def audit(
     """
     from lastbit.script import parse_target
 
-    if is_diff(command or []):
+    words = command or []
+    if is_diff(words):
         if steps is not None or threads is not None or record is not None or against is not None or rounding:
             raise LastbitError(
                 "--steps, --threads, --record, --rounding and --against are for runs, and audit diff runs nothing: "
                 "leave them out"
             )
         _check_out(out)
-        comparison = compared(command or [])
-        _show_comparison(comparison, ((command or [])[1], (command or [])[2]), out=out, fail=fail, json=json)
+        _show_comparison(compared(words), (words[1], words[2]), out=out, fail=fail, json=json)
         return
-    target = parse_target(command or [])
+    target = parse_target(words)
     if rounding and record is None:
         raise LastbitError("--rounding is for --record: it keeps beside the trace what rounding explains")
     if record is not None:
         _check_alone(out=out, fail=fail, against=against)
         record_trace(target, record, steps=steps, threads=threads, rounding=rounding, json=json)
-        return
-    if against is not None:
+    elif against is not None:
         _check_out(out)
         comparison = compared_with(target, against, steps=steps, threads=number_of_threads(threads))
         _show_comparison(comparison, (str(against), "this run"), out=out, fail=fail, json=json)
-        return
-    counts = _threads(threads)
-    _check_out(out)
+    else:
+        _run_in_step(target, steps=steps, threads=_threads(threads), out=out, fail=fail, json=json)
+
+
+def _run_in_step(
+    target: Target,
+    *,
+    steps: int | None,
+    threads: tuple[int | None, int | None],
+    out: Path | None,
+    fail: bool,
+    json: str | None,
+) -> None:
+    """Audit a program by two runs in step, keep the result and show it."""
+    from lastbit.script.audit.audit import audit as audit_target
+
     with _folder(out) as folder:
-        result = _run(target, folder, steps, counts)
+        with operations_progress(target.name, steps, "agree") as on_progress:
+            result = audit_target(target, folder, steps=steps, threads=threads, on_progress=on_progress)
         with writing(f"--out {folder}"):
             write_output(folder / RECORD, to_json(result.as_json(), indent=1).encode())
     write_json(json, result.as_json())
@@ -139,13 +151,6 @@ def _check_alone(*, out: Path | None, fail: bool, against: Path | None) -> None:
         raise LastbitError(
             f"{given} is for the comparison of two runs; --record runs the script once and keeps a trace"
         )
-
-
-def _run(target: Target, folder: Path, steps: int | None, threads: tuple[int | None, int | None]) -> Audit:
-    from lastbit.script.audit.audit import audit as audit_target
-
-    with operations_progress(target.name, steps, "agree") as on_progress:
-        return audit_target(target, folder, steps=steps, threads=threads, on_progress=on_progress)
 
 
 def _threads(text: str | None) -> tuple[int | None, int | None]:
