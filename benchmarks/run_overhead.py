@@ -13,15 +13,18 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.nn import Module
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from lastbit.noise import Noise, Rounding, Scale, Ulp
 from lastbit.optimizers.family import build_optimizer
@@ -31,37 +34,64 @@ from lastbit.training.loop import initial_network
 from lastbit.training.task import Task, prepare
 from options import parsed, parser_of, write
 
+Batches = Iterable[tuple[Tensor, Tensor]]  # images and labels
+Training = AbstractContextManager[Callable[[], float]]  # gives what trains for an epoch, and milliseconds a step
 NOISES: tuple[Noise, ...] = (Scale(1), Scale(3), Ulp(1), Rounding(0.03, 1))
+HEADING = f"{'noise':<14}{'ratio':>8}{'quartiles':>18}{'plain ms':>11}{'run ms':>9}"
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """Time of a step with the instruments over that of a plain one."""
+    """Processor time of a step with the instruments over that of a plain one; of all ranks where there are several."""
 
     noise: str
     ratio: float  # median over the turns
     quartiles: tuple[float, float]
-    plain_ms: float  # median over the turns of the processor time of a step, milliseconds
+    plain_ms: float  # median over the turns of the time of a step, milliseconds
     run_ms: float
+
+    @classmethod
+    def of(cls, noise: Noise, times: list[tuple[float, float]]) -> "Overhead":
+        """Compare times of the same turns, plain and with the instruments."""
+        low, median, high = statistics.quantiles([run / plain for plain, run in times], n=4)
+        plain_ms, run_ms = (statistics.median(side) for side in zip(*times, strict=True))
+        return cls(noise.label, median, (low, high), plain_ms, run_ms)
+
+    def show(self) -> None:
+        """Print it as a row below `HEADING`."""
+        quartiles = f"{self.quartiles[0]:.3f} to {self.quartiles[1]:.3f}"
+        row = f"{self.noise:<14}{self.ratio:>8.3f}{quartiles:>18}{self.plain_ms:>11.2f}{self.run_ms:>9.2f}"
+        print(row, flush=True)
+
+
+def answer(line: Connection, model: Module, optimizer: Optimizer, epochs: Iterator[Batches]) -> None:
+    """Train for an epoch at every message, and answer with its milliseconds a step; None ends the training."""
+    while line.recv() is not None:
+        steps, begun = 0, time.process_time()
+        for images, labels in next(epochs):
+            optimizer.zero_grad()
+            cross_entropy(model(images), labels).backward()
+            optimizer.step()
+            steps += 1
+        line.send(1e3 * (time.process_time() - begun) / steps)
+
+
+def in_turns(plain: Training, run: Training, turns: int) -> list[tuple[float, float]]:
+    """Milliseconds a step of a plain training and of one with the instruments, turn after turn."""
+    with plain as plain_epoch, run as run_epoch:
+        plain_epoch(), run_epoch()  # which warms up
+        return [(plain_epoch(), run_epoch()) for _ in range(turns)]
 
 
 def train(task: Task, noise: Noise | None, place: str, line: Connection) -> None:
-    """Train for an epoch at every message, and answer with its milliseconds a step; None ends the training."""
+    """Train the demo network in a fork of the process."""
     (Path(place) / "output").mkdir()
     settings = {"directory": place, "seed": 1, "noise": dict(noise.as_json()) if noise else {}, "snapshots": 10}
     with instruments(settings) if noise else nullcontext():
         recipe = load_recipe("demo")
         model = initial_network(recipe, task)
         optimizer = build_optimizer(recipe.optimizer, model.parameters())
-        epochs = task.epochs(seed=1)
-        while line.recv() is not None:
-            steps, begun = 0, time.process_time()
-            for images, labels in next(epochs):
-                optimizer.zero_grad()
-                cross_entropy(model(images), labels).backward()
-                optimizer.step()
-                steps += 1
-            line.send(1e3 * (time.process_time() - begun) / steps)
+        answer(line, model, optimizer, task.epochs(seed=1))
 
 
 @contextmanager
@@ -84,21 +114,6 @@ def training(task: Task, noise: Noise | None) -> Iterator[Callable[[], float]]:
         process.join()
 
 
-def turns_of_a_pair(task: Task, noise: Noise, turns: int) -> list[tuple[float, float]]:
-    """Milliseconds a step of a plain training and of one with the instruments, turn after turn."""
-    with ExitStack() as stack:
-        plain, run = (stack.enter_context(training(task, which)) for which in (None, noise))
-        plain(), run()  # which warms up
-        return [(plain(), run()) for _ in range(turns)]
-
-
-def overhead(noise: Noise, times: list[tuple[float, float]]) -> Overhead:
-    """Compare times of the same turns."""
-    low, median, high = statistics.quantiles([run / plain for plain, run in times], n=4)
-    plain_ms, run_ms = (statistics.median(side) for side in zip(*times, strict=True))
-    return Overhead(noise.label, median, (low, high), plain_ms, run_ms)
-
-
 def main() -> None:
     """Print the table, and write it as JSON where asked to."""
     parser = parser_of(__doc__)
@@ -110,12 +125,11 @@ def main() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     task = prepare(load_recipe("demo"))
     rows = []
-    print(f"{'noise':<14}{'ratio':>8}{'quartiles':>18}{'plain ms':>11}{'run ms':>9}")
+    print(HEADING)
     for noise in NOISES:
-        times = [turn for _ in range(arguments.pairs) for turn in turns_of_a_pair(task, noise, arguments.turns)]
-        row = overhead(noise, times)
-        quartiles = f"{row.quartiles[0]:.3f} to {row.quartiles[1]:.3f}"
-        print(f"{row.noise:<14}{row.ratio:>8.3f}{quartiles:>18}{row.plain_ms:>11.2f}{row.run_ms:>9.2f}", flush=True)
+        pairs = ((training(task, None), training(task, noise)) for _ in range(arguments.pairs))
+        row = Overhead.of(noise, [turn for pair in pairs for turn in in_turns(*pair, arguments.turns)])
+        row.show()
         rows.append(asdict(row))
     write(rows, arguments.json)
 

@@ -10,33 +10,30 @@ times under `lastbit run`: k = 1 twice and k = 2 must agree bit for bit, and k =
 """
 
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from lastbit.noise import Noise, Rounding, Scale, Ulp
+from lastbit.noise import Noise
 from lastbit.optimizers.family import build_optimizer
 from lastbit.script.trial_process import further_instruments
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import initial_network
 from lastbit.training.task import Task, prepare
 from options import parsed, parser_of, write
+from run_overhead import HEADING, NOISES, Batches, Overhead, answer, in_turns
 
 WORLD = 2
-NOISES: tuple[Noise, ...] = (Scale(1), Scale(3), Ulp(1), Rounding(0.03, 1))
 SCRIPT = """
 import torch, torch.distributed as dist
 dist.init_process_group("gloo")
@@ -55,19 +52,8 @@ dist.destroy_process_group()
 """
 
 
-@dataclass(frozen=True)
-class RankOverhead:
-    """Processor time of a step of both ranks with the instruments over that of plain ones."""
-
-    noise: str
-    ratio: float  # median over the turns
-    quartiles: tuple[float, float]
-    plain_ms: float  # median over the turns, milliseconds of both ranks
-    run_ms: float
-
-
 def train(task: Task, noise: Noise | None, place: Path, rank: int, line: Connection) -> None:
-    """Train as one rank for an epoch at every message; answer with its milliseconds a step. None ends the training."""
+    """Train the demo network as one rank, in a fork of the process."""
     (place / "output").mkdir(exist_ok=True)
     own = {"directory": str(place), "process": str(place / "processes" / str(rank)), "seed": 1, "snapshots": 10}
     with further_instruments({**own, "noise": dict(noise.as_json())}) if noise else nullcontext():
@@ -75,16 +61,12 @@ def train(task: Task, noise: Noise | None, place: Path, rank: int, line: Connect
         recipe = load_recipe("demo")
         model = DistributedDataParallel(initial_network(recipe, task))
         optimizer = build_optimizer(recipe.optimizer, model.parameters())
-        epochs = task.epochs(seed=1)
-        while line.recv() is not None:
-            steps, begun = 0, time.process_time()
-            for images, labels in next(epochs):
-                optimizer.zero_grad()
-                cross_entropy(model(images[rank::WORLD]), labels[rank::WORLD]).backward()
-                optimizer.step()
-                steps += 1
-            line.send(1e3 * (time.process_time() - begun) / steps)
+        answer(line, model, optimizer, (_part(rank, epoch) for epoch in task.epochs(seed=1)))
         dist.destroy_process_group()
+
+
+def _part(rank: int, batches: Batches) -> Batches:
+    return ((images[rank::WORLD], labels[rank::WORLD]) for images, labels in batches)
 
 
 @contextmanager
@@ -112,17 +94,6 @@ def training(task: Task, noise: Noise | None) -> Iterator[Callable[[], float]]:
             process.join()
 
 
-def overhead(task: Task, noise: Noise, turns: int) -> RankOverhead:
-    """Time plain ranks and ranks with the instruments in turns."""
-    with ExitStack() as stack:
-        plain, run = (stack.enter_context(training(task, which)) for which in (None, noise))
-        plain(), run()  # which warms up
-        times = [(plain(), run()) for _ in range(turns)]
-    low, median, high = statistics.quantiles([run / plain for plain, run in times], n=4)
-    plain_ms, run_ms = (statistics.median(side) for side in zip(*times, strict=True))
-    return RankOverhead(noise.label, median, (low, high), plain_ms, run_ms)
-
-
 def controls() -> dict[str, bool]:
     """Whether runs under torchrun that must agree bit for bit do, and whether k = 3 differs."""
     with tempfile.TemporaryDirectory() as folder:
@@ -141,11 +112,10 @@ def main() -> None:
     torch.set_num_threads(1)
     task = prepare(load_recipe("demo"))
     rows = []
-    print(f"{'noise':<14}{'ratio':>8}{'quartiles':>18}{'plain ms':>11}{'run ms':>9}")
+    print(HEADING)
     for noise in NOISES[: 1 if arguments.smoke else None]:
-        row = overhead(task, noise, arguments.turns)
-        quartiles = f"{row.quartiles[0]:.3f} to {row.quartiles[1]:.3f}"
-        print(f"{row.noise:<14}{row.ratio:>8.3f}{quartiles:>18}{row.plain_ms:>11.2f}{row.run_ms:>9.2f}", flush=True)
+        row = Overhead.of(noise, in_turns(training(task, None), training(task, noise), arguments.turns))
+        row.show()
         rows.append(asdict(row))
     held = {} if arguments.smoke else controls()
     for name, value in held.items():
