@@ -132,8 +132,8 @@ class Pairs:
             member = next((member for member in self._members(place) if member and (member.world or 1) > 1), None)
             yield RankPair(
                 [place / side for side in SIDES],
-                operations=min(map(lockstep.events, (0, 1))),
-                steps=min(map(lockstep.steps, (0, 1))),
+                operations=_operations(lockstep),
+                steps=_steps(lockstep),
                 rank=None if member is None else member.rank,
                 world=None if member is None else member.world,
             )
@@ -141,13 +141,23 @@ class Pairs:
     @property
     def operations(self) -> int:
         """How many operations all pairs have compared."""
-        return sum(pair.operations for pair in self.done_by_each())
+        return sum(map(_operations, self._locksteps.values()))
 
     @property
     def steps(self) -> int:
         """Optimizer steps, of the pair that has taken most."""
-        return max(pair.steps for pair in self.done_by_each())
+        return max(map(_steps, self._locksteps.values()))
 
     @staticmethod
     def _members(place: Path) -> list[Member | None]:
         return [read_member(place / side) if (place / side / MEMBER).is_file() else None for side in SIDES]
+
+
+def _operations(lockstep: Lockstep) -> int:
+    """How many operations both sides have compared."""
+    return min(map(lockstep.events, (0, 1)))
+
+
+def _steps(lockstep: Lockstep) -> int:
+    """Optimizer steps that both sides have taken."""
+    return min(map(lockstep.steps, (0, 1)))
