@@ -60,7 +60,7 @@ class GraphCounts:
 
 
 class GraphWatcher(Protocol):
-    """Meets every call of a compiled graph."""
+    """Meets every call of a compiled graph that computes something."""
 
     def run_graph(self, graph: CompiledGraph, inputs: Sequence[Any], run: Callable[[], Any]) -> Any:
         """Call `run` once and return what it gave; `inputs` are the graph's."""
@@ -152,11 +152,20 @@ def _met(compiled: Callable[..., Any], graph: CompiledGraph, watcher: GraphWatch
 
     @torch._dynamo.disable  # type: ignore[untyped-decorator]
     def calling(*args: Any) -> Any:
-        """Call the compiled graph before the watcher's eyes."""
+        """Call the compiled graph before the watcher's eyes, unless it is only traced."""
+        if _is_traced(args[0] if boxed else args):
+            return compiled(*args)
         return watcher.run_graph(graph, list(args[0]) if boxed else args, lambda: compiled(*args))
 
     calling._boxed_call = boxed
     return calling  # type: ignore[no-any-return]
+
+
+def _is_traced(inputs: Sequence[Any]) -> bool:
+    """Whether a call computes nothing: torch.jit traces it, or its tensors are fake."""
+    from torch._subclasses.fake_tensor import FakeTensor  # only here: where nothing is compiled it costs a second
+
+    return torch._C._get_tracing_state() is not None or any(isinstance(value, FakeTensor) for value in inputs)
 
 
 def _module_of(value: Any) -> str:
