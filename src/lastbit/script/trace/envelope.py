@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.script.trace.aligned import AlignedTraces
+from lastbit.script.trace.aligned import EPSILON, AlignedTraces
 from lastbit.script.trace.graph import OPTIMIZER, Array, TraceGraph
 from lastbit.script.trace.records import Record, RunTrace, TensorSummary
 from lastbit.storage.files import read_checksummed, sha256, write_checksummed
@@ -21,7 +21,6 @@ MARGIN = 8.0  # by which rounding may exceed what the noise does
 SATURATED = 0.1  # relative distance of noisy runs from which on they tell nothing any more
 FORMAT = 2  # of the file
 _DIRECT = 4.0  # errors of sqrt(K) units that an operation may make on inputs of equal bits
-_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def _grown(graph: TraceGraph, samples: Array) -> Array:
 
 def _is_chosen(taken: Sequence[TensorSummary], given: TensorSummary) -> bool:
     """Whether whole numbers or truth values are made out of floating-point numbers."""
-    return given.dtype not in _EPSILON and any(summary.dtype in _EPSILON for summary in taken)
+    return given.dtype not in EPSILON and any(summary.dtype in EPSILON for summary in taken)
 
 
 def _direct(taken: Sequence[TensorSummary], given: TensorSummary) -> float:
@@ -168,7 +167,7 @@ def _direct(taken: Sequence[TensorSummary], given: TensorSummary) -> float:
     norms = [summary.norm for summary in taken if summary.norm == summary.norm]
     # What is added up is of the size of the inputs, spread over the elements that there are.
     cancelled = max([1.0, *(norm / given.norm for norm in norms)])
-    return _DIRECT * _EPSILON.get(given.dtype, 0.0) * sqrt(terms) * cancelled
+    return _DIRECT * EPSILON.get(given.dtype, 0.0) * sqrt(terms) * cancelled
 
 
 def _saturated_at(graph: TraceGraph, grown: Array) -> int | None:
