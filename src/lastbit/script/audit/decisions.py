@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from lastbit.errors import shortened
 from lastbit.script.audit.evidence import Summary
 from lastbit.script.audit.varying_calls import CLOCK, ENTROPY, PROCESS, aliases_in, category_of, full_name, parsed
 
@@ -185,8 +186,7 @@ def _decides(decisions: Sequence[Decision]) -> str:
     """A sentence on decisions by the same call."""
     call, category = decisions[0].call, decisions[0].category
     lines = [f"{Path(decision.file).name}:{decision.line}" for decision in decisions]
-    more = f" and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
-    where = ", ".join(lines[:_MOST_LINES]) + more
+    where = shortened(lines, _MOST_LINES)
     read = _READS.get(category, "the system's entropy")
     waiting = ", and runs that wait for each other at every operation see nearly the same time" * (category == CLOCK)
     return f"{where} decides by {call}, which reads {read}{waiting}: plain runs may differ where these two agree"

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from lastbit.errors import shortened
 from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
 from lastbit.script.trace.records import OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
@@ -223,9 +224,7 @@ def _operations(records: Sequence[Record]) -> str:
     places = dict.fromkeys(
         record.site.name + (f" at {record.site.line}" if record.site.line else "") for record in records
     )
-    named = list(places)[:_MOST_NAMED]
-    more = f" and {len(places) - len(named)} more" if len(places) > len(named) else ""
-    return ", ".join(named) + more
+    return shortened(list(places), _MOST_NAMED)
 
 
 def _short(number: float) -> str:
