@@ -64,7 +64,7 @@ def trace_page(content: TracePageContent) -> Page:
             *_place("The first place that rounding does not explain", result["beyond_rounding"]),
             distance_figure(content),
             settings_table(content),
-            *(table for which, table in zip(("first", "second"), _alone(content), strict=True) if table.rows),
+            *(table for table in _alone(content) if table.rows),
         ],
     )
 

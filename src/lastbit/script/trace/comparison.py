@@ -120,7 +120,7 @@ class TraceComparison:
             at = f" at {first.line}" if first.line else ""
             return f"only one run does {first.operation}{at} ({_number(first)}), and the other takes no result of it"
         differing = {name: (one, other) for name, one, other in self.settings}
-        likely = [name for name in _LIKELY if name in differing] or []
+        likely = [name for name in _LIKELY if name in differing]
         causes = [f"{name} {differing[name][0]} against {differing[name][1]}" for name in likely[:_MOST_CAUSES]]
         why = f": {', '.join(causes)}" if causes else ""
         return f"other bits from {_number(first)} on ({first.operation}, {scientific(first.distance)} apart{why})"
