@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -37,7 +36,7 @@ def _warm_processes(warm_python):
     patch = pytest.MonkeyPatch()
     patch.setattr(pool, "_SPAWN", WarmContext(warm_python))
     for module in (processes, runs):
-        patch.setattr(module, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": warm_python.Popen}))
+        patch.setattr(module, "subprocess", warm_python.subprocess)
     yield
     patch.undo()
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from multiprocessing import Pipe
+from types import SimpleNamespace
 
 LIBRARIES = ("torch", "torch._dynamo", "torch.utils.data", "numpy", "pydantic", "safetensors.torch")
 
@@ -109,6 +110,8 @@ class WarmPython:
     def __init__(self, *libraries):
         """Import nothing yet: a server is started when it is first needed."""
         self._libraries, self._servers, self._starting = (*LIBRARIES, *libraries), {}, threading.Lock()
+        # Takes the place of the module where that is imported as `subprocess`.
+        self.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": self.Popen})
 
     def Popen(self, command, *, env=None, cwd=None, stdin=None, stdout=None, stderr=None, process_group=None):  # noqa: N802
         """Start `python ...` as `subprocess.Popen` would; files are file objects, numbers or subprocess's constants."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from tests.warm_python import WarmPython
-from warm import warm_start
 
+from lastbit.script.audit import runs
 from lastbit.script.audit.audit import audit
 from lastbit.script.target import Target
 
@@ -22,11 +22,12 @@ LIBRARIES = (
 STEPS = 4
 
 
-@pytest.fixture(scope="module")
-def warm_libraries():
-    """A `start` for `audit` that costs no import of the frameworks either."""
-    with closing(WarmPython(*LIBRARIES)) as python:
-        yield warm_start(python)
+@pytest.fixture(scope="module", autouse=True)
+def _warm_libraries():
+    """The two runs cost no import of the frameworks either."""
+    with closing(WarmPython(*LIBRARIES)) as python, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "subprocess", python.subprocess)
+        yield
 
 
 @pytest.mark.parametrize(
@@ -39,12 +40,12 @@ def warm_libraries():
         ("hf_trainer.py", ("--train-size", "64", "--batch-size", "8")),
     ],
 )
-def test_an_example_is_bit_deterministic(script, arguments, tmp_path, monkeypatch, warm_libraries):
+def test_an_example_is_bit_deterministic(script, arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PWD", str(tmp_path))
     (tmp_path / "record").mkdir()
     target = Target("file", str(SCRIPTS / script), ("--seed", "1", *arguments))
-    found = audit(target, tmp_path / "record", start=warm_libraries, steps=STEPS)
+    found = audit(target, tmp_path / "record", steps=STEPS)
     assert found.first_difference is None
     assert found.steps == STEPS
     assert found.operations > 50 * STEPS

@@ -4,7 +4,8 @@ from contextlib import closing
 
 import pytest
 from tests.warm_python import WarmPython
-from warm import warm_start
+
+from lastbit.script.audit import runs
 
 _NET = """
 import os, torch
@@ -43,11 +44,12 @@ def compiler(graph, examples):
 """
 
 
-@pytest.fixture(scope="module")
-def warm():
-    """A `start` for `audit` that costs no import of the compiler either."""
-    with closing(WarmPython("warm_compiler")) as python:
-        yield warm_start(python)
+@pytest.fixture(scope="module", autouse=True)
+def _warm_compiler():
+    """The two runs cost no import of the compiler either."""
+    with closing(WarmPython("warm_compiler")) as python, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "subprocess", python.subprocess)
+        yield
 
 
 def test_two_compiled_runs_alike_are_deterministic_and_do_what_they_do_alone(audited, alone, tmp_path):

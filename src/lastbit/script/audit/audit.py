@@ -14,7 +14,7 @@ from lastbit.script.audit.compiled import GraphCounts
 from lastbit.script.audit.decisions import notes
 from lastbit.script.audit.difference import Difference
 from lastbit.script.audit.ranks import FURTHER, LOCKSTEP, SIDES
-from lastbit.script.audit.runs import AuditedRun, Process, RunPair, run_pair, start_process
+from lastbit.script.audit.runs import RunPair, run_pair
 from lastbit.script.launchers import launch_of
 from lastbit.script.target import Target
 
@@ -63,7 +63,6 @@ def audit(
     *,
     steps: int | None = None,
     threads: tuple[int | None, int | None] = (None, None),
-    start: Callable[[AuditedRun], Process] = start_process,
     on_progress: Callable[[int, int], None] = lambda operations, steps: None,
 ) -> Audit:
     """Run a program twice at the same time and compare every tensor operation as it happens.
@@ -77,7 +76,6 @@ def audit(
         directory: an empty one, for what the runs print and for an account of the difference.
         steps: optimizer steps after which to stop; None for the program's end.
         threads: of torch in either run; None for the program's own choice.
-        start: starts a run.
         on_progress: called now and then with the numbers of operations and steps so far.
 
     Raises:
@@ -85,7 +83,7 @@ def audit(
         ScriptFailedError: a run ended with an error, the two ended differently, or neither did a tensor operation.
     """
     launch_of(target)
-    run = partial(run_pair, target, steps=steps, threads=threads, start=start, on_progress=on_progress)
+    run = partial(run_pair, target, steps=steps, threads=threads, on_progress=on_progress)
     first = run(directory, fills=(0, 1))
     if not first.blames_memory:
         first.check(target)

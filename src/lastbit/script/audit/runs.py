@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
 
 from lastbit.errors import LastbitError
 from lastbit.script.audit.causes import ARITHMETIC
@@ -31,39 +30,6 @@ class ScriptFailedError(LastbitError):
     def __init__(self, message: str, output: str) -> None:
         super().__init__(message)
         self.output = output
-
-
-class Process(Protocol):
-    """A run at work, as `subprocess.Popen` gives it."""
-
-    def poll(self) -> int | None:
-        """Its exit code, or None while it runs."""
-
-    def kill(self) -> None:
-        """End it."""
-
-    def wait(self) -> int:
-        """Wait until it is over; its exit code."""
-
-
-@dataclass(frozen=True)
-class AuditedRun:
-    """One of the two runs."""
-
-    target: Target
-    side: int
-    settings: Mapping[str, Any]  # for the instruments
-    environment: Mapping[str, str]
-    output: Path  # file for all it prints
-
-
-def start_process(run: AuditedRun) -> subprocess.Popen[bytes]:
-    """Start a run in a separate Python process."""
-    command = child_command(run.target, INSTRUMENTS, run.settings)
-    with run.output.open("wb") as output:
-        return subprocess.Popen(
-            command, env=dict(run.environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +130,6 @@ def run_pair(
     fills: tuple[int, int],
     steps: int | None,
     threads: tuple[int | None, int | None],
-    start: Callable[[AuditedRun], Process],
     on_progress: Callable[[int, int], None],
 ) -> RunPair:
     """Run a program twice at the same time, in step.
@@ -175,15 +140,16 @@ def run_pair(
         fills: what either run fills fresh memory with, 0, 1 or ALIKE.
         steps: optimizer steps after which to stop; None for the program's end.
         threads: of torch in either run; None for the program's own choice.
-        start: starts a run.
         on_progress: called now and then with the numbers of operations and steps so far.
     """
     directory.mkdir(exist_ok=True)
     pairs = Pairs(directory)
-    runs = [_prepare(target, directory, side, steps, threads[side], fills[side]) for side in (0, 1)]
-    processes: list[Process] = []
+    for name in SIDES:
+        (directory / name).mkdir()
+    processes: list[subprocess.Popen[bytes]] = []
     try:
-        processes += [start(run) for run in runs]
+        for side in (0, 1):
+            processes.append(_start(target, directory, side, steps, threads[side], fills[side]))
         codes = _watch(processes, pairs, on_progress)
     finally:
         for process in processes:
@@ -193,11 +159,11 @@ def run_pair(
     return RunPair(codes, list(pairs.done_by_each()))
 
 
-def _prepare(
+def _start(
     target: Target, directory: Path, side: int, steps: int | None, threads: int | None, fill: int
-) -> AuditedRun:
+) -> subprocess.Popen[bytes]:
+    """Start a run in a separate Python process."""
     own = directory / SIDES[side]
-    own.mkdir()
     settings = {
         "lockstep": str((directory / LOCKSTEP).absolute()),
         "side": side,
@@ -207,11 +173,18 @@ def _prepare(
         "threads": threads,
         "steps": steps,
     }
+    command = child_command(target, INSTRUMENTS, settings)
     counted = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    return AuditedRun(target, side, settings, {**_CONDITIONS[side], **os.environ, **FREE_PORT, **counted}, own / OUTPUT)
+    environment = {**_CONDITIONS[side], **os.environ, **FREE_PORT, **counted}
+    with (own / OUTPUT).open("wb") as output:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
 
 
-def _watch(processes: list[Process], pairs: Pairs, on_progress: Callable[[int, int], None]) -> list[int]:
+def _watch(
+    processes: list[subprocess.Popen[bytes]], pairs: Pairs, on_progress: Callable[[int, int], None]
+) -> list[int]:
     """Wait until both runs are over, or need not go on."""
     codes: list[int | None] = [None, None]
     while None in codes:
