@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import Descent, DescentPoint, prepare_descent
+from lastbit.training.descent import Descent, DescentPoint, prepare_descent
 from lastbit.training.recipe_training import RecipeTraining
 
 

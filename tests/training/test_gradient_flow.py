@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from lastbit.training.descent import Descent
 from lastbit.training.gradient_flow import METHODS, FlowStoppedError, GradientFlow
-from lastbit.training.loop import Descent
 
 
 def regression(seed=0):

@@ -18,8 +18,9 @@ from lastbit.divergence import rel_l1
 from lastbit.noise import Order, Rounding, Ulp, Unperturbed
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
+from lastbit.training.evaluation import evaluate, gradient_fluctuation
 from lastbit.training.network import build_model
-from lastbit.training.recipe_training import RecipeTraining, _picture, evaluate, gradient_fluctuation, snapshot_steps
+from lastbit.training.recipe_training import RecipeTraining, _picture, snapshot_steps
 from lastbit.training.task import prepare
 
 SMALL = ("data.train=300", "data.test=100", "epochs=3", "schedule.milestones=[1]", "measure.fluctuation_epochs=2")

@@ -12,7 +12,7 @@ from lastbit.divergence import rel_l1, relative_l2
 from lastbit.noise import Scale
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.data import load
-from lastbit.training.loop import prepare_descent
+from lastbit.training.descent import prepare_descent
 from lastbit.training.network import build_model
 from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import prepare

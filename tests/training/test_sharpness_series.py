@@ -10,8 +10,8 @@ from torch.nn import functional
 from lastbit.errors import LastbitError
 from lastbit.storage.files import read_checksummed
 from lastbit.training.catalogue import load_recipe
+from lastbit.training.descent import prepare_descent
 from lastbit.training.gradient_flow import GradientFlow
-from lastbit.training.loop import prepare_descent
 from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.sharpness import RESULTS, Measurement, Series, parse_every
 

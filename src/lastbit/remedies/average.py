@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
 from lastbit.errors import LastbitError
+from lastbit.remedies.remedy import Remedy, counted
+
+STATISTICS = 16  # batches that suffice for the statistics of batch norm
+UNIFORM = "uniform"
 
 
 class Average:
@@ -37,15 +42,16 @@ class Average:
     Args:
         model: in training.
         decay: d, above 0 and below 1; None for the uniform average.
+        start: calls of `update` that do not count yet.
 
     Raises:
-        LastbitError: the decay is outside (0, 1).
+        LastbitError: the decay is outside (0, 1), or `start` is no whole number from 0.
     """
 
-    def __init__(self, model: nn.Module, decay: float | None = 0.999) -> None:
-        if decay is not None and not 0 < decay < 1:
-            raise LastbitError(f"decay = {decay}: an exponential average has a decay above 0 and below 1")
-        self.model, self.decay = model, decay
+    def __init__(self, model: nn.Module, decay: float | None = 0.999, *, start: int = 0) -> None:
+        _refuse(decay, start)
+        self.model, self.decay, self.start = model, decay, start
+        self._calls = 0
         self._averaged = AveragedModel(model, multi_avg_fn=_averaging(decay), use_buffers=True)
 
     @property
@@ -61,7 +67,9 @@ class Average:
 
     def update(self) -> None:
         """Take the model's present weights into the average; call it after each of the optimizer's steps."""
-        self._averaged.update_parameters(self.model)
+        self._calls += 1
+        if self._calls > self.start:
+            self._averaged.update_parameters(self.model)
 
     @contextmanager
     def applied(self, batches: Iterable[Any] | None = None) -> Iterator[nn.Module]:
@@ -89,11 +97,12 @@ class Average:
 
     def state_dict(self) -> dict[str, Any]:
         """The average, for a checkpoint."""
-        return self._averaged.state_dict()
+        return {**self._averaged.state_dict(), "calls": self._calls}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that `state_dict` returned."""
-        self._averaged.load_state_dict(state)
+        self._calls = state["calls"]
+        self._averaged.load_state_dict({name: value for name, value in state.items() if name != "calls"})
 
     def _recompute_statistics(self, batches: Iterable[Any]) -> None:
         modes = {module: module.training for module in self.model.modules()}
@@ -108,6 +117,53 @@ class Average:
                 module.training = training  # update_bn sets all modules to the mode of the whole
             for module, momentum in momenta.items():
                 module.momentum = momentum  # which update_bn leaves behind when a batch fails
+
+
+@dataclass(frozen=True)
+class AverageRemedy(Remedy):
+    """`Average` as a plug-in: the average is evaluated in place of the weights.
+
+    Attributes:
+        decay: of the exponential average, or `uniform`.
+        start: updates before the first whose weights count.
+
+    Raises:
+        LastbitError: the decay is outside (0, 1) and not `uniform`, or `start` is no whole number from 0.
+    """
+
+    decay: float | str = 0.999
+    start: int = 0
+
+    name = "average"
+    main = "decay"
+    help = "an average of the weights is evaluated in place of them, exponential or uniform"
+    changes = "the weights that are evaluated"
+    source = "Izmailov et al. 2018, arXiv 1803.05407; Morales-Brotons et al. 2024, arXiv 2411.18704"
+
+    def __post_init__(self) -> None:
+        _refuse(self._of_average, self.start)
+
+    @classmethod
+    def usual(cls, steps: int) -> Self:
+        """Over about the last twentieth of the training, and at most the last thousand updates."""
+        share = max(1e-3, min(0.5, 20 / max(1, steps)))
+        return cls(decay=float(f"{1 - share:.2g}") if share > 0.01 else float(f"{1 - share:.3g}"))
+
+    @property
+    def _of_average(self) -> Any:
+        """The decay as `Average` has it."""
+        return None if self.decay == UNIFORM else self.decay
+
+    def average(self, model: nn.Module) -> Average:
+        """An average of the model's weights, to be updated after each of the optimizer's steps."""
+        return Average(model, self._of_average, start=self.start)
+
+
+def _refuse(decay: object, start: object) -> None:
+    is_number = isinstance(decay, int | float) and not isinstance(decay, bool)
+    if decay is not None and not (is_number and 0 < float(str(decay)) < 1):
+        raise LastbitError(f"decay = {decay}: an exponential average has a decay above 0 and below 1")
+    counted("average", "start", start, least=0)
 
 
 def _averaging(decay: float | None) -> Callable[..., None]:

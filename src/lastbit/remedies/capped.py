@@ -12,9 +12,11 @@ from torch.optim import Optimizer
 
 from lastbit.curvature.loss.parameters import of_loss
 from lastbit.curvature.tracker import SharpnessTracker
+from lastbit.curvature.untouched.undisturbed import evaluation_mode
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.optimizers.edge import edge_of_stability
 from lastbit.optimizers.family import known_step
+from lastbit.remedies.remedy import Remedy, Setting
 from lastbit.samples import Loss
 
 _TOL = 0.05  # of a measured sharpness; a margin is never known better, and it costs a third of the products of 1e-3
@@ -53,7 +55,7 @@ class Capped(Optimizer):
 
     Args:
         optimizer: one whose edge is known (`lb.edge_of_stability`).
-        model: in the mode in which it trains.
+        model: measured in evaluation mode, with the running statistics of batch norm and without dropout.
         loss: `loss(model(inputs), targets)`, a mean over samples.
         batch: (inputs, targets), or an iterable of such batches that can be read again and again.
         margin: fraction of the edge, above 0 and at most 1.
@@ -67,10 +69,7 @@ class Capped(Optimizer):
     def __init__(
         self, optimizer: Optimizer, model: nn.Module, loss: Loss, batch: Any, *, margin: float = 0.9, every: int = 50
     ) -> None:
-        if not 0 < margin <= 1:
-            raise LastbitError(f"margin = {margin}: a cap is above 0 and at most 1 times the edge")
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise LastbitError(f"every = {every!r}: measure every 1, 2, 3, ... steps")
+        _refuse(margin, every)
         if not isinstance(optimizer, Optimizer):
             raise LastbitTypeError(f"a torch.optim.Optimizer can be capped, got {type(optimizer).__name__}")
         edge_of_stability(optimizer)
@@ -80,6 +79,7 @@ class Capped(Optimizer):
         self.param_groups, self.state = optimizer.param_groups, optimizer.state
         self.caps: list[Cap] = []  # of all measurements so far
         self._trackers = [_tracker(group, model, loss, batch, optimizer) for group in self.param_groups]
+        self._model, self._loss = model, loss
         self._steps = 0
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -132,9 +132,10 @@ class Capped(Optimizer):
         super().add_param_group(param_group)
 
     def _measure(self) -> None:
-        for place, (group, tracker) in enumerate(zip(self.param_groups, self._trackers, strict=True)):
-            sharpness = math.nan if tracker is None else tracker.measure().upper
-            self.caps.append(Cap(self._steps, place, sharpness, self._cap(group, sharpness)))
+        with evaluation_mode(self._model, self._loss):
+            for place, (group, tracker) in enumerate(zip(self.param_groups, self._trackers, strict=True)):
+                sharpness = math.nan if tracker is None else tracker.measure().upper
+                self.caps.append(Cap(self._steps, place, sharpness, self._cap(group, sharpness)))
 
     def _cap(self, group: dict[str, Any], sharpness: float) -> float:
         """The cap of the class's formula. A sharpness of NaN, from a training that has diverged, caps nothing."""
@@ -149,6 +150,44 @@ class Capped(Optimizer):
         if self._family.has("preconditioner") and not any(self.inner.state.values()):
             return False
         return not self.caps or self._steps - self.caps[-1].step >= self.every
+
+
+@dataclass(frozen=True)
+class CappedRemedy(Remedy):
+    """`Capped` as a plug-in: the recipe's rates, but no more than a share of what the edge of stability allows.
+
+    Attributes:
+        margin: that share, above 0 and at most 1.
+        every: updates from one measurement of the curvature to the next.
+
+    Raises:
+        LastbitError: a margin outside (0, 1], or `every` below 1.
+    """
+
+    margin: float = 0.9
+    every: int = 50
+
+    name = "capped"
+    main = "margin"
+    help = "learning rates capped below the edge of stability, from tracked curvature"
+    changes = "the learning rate"
+    source = "Sun et al. 2022, arXiv 2206.02001, sections 1 and 7"
+    resumes = False  # the state of the tracked curvature is in no checkpoint
+
+    def __post_init__(self) -> None:
+        _refuse(self.margin, self.every)
+
+    def on_optimizer(self, optimizer: Optimizer, setting: Setting) -> Optimizer:
+        """An optimizer around it, whose curvature is measured on one and the same batch."""
+        batch = setting.batch()
+        return Capped(optimizer, setting.model, setting.loss, batch, margin=self.margin, every=self.every)
+
+
+def _refuse(margin: object, every: object) -> None:
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin <= 1:
+        raise LastbitError(f"margin = {margin}: a cap is above 0 and at most 1 times the edge")
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise LastbitError(f"every = {every!r}: measure every 1, 2, 3, ... steps")
 
 
 def _tracker(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from lastbit.remedies.activations import (
     relu,
     relu6,
 )
+from lastbit.remedies.remedy import Remedy
 
 _NOTHING = "no kinked activation was replaced"
 
@@ -89,12 +91,44 @@ def smooth(
     return replaced.get(model, model)
 
 
-def _refuse(model: nn.Module, to: str, width: float) -> None:
-    if to not in ROUNDED:
+@dataclass(frozen=True)
+class SmoothRemedy(Remedy):
+    """`smooth` as a plug-in, with its options.
+
+    Raises:
+        LastbitError: an unknown smooth activation, or a width that is not positive and finite.
+    """
+
+    to: str = "silu"
+    width: float = 1.0
+    first: str | None = None
+    last: str | None = None
+    max_pool: bool = False
+
+    name = "smooth"
+    main = "to"
+    help = "kinked activations replaced by smooth ones: silu, gelu, smelu or softplus"
+    changes = "the activations"
+    source = "Shamir et al. 2020, arXiv 2010.09931; Sun et al. 2022, arXiv 2206.02001, section 5.1"
+
+    def __post_init__(self) -> None:
+        _refuse_options(self.to, self.width)
+
+    def on_model(self, model: nn.Module) -> nn.Module:
+        """The model with smooth activations, or as it is and a warning where there are no kinked ones."""
+        return smooth(model, self.to, width=self.width, first=self.first, last=self.last, max_pool=self.max_pool)
+
+
+def _refuse_options(to: object, width: object) -> None:
+    if not isinstance(to, str) or to not in ROUNDED:
         which = did_you_mean(to, ROUNDED) or f"allowed are {', '.join(ROUNDED)}"
         raise LastbitError(f"there is no smooth activation {to!r}: {which}")
-    if not 0 < width < math.inf:
+    if not isinstance(width, int | float) or not 0 < width < math.inf:
         raise LastbitError(f"width = {width}: the slope changes over a positive, finite width")
+
+
+def _refuse(model: nn.Module, to: str, width: float) -> None:
+    _refuse_options(to, width)
     if any(
         type(part).__name__ == "OptimizedModule" or isinstance(part, torch.jit.ScriptModule) for part in model.modules()
     ):

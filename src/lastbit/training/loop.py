@@ -1,28 +1,27 @@
-"""The one loop that steps networks: studies of recipes, twins and descents all train through a `Stepper`.
-
-A `Descent` is a training that is looked at between two steps.
-"""
+"""The one loop that steps networks: studies of recipes, twins and descents all train through a `Stepper`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import repeat
-from pathlib import Path
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import LRScheduler, MultiStepLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR
 
 from lastbit.noise import Noise, perturb
 from lastbit.optimizers.family import build_optimizer
+from lastbit.remedies.average import STATISTICS
+from lastbit.remedies.given import Treatment, remedies_from_json
+from lastbit.remedies.remedy import Averaging, Setting
 from lastbit.samples import Loss
 from lastbit.training.network import build_model
 from lastbit.training.recipe import Recipe, ScheduleSettings
-from lastbit.training.task import Task, prepare
+from lastbit.training.task import Task
 
 Batch = tuple[Any, Any]  # inputs and targets
 
@@ -36,6 +35,7 @@ class Stepper:
         optimizer: of the model's parameters.
         schedule: stepped after every update.
         noise: arranges each batch; what it does to updates is in `optimizer` already.
+        average: of the weights, evaluated in place of them.
     """
 
     def __init__(
@@ -46,8 +46,10 @@ class Stepper:
         *,
         schedule: LRScheduler | None = None,
         noise: Noise | None = None,
+        average: Averaging | None = None,
     ) -> None:
         self.model, self.loss, self.optimizer, self.schedule, self.noise = model, loss, optimizer, schedule, noise
+        self.average = average
         self.step = 0  # updates so far
 
     @property
@@ -72,9 +74,30 @@ class Stepper:
     def update(self) -> None:
         """Update the weights with the stored gradient."""
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
         self.step += 1
         if self.schedule is not None:
             self.schedule.step()
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The model with the weights that are evaluated: a copy with their average, where there is one yet."""
+        return self.model if self.average is None or not self.average.updates else self.average.averaged
+
+    @contextmanager
+    def evaluated(self, batches: Iterable[Batch]) -> Iterator[nn.Module]:
+        """The model with the weights that are evaluated while the block runs; the training goes on as without it.
+
+        Args:
+            batches: of training inputs, from the first of which the statistics of batch norm for averaged weights are
+                computed.
+        """
+        if self.average is None or not self.average.updates:
+            yield self.model
+            return
+        with self.average.applied(islice(batches, STATISTICS)) as model:
+            yield model
 
     def go_on_from(self, step: int) -> None:
         """Set the schedule to a step whose weights and optimizer state are already loaded."""
@@ -94,19 +117,53 @@ def initial_network(recipe: Recipe, task: Task) -> nn.Module:
 
 
 def recipe_stepper(recipe: Recipe, task: Task, noise: Noise | None = None) -> Stepper:
-    """Return the stepper of a recipe: its network at initial weights, loss, optimizer, with a noise, and schedule.
+    """Return the stepper of a recipe: its network at initial weights, loss, optimizer, schedule, noise and remedies.
 
     Args:
         recipe: what is trained.
         task: its data.
         noise: on updates and batches; None for torch's own optimizer.
+
+    Warns:
+        UserWarning: a remedy finds nothing to change.
     """
+    remedies = remedies_from_json(recipe.remedy)
     model = initial_network(recipe, task)
+    for remedy in remedies:
+        model = remedy.on_model(model)
     optimizer = build_optimizer(recipe.optimizer, model.parameters())
     if noise is not None:
         optimizer = perturb(optimizer, noise)
-    schedule = build_schedule(recipe.schedule, optimizer, steps_per_epoch=task.steps_per_epoch)
-    return Stepper(model, functional.cross_entropy, optimizer, schedule=schedule, noise=noise)
+    setting = Setting(model, functional.cross_entropy, lambda: task.fixed_batch(task.batch_size))
+    for remedy in remedies:
+        optimizer = remedy.on_optimizer(optimizer, setting)
+    return Stepper(
+        model,
+        setting.loss,
+        optimizer,
+        schedule=_schedule(recipe, optimizer, remedies, task.steps_per_epoch),
+        noise=noise,
+        average=next((average for remedy in remedies if (average := remedy.average(model)) is not None), None),
+    )
+
+
+def _schedule(
+    recipe: Recipe, optimizer: torch.optim.Optimizer, remedies: Treatment, steps_per_epoch: int
+) -> LRScheduler:
+    """The recipe's schedule with what remedies make of it."""
+    changing = [remedy for remedy in remedies if remedy.acts_by("rate")]
+    if not changing:
+        return build_schedule(recipe.schedule, optimizer, steps_per_epoch=steps_per_epoch)
+    milestones = [milestone * steps_per_epoch for milestone in recipe.schedule.milestones]
+
+    def factor(step: int) -> float:
+        """Of the learning rate, after so many updates."""
+        value = recipe.schedule.factor ** bisect_right(milestones, step)
+        for remedy in changing:
+            value = remedy.rate(value, step, recipe.epochs * steps_per_epoch)
+        return value
+
+    return LambdaLR(optimizer, factor)
 
 
 def build_schedule(
@@ -115,122 +172,3 @@ def build_schedule(
     """The step schedule, to be stepped once an epoch, or `steps_per_epoch` times."""
     milestones = [milestone * steps_per_epoch for milestone in settings.milestones]
     return MultiStepLR(optimizer, milestones, gamma=settings.factor)
-
-
-@dataclass(frozen=True)
-class DescentPoint:
-    """A training before its next update."""
-
-    step: int  # updates so far
-    loss: float  # of the next update's batch at the weights of this step, without weight decay
-    diverged: bool  # the loss is not finite; this is the last point
-
-
-class Descent:
-    """A training as a series of points. At each of them the weights and their gradient can be looked at.
-
-    With one batch as data and plain SGD it is gradient descent, θ ← θ − lr (∇L(θ) + wd·θ), the forward Euler
-    discretisation of the gradient flow. The weights are the model's own. Code that looks at a point must not
-    change them, nor their `.grad`, which the next update uses.
-
-    Args:
-        model: in the mode in which it is trained.
-        loss: `loss(model(inputs), targets)`, a mean over samples.
-        data: one (inputs, targets) tuple that every step uses, or an iterable of them, one for each step.
-        optimizer: of the model's parameters. Coupled weight decay adds (wd/2) |θ|² to what is descended on.
-        schedule: stepped after every update.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        data: Batch | Iterable[Batch],
-        optimizer: torch.optim.Optimizer,
-        *,
-        schedule: LRScheduler | None = None,
-    ) -> None:
-        self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.losses: list[float] = []  # of every point so far
-        self._stepper = Stepper(model, loss, optimizer, schedule=schedule)
-        self._batches = repeat(data) if isinstance(data, tuple) else iter(data)
-
-    @property
-    def step(self) -> int:
-        """Updates so far."""
-        return self._stepper.step
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the last loss is NaN or infinite."""
-        return bool(self.losses) and not math.isfinite(self.losses[-1])
-
-    def points(self, steps: int) -> Iterator[DescentPoint]:
-        """Train up to `steps` updates in total; yield the point before each update, and the one after the last.
-
-        While you hold a point, the weights are those of its step. A loss that is not finite ends the series with a
-        point marked as diverged. A later call with more steps continues with the next point.
-        """
-        while not self.diverged and (not self.losses or self.step < steps):
-            if self.losses:
-                self._stepper.update()
-            self.losses.append(float(self._stepper.gradient(next(self._batches))))
-            yield DescentPoint(self.step, self.losses[-1], self.diverged)
-
-    def take_up(self, losses: Sequence[float], rate: float) -> None:
-        """Continue from a point of an earlier training with the same settings.
-
-        The model and the optimizer must already be restored to their states at that point, gradients included.
-
-        Args:
-            losses: of every point up to this one.
-            rate: the learning rate at this point.
-        """
-        self.losses = list(losses)
-        for _ in losses:
-            next(self._batches)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self._stepper.go_on_from(max(len(losses) - 1, 0))
-
-
-@dataclass(frozen=True)
-class RecipeDescent:
-    """A recipe's network at its initial weights, ready to be trained, and the images to measure it on."""
-
-    descent: Descent  # its loss is cross-entropy, its model in training mode
-    batch: tuple[Tensor, Tensor]  # images (n, channels, height, width), labels (n,): the data of a full-batch descent
-    full_batch: bool  # whether every step uses all the training images, and always the same
-    has_schedule: bool  # whether the learning rate changes
-
-
-def prepare_descent(
-    recipe: Recipe,
-    *,
-    seed: int = 1,
-    measured: int | None = None,
-    device: torch.device | None = None,
-    root: Path | None = None,
-) -> RecipeDescent:
-    """Prepare a recipe's data, network, optimizer and schedule as `RecipeTraining` does, without noise.
-
-    A recipe whose `batch_size` is None descends on all its training images in stored order: that is gradient descent.
-
-    Args:
-        recipe: what to train.
-        seed: decides the order of batches and the augmentation, where there are any.
-        measured: how many of the first training images, never augmented, are in `batch`; None for all. A full-batch
-            descent always has all.
-        device: where it trains; the CPU by default.
-        root: folder of the fetched data sets; the cache by default.
-
-    Raises:
-        RecipeError, ValueError: as `prepare` does.
-    """
-    task = prepare(recipe, device=device, root=root)
-    full_batch = recipe.batch_size is None and not recipe.data.augment
-    batch = task.fixed_batch(None if full_batch else measured)
-    start = recipe_stepper(recipe, task)
-    data = batch if full_batch else task.batches(seed)
-    descent = Descent(start.model, start.loss, data, start.optimizer, schedule=start.schedule)
-    return RecipeDescent(descent, batch, full_batch, bool(recipe.schedule.milestones))

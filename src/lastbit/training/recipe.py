@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializeAsAny,
@@ -100,6 +101,15 @@ def _of_its_family(fields: Any, usual: ValidatorFunctionWrapHandler) -> Any:
     return kind.model_validate_json(json.dumps(own), strict=True)
 
 
+def _as_known(table: Any) -> Any:
+    """The `[remedy]` table of a recipe in one form, whichever way it was written."""
+    if not isinstance(table, Mapping) or not table:
+        return table
+    from lastbit.remedies.given import remedies_as_json, remedies_from_json  # only here: they import torch
+
+    return remedies_as_json(remedies_from_json(table))
+
+
 class ScheduleSettings(RecipePart):
     """A step schedule of the learning rate."""
 
@@ -136,6 +146,7 @@ class Recipe(RecipePart):
     epochs: Epochs
     batch_size: Count | None = None  # None for all the training images at every step: gradient descent
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    remedy: Annotated[dict[str, Any], BeforeValidator(_as_known)] = _if_set(default={})  # by name, with their options
     init_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the initial weights, the same in every trial
 
     @property

@@ -7,17 +7,16 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn import functional
+from torch import Tensor
 
 from lastbit.errors import LastbitError
+from lastbit.remedies.given import remedies_from_json
 from lastbit.training.data import load
+from lastbit.training.evaluation import evaluate_trained, gradient_fluctuation
 from lastbit.training.loop import recipe_stepper
 from lastbit.training.randomness import batch_seeds, recipe_sources, seeded
 from lastbit.training.recipe import Recipe
@@ -32,7 +31,7 @@ class RecipeTraining:
     It is plain data, so that it can be sent to workers.
 
     Raises:
-        LastbitError: `checkpoint_every` is below 1.
+        LastbitError: `checkpoint_every` is below 1, or the recipe has a remedy that no checkpoint can continue.
     """
 
     seed_decides: ClassVar[str] = "batch order"
@@ -45,6 +44,12 @@ class RecipeTraining:
     def __post_init__(self) -> None:
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise LastbitError(f"checkpoint_every = {self.checkpoint_every}: at least 1 epoch is needed")
+        fixed = [remedy.name for remedy in remedies_from_json(self.recipe.remedy) if not remedy.resumes]
+        if self.checkpoint_every is not None and fixed:
+            raise LastbitError(
+                f"checkpoint_every = {self.checkpoint_every}: a training with the remedy {fixed[0]} would not go on to "
+                "the same bits; leave checkpoints out"
+            )
 
     @property
     def settings(self) -> dict[str, object]:
@@ -140,11 +145,11 @@ class RecipeRun:
                 return None
             total += float(loss) * len(batch[1])
             if self.stepper.step in self._kept_steps:
-                self.run.snapshot(self.stepper.step, dict(self.stepper.model.named_parameters()))
+                self.run.snapshot(self.stepper.step, dict(self.stepper.evaluated_model.named_parameters()))
         return total / len(self.task.train_labels)
 
     def _log(self, epoch: int, **metrics: float) -> None:
-        evaluation = evaluate(self.stepper.model, self.task)
+        evaluation = evaluate_trained(self.stepper, self.task)
         metrics |= {"test_accuracy": evaluation.accuracy, "test_loss": evaluation.loss}
         measure = self.recipe.measure
         if measure.fluctuation_epochs and epoch % measure.fluctuation_epochs == 0:
@@ -160,6 +165,7 @@ class RecipeRun:
             "model": self.stepper.model.state_dict(),
             "optimizer": self.stepper.optimizer.state_dict(),  # with the learning rate of the schedule
             "batches": self._epochs.state_dict(),
+            "average": None if self.stepper.average is None else self.stepper.average.state_dict(),
         }
 
     def _epochs_done(self) -> int:
@@ -170,56 +176,10 @@ class RecipeRun:
         self.stepper.model.load_state_dict(checkpoint.state["model"])
         self.stepper.optimizer.load_state_dict(checkpoint.state["optimizer"])
         self._epochs.load_state_dict(checkpoint.state["batches"])
+        if self.stepper.average is not None:
+            self.stepper.average.load_state_dict(checkpoint.state["average"])
         self.stepper.go_on_from(checkpoint.step)
         return checkpoint.step // self.task.steps_per_epoch
-
-
-# The seed of the batches for the gradient fluctuation; a trial has it only where somebody chooses 0.
-_ORDER = 0
-
-
-@dataclass(frozen=True)
-class NetworkEvaluation:
-    """A network on the test set."""
-
-    accuracy: float  # percent
-    loss: float  # mean cross-entropy
-    predictions: Tensor  # int64 (examples,), on the CPU
-    logits: Tensor  # (examples, classes), on the CPU
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, task: Task) -> NetworkEvaluation:
-    """Evaluate a network in eval mode on the test images, then put it back into the mode it was in."""
-    training = model.training
-    model.eval()
-    logits = torch.cat([model(images) for images, _ in task.test_batches()])
-    model.train(training)
-    predictions = logits.argmax(1)
-    return NetworkEvaluation(
-        accuracy=100 * float((predictions == task.test_labels).double().mean()),
-        loss=float(functional.cross_entropy(logits.double(), task.test_labels)),
-        predictions=predictions.cpu(),
-        logits=logits.cpu(),
-    )
-
-
-def gradient_fluctuation(model: nn.Module, task: Task, *, batches: int) -> float:
-    """Relative gradient fluctuation, (1/n) Σ_i |g_i − ḡ_i| / |ḡ_i| (paper, footnote 5).
-
-    ḡ is the mean gradient of `batches` batches and g the gradient of one more, of the loss without weight decay. A
-    weight whose gradient is exactly 0 in all of them (a dead unit) is left out of the mean. Every call uses the same
-    batches. Weights, gradients, running statistics of BatchNorm, modes and random generators are unchanged.
-
-    Args:
-        model: in the mode in which it trains.
-        task: gives the batches.
-        batches: how many make ḡ.
-    """
-    gradients = [_gradient(model, images, labels) for images, labels in islice(task.batches(_ORDER), batches + 1)]
-    mean = torch.stack(gradients[:-1]).mean(0)
-    alive = mean != 0
-    return float(((gradients[-1] - mean).abs() / mean.abs())[alive].mean())
 
 
 def snapshot_steps(steps_per_epoch: int, epochs: int, every: int = 1) -> frozenset[int]:
@@ -238,11 +198,3 @@ def snapshot_steps(steps_per_epoch: int, epochs: int, every: int = 1) -> frozens
         exponent += 1
     ends = {epoch * steps_per_epoch for epoch in range(every, epochs, every)}
     return frozenset(spaced | ends | {steps_per_epoch, steps_per_epoch * epochs})
-
-
-def _gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    parameters = {name: parameter.detach().requires_grad_() for name, parameter in model.named_parameters()}
-    # BatchNorm updates the buffers that it is given, so it is given copies.
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    loss = functional.cross_entropy(functional_call(model, parameters | buffers, (images,)), labels)
-    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(parameters.values()))]).double()

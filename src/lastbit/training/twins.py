@@ -8,9 +8,9 @@ from typing import Any
 from lastbit.divergence import Growth, History, Jump, LogitDistance, Twins, churn, logit_distance, stays_apart
 from lastbit.noise import Noise
 from lastbit.report.numbers import scientific
+from lastbit.training.evaluation import evaluate_trained
 from lastbit.training.loop import recipe_stepper
 from lastbit.training.recipe import Recipe
-from lastbit.training.recipe_training import evaluate
 from lastbit.training.task import Task
 
 
@@ -93,7 +93,7 @@ def run_twins(
         if not all(loss.isfinite() for loss in losses):
             break
     history = twins.history()
-    first, second = (evaluate(stepper.model, task) for stepper in pair)
+    first, second = (evaluate_trained(stepper, task) for stepper in pair)
     return TwinRun(
         noise=noise.label,
         baseline=baseline.label,

@@ -17,7 +17,7 @@ from lastbit.paper.item import Settings, rounded
 from lastbit.pde import REGIMES, Path, classify
 from lastbit.report.charts import Axis, Curve, cut
 from lastbit.training.catalogue import load_recipe
-from lastbit.training.loop import Descent, prepare_descent
+from lastbit.training.descent import Descent, prepare_descent
 
 # Products grow with the logarithm of this, and a curve needs no more.
 _TOLERANCE = 1e-2

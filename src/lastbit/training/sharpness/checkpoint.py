@@ -16,7 +16,7 @@ from lastbit.storage.files import write_atomically
 from lastbit.storage.limits import MOST_TENSORS, read_limited
 from lastbit.tensors import plain
 from lastbit.training.data.catalogue import first_line
-from lastbit.training.loop import Descent
+from lastbit.training.descent import Descent
 from lastbit.training.sharpness.measurement import Measurement
 
 

@@ -15,8 +15,8 @@ from lastbit.curvature.sharpness import diverged_row
 from lastbit.curvature.untouched.undisturbed import evaluation_mode
 from lastbit.errors import LastbitError
 from lastbit.optimizers import edge_of_stability
+from lastbit.training.descent import DescentPoint, RecipeDescent
 from lastbit.training.gradient_flow import FlowStoppedError, GradientFlow
-from lastbit.training.loop import DescentPoint, RecipeDescent
 
 
 class Measurement:

@@ -28,8 +28,8 @@ from lastbit.schedules import Schedule, every, log_spaced
 from lastbit.storage.directories import Kind
 from lastbit.storage.files import to_json
 from lastbit.storage.run_directory import RunDirectory
+from lastbit.training.descent import DescentPoint, RecipeDescent, prepare_descent
 from lastbit.training.gradient_flow import RTOL
-from lastbit.training.loop import DescentPoint, RecipeDescent, prepare_descent
 from lastbit.training.recipe import Recipe
 from lastbit.training.sharpness.checkpoint import resume, write_descent
 from lastbit.training.sharpness.measurement import Measurement
