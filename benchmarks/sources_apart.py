@@ -4,6 +4,10 @@ Runs are simulated from crossed random effects with known spreads, in the design
 a spread of 1. Beside independent interactions of all three sources, one case has interactions of pairs of sources, and
 one has effects with heavy tails (Student's t with 5 degrees of freedom, scaled to the same spread).
 
+The second part simulates test sets: what each source adds to the quality of a run is known, and every run is right on
+2,000 examples of its own. Is the split of each source's spread into quality and luck without bias, and does the
+interval hold, at a quality that does not vary too? Two sources and three, in units of percentage points.
+
     python benchmarks/sources_apart.py [--rounds 1000] [--smoke] [--json FILE|-]
 """
 
@@ -13,7 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from lastbit.statistics.source_design import design_sources
-from lastbit.statistics.sources import source_spreads
+from lastbit.statistics.sources import source_qualities, source_spreads
 from lastbit.statistics.variance import variance_split
 from options import parsed, parser_of, write
 
@@ -98,6 +102,69 @@ def of_grid(generator, rounds):
     return {name: {"coverage": float(coverage), "error": float(error)} for name, coverage, error in figures}
 
 
+EXAMPLES = 2000
+QUALITIES = {  # points by each source, by the interaction and by the last bit
+    "no quality": (0.0, 0.0, 0.0),
+    "0.1 points each": (0.1, 0.1, 0.1),
+    "0.2 points each": (0.2, 0.2, 0.2),
+    "0.5 points each": (0.5, 0.5, 0.5),
+    "0.5 points by the last bit alone": (0.0, 0.0, 0.5),
+    "0.5 points by the sources alone": (0.5, 0.0, 0.0),
+}
+HARDNESS, HARD = 11.0, 8.0  # mean and spread over examples, in units of what chance decides for a run and an example
+
+
+def of_examples(levels, quality, generator):
+    """Percent right of every run on every example, shape (runs, examples).
+
+    A source, a combination and a run each prefer examples of their own, which is luck, and are better or worse on all
+    of them, which is quality. So many latent units make a point of accuracy as the density at the mean says.
+    """
+    table = np.stack(list(levels.values()), axis=1)
+    cells = np.unique(table, axis=0, return_inverse=True)[1].ravel()
+    columns = [*table.T, cells, np.arange(len(table))]
+    point = np.sqrt(HARD**2 + len(columns)) * np.sqrt(2 * np.pi) / 100
+    point *= np.exp(HARDNESS**2 / (HARD**2 + len(columns)) / 2)
+    latent = HARDNESS + HARD * generator.standard_normal(EXAMPLES, dtype=np.float32)[None].repeat(len(table), 0)
+    for column, std in zip(columns, quality_of_columns(levels, quality), strict=True):
+        draws = generator.standard_normal((column.max() + 1, EXAMPLES), dtype=np.float32)
+        draws += np.float32(point) * std * generator.standard_normal((column.max() + 1, 1), dtype=np.float32)
+        latent += draws[column]
+    return 100.0 * (latent > 0)
+
+
+def quality_of_columns(levels, quality):
+    """The true spreads in the order of the sources, the interaction and the last bit."""
+    return [*(quality[0] for _ in levels), *quality[1:]]
+
+
+def split_judged(sources, runs, quality, generator, rounds):
+    """Bias and coverage of the quality by each part; true spreads are to first order in the effects."""
+    levels = design_sources(sources, runs)
+    truth = dict(zip((*levels, "interaction", "last bit"), quality_of_columns(levels, quality), strict=True))
+    estimates = {name: [] for name in truth}
+    for _ in range(rounds):
+        split = source_qualities(levels, of_examples(levels, quality, generator))
+        parts = {**split.sources, "interaction": split.interaction, "last bit": split.last_bit}
+        for name, part in parts.items():
+            estimates[name].append(part)
+    return {name: of_split(parts, truth[name]) for name, parts in estimates.items()}
+
+
+def of_split(parts, true):
+    """What many estimates of one true spread of quality are like."""
+    variances = np.array([part.variance for part in parts])
+    error = variances.std(ddof=1) / np.sqrt(len(parts))
+    return {
+        "true spread": true,
+        "luck": float(np.sqrt(np.mean([part.luck**2 for part in parts]))),
+        "bias in standard errors": float((variances.mean() - true**2) / error),
+        "coverage": float(np.mean([part.lower <= true <= part.upper for part in parts])),
+        "interval": np.median([(part.lower, part.upper) for part in parts], axis=0).tolist(),
+        "above zero": float(np.mean([part.shown for part in parts])),
+    }
+
+
 def main():
     """Simulate, print and write."""
     parser = parser_of(__doc__)
@@ -112,7 +179,13 @@ def main():
         for runs in RUNS
     }
     found["6 x 6 grid"] = {"sources alone": of_grid(generator, options.rounds)}
-    write(found, options.json)
+    split = {
+        f"{runs} runs, {len(sources)} sources": {
+            case: split_judged(sources, runs, quality, generator, options.rounds) for case, quality in QUALITIES.items()
+        }
+        for sources, runs in ((SOURCES[:2], 24), (SOURCES, 24), (SOURCES, 54))
+    }
+    write({**found, "quality": split}, options.json)
     if options.json != "-":
         for design, cases in found.items():
             for case, parts in cases.items():
@@ -123,6 +196,16 @@ def main():
                         line += f", median interval {part['interval'][0]:.2f} to {part['interval'][1]:.2f}"
                         line += f", above zero {100 * part['above zero']:.0f} %"
                     print(line)
+        for design, cases in split.items():
+            for case, parts in cases.items():
+                print(f"quality, {design}, {case}")
+                for name, part in parts.items():
+                    low, high = part["interval"]
+                    print(
+                        f"  {name:14s} bias {part['bias in standard errors']:+5.1f} errors, covers "
+                        f"{100 * part['coverage']:5.1f} %, median interval {low:.2f} to {high:.2f}, above zero "
+                        f"{100 * part['above zero']:.0f} %, luck {part['luck']:.2f}"
+                    )
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def test_it_prints_and_stores_what_each_source_contributes(lastbit, directory):
     code, out, err = lastbit("study", *VARIED, "--out", directory)
     assert (code, err) == (0, "")
     rows = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
-    assert [row for row in rows if row in ("last bit",)] == ["last bit"]
+    assert [row for row in rows if row in ("last bit",)] == ["last bit"] * 2
     assert "dropout (no network of a recipe" in " ".join(out.split())
     assert "controls: repeat bit-identical, power of two bit-identical" in out
 
@@ -74,7 +74,7 @@ def test_it_says_which_runs_it_makes_before_it_trains(monkeypatch, tmp_path):
         (("--vary", "init,order,last-bit", "--runs", 4), "at least 5 are needed"),
         (("--vary", "init,last-bit", "--seeds", "1-3"), "--seeds 1-3 and --vary init,last-bit"),
         (("--vary", "init,last_bit"), "did you mean last-bit?"),
-        (("--vary", "init,last-bit", "--k", "1,3,5"), "takes two noises"),
+        (("--vary", "init,last-bit", "--runs", 4, "--k", "1,3,5,7"), "takes 2 to 3 noises"),
         (("--vary", "init,order", "--k", "1,3"), "takes one noise"),
         (("--runs", 24), "--runs 24 is for --vary"),
     ],
@@ -87,15 +87,14 @@ def test_what_cannot_be_is_refused_in_a_line(lastbit, tmp_path, options, message
     assert not (tmp_path / "study").exists()
 
 
-def test_the_second_noise_of_any_kind_repeats(lastbit, monkeypatch, tmp_path):
+def test_noises_of_any_kind_repeat(lastbit, monkeypatch, tmp_path):
     chosen = {}
     monkeypatch.setattr("lastbit.cli.run_study.run_study", lambda study, **_: chosen.update(study=study) or exit(0))
     kind = ("--noise", "rounding", "--p", "0.1")
     lastbit("study", *TINY, "--vary", "init,last-bit", *kind, "--out", tmp_path / "study")
-    assert [noise.kind for noise in chosen["study"].noises] == ["rounding", "rounding"]
-    assert chosen["study"].noises[1].p == 0.1
-    assert chosen["study"].noises[0].is_exact
-    assert not chosen["study"].noises[1].is_exact
+    first, *others = chosen["study"].noises
+    assert first.is_exact
+    assert [(noise.kind, noise.p, noise.seed) for noise in others] == [("rounding", 0.1, n) for n in range(1, 13)]
 
 
 def test_names_are_completed_one_after_another():

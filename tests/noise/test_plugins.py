@@ -19,7 +19,7 @@ from functools import partial
 import torch
 
 from lastbit.noise.noise import nothing
-from lastbit.noise.noise import Seeded
+from lastbit.noise.seeded import Seeded
 from lastbit.optimizers.weights import disturbable
 
 

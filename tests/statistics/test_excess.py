@@ -55,3 +55,36 @@ def test_it_covers_what_it_claims(shares, excess):
         ends = np.array([excess_interval(parts, known, dofs) for parts in draws])
         covered = np.mean((ends[:, 0] <= excess) & (excess <= ends[:, 1]))
         assert abs(covered - 0.95) < 0.02 + 3 * np.sqrt(0.95 * 0.05 / 700)
+
+
+def of_difference(mean, minus, dofs):
+    """Without anything known, where both tails are 2.5 %."""
+    return excess_interval(np.array([mean, -minus]), np.zeros(2), np.array(dofs))
+
+
+def test_the_ends_of_a_difference_reach_zero_where_the_f_test_does():
+    lower, upper = (stats.f.ppf(q, 4, 5) for q in (0.975, 0.025))
+    assert of_difference(lower * (1 - 1e-6), 1.0, (4.0, 5.0))[0] == 0
+    assert of_difference(lower * (1 + 1e-6), 1.0, (4.0, 5.0))[0] > 0
+    assert of_difference(upper * (1 - 1e-6), 1.0, (4.0, 5.0))[1] == 0
+    assert of_difference(upper * (1 + 1e-6), 1.0, (4.0, 5.0))[1] > 0
+
+
+def test_less_a_mean_square_that_is_known_it_is_the_chi_square_interval():
+    ends = of_difference(50.0, 2.0, (30.0, 1e9))
+    assert ends == pytest.approx([30 * 50 / stats.chi2.ppf(q, 30) - 2 for q in (0.975, 0.025)], rel=1e-4)
+
+
+@pytest.mark.parametrize("excess", [0, 0.3, 3])
+@pytest.mark.parametrize("beside", [0, 2])
+def test_of_a_difference_it_covers_what_it_claims(excess, beside):
+    """As of a source of 5 levels: its mean square less that of the rest, which may have an excess of its own too."""
+    generator, dofs = np.random.default_rng(1), np.array([4.0, 5.0])
+    known = np.array([1.3, -0.3])
+    truth = known + np.array([excess + beside, -beside])
+    ends = np.array(
+        [excess_interval(parts, known, dofs) for parts in truth * generator.chisquare(dofs, (700, 2)) / dofs]
+    )
+    covered = np.mean((ends[:, 0] <= excess) & (excess <= ends[:, 1]))
+    assert abs(covered - 0.95) < 0.02 + 3 * np.sqrt(0.95 * 0.05 / 700)
+    assert np.all(ends[:, 1] > 0)

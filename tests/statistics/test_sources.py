@@ -9,10 +9,8 @@ import pytest
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.luck import independent_errors
 from lastbit.statistics.source_design import design_sources
-from lastbit.statistics.sources import source_lucks, source_spreads
-from lastbit.statistics.spread import OVER_NOISES
+from lastbit.statistics.sources import source_spreads
 from lastbit.statistics.variance import between_groups
 
 THREE = ("init", "order", "augmentation")
@@ -158,92 +156,6 @@ def test_intervals_of_a_single_source_cover():
     rng, levels, tables = np.random.default_rng(11), design_sources(["init"], 24), 600
     parts = [source_spreads(levels, simulated(levels, (1.0,), rng)).sources["init"] for _ in range(tables)]
     assert sum(part.lower <= 1 <= part.upper for part in parts) >= tables * (0.95 - 3 * np.sqrt(0.95 * 0.05 / tables))
-
-
-@pytest.fixture
-def repeated():
-    """Three seeds crossed with four, each combination run twice; and 60 examples with an effect of every part."""
-    levels = {"init": np.repeat(np.arange(3), 8), "order": np.tile(np.repeat(np.arange(4), 2), 3)}
-    rng = np.random.default_rng(4)
-    examples = [simulated(levels, (2.0, 2.0), rng, interaction=3.0, last_bit=2.0) for _ in range(60)]
-    return levels, np.stack(examples, axis=1)
-
-
-def two_way(y):
-    """Variances by the textbook's analysis of a balanced two-way layout: y has shape (3, 4, repeats, ...)."""
-    cells, repeats = y.mean(2), y.shape[2]
-    pure = ((y - cells[:, :, None]) ** 2).sum((0, 1, 2)) / (12 * (repeats - 1))
-    rows, columns = cells.mean(1), cells.mean(0)
-    left = cells - rows[:, None] - columns[None] + cells.mean((0, 1))
-    both = repeats * (left**2).sum((0, 1)) / 6
-    return {
-        "init": (4 * repeats * np.var(rows, axis=0, ddof=1) - both) / (4 * repeats),
-        "order": (3 * repeats * np.var(columns, axis=0, ddof=1) - both) / (3 * repeats),
-        "interaction": (both - pure) / repeats,
-        "last_bit": pure,
-        "remainder": (both - pure) / repeats + pure,
-    }
-
-
-def test_where_every_cell_is_repeated_spreads_are_the_two_way_analysis_of_variance(repeated):
-    levels, examples = repeated
-    expected, got = two_way(examples[:, 0].reshape(3, 4, 2)), source_spreads(levels, examples[:, 0])
-    parts = {**got.sources, "interaction": got.interaction, "last_bit": got.last_bit, "remainder": got.remainder}
-    assert expected["interaction"] > 0
-    for name, part in parts.items():
-        assert part.std == pytest.approx(np.sqrt(max(0, expected[name])))
-
-
-def test_where_every_cell_is_repeated_lucks_are_that_analysis_example_by_example(repeated):
-    levels, examples = repeated
-    expected, got = two_way(examples.reshape(3, 4, 2, 60)), source_lucks(levels, examples)
-    parts = {**got.sources, "interaction": got.interaction, "last_bit": got.last_bit, "remainder": got.remainder}
-    for name, luck in parts.items():
-        assert expected[name].sum() > 0
-        assert luck == pytest.approx(np.sqrt(expected[name].sum()) / 60)
-
-
-def test_of_one_example_all_variance_is_luck(square):
-    """Its accuracy is the example itself, so that the sum over pairs of examples has one term."""
-    levels, y = square
-    estimate, lucks = source_spreads(levels, y), source_lucks(levels, y[:, None])
-    assert lucks.sources == pytest.approx({name: part.std for name, part in estimate.sources.items()})
-    assert lucks.remainder == pytest.approx(estimate.remainder.std)
-    assert lucks.last_bit is lucks.interaction is None
-
-
-def test_the_luck_of_the_last_bit_is_that_of_repeats():
-    """Against what lastbit computes of a table: the repeats of a cell are its runs of two noises."""
-    levels, rng = design_sources(["init", "order"], 24), np.random.default_rng(5)
-    right = 100.0 * (rng.random((24, 300)) < rng.beta(8, 2, 300))
-    rows = list(zip(*levels.values(), strict=True))
-    first = [rows.index(row) for row in rows[18:]]
-    table = np.stack([right[first], right[18:]])
-    assert source_lucks(levels, right).last_bit ** 2 == pytest.approx(independent_errors(table, axis=OVER_NOISES))
-
-
-def test_luck_goes_to_the_source_that_makes_it():
-    """Example i is right with its own probability, drawn anew for each seed of the initialisation and nothing else."""
-    levels, rng, examples = design_sources(["init", "order"], 36), np.random.default_rng(6), 20_000
-    p = rng.beta(8, 2, examples)
-    by_seed = 100.0 * (rng.random((levels["init"].max() + 1, examples)) < p)
-    lucks = source_lucks(levels, by_seed[levels["init"]])
-    assert lucks.sources["init"] == pytest.approx(100 * np.sqrt(np.sum(p * (1 - p))) / examples, rel=0.03)
-    assert (lucks.sources["order"], lucks.last_bit) == pytest.approx((0, 0), abs=1e-6)
-
-
-def test_luck_and_spread_agree_where_runs_differ_in_nothing_but_luck():
-    """Runs of equal quality: over many sets of runs the variance of the accuracy is the luck, source by source."""
-    levels, rng, examples = design_sources(["init", "order"], 24), np.random.default_rng(8), 200
-    p = rng.beta(8, 2, examples)
-    total = 100 * np.sqrt(np.sum(p * (1 - p))) / examples
-    spreads, lucks = [], []
-    for _ in range(150):
-        right = 100.0 * (rng.random((24, examples)) < p)
-        spreads.append(source_spreads(levels, right.mean(1)).last_bit.std ** 2)
-        lucks.append(source_lucks(levels, right).last_bit ** 2)
-    assert np.mean(lucks) == pytest.approx(total**2, rel=0.02)
-    assert np.mean(spreads) == pytest.approx(total**2, rel=4 * np.std(spreads) / total**2 / np.sqrt(150))
 
 
 @pytest.mark.parametrize(

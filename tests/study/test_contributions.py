@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import lastbit as lb
+from lastbit.report.numbers import percent
 from lastbit.report.study import write_report
 from lastbit.statistics.sources import source_spreads
 from lastbit.study import TrialFailedError
@@ -25,7 +26,7 @@ def train(run, *, dead=False):
     effects = [std * draw(len(name), seed) for (name, std), seed in zip(STDS.items(), run.seeds.values(), strict=True)]
     if dead:
         effects = effects[:1]
-    noise = 0.0 if run.noise.k == 1 or dead else 0.5
+    noise = 0.0 if run.noise.k == 1 or dead else 0.5 * (-1) ** (run.noise.k // 2)
     right = min(EXAMPLES, max(0, round(EXAMPLES * (80 + sum(effects) + noise) / 100)))
     labels = torch.cat([torch.zeros(right), torch.ones(EXAMPLES - right)]).long()
     run.log(1, test_accuracy=100 * right / EXAMPLES)
@@ -86,11 +87,20 @@ def test_no_spread_over_cells_is_given_as_if_they_were_independent_seeds(study):
 
 def test_the_verdict_says_each_source_with_its_interval_and_which_show_nothing(study):
     content = study.results().as_json()
-    part = content["sources"]["init"]
-    assert f"On these 400 examples initialisation moves test accuracy by {part['std']:.2f} points" in content["verdict"]
-    assert f"({part['lower']:.2f} to {part['upper']:.2f}; independent errors alone" in content["verdict"]
-    assert "batch order by" in content["verdict"]
-    assert "the last bit by" in content["verdict"]
+    part, quality = content["sources"]["init"], content["sources"]["init"]["quality"]
+    lucks = [f"{content['sources'][name]['luck']:.2f}" for name in ("init", "order", "last_bit", "interaction")]
+    assert (
+        f"On an unlimited test set initialisation would move test accuracy by {quality['std']:.2f} points "
+        f"({quality['lower']:.2f} to {quality['upper']:.2f}), batch order by "
+    ) in content["verdict"]
+    assert "The runs show a difference in quality by initialisation" in content["verdict"]
+    assert f"On these 400 examples initialisation moves it by {part['std']:.2f} points (" in content["verdict"]
+    assert (
+        f"; independent errors alone would give {', '.join(lucks[:3])} and {lucks[3]}, in this order."
+        in content["verdict"]
+    )
+    churn = content["churn"]["noise"]["mean"]
+    assert f"The last bit alone changes {percent(churn / 100)} of the predictions." in content["verdict"]
     assert "24 runs leave wide intervals; 54 new runs would narrow them." in content["verdict"]
 
 
@@ -118,7 +128,7 @@ def test_a_single_source_is_split_from_the_last_bit(tmp_path):
 
 
 def single(run, *, std):
-    run.log(1, test_accuracy=80 + draw(run.seeds["init"], std=std) + (run.noise.k == 3))
+    run.log(1, test_accuracy=80 + draw(run.seeds["init"], std=std) + (run.noise.k > 1))
 
 
 def test_a_source_that_does_not_reach_the_training_is_noticed(tmp_path):
@@ -153,7 +163,7 @@ def lossy(run):
     if run.noise.k == 1 and (run.seeds["init"], run.seeds["order"]) not in LEFT:
         run.log(1, loss=0.0)
     else:
-        run.log(1, test_accuracy=80 + draw(*run.seeds.values()) + (run.noise.k == 3))
+        run.log(1, test_accuracy=80 + draw(*run.seeds.values()) + (run.noise.k > 1))
 
 
 LEFT = {(1, 4), (2, 5), (3, 6)}  # no main effect is told from another
@@ -213,4 +223,4 @@ def test_an_unfinished_study_says_what_its_runs_show(tmp_path):
 def test_a_notebook_shows_the_contributions(study):
     shown = study._repr_html_()
     assert "initialisation" in shown
-    assert "test-set luck" in shown
+    assert "on an unlimited test set" in shown

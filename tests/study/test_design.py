@@ -18,9 +18,9 @@ KNOWN = {"init": "", "order": "", "augmentation": "data.augment is false", "drop
 
 def train(run):
     """No network: the weights are what the seeds and the noise say."""
-    weight = torch.nn.Parameter(torch.linspace(0, 1, 50) + sum(run.seeds.values()))
+    weight = torch.nn.Parameter(torch.linspace(0, 1, 500) + sum(run.seeds.values()))
     optimizer = lb.perturb(torch.optim.SGD([weight], lr=0.3), run.noise)
-    weight.grad = torch.linspace(0.1, 0.9, 50)
+    weight.grad = torch.linspace(0.1, 0.9, 500)
     optimizer.step()
     run.snapshot(1, {"weight": weight})
     run.log(1, loss=float(weight.detach().double().sum()), init=run.seeds["init"], order=run.seeds["order"])
@@ -167,8 +167,10 @@ def test_by_default_24_runs_are_made_or_the_fewest_above_that_are_a_design(vary)
     [
         ({"seeds": [1, 2]}, "give one of them"),
         ({"vary": None}, "for a study that varies several sources"),
-        ({"noises": [lb.Scale(1)]}, r"takes two noises, .* got 1 \(k=1\)"),
+        ({"noises": [lb.Scale(1)]}, r"takes 2 to 6 noises, .* got 1 \(k=1\)"),
         ({"noises": [lb.Scale(1), lb.Scale(4)]}, "k=4 changes no bit"),
+        ({"noises": [lb.Scale(1), lb.Scale(3), lb.Scale(8)]}, "k=8 changes no bit"),
+        ({"noises": [lb.Scale(k) for k in (1, 3, 5, 7, 9, 11, 13)]}, "takes 2 to 6 noises"),
         ({"vary": ["init", "order"], "noises": [lb.Scale(1), lb.Scale(3)]}, "takes one noise"),
     ],
 )
@@ -184,20 +186,53 @@ def test_a_plain_study_still_needs_noises_and_seeds(tmp_path):
         lb.Study(tmp_path, train, noises=[lb.Scale(1)])
 
 
-def test_noises_may_be_chosen():
-    design = choose_design(["init", "last-bit"], 6)
-    noises = (lb.Ulp(None), lb.Ulp(1))
-    assert design_noises(design, noises) == noises
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([lb.Ulp(None), lb.Ulp(1)], [lb.Ulp(None), lb.Ulp(1), lb.Ulp(2), lb.Ulp(3)]),
+        ([lb.Scale(1), lb.Scale(3)], [lb.Scale(1), lb.Scale(3), lb.Scale(5), lb.Scale(7)]),
+        ([lb.Scale(1), lb.Scale(5), lb.Scale(3)], [lb.Scale(1), lb.Scale(5), lb.Scale(3), lb.Scale(7)]),
+        ([lb.Scale(1), lb.Scale(6)], [lb.Scale(1), lb.Scale(6), lb.Scale(7), lb.Scale(9)]),
+        (
+            [lb.Rounding(0.0, 0), lb.Rounding(0.1, 8)],
+            [lb.Rounding(p, s) for p, s in ((0.0, 0), *((0.1, s) for s in (8, 9, 10)))],
+        ),
+        ([lb.Ulp(None), lb.Ulp(2**63 - 1)], [lb.Ulp(None), lb.Ulp(2**63 - 1)]),
+    ],
+)
+def test_every_repeat_has_a_noise_of_its_own(given, expected):
+    """The last seed that there is has no next one: its repeats share it."""
+    design, noises = design_noises(choose_design(["init", "last-bit"], 6), given)
+    assert list(noises) == expected
+    assert design.noises == ((1, 2, 3) if len(expected) == 4 else (1, 1, 1))
+    assert design.rows == len(expected)
+    assert design_from_json(design.as_json()) == design
 
 
-def test_every_run_has_the_seeds_of_its_cell_and_only_repeats_have_the_second_noise(finished):
+def test_the_k_of_24_runs_are_those_of_the_odd_numbers(tmp_path):
+    study = study_in(tmp_path, runs=24)
+    assert [noise.k for noise in study.noises] == [1, 3, 5, 7, 9, 11, 13]
+    assert sorted(trial.noise.k for trial in study.trials()) == [1] * 18 + [3, 5, 7, 9, 11, 13]
+    assert study.design.has(2, 1 + study.design.repeated[1])
+    assert not study.design.has(1, 1 + study.design.repeated[1])
+
+
+def test_a_design_of_before_repeats_had_noises_of_their_own_is_still_read(finished):
+    description = {name: part for name, part in finished.description()["design"].items() if name != "noises"}
+    design = design_from_json(description)
+    assert design.rows == 2
+    assert design.places[-5:] == [(1, cell) for cell in finished.design.repeated]
+
+
+def test_every_run_has_the_seeds_of_its_cell_and_only_repeats_have_another_noise(finished):
     assert len(finished.trials()) == 14
     grid = finished.grid()
     assert sorted(grid.stored) == sorted(finished.design.places)
     for (_, cell), trial in grid.stored.items():
         assert {name: trial.final(name) for name in ("init", "order")} == finished.design.at(cell + 1)
-    for cell in finished.design.repeated:
-        assert grid.stored[0, cell].weight_sums != grid.stored[1, cell].weight_sums
+    for noise, cell in finished.design.places[9:]:
+        assert noise > 0
+        assert grid.stored[0, cell].weight_sums != grid.stored[noise, cell].weight_sums
 
 
 def test_a_study_is_known_again_and_runs_only_what_is_missing(finished, tmp_path):
@@ -231,7 +266,14 @@ def test_a_trial_travels_to_workers_with_its_seeds(finished):
 
 def test_an_altered_design_is_no_study(finished):
     description = finished.description()["design"]
-    for change in ({"repeated": [99]}, {"seeds": {"init": [1], "order": [1, 2]}}, {"vary": ["init"]}, {"absent": []}):
+    for change in (
+        {"repeated": [99]},
+        {"noises": [1]},
+        {"noises": [0] * 5},
+        {"seeds": {"init": [1], "order": [1, 2]}},
+        {"vary": ["init"]},
+        {"absent": []},
+    ):
         with pytest.raises(TypeError):
             design_from_json({**description, **change})
 
@@ -251,6 +293,8 @@ def test_a_description_with_a_design_of_another_table_is_refused(finished, tmp_p
         {"noises": []},
         {"seeds": [3]},
         {"design": {"seeds": {}}},
+        {"design": {"noises": [1]}},
+        {"design": {"noises": [9] * 5}},
         {"sources": {"init": {"std": -1.0, "lower": 0.0, "upper": 1.0, "share": None, "luck": None}}},
     ],
 )

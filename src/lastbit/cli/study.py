@@ -124,11 +124,12 @@ def show(results: StudyJson, console: Console) -> None:
 
 
 def show_sources(results: StudyJson, console: Console) -> None:
-    """Print what each of several sources contributes, what is not known, and the controls."""
-    from lastbit.report.study.sources import missing_words, sources_table
+    """Print what each of several sources contributes, first on an unlimited test set, what is unknown, the controls."""
+    from lastbit.report.study.sources import missing_words, sources_quality_table, sources_table
 
-    if (contributions := sources_table(results)).rows:
-        console.print(contributions.for_terminal())
+    for table in (sources_quality_table(results), sources_table(results)):
+        if table.rows:
+            console.print(table.for_terminal())
     if missing := missing_words(results):
         console.print(missing)
     _show_controls(results, console)

@@ -50,7 +50,8 @@ def planned(
         vary: names of sources, as given.
         runs: in all, where sources vary.
         seeds: as given.
-        noises: as given; where sources vary and no list of noises is given, the first two of the usual ones.
+        noises: as given; where sources vary and no list of noises is given, the first two of the usual ones,
+            which `Study` continues.
         usual: the seeds where neither is given.
 
     Raises:

@@ -17,12 +17,13 @@ Tables 4 and 5): where one fails there is another source of noise.
 A noise is one file of this folder, or one class of anybody's: a subclass of `Noise`, found by being there.
 """
 
-from lastbit.noise.noise import Noise, Option, Seeded, Unperturbed, noise_from_json
+from lastbit.noise.noise import Noise, Option, Unperturbed, noise_from_json
 from lastbit.noise.operations import Operations
 from lastbit.noise.order import Order
 from lastbit.noise.perturb import install, order_batches, perturb
 from lastbit.noise.rounding import Rounding
 from lastbit.noise.scale import Scale
+from lastbit.noise.seeded import Seeded
 from lastbit.noise.ulp import Ulp
 
 __all__ = [

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from hashlib import blake2b
+from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lastbit.errors import LastbitError
 from lastbit.plugins import Registry
 
 if TYPE_CHECKING:
-    import torch
     from torch.optim import Optimizer
 
     from lastbit.optimizers.weights import Groups
@@ -78,6 +76,12 @@ class Noise:
     def baseline(self) -> Noise:
         """The noise of its kind that changes nothing."""
         return Unperturbed()
+
+    def another(self) -> Noise | None:
+        """A noise of the same kind and size that disturbs other bits: that of the next seed; None without one."""
+        seed = getattr(self, "seed", None)
+        following = {} if seed is None or seed == LARGEST_NOISE_SEED else {"seed": seed + 1}
+        return replace(self, **following) if following else None
 
     def controls(self) -> Mapping[str, tuple[Noise, Noise]]:
         """Pairs of noises whose runs must agree bit for bit, by name; the second is the reference of the first.
@@ -174,67 +178,6 @@ def setting_names() -> frozenset[str]:
 
 
 LARGEST_NOISE_SEED = 2**63 - 1
-NOISE_SEEDS = Option("noise_seeds", list, "Seeds of the noise, for all but scale [1-5].")
-FIRST_SEEDS = range(1, 6)
-
-
-@dataclass(frozen=True)
-class Seeded(Noise):
-    """Base of the noises that are decided by a seed alone; without one they change nothing.
-
-    Attributes:
-        seed: of the draws; None for none.
-
-    Raises:
-        LastbitError: the seed is no whole number from 0 to 2**63 - 1.
-    """
-
-    seed: int | None
-
-    off: ClassVar[str]  # the label without a seed
-    options = (NOISE_SEEDS,)
-
-    def __post_init__(self) -> None:
-        if self.seed is not None:
-            object.__setattr__(self, "seed", whole_seed(self.seed))
-
-    @property
-    def label(self) -> str:
-        """The noise in a word, for tables: `ulp #1`."""
-        return self.off if self.seed is None else f"{self.kind} #{self.seed}"
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it changes nothing."""
-        return self.seed is None
-
-    def baseline(self) -> Self:
-        """The noise that changes nothing."""
-        return type(self)(None)
-
-    @classmethod
-    def choose(cls, noise_seeds: Sequence[int] = FIRST_SEEDS, **settings: Any) -> list[Noise]:
-        """The noise turned off, and then one for each seed."""
-        members = [cls(seed=seed, **settings) for seed in noise_seeds]
-        return [members[0].baseline(), *members]
-
-
-def stream(seed: int, step: int, *, device: torch.device | str = "cpu", part: int = 0) -> torch.Generator:
-    """A fresh generator for one step of one noise.
-
-    Made anew for every step, so that the number of steps taken is all the state there is: a resumed training draws what
-    an uninterrupted one would have drawn. The hash keeps the streams of neighbouring seeds and steps apart.
-
-    Args:
-        seed: of the noise.
-        step: updates or batches before this one.
-        device: of the random numbers.
-        part: tells several streams of one step apart.
-    """
-    import torch
-
-    digest = blake2b(f"{seed}/{step}/{part}".encode(), digest_size=8).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest))
 
 
 def whole_seed(seed: Any) -> int:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError, did_you_mean
-from lastbit.noise.noise import FIRST_SEEDS, NOISE_SEEDS, Noise, Option, stream, whole_seed
+from lastbit.noise.noise import Noise, Option, whole_seed
 from lastbit.noise.rounding import USUAL_P, P, probability, refuse_no_move, successes
+from lastbit.noise.seeded import FIRST_SEEDS, NOISE_SEEDS, stream
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lastbit.noise.noise import Seeded, stream
+from lastbit.noise.seeded import Seeded, stream
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError
-from lastbit.noise.noise import FIRST_SEEDS, NOISE_SEEDS, Noise, Option, nothing, stream, whole_seed
+from lastbit.noise.noise import Noise, Option, nothing, whole_seed
+from lastbit.noise.seeded import FIRST_SEEDS, NOISE_SEEDS, stream
 
 if TYPE_CHECKING:
     import torch

@@ -68,6 +68,11 @@ class Scale(Noise):
         """The noise that changes nothing, k = 1."""
         return Scale(1)
 
+    def another(self) -> Scale | None:
+        """That of the next odd k: k and 2k round alike."""
+        k = self.k + 1 + self.k % 2
+        return Scale(k) if k <= LARGEST_K else None
+
     def controls(self) -> dict[str, tuple[Noise, Noise]]:
         """Pairs that must agree bit for bit (paper, appendix B, Tables 4 and 5): k = 1 twice, and k = 2 with k = 1."""
         return {"repeat": (Scale(1), Scale(1)), "power_of_two": (Scale(2), Scale(1))}

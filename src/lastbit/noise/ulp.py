@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lastbit.noise.noise import Seeded, nothing, stream
+from lastbit.noise.noise import nothing
+from lastbit.noise.seeded import Seeded, stream
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -40,7 +40,8 @@ def points(value: float | None) -> str:
 
 def percent(share: float) -> str:
     """A share in whole percent: `38 %`, and `<1 %` where that would hide that it is not zero."""
-    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    whole = f"{100 * share:.0f} %"
+    return "<1 %" if whole == "0 %" and share > 0 else whole
 
 
 def scientific(value: float) -> str:

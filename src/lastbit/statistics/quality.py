@@ -16,6 +16,7 @@ and the examples of the test set are drawn independently of each other and of th
 test set move together, so their luck counts as quality. `benchmarks/quality_or_luck.py` shows how far.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from lastbit.statistics.excess import excess_interval
 from lastbit.statistics.luck import Luck, unit_of
 from lastbit.statistics.spread import OVER_NOISES, Spread, Table, noise_spread, seed_spread
 from lastbit.statistics.strata import Stratum, strata
+from lastbit.statistics.variance import Component
 
 ASSUMED = (
     "What an unlimited test set would show assumes that the runs are exchangeable and that the test examples are "
@@ -92,9 +94,17 @@ def quality(predicted: Correctness | None, table: Table, *, axis: int) -> Qualit
     if predicted is None or unit is None or predicted.right.shape[-1] < 2:
         return None
     parts = strata(predicted.right / unit, axis)
-    if not parts:
-        return None
-    examples = predicted.right.shape[-1]
+    return split_quality(parts) if parts else None
+
+
+def split_quality(parts: Sequence[Stratum]) -> Quality:
+    """Split the variance of an accuracy, which is a weighted sum of mean squares, into quality and luck.
+
+    Args:
+        parts: the mean squares, with their deviations example by example, in the metric's unit: one or several, or one
+            with another one to subtract from it. At least two examples.
+    """
+    examples = parts[0].deviations.shape[1]
     alone = np.array([part.of_examples for part in parts])
     accuracy = [part.deviations.mean(1) for part in parts]
     whole = np.array([part.mean_product(mean, mean) for part, mean in zip(parts, accuracy, strict=True)])
@@ -103,7 +113,7 @@ def quality(predicted: Correctness | None, table: Table, *, axis: int) -> Qualit
     ends = excess_interval(whole, by_luck, np.array([part.dof for part in parts]), error=error)
     split = _quality(ends, float(whole.sum()), float(by_luck.sum()), examples)
     # Where a run differs from another one, the mean squares are no less than a run's share of 1; rounding is far below.
-    return replace(split, contested=int(np.count_nonzero(alone.sum(0) > _ROUNDING)))
+    return replace(split, contested=int(np.count_nonzero(np.abs(alone).sum(0) > _ROUNDING)))
 
 
 def known_quality(predicted: Correctness | None, table: Table, known: Luck | None, *, axis: int) -> Quality | None:
@@ -120,7 +130,7 @@ def known_quality(predicted: Correctness | None, table: Table, known: Luck | Non
     return quality_within(noise_spread(table) if axis == OVER_NOISES else seed_spread(table), known)
 
 
-def quality_within(observed: Spread | None, luck: Luck | None) -> Quality | None:
+def quality_within(observed: Spread | Component | None, luck: Luck | None) -> Quality | None:
     """What a bound on the luck leaves, where no run is known to be right on any single example.
 
     The interval does not cover what other examples would give, which takes predictions to know.
@@ -135,7 +145,7 @@ def quality_within(observed: Spread | None, luck: Luck | None) -> Quality | None
     return _quality(ends, observed.std**2, luck.std**2, luck.examples, by=luck.by)
 
 
-def _sampling_error(parts: list[Stratum], alone: NDArray[np.float64], whole: NDArray[np.float64]) -> float:
+def _sampling_error(parts: Sequence[Stratum], alone: NDArray[np.float64], whole: NDArray[np.float64]) -> float:
     """Standard error of the variance of quality by drawing other examples, which moves it where quality varies.
 
     The variance is a mean over pairs of examples, so its error is twice that of the mean of h_i, the covariance of
@@ -160,14 +170,15 @@ def _quality(
     """From variances on this test set; that of quality is n/(n − 1) times what luck leaves."""
     grown = examples / (examples - 1)
     variance = grown * (whole - luck)
-    std, lower, upper = (float(np.sqrt(max(0.0, value))) for value in (variance, grown * ends[0], grown * ends[1]))
+    squares = (variance, grown * ends[0], grown * ends[1], whole, luck)  # differences of mean squares may be negative
+    std, lower, upper, observed, by_luck = (float(np.sqrt(max(0.0, square))) for square in squares)
     return Quality(
         std=std,
         lower=lower,
         upper=upper,
         variance=variance,
-        observed=float(np.sqrt(whole)),
-        luck=float(np.sqrt(luck)),
+        observed=observed,
+        luck=by_luck,
         examples=examples,
         luck_by=by,
     )

@@ -10,7 +10,7 @@ the sources violates this where two cells share the same two levels; in the desi
 Runs that share a cell and differ in the last bit alone tell e from c. Without them only the sum of both is known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from lastbit.errors import LastbitError
+from lastbit.statistics.quality import Quality, split_quality
 from lastbit.statistics.spread import COVERAGE
+from lastbit.statistics.strata import Stratum
 from lastbit.statistics.variance import Component, between_groups
 
 _TAIL = (1 - COVERAGE) / 2
@@ -39,13 +41,13 @@ class SourceSpreads:
 
 
 @dataclass(frozen=True)
-class SourceLucks:
-    """The part of `SourceSpreads` that the finite test set gives by itself: standard deviations, in the same unit."""
+class SourceQualities:
+    """The spread that each source would give on an unlimited test set; None where `SourceSpreads` has none."""
 
-    sources: Mapping[str, float | None]
-    interaction: float | None
-    last_bit: float | None
-    remainder: float | None
+    sources: Mapping[str, Quality | None]
+    interaction: Quality | None
+    last_bit: Quality | None
+    remainder: Quality | None
 
 
 def source_spreads(levels: Levels, metric: NDArray[np.float64]) -> SourceSpreads:
@@ -64,96 +66,75 @@ def source_spreads(levels: Levels, metric: NDArray[np.float64]) -> SourceSpreads
     Raises:
         LastbitError: a source whose levels are not one for each run.
     """
-    squares = _squares(levels, metric[:, None])
-    if squares is None:
-        return SourceSpreads(dict.fromkeys(levels), None, None, None)
-    error, dof_error = squares.error
-    pure, dof_pure, size = float(squares.pure[0]), squares.dof_pure, squares.size
-    main = {
-        name: None
-        if part is None or not dof_error
-        else between_groups(float(part.square[0]), part.dof, float(error[0]), dof_error, part.size)
-        for name, part in squares.sources.items()
-    }
-    if len(levels) == 1:
-        alone = _chi(pure, dof_pure) if dof_pure else None
-        return SourceSpreads(main, None, alone, alone)
-    square, dof = float(squares.cells[0]), squares.dof_cells
-    if not dof_pure:
-        return SourceSpreads(main, None, None, _chi(square, dof) if dof else None)
-    interaction = between_groups(size * square, dof, pure, dof_pure, size) if dof else None
-    return SourceSpreads(main, interaction, _chi(pure, dof_pure), _remainder(square, dof, pure, dof_pure, size))
+    parts = _parts(levels, metric[:, None])
+    return SourceSpreads(
+        {name: _component(part) for name, part in parts.sources.items()},
+        _component(parts.interaction),
+        _component(parts.last_bit),
+        _component(parts.remainder),
+    )
 
 
-def source_lucks(levels: Levels, right: NDArray[np.float64]) -> SourceLucks:
-    """How far independent errors on the finite test set would set runs apart by each source.
+def source_qualities(levels: Levels, right: NDArray[np.float64]) -> SourceQualities:
+    """Split what each source gives an accuracy into the luck of the finite test set and quality.
 
     An estimate of a variance by `source_spreads` is a quadratic form of the metric, before it is cut at zero. The
     accuracy is the mean of the examples, so the form of the accuracy is the sum over pairs of examples, divided by n².
     The pairs of an example with itself are the luck: runs of equal quality have that variance too, for each is right on
-    examples of its own (K. Jordan, arXiv 2304.01910, theorem 2). The other pairs are quality.
+    examples of its own (K. Jordan, arXiv 2304.01910, theorem 2). The other pairs are quality. The interval is that of
+    `lastbit.statistics.excess`, which covers 95 % at a spread of zero too.
 
     Args:
         levels: of each source for every run, shape (runs,).
-        right: whether a run is right on an example, in the metric's unit (100 or 1), shape (runs, examples); NaN for a
-            missing run.
+        right: whether a run is right on an example, in the metric's unit (100 or 1), shape (runs, examples), at least
+            two examples; NaN for a missing run.
+
+    Raises:
+        LastbitError: a source whose levels are not one for each run.
     """
-    squares = _squares(levels, right)
-    if squares is None:
-        return SourceLucks(dict.fromkeys(levels), None, None, None)
-    examples = right.shape[1]
-
-    def root(of_examples: NDArray[np.float64]) -> float:
-        """Of the sum of the examples' variances."""
-        return float(np.sqrt(max(0.0, of_examples.sum())) / examples)
-
-    error, dof_error = squares.error
-    main = {
-        name: None if part is None or not dof_error else root((part.square - error) / part.size)
-        for name, part in squares.sources.items()
-    }
-    pure, known = squares.pure, squares.dof_pure > 0
-    last_bit = root(pure) if known else None
-    if len(levels) == 1 or not squares.dof_cells:
-        return SourceLucks(main, None, last_bit, last_bit if len(levels) == 1 else None)
-    interaction = root(squares.cells - pure / squares.size) if known else None
-    return SourceLucks(main, interaction, last_bit, root(squares.cells + (1 - 1 / squares.size) * pure))
+    parts = _parts(levels, right)
+    return SourceQualities(
+        {name: _quality(part) for name, part in parts.sources.items()},
+        _quality(parts.interaction),
+        _quality(parts.last_bit),
+        _quality(parts.remainder),
+    )
 
 
-@dataclass(frozen=True)
-class _MainSquare:
-    """What the contrasts of a source that are free of all others hold: a mean square of size · σ² + error."""
+def _component(part: Sequence[Stratum]) -> Component | None:
+    """The spread of one metric."""
+    if not part:
+        return None
+    squares, dofs = [float(stratum.of_examples[0]) for stratum in part], [stratum.dof for stratum in part]
+    if len(part) == 1:
+        return _chi(squares[0], dofs[0])
+    if part[1].weight < 0:
+        return between_groups(squares[0], dofs[0], -squares[1], dofs[1], 1.0)
+    return _remainder(np.array(squares), np.array(dofs))
 
-    square: NDArray[np.float64]  # (metrics,)
-    dof: int
-    size: float  # harmonic mean of what each contrast holds of the source's variance
+
+def _quality(part: Sequence[Stratum]) -> Quality | None:
+    return split_quality(part) if part else None
 
 
 @dataclass(frozen=True)
-class _Squares:
-    """The mean squares of one metric or many, shape (metrics,)."""
+class _Parts:
+    """The variance by each source as a weighted sum of independent mean squares; empty where it is not known."""
 
-    sources: Mapping[str, _MainSquare | None]  # None where the other sources hide it
-    cells: NDArray[np.float64]  # of the cells' means about all main effects; 0 without degrees of freedom
-    dof_cells: int
-    pure: NDArray[np.float64]  # of repeats about their cell's mean
-    dof_pure: int
-    size: float  # runs for each mean: harmonic mean
-
-    @property
-    def error(self) -> tuple[NDArray[np.float64], int]:
-        """The mean square that a cell's mean has without main effects, and its degrees of freedom."""
-        return (self.pure / self.size, self.dof_pure) if len(self.sources) == 1 else (self.cells, self.dof_cells)
+    sources: Mapping[str, Sequence[Stratum]]
+    interaction: Sequence[Stratum] = ()
+    last_bit: Sequence[Stratum] = ()
+    remainder: Sequence[Stratum] = ()
 
 
-def _squares(levels: Levels, metrics: NDArray[np.float64]) -> _Squares | None:
-    """The mean squares of metrics, shape (runs, metrics); None without any run."""
+def _parts(levels: Levels, metrics: NDArray[np.float64]) -> _Parts:
+    """The parts of the variance of metrics, shape (runs, metrics)."""
     for name, column in levels.items():
         if column.shape != metrics.shape[:1]:
             raise LastbitError(f"source {name!r} has {column.size} levels for {len(metrics)} runs; it needs one a run")
     present = ~np.isnan(metrics).any(1)
     if not present.any():
-        return None
+        return _Parts(dict.fromkeys(levels, ()))
     y = metrics[present] - metrics[present][0]  # so that equal metrics give exactly 0
     table = np.stack([column[present] for column in levels.values()], axis=1)
     cells, place, sizes = np.unique(table, axis=0, return_inverse=True, return_counts=True)
@@ -162,17 +143,24 @@ def _squares(levels: Levels, metrics: NDArray[np.float64]) -> _Squares | None:
     means /= sizes[:, None]
     effects = [(column[:, None] == np.unique(column)).astype(np.float64) for column in cells.T]
     left = _left_by([*effects, np.ones((len(cells), 1))])
-    dof, dof_pure = len(cells) - _rank_left(left), len(y) - len(cells)
-    return _Squares(
-        sources={
-            name: _main_square(effects[at], effects[:at] + effects[at + 1 :], means) for at, name in enumerate(levels)
-        },
-        cells=np.sum((left @ means) ** 2, 0) / max(dof, 1),
-        dof_cells=dof,
-        pure=np.sum((y - means[place.ravel()]) ** 2, 0) / max(dof_pure, 1),
-        dof_pure=dof_pure,
-        size=float(len(cells) / np.sum(1 / sizes)),
-    )
+    of_cells = Stratum(left @ means, float(len(cells) - _rank_left(left)), 1.0)
+    pure = Stratum(y - means[place.ravel()], float(len(y) - len(cells)), 1.0)
+    size = float(len(cells) / np.sum(1 / sizes))  # runs for each mean: harmonic mean
+    # What a cell's mean has without main effects; a single source has no interaction.
+    error = pure._replace(weight=1 / size) if len(levels) == 1 else of_cells
+    main = {
+        name: _main(effects[at], effects[:at] + effects[at + 1 :], means, error) if error.dof else ()
+        for at, name in enumerate(levels)
+    }
+    last_bit = [pure] if pure.dof else []
+    if len(levels) == 1:
+        return _Parts(main, (), last_bit, last_bit)
+    if not of_cells.dof:
+        return _Parts(main, (), last_bit)
+    if not last_bit:
+        return _Parts(main, remainder=[of_cells])
+    interaction = [of_cells, pure._replace(weight=-1 / size)]
+    return _Parts(main, interaction, last_bit, [of_cells, pure._replace(weight=1 - 1 / size)])
 
 
 def _left_by(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -186,22 +174,26 @@ def _rank_left(projection: NDArray[np.float64]) -> int:
     return len(projection) - round(float(np.trace(projection)))
 
 
-def _main_square(
-    own: NDArray[np.float64], others: list[NDArray[np.float64]], means: NDArray[np.float64]
-) -> _MainSquare | None:
-    """Of one source, by its contrasts that are free of all other sources.
+def _main(
+    own: NDArray[np.float64], others: list[NDArray[np.float64]], means: NDArray[np.float64], error: Stratum
+) -> Sequence[Stratum]:
+    """The variance by one source, from its contrasts that are free of all other sources.
 
-    A contrast with eigenvalue λ has variance λσ² + error.
+    A contrast with eigenvalue λ has variance λσ² + error. The mean square holds their harmonic mean times σ².
     """
     left = _left_by([*others, np.ones((len(means), 1))])
     eigenvalues, vectors = np.linalg.eigh(own.T @ left @ own)
     free = eigenvalues > _ZERO
     if not free.any():
-        return None
+        return ()
     values = eigenvalues[free]
     contrasts = vectors[:, free].T @ own.T @ left @ means
     harmonic = float(len(values) / np.sum(1 / values))
-    return _MainSquare(harmonic * np.mean((contrasts / values[:, None]) ** 2, 0), len(values), harmonic)
+    deviations = np.sqrt(harmonic) * contrasts / values[:, None]
+    return [
+        Stratum(deviations, float(len(values)), 1 / harmonic),
+        error._replace(weight=-error.weight / harmonic),
+    ]
 
 
 def _chi(square: float, dof: float) -> Component:
@@ -210,11 +202,7 @@ def _chi(square: float, dof: float) -> Component:
     return Component(float(np.sqrt(square)), lower, upper)
 
 
-def _remainder(square: float, dof: int, pure: float, dof_within: int, size: float) -> Component | None:
+def _remainder(parts: NDArray[np.float64], dofs: NDArray[np.float64]) -> Component:
     """Interaction and last bit of a single run, with Satterthwaite's degrees of freedom for the sum of the two."""
-    if not dof:
-        return None
-    parts = np.array([square, (1 - 1 / size) * pure])
     total = float(parts.sum())
-    degrees = total**2 / float(np.sum(parts**2 / [dof, dof_within])) if total > 0 else float(dof)
-    return _chi(total, degrees)
+    return _chi(total, total**2 / float(np.sum(parts**2 / dofs)) if total > 0 else float(dofs[0]))

@@ -15,7 +15,7 @@ from lastbit.statistics.spread import OVER_NOISES
 
 
 class Stratum(NamedTuple):
-    """One of the independent mean squares whose weighted sum is a variance over runs."""
+    """One of the independent mean squares whose weighted sum is a variance over runs; a weight may be negative."""
 
     deviations: NDArray[np.float64]  # (rows, examples), whose squares are summed over the rows
     dof: float

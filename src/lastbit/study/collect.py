@@ -82,7 +82,7 @@ def collect(
         incomparable=incomparable,
         gradient_fluctuation=grid.gradient_fluctuation(),
     )
-    return results if design is None else _of_cells(results, contributions(grid, design, metric))
+    return results if design is None else _of_cells(results, contributions(grid, design, metric, examples=examples))
 
 
 def _of_cells(results: Results, sources: Contributions) -> Results:

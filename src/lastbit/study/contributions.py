@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from lastbit.report.numbers import capital, joined, spread
-from lastbit.statistics.luck import unit_of
-from lastbit.statistics.source_design import next_design
-from lastbit.statistics.sources import SourceLucks, SourceSpreads, source_lucks, source_spreads
-from lastbit.statistics.spread import Table
+from lastbit.statistics.luck import Luck, known_luck, unit_of
+from lastbit.statistics.quality import Quality, quality_within
+from lastbit.statistics.sources import SourceQualities, SourceSpreads, source_qualities, source_spreads
+from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS, Table
 from lastbit.statistics.variance import Component
 from lastbit.study.design import SourceDesign
+from lastbit.study.distances import Churn, prediction_churn
 from lastbit.study.grid import Grid
 from lastbit.study.metric import Metric
 from lastbit.study.source_names import INTERACTION, LAST_BIT_KEY, REMAINDER, key_of, label_of
 
 _NO_SEED = (LAST_BIT_KEY, INTERACTION, REMAINDER)  # parts that are no source of the design
-_MORE_RUNS = 2.25  # times as many runs are proposed where intervals are wide: 54 after 24
-_WIDE = 3.0  # an interval is called wide where its upper end is more than so many times its lower one
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """The standard deviation that one source gives the metric, and the luck of the finite test set in it."""
+    """The standard deviation that one source gives the metric, and what of it is quality."""
 
-    component: Component
-    luck: float | None  # standard deviation; None where it is not known
+    component: Component  # on this test set
+    quality: Quality | None  # on an unlimited one, and the luck of this one; None where it is not known
     share: float | None  # of the variance of a single run; None for what contains others, and where one is unknown
 
     @property
-    def is_wide(self) -> bool:
-        """Whether it is above zero, and its interval says little about its size."""
-        return 0 < _WIDE * self.component.lower < self.component.upper
+    def luck(self) -> float | None:
+        """The standard deviation that independent errors on the test set give; None where at most a bound is known."""
+        return None if self.quality is None or self.quality.luck_at_most else self.quality.luck
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {**asdict(self.component), "share": self.share, "luck": self.luck}
+        quality = None if self.quality is None else asdict(self.quality)
+        return {**asdict(self.component), "share": self.share, "luck": self.luck, "quality": quality}
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,6 @@ class Contributions:
     parts: Mapping[str, Contribution | None]  # by the names of the sources, `last_bit`, `interaction`, `remainder`
     missing: Mapping[str, str]  # those that are None, and sources that do not vary -> why, as in a sentence
     runs: int  # that have a value
-    examples: int | None  # of the test set, where the luck is known
 
     def named(self) -> list[tuple[str, Contribution]]:
         """The parts that add up to the variance of a single run, with their names in a sentence: the sources first."""
@@ -58,6 +56,11 @@ class Contributions:
         apart = any(name == INTERACTION for name, _ in known) or len(self.design.seeds) == 1
         chosen = [(name, part) for name, part in known if name != REMAINDER or not apart]
         return [(_called(name), part) for name, part in chosen]
+
+    def unknown(self) -> list[tuple[str, str]]:
+        """What is missing of the parts that the design is to tell apart, as in a sentence, and why."""
+        known = {name for name, part in self.parts.items() if part is not None}
+        return [(_called(name), self.missing[name]) for name in _apart(self.design) if name not in known]
 
     def as_json(self) -> dict[str, Any]:
         """As the results of a study hold it."""
@@ -74,83 +77,32 @@ class Contributions:
             },
         }
 
-    def finding(self, metric: Metric, decimals: int) -> str:
-        """What each source contributes, in sentences with numbers; empty where nothing is known."""
-        return " ".join(self._sentences(metric, decimals))
 
-    def _sentences(self, metric: Metric, decimals: int) -> Iterator[str]:
-        parts = self.named()
-        if not parts:
-            yield f"Too few finished runs ({self.runs}) to say what any source contributes."
-            return
-
-        def moved(part: Contribution, unit: str) -> str:
-            """The spread of one part, its interval and its luck."""
-            std, lower, upper = (
-                spread(value, decimals) for value in (part.component.std, part.component.lower, part.component.upper)
-            )
-            alone = "" if part.luck is None else f"; independent errors alone {spread(part.luck, decimals)}"
-            return f"by {std}{unit} ({lower} to {upper}{alone})"
-
-        moving = [(label, part) for label, part in parts if part.component.upper > 0]
-        if moving:
-            (first, part), *others = moving
-            on = "" if self.examples is None else f"on these {self.examples:,} examples "
-            rest = [f"{label} {moved(other, '')}" for label, other in others]
-            listed = joined([f"{on}{first} moves {metric.label} {moved(part, metric.unit)}", *rest])
-            yield f"{capital(listed)}: standard deviations with their 95 % intervals."
-        still = [label for label, part in parts if part.component.upper == 0]
-        if still:
-            yield f"{capital(joined(still))} left {'it' if moving else metric.label} as it was."
-        if unsure := [label for label, part in parts if part.component.lower == 0 < part.component.upper]:
-            one = len(unsure) == 1
-            reaches = f"The interval{'' if one else 's'} of {joined(unsure)} reach{'es' if one else ''} zero"
-            allowed = "upper end is" if one else "upper ends are"
-            yield f"{reaches}: there may be no effect; the {allowed} what the runs allow."
-        if unknown := self._unknown():
-            listed = "; ".join(f"{label} ({why})" for label, why in unknown)
-            none = all(part.share is None for _, part in parts)
-            yield f"Not known: {listed}{', so that no share of the variance is given' if none else ''}."
-        if any(part.is_wide for _, part in moving) and (more := self._more_runs()):
-            yield f"{self.runs} runs leave wide intervals; {more} new runs would narrow them."
-
-    def _unknown(self) -> list[tuple[str, str]]:
-        """What is missing of the parts that the design is to tell apart, as in a sentence, and why."""
-        known = {name for name, part in self.parts.items() if part is not None}
-        return [(_called(name), self.missing[name]) for name in _apart(self.design) if name not in known]
-
-    def _more_runs(self) -> int | None:
-        """How many runs of a new design would tell more; None where runs of this one are missing, or there is none."""
-        planned, repeats = len(self.design.places), None if self.design.repeated else 0
-        if self.runs < planned:
-            return None
-        return next_design(len(self.design.seeds), round(planned * _MORE_RUNS), repeats=repeats)
-
-
-def contributions(grid: Grid, design: SourceDesign, metric: Metric) -> Contributions:
+def contributions(grid: Grid, design: SourceDesign, metric: Metric, *, examples: int | None = None) -> Contributions:
     """Estimate what each source contributes, from the runs that finished.
 
     Args:
         grid: the stored trials.
         design: which seed of each source every run has.
         metric: the number of each run that is compared.
+        examples: size of the test set where the metric is known to be its accuracy in percent, and true labels are not
+            stored.
     """
     table = grid.values(metric.name)
     rows, columns = np.array(design.places).T
     levels, values = design.levels(), table[rows, columns]
     spreads = source_spreads(levels, np.where(np.isfinite(values), values, np.nan))
-    lucks, examples = _lucks(grid, table, design)
     components = _parts(spreads)
     total = _total(components, design)
-    of_luck = {} if lucks is None else _parts(lucks)
+    qualities = _qualities(grid, table, design) or _bounded(components, grid, table, design, examples)
     parts = {
         name: None
         if component is None
-        else Contribution(component, of_luck.get(name), _share(name, component, components, total))
+        else Contribution(component, qualities.get(name), _share(name, component, components, total))
         for name, component in components.items()
     }
     missing = {name: why for name, why in _why(design, spreads).items() if parts.get(name) is None}
-    return Contributions(design, parts, missing, int(np.isfinite(values).sum()), examples)
+    return Contributions(design, parts, missing, int(np.isfinite(values).sum()))
 
 
 def _called(name: str) -> str:
@@ -158,23 +110,45 @@ def _called(name: str) -> str:
     return f"{'the ' if name in _NO_SEED else ''}{label_of(name)}"
 
 
-def _parts(found: SourceSpreads | SourceLucks) -> dict[str, Any]:
+def _parts(estimates: SourceSpreads | SourceQualities) -> dict[str, Any]:
     return {
-        **found.sources,
-        LAST_BIT_KEY: found.last_bit,
-        INTERACTION: found.interaction,
-        REMAINDER: found.remainder,
+        **estimates.sources,
+        LAST_BIT_KEY: estimates.last_bit,
+        INTERACTION: estimates.interaction,
+        REMAINDER: estimates.remainder,
     }
 
 
-def _lucks(grid: Grid, table: Table, design: SourceDesign) -> tuple[SourceLucks | None, int | None]:
-    """The luck of the test set and its size, where the metric is the accuracy of stored predictions."""
+def _qualities(grid: Grid, table: Table, design: SourceDesign) -> dict[str, Quality | None]:
+    """The quality by each part, where the metric is the accuracy of stored predictions; else nothing."""
     predicted = grid.correctness()
     unit = None if predicted is None else unit_of(predicted.right, table)
-    if predicted is None or unit is None:
-        return None, None
+    if predicted is None or unit is None or predicted.right.shape[-1] < 2:
+        return {}
     rows, columns = np.array(design.places).T
-    return source_lucks(design.levels(), predicted.right[rows, columns] / unit), predicted.right.shape[-1]
+    return _parts(source_qualities(design.levels(), predicted.right[rows, columns] / unit))
+
+
+def _bounded(
+    components: Mapping[str, Component | None], grid: Grid, table: Table, design: SourceDesign, examples: int | None
+) -> dict[str, Quality | None]:
+    """What a bound on the luck leaves, without true labels.
+
+    The luck of any part is at most that of a single run, which the churn of runs bounds that share no seed.
+    """
+
+    def bound(axis: int, churn: Churn | None) -> Luck | None:
+        """The lower of the bounds by the churn of some runs and by their error rate."""
+        return known_luck(None, table, axis=axis, churn=None if churn is None else churn.mean, examples=examples)
+
+    if examples is None:
+        return {}
+    of_run = bound(OVER_SEEDS, prediction_churn(grid, axis=OVER_SEEDS, among=design.share_no_seed))
+    of_last_bit = bound(OVER_NOISES, prediction_churn(grid, axis=OVER_NOISES))
+    return {
+        name: quality_within(component, of_last_bit if name == LAST_BIT_KEY else of_run)
+        for name, component in components.items()
+    }
 
 
 def _apart(design: SourceDesign) -> list[str]:

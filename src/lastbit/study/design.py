@@ -1,13 +1,15 @@
 """The design of a study that varies several sources of randomness at once: which run takes which seed of each source.
 
 A cell is one combination of seeds, and a column of the study's table. Every cell has a run of the first noise; some
-have a second one, which differs in the last bit alone. `lastbit.statistics.source_design` chooses the combinations.
+have a second one, which differs in the last bit alone. Each of these repeats has a noise of its own, so that what one
+noise does to every training does not count as spread. The first noise is the same in all cells: so cells whose seeds
+change nothing are seen. `lastbit.statistics.source_design` chooses the combinations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, count
 from typing import Any
 
@@ -31,6 +33,7 @@ class SourceDesign:
     seeds: Mapping[str, tuple[int, ...]]  # source -> its seed in each cell
     repeated: tuple[int, ...] = ()  # indices of cells, ascending; none where the last bit is not varied
     absent: Mapping[str, str] = field(default_factory=dict)  # sources that do not vary -> why, as in a sentence
+    noises: tuple[int, ...] = ()  # index of the noise of each repeat, from 1
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -40,12 +43,12 @@ class SourceDesign:
     @property
     def rows(self) -> int:
         """The noises of the study's table."""
-        return 2 if self.repeated else 1
+        return 1 + max(self.noises, default=0)
 
     @property
     def places(self) -> list[tuple[int, int]]:
         """The place of every run in the table: index of the noise, index of the cell."""
-        return [*((0, cell) for cell in range(len(self.cells))), *((1, cell) for cell in self.repeated)]
+        return [*((0, cell) for cell in range(len(self.cells))), *zip(self.noises, self.repeated, strict=True)]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -72,7 +75,16 @@ class SourceDesign:
             noise: its index.
             cell: its number.
         """
-        return noise == 0 or cell - 1 in self.repeated
+        return noise == 0 or (noise, cell - 1) in zip(self.noises, self.repeated, strict=True)
+
+    def share_no_seed(self, cell: int, other: int) -> bool:
+        """Whether two cells differ in the seed of every source.
+
+        Args:
+            cell: its index.
+            other: that of the other one.
+        """
+        return all(seeds[cell] != seeds[other] for seeds in self.seeds.values())
 
     def levels(self) -> dict[str, NDArray[np.int64]]:
         """The seed of each source in every run, in the order of `places`, shape (runs,)."""
@@ -118,6 +130,7 @@ class SourceDesign:
             "vary": [*self.seeds, *([LAST_BIT] if self.repeated else [])],
             "seeds": {name: list(seeds) for name, seeds in self.seeds.items()},
             "repeated": [cell + 1 for cell in self.repeated],
+            "noises": list(self.noises),
             "absent": dict(self.absent),
             "labels": self.labels,
             "runs": len(self.places),
@@ -131,10 +144,11 @@ def design_from_json(content: Mapping[str, Any]) -> SourceDesign:
         LastbitTypeError: it is none.
     """
     seeds, repeated, absent = content["seeds"], content["repeated"], content["absent"]
+    noises = content.get("noises", [1 for _ in repeated])  # before each repeat had its own, all had the second
     names = [name for name in content["vary"] if name != LAST_BIT]  # in their order, which JSON's keys do not keep
     columns = list(seeds.values()) if isinstance(seeds, dict) else []
     sizes = {len(column) for column in columns if isinstance(column, list)}
-    numbers = [*(seed for column in columns for seed in column), *repeated]
+    numbers = [*(seed for column in columns for seed in column), *repeated, *noises]
     if (
         len(sizes) != 1
         or sorted(names) != sorted(seeds)
@@ -144,10 +158,13 @@ def design_from_json(content: Mapping[str, Any]) -> SourceDesign:
         raise LastbitTypeError(f"the design is {content!r:.100}")
     if not all(1 <= cell <= min(sizes) for cell in repeated):
         raise LastbitTypeError(f"the design repeats cells {repeated!r:.100} of {min(sizes)}")
+    if len(noises) != len(repeated) or not all(1 <= noise <= len(repeated) for noise in noises):
+        raise LastbitTypeError(f"the design repeats {len(repeated)} cells with noises {noises!r:.100}")
     return SourceDesign(
         {str(name): tuple(seeds[name]) for name in names},
         tuple(cell - 1 for cell in repeated),
         {str(name): str(why) for name, why in absent.items()},
+        tuple(noises),
     )
 
 
@@ -192,21 +209,37 @@ def choose_design(vary: Iterable[str], runs: int | None = None, known: Mapping[s
         name: tuple(numbers[name][level] for level in column[: len(cells)].tolist()) for name, column in levels.items()
     }
     absent = {name: why or _HELD for name, why in (known or {}).items() if name not in seeds}
-    return SourceDesign(seeds, tuple(sorted(repeated)), absent)
+    return SourceDesign(seeds, tuple(sorted(repeated)), absent, tuple(range(1, 1 + len(repeated))))
 
 
-def design_noises(design: SourceDesign, noises: Sequence[Noise]) -> tuple[Noise, ...]:
-    """The noises of a design: one for all cells and another for the repeats.
+def design_noises(design: SourceDesign, noises: Sequence[Noise]) -> tuple[SourceDesign, tuple[Noise, ...]]:
+    """Give each repeat of a design a noise of its own.
+
+    Args:
+        design: as it was chosen.
+        noises: one for all cells, and others for the repeats. Repeats that are left get the next ones of the last
+            one's kind (`Noise.another`): k = 5, 7, ... after k = 3. Where it has no next ones, they share the last.
+
+    Returns:
+        The design with the noise of each repeat, and all noises.
 
     Raises:
-        LastbitError: another number of them, or a second one that changes nothing.
+        LastbitError: a number of noises that is not for this design, or one for repeats that changes nothing.
     """
-    if len(noises) != design.rows:
-        needed = "two noises, one for all runs and one for the repeats" if design.repeated else "one noise for all runs"
+    repeats = len(design.repeated)
+    if not min(repeats, 1) < len(noises) <= repeats + 1:
+        some = "one for all runs and one or more for the repeats" if repeats else "one noise for all runs"
+        needed = f"2 to {repeats + 1} noises, {some}" if repeats else some
         given = ", ".join(noise.label for noise in noises) or "none"
         raise LastbitError(f"a study that varies several sources takes {needed}, got {len(noises)} ({given})")
-    if design.repeated and noises[1].is_exact:
-        raise LastbitError(
-            f"{noises[1].label} changes no bit, so repeats with it would say nothing: give another noise"
-        )
-    return tuple(noises)
+    for noise in noises[1:]:
+        if noise.is_exact:
+            raise LastbitError(
+                f"{noise.label} changes no bit, so repeats with it would say nothing: give another noise"
+            )
+    chosen, following = list(noises), noises[-1].another()
+    while len(chosen) <= repeats and following is not None:
+        chosen += [] if following.is_exact or following in chosen else [following]
+        following = following.another()
+    last = len(chosen) - 1
+    return replace(design, noises=tuple(min(at, last) for at in range(1, repeats + 1))), tuple(chosen)

@@ -1,6 +1,6 @@
 """How far the trials of a study are from each other: in weights along the way, in predictions at the end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, groupby
 from statistics import fmean, median
@@ -101,19 +101,28 @@ def _growth(noise: int, seed: int, series: Sequence[Distance]) -> PairGrowth:
     return PairGrowth(noise, seed, fitted, layers)
 
 
-def prediction_churn(grid: Grid, *, axis: int) -> Churn | None:
+def _any_pair(one: int, other: int) -> bool:
+    """Whether runs of these two are compared: always."""
+    return True
+
+
+def prediction_churn(grid: Grid, *, axis: int, among: Callable[[int, int], bool] = _any_pair) -> Churn | None:
     """Churn over pairs of trials that differ in one thing; None without two such trials with predictions.
 
     Args:
         grid: the stored trials.
         axis: `OVER_NOISES` for noises of one seed, `OVER_SEEDS` for seeds of one noise.
+        among: whether runs at two indices along the axis are compared; by default all are.
     """
     stored = {place: trial.predictions() for place, trial in grid.stored.items()}
     labels = {place: predictions for place, predictions in stored.items() if predictions is not None}
     shares = [
         100 * churn(labels[first], labels[second])
         for first, second in combinations(sorted(labels), 2)
-        if first[1 - axis] == second[1 - axis] and labels[first].shape == labels[second].shape and labels[first].numel()
+        if first[1 - axis] == second[1 - axis]
+        and among(first[axis], second[axis])
+        and labels[first].shape == labels[second].shape
+        and labels[first].numel()
     ]
     return Churn(fmean(shares), max(shares), len(shares)) if shares else None
 

@@ -70,13 +70,14 @@ class Results:
 
     def _repr_html_(self) -> str:
         # Only here: these import what draws pages, which takes half a second that no worker needs.
-        from lastbit.report.study.sources import sources_table
+        from lastbit.report.study.sources import sources_quality_table, sources_table
         from lastbit.report.study.tables import accuracy_table, variance_table
         from lastbit.report.table import for_notebook
 
         content = self.as_json()
         if self.contributions is not None:
-            return for_notebook(f"{self.name}: {content['verdict']}", sources_table(content))
+            tables = sources_quality_table(content), sources_table(content)
+            return for_notebook(f"{self.name}: {content['verdict']}", *tables)
         return for_notebook(f"{self.name}: {content['verdict']}", accuracy_table(content), variance_table(content))
 
     def table(self, metric: str | None = None) -> "pl.DataFrame":

@@ -52,8 +52,9 @@ class Study(StoredStudy):
             or `Ulp(None)`.
         seeds: `train` decides what they change: the order of batches, the initial weights, dropout.
         vary: in place of seeds, the sources of randomness that are told apart, such as `["init", "order", "last-bit"]`.
-            `train` finds the seed of each in `recorder.seeds`; the last bit varies by a second noise (by default the
-            noises are `Scale(1)` and `Scale(3)`). `train.sources` says which a recipe has; a function may name its own.
+            `train` finds the seed of each in `recorder.seeds`; the last bit varies by a noise of its own in each repeat
+            (by default `Scale(3)`, `Scale(5)`, ... after `Scale(1)`). `train.sources` says which a recipe has; a
+            function may name its own.
         runs: with `vary`, how many runs there are in all, without controls; by default 24, or the fewest above
             that are a design.
         name: for people; by default the training's own.
@@ -91,7 +92,8 @@ class Study(StoredStudy):
         design = None
         if vary is not None or runs is not None:
             design = _design(train, vary, runs, seeds)
-            noises = design_noises(design, (Scale(1), Scale(3))[: design.rows] if noises is None else tuple(noises))
+            usual = (Scale(1), Scale(3)) if design.repeated else (Scale(1),)
+            design, noises = design_noises(design, usual if noises is None else tuple(noises))
             seeds, decides = design.cells, design.all_sources
         super().__init__(
             out,

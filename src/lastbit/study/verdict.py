@@ -10,6 +10,7 @@ from lastbit.study.contributions import Contributions
 from lastbit.study.controls import Controls, random_evaluation
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.repetitions import Repetitions
+from lastbit.study.verdict_on_sources import verdict_on_sources
 
 ANY_SEED = "the seed"  # of a training that does not say what its seed decides
 
@@ -131,7 +132,7 @@ def _finding(basis: Basis) -> str:
     if not basis.measured:
         return _weights_only(basis)
     if basis.contributions is not None:
-        return basis.contributions.finding(basis.metric, basis.decimals)
+        return verdict_on_sources(basis.contributions, basis.metric, basis.decimals, churn=basis.churn)
     if basis.noise is None:
         return f"Too few finished runs to say how far {basis.source} moves {basis.metric.label}."
     if basis.noise.std == 0:

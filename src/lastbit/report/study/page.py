@@ -16,7 +16,13 @@ from lastbit.report.study.churn import churn_table
 from lastbit.report.study.flips import flips_blocks
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
 from lastbit.report.study.quality import quality_table, spread_figure
-from lastbit.report.study.sources import cells_table, is_designed, sources_figure, sources_table
+from lastbit.report.study.sources import (
+    cells_table,
+    is_designed,
+    sources_figure,
+    sources_quality_table,
+    sources_table,
+)
 from lastbit.report.study.spread import accuracy_figure, gain_figure, variance_figure
 from lastbit.report.study.stored import StudyJson, as_stored
 from lastbit.report.study.tables import (
@@ -162,7 +168,9 @@ def _results(study: StudyJson, *, studies: int, heading: str) -> list[Block]:
 
 
 def _contributions(study: StudyJson) -> list[Block]:
-    return [sources_figure(study), sources_table(study), cells_table(study)]
+    qualities = sources_quality_table(study)
+    split = [qualities] if qualities.rows else []
+    return [sources_figure(study), *split, sources_table(study), cells_table(study)]
 
 
 def _spreads(study: StudyJson) -> list[Block]:

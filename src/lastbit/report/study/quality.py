@@ -10,11 +10,12 @@ from lastbit.report.study.naming import ShownMetric, metric_of, source_of
 from lastbit.report.study.stored import StudyJson
 from lastbit.report.table import Table
 
+Splits = dict[str, tuple[dict[str, Any], dict[str, Any]]]  # source -> its spread on this test set, and the split
 _ROW = 56  # pixels for each source
 _KINDS = ("on this test set", "by independent errors alone", "on an unlimited test set")
 
 
-def quality_sources(study: StudyJson) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+def quality_sources(study: StudyJson) -> Splits:
     """Of each source whose spread of quality is known, the spread on this test set and the split, by its name."""
     qualities, std = study["variance"].get("quality") or {}, study["std"]
     pooled = {"last_bit": std["noise"]["pooled"], "batch_order": std["seed"]["pooled"]}
@@ -28,16 +29,25 @@ def quality_sources(study: StudyJson) -> dict[str, tuple[dict[str, Any], dict[st
 
 def quality_table(study: StudyJson) -> Table:
     """What this test set shows of each source, what independent errors alone would give, and what is left."""
-    metric = metric_of(study)
+    return split_table(quality_sources(study), metric_of(study))
+
+
+def split_table(sources: Splits, metric: ShownMetric) -> Table:
+    """The same of sources that are given.
+
+    Args:
+        sources: by its name, the spread on this test set and the split of it.
+        metric: of the study.
+    """
     rows = [
         [
             label,
             metric.spread(here["std"]),
-            f"{'at most ' if _bounded(split) else ''}{metric.spread(split['luck'])}",
-            MISSING if _bounded(split) else metric.spread(split["std"]),
-            metric.interval(here if _is_still(here, split) else split),
+            f"{'at most ' if is_bounded(split) else ''}{metric.spread(split['luck'])}",
+            MISSING if is_bounded(split) else metric.spread(split["std"]),
+            metric.interval(here if is_still(here, split) else split),
         ]
-        for label, (here, split) in quality_sources(study).items()
+        for label, (here, split) in sources.items()
     ]
     columns = [f"STD of {metric.label}{metric.bracket}", *_KINDS, "95 % interval of that"]
     return Table("quality", "", columns, rows)
@@ -51,7 +61,7 @@ def spread_figure(study: StudyJson) -> Figure:
     """
     metric = metric_of(study)
     if split := quality_sources(study):
-        return Figure("spread", _on_unlimited(study, metric), _quality_note(study, metric), _split(split, metric))
+        return Figure("spread", _on_unlimited(study, metric), _quality_note(study, metric), split_chart(split, metric))
     stored = {
         source_of(study).name: study["std"]["noise"]["pooled"],
         metric.cause: study["std"]["seed"]["pooled"],
@@ -93,7 +103,7 @@ def _intervals(spreads: dict[str, dict[str, Any]], metric: ShownMetric) -> Chart
     return dot_chart(
         [Dot(source, value["std"], source) for source, value in spreads.items()],
         groups=list(spreads),
-        value=_axis(metric),
+        value=std_axis(metric),
         kinds=list(spreads),
         upright=False,
         behind=[Span(source, value["lower"], value["upper"], source) for source, value in known.items()],
@@ -103,11 +113,11 @@ def _intervals(spreads: dict[str, dict[str, Any]], metric: ShownMetric) -> Chart
 
 def _on_unlimited(study: StudyJson, metric: ShownMetric) -> str:
     label, (here, split) = next(iter(quality_sources(study).items()))
-    if _is_still(here, split):
+    if is_still(here, split):
         return f"{capital(label)} left the {metric.label} of every run as it was, so there is no interval"
     moves = f"On an unlimited test set {label} would move {metric.label} by"
     ends = f"{metric.spread(split['lower'])} to {metric.spread(split['upper'])}"
-    if _bounded(split):
+    if is_bounded(split):
         return f"{moves} {ends}{metric.points} (95 % interval)"
     return f"{moves} {metric.spread(split['std'])}{metric.points} (95 % interval {ends})"
 
@@ -119,34 +129,41 @@ def _quality_note(study: StudyJson, metric: ShownMetric) -> str:
         "different examples: the second point is how far that alone sets their accuracies apart on this test set. What "
         f"remains is a difference in quality. {capital(metric.cause)} includes the last bit."
     )
-    if any(_bounded(split) for _, split in sources.values()):
+    if any(is_bounded(split) for _, split in sources.values()):
         note += " True labels were not stored, so the second point is an upper bound and the third has no estimate."
-    if any(_is_still(here, split) for here, split in sources.values()):
+    if any(is_still(here, split) for here, split in sources.values()):
         note += " A point at 0 without a line has no interval, since no run differed."
     return f"{note} {study['variance']['quality_assumes']}"
 
 
-def _split(sources: dict[str, tuple[dict[str, Any], dict[str, Any]]], metric: ShownMetric) -> Chart:
+def split_chart(sources: Splits, metric: ShownMetric) -> Chart:
+    """The spread on this test set, by its luck and on an unlimited one, of each source.
+
+    Args:
+        sources: by its name, the spread on this test set and the split of it.
+        metric: of the study.
+    """
     here, luck, unlimited = _KINDS
     dots, spans = [], []
     for label, (spread, split) in sources.items():
         dots += [Dot(label, spread["std"], here), Dot(label, split["luck"], luck)]
-        dots += [] if _bounded(split) else [Dot(label, split["std"], unlimited)]
-        if not _is_still(spread, split):
+        dots += [] if is_bounded(split) else [Dot(label, split["std"], unlimited)]
+        if not is_still(spread, split):
             spans += [Span(label, spread["lower"], spread["upper"], here)]
             spans += [Span(label, split["lower"], split["upper"], unlimited)]
-    return dot_chart(dots, groups=list(sources), value=_axis(metric), kinds=_KINDS, beside=True, behind=spans)
+    return dot_chart(dots, groups=list(sources), value=std_axis(metric), kinds=_KINDS, beside=True, behind=spans)
 
 
-def _axis(metric: ShownMetric) -> Axis:
+def std_axis(metric: ShownMetric) -> Axis:
+    """The axis of standard deviations of the metric."""
     return Axis(f"STD of {metric.label}{metric.bracket}", name="STD", from_zero=True, format=f",.{metric.decimals}f")
 
 
-def _is_still(here: dict[str, Any], split: dict[str, Any]) -> bool:
+def is_still(here: dict[str, Any], split: dict[str, Any]) -> bool:
     """Whether no run differed from another, so that nothing is learnt and neither spread has an interval."""
     return bool(here["upper"] == 0 and split["upper"] == 0)
 
 
-def _bounded(split: dict[str, Any]) -> bool:
+def is_bounded(split: dict[str, Any]) -> bool:
     """Whether the luck is an upper bound only."""
     return bool(split["luck_by"] != "predictions")

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from lastbit.noise.noise import stream
 from lastbit.noise.operations import move_by_one_ulp
+from lastbit.noise.seeded import stream
 from lastbit.optimizers.rounded import rounded_results
 from lastbit.optimizers.weights import has_last_place, real
 from lastbit.script.audit.operation import OperationCall
