@@ -6,7 +6,7 @@ import pytest
 
 from lastbit.script.trace.comparison import compare_traces
 from lastbit.script.trace.reader import read_trace
-from lastbit.script.trace.rounding import carried_over, kept_envelope
+from lastbit.script.trace.rounding import carried_over, kept_envelopes
 
 SCRIPT = """
 import sys
@@ -48,12 +48,12 @@ def test_recorded_with_rounding_and_compared_with_what_rounds_and_what_does_not(
     assert "this run" in (place / "kept" / "audit.html").read_text()
     # The same without the script: the envelope lies beside the trace.
     trace = read_trace(place / "a.trace")
-    envelope = kept_envelope(place / "a.trace")
-    assert compare_traces(trace, trace, envelope).is_rounding
+    envelopes = kept_envelopes(place / "a.trace", 1)
+    assert compare_traces(trace, trace, envelopes).is_rounding
     code, out, _ = lastbit("audit", "diff", "--fail", "a.trace", "a.trace")
     assert (code, "the same bits in" in out) == (0, True)
     # To itself it is carried over as it is.
-    assert carried_over(envelope, trace, trace).limits == envelope.limits
+    assert carried_over(envelopes, [trace], [trace])[0].limits == envelopes[0].limits
     (place / "a.trace.rounding").write_text("{}")
     assert lastbit("audit", "diff", "a.trace", "a.trace")[0] == 2
 

@@ -2,23 +2,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.script.trace.written_traces import Training
+from tests.script.trace.written_traces import Training, write
 
-from lastbit.script.trace.writer import TraceWriter
-
-
-def write(path, trace):
-    writer = TraceWriter(path, trace.header)
-    for record in trace.records:
-        numbers = {"step": record.step, "numbers": record.numbers}
-        writer.add(writer.site(record.site), inputs=record.inputs, outputs=record.outputs, **numbers)
-    for step, state in trace.generators.items():
-        writer.state(step, state)
-    if trace.ended:
-        writer.end({})
-    else:
-        writer.flush()
-        writer._file.close()
+from lastbit.script.trace.envelope import learn_envelope
+from lastbit.script.trace.rounding import keep_envelopes
 
 
 @pytest.fixture
@@ -95,12 +82,22 @@ def test_all_ranks_of_a_trace_are_compared_and_named(lastbit, place):
     assert "; rank 1: the first trace ends after" in lastbit("audit", "diff", "two.trace", "two.trace")[1]
 
 
-def test_what_rounding_does_to_ranks_is_said_to_be_unknown(lastbit, place):
-    for name, changes in (("two.trace", {}), ("rounds.trace2", {"noise": 1e-7})):
+def test_what_rounding_explains_of_ranks_is_kept_in_one_file_and_used_for_each(lastbit, place):
+    for name, changes in (("two.trace", {}), ("rounds.trace2", {"noise": 1e-7}), ("other.trace2", {"noise": 1e-3})):
         write(place / name, rank(0))
         write(place / f"{name}.rank1", rank(1, **changes))
-    out = lastbit("audit", "diff", "two.trace", "rounds.trace2")[1]
-    assert "is not known: it is measured for runs of one process only" in out
+    assert "what rounding alone does here is not known" in lastbit("audit", "diff", "two.trace", "rounds.trace2")[1]
+    plain, noisy = rank(1), [rank(1, noise=1e-7, noise_seed=seed) for seed in (3, 4)]
+    keep_envelopes(place / "two.trace", [learn_envelope(rank(0), [rank(0)]), learn_envelope(plain, noisy)])
+    code, out, _ = lastbit("audit", "diff", "--fail", "two.trace", "rounds.trace2")
+    assert (code, "rank 1 on (aten::mm" in out) == (0, True)
+    assert "within rounding up to the end: the runs are the same computation" in out
+    code, out, _ = lastbit("audit", "diff", "--fail", "two.trace", "other.trace2")
+    assert (code, ", step 0, rank 1" in out.partition("leaves rounding at operation")[2]) == (1, True)
+    (place / "two.trace.rank1").unlink()
+    write(place / "two.trace.rank1", rank(1, noise=1e-7))
+    code, _, err = lastbit("audit", "diff", "two.trace", "rounds.trace2")
+    assert (code, err.count("\n"), "of another trace than two.trace.rank1" in err) == (2, 1, True)
 
 
 def test_a_rank_that_is_missing_or_of_another_recording_is_one_line(lastbit, place):

@@ -51,14 +51,6 @@ def test_a_script_that_fails_is_shown_and_what_came_before_is_kept(lastbit, plac
     assert not read_trace(place / "a.trace").ended
 
 
-def test_rounding_is_not_measured_for_ranks(lastbit, place):
-    words = ("torchrun", "--nproc-per-node", "2", "train.py", "0.5")
-    code, out, err = lastbit("audit", "--record", "a.trace", "--rounding", "--", *words)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "--rounding: what rounding explains is measured for one process, and torchrun starts ranks" in err
-    assert [path.name for path in place.iterdir()] == ["train.py"]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -23,7 +23,7 @@ from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
     from lastbit.script import Target
-    from lastbit.script.trace.comparison import TraceComparison
+    from lastbit.script.trace.finding import TraceComparison
 
 
 def audit(

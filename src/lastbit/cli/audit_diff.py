@@ -17,7 +17,8 @@ from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
     from lastbit.script import Target
-    from lastbit.script.trace.comparison import TraceComparison
+    from lastbit.script.trace.finding import TraceComparison
+    from lastbit.script.trace.envelope import RoundingEnvelope
     from lastbit.script.trace.places import TracePlace
 
 RECORD, PAGE = "audit.json", "audit.html"  # what is kept of an audit
@@ -40,18 +41,18 @@ def compared(words: Sequence[str]) -> TraceComparison:
     """
     from lastbit.script.trace.comparison import compare_traces
     from lastbit.script.trace.ranks import read_run
-    from lastbit.script.trace.rounding import kept_envelope
+    from lastbit.script.trace.rounding import kept_envelopes
 
     if len(words) != 3:
         raise LastbitError(f"audit diff takes two traces, not {len(words) - 1}: lastbit audit diff A.trace B.trace")
     one, other = (read_run(Path(word)) for word in words[1:])
-    return compare_traces(one, other, kept_envelope(Path(words[1])) if len(one) == 1 else None)
+    return compare_traces(one, other, kept_envelopes(Path(words[1]), len(one)))
 
 
 def compared_with(target: Target, path: Path, *, steps: int | None, threads: int | None) -> TraceComparison:
     """Run a program and compare it with a trace, knowing what rounding explains.
 
-    That is kept beside the trace, or else measured here by two more runs; not for runs of several ranks.
+    That is kept beside the trace, or else measured here by two more runs.
 
     Args:
         target: the program.
@@ -64,19 +65,18 @@ def compared_with(target: Target, path: Path, *, steps: int | None, threads: int
     """
     from lastbit.script.trace.comparison import compare_traces
     from lastbit.script.trace.ranks import read_run
-    from lastbit.script.trace.rounding import carried_over, kept_envelope
+    from lastbit.script.trace.rounding import carried_over, kept_envelopes
 
     reference = read_run(path)
-    envelope = kept_envelope(path) if len(reference) == 1 else None
+    envelopes: Sequence[RoundingEnvelope] | None = kept_envelopes(path, len(reference))
     wanted = reference[0].header.steps if steps is None else steps
     with tempfile.TemporaryDirectory(prefix="lastbit-against-") as folder:
         here = Path(folder, "here.trace")
         recorded(target, here, steps=wanted, threads=threads)
         run = read_run(here)
-        single = len(reference) == len(run) == 1
-        if single and envelope is None and not compare_traces(reference, run).same_bits:
-            envelope = carried_over(measured(target, here, steps=wanted, threads=threads), run[0], reference[0])
-        return compare_traces(reference, run, envelope)
+        if envelopes is None and not compare_traces(reference, run).same_bits:
+            envelopes = carried_over(measured(target, here, steps=wanted, threads=threads), run, reference)
+        return compare_traces(reference, run, envelopes)
 
 
 def show_comparison(comparison: TraceComparison, names: tuple[str, str], *, out: Path | None, json: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,27 +34,21 @@ def record(
     Raises:
         LastbitError: the trace cannot be made, or the program failed.
     """
-    from lastbit.script.launchers import launch_of
-    from lastbit.script.trace.rounding import check_free_envelope, envelope_path
+    from lastbit.script.trace.rounding import check_free_envelope, envelope_path, keep_envelopes
 
     count = number_of_threads(threads)
     if rounding:
-        if launch_of(target) is not None:
-            raise LastbitError(
-                f"--rounding: what rounding explains is measured for one process, and {target.name} starts ranks: leave"
-                " it out, or record the training script itself"
-            )
         check_free_envelope(path)
     trace = recorded(target, path, steps=steps, threads=count)
     if rounding:
-        envelope = measured(target, path, steps=steps, threads=count)
+        envelopes = measured(target, path, steps=steps, threads=count)
         with writing(f"--rounding beside {path}"):
-            envelope.write(envelope_path(path), path)
+            keep_envelopes(path, envelopes)
     write_json(json, trace.as_json())
     if json != "-":
         console(json).print(_summary(target, trace), soft_wrap=True)
         if rounding:
-            console(json).print(_rounding_summary(envelope, envelope_path(path)), soft_wrap=True)
+            console(json).print(_rounding_summary(envelopes, envelope_path(path)), soft_wrap=True)
 
 
 def recorded(target: Target, path: Path, *, steps: int | None, threads: int | None) -> RecordedTrace:
@@ -65,7 +59,7 @@ def recorded(target: Target, path: Path, *, steps: int | None, threads: int | No
         return record_trace(target, path, steps=steps, threads=threads, on_progress=on_progress)
 
 
-def measured(target: Target, path: Path, *, steps: int | None, threads: int | None) -> RoundingEnvelope:
+def measured(target: Target, path: Path, *, steps: int | None, threads: int | None) -> list[RoundingEnvelope]:
     """Measure what rounding explains of a trace, with a line of progress.
 
     Args:
@@ -73,6 +67,9 @@ def measured(target: Target, path: Path, *, steps: int | None, threads: int | No
         path: of the trace.
         steps: optimizer steps after which to stop; None for the program's end.
         threads: of torch; None for the program's own choice.
+
+    Returns:
+        What rounding explains, for each rank.
 
     Raises:
         LastbitError: a run with noise failed.
@@ -91,8 +88,8 @@ def measured(target: Target, path: Path, *, steps: int | None, threads: int | No
         ) from None
 
 
-def _rounding_summary(envelope: RoundingEnvelope, path: Path) -> str:
-    last = envelope.saturated_at
+def _rounding_summary(envelopes: Sequence[RoundingEnvelope], path: Path) -> str:
+    last = min((e.saturated_at for e in envelopes if e.saturated_at is not None), default=None)
     far = "" if last is None else f"; from step {last:,} on rounding alone explains any distance of the weights"
     return f"what rounding explains is in {path}{far}"
 

@@ -1,4 +1,4 @@
-"""The page of two traces: how far apart they are, operation by operation, against what rounding explains."""
+"""The page of two traces: how far apart each rank's operations are, step by step, against what rounding explains."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lastbit.report.charts.axes import Axis
+from lastbit.report.charts.axes import Axis, decades
 from lastbit.report.charts.curves import Curve
-from lastbit.report.charts.figure import Figure
+from lastbit.report.charts.figure import HEIGHT, Chart, Figure
 from lastbit.report.charts.line import line_chart
 from lastbit.report.numbers import MISSING, capital, scientific
 from lastbit.report.page import Block, Facts, Heading, Page, Section, Text, write_page
@@ -17,7 +17,36 @@ from lastbit.report.table import Table
 
 _MOST_POINTS = 600  # of a curve; the largest distance of a stretch of operations stands for it
 _MOST_ROWS = 30  # of the table of operations
+_MOST_RANKS = 8  # that are drawn
+_SMALL = 180  # pixels of the drawing area of one chart among several
 _MEASURED, _EXPLAINED = "measured", "what rounding explains"
+
+
+@dataclass(frozen=True)
+class RankDistances:
+    """How far a rank's operations are apart."""
+
+    rank: int
+    index: Sequence[int]  # of the operations that are in both, in order
+    step: Sequence[int]  # optimizer steps before each
+    distance: Sequence[float]  # relative; infinite where only one is finite
+    explained: Sequence[float]  # by rounding; NaN where it is not known
+    first_different: int | None  # index of the first operation with other bits
+    beyond_rounding: int | None  # and of the first that rounding does not explain
+
+    @property
+    def places(self) -> list[float]:
+        """Where each operation is drawn: the step, and how much of the step's operations are before it."""
+        index, step = np.asarray(self.index), np.asarray(self.step)
+        begins, counts = (np.unique(step, return_index=True)[1], np.unique(step, return_counts=True)[1])
+        first, last = index[begins], index[begins + counts - 1]
+        which = np.searchsorted(np.unique(step), step)
+        return (step + (index - first[which]) / (last - first + 1)[which]).tolist()
+
+    def place(self, index: int) -> float:
+        """Where an operation, or the next that both do, is drawn."""
+        behind = int(np.searchsorted(np.asarray(self.index), index))
+        return self.places[min(behind, len(self.index) - 1)]
 
 
 @dataclass(frozen=True)
@@ -27,10 +56,7 @@ class TracePageContent:
     names: tuple[str, str]  # of the traces: files, or commands
     result: Mapping[str, Any]  # as `lastbit audit diff --json` writes it
     settings: Sequence[tuple[str, str, str]]  # that differ: name, and the value of either trace
-    index: Sequence[int]  # of the operations that are in both, in order
-    step: Sequence[int]  # optimizer steps before each
-    distance: Sequence[float]  # relative; infinite where only one is finite
-    explained: Sequence[float]  # by rounding; NaN where it is not known
+    ranks: Sequence[RankDistances]  # one, but for runs of several processes
     alone: tuple[Sequence[tuple[str, str | None, int]], Sequence[tuple[str, str | None, int]]]
     # operations in one trace only, for either: name, line, how many
 
@@ -62,7 +88,8 @@ def trace_page(content: TracePageContent) -> Page:
             Text(what),
             *_place("The first other bits", result["first_different"]),
             *_place("The first place that rounding does not explain", result["beyond_rounding"]),
-            distance_figure(content),
+            *([ranks_table(content)] if len(content.ranks) > 1 else []),
+            *distance_figures(content),
             settings_table(content),
             *(table for table in _alone(content) if table.rows),
         ],
@@ -83,41 +110,92 @@ def _place(heading: str, place: Mapping[str, Any] | None) -> list[Block]:
     return [Heading(heading), Facts([(name, value) for name, value in rows if value is not None])]
 
 
-def distance_figure(content: TracePageContent) -> Figure:
-    """Relative distance of each operation's results, with what rounding explains."""
-    note = (
-        "‖x − y‖ / max(‖x‖, ‖y‖) of the results of each operation, in the order of the first run, estimated from "
-        "sketches to about 30 %. Operations without a point have the same bits. Vertical lines: the first other bits, "
-        "and the first place that rounding does not explain, where there is one."
-    )
-    measured = _largest(content.index, content.distance)
+def ranks_table(content: TracePageContent) -> Table:
+    """Each rank of runs of several processes: where it has other bits, where it leaves rounding, how far it comes."""
+    rows = [
+        (
+            f"{rank.rank}",
+            _operation(rank, rank.first_different),
+            _operation(rank, rank.beyond_rounding),
+            scientific(max(finite)) if (finite := [d for d in rank.distance if np.isfinite(d)]) else MISSING,
+        )
+        for rank in content.ranks
+    ]
+    columns = ("rank", "other bits from", "leaves rounding at", "largest distance")
+    return Table("ranks", "Each rank of the runs", columns, rows, align="rllr")
+
+
+def _operation(rank: RankDistances, index: int | None) -> str:
+    if index is None or not len(rank.index):
+        return MISSING
+    return f"operation {index:,}, step {int(rank.place(index)):,}"
+
+
+def distance_figures(content: TracePageContent) -> list[Figure]:
+    """Relative distance of each operation's results, with what rounding explains: a chart for each rank.
+
+    The charts of several ranks share their axes. Of many ranks those are drawn that leave rounding first, then the
+    others in order.
+    """
+    chosen = sorted(content.ranks, key=lambda rank: (rank.beyond_rounding is None, rank.rank))[:_MOST_RANKS]
+    drawn = [(rank, _largest(rank.places, rank.distance), _largest(rank.places, rank.explained)) for rank in chosen]
+    sizes = [size for _, *pairs in drawn for _, values in pairs for size in values]
+    several = len(content.ranks) > 1
+    up = decades(sizes) if sizes and several else None
+    figures = []
+    for rank, measured, explained in sorted(drawn, key=lambda part: part[0].rank):
+        title = _title(rank, bool(explained[0]))
+        named = f"Rank {rank.rank}: {title[0].lower()}{title[1:]}" if several else title
+        figures.append(
+            Figure(
+                f"distance-{rank.rank}" if several else "distance",
+                named,
+                _NOTE if len(figures) == 0 or not measured[0] else "",
+                _chart(rank, measured, explained, domain=None if up is None else (up.foot, up.top)),
+            )
+        )
+    return figures
+
+
+_NOTE = (
+    "‖x − y‖ / max(‖x‖, ‖y‖) of the results of each operation, in the order of the first run, estimated from "
+    "sketches to about 30 %. Operations without a point have the same bits. Vertical lines: the first other bits, "
+    "and the first place that rounding does not explain, where there is one."
+)
+_Points = tuple[list[float], list[float]]  # places and sizes
+
+
+def _chart(
+    rank: RankDistances, measured: _Points, explained: _Points, *, domain: tuple[float, float] | None
+) -> Chart | None:
     if not measured[0]:
-        return Figure("distance", "All operations that both runs do have the same bits", note)
+        return None
     curves = [Curve(_MEASURED, *measured, style="points")]
-    explained = _largest(content.index, content.explained)
     if explained[0]:
         curves.append(Curve(_EXPLAINED, *explained, style="dashed"))
-    places = (content.result["first_different"], content.result["beyond_rounding"])
-    chart = line_chart(
+    marked = (rank.first_different, rank.beyond_rounding)
+    return line_chart(
         curves,
-        x=Axis("operation", name="operation", format=","),
-        y=Axis("relative distance", name="distance", log=True, format=".1e"),
-        jumps=sorted({place["index"] for place in places if place is not None}),
+        x=Axis("optimizer step", name="step", format=",.2~f", domain=(0.0, max(rank.step) + 1.0)),
+        y=Axis("relative distance", name="distance", log=True, format=".1e", domain=domain),
+        jumps=sorted({rank.place(index) for index in marked if index is not None}),
+        height=HEIGHT if domain is None else _SMALL,
     )
-    return Figure("distance", _title(content, bool(explained[0])), note, chart)
 
 
-def _title(content: TracePageContent, known: bool) -> str:
-    finite = [value for value in content.distance if np.isfinite(value)]
-    end = f"up to {scientific(max(finite))} in {max(content.step) + 1:,} steps"
-    if content.result["beyond_rounding"] is not None:
-        return f"The runs part from operation {content.result['beyond_rounding']['index']:,} on, {end}"
+def _title(rank: RankDistances, known: bool) -> str:
+    if not any(value > 0 for value in rank.distance):
+        return "All operations that both runs do have the same bits"
+    finite = [value for value in rank.distance if np.isfinite(value)]
+    end = f"up to {scientific(max(finite))} in {max(rank.step) + 1:,} steps"
+    if rank.beyond_rounding is not None:
+        return f"The runs part from operation {rank.beyond_rounding:,} on, {end}"
     return f"Within what rounding explains: distances {end}" if known else f"The runs are {end} apart"
 
 
-def _largest(index: Sequence[int], values: Sequence[float]) -> tuple[list[int], list[float]]:
+def _largest(places: Sequence[float], values: Sequence[float]) -> _Points:
     """The largest of each of at most so many stretches, zeros and what is not finite left out."""
-    at, size = np.asarray(index, int), np.asarray(values, float)
+    at, size = np.asarray(places, float), np.asarray(values, float)
     drawn = np.isfinite(size) & (size > 0)
     at, size = at[drawn], size[drawn]
     if not len(at):

@@ -144,11 +144,20 @@ def _scaled(output, factor):
 def test_json_has_the_agreed_names():
     place = {"operation", "index", "rank", "phase", "step", "module", "line", "distance"}
     content = compared({"lr": 0.2}).as_json()
-    assert content.keys() == {"same_bits", "first_different", "beyond_rounding", "environments", "verdict"}
+    assert content.keys() == {"same_bits", "first_different", "beyond_rounding", "ranks", "environments", "verdict"}
     assert content["first_different"].keys() == place
     assert content["beyond_rounding"].keys() == place | {"differs"}
     assert [environment["threads"] for environment in content["environments"]] == [1, 2]
     assert compared({}, noise=0).as_json()["first_different"] is None
+
+
+def test_of_each_step_the_distance_nearest_to_its_limit_is_in_the_json():
+    steps = compared({"lr": 0.1}).as_json()["ranks"][0]["steps"]
+    distances = compared({"lr": 0.1}).ranks[0].distances
+    assert [row["step"] for row in steps] == [0, 1, 2]
+    assert [row["distance"] for row in steps] == [distances.distance[distances.step == step].max() for step in range(3)]
+    assert {row["explained"] for row in steps} == {1e-5}
+    assert np.isnan([row["explained"] for row in compared({}, envelope=None).as_json()["ranks"][0]["steps"]]).all()
 
 
 def test_distances_are_as_large_as_the_noise():
@@ -165,13 +174,6 @@ def test_the_first_process_that_differs_is_named():
     comparison = compare_traces(*runs, envelope)
     assert comparison.beyond_rounding.rank == 1
     assert "rank 1" in comparison.verdict
-
-
-def test_runs_of_other_numbers_of_processes_are_compared_as_far_as_both_go():
-    many = [Training(noise=1e-7).writer.trace(rank=rank, world_size=2) for rank in (0, 1)]
-    comparison = compare_traces(Training().writer.trace(), many, envelope)
-    assert comparison.is_rounding
-    assert comparison.notes == ("1 processes against 2: only the first 1 are compared",)
 
 
 def test_a_missing_process_is_said():

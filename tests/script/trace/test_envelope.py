@@ -8,7 +8,7 @@ from tests.script.trace.written_traces import Training, Writer
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.comparison import compare_traces
-from lastbit.script.trace.envelope import MARGIN, learn_envelope, read_envelope
+from lastbit.script.trace.envelope import MARGIN, RoundingEnvelope, learn_envelope, read_envelopes, write_envelopes
 from lastbit.script.trace.rounding import carried_over
 from lastbit.storage.files import read_checksummed, write_checksummed
 
@@ -167,10 +167,20 @@ def test_the_distance_of_an_operation_is_that_of_its_result_that_is_farthest_bey
 def test_an_envelope_is_carried_over_output_by_output():
     plain = backwards()
     envelope = learn_envelope(plain, [backwards(noise=seed) for seed in (1, 2)])
-    assert carried_over(envelope, plain, plain) == envelope
-    carried = carried_over(envelope, plain, backwards(noise=3))
+    assert carried_over([envelope], [plain], [plain]) == [envelope]
+    (carried,) = carried_over([envelope], [plain], [backwards(noise=3)])
     layer = plain.records[3]
     assert [carried(layer, place) for place in range(2)] == [envelope(layer, place) for place in range(2)]
+
+
+def test_of_several_ranks_the_largest_limit_is_carried_to_one_process():
+    one = doubling(0.3, 5)
+    ranks = [RoundingEnvelope({(5, 0): limit, (4, 0): 1e-6}, saturated) for limit, saturated in ((1e-6, None), (1e-5, 4))]
+    (carried,) = carried_over(ranks, [one, one], [one])
+    assert (carried.limits[5, 0], carried.limits[4, 0], carried.saturated_at) == (1e-5, 1e-6, 4)
+    assert carried.limits[3, 0] == math.inf
+    both = carried_over(ranks, [one, one], [one, one])
+    assert [(envelope.limits[5, 0], envelope.saturated_at) for envelope in both] == [(1e-6, None), (1e-5, 4)]
 
 
 def test_it_is_kept_beside_its_trace_and_no_other(tmp_path, plain, envelope):
@@ -180,13 +190,15 @@ def test_it_is_kept_beside_its_trace_and_no_other(tmp_path, plain, envelope):
     chaotic = learn_envelope(doubling(0.3, 45), [doubling(0.3 + 1e-9, 45)])
     pooled = one_of_a_pool(np.array([3]))
     for each in (envelope, chaotic, learn_envelope(pooled, [pooled])):
-        each.write(kept, trace)
-        assert read_envelope(kept, trace) == each
+        write_envelopes(kept, {trace: each, other: envelope})
+        assert read_envelopes(kept, [trace, other]) == [each, envelope]
     with pytest.raises(LastbitError, match=r"of another trace than .*b\.trace"):
-        read_envelope(kept, other)
+        read_envelopes(kept, [other, trace])
+    with pytest.raises(LastbitError, match=r"a\.rounding is what rounding explains of 2 processes, and .* is of 1"):
+        read_envelopes(kept, [trace])
     write_checksummed(kept, {**read_checksummed(kept), "format": 9})
-    with pytest.raises(LastbitError, match="has format 9, and this version of lastbit reads 2"):
-        read_envelope(kept, trace)
+    with pytest.raises(LastbitError, match="has format 9, and this version of lastbit reads 3"):
+        read_envelopes(kept, [trace, other])
     kept.write_text(kept.read_text().replace("9", "8"))
     with pytest.raises(LastbitError, match="checksum"):
-        read_envelope(kept, trace)
+        read_envelopes(kept, [trace, other])

@@ -1,11 +1,23 @@
 """Traces built by hand from arrays: what was computed is known, and which tensor is which."""
 
 import hashlib
+import math
 
 import numpy as np
 
 from lastbit.script.audit.generators import Generators
-from lastbit.script.trace.records import DATA, OUTSIDE, PARAMETER, Record, RunTrace, Site, TensorSummary, TraceHeader
+from lastbit.script.trace.records import (
+    DATA,
+    OUTSIDE,
+    PARAMETER,
+    RECEIVED,
+    Record,
+    RunTrace,
+    Site,
+    TensorSummary,
+    TraceHeader,
+)
+from lastbit.script.trace.writer import TraceWriter
 
 BUCKETS = 8
 
@@ -19,6 +31,21 @@ def summary(values):
     digest = int.from_bytes(hashlib.blake2b(values.tobytes(), digest_size=8).digest(), "little")
     norm = float(np.linalg.norm(flat))
     return TensorSummary(values.shape, str(values.dtype), "cpu", digest, norm, tuple(float(p.sum()) for p in parts))
+
+
+def write(path, trace):
+    """Write a trace to a file."""
+    writer = TraceWriter(path, trace.header)
+    for record in trace.records:
+        numbers = {"step": record.step, "numbers": record.numbers}
+        writer.add(writer.site(record.site), inputs=record.inputs, outputs=record.outputs, **numbers)
+    for step, state in trace.generators.items():
+        writer.state(step, state)
+    if trace.ended:
+        writer.end({})
+    else:
+        writer.flush()
+        writer._file.close()
 
 
 class Writer:
@@ -47,6 +74,16 @@ class Writer:
         for place, label in enumerate(labels):
             self.labels[label] = (index, place)
 
+    def receive(self, label, sends, values, line=None):
+        """Get values of a collective, which this process gives one of its own."""
+        index, values = len(self.records), np.asarray(values)
+        nothing = TensorSummary(values.shape, str(values.dtype), "cpu", None, math.nan, ())
+        site = Site("c10d::allreduce_", "backward", None, line, None, (), ())
+        self.records.append(Record(index, self._steps, site, (self.labels[sends],), (), (nothing,)))
+        received = Site(RECEIVED, OUTSIDE, None, line, None, (), ())
+        self.records.append(Record(index + 1, self._steps, received, ((index, 0),), (), (summary(values),)))
+        self.labels[label] = (index + 1, 0)
+
     def step(self):
         self._steps += 1
 
@@ -73,14 +110,20 @@ class Training:
         frozen: whether the first layer's weights stay as they are.
         weights: added to the second layer's weights at the beginning.
         data: added to the inputs.
+        ranks: that have a part of each batch, whose gradients are averaged by a collective.
+        rank: which of them this is.
+        summed: whether the ranks' gradients are summed in place of averaged.
     """
 
     def __init__(self, *, fused=False, foreach=False, swapped=False, parts=1, divided=None, copies=False, noise=0.0,
-                 noise_seed=2, lr=0.1, clip=False, frozen=False, weights=0.0, data=0.0, steps=3):  # fmt: skip
+                 noise_seed=2, lr=0.1, clip=False, frozen=False, weights=0.0, data=0.0, steps=3,
+                 ranks=1, rank=0, summed=False):  # fmt: skip
         self.writer, self._random = Writer(), np.random.default_rng(1)
         self._noise, self._noises = noise, np.random.default_rng(noise_seed)
         self._options = {"fused": fused, "foreach": foreach, "swapped": swapped, "copies": copies, "lr": lr}
         self._options |= {"clip": clip, "frozen": frozen, "parts": parts, "divided": divided or parts}
+        self._options |= {"ranks": ranks, "summed": summed}
+        self._rows = slice(rank * 16 // ranks, (rank + 1) * 16 // ranks)
         self.parameters = {name: self._random.normal(size=shape) for name, shape in (("w1", (6, 8)), ("w2", (8, 4)))}
         self.parameters["w2"] = self.parameters["w2"] + weights
         inputs, targets = self._random.normal(size=(16, 6)) + data, self._random.normal(size=(16, 4))
@@ -89,9 +132,9 @@ class Training:
             self.writer.outside(f"{name}@0", self.parameters[name], f"model.{name}")
         self.writer.outside("bias", self._bias, "model.bias")
         for part in range(parts):
-            rows = slice(part * 16 // parts, (part + 1) * 16 // parts)
-            self.writer.outside(f"x{part}", inputs[rows])
-            self.writer.outside(f"y{part}", targets[rows])
+            rows = slice(part * 16 // parts // ranks, (part + 1) * 16 // parts // ranks)
+            self.writer.outside(f"x{part}", inputs[self._rows][rows])
+            self.writer.outside(f"y{part}", targets[self._rows][rows])
         self._data = inputs, targets
         for step in range(steps):
             self._step(step)
@@ -108,8 +151,8 @@ class Training:
         o, do, p = self._options, self._do, self.parameters
         gradients = {}
         for part in range(o["parts"]):
-            rows = slice(part * 16 // o["parts"], (part + 1) * 16 // o["parts"])
-            x, y = (values[rows] for values in self._data)
+            rows = slice(part * 16 // o["parts"] // o["ranks"], (part + 1) * 16 // o["parts"] // o["ranks"])
+            x, y = (values[self._rows][rows] for values in self._data)
             s, w1, w2 = f"{part}@{step}", f"w1@{step}", f"w2@{step}"
             forward = {"line": "train.py:8"}
             if o["fused"]:
@@ -145,8 +188,25 @@ class Training:
                     gradient = do("add_", [old, label], f"sum{name}{s}", before + gradient, **back)
                     label = f"sum{name}{s}"
                 gradients[name] = gradient, label
+        if o["ranks"] > 1:
+            for name, (_, label) in list(gradients.items()):
+                mean = self._rounded(self._mean_of_ranks(name))
+                self.writer.receive(f"all{name}@{step}", label, mean, line="train.py:9")
+                gradients[name] = mean, f"all{name}@{step}"
         self._update(step, gradients)
         self.writer.step()
+
+    def _mean_of_ranks(self, name):
+        """The mean of all ranks' gradients, or their sum."""
+        p, o = self.parameters, self._options
+        total = 0.0
+        for rank in range(o["ranks"]):
+            rows = slice(rank * 16 // o["ranks"], (rank + 1) * 16 // o["ranks"])
+            x, y = (values[rows] for values in self._data)
+            h = x @ p["w1"] + self._bias
+            gap = 2 * (h @ p["w2"] - y) / y.size
+            total = total + (h.T @ gap if name == "w2" else x.T @ (gap @ p["w2"].T))
+        return total if o["summed"] else total / o["ranks"]
 
     def _update(self, step, gradients):
         o, options = self._options, {"phase": "optimizer", "line": "train.py:11"}

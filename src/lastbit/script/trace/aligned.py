@@ -7,9 +7,9 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.alignment import Alignment, align
-from lastbit.script.trace.graph import BACKWARD, Array, TraceGraph, distances
+from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, UNKNOWN, Array, TraceGraph, distances
 from lastbit.script.trace.places import Envelope, TraceDistances, TracePlace
-from lastbit.script.trace.records import OUTSIDE, Record, RunTrace
+from lastbit.script.trace.records import OUTSIDE, RECEIVED, Record, RunTrace
 from lastbit.script.trace.roots import Pair, RootSearch
 
 LEAST_SHARE = 0.2  # of the shorter trace's operations that are to be aligned
@@ -26,13 +26,17 @@ class AlignedTraces:
         first: the reference.
         second: the other.
         envelope: what rounding explains; None where that is not known.
+        divided: whether the runs divide their batches otherwise, as over another number of processes, so that only
+            updates and what collectives gave can be compared.
 
     Raises:
         LastbitError: hardly any operation of the one is in the other, or one has none.
     """
 
-    def __init__(self, first: RunTrace, second: RunTrace, envelope: Envelope | None) -> None:
-        self.one, self.other, self.envelope = TraceGraph(first), TraceGraph(second), envelope
+    def __init__(
+        self, first: RunTrace, second: RunTrace, envelope: Envelope | None, *, divided: bool = False
+    ) -> None:
+        self.one, self.other, self.envelope, self.divided = TraceGraph(first), TraceGraph(second), envelope, divided
         self.alignment: Alignment = align(self.one, self.other)
         self._check_alike()
         self.search = RootSearch(self.one, self.other, self.alignment, self.explained)
@@ -93,13 +97,43 @@ class AlignedTraces:
                     partial.add(value)
         return partial
 
+    @cached_property
+    def comparable(self) -> Array:
+        """Which of the pairs can be compared, shape (n,)."""
+        if not self.divided:
+            return ~np.isin(self.values, list(self.partial))
+        sides = [[graph.records[i].site for i in graph.maker[values]]
+                 for graph, values in ((self.one, self.values), (self.other, self.partners))]  # fmt: skip
+        pairs = zip(*sides, strict=True)
+        return np.array([mine.phase == OPTIMIZER or RECEIVED in (mine.name, other.name) for mine, other in pairs], bool)
+
+    @cached_property
+    def weights(self) -> tuple[int, int]:
+        """Of the weights, how many are compared, and how many there are.
+
+        Weights are what an update of the last step that has any made, and another phase takes; of a single step, what
+        no operation takes.
+        """
+        last = min(max(graph.items, default=0) for graph in (self.one, self.other))
+        taken: set[int] = set()
+        steps: dict[int, set[int]] = {}
+        for item in (item for step, items in self.one.items.items() if step <= last for item in items):
+            taken.update(self.one.inputs(item))
+            if self.one.records[item[0]].site.phase not in (OPTIMIZER, OUTSIDE):
+                for value in self.one.inputs(item):
+                    if value != UNKNOWN and (made := self.record(value)).site.phase == OPTIMIZER:
+                        steps.setdefault(made.step, set()).add(value)
+        updates = {value for value in range(len(self.one.summaries)) if self.record(value).site.phase == OPTIMIZER}
+        weights = steps[max(steps)] if steps else updates - taken
+        return len(weights & self.alignment.values.keys()), len(weights)
+
     def pairs(self, chosen: Array) -> list[Pair]:
         """The pairs of values that are chosen by a mask of shape (n,)."""
         return list(zip(self.values[chosen].tolist(), self.partners[chosen].tolist(), strict=True))
 
     def distances(self) -> TraceDistances:
         """How far the results of each record are apart, those that cannot be compared left out."""
-        known = ~np.isnan(self.apart) & ~np.isin(self.values, list(self.partial))
+        known = ~np.isnan(self.apart) & self.comparable
         values, apart = self.values[known], self.apart[known]
         explained = np.array([np.nan if (limit := self._limit(v)) is None else limit for v in values.tolist()], float)
         allowed = np.array([self.explained(value) for value in values.tolist()], float)

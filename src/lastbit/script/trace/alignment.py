@@ -6,7 +6,7 @@ Steps are aligned with steps. Within a step, operations are paired in four round
 2. the same values: equal digests, or sketches so near that only rounding is between them. This pairs what is fused or
    decomposed by its results, whatever the operations are called, and the gradients of a batch that was accumulated in
    parts, or averaged over processes, with those of the whole batch;
-3. the same operation in another order, the n-th with the n-th; an update of a list (`_foreach_`) like single updates;
+3. the same operation in another order, or of the network under another name, the n-th with the n-th; an update of a list (`_foreach_`) like single updates;
 4. the same operation with other shapes, where there are as many of it.
 """
 
@@ -90,8 +90,9 @@ class _Step:
         for i, j in _in_order(one, other, here, there):
             self._pair(here[i], there[j])
         self._by_value(here, there)
-        for key, alike in ((TraceGraph.key, True), (TraceGraph.loose_key, True), (_without_shapes, False)):
-            self._by_name(here, there, key, alike=alike)
+        for key in (TraceGraph.key, TraceGraph.unwrapped_key, TraceGraph.loose_key):
+            self._by_name(here, there, key, alike=True)
+        self._by_name(here, there, _without_shapes, alike=False)
 
     def _pair(self, here: Item, there: Item) -> None:
         self.items[here] = there

@@ -1,5 +1,6 @@
 """The first place at which two traces differ by more than rounding explains."""
 
+from collections.abc import Container
 from functools import cached_property
 
 import numpy as np
@@ -7,9 +8,9 @@ import numpy as np
 from lastbit.script.trace.aligned import AlignedTraces
 from lastbit.script.trace.arguments import argument_words, differing_arguments
 from lastbit.script.trace.differs import Words, is_random
-from lastbit.script.trace.graph import OPTIMIZER, Item
+from lastbit.script.trace.graph import BACKWARD, FORWARD, OPTIMIZER, Item
 from lastbit.script.trace.places import TracePlace
-from lastbit.script.trace.records import OUTSIDE
+from lastbit.script.trace.records import OUTSIDE, PARTS, RECEIVED
 from lastbit.script.trace.roots import Pair, Root, RootKind, is_compiled
 
 _CERTAIN = 1e-2  # without an envelope: the relative distance that no rounding makes in one operation
@@ -31,7 +32,10 @@ class BeyondRounding:
 
     def first(self) -> TracePlace | None:
         """The first of all that is known; None where rounding explains everything, or nothing is certain."""
-        candidates = [self.by_arguments, self._by_values(), self.by_length()]
+        values = self._by_values()
+        # Parts of a batch have other slices and divisors: they say why weights are far apart, and no more.
+        arguments = self._by_arguments_of((OPTIMIZER,)) if self._traces.divided and values is None else self.by_arguments
+        candidates = [arguments, values, self.by_length()]
         return min((place for place in candidates if place is not None), key=lambda place: place.index, default=None)
 
     def by_length(self) -> TracePlace | None:
@@ -47,13 +51,18 @@ class BeyondRounding:
 
     @cached_property
     def by_arguments(self) -> TracePlace | None:
-        """The first operation that is given other arguments with the same inputs."""
+        """The first operation that is given other arguments with the same inputs; a slice of a divided batch is none."""
+        return self._by_arguments_of((FORWARD, BACKWARD, OPTIMIZER))
+
+    def _by_arguments_of(self, phases: Container[str]) -> TracePlace | None:
         differing = self._traces.values[self._traces.have_other_bits]
         apart = self._traces.record(int(differing[0])).index if len(differing) else len(self._one.records)
         for item in sorted(self._items, key=lambda item: (item[0], item[1] or 0)):
             partner = self._items[item]
             record, other = self._one.records[item[0]], self._other.records[partner[0]]
             if record.site.name != other.site.name or self._one.shapes(item) != self._other.shapes(partner):
+                continue
+            if record.site.phase not in phases or (self._traces.divided and record.site.name in PARTS):
                 continue
             # Before any bit differs no number can differ by rounding; behind it, one may have been computed.
             within = _NUMBERS if record.index <= apart else self._number_tolerance(item)
@@ -77,7 +86,7 @@ class BeyondRounding:
         """Where the differences begin that reach the weights, or results that nothing else takes."""
         updates, sudden = self._updates()
         roots = [root for root in self._search.roots(updates) if self._is_certain(root, sudden=sudden)]
-        ends = self._search.roots(self._ends())
+        ends = [] if self._traces.divided else self._search.roots(self._ends())
         if not any(self._reshapes(root) for root in ends):
             # Of batches of other sizes, as of several processes, only what becomes of the weights can be compared.
             roots += [root for root in ends if self._is_certain(root, sudden=False)]
@@ -132,6 +141,9 @@ class BeyondRounding:
         # Of a compiled graph it is not known what a result was computed from; of the operation in its place it is.
         compiled = is_compiled(self._one, [int(self._one.maker[root.value])])
         graph, made = (self._other, root.partner) if compiled else (self._one, root.value)
-        norms = [float(graph.norms[value]) for value in graph.inputs(graph.item_of(made)) if value >= 0]
+        taken = graph.inputs(graph.item_of(made))
+        if graph.records[int(graph.maker[made])].site.name == RECEIVED:  # from a collective, which took this rank's part
+            taken = graph.inputs(graph.item_of(taken[0]))
+        norms = [float(graph.norms[value]) for value in taken if value >= 0 and graph.plain[value]]
         gap = root.distance * max(float(self._one.norms[root.value]), float(self._other.norms[root.partner]))
         return not gap > 1e-3 * max([*norms, float(np.prod(norms))], default=0.0)

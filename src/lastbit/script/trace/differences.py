@@ -7,11 +7,13 @@ from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
 from lastbit.script.trace.graph import TraceGraph
 from lastbit.script.trace.places import Envelope, RankComparison, TracePlace
-from lastbit.script.trace.records import PARTS, RunTrace
+from lastbit.script.trace.records import COLLECTIVES, PARTS, RunTrace
 from lastbit.script.trace.roots import is_compiled
 
 
-def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None) -> RankComparison:
+def compare_rank(
+    one: RunTrace, other: RunTrace, envelope: Envelope | None, *, divided: bool = False
+) -> RankComparison:
     """Compare two traces of one process.
 
     Args:
@@ -19,11 +21,12 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None) -> R
         other: the other.
         envelope: what rounding explains, as the noise of last bits has shown it. Without it only what is certain is
             said to be another computation.
+        divided: whether the runs divide their batches otherwise, as `AlignedTraces` says.
 
     Raises:
         LastbitError: hardly any operation of the one is in the other: they are traces of different programs.
     """
-    traces = AlignedTraces(one, other, envelope)
+    traces = AlignedTraces(one, other, envelope, divided=divided)
     beyond = BeyondRounding(traces)
     first = first_different(traces, beyond)
     return RankComparison(
@@ -35,6 +38,8 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None) -> R
         beyond_rounding=beyond.first(),
         has_envelope=envelope is not None,
         distances=traces.distances(),
+        collectives=[record.index for record in traces.one.records if record.site.name.startswith(COLLECTIVES)],
+        weights=traces.weights if divided else None,
         only_first=[traces.one.records[index] for index in traces.alignment.only_one],
         only_second=[traces.other.records[index] for index in traces.alignment.only_other],
         notes=tuple(_notes(one, other)),
@@ -43,9 +48,12 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None) -> R
 
 def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace | None:
     """The first record with other bits, that takes another part, or whose results lead nowhere in the other trace."""
-    differing = [value for value, _ in traces.pairs(traces.have_other_bits)]
-    comparable = [value for value in differing if value not in traces.partial] or differing
-    places = [(traces.record(value).index, value) for value in comparable[:1]]
+    differing = [value for value, _ in traces.pairs(traces.have_other_bits & traces.comparable)]
+    if not differing and not traces.divided:
+        differing = [value for value, _ in traces.pairs(traces.have_other_bits)]
+    places = [(traces.record(value).index, value) for value in differing[:1]]
+    if traces.divided:
+        return None if not places else _where_bits_differ(traces, *places[0])
     alone = [
         _outside_graphs(graph, only, other)
         for graph, only, other in (
@@ -58,12 +66,16 @@ def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace
     if parts is not None and parts.operation in PARTS and all(parts.index < index for index, _ in [*places, *ends]):
         return replace(parts, differs=None)
     if places or ends:
-        index, value = min([*places, *ends])
-        distance = None if value < 0 else traces.search.distance((value, traces.alignment.values[value]))
-        return traces.place(index, distance)
+        return _where_bits_differ(traces, *min([*places, *ends]))
     if there := loose_ends(traces.other, alone[1]):
         return place_of(traces.other, there[0], None)
     return beyond.by_length()
+
+
+def _where_bits_differ(traces: AlignedTraces, index: int, value: int) -> TracePlace:
+    """The place of a record, with the distance of a value that it gives; of none where the value is negative."""
+    distance = None if value < 0 else traces.search.distance((value, traces.alignment.values[value]))
+    return traces.place(index, distance)
 
 
 def _outside_graphs(graph: TraceGraph, only: Sequence[int], other: TraceGraph) -> list[int]:

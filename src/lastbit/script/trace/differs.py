@@ -10,7 +10,7 @@ import numpy as np
 from lastbit.errors import shortened
 from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
-from lastbit.script.trace.records import OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
+from lastbit.script.trace.records import COLLECTIVES, OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch, is_compiled
 
 # They draw from a generator: other results of the same inputs are other draws.
@@ -90,7 +90,7 @@ class Words:
         if kinds[0].dtype != kinds[1].dtype:
             return f"dtype {kinds[0].dtype} against {kinds[1].dtype}"
         if record.site.name == RECEIVED:
-            return "another process sent other values"
+            return f"{self._collective(self._one, record)} gave other values: another rank sent others"
         if is_random(record):
             return f"a random draw ({_DRAWS[record.site.name]}): {self._generators(record, other)}"
         if (batch := self.batch(record)) is not None:
@@ -102,6 +102,22 @@ class Words:
             f"the same inputs and arguments give other results{scale}: a kernel computes something else, or "
             "a tensor was changed outside torch, as through NumPy"
         )
+
+    @staticmethod
+    def _collective(graph: TraceGraph, received: Record) -> str:
+        """The operation by which a value came from other processes."""
+        return _operations([graph.records[origin[0]] for origin in received.inputs if origin is not None])
+
+    def _received(self, root: Root) -> str | None:
+        """That processes together computed something else than the other run's single one."""
+        makers = [graph.records[int(graph.maker[v])] for graph, v in self._sides(root)]
+        received = [maker.site.name == RECEIVED for maker in makers]
+        alone = [not any(r.site.name.startswith(COLLECTIVES) for r in side.records) for side in (self._one, self._other)]
+        if received[0] == received[1] or not any(alone):
+            return None
+        graph, which = (self._one, "first") if received[0] else (self._other, "second")
+        collective = self._collective(graph, makers[received.index(True)])
+        return f"what {collective} gave in the {which} trace is not what the other computed{self._scale(root)}"
 
     def _generators(self, one: Record, other: Record) -> str:
         """What is known of the random generators at two draws."""
@@ -144,6 +160,8 @@ class Words:
     def _structure(self, root: Root) -> str:
         if (frozen := self._frozen(root) or self._without_gradient(root)) is not None:
             return frozen
+        if (received := self._received(root)) is not None:
+            return received
         sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
         missing = [
             f"only the {which} trace has {_operations(records)}"
@@ -154,7 +172,7 @@ class Words:
         if len(sides[0]) + len(sides[1]) <= _MOST_NAMED:
             return f"{words}{self._scale(root, guess=not missing)}"
         scale = self._scale(root, guess=True)
-        return f"{scale[2:]} ({words})" if scale else words
+        return f"values {scale[2:]} ({words})" if scale else words
 
     def _compiled(self, root: Root) -> str:
         sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]

@@ -19,7 +19,7 @@ from lastbit.storage.files import read_checksummed, sha256, write_checksummed
 
 MARGIN = 8.0  # by which rounding may exceed what the noise does
 SATURATED = 0.1  # relative distance of noisy runs from which on they tell nothing any more
-FORMAT = 2  # of the file
+FORMAT = 3  # of the file
 _DIRECT = 4.0  # errors of sqrt(K) units that an operation may make on inputs of equal bits
 
 
@@ -40,48 +40,67 @@ class RoundingEnvelope:
         """
         return self.limits.get((record.index, place))
 
-    def write(self, path: Path, trace: Path) -> None:
-        """Keep it in a file, as that of a trace in a file.
 
-        Raises:
-            OSError: the file cannot be written.
-        """
-        limits: list[list[float | None]] = []  # of each record, of its outputs; None for infinity, which JSON has not
-        for index, place in sorted(self.limits):
-            limits += [[] for _ in range(index + 1 - len(limits))]
-            limits[index] += [None] * (place - len(limits[index]))
-            limit = self.limits[index, place]
-            limits[index].append(limit if isfinite(limit) else None)
-        content: dict[str, Any] = {
-            "format": FORMAT,
-            "trace": _identity(trace),
-            "limits": limits,
-            "saturated_at": self.saturated_at,
-        }
-        write_checksummed(path, content)
-
-
-def read_envelope(path: Path, trace: Path) -> RoundingEnvelope:
-    """Read the envelope of a trace.
+def write_envelopes(path: Path, envelopes: Mapping[Path, RoundingEnvelope]) -> None:
+    """Keep the envelopes of a run in one file.
 
     Args:
-        path: of the envelope.
-        trace: the file that it must be of.
+        path: of the file.
+        envelopes: by the trace's file, one for each rank, in order.
 
     Raises:
-        LastbitError: the file is missing, damaged or of another format, or the envelope is another trace's.
+        OSError: the file cannot be written.
+    """
+    ranks = [
+        {"trace": _identity(trace), "limits": _rows(envelope), "saturated_at": envelope.saturated_at}
+        for trace, envelope in envelopes.items()
+    ]
+    write_checksummed(path, {"format": FORMAT, "ranks": ranks})
+
+
+def _rows(envelope: RoundingEnvelope) -> list[list[float | None]]:
+    """The limits of each record, of its outputs; None for infinity, which JSON has not."""
+    rows: list[list[float | None]] = []
+    for index, place in sorted(envelope.limits):
+        rows += [[] for _ in range(index + 1 - len(rows))]
+        rows[index] += [None] * (place - len(rows[index]))
+        limit = envelope.limits[index, place]
+        rows[index].append(limit if isfinite(limit) else None)
+    return rows
+
+
+def read_envelopes(path: Path, traces: Sequence[Path]) -> list[RoundingEnvelope]:
+    """Read what `write_envelopes` kept.
+
+    Args:
+        path: of the file.
+        traces: the files that it must be of, one for each rank, in order.
+
+    Raises:
+        LastbitError: the file is missing, damaged or of another format, or is of other traces.
     """
     content = read_checksummed(path)
     if content.get("format") != FORMAT:
         raise LastbitError(f"{path} has format {content.get('format')!r}, and this version of lastbit reads {FORMAT}")
-    if content["trace"] != _identity(trace):
-        raise LastbitError(f"{path} is what rounding explains of another trace than {trace}: record both again")
+    ranks = content["ranks"]
+    if len(ranks) != len(traces):
+        raise LastbitError(
+            f"{path} is what rounding explains of {len(ranks)} processes, and {traces[0]} is of {len(traces)}: record"
+            " both again"
+        )
+    for trace, rank in zip(traces, ranks, strict=True):
+        if rank["trace"] != _identity(trace):
+            raise LastbitError(f"{path} is what rounding explains of another trace than {trace}: record both again")
+    return [_envelope(rank) for rank in ranks]
+
+
+def _envelope(rank: Mapping[str, Any]) -> RoundingEnvelope:
     limits = {
         (index, place): inf if limit is None else float(limit)
-        for index, outputs in enumerate(content["limits"])
+        for index, outputs in enumerate(rank["limits"])
         for place, limit in enumerate(outputs)
     }
-    return RoundingEnvelope(limits, content["saturated_at"])
+    return RoundingEnvelope(limits, rank["saturated_at"])
 
 
 def _identity(trace: Path) -> str:

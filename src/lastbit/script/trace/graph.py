@@ -16,8 +16,10 @@ Item: TypeAlias = tuple[int, int | None]
 # They give what they take, elsewhere perhaps or in another memory format: what reads them reads what they took.
 _COPIES = frozenset({"aten::clone", "aten::_to_copy", "aten::copy_", "aten::contiguous", "aten::lift_fresh"})
 _LISTS = "aten::_foreach_"
+# Attributes in which DistributedDataParallel, FSDP and torch.compile hold the network.
+_WRAPPERS = frozenset({"module", "_fsdp_wrapped_module", "_orig_mod"})
 UNKNOWN = -1  # a value of which nothing is known
-BACKWARD, OPTIMIZER = "backward", "optimizer"  # phases, as `audit.place` names them, which imports torch
+FORWARD, BACKWARD, OPTIMIZER = "forward", "backward", "optimizer"  # phases, as `audit.place` names them, which imports torch
 COMPILED_GRAPH = "compiled graph"  # begins the names of their records, as `audit.compiled` gives them, likewise
 
 
@@ -97,6 +99,11 @@ class TraceGraph:
         site = self.records[item[0]].site
         return site.phase, site.module, site.name, self.shapes(item)
 
+    def unwrapped_key(self, item: Item) -> Hashable:
+        """The same with the module's path in its network, whatever variable holds that and whatever wraps it."""
+        site = self.records[item[0]].site
+        return site.phase, site.module and _unwrapped(site.module), site.name, self.shapes(item)
+
     def loose_key(self, item: Item) -> Hashable:
         """The same without the module, and a list of updates like its updates one by one."""
         site = self.records[item[0]].site
@@ -116,6 +123,11 @@ class TraceGraph:
         """The bits that it gives."""
         outputs = self.records[item[0]].outputs
         return tuple(summary.digest for summary in (outputs if item[1] is None else outputs[item[1] : item[1] + 1]))
+
+
+def _unwrapped(module: str) -> str:
+    """`net.module.layer1.weight` without the variable and what distributed training or a compiler puts around it."""
+    return ".".join(name for name in module.split(".")[1:] if name not in _WRAPPERS)
 
 
 def is_list(record: Record) -> bool:

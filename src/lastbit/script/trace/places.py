@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from lastbit.script.trace.graph import Array
 from lastbit.script.trace.records import Record
 
@@ -41,6 +43,20 @@ class TraceDistances:
     distance: Array  # relative; infinite where only one of two is finite
     explained: Array  # by rounding; NaN where it is not known
 
+    def by_step(self) -> list[dict[str, float]]:
+        """Of each step, `distance` and `explained` of the operation that is farthest beyond its limit, or nearest to it.
+
+        Where no limit is known, those of the operation whose results are farthest apart.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            excess = np.nan_to_num(self.distance / self.explained, nan=-1.0, posinf=np.inf)
+        order = np.lexsort((self.distance, excess, self.step))
+        last = order[np.append(np.diff(self.step[order]) != 0, True)] if len(order) else order
+        return [
+            {"step": int(self.step[i]), "distance": float(self.distance[i]), "explained": float(self.explained[i])}
+            for i in last
+        ]
+
 
 @dataclass(frozen=True)
 class RankComparison:
@@ -56,4 +72,18 @@ class RankComparison:
     distances: TraceDistances
     only_first: Sequence[Record]  # operations without a partner
     only_second: Sequence[Record]
+    collectives: Sequence[int] = ()  # records of the first trace that communicate with other processes
+    # With batches that are divided otherwise, how many weights are compared, and of how many; else None.
+    weights: tuple[int, int] | None = None
     notes: tuple[str, ...] = field(default=())  # how far the files go
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        first, beyond = self.first_different, self.beyond_rounding
+        return {
+            "rank": self.rank,
+            "same_bits": self.same_bits,
+            "first_different": None if first is None else first.as_json(),
+            "beyond_rounding": None if beyond is None else beyond.as_json(),
+            "steps": self.distances.by_step(),
+        }

@@ -208,10 +208,13 @@ def _arguments(call: OperationCall) -> tuple[Words, tuple[str, ...], list[str]]:
             text = repr(value)
         elif isinstance(value, torch.Generator):
             text = f"seed {value.initial_seed()}"
+        elif isinstance(value, torch.ScriptObject):
+            words.append((name, _script_object(value)))
+            continue
         elif isinstance(value, list | tuple):
             if value and isinstance(value[0], float):
                 text = _runs(value)
-            elif any(isinstance(item, Tensor) for item in value):
+            elif tensors(value):
                 continue
             else:
                 words.append((name, tuple(value)))
@@ -222,6 +225,12 @@ def _arguments(call: OperationCall) -> tuple[Words, tuple[str, ...], list[str]]:
         names.append(name)
         numbers.append(text)
     return tuple(words), tuple(names), numbers
+
+
+def _script_object(value: Any) -> str:
+    """How a collective reduces, or the type of anything else."""
+    kind = value._type().name()
+    return str(torch.distributed.ReduceOp.RedOpType(value.op()).name) if kind == "ReduceOp" else kind
 
 
 def _runs(numbers: Sequence[float]) -> str:

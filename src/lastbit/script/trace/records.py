@@ -14,6 +14,7 @@ FORMAT = 1  # of the file
 OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation made
 # Views that take a part: recorded for their arguments, without values.
 PARTS = frozenset({"aten::slice", "aten::select", "aten::narrow", "aten::as_strided"})
+COLLECTIVES = ("c10d::", "_c10d_functional::")  # begin the names of operations that communicate
 PARAMETER, DATA, RECEIVED = "parameter", "data", "received"  # names of such: loaded weights, others, by a collective
 SETTINGS = "settings"  # kind of event: an optimizer's settings, when they have changed
 NUMERICS = "numerics"  # kind of event: another fingerprint

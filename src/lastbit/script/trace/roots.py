@@ -8,7 +8,7 @@ import numpy as np
 
 from lastbit.script.trace.alignment import Alignment
 from lastbit.script.trace.graph import COMPILED_GRAPH, UNKNOWN, Item, TraceGraph, distances
-from lastbit.script.trace.records import OUTSIDE
+from lastbit.script.trace.records import OUTSIDE, RECEIVED
 
 Pair = tuple[int, int]  # a value of the one trace and a value of the other
 
@@ -99,7 +99,9 @@ class RootSearch:
     def roots(self, ends: Iterable[Pair]) -> list[Root]:
         """Where the differences of some pairs of values begin, in the order of the first trace."""
         roots: list[Root] = []
-        todo, seen = [(pair, int(self._one.maker[pair[0]])) for pair in ends], set[Pair]()
+        # Taken from its end: what several read is then met from its first reader.
+        todo = sorted(((pair, int(self._one.maker[pair[0]])) for pair in ends), reverse=True)
+        seen = set[Pair]()
         while todo:
             pair, reader = todo.pop()
             if pair in seen:
@@ -189,6 +191,8 @@ def _upstream(graph: TraceGraph, value: int, aligned: Container[int]) -> tuple[l
             continue
         item = graph.item_of(current)
         between.add(item[0])
+        if graph.records[item[0]].site.name == RECEIVED:
+            continue  # it was made in other processes too
         fresh = [v for v in graph.inputs(item) if v != UNKNOWN and v not in seen]
         seen.update(fresh)
         todo += fresh

@@ -1,0 +1,119 @@
+"""Runs of several ranks, and of one process against several that divide its batches, written by hand."""
+
+from dataclasses import replace
+
+import pytest
+from tests.script.trace.written_traces import Training
+
+from lastbit.script.trace.comparison import compare_traces, paired_ranks
+from lastbit.script.trace.envelope import learn_envelope
+
+
+def ranks(number, changes=None, **options):
+    """The traces of a run: `changes` are those of its last rank alone."""
+    last = [{}] * (number - 1) + [changes or {}]
+    made = [Training(ranks=number, rank=rank, **options | last[rank]) for rank in range(number)]
+    return [training.writer.trace(rank=rank, world_size=number) for rank, training in enumerate(made)]
+
+
+def learnt(run, **options):
+    noisy = [ranks(len(run), noise=1e-7, noise_seed=seed, **options) for seed in (3, 4)]
+    return [learn_envelope(plain, others) for plain, *others in zip(run, *noisy, strict=True)]
+
+
+@pytest.mark.parametrize("sizes", [(1, 2), (2, 1), (1, 4), (2, 4)], ids=str)
+@pytest.mark.parametrize("known", [True, False], ids=["envelope", "no envelope"])
+def test_a_batch_that_is_divided_over_ranks_is_rounding(sizes, known):
+    one, other = ranks(sizes[0]), ranks(sizes[1], noise=1e-7)
+    comparison = compare_traces(one, other, learnt(one) if known else None)
+    assert comparison.beyond_rounding is None
+    assert comparison.is_rounding is (True if known else None)
+    assert comparison.first_different.distance < 1e-5, "parts of batches, which are far apart, are not compared"
+    assert "compared are what collectives gave and 2 of 2 weights, on " in comparison.verdict
+    assert comparison.notes[0].startswith(f"{sizes[0]} process{'es' if sizes[0] > 1 else ''} against {sizes[1]}, with")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["envelope", "no envelope"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"summed": True}, "what c10d::allreduce_ at train.py:9 gave in the second trace is not what the other computed"),
+        ({"summed": True}, ", 0.5 times those of the second trace: a sum against a mean"),
+        ({"lr": 0.2}, "alpha of aten::add_, -0.1 against -0.2"),
+        ({"clip": True}, "only the second trace has aten::mul_ at train.py:10, 2 times those of the second trace"),
+        ({"weights": 0.01}, "model.w2 was loaded or initialised differently"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_another_computation_is_found_where_the_batch_is_divided(change, words, known):
+    one = ranks(1)
+    comparison = compare_traces(one, ranks(2, noise=1e-7, **change), learnt(one) if known else None)
+    assert comparison.is_rounding is False
+    assert comparison.beyond_rounding.step == 0
+    assert words in comparison.beyond_rounding.differs
+
+
+def test_a_change_on_the_last_rank_alone_is_found_by_a_single_process():
+    comparison = compare_traces(ranks(1), ranks(4, {"clip": True}, noise=1e-7), None)
+    assert comparison.beyond_rounding.rank == 3
+    assert "train.py:10" in comparison.beyond_rounding.differs
+
+
+def test_what_a_rank_received_is_behind_what_another_did_before_it_sent_that():
+    """Rank 0 received other gradients at an earlier place than that at which rank 1 took other data."""
+    one, other = ranks(2), ranks(2, {"weights": 0.1})
+    longer = _later(one[1]), _later(other[1])
+    assert longer[0].records[-1].index > one[1].records[-1].index
+    received = ranks(2, summed=True)[0]
+    comparison = compare_traces([one[0], longer[0]], [received, longer[1]])
+    assert comparison.ranks[0].beyond_rounding.index < comparison.ranks[1].beyond_rounding.index
+    assert comparison.beyond_rounding.rank == 1
+    assert comparison.first_different.rank == 1
+
+
+def _later(trace, by=40):
+    """The same behind some operations that only this rank does."""
+    first = trace.records[0]
+    added = [replace(first, index=index) for index in range(by)]
+    moved = [
+        replace(r, index=r.index + by, inputs=tuple(o and (o[0] + by, o[1]) for o in r.inputs)) for r in trace.records
+    ]
+    return replace(trace, records=(*added, *moved))
+
+
+def test_what_another_rank_sent_names_the_collective():
+    comparison = compare_traces(ranks(2), ranks(2, summed=True), None)
+    assert comparison.beyond_rounding.differs == (
+        "c10d::allreduce_ at train.py:9 gave other values: another rank sent others"
+    )
+
+
+def test_weights_that_are_split_are_not_said_to_be_the_same():
+    """Of a run whose rank holds half of each weight nothing can be compared, and nothing is claimed."""
+    one, (rank, *others) = ranks(1), ranks(2, noise=1e-7)
+    split = [_halved(rank), *others]
+    comparison = compare_traces(one, split, learnt(one))
+    assert (comparison.is_rounding, comparison.weights) == (None, (0, 2))
+    assert "nothing shows another computation in the weights that are compared" in comparison.verdict
+    assert "0 of 2 weights" in comparison.verdict
+
+
+def test_after_a_single_step_the_weights_are_what_no_operation_takes():
+    comparison = compare_traces(ranks(1, steps=1), ranks(2, steps=1, noise=1e-7))
+    assert comparison.weights == (2, 2)
+
+
+def _halved(trace):
+    """Weights, and what becomes of them, of half their rows."""
+    def half(record):
+        whole = [replace(o, shape=(o.shape[0] // 2, *o.shape[1:]), digest=o.digest ^ 1) for o in record.outputs]
+        return replace(record, outputs=tuple(whole))
+
+    updates = [half(r) if r.site.phase == "optimizer" else r for r in trace.records]
+    return replace(trace, records=tuple(updates))
+
+
+def test_a_single_process_is_paired_with_every_rank():
+    assert paired_ranks(1, 3) == [(0, 0), (0, 1), (0, 2)]
+    assert paired_ranks(2, 1) == [(0, 0), (1, 0)]
+    assert paired_ranks(2, 4) == [(0, 0), (1, 1)]
