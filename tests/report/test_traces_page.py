@@ -1,6 +1,13 @@
 import math
 
-from lastbit.report.traces import RankDistances, TracePageContent, distance_figures, ranks_table, trace_page, write_trace_page
+from lastbit.report.traces import (
+    RankDistances,
+    TracePageContent,
+    distance_figures,
+    ranks_table,
+    trace_page,
+    write_trace_page,
+)
 
 PLACE = {"operation": "aten::mm", "index": 3, "rank": 0, "phase": "forward", "step": 0, "module": "model.0",
          "line": "train.py:8", "distance": 2.5e-7}  # fmt: skip

@@ -17,8 +17,8 @@ from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
     from lastbit.script import Target
-    from lastbit.script.trace.finding import TraceComparison
     from lastbit.script.trace.envelope import RoundingEnvelope
+    from lastbit.script.trace.finding import TraceComparison
     from lastbit.script.trace.places import TracePlace
 
 RECORD, PAGE = "audit.json", "audit.html"  # what is kept of an audit

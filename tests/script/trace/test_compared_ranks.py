@@ -37,7 +37,7 @@ def test_a_batch_that_is_divided_over_ranks_is_rounding(sizes, known):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"summed": True}, "what c10d::allreduce_ at train.py:9 gave in the second trace is not what the other computed"),
+        ({"summed": True}, "c10d::allreduce_ at train.py:9 gave in the second trace is not what the other computed"),
         ({"summed": True}, ", 0.5 times those of the second trace: a sum against a mean"),
         ({"lr": 0.2}, "alpha of aten::add_, -0.1 against -0.2"),
         ({"clip": True}, "only the second trace has aten::mul_ at train.py:10, 2 times those of the second trace"),
@@ -105,6 +105,7 @@ def test_after_a_single_step_the_weights_are_what_no_operation_takes():
 
 def _halved(trace):
     """Weights, and what becomes of them, of half their rows."""
+
     def half(record):
         whole = [replace(o, shape=(o.shape[0] // 2, *o.shape[1:]), digest=o.digest ^ 1) for o in record.outputs]
         return replace(record, outputs=tuple(whole))

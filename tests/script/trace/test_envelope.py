@@ -175,7 +175,9 @@ def test_an_envelope_is_carried_over_output_by_output():
 
 def test_of_several_ranks_the_largest_limit_is_carried_to_one_process():
     one = doubling(0.3, 5)
-    ranks = [RoundingEnvelope({(5, 0): limit, (4, 0): 1e-6}, saturated) for limit, saturated in ((1e-6, None), (1e-5, 4))]
+    ranks = [
+        RoundingEnvelope({(5, 0): limit, (4, 0): 1e-6}, saturated) for limit, saturated in ((1e-6, None), (1e-5, 4))
+    ]
     (carried,) = carried_over(ranks, [one, one], [one])
     assert (carried.limits[5, 0], carried.limits[4, 0], carried.saturated_at) == (1e-5, 1e-6, 4)
     assert carried.limits[3, 0] == math.inf

@@ -40,7 +40,7 @@ def test_each_rank_has_limits_of_its_own_and_all_are_kept_in_one_file(recorded):
     assert rounding.kept_envelopes(path, 2) is None
     rounding.keep_envelopes(path, [first, second])
     assert rounding.kept_envelopes(path, 2) == [first, second]
-    with pytest.raises(LastbitError, match="of 2 processes, and .* is of 1: record both again"):
+    with pytest.raises(LastbitError, match=r"of 2 processes, and .* is of 1: record both again"):
         rounding.kept_envelopes(path, 1)
 
 

@@ -33,9 +33,7 @@ class AlignedTraces:
         LastbitError: hardly any operation of the one is in the other, or one has none.
     """
 
-    def __init__(
-        self, first: RunTrace, second: RunTrace, envelope: Envelope | None, *, divided: bool = False
-    ) -> None:
+    def __init__(self, first: RunTrace, second: RunTrace, envelope: Envelope | None, *, divided: bool = False) -> None:
         self.one, self.other, self.envelope, self.divided = TraceGraph(first), TraceGraph(second), envelope, divided
         self.alignment: Alignment = align(self.one, self.other)
         self._check_alike()

@@ -6,7 +6,8 @@ Steps are aligned with steps. Within a step, operations are paired in four round
 2. the same values: equal digests, or sketches so near that only rounding is between them. This pairs what is fused or
    decomposed by its results, whatever the operations are called, and the gradients of a batch that was accumulated in
    parts, or averaged over processes, with those of the whole batch;
-3. the same operation in another order, or of the network under another name, the n-th with the n-th; an update of a list (`_foreach_`) like single updates;
+3. the same operation in another order, or of the network under another name, the n-th with the n-th; an update of a
+   list (`_foreach_`) like single updates;
 4. the same operation with other shapes, where there are as many of it.
 """
 

@@ -34,7 +34,9 @@ class BeyondRounding:
         """The first of all that is known; None where rounding explains everything, or nothing is certain."""
         values = self._by_values()
         # Parts of a batch have other slices and divisors: they say why weights are far apart, and no more.
-        arguments = self._by_arguments_of((OPTIMIZER,)) if self._traces.divided and values is None else self.by_arguments
+        arguments = (
+            self._by_arguments_of((OPTIMIZER,)) if self._traces.divided and values is None else self.by_arguments
+        )
         candidates = [arguments, values, self.by_length()]
         return min((place for place in candidates if place is not None), key=lambda place: place.index, default=None)
 
@@ -51,7 +53,7 @@ class BeyondRounding:
 
     @cached_property
     def by_arguments(self) -> TracePlace | None:
-        """The first operation that is given other arguments with the same inputs; a slice of a divided batch is none."""
+        """The first operation that is given other arguments with the same inputs; slices of divided batches are none."""
         return self._by_arguments_of((FORWARD, BACKWARD, OPTIMIZER))
 
     def _by_arguments_of(self, phases: Container[str]) -> TracePlace | None:
@@ -142,7 +144,9 @@ class BeyondRounding:
         compiled = is_compiled(self._one, [int(self._one.maker[root.value])])
         graph, made = (self._other, root.partner) if compiled else (self._one, root.value)
         taken = graph.inputs(graph.item_of(made))
-        if graph.records[int(graph.maker[made])].site.name == RECEIVED:  # from a collective, which took this rank's part
+        if (
+            graph.records[int(graph.maker[made])].site.name == RECEIVED
+        ):  # from a collective, which took this rank's part
             taken = graph.inputs(graph.item_of(taken[0]))
         norms = [float(graph.norms[value]) for value in taken if value >= 0 and graph.plain[value]]
         gap = root.distance * max(float(self._one.norms[root.value]), float(self._other.norms[root.partner]))

@@ -30,8 +30,8 @@ def compare_traces(
         one: the reference: a trace, or one for each process. Places are named as they are in it.
         other: the other run's.
         envelope: for a record of the reference and the place of one of its outputs, the largest relative distance that
-            rounding explains, or None; one for all processes, or one for each. Without an envelope only what no rounding does is said to be another
-            computation.
+            rounding explains, or None; one for all processes, or one for each. Without an envelope only what no
+            rounding does is said to be another computation.
 
     Raises:
         LastbitError: the traces are of different programs, one holds no operation, or one of a run's processes is
@@ -52,7 +52,9 @@ def compare_traces(
     )
     notes = [*ranks[0].notes]
     notes += [f"rank {rank.rank}: {note}" for rank in ranks[1:] for note in rank.notes if note not in ranks[0].notes]
-    comparison = TraceComparison(ranks, (_environment(runs[0][0]), _environment(runs[1][0])), tuple(dict.fromkeys(notes)))
+    comparison = TraceComparison(
+        ranks, (_environment(runs[0][0]), _environment(runs[1][0])), tuple(dict.fromkeys(notes))
+    )
     if sizes[0] == sizes[1]:
         return comparison
     return replace(comparison, notes=(*comparison.notes, _divided(sizes, comparison.weights or (0, 0))))
@@ -84,8 +86,8 @@ def _divided(sizes: Sequence[int], weights: tuple[int, int]) -> str:
     ranks = "each rank" if 1 in sizes else f"the first {min(sizes)} ranks"
     counted = f"{weights[0]:,} of {weights[1]:,} weights" if weights[1] else "the weights"
     return (
-        f"{sizes[0]} process{'es' if sizes[0] > 1 else ''} against {sizes[1]}, with batches divided among them: compared"
-        f" are what collectives gave and {counted}, on {ranks}"
+        f"{sizes[0]} process{'es' if sizes[0] > 1 else ''} against {sizes[1]}, with batches divided among them:"
+        f" compared are what collectives gave and {counted}, on {ranks}"
     )
 
 

@@ -11,9 +11,7 @@ from lastbit.script.trace.records import COLLECTIVES, PARTS, RunTrace
 from lastbit.script.trace.roots import is_compiled
 
 
-def compare_rank(
-    one: RunTrace, other: RunTrace, envelope: Envelope | None, *, divided: bool = False
-) -> RankComparison:
+def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, divided: bool = False) -> RankComparison:
     """Compare two traces of one process.
 
     Args:

@@ -112,7 +112,9 @@ class Words:
         """That processes together computed something else than the other run's single one."""
         makers = [graph.records[int(graph.maker[v])] for graph, v in self._sides(root)]
         received = [maker.site.name == RECEIVED for maker in makers]
-        alone = [not any(r.site.name.startswith(COLLECTIVES) for r in side.records) for side in (self._one, self._other)]
+        alone = [
+            not any(r.site.name.startswith(COLLECTIVES) for r in side.records) for side in (self._one, self._other)
+        ]
         if received[0] == received[1] or not any(alone):
             return None
         graph, which = (self._one, "first") if received[0] else (self._other, "second")

@@ -104,7 +104,9 @@ class TraceComparison:
         Args:
             names: of the two traces.
         """
-        alone = [[record for rank in self.ranks for record in getattr(rank, name)] for name in ("only_first", "only_second")]
+        alone = [
+            [record for rank in self.ranks for record in getattr(rank, name)] for name in ("only_first", "only_second")
+        ]
         return TracePageContent(
             names=names,
             result=self.as_json(),

@@ -19,7 +19,11 @@ _LISTS = "aten::_foreach_"
 # Attributes in which DistributedDataParallel, FSDP and torch.compile hold the network.
 _WRAPPERS = frozenset({"module", "_fsdp_wrapped_module", "_orig_mod"})
 UNKNOWN = -1  # a value of which nothing is known
-FORWARD, BACKWARD, OPTIMIZER = "forward", "backward", "optimizer"  # phases, as `audit.place` names them, which imports torch
+FORWARD, BACKWARD, OPTIMIZER = (
+    "forward",
+    "backward",
+    "optimizer",
+)  # phases, as `audit.place` names them, which imports torch
 COMPILED_GRAPH = "compiled graph"  # begins the names of their records, as `audit.compiled` gives them, likewise
 
 

@@ -44,7 +44,7 @@ class TraceDistances:
     explained: Array  # by rounding; NaN where it is not known
 
     def by_step(self) -> list[dict[str, float]]:
-        """Of each step, `distance` and `explained` of the operation that is farthest beyond its limit, or nearest to it.
+        """Of each step, `distance` and `explained` of the operation farthest beyond its limit, or nearest to it.
 
         Where no limit is known, those of the operation whose results are farthest apart.
         """
