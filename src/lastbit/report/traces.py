@@ -41,7 +41,8 @@ class RankDistances:
         begins, counts = (np.unique(step, return_index=True)[1], np.unique(step, return_counts=True)[1])
         first, last = index[begins], index[begins + counts - 1]
         which = np.searchsorted(np.unique(step), step)
-        return (step + (index - first[which]) / (last - first + 1)[which]).tolist()
+        places: list[float] = (step + (index - first[which]) / (last - first + 1)[which]).tolist()
+        return places
 
     def place(self, index: int) -> float:
         """Where an operation, or the next that both do, is drawn."""
@@ -142,7 +143,7 @@ def distance_figures(content: TracePageContent) -> list[Figure]:
     sizes = [size for _, *pairs in drawn for _, values in pairs for size in values]
     several = len(content.ranks) > 1
     up = decades(sizes) if sizes and several else None
-    figures = []
+    figures: list[Figure] = []
     for rank, measured, explained in sorted(drawn, key=lambda part: part[0].rank):
         title = _title(rank, bool(explained[0]))
         named = f"Rank {rank.rank}: {title[0].lower()}{title[1:]}" if several else title

@@ -53,7 +53,7 @@ class BeyondRounding:
 
     @cached_property
     def by_arguments(self) -> TracePlace | None:
-        """The first operation that is given other arguments with the same inputs; slices of divided batches are none."""
+        """The first operation that is given other arguments with the same inputs, slices of divided batches apart."""
         return self._by_arguments_of((FORWARD, BACKWARD, OPTIMIZER))
 
     def _by_arguments_of(self, phases: Container[str]) -> TracePlace | None:
