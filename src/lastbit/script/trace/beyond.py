@@ -7,7 +7,8 @@ import numpy as np
 
 from lastbit.script.trace.aligned import AlignedTraces
 from lastbit.script.trace.arguments import argument_words, differing_arguments
-from lastbit.script.trace.differs import Words, is_random
+from lastbit.script.trace.differs import Words
+from lastbit.script.trace.draws import is_random
 from lastbit.script.trace.graph import BACKWARD, FORWARD, OPTIMIZER, Item
 from lastbit.script.trace.places import TracePlace
 from lastbit.script.trace.records import OUTSIDE, PARTS, RECEIVED

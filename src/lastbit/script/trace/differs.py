@@ -9,37 +9,14 @@ import numpy as np
 
 from lastbit.errors import shortened
 from lastbit.script.audit.batches import first_differing_batch
+from lastbit.script.trace.draws import draw_words, is_random
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
 from lastbit.script.trace.records import COLLECTIVES, OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch, is_compiled
 
-# They draw from a generator: other results of the same inputs are other draws.
-_DRAWS = {
-    "aten::bernoulli": "mask of a dropout",
-    "aten::bernoulli_": "mask of a dropout",
-    "aten::native_dropout": "mask of a dropout",
-    "aten::randperm": "shuffle",
-    "aten::random_": "seed of a loader or sampler",
-    "aten::normal_": "normal numbers, as of an initialisation",
-    "aten::uniform_": "uniform numbers, as of an initialisation",
-    "aten::randn": "normal numbers",
-    "aten::randn_like": "normal numbers",
-    "aten::normal": "normal numbers",
-    "aten::rand": "uniform numbers",
-    "aten::rand_like": "uniform numbers",
-    "aten::randint": "random whole numbers",
-    "aten::randint_like": "random whole numbers",
-    "aten::multinomial": "random choices",
-    "aten::rrelu_with_noise": "random slopes",
-}
 _PUT_TOGETHER = {*PARTS, "aten::stack", "aten::cat"}  # take samples, and make a batch of them
 _MOST_NAMED = 3
 _LARGEST_PART = 16  # of a fraction that is taken for one of examples, batches or processes
-
-
-def is_random(record: Record) -> bool:
-    """Whether an operation draws random numbers."""
-    return record.site.name in _DRAWS
 
 
 class Words:
@@ -92,7 +69,7 @@ class Words:
         if record.site.name == RECEIVED:
             return f"{self._collective(self._one, record)} gave other values: another rank sent others"
         if is_random(record):
-            return f"a random draw ({_DRAWS[record.site.name]}): {self._generators(record, other)}"
+            return draw_words((self._one.trace, self._other.trace), record, other)
         if (batch := self.batch(record)) is not None:
             return batch
         if self._flips_sign(root):
@@ -120,26 +97,6 @@ class Words:
         graph, which = (self._one, "first") if received[0] else (self._other, "second")
         collective = self._collective(graph, makers[received.index(True)])
         return f"what {collective} gave in the {which} trace is not what the other computed{self._scale(root)}"
-
-    def _generators(self, one: Record, other: Record) -> str:
-        """What is known of the random generators at two draws."""
-        own = ["generator" in record.arguments for record in (one, other)]
-        if own[0] != own[1]:
-            return f"the {'first' if own[0] else 'second'} trace draws from a generator of its own"
-        kinds = sorted({record.outputs[0].device for record in (one, other) if record.outputs})
-        if len(kinds) > 1:
-            return f"generators of {' and '.join(kinds)} give other numbers for one seed"
-        traces = (self._one.trace, self._other.trace)
-        # What was seeded before the program began is no matter, so seeds are looked up behind the draw.
-        after = [trace.generators.get(one.step + 1) for trace in traces]
-        before = [trace.generators.get(one.step) for trace in traces]
-        if after[0] and after[1] and after[0].torch_seed != after[1].torch_seed:
-            return f"torch's generator was seeded with {after[0].torch_seed} and with {after[1].torch_seed}"
-        if not (one.step and before[0] and before[1]):
-            return "torch's generator was seeded differently, or more numbers were drawn from one before"
-        if before[0].torch_state != before[1].torch_state:
-            return f"the seeds agree, but before step {one.step} one run drew more numbers than the other"
-        return f"the generators agreed when step {one.step} began: since then one run drew more numbers"
 
     def _outside(self, root: Root) -> str:
         record = self._one.records[int(self._one.maker[root.value])]
