@@ -118,7 +118,7 @@ def test_what_undecided_differences_and_a_gain_take_stands_in_tables():
     content = as_recipes(found.as_json() | {"gain": gain_of(found, 2.0)})
     by_name = {row[0]: row for row in differences_table(content).rows}
     assert by_name["new"][4:] == ["–", str(found.runs_needed(1.0)["new"])]
-    assert by_name["lone"][1:] == ["+0.7", "–", "–", "one run", "–"]
+    assert by_name["lone"][1:] == ["+0.7", "–", "–", "no test", "–"]
     (table,) = gain_tables(content)
     power = f"{100 * content['gain']['recipes'][0]['power']:.0f} %"
     assert table.rows == [["new", str(found.runs_needed(2.0)["new"]), power, "3"], ["lone", "–", "–", "1"]]

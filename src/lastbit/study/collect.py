@@ -1,27 +1,34 @@
 """Computes a study's results from its stored trials."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lastbit.statistics.examples import Correctness
-from lastbit.statistics.luck import known_luck, unit_of
-from lastbit.statistics.quality import known_quality
+from lastbit.statistics.luck import Luck, known_luck, unit_of
+from lastbit.statistics.quality import Quality, known_quality
 from lastbit.statistics.spread import OVER_NOISES, OVER_SEEDS, Table, noise_share, noise_spread, seed_spread, spread
 from lastbit.statistics.variance import variance_split
 from lastbit.study.contributions import Contributions, contributions
 from lastbit.study.controls import Controls
 from lastbit.study.design import SourceDesign
-from lastbit.study.distances import prediction_churn, weight_distances
+from lastbit.study.distances import Churn, prediction_churn, weight_distances
 from lastbit.study.grid import Grid
 from lastbit.study.metric import TEST_ACCURACY, Metric
 from lastbit.study.repetitions import repetitions
 from lastbit.study.results import Results
 from lastbit.study.verdict import ANY_SEED
 
-_AXES = (OVER_NOISES, OVER_SEEDS)
+
+@dataclass(frozen=True)
+class _Compared:
+    """What runs show that differ in one thing, the noise or the seed."""
+
+    churn: Churn | None
+    luck: Luck | None
+    quality: Quality | None
 
 
 def collect(
@@ -50,12 +57,9 @@ def collect(
     distinct = repeated.counted(grid)
     table, predicted = distinct.values(metric.name), distinct.correctness()
     examples = _size_of_test_set(grid, metric, table) if predicted is None else None
-    churns = [prediction_churn(distinct, axis=axis) for axis in _AXES]
-    lucks = [
-        known_luck(predicted, table, axis=axis, churn=None if churn is None else churn.mean, examples=examples)
-        for axis, churn in zip(_AXES, churns, strict=True)
-    ]
-    qualities = [known_quality(predicted, table, lucks[axis], axis=axis) for axis in _AXES]
+    over_noises, over_seeds = (
+        _compared(distinct, table, predicted, axis=axis, examples=examples) for axis in (OVER_NOISES, OVER_SEEDS)
+    )
     distances, incomparable = weight_distances(grid)
     results = Results(
         name=name,
@@ -72,17 +76,23 @@ def collect(
         seed=seed_spread(table),
         share=noise_share(table),
         variance=variance_split(table, _in_percent(predicted, table), examples=examples),
-        noise_luck=lucks[OVER_NOISES],
-        seed_luck=lucks[OVER_SEEDS],
-        noise_quality=qualities[OVER_NOISES],
-        seed_quality=qualities[OVER_SEEDS],
-        noise_churn=churns[OVER_NOISES],
-        seed_churn=churns[OVER_SEEDS],
+        noise_luck=over_noises.luck,
+        seed_luck=over_seeds.luck,
+        noise_quality=over_noises.quality,
+        seed_quality=over_seeds.quality,
+        noise_churn=over_noises.churn,
+        seed_churn=over_seeds.churn,
         distances=distances,
         incomparable=incomparable,
         gradient_fluctuation=grid.gradient_fluctuation(),
     )
     return results if design is None else _of_cells(results, contributions(grid, design, metric, examples=examples))
+
+
+def _compared(grid: Grid, table: Table, predicted: Correctness | None, *, axis: int, examples: int | None) -> _Compared:
+    churn = prediction_churn(grid, axis=axis)
+    luck = known_luck(predicted, table, axis=axis, churn=None if churn is None else churn.mean, examples=examples)
+    return _Compared(churn, luck, known_quality(predicted, table, luck, axis=axis))
 
 
 def _of_cells(results: Results, sources: Contributions) -> Results:

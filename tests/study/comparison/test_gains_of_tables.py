@@ -120,12 +120,20 @@ def test_the_difference_of_single_runs_is_shown_and_nothing_tells_it_from_luck()
     assert row["difference"] == pytest.approx(A[0] + 0.4 - A.mean())
     assert (row["interval"], row["p"], row["test"], row["runs_needed"]) == (None, None, None, None)
     assert (
-        f"new − base {row['difference']:+.{one.decimals}f}: with one run nothing tells a difference from" in one.verdict
+        f"new − base {row['difference']:+.{one.decimals}f}: a single run, or seed, tells no difference" in one.verdict
     )
     both = compared({"base": [93.0], "new": [93.5], "other": [92.0]})
-    assert "new − base +0.50 and other − base -1.00: with one run nothing tells" in both.verdict
-    assert both.verdict.count("at least two runs on each side are needed") == 1
-    assert one.verdict.count("at least two runs on each side are needed") == 1
+    assert "new − base +0.50 and other − base -1.00: a single run, or seed, tells" in both.verdict
+    assert both.verdict.count("with a seed each are needed on each side") == 1
+    assert one.verdict.count("with a seed each are needed on each side") == 1
     mixed = compared({"base": A, "new": A + 2 + NOISE, "lone": A[:1]})
     assert "1 of 1 recipes differs from base" in mixed.verdict
-    assert "lone − base -0.07: with one run nothing tells a difference from luck" in mixed.verdict
+    assert "lone − base -0.07: a single run, or seed, tells no difference from luck" in mixed.verdict
+
+
+def test_several_runs_of_a_single_seed_are_not_called_one_run():
+    rows = [("base", seed, value) for seed, value in enumerate(A)] + [("new", 0, value) for value in A[:3]]
+    frame = pl.DataFrame(rows, schema=["recipe", "seed", "acc"], orient="row")
+    verdict = lb.compare(frame, by="recipe", metric="acc", seed="seed").verdict
+    assert f"new − base {A[:3].mean() - A.mean():+.2f}: a single run, or seed, tells no difference from luck" in verdict
+    assert "one run" not in verdict

@@ -49,7 +49,7 @@ def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = Non
             MISSING if row["difference"] is None else f"{row['difference']:+.{places}f}",
             _interval(row["interval"], places),
             _interval(row["interval_simultaneous"], places),
-            "one run" if row["test"] is None and row["difference"] is not None else _SHORT[kind_of(row, content)],
+            "no test" if row["test"] is None and row["difference"] is not None else _SHORT[kind_of(row, content)],
             _needed(row, content),
         ]
         for row in (content if task is None else task)["comparisons"]

@@ -10,7 +10,9 @@ from lastbit.statistics.recipes import AgainstBaseline
 
 _NAMED = 5  # so many recipes of a kind are named
 _TOGETHER = "95 % intervals that hold together"
-_TOO_FEW = "at least two runs on each side are needed, since one tells nothing about how far runs spread"
+_TOO_FEW = (
+    "at least two runs with a seed each are needed on each side, since one seed does not show how far runs spread"
+)
 
 
 def real_rows(comparisons: Sequence[AgainstBaseline]) -> list[AgainstBaseline]:
@@ -99,7 +101,7 @@ class Findings:
             return []
         named = [f"{row.recipe} − {row.baseline} {self._signed(row.difference)}" for row in rows]
         why = f" ({_TOO_FEW})" if says_why else ""
-        return [f"{some(named, _NAMED)}: with one run nothing tells a difference from luck{why}."]
+        return [f"{some(named, _NAMED)}: a single run, or seed, tells no difference from luck{why}."]
 
     @property
     def _exact(self) -> list[AgainstBaseline]:

@@ -154,7 +154,7 @@ class RecipesComparison:
         name, single = self.recipes[best.index].name, [recipe.name for recipe in self.recipes if recipe.runs < 2]
         count = len(self.recipes) - len(single)
         interval = f"95 % interval {self._number(best.lower)} to {self._number(best.upper)}"
-        without = f" (without {joined(single)}, of which there is one run)" if single else ""
+        without = f" (without {joined(single)}, of which there is one run or one seed)" if single else ""
         start = f"{name} has the best mean of {count}{without}, {self._number(best.mean)}"
         if best.is_clear:
             yield f"{start} ({interval}), and stands clear of all others."
