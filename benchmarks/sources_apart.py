@@ -179,9 +179,10 @@ def main():
         for runs in RUNS
     }
     found["6 x 6 grid"] = {"sources alone": of_grid(generator, options.rounds)}
+    generator, rounds = np.random.default_rng(1), -(-options.rounds // 2)
     split = {
         f"{runs} runs, {len(sources)} sources": {
-            case: split_judged(sources, runs, quality, generator, options.rounds) for case, quality in QUALITIES.items()
+            case: split_judged(sources, runs, quality, generator, rounds) for case, quality in QUALITIES.items()
         }
         for sources, runs in ((SOURCES[:2], 24), (SOURCES, 24), (SOURCES, 54))
     }

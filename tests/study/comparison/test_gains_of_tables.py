@@ -135,5 +135,5 @@ def test_several_runs_of_a_single_seed_are_not_called_one_run():
     rows = [("base", seed, value) for seed, value in enumerate(A)] + [("new", 0, value) for value in A[:3]]
     frame = pl.DataFrame(rows, schema=["recipe", "seed", "acc"], orient="row")
     verdict = lb.compare(frame, by="recipe", metric="acc", seed="seed").verdict
-    assert f"new − base {A[:3].mean() - A.mean():+.2f}: a single run, or seed, tells no difference from luck" in verdict
+    assert f"new − base {A[:3].mean() - A.mean():+.3f}: a single run, or seed, tells no difference from luck" in verdict
     assert "one run" not in verdict
