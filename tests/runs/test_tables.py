@@ -86,6 +86,43 @@ def test_text_in_the_metric_names_the_rows(table):
         read_runs(path, metric="acc")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# by me, in May, with care\n\n#, ,\n  # recipe;seed\nrecipe,seed,acc\n",
+        "# by me\n# recipe,seed,acc\n",  # as numpy's savetxt writes names
+        "sep=,\nrecipe,seed,acc\n",  # as Excel reads it
+    ],
+)
+def test_comments_before_the_names_of_columns_are_read_past(table, head):
+    runs = read_runs(table(head + "sgd,1,0.91\nsgd,2,0.92\nadam,1,0.93\nadam,2,0.95\n"))
+    assert runs.by_seed("sgd") == {1: 0.91, 2: 0.92}
+    assert runs.by_seed("adam") == {1: 0.93, 2: 0.95}
+    first = head.count("\n") + 1
+    assert runs.frame["row"].to_list() == list(range(first, first + 4))
+
+
+@pytest.mark.parametrize("cell", ["93.1 ± 0.2", "93.1±.2", "9.31e1 +/- 0.2", "93.1 (0.2)", "93.1% ± 0.2%"])
+def test_means_with_spreads_are_told_from_other_text(table, cell):
+    with pytest.raises(
+        LastbitError, match=r"in row 2 of .* is a mean with its spread: give single runs, a row for each"
+    ):
+        read_runs(table(f"recipe,acc\nsgd,{cell}\nadam,93.3\n"), metric="acc")
+    with pytest.raises(LastbitError, match="are no numbers: write a number"):
+        read_runs(table(f"recipe,acc\nsgd,{cell}\nadam,oops\n"), metric="acc")
+
+
+def test_columns_of_means_and_spreads_bring_a_hint(table):
+    hint = r"\. {} look like means and spreads of several runs: give single runs"
+    path = table("recipe,mean,std,n\nsgd,93.1,0.2,5\nadam,93.3,0.1,5\n")
+    with pytest.raises(LastbitError, match=hint.format("mean and std")):
+        read_runs(path)
+    with pytest.raises(LastbitError, match=hint.format("acc_mean and acc_sd")):
+        read_runs(table("recipe,acc_mean,acc_sd\nsgd,93.1,0.2\nadam,93.3,0.1\n"), metric="acc")
+    with pytest.raises(LastbitError, match=r"nearest are mean_acc$"):
+        read_runs(table("recipe,mean_acc\nsgd,93.1\nadam,93.3\n"), metric="meen_acc")
+
+
 def test_rows_of_quoted_lines_keep_their_numbers(table):
     path = table('recipe,seed,notes,acc\nsgd,1,"two\nlines",0.5\nsgd,2,,bad\n')
     with pytest.raises(LastbitError, match="'bad' in row 4 of"):
@@ -243,6 +280,8 @@ def test_tasks_stay_apart(table):
         ("a,b\n", "has no row"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 columns, and line 1 has 2"),
         ("a,a\n1,2\n", "two columns called 'a'"),
+        ("# only\n# comments\n", "a single column"),
+        ("# a comment\na,b\n1,2\n1,2,3\n", "line 4 has 3 columns, and line 2 has 2"),
         ("PNG\0\0\0", "holds bytes that are no text"),
     ],
 )
@@ -291,12 +330,24 @@ def test_examples_are_averaged_and_kept(table):
     assert runs.examples.columns == ["recipe", "seed", "task", "example", "cluster", "value"]
     assert runs.examples["cluster"].to_list() == [f"p{p}" for _, _, p, _, _ in rows]
     assert runs.examples["value"].to_list() == [float(right) for *_, right in rows]
-    without = read_runs(
-        table(path.read_text().replace("example", "what").replace("5-", "").replace("6-", "")),
-        metric="correct",
-        cluster="patient",
-    )
-    assert without.frame.drop("row").equals(runs.frame.drop("row"))
+
+
+@pytest.mark.parametrize(
+    ("example", "cluster", "message"),
+    [
+        ("seed", None, "--example seed: this column is that of the seed; name the one of the examples$"),
+        ("doc", "acc", "--cluster acc: this column is the metric; name"),
+        ("recipe", None, "--example recipe: this column is that of the recipe"),
+        (None, "doc", r"--cluster doc needs --example NAME: the column that says which example of doc a row is of$"),
+        ("doc", "doc", "--example doc and --cluster doc: examples and their clusters need two columns$"),
+        ("dok", None, r"no such column; the nearest are doc$"),
+        ("zzzz", None, r"no such column; there are recipe, seed, doc, acc$"),
+    ],
+)
+def test_columns_that_are_no_examples_are_refused_in_one_line(table, example, cluster, message):
+    text = "recipe,seed,doc,acc\na,1,x,0.11\na,2,y,0.12\nb,1,x,0.13\nb,2,y,0.14\n"
+    with pytest.raises(LastbitError, match=message):
+        read_runs(table(text), by="recipe", metric="acc", seed="seed", example=example, cluster=cluster)
 
 
 def test_pandas_frames_are_taken_as_they_are(table):
@@ -335,6 +386,18 @@ def test_rows_without_a_recipe_are_said(table):
     runs = read_runs(table(CLEAN + ",1,0.95,0.2,0.1\n,2,0.96,0.2,0.1\n"), metric="acc")
     assert runs.recipes == ["sgd", "adam", "(none)"]
     assert says(runs, "2 runs have nothing in recipe (row 6, row 7): they are a recipe of their own")
+
+
+def test_a_number_of_the_row_makes_no_recipes(table):
+    """Many recipes are refused only where they were found by itself, and next to none has two runs."""
+    lines = [f"{recipe},{at},{at / 7:.4f}" for recipe in "ab" for at in range(60)]
+    path = table("kind,trial_number,acc\n" + "\n".join(lines) + "\n")
+    with pytest.raises(LastbitError, match=r"^trial_number makes 120 recipes of 120 runs, .* by --by NAME$"):
+        read_runs(path)
+    assert read_runs(path, by="kind").recipes == ["a", "b"]
+    assert len(read_runs(path, by="kind,trial_number").recipes) == 120
+    twice = table("kind,trial_number,acc\n" + "\n".join(f"{line}\n{line}1" for line in lines) + "\n")
+    assert len(read_runs(twice).recipes) == 120
 
 
 def test_a_file_of_one_column_is_refused(table):

@@ -51,6 +51,7 @@ _PARTS = _set(
     "idx index dataloader loader task tasks class classes label category layer layers head heads block stage level "
     "depth step steps epoch epochs iter iteration round phase dataset subset split domain group client env subject bin"
 )
+_MEANS, _SPREADS = _set("mean avg average"), _set("std sd stdev stddev stderr sem se")
 _FOLD = re.compile(r"(?:^|[^a-z])folds?[\W_]*\d", re.IGNORECASE)
 
 
@@ -149,7 +150,13 @@ def lower_is_better(name: str) -> bool | None:
     return next((True for long in _LESS if "_" in long and long in joined), None)
 
 
-def require(name: str, there: Sequence[str], *, option: str, where: str) -> str:
+def means_and_spreads(names: Sequence[str]) -> list[str]:
+    """A column of means and one of their spreads, as tables of papers have them; empty where not both are there."""
+    found = [next((name for name in names if not kind.isdisjoint(words(name))), None) for kind in (_MEANS, _SPREADS)]
+    return [name for name in found if name is not None] if None not in found and found[0] != found[1] else []
+
+
+def require(name: str, there: Sequence[str], *, option: str, where: str, hint: str = "") -> str:
     """The column of this name; case and surrounding spaces do not matter where they leave no doubt.
 
     Args:
@@ -157,6 +164,7 @@ def require(name: str, there: Sequence[str], *, option: str, where: str) -> str:
         there: the columns.
         option: that the person wrote it after, for the message.
         where: the files, for the message.
+        hint: what is added to the message.
 
     Raises:
         LastbitError: there is none; the message has the nearest names.
@@ -172,4 +180,4 @@ def require(name: str, there: Sequence[str], *, option: str, where: str) -> str:
         by_plain = {column.lower(): column for column in there}
         close = [by_plain[near] for near in get_close_matches(name.lower(), list(by_plain), n=3, cutoff=0.5)]
     nearest = f"the nearest are {', '.join(close)}" if close else f"there are {shortened(there)}"
-    raise LastbitError(f"{option} {name}: {where} has no such column; {nearest}")
+    raise LastbitError(f"{option} {name}: {where} has no such column; {nearest}{hint}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
+from lastbit.errors import LastbitError
 from lastbit.runs.groups import texts
 from lastbit.runs.raw import EXAMPLE, FILE, TASK, RawRuns
-from lastbit.runs.roles import Question, run_keys
+from lastbit.runs.roles import Question, own_columns, run_keys
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +19,7 @@ _EXAMPLES = ("example", "example_id", "doc_id", "question_id", "sample_id", "ins
 
 
 def example_columns(
-    frame: pl.DataFrame, question: Question, where: str, *, taken: Sequence[str | None]
+    frame: pl.DataFrame, question: Question, where: str, *, taken: Mapping[str, str]
 ) -> tuple[str | None, str | None]:
     """The columns of the example and of its cluster: as asked, or one called so of the first; else None.
 
@@ -26,16 +27,26 @@ def example_columns(
         frame: as read.
         question: what was asked.
         where: the files, for messages.
-        taken: columns that are something else.
+        taken: columns that are something else, and what each is.
 
     Raises:
-        LastbitError: one that was asked for is not there.
+        LastbitError: one that was asked for is not there, or is something else, or there is a cluster and no example.
     """
-    own = [name for name in frame.columns if name not in taken]
+    own = own_columns(frame)
     cluster = question.cluster and named.require(question.cluster, own, option="--cluster", where=where)
-    if question.example:
-        return named.require(question.example, own, option="--example", where=where), cluster
-    return next((name for name in own if named.plain(name) in _EXAMPLES and name != cluster), None), cluster
+    example = question.example and named.require(question.example, own, option="--example", where=where)
+    for option, name in (("--example", example), ("--cluster", cluster)):
+        if name and name in taken:
+            raise LastbitError(f"{option} {name}: this column is {taken[name]}; name the one of the examples")
+    if example and example == cluster:
+        raise LastbitError(f"--example {example} and --cluster {cluster}: examples and their clusters need two columns")
+    free = (name for name in own if name not in taken and name != cluster)
+    example = example or next((name for name in free if named.plain(name) in _EXAMPLES), None)
+    if cluster and not example:
+        raise LastbitError(
+            f"--cluster {cluster} needs --example NAME: the column that says which example of {cluster} a row is of"
+        )
+    return example, cluster
 
 
 def runs_of_examples(
@@ -53,19 +64,16 @@ def runs_of_examples(
     Args:
         frame: with `metric` as numbers.
         metric: its name.
-        example: the column of the example; None where each row of a cluster is one.
-        cluster: the column of what examples belong to.
+        example: the column of the example; None where each row is a run.
+        cluster: the column of what examples belong to, if one is.
         settings: the columns that may be configuration.
         known: columns that tell runs apart.
         notes: gets a sentence on what was done.
     """
     import polars as pl
 
-    if example is None and cluster is None:
-        return frame, None
     if example is None:
-        example = EXAMPLE
-        frame = frame.with_columns(pl.Series(EXAMPLE, range(frame.height)).cast(pl.String))
+        return frame, None
     others = [name for name in settings if name not in (example, cluster)]
     keys = run_keys(frame, others, known, example)
     frame = frame.with_columns(frame.select(keys).to_struct().rank("dense").alias(AT) if keys else pl.lit(0).alias(AT))

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import lastbit.runs.columns as named
+from lastbit.errors import LastbitError
 from lastbit.runs.numbers import are_numbers, numbers_in
 from lastbit.runs.raw import FILE, RUN, text_of
 
 if TYPE_CHECKING:
     import polars as pl
 
+_MOST = 100  # recipes with hardly a second run that are found by itself
 _NONE = "(none)"
 _JOINTS = "-_=/. "
 # sgd-seed3, sgd_s3, seed=3/sgd, run 3
@@ -58,7 +60,25 @@ def group(
         seeds: the columns of the seed.
         counts: of each row, whether it is of a run that counts; what others were set to says nothing.
         most: how many runs there are; fewer than rows where a run has a row for each of several tasks.
+
+    Raises:
+        LastbitError: there are many recipes, and next to none has two runs.
     """
+    found = _found(frame, candidates, told, seeds, most, counts)
+    recipes = len(set(found.labels))
+    if recipes > _MOST and 2 * recipes > most:
+        columns = sorted(found.by, key=lambda name: -frame[name].n_unique())
+        finest = "the name of the run" if columns[0] in (RUN, FILE) else columns[0]
+        raise LastbitError(
+            f"{finest} makes {recipes} recipes of {most} runs, so that hardly any has two: name the columns that make "
+            "a recipe by --by NAME"
+        )
+    return found
+
+
+def _found(
+    frame: pl.DataFrame, candidates: Sequence[str], told: bool, seeds: Sequence[str], most: int, counts: pl.Series
+) -> Grouping:
     by, same, left_out = [], [], []
     runs = frame.filter(counts)
     for name in candidates:

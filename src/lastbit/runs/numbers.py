@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _NOTHING = ("", "na", "n/a", "none", "null", "-", "--", "?")
 _SHOWN = 3  # rows that a message names
 _MEND = "write a number, nan for a run that diverged, or nothing for one without a value"
+_WITH_SPREAD = re.compile(r"[-+.\deE]+\s*%?\s*(±|\+/-|\+-|\(\s*[.\d]+\s*%?\s*\)).*")  # 93.1 ± 0.2, 93.1 (0.2)
+ONE_ROW_EACH = "give single runs, a row for each, with its recipe, seed and value"
 
 
 def as_numbers(frame: pl.DataFrame, name: str) -> pl.Series:
@@ -41,9 +44,7 @@ def as_numbers(frame: pl.DataFrame, name: str) -> pl.Series:
     numbers = pl.Series(name, [_number(cell) for cell in cells.to_list()], dtype=pl.Float64)
     wrong = cells.is_not_null() & ~nothing & numbers.is_null()
     if wrong.any():
-        raise LastbitError(
-            f"{_named(frame, wrong, name)} {'is no number' if wrong.sum() == 1 else 'are no numbers'}: {_MEND}"
-        )
+        raise LastbitError(_said_text(frame, name, cells, wrong))
     signed = cells.str.ends_with("%").fill_null(False)
     plain = numbers.is_finite().fill_null(False) & ~signed
     if signed.any() and plain.any():
@@ -53,6 +54,16 @@ def as_numbers(frame: pl.DataFrame, name: str) -> pl.Series:
         others = "no percent sign and others do" if is_plain else "a percent sign and others have none"
         raise LastbitError(f"{found} {verb} {others}: write all in one unit")
     return numbers
+
+
+def _said_text(frame: pl.DataFrame, name: str, cells: pl.Series, wrong: pl.Series) -> str:
+    """That some rows hold text, and what is to be written there."""
+    one = wrong.sum() == 1
+    if all(_WITH_SPREAD.fullmatch(cell) for cell in cells.filter(wrong)):
+        what, cure = "is a mean with its spread" if one else "are means with their spreads", ONE_ROW_EACH
+    else:
+        what, cure = "is no number" if one else "are no numbers", _MEND
+    return f"{_named(frame, wrong, name)} {what}: {cure}"
 
 
 def are_numbers(column: pl.Series) -> bool:
@@ -117,6 +128,11 @@ def place(row: dict[str, object]) -> str:
     if row.get(ROW) is not None:
         return f"row {row[ROW]} of {row.get(FILE)}" if row.get(FILE) else f"row {row[ROW]}"
     return str(row.get(RUN) or row.get(FILE))
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number, with or without a percent sign."""
+    return _number(cell) is not None
 
 
 def _number(cell: str | None) -> float | None:

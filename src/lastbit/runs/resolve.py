@@ -93,11 +93,16 @@ def _roles(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, wh
     metric = choose.choose_metric(frame, parts, question, where)
     seeds = choose.choose_seeds(frame, question, where)
     task = choose.choose_task(frame, question, where)
-    taken = [metric, task, *seeds, *(question.by or ())]
+    taken = {
+        **dict.fromkeys(question.by or (), "that of the recipe"),
+        **({} if task is None else {task: "that of the task"}),
+        **dict.fromkeys(seeds, "that of the seed"),
+        metric: "the metric",
+    }
     example, cluster = example_columns(frame, question, where, taken=taken)
     stated = {name: lower for part in parts for name, lower in part.lower_is_better.items()}
     lower = choose.choose_direction(metric, question, stated, notes)
-    by = [named.require(name, frame.columns, option="--by", where=where) for name in question.by or ()]
+    by = [named.require(name, choose.own_columns(frame), option="--by", where=where) for name in question.by or ()]
     return _Roles(metric, tuple(seeds), task, example, cluster, tuple(by), lower)
 
 

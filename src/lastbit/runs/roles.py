@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError, shortened
 from lastbit.runs.groups import texts
-from lastbit.runs.numbers import are_numbers, numbers_in
+from lastbit.runs.numbers import ONE_ROW_EACH, are_numbers, numbers_in
 from lastbit.runs.raw import ADDED, FILE, RUN, TASK, RawRuns, StepRule
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ def choose_metric(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Quest
     own = own_columns(frame)
     told = all(part.metrics is not None for part in parts)
     there = [name for name in own if not told or any(name in (part.metrics or ()) for part in parts)]
+    means = named.means_and_spreads(own)
+    hint = f". {' and '.join(means)} look like means and spreads of several runs: {ONE_ROW_EACH}" if means else ""
     if question.metric is not None:
-        return named.require(question.metric, there, option="--metric", where=where)
+        return named.require(question.metric, there, option="--metric", where=where, hint=hint)
     taken = {question.task, question.example, question.cluster, *(question.by or ()), *(question.seed or ())}
     numbers = [name for name in there if name not in taken and are_numbers(frame[name])]
     if not told:
@@ -57,8 +59,10 @@ def choose_metric(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Quest
         results = [name for name in there if name not in taken and named.says_result(name)]
         if len(results) == 1:  # some of its rows hold text, which the error that follows names
             return results[0]
-        raise LastbitError(f"{where} has no column of results: name the metric by --metric; there are {shortened(own)}")
-    raise LastbitError(f"name the metric by --metric: {where} has {shortened(numbers)}")
+        raise LastbitError(
+            f"{where} has no column of results: name the metric by --metric; there are {shortened(own)}{hint}"
+        )
+    raise LastbitError(f"name the metric by --metric: {where} has {shortened(numbers)}{hint}")
 
 
 def _is_setting(frame: pl.DataFrame, name: str) -> bool:

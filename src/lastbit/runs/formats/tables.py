@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lastbit.errors import LastbitError
 from lastbit.runs.formats.format import RunFormat
+from lastbit.runs.numbers import is_number
 from lastbit.runs.raw import FILE, ROW, Asked, RawRuns, flat, frame_of, refuse_added
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _DELIMITED = {".csv", ".tsv", ".txt"}
 _JSON = {".jsonl", ".ndjson", ".json"}
 _SEPARATORS = ",;\t|"
+_SEPARATOR_LINE = re.compile(r"sep=.\s*", re.IGNORECASE)  # which Excel reads, and hides
 _HEADS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-8-sig": (b"\xef\xbb\xbf",)}
 
 
@@ -60,7 +62,9 @@ class Tables(RunFormat):
 
 
 def read_delimited(path: Path, notes: list[str]) -> pl.DataFrame:
-    """Read a delimited file as text, with the number of each line; the names of the columns are in line 1.
+    """Read a delimited file as text, with the number of each line; the names of the columns are in the first.
+
+    Lines before it that begin with `#` are comments, and read past.
 
     Args:
         path: of the file. Commas, semicolons, tabs or bars separate its columns.
@@ -71,8 +75,9 @@ def read_delimited(path: Path, notes: list[str]) -> pl.DataFrame:
     """
     import polars as pl
 
-    text = _decoded(path, notes)
-    separator = max(_SEPARATORS, key=text.partition("\n")[0].count)
+    text = _without_comments(_decoded(path, notes))
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    separator = max(_SEPARATORS, key=first.count)
     try:
         rows = [(number, row) for number, row in _numbered(text, separator) if any(cell.strip() for cell in row)]
     except csv.Error as error:
@@ -88,12 +93,45 @@ def read_delimited(path: Path, notes: list[str]) -> pl.DataFrame:
     if ragged:
         number, row = ragged[0]
         more = f", and so on in {len(ragged)} lines" if len(ragged) > 1 else ""
-        raise LastbitError(f"{path}: line {number} has {len(row)} columns, and line 1 has {len(names)}{more}")
+        head = f"line {rows[0][0]}"
+        raise LastbitError(f"{path}: line {number} has {len(row)} columns, and {head} has {len(names)}{more}")
     cells = {name: [row[at].strip() or None for _, row in rows[1:]] for at, name in enumerate(names)}
     columns = [pl.Series(name, values, dtype=pl.String) for name, values in cells.items()]
     if separator == ";":  # as written where a comma stands before the decimals
         columns = [_with_points(column) for column in columns]
     return pl.DataFrame([pl.Series(ROW, [number for number, _ in rows[1:]], dtype=pl.UInt32), *columns])
+
+
+def _without_comments(text: str) -> str:
+    """The text with what stands before the names of the columns blanked, so that lines keep their numbers.
+
+    These are comments (`# ...`) and Excel's `sep=;`. Names that follow a `#` themselves, as numpy's `savetxt` writes
+    them, are told from a comment by the row below: it has as many cells, and a number where a name stands.
+    """
+    if not text.lstrip().lower().startswith(("#", "sep=")):
+        return text
+    lines, at = text.split("\n"), 0
+    while at < len(lines) and (not lines[at].strip() or lines[at].lstrip().startswith("#") or _is_separator(lines, at)):
+        at += 1
+    if at == len(lines):
+        return text
+    start = lines[at - 1].lstrip() if at else ""
+    if start.startswith("#") and _are_names(start.lstrip("# "), lines[at]):
+        at -= 1
+        lines[at] = start.lstrip("# ")
+    return "\n".join(["" for _ in lines[:at]] + lines[at:])
+
+
+def _is_separator(lines: list[str], at: int) -> bool:
+    return at == 0 and _SEPARATOR_LINE.fullmatch(lines[0]) is not None
+
+
+def _are_names(line: str, below: str) -> bool:
+    separator = max(_SEPARATORS, key=below.count)
+    names, cells = line.split(separator), below.split(separator)
+    return len(names) == len(cells) > 1 and any(
+        is_number(cell) and not is_number(name) for name, cell in zip(names, cells, strict=True)
+    )
 
 
 def _numbered(text: str, separator: str) -> list[tuple[int, list[str]]]:
