@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.report.numbers import joined, number, percent, plain, points, scientific, scientific_range, spread
+from lastbit.report.numbers import (
+    axis_format,
+    difference_decimals,
+    joined,
+    number,
+    percent,
+    plain,
+    points,
+    scientific,
+    scientific_range,
+    signed,
+    spread,
+)
 
 
 def test_numbers_have_their_decimals_and_missing_ones_a_dash():
@@ -22,6 +34,25 @@ def test_a_spread_that_is_not_zero_never_reads_as_zero():
         "–",
     ]
     assert [percent(share) for share in (0.0, 0.001, 0.38253, 1.0)] == ["0 %", "<1 %", "38 %", "100 %"]
+
+
+def test_numbers_that_need_many_digits_have_a_power_of_ten_and_the_same_last_place():
+    tiny = [number(value, 302) for value in (5.3e-301, -1.234e-299, 0.0, 4e-303)]
+    assert tiny == ["5.3e-301", "-1.234e-299", "0", "0"]
+    assert [number(value, -98) for value in (1.2345e100, 9.87e98, 3e97)] == ["1.23e100", "1e99", "0"]
+    assert number(123456789012.3, 1) == "123456789012.3"
+    assert number(1234567890123.4, 1) == "1.2345678901234e12"
+    assert [signed(value, 2) for value in (0.314, -0.314, 0.0, None)] == ["+0.31", "-0.31", "+0.00", "–"]
+    assert spread(1e-60, 50) == "<1e-50"
+    assert [axis_format(decimals) for decimals in (0, 4, 302, -98)] == [",.0f", ",.4f", ".3~g", ".3~g"]
+
+
+@pytest.mark.parametrize(
+    ("error", "decimals"),
+    [(0.0123, 3), (120.0, 0), (1e8, 0), (1.5e100, -99), (2e-310, 300), (0, 2), (math.inf, 2), (math.nan, 2)],
+)
+def test_decimals_show_two_digits_of_the_error_whatever_its_size(error, decimals):
+    assert difference_decimals(error, in_points=False) == decimals
 
 
 @given(st.floats(min_value=1e-300, max_value=1e300))

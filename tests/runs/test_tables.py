@@ -148,10 +148,10 @@ def test_a_recipe_that_lost_all_runs_is_said(table):
 
 def test_fractions_beside_percents_are_said_and_nothing_is_converted(table):
     runs = read_runs(table(CLEAN.replace("0.918", "91.8")), metric="acc")
-    assert says(runs, "1 of 4 values of acc looks like percents (row 5), the others like fractions")
+    assert says(runs, "1 of 4 values of acc looks like percent (row 5), the others like fractions")
     assert runs.by_seed("adam")[2] == 91.8
     percents = "recipe,seed,acc\na,1,91.1\na,2,0.92\na,3,91.2\n"
-    assert says(read_runs(table(percents), metric="acc"), "1 of 3 values of acc looks like fractions (row 3)")
+    assert says(read_runs(table(percents), metric="acc"), "1 of 3 values of acc looks like a fraction (row 3)")
     assert not says(read_runs(table(percents.replace("0.92", "92")), metric="acc"), "look like")
 
 
@@ -201,8 +201,7 @@ def test_seeds_in_the_names_of_runs(table):
 
 def test_missing_and_uneven_seeds_are_said(table):
     runs = read_runs(table(CLEAN + "sgd,,0.913,0.3,0.1\nsgd,5,0.914,0.3,0.1\n"), metric="acc")
-    assert says(runs, "1 of 6 runs have no seed (row 6)")
-    assert says(runs, "2 of up to 3 are common to all")
+    assert says(runs, "1 of 6 runs has no seed (row 6), and is in no pair.")
     assert runs.frame["seed"].to_list() == [1, 2, 1, 2, None, 5]
 
 

@@ -23,7 +23,8 @@ LOSS = Metric("loss", "training loss")
         ([[123.4]], 1),
         ([[np.nan, np.nan]], 1),
         ([[0.0]], 1),
-        ([[1e-30, 3e-30]], 15),
+        ([[1e-30, 3e-30]], 31),
+        ([[1e308, -1e308, 0.5, 0.5 + 3e-4]], 5),
     ],
 )
 def test_decimals_show_two_digits_of_what_varies(values, decimals):

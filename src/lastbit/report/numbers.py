@@ -2,35 +2,62 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from math import floor, log10
+from math import floor, isfinite, log10
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
 
 MISSING = "–"
+_FEW = 8  # digits before the point that are written though they say nothing
+_LONG = 12  # digits behind or before the point that nobody counts
 
 
 def number(value: float | None, decimals: int) -> str:
-    """A number with so many decimals: `93.36`."""
-    return MISSING if value is None else f"{value:.{decimals}f}"
+    """A number with so many decimals: `93.36`; where that takes too many digits, with a power of ten: `9.34e-31`.
+
+    Args:
+        value: finite; None is a dash.
+        decimals: below 0, the last digits before the point do not count.
+    """
+    if value is None:
+        return MISSING
+    if 0 <= decimals <= _LONG and abs(value) < 10.0**_LONG:
+        return f"{value:.{decimals}f}"
+    if abs(value) < 0.5 * 10.0**-decimals:
+        return "0"
+    return without_zeros(f"{value:.{min(15, max(0, floor(log10(abs(value))) + decimals))}e}")
+
+
+def signed(value: float | None, decimals: int) -> str:
+    """The same with its sign, plus too, as differences have it: `+0.31`."""
+    text = number(value, decimals)
+    return text if value is None or value < 0 else f"+{text}"
+
+
+def axis_format(decimals: int) -> str:
+    """How Vega writes the same numbers at an axis and in tooltips."""
+    return f",.{decimals}f" if 0 <= decimals <= _LONG else ".3~g"
 
 
 def spread(value: float | None, decimals: int) -> str:
     """A spread with so many decimals, and `<0.01` where these would hide that it is not zero."""
     least = 10.0**-decimals
-    return f"<{least:.{decimals}f}" if value is not None and 0 < value < least / 2 else number(value, decimals)
+    return f"<{number(least, decimals)}" if value is not None and 0 < value < least / 2 else number(value, decimals)
 
 
 def difference_decimals(error: float, *, in_points: bool) -> int:
     """Decimals of a difference: two in percentage points; otherwise, or where that hides its error, two digits of it.
 
+    They are below 0 for errors of more than a billion, whose last digits before the point say nothing.
+
     Args:
         error: the standard error of the difference, or where it has none the size of the difference itself.
         in_points: whether the difference is in percentage points.
     """
-    if error == 0 or (in_points and error >= 0.01):
+    if error == 0 or not isfinite(error) or (in_points and error >= 0.01):
         return 2
-    return max(0, min(300, 1 - floor(log10(error))))
+    decimals = min(300, 1 - floor(log10(error)))
+    return max(0, decimals) if decimals >= -_FEW else decimals
 
 
 def points(value: float | None) -> str:

@@ -17,7 +17,7 @@ from lastbit.storage.files import to_json
 _LARGEST = 1e300  # of which a square root, a logarithm and a few sums can still be taken
 Whole = Annotated[int, Field(ge=-(2**64), le=2**64)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Decimals = Annotated[int, Field(ge=0, le=300)]
+Decimals = Annotated[int, Field(ge=-300, le=300)]
 Real = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False)]

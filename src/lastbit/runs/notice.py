@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lastbit.errors import shortened
 from lastbit.runs.copies import copied, repeated, same_values, twins
 from lastbit.runs.endings import places, unfinished
-from lastbit.runs.numbers import mixed_units
+from lastbit.runs.numbers import LARGEST, mixed_units
 from lastbit.runs.raw import STATE
 
 if TYPE_CHECKING:
     import polars as pl
 
 _SHOWN = 4
+_WRITTEN = 6  # decimals that people round to
 
 
 def notice(
@@ -48,6 +51,7 @@ def notice(
     notes.extend(_seeds(kept, seeds))
     notes.extend(twins(kept))
     notes.extend(same_values(kept))
+    notes.extend(_coarse(kept, metric))
     notes.extend(_alone(kept))
     return kept, left_out.drop("state")
 
@@ -61,7 +65,7 @@ def _reasons(runs: pl.DataFrame, read: pl.DataFrame) -> list[str | None]:
             reasons.append("unfinished")
         elif value is None:
             reasons.append("no value")
-        elif value != value or abs(value) == float("inf"):
+        elif not abs(value) <= LARGEST:
             reasons.append("diverged")
         else:
             reasons.append("copied" if is_copy else "repeated" if repeats else None)
@@ -73,7 +77,7 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
     import polars as pl
 
     says = {
-        "diverged": f"Diverged and left out, since {metric} is not finite",
+        "diverged": f"Diverged and left out, since {metric} is not finite or beyond {LARGEST:g}",
         "unfinished": "Left out as unfinished, by what their tracker says",
         "no value": f"Left out without a value of {metric}",
         "repeated": "Left out as repetitions, since settings, seed and results are those of another row",
@@ -103,10 +107,10 @@ def said_units(runs: pl.DataFrame, metric: str, *, sure: bool = False) -> str:
     if found is None or (sure and not found.is_sure):
         return ""
     few = runs.filter(found.few)
-    words, other = ("fractions", "percents") if found.few_are_fractions else ("percents", "fractions")
-    verb = "looks" if few.height == 1 else "look"
-    count = f"{few.height} of {runs.height} values of {metric}"
-    return f"{count} {verb} like {words} ({places(few)}), the others like {other}."
+    kinds = ("a fraction", "fractions", "percents"), ("percent", "percents", "fractions")
+    one, several, other = kinds[0 if found.few_are_fractions else 1]
+    looks = f"looks like {one}" if few.height == 1 else f"look like {several}"
+    return f"{few.height} of {runs.height} values of {metric} {looks} ({places(few)}), the others like {other}."
 
 
 def _spellings(kept: pl.DataFrame) -> list[str]:
@@ -123,7 +127,7 @@ def _spellings(kept: pl.DataFrame) -> list[str]:
 
 
 def _seeds(kept: pl.DataFrame, seeds: Sequence[str]) -> list[str]:
-    """Seeds that are missing in some rows, stand twice, or are not common to the recipes."""
+    """Seeds that are missing in some rows, or stand twice."""
     import polars as pl
 
     if not seeds:
@@ -132,27 +136,32 @@ def _seeds(kept: pl.DataFrame, seeds: Sequence[str]) -> list[str]:
     missing = kept.filter(pl.col("seed").is_null())
     if missing.height:
         sentences.append(
-            f"{missing.height} of {kept.height} runs have no seed ({places(missing)}), and are in no pair."
+            f"{missing.height} of {kept.height} runs {'has' if missing.height == 1 else 'have'} no seed "
+            f"({places(missing)}), and {'is' if missing.height == 1 else 'are'} in no pair."
         )
     counts = kept.drop_nulls("seed").group_by(["recipe", "seed", "task"], maintain_order=True).len()
     twice = counts.filter(pl.col("len") > 1)
     if twice.height:
         each = [f"{recipe} seed {seed} ({times} times)" for recipe, seed, _, times in twice.iter_rows()]
         sentences.append(f"Seeds stand more than once: {shortened(each, _SHOWN)}; pairs use their mean.")
-    return sentences + _common(kept)
+    return sentences
 
 
-def _common(kept: pl.DataFrame) -> list[str]:
-    by_recipe = {
-        recipe: set(rows["seed"].drop_nulls()) for (recipe,), rows in kept.group_by("recipe", maintain_order=True)
-    }
-    if len(by_recipe) < 2 or len({frozenset(of) for of in by_recipe.values()}) == 1:
+def _coarse(kept: pl.DataFrame, metric: str) -> list[str]:
+    """That numbers are rounded to steps as wide as the runs of a recipe spread, the median of all recipes."""
+    import polars as pl
+
+    values = kept["value"].to_numpy()
+    scaled = ((10.0**decimals, values * 10.0**decimals) for decimals in range(_WRITTEN + 1))
+    step = next((1 / size for size, whole in scaled if np.allclose(whole, np.round(whole), rtol=1e-12, atol=1e-9)), 0.0)
+    spreads = kept.group_by("recipe", "task").agg(pl.col("value").std())["value"].drop_nulls()
+    usual = spreads.filter(spreads > 0).median()
+    if not isinstance(usual, float) or step <= usual:
         return []
-    common = set.intersection(*by_recipe.values())
-    if not common:
-        return ["No seed is common to all recipes."]
-    most = max(len(of) for of in by_recipe.values())
-    return [f"Not all recipes have the same seeds: {len(common)} of up to {most} are common to all."]
+    return [
+        f"{metric} is written in steps of {step:g}, and runs of a recipe spread by {usual:.2g}: the rounding is part "
+        "of every p and interval. Give more decimals if you have them."
+    ]
 
 
 def _alone(kept: pl.DataFrame) -> list[str]:

@@ -17,6 +17,7 @@ from lastbit.runs.raw import FILE, ROW, RUN
 if TYPE_CHECKING:
     import polars as pl
 
+LARGEST = 1e150  # of a value that counts: the squares of larger ones are no numbers, and of 1 / LARGEST they are 0
 _NOTHING = ("", "na", "n/a", "none", "null", "-", "--", "?")
 _SHOWN = 3  # rows that a message names
 _MEND = "write a number, nan for a run that diverged, or nothing for one without a value"

@@ -147,7 +147,7 @@ def _compared(recipe: RecipeRuns, base: RecipeRuns, *, lower_is_better: bool) ->
 def common_seeds(recipe: RecipeRuns, base: RecipeRuns) -> tuple[str | int, ...]:
     """The seeds that both have, in the baseline's order; empty where there are fewer than two."""
     known = set(recipe.seeds or ())
-    common = tuple(seed for seed in base.seeds or () if seed in known)
+    common = tuple(seed for seed in base.seeds or () if seed is not None and seed in known)
     return common if len(common) >= 2 else ()
 
 
@@ -206,9 +206,9 @@ def _at_common_seeds(recipes: Sequence[RecipeRuns]) -> tuple[list[Table], float,
         Values, share, and how far the 95 % interval of the mean of what a seed does to all reaches.
     """
     first = recipes[0].seeds
-    if first is None or any(set(recipe.seeds or ()) != set(first) for recipe in recipes):
+    if first is None or None in first or any(set(recipe.seeds or ()) != set(first) for recipe in recipes):
         return [recipe.values for recipe in recipes], 1.0, 0.0
-    table = np.array([recipe.at(first) for recipe in recipes])
+    table = np.array([recipe.at([seed for seed in first if seed is not None]) for recipe in recipes])
     by_seed = table.mean(0)
     error = float(by_seed.std(ddof=1)) / np.sqrt(len(by_seed))
     reach = float(special.stdtrit(len(by_seed) - 1, 1 - SIGNIFICANCE / 2)) * error

@@ -21,7 +21,8 @@ class RecipeRuns:
 
     name: str
     values: Table  # (seeds,), finite; (runs,) where the seeds are unknown
-    seeds: tuple[str | int, ...] | None = None  # of `values`; None where they are unknown, and nothing can be paired
+    # Of `values`; None where they are unknown, and nothing can be paired. A value whose own is None is in no pair.
+    seeds: tuple[str | int | None, ...] | None = None
     repeats: tuple[Table, ...] | None = None  # the runs behind each value, (runs of the seed,); None where it is one
 
     @property

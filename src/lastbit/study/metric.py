@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from lastbit.runs.numbers import LARGEST
 from lastbit.statistics.spread import Table
 
-_MOST_DECIMALS = 15
+_MOST_DECIMALS = 300
 # Only the whole name counts, since a word of it also stands in `val_ms_ssim`, `wind_speed_mae` and `memory_accuracy`.
 _WHERE = (
     "train|training|val|valid|validation|test|eval|evaluation|epoch|step|batch|iter|iteration|perf|system|sys|total|mean|"
@@ -67,7 +68,7 @@ class Metric:
         """
         if self.is_percentage:
             return 2
-        present = table[np.isfinite(table)]
+        present = table[np.abs(table) <= LARGEST]
         # The mean of equal values may round to another value, although they do not vary.
         std = float(np.std(present - present[0], ddof=1)) if len(present) > 1 else 0.0
         scale, digits = (std, 2) if std > 0 else (float(np.abs(present).max(initial=0)), 4)

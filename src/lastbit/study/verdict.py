@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lastbit.report.numbers import capital, percent, scientific
+from lastbit.report.numbers import capital, number, percent, scientific
 from lastbit.statistics.quality import Quality
 from lastbit.statistics.spread import Share, Spread, least_difference
 from lastbit.study.contributions import Contributions
@@ -46,7 +46,7 @@ class Basis:
 
     def number(self, value: float) -> str:
         """A value or a difference of the metric, without its unit."""
-        return f"{value:.{self.decimals}f}"
+        return number(value, self.decimals)
 
     def difference(self, value: float) -> str:
         """A difference of the metric with its unit."""

@@ -82,10 +82,12 @@ def test_an_undecided_difference_says_what_it_would_take():
 def test_the_gain_is_in_the_unit_of_the_table_and_fractions_are_noticed():
     in_points = gain_of(compared({"base": A, "new": A + NOISE}), 0.3)["sentence"]
     assert in_points.startswith("A gain of 0.3 (in the unit of acc) takes ")
-    assert "fraction" not in in_points
+    assert in_points.endswith(" acc looks like percents, of which 0.3 is 0.3 percentage points.")
     fractions = compared({"base": A / 100, "new": (A + NOISE) / 100})
-    assert gain_of(fractions, 0.3)["sentence"].endswith("of which 0.3 is 30 points: for 0.3 points give 0.003.")
-    assert "fraction" not in gain_of(fractions, 0.003)["sentence"]
+    assert gain_of(fractions, 0.3)["sentence"].endswith(
+        "of which 0.3 is 30 percentage points, as wide as all values; for 0.3 points give 0.003."
+    )
+    assert gain_of(fractions, 0.003)["sentence"].endswith("of which 0.003 is 0.3 percentage points.")
     assert fractions.runs_needed(0.003) == compared({"base": A, "new": A + NOISE}).runs_needed(0.3)
 
 

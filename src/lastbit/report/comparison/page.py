@@ -8,7 +8,7 @@ from lastbit.report.charts.dots import Dot, GreyBand, Mean, Reference, Span, dot
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.comparison.moves import moves_blocks
 from lastbit.report.comparison.stored import ComparedJson, decimals, mcnemar_sentence, points, with_unit
-from lastbit.report.numbers import MISSING, number, p_in_words
+from lastbit.report.numbers import MISSING, axis_format, number, p_in_words
 from lastbit.report.page import Block, Heading, Page, Section, Text
 from lastbit.report.settings import differences
 from lastbit.report.study.spread import gain_chart
@@ -183,7 +183,7 @@ def _strips(content: ComparedJson) -> Chart:
 def _value_axis(content: ComparedJson) -> Axis:
     label = content["label"] or "value"
     title = f"{label} (%)" if content["unit"] else label
-    return Axis(title, name=label, format=f",.{decimals(content)}f")
+    return Axis(title, name=label, format=axis_format(decimals(content)))
 
 
 def difference_figure(content: ComparedJson) -> Figure:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.report.comparison.recipes_stored import RecipesJson
-from lastbit.report.numbers import MISSING, number, p_in_words, percent, spread
+from lastbit.report.numbers import MISSING, number, p_in_words, percent, signed, spread
 from lastbit.report.table import Table
 
 # The kinds of differences.
@@ -46,7 +46,7 @@ def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = Non
     rows = [
         [
             row["recipe"],
-            MISSING if row["difference"] is None else f"{row['difference']:+.{places}f}",
+            signed(row["difference"], places),
             _interval(row["interval"], places),
             _interval(row["interval_simultaneous"], places),
             "no test" if row["test"] is None and row["difference"] is not None else _SHORT[kind_of(row, content)],
@@ -99,7 +99,7 @@ def examples_tables(content: RecipesJson) -> list[Table]:
         [
             *([] if task is None else [task]),
             row["recipe"],
-            f"{over['difference']:+.{places}f}",
+            signed(over["difference"], places),
             _interval(over["interval"], places),
             p_in_words(over["p"]),
             p_in_words(over["p_holm"]),

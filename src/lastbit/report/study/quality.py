@@ -5,7 +5,7 @@ from typing import Any
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.dots import Dot, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
-from lastbit.report.numbers import MISSING, capital, percent
+from lastbit.report.numbers import MISSING, axis_format, capital, percent
 from lastbit.report.study.naming import ShownMetric, metric_of, source_of
 from lastbit.report.study.stored import StudyJson
 from lastbit.report.table import Table
@@ -156,7 +156,8 @@ def split_chart(sources: Splits, metric: ShownMetric) -> Chart:
 
 def std_axis(metric: ShownMetric) -> Axis:
     """The axis of standard deviations of the metric."""
-    return Axis(f"STD of {metric.label}{metric.bracket}", name="STD", from_zero=True, format=f",.{metric.decimals}f")
+    title = f"STD of {metric.label}{metric.bracket}"
+    return Axis(title, name="STD", from_zero=True, format=axis_format(metric.decimals))
 
 
 def is_still(here: dict[str, Any], split: dict[str, Any]) -> bool:

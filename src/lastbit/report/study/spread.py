@@ -9,7 +9,7 @@ from lastbit.report.charts.curves import Curve, Level
 from lastbit.report.charts.dots import Dot, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.charts.line import line_chart
-from lastbit.report.numbers import capital, joined, percent
+from lastbit.report.numbers import axis_format, capital, joined, percent
 from lastbit.report.study.naming import ShownMetric, metric_of, source_of
 from lastbit.report.study.stored import StudyJson, noise_label
 from lastbit.report.study.tables import variance_note, variance_sources
@@ -63,7 +63,7 @@ def _runs(study: StudyJson, metric: ShownMetric, dots: list[Dot]) -> Chart:
         dots,
         groups=study["seeds"],
         group_title=metric.seed,
-        value=Axis(metric.axis, name=metric.label, format=f",.{metric.decimals}f"),
+        value=Axis(metric.axis, name=metric.label, format=axis_format(metric.decimals)),
         kinds=study["noises"],
         beside=True,
         behind=[Span(dot.group, dot.value - error, dot.value + error, first, grey=True, width=2) for dot in bars],

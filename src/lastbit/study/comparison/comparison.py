@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from math import nan
 from typing import Any
 
-from lastbit.report.numbers import difference_decimals, joined
+from lastbit.report.numbers import difference_decimals, joined, number, signed
 from lastbit.statistics.examples import ExampleTest
 from lastbit.statistics.means import MeanTest, PermutationTest
 from lastbit.statistics.moves import Moves
@@ -175,7 +175,7 @@ class Comparison:
                 yield f"Not counted in {side.name}: {_listed(side.lost)}."
 
     def _difference(self) -> str:
-        difference = f"{self.difference:+.{self.decimals}f}{self._unit}"
+        difference = f"{signed(self.difference, self.decimals)}{self._unit}"
         interval = "without an interval" if self.interval is None else f"95 % interval {self._between(*self.interval)}"
         return f"{self.a.name} − {self.b.name}: {difference}, {interval}"
 
@@ -202,7 +202,7 @@ class Comparison:
 
     def _needed(self) -> str:
         if self.difference == 0:
-            return f"such a comparison shows gains of {self.detectable:.{self.decimals}f}{self._unit} and more"
+            return f"such a comparison shows gains of {number(self.detectable, self.decimals)}{self._unit} and more"
         return needed_in_words(self.runs_needed(), own_seeds=not self._counts_runs)
 
     def _runs(self) -> str:
@@ -223,7 +223,7 @@ class Comparison:
         return f" {self.unit}" if self.unit else ""
 
     def _between(self, lower: float, upper: float) -> str:
-        return f"{lower:.{self.decimals}f} to {upper:.{self.decimals}f}"
+        return f"{number(lower, self.decimals)} to {number(upper, self.decimals)}"
 
 
 def _both(count: int, other: int) -> str:

@@ -6,7 +6,9 @@ import numpy as np
 
 from lastbit.differing import differing_fields
 from lastbit.errors import LastbitError
+from lastbit.report.numbers import joined
 from lastbit.runs.numbers import MixedUnits, mixed_units
+from lastbit.statistics.outliers import outliers
 from lastbit.storage.files import to_json
 from lastbit.study.agreement import same_weights
 from lastbit.study.comparison.side import ComparedStudy, Side
@@ -14,8 +16,6 @@ from lastbit.study.grid import Grid
 from lastbit.study.stored_trial import StoredTrial
 
 _OTHER_METRIC = 1.8  # seeds of one recipe do not differ by such a factor
-# An outlier needs more than so many runs beside it, and so many times the median distance from the median.
-_FEW, _FAR = 3, 30
 
 
 def refuse_incomparable(a: Side, b: Side, *, metric: str = "") -> None:
@@ -44,7 +44,7 @@ def doubts(a: Side, b: Side, *, metric: str = "") -> list[str]:
     controls = [doubt for side in sides if side.study is not None for doubt in _controls(side.name, side.study)]
     seeds = [doubt for side in sides for doubt in (*_seeds(side), *_plain_numbers(side))]
     both = [] if a.study is None or b.study is None else _of_two_studies(a.name, a.study, b.name, b.study)
-    return [*controls, *_one_in_another_unit(a, b, metric), *seeds, *_numerics(a, b), *both]
+    return [*controls, *_one_in_another_unit(a, b, metric), *seeds, *_far_runs(a, b), *_numerics(a, b), *both]
 
 
 def _units(a: Side, b: Side, metric: str) -> MixedUnits | None:
@@ -121,7 +121,7 @@ def _seeds(side: Side) -> Iterator[str]:
 
 
 def _plain_numbers(side: Side) -> Iterator[str]:
-    """Of numbers without a study: a table of metrics, and a run far from all others."""
+    """Of numbers without a study: that they may be a table of metrics."""
     if side.study is not None:
         return
     means = np.abs(list(side.seed_means().values()))
@@ -130,14 +130,20 @@ def _plain_numbers(side: Side) -> Iterator[str]:
             f"The columns of {side.name} are taken for seeds, and their means range from {means.min():.4g} to "
             f"{means.max():.4g}: if they are metrics, give one metric's runs as a list."
         )
-    values = side.values[np.isfinite(side.values)]
-    distances = np.abs(values - np.median(values)) if len(values) else values
-    usual = float(np.median(distances)) if len(values) > _FEW else 0.0
-    if usual and distances.max() > _FAR * usual:
-        yield (
-            f"A run of {side.name} gave {values[distances.argmax()]:g}, far from the others (median "
-            f"{np.median(values):g}): it counts like any other; give nan for a run that diverged."
-        )
+
+
+def _far_runs(a: Side, b: Side) -> Iterator[str]:
+    """Of numbers without a study: runs far from all others."""
+    values = [side.values[np.isfinite(side.values)] for side in (a, b)]
+    far = outliers(np.concatenate(values), [name for name, of in zip("ab", values, strict=True) for _ in of])
+    for side, of, is_far in zip((a, b), values, np.split(far, [len(values[0])]), strict=True):
+        if side.study is None and is_far.any():
+            runs, they = ("A run", "it counts") if is_far.sum() == 1 else ("Runs", "they count")
+            gave = joined(f"{value:g}" for value in of[is_far])
+            yield (
+                f"{runs} of {side.name} gave {gave}, far from the others (median {np.median(of[~is_far]):g}): {they} "
+                "like any other; give nan for a run that diverged."
+            )
 
 
 def _numerics(a: Side, b: Side) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 
-from lastbit.report.numbers import some
+from lastbit.report.numbers import number, signed, some
 from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline
 
@@ -132,10 +132,10 @@ class Findings:
         return some(named, _NAMED)
 
     def _number(self, value: float) -> str:
-        return f"{value:.{self.decimals}f}"
+        return number(value, self.decimals)
 
     def _signed(self, value: float) -> str:
-        return f"{value:+.{self.decimals}f}"
+        return signed(value, self.decimals)
 
 
 def needed_in_words(runs: int | None, *, own_seeds: bool = True) -> str:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError
 from lastbit.report.numbers import percent
+from lastbit.runs.columns import is_unbounded, says_result
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.study.comparison.recipes import RecipesComparison
 
 if TYPE_CHECKING:
     from lastbit.study.comparison.comparison import Comparison
+
+_SMALL = 0.1  # percentage points, of which a margin or a gain is seldom less
 
 
 def check_gain(gain: float | None) -> None:
@@ -41,24 +44,32 @@ def gain_of(found: Comparison | RecipesComparison, gain: float) -> dict[str, Any
     compared = [(task, row) for task, rows in found.tasks.items() for row in rows]
     compared = compared or [(None, row) for row in found.comparisons]
     rows = [{"task": task, "recipe": row.recipe, **_row(row, gain)} for task, row in compared]
-    size = f"{gain:g} (in the unit of {found.metric or 'the runs'})"
-    note = fraction_note(found.metric or "the metric", found.span, gain)
-    return {"gain": gain, "recipes": rows, "sentence": f"{_of_all(size, rows)} {note}".rstrip()}
+    sentence = _of_all(f"{gain:g} (in the unit of {found.metric or 'the runs'})", rows)
+    note = points_note(found.metric or "the metric", found.span, gain)
+    known = any(row["power"] is not None for row in rows)
+    return {"gain": gain, "recipes": rows, "sentence": f"{sentence} {note}".rstrip() if known else sentence}
 
 
-def fraction_note(metric: str, span: tuple[float, float], size: float) -> str:
-    """That a margin or gain is in points of a percentage, and the metric looks like a fraction; empty if it is not so.
+def points_note(metric: str, span: tuple[float, float], size: float) -> str:
+    """What a margin or a gain is in percentage points; empty where the metric does not look like a share of something.
 
     Args:
-        metric: its name.
-        span: its smallest and largest value.
-        size: the margin or gain; one as wide as all values can show nothing.
+        metric: its name; of what has no upper end by its name, such as a loss, there are no percents.
+        span: its smallest and largest value: from 0 to 1 they are taken for fractions, up to 100 for percents.
+        size: the margin or gain; one as wide as all values, or tiny, was most likely meant in the other unit.
     """
     low, high = span
-    if low < 0 or high > 1 or size < high - low:
+    if low < 0 or high > 100 or is_unbounded(metric) or (high > 1 and not says_result(metric)):
         return ""
-    points = f"{size:g} is {100 * size:g} points: for {size:g} points give {size / 100:g}"
-    return f"{metric} looks like a fraction, of which {points}."
+    if high > 1:
+        other = f"; for {_points(100 * size)} give {100 * size:g}" if size < _SMALL else ""
+        return f"{metric} looks like percents, of which {size:g} is {size:g} percentage points{other}."
+    other = f", as wide as all values; for {_points(size)} give {size / 100:g}" if size >= high - low else ""
+    return f"{metric} looks like fractions, of which {size:g} is {100 * size:g} percentage points{other}."
+
+
+def _points(size: float) -> str:
+    return f"{size:g} point{'' if size == 1 else 's'}"
 
 
 def _row(row: AgainstBaseline, gain: float) -> dict[str, Any]:

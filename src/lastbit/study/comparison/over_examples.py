@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.report.numbers import some
+from lastbit.report.numbers import number, signed, some
 from lastbit.statistics.clustered import clustered_t
 from lastbit.statistics.means import MeanTest
 from lastbit.statistics.multiplicity import holm
@@ -91,7 +91,8 @@ def sentences_of(found: Mapping[str, OverExamples], baseline: str, decimals: int
     in_groups = [row.groups for row in found.values() if row.groups is not None]
     groups = f" in {_ends(in_groups)} groups" if len(in_groups) == len(found) else ""
     clear = [
-        f"{name} {row.test.difference:+.{decimals}f} ({row.test.lower:.{decimals}f} to {row.test.upper:.{decimals}f})"
+        f"{name} {signed(row.test.difference, decimals)} "
+        f"({number(row.test.lower, decimals)} to {number(row.test.upper, decimals)})"
         for name, row in rows
         if row.p_holm <= SIGNIFICANCE and row.test.standard_error > 0
     ]

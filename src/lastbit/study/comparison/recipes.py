@@ -1,12 +1,13 @@
 """The comparison of any number of recipes with a baseline: its numbers, and what they say in words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lastbit.report.numbers import difference_decimals, joined, some
+from lastbit.report.numbers import difference_decimals, joined, number, some
+from lastbit.statistics.means import MeanTest
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.statistics.winner import Winner
 from lastbit.study.comparison.findings import Findings, real_rows
@@ -28,6 +29,19 @@ class RecipeSummary:
     std: float  # of a run; over tasks, within them. NaN for a single run
 
 
+def shown_decimals(comparisons: Sequence[AgainstBaseline], over_examples: Sequence[MeanTest] = ()) -> int:
+    """Decimals of the numbers of comparisons, by the median of the errors of their differences.
+
+    Args:
+        comparisons: of all recipes.
+        over_examples: tests that tell an error where no comparison has one.
+    """
+    tests = [row.test for row in comparisons if row.test] or list(over_examples)
+    errors = [test.standard_error for test in tests if test.standard_error > 0]
+    sizes = [abs(test.difference) for test in tests] or [abs(row.difference) for row in comparisons]
+    return difference_decimals(float(np.nanmedian(errors or sizes or [0.0])), in_points=False)
+
+
 @dataclass(frozen=True, repr=False)
 class RecipesComparison:
     """How a metric of several recipes differs from a baseline's, recipe minus baseline, and how sure that is."""
@@ -44,15 +58,13 @@ class RecipesComparison:
     examples: Mapping[str | None, Mapping[str, OverExamples]]  # by task (None where there is one) and recipe; may be {}
     notes: tuple[str, ...]  # what was noticed and assumed
     span: tuple[float, float]  # the smallest and the largest value of a run
+    rest: tuple[AgainstBaseline, ...] = ()  # the comparisons without runs far from the others; empty if none is
 
     @property
     def decimals(self) -> int:
         """Of its numbers, as words, tables and charts write them."""
         over_examples = [row.test for rows in self.examples.values() for row in rows.values()]
-        tests = [row.test for row in self.comparisons if row.test] or over_examples
-        errors = [test.standard_error for test in tests if test.standard_error > 0]
-        sizes = [abs(test.difference) for test in tests] or [abs(row.difference) for row in self.comparisons]
-        return difference_decimals(float(np.nanmedian(errors or sizes or [0.0])), in_points=False)
+        return max(shown_decimals(rows, over_examples) for rows in (self.comparisons, self.rest or self.comparisons))
 
     @property
     def real(self) -> list[AgainstBaseline]:
@@ -167,4 +179,4 @@ class RecipesComparison:
             )
 
     def _number(self, value: float) -> str:
-        return f"{value:.{self.decimals}f}"
+        return number(value, self.decimals)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from lastbit.errors import LastbitError
 from lastbit.execution.numerics import Fingerprint
+from lastbit.runs.numbers import LARGEST
 from lastbit.statistics.spread import Table
 from lastbit.study.controls import Controls
 from lastbit.study.grid import Grid
@@ -103,7 +104,8 @@ class Side:
 def side_of_numbers(numbers: ArrayLike, name: str) -> Side:
     """Read final metrics of shape (seeds,) or (noises, seeds), or a dictionary of them by seed.
 
-    None, NaN, infinities, masked and empty values are runs that count nowhere. A text may end in %.
+    None, NaN, infinities, values beyond `LARGEST`, masked and empty ones are runs that count nowhere. A text may end
+    in %.
 
     Args:
         numbers: the runs.
@@ -124,11 +126,12 @@ def side_of_numbers(numbers: ArrayLike, name: str) -> Side:
         raise LastbitError(f"{name} has shape {np.shape(numbers)}: give at least two runs, (seeds,) or (noises, seeds)")
     places = seeds or tuple(range(1, table.shape[1] + 1))
     what = "seed" if seeds else "run"
+    counts = np.abs(table) <= LARGEST
     lost = [
         f"{what} {places[j]}{f' of noise {i + 1}' if len(table) > 1 else ''} ({table[i, j]})"
-        for i, j in np.argwhere(~np.isfinite(table))
+        for i, j in np.argwhere(~counts)
     ]
-    values = np.where(np.isfinite(table), table, np.nan)
+    values = np.where(counts, table, np.nan)
     noises = tuple(str(i + 1) for i in range(len(table)))
     return Side(name, values, noises, places, tuple(lost), has_seeds=seeds is not None)
 

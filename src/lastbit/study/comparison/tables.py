@@ -8,15 +8,19 @@ import numpy as np
 from lastbit.errors import LastbitError
 from lastbit.report.numbers import joined, some
 from lastbit.runs.notice import said_units
+from lastbit.runs.numbers import LARGEST
 from lastbit.runs.table import RunTable
 from lastbit.statistics.over_tasks import against_baseline_over_tasks
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline, best_recipe
 from lastbit.statistics.single_runs import RecipeRuns
-from lastbit.study.comparison.gains import fraction_note
+from lastbit.study.comparison.far_runs import far_runs
+from lastbit.study.comparison.gains import points_note
 from lastbit.study.comparison.over_examples import OverExamples, over_examples
-from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
+from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary, shown_decimals
 
 _NAMED = 6
+RunsByTask = Mapping[str | None, Sequence[RecipeRuns]]
+RowsByTask = Mapping[str | None, Sequence[AgainstBaseline]]
 
 
 def check_margin(within: float | None) -> None:
@@ -48,18 +52,25 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
     names = table.recipes
     base = find_baseline(names, baseline)
     tasks = table.tasks if len(table.tasks) > 1 else [None]
-    runs = {task: [_runs(table, name, task) for name in names] for task in tasks}
     better = table.lower_is_better
-    by_task = {
-        task: against_baseline(rows, baseline=base, lower_is_better=better, within=within)
-        for task, rows in runs.items()
-    }
+
+    def against(of: RunTable) -> tuple[RunsByTask, RowsByTask, Sequence[AgainstBaseline]]:
+        """The runs of a table, their comparisons by task, and those over all tasks."""
+        runs = {task: [_runs(of, name, task) for name in names] for task in tasks}
+        rows = {
+            task: against_baseline(recipes, baseline=base, lower_is_better=better, within=within)
+            for task, recipes in runs.items()
+        }
+        over = against_baseline_over_tasks(list(rows.values()), within=within) if several else rows[tasks[0]]
+        return runs, rows, over
+
     several = len(tasks) > 1
+    runs, by_task, comparisons = against(table)
+    far = far_runs(table)
+    rest = () if far is None else tuple(against(far.rest)[2])
     examples = _over_examples(table, tasks, baseline=names[base])
     values = table.frame["value"].to_numpy()
     span = float(values.min()), float(values.max())
-    margin = "" if within is None else fraction_note(table.metric, span, within)
-    comparisons = against_baseline_over_tasks(list(by_task.values()), within=within) if several else by_task[tasks[0]]
     return RecipesComparison(
         metric=table.metric,
         lower_is_better=better,
@@ -72,17 +83,30 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
         tasks={str(task): tuple(rows) for task, rows in by_task.items()} if several else {},
         examples=examples,
         notes=(
-            *([margin] if margin else []),
+            *([] if within is None else [_margin_note(table.metric, span, within)]),
+            *([] if far is None else [far.note(rest, lower_is_better=better, decimals=shown_decimals(rest))]),
             *_unpaired_by_task(runs, by_task),
             *_over_tasks(tasks, examples),
-            *table.notes,
+            *(note for note in table.notes if far is None or not far.units or not note.startswith(far.units)),
         ),
         span=span,
+        rest=rest,
     )
 
 
+def _margin_note(metric: str, span: tuple[float, float], within: float) -> str:
+    note = (
+        f"The margin, {within:g}, is in the unit of {metric} as the table has it. {points_note(metric, span, within)}"
+    )
+    return note.rstrip()
+
+
 def _refuse_incomparable(table: RunTable) -> None:
-    """Refuse a table in several units, or with a single recipe."""
+    """Refuse a table in several units, with numbers that are too small, or with a single recipe."""
+    if 0 < np.abs(table.frame["value"].to_numpy()).max() < 1 / LARGEST:
+        raise LastbitError(
+            f"{table.metric} is below {1 / LARGEST:g} in every run, where squares are 0: give it in a smaller unit"
+        )
     if mixed := said_units(table.frame, table.metric, sure=True):
         raise LastbitError(f"{mixed} They cannot be compared: give all in one unit, and nothing is converted for you")
     if len(table.recipes) < 2:
@@ -114,16 +138,18 @@ def _runs(table: RunTable, name: str, task: str | None) -> RecipeRuns:
     rows = table.frame.filter(table.frame["recipe"] == name)
     rows = rows if task is None else rows.filter(rows["task"] == task)
     values = rows["value"].to_numpy().astype(float)
-    if rows["seed"].null_count():
+    if rows["seed"].null_count() == len(values):
         return RecipeRuns(name, values)
     repeats = table.runs_by_seed(name, task)
-    means = np.array([runs.mean() for runs in repeats.values()])
-    return RecipeRuns(name, means, tuple(repeats), tuple(repeats.values()))
+    alone = [values[at : at + 1] for at in np.flatnonzero(rows["seed"].is_null().to_numpy())]  # each by itself
+    behind = (*repeats.values(), *alone)
+    means = np.array([runs.mean() for runs in behind])
+    return RecipeRuns(name, means, (*repeats, *(None for _ in alone)), behind)
 
 
 def _summary(by_task: Sequence[RecipeRuns], table: RunTable) -> RecipeSummary:
     known = [runs for runs in by_task if len(runs.values)]
-    seeds = dict.fromkeys(seed for runs in known for seed in runs.seeds or ())
+    seeds = dict.fromkeys(seed for runs in known for seed in runs.seeds or () if seed is not None)
     spreads = [runs.std**2 for runs in known if len(runs.values) > 1]
     mean = float(np.mean([runs.values.mean() for runs in known]))
     std = float(np.sqrt(np.mean(spreads))) if spreads else float("nan")
@@ -169,12 +195,14 @@ def unpaired_notes(runs: Sequence[RecipeRuns], comparisons: Sequence[AgainstBase
     for row in comparisons:
         recipe, base = by_name[row.recipe], by_name[row.baseline]
         if row.seeds and len(row.seeds) < max(len(recipe.values), len(base.values)):
-            left.append(f"{row.recipe} ({len(row.seeds)} of {max(len(recipe.values), len(base.values))})")
+            left.append(f"{row.recipe} ({len(row.seeds)} of {max(len(recipe.values), len(base.values))} count)")
         if row.test is not None and not row.seeds and recipe.seeds and base.seeds:
             welch.append(row.recipe)
     notes = []
     if left:
-        notes.append(f"Only common seeds are compared; seeds of one side alone are left out: {some(left, _NAMED)}.")
+        notes.append(
+            f"Only common seeds are compared; runs of other seeds, or of none, are left out: {some(left, _NAMED)}."
+        )
     if welch:
         notes.append(
             f"Fewer than two seeds in common with {comparisons[0].baseline}: {some(welch, _NAMED)} (Welch’s test)."
@@ -182,9 +210,7 @@ def unpaired_notes(runs: Sequence[RecipeRuns], comparisons: Sequence[AgainstBase
     return notes
 
 
-def _unpaired_by_task(
-    runs: Mapping[str | None, Sequence[RecipeRuns]], by_task: Mapping[str | None, Sequence[AgainstBaseline]]
-) -> list[str]:
+def _unpaired_by_task(runs: RunsByTask, by_task: RowsByTask) -> list[str]:
     """The notes of all tasks, each once, with the tasks that it is of where it is not of all."""
     tasks: dict[str, list[str]] = {}
     for task, comparisons in by_task.items():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lastbit.errors import LastbitError
+from lastbit.runs.numbers import LARGEST
 from lastbit.statistics.examples import example_test
 from lastbit.statistics.means import MeanTest
 from lastbit.statistics.moves import moves
@@ -178,7 +179,7 @@ def _side_of_study(name: str, origin: ComparedStudy) -> Side:
         known = f"it has {', '.join(sorted(logged))}" if logged else "no finished run of it logged one"
         raise LastbitError(f"the study {name} has no metric {metric!r}: {known}")
     values = grid.values(metric)
-    values[~np.isfinite(values)] = np.nan
+    values[~(np.abs(values) <= LARGEST)] = np.nan
     lost = _lost(grid, values, metric)
     repeated = repetitions(grid, metric)
     for first, *twins in repeated.groups():
