@@ -40,11 +40,47 @@ def test_every_reduced_scale_says_what_it_cuts_and_cuts_it(name):
     for scale in scale_names(name):
         reduced = load_recipe(name, scale=scale)
         assert reduced.scale == scale
-        assert f"{reduced.epochs} of {full.epochs} epochs" in reduced.cuts
-        if reduced.data.train:
-            assert f"{reduced.data.train:,} of " in reduced.cuts
+        assert f"{reduced.epochs} of {full.epochs:,} epochs" in reduced.cuts
+        assert (" of 60,000 training images" in reduced.cuts) == (reduced.data.name == "fashion-mnist")
         assert ("batches of" in reduced.cuts) == (reduced.batch_size != full.batch_size)
-        assert ("in place of" in reduced.cuts) == (reduced.model.name != full.model.name)
+        assert (f"{reduced.model.name} in place of" in reduced.cuts) == (reduced.model.name != full.model.name)
+
+
+LESS = "gradient fluctuation from 2 of 8 batches"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            "",
+            "512 of 4,000 training images, 500 of 2,000 test images, 2 of 9 epochs, "
+            f"learning rate divided after epoch 1 (full recipe: every 3 epochs), {LESS}",
+        ),
+        (
+            "data.train=4000 data.test=64 epochs=20 schedule.milestones=[3,6]",
+            f"64 of 2,000 test images, 20 in place of 9 epochs, {LESS}",
+        ),
+        (
+            "schedule.milestones=[] epochs=9 data.train=2048 data.test=2000 batch_size=64",
+            "2,048 of 4,000 training images, learning rate never divided (full recipe: every 3 epochs), "
+            f"batches of 64 in place of 128, {LESS}",
+        ),
+        (
+            "data.train=4000 data.test=2000 epochs=9 schedule.milestones=[3,6] measure.fluctuation_batches=8",
+            "nothing, as it was changed",
+        ),
+    ],
+)
+def test_what_a_scale_cuts_is_what_is_trained(changes, expected):
+    assert load_recipe("demo", scale="smoke", changes=tuple(changes.split())).cuts == expected
+
+
+def test_a_recipe_built_on_another_cuts_its_own(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('based_on = "demo"\nepochs = 30\n[schedule]\nmilestones = [2, 5, 9]\n[scale.smoke]\ncuts = "x"\n')
+    words = load_recipe(str(file), scale="smoke").cuts
+    assert "2 of 30 epochs, learning rate divided after epoch 1 (full recipe: after epochs 2, 5 and 9)" in words
 
 
 def test_fields_that_a_recipe_does_not_use_are_not_in_its_plain_data():

@@ -3,7 +3,7 @@
 A recipe file holds the fields of `Recipe`, and beside them
 
 - `based_on = "NAME"`: start from that built-in recipe; this file's fields replace its fields one by one;
-- `[scale.laptop]`, `[scale.smoke]`: fields that a reduced scale replaces, with `cuts` saying what it leaves out.
+- `[scale.laptop]`, `[scale.smoke]`: fields that a reduced scale replaces; what it leaves out is found by comparison.
 
 Names are read without pydantic and torch, so that the command line completes them at once.
 """
@@ -55,19 +55,25 @@ def load_recipe(source: str, *, scale: str = FULL, changes: tuple[str, ...] = ()
     """
     from pydantic import ValidationError
 
+    from lastbit.training.cuts import cuts
     from lastbit.training.recipe import Recipe
 
-    fields = _read(source)
+    def validated(fields: Mapping[str, Any]) -> Recipe:
+        """The recipe of these fields."""
+        try:
+            # Through JSON, where strict still lets lists become tuples and integers floats, but no string a number.
+            return Recipe.model_validate_json(json.dumps(fields, default=str), strict=True)
+        except ValidationError as error:
+            raise _explain(error, Recipe, source) from None
+
+    fields = full = _read(source)
     scales = fields.pop("scale", {})
     if scale != FULL:
-        fields = _merge(fields, _choose_scale(scales, scale, source)) | {"scale": scale}
+        fields = _merge(full, _choose_scale(scales, scale, source)) | {"scale": scale}
     for change in changes:
         fields = _merge(fields, _parse_change(change))
-    try:
-        # Through JSON, where strict still lets a list become a tuple and an integer a float, but no string a number.
-        return Recipe.model_validate_json(json.dumps(fields, default=str), strict=True)
-    except ValidationError as error:
-        raise _explain(error, Recipe, source) from None
+    recipe = validated(fields)
+    return recipe if scale == FULL else recipe.model_copy(update={"cuts": cuts(recipe, validated(full))})
 
 
 def scale_names(source: str) -> list[str]:

@@ -57,7 +57,7 @@ def test_a_run_in_another_unit_is_one_note_with_what_is_found_without_it():
     )
     assert "without it: new − base: +0.986" in about[0]
     few = compared(np.array([90.1, 0.9]), NEW[:3], seeds=[1, 2])  # too few to tell a spread
-    assert "without it: new − base +1.03: with one run nothing tells" in few.notes[0]
+    assert "without it: new − base +1.0: with one run nothing tells" in few.notes[0]
 
 
 def test_a_run_without_a_seed_is_left_out_of_pairs_alone():
