@@ -94,7 +94,8 @@ def test_recipes_with_the_same_runs_are_said(table):
     first, other = "seed,acc\n1,0.91\n2,0.92\n3,0.91\n", "seed,acc\n3,0.91\n1,0.91\n2,0.92\n"
     runs = read_runs([table(first, "old.csv"), table(other, "new.csv")])
     assert says(
-        runs, "old.csv, new.csv have the same value in each of their 3 runs: they are the same runs under 2 names"
+        runs,
+        "In each of their 3 runs these recipes have the same value: old.csv, new.csv. They are the same runs under 2",
     )
     changed = read_runs([table(first, "old.csv"), table(other.replace("0.92", "0.93"), "new.csv")])
     assert not says(changed, "the same runs")

@@ -207,7 +207,7 @@ def test_missing_and_uneven_seeds_are_said(table):
 
 def test_a_single_run_is_said(table):
     runs = read_runs(table(CLEAN + "lion,1,0.9,0.3,0.1\n"), metric="acc")
-    assert says(runs, "lion has a single run: one run tells nothing")
+    assert says(runs, "lion has a single run: one run says nothing")
 
 
 HISTORY = "recipe,seed,step,acc\n" + "".join(
@@ -279,7 +279,7 @@ def test_tasks_stay_apart(table):
         ("a,b\n", "has no row"),
         ("a,b\n1,2\n1,2,3\n", "line 3 has 3 columns, and line 1 has 2"),
         ("a,a\n1,2\n", "two columns called 'a'"),
-        ("# only\n# comments\n", "a single column"),
+        ("# only\n# comments\n", "is empty"),
         ("# a comment\na,b\n1,2\n1,2,3\n", "line 4 has 3 columns, and line 2 has 2"),
         ("PNG\0\0\0", "holds bytes that are no text"),
     ],

@@ -102,8 +102,8 @@ def twins(kept: pl.DataFrame) -> list[str]:
             runs = tuple(sorted(tuple(map(str, row)) for row in rows.select("task", "seed", "value").iter_rows()))
             alike.setdefault(runs, []).append(str(recipe))
     return [
-        f"{shortened(names, _SHOWN)} have the same value in each of their {len(runs)} runs: they are the same runs "
-        f"under {len(names)} names, or what they differ in changes nothing."
+        f"In each of their {len(runs)} runs these recipes have the same value: {shortened(names, _SHOWN)}. They are "
+        f"the same runs under {len(names)} names, or what they differ in changes nothing."
         for runs, names in alike.items()
         if len(names) > 1
     ]

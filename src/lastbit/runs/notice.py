@@ -156,7 +156,7 @@ def _coarse(kept: pl.DataFrame, metric: str) -> list[str]:
     step = next((1 / size for size, whole in scaled if np.allclose(whole, np.round(whole), rtol=1e-12, atol=1e-9)), 0.0)
     spreads = kept.group_by("recipe", "task").agg(pl.col("value").std())["value"].drop_nulls()
     usual = spreads.filter(spreads > 0).median()
-    if not isinstance(usual, float) or step <= usual:
+    if not isinstance(usual, float) or step <= usual or len(np.unique(values)) < 3:  # of two values, yes and no
         return []
     return [
         f"{metric} is written in steps of {step:g}, and runs of a recipe spread by {usual:.2g}: the rounding is part "
@@ -173,4 +173,4 @@ def _alone(kept: pl.DataFrame) -> list[str]:
     if not alone:
         return []
     have = "has a single run" if len(alone) == 1 else "have a single run each"
-    return [f"{shortened(alone, _SHOWN)} {have}: one run tells nothing of how much runs differ."]
+    return [f"{shortened(alone, _SHOWN)} {have}: one run says nothing about how much runs differ."]

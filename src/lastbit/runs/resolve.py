@@ -93,6 +93,7 @@ def _roles(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, wh
     metric = choose.choose_metric(frame, parts, question, where)
     seeds = choose.choose_seeds(frame, question, where)
     task = choose.choose_task(frame, question, where)
+    choose.refuse_double(metric, seeds, task, question.by or ())
     taken = {
         **dict.fromkeys(question.by or (), "that of the recipe"),
         **({} if task is None else {task: "that of the task"}),

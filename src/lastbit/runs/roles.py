@@ -95,6 +95,17 @@ def choose_task(frame: pl.DataFrame, question: Question, where: str) -> str | No
     return name if name is not None and frame[name].n_unique() > 1 else None
 
 
+def refuse_double(metric: str, seeds: Sequence[str], task: str | None, by: Sequence[str]) -> None:
+    """Refuse a metric that is another thing as well: every run would be a recipe, or the seed its own result.
+
+    Raises:
+        LastbitError: names both.
+    """
+    others = [("--by", name) for name in by] + [("--seed", name) for name in seeds] + [("--task", task)]
+    if twice := [option for option, name in others if name == metric]:
+        raise LastbitError(f"{metric} is the metric and cannot be {twice[0]} too: name another column for one of them")
+
+
 def choose_direction(metric: str, question: Question, stated: Mapping[str, bool], notes: list[str]) -> bool:
     """Whether less is better: as asked, as the file states it, or as the name says, which is noted."""
     by_name = named.lower_is_better(metric)

@@ -44,6 +44,11 @@ class RunFormat:
         raise NotImplementedError
 
 
+_SAVE, _UNPACK = "save its sheet as CSV", "unpack it first"
+_CURES = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), _SAVE),
+    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z"), _UNPACK),
+}
 FORMATS = Registry[RunFormat]("lastbit.runs.formats", "lastbit.run_formats", "format of runs")
 
 
@@ -65,6 +70,8 @@ def find(path: Path) -> list[tuple[RunFormat, Path]]:
         raise LastbitError(f"{path} does not exist: give a table, or the directory of a tracker")
     known = formats()
     claimed = list(_below(path, known))
+    if not claimed and (cure := _CURES.get(path.suffix.lower())):
+        raise LastbitError(f"{path} is no format that is read: {cure}")
     if not claimed:
         what = "holds neither tables nor" if path.is_dir() else "is neither a table nor one of"
         kinds = ", ".join(each.help for each in known)

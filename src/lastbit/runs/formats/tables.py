@@ -21,6 +21,7 @@ _DELIMITED = {".csv", ".tsv", ".txt"}
 _JSON = {".jsonl", ".ndjson", ".json"}
 _SEPARATORS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r"sep=.\s*", re.IGNORECASE)  # which Excel reads, and hides
+_RULE = re.compile(r"(:?-+:?)?")  # | --- | :-: | below the names in Markdown
 _HEADS = {"utf-16": (b"\xff\xfe", b"\xfe\xff"), "utf-8-sig": (b"\xef\xbb\xbf",)}
 
 
@@ -79,7 +80,7 @@ def read_delimited(path: Path, notes: list[str]) -> pl.DataFrame:
     first = next((line for line in text.split("\n") if line.strip()), "")
     separator = max(_SEPARATORS, key=first.count)
     try:
-        rows = [(number, row) for number, row in _numbered(text, separator) if any(cell.strip() for cell in row)]
+        rows = [(number, row) for number, row in _numbered(text, separator) if _says_something(row)]
     except csv.Error as error:
         raise LastbitError(f"{path} is no table: {error}") from None
     if not rows:
@@ -89,17 +90,26 @@ def read_delimited(path: Path, notes: list[str]) -> pl.DataFrame:
         raise LastbitError(
             f"{path} has a single column, {names[0][:40]!r}: put commas, semicolons or tabs between columns"
         )
-    ragged = [(number, row) for number, row in rows[1:] if len(row) != len(names)]
+    ragged = [
+        (number, row) for number, row in rows[1:] if len(row) < len(names) or any(map(str.strip, row[len(names) :]))
+    ]
     if ragged:
         number, row = ragged[0]
         more = f", and so on in {len(ragged)} lines" if len(ragged) > 1 else ""
         head = f"line {rows[0][0]}"
-        raise LastbitError(f"{path}: line {number} has {len(row)} columns, and {head} has {len(names)}{more}")
+        cells = f"{len(row)} column{'' if len(row) == 1 else 's'}"
+        raise LastbitError(f"{path}: line {number} has {cells}, and {head} has {len(names)}{more}")
     cells = {name: [row[at].strip() or None for _, row in rows[1:]] for at, name in enumerate(names)}
     columns = [pl.Series(name, values, dtype=pl.String) for name, values in cells.items()]
     if separator == ";":  # as written where a comma stands before the decimals
         columns = [_with_points(column) for column in columns]
     return pl.DataFrame([pl.Series(ROW, [number for number, _ in rows[1:]], dtype=pl.UInt32), *columns])
+
+
+def _says_something(row: list[str]) -> bool:
+    """Whether a row is neither empty, nor a comment below the table, nor the rule of one in Markdown."""
+    cells = [cell.strip() for cell in row]
+    return any(cells) and not (len(row) == 1 and cells[0].startswith("#")) and not all(map(_RULE.fullmatch, cells))
 
 
 def _without_comments(text: str) -> str:
@@ -188,6 +198,10 @@ def _read_json(path: Path) -> pl.DataFrame:
             raise LastbitError(f'{path}: line {number} is no JSON object such as {{"seed": 1, "acc": 0.9}}')
     if not numbered:
         raise LastbitError(f"{path} is empty")
+    if len(numbered) == 1 and any(isinstance(value, list) for value in numbered[0][1].values()):
+        raise LastbitError(
+            f'{path} is a single object: give a list with one for each run, [{{"seed": 1, "acc": 0.9}}, ...]'
+        )
     records = [flat(record) for _, record in numbered]
     refuse_added({name for record in records for name in record}, path)
     return frame_of([{ROW: number, **record} for (number, _), record in zip(numbered, records, strict=True)])
