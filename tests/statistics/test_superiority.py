@@ -15,6 +15,12 @@ def test_it_is_mann_and_whitneys_statistic():
     assert superiority(OLD, NEW).value == pytest.approx(1 - superiority(NEW, OLD).value)
 
 
+def test_it_is_mann_and_whitneys_statistic_of_runs_too_many_for_all_pairs():
+    generator = np.random.default_rng(1)
+    a, b = generator.integers(0, 1000, 200_000).astype(float), generator.integers(50, 900, 100_000).astype(float)
+    assert superiority(a, b).value == pytest.approx(stats.mannwhitneyu(a, b).statistic / 2e10, rel=1e-12)
+
+
 def test_it_is_rliables_probability_of_improvement():
     # rliable 1.2.0: metrics.probability_of_improvement(NEW[:, None], OLD[:, None])
     assert superiority(NEW, OLD).value == pytest.approx(0.82)

@@ -35,9 +35,10 @@ def superiority(a: Table | Sequence[Table], b: Table | Sequence[Table]) -> Super
         b: runs, shape (m,); or for each of m seeds its runs.
     """
     (runs_a, weights_a), (runs_b, weights_b) = _weighted(a), _weighted(b)
-    above = np.sign(runs_a[:, None] - runs_b[None, :])
-    mean = np.average(np.average(above, axis=1, weights=weights_b), weights=weights_a)
-    value = float((mean + 1) / 2)
+    order = np.argsort(runs_b)  # not all pairs, of which many runs have too many to be kept
+    runs_b, shares = runs_b[order], np.concatenate([[0.0], np.cumsum(weights_b[order])])
+    below, upto = (shares[np.searchsorted(runs_b, runs_a, side)] for side in ("left", "right"))
+    value = float(np.average((below + upto) / 2, weights=weights_a) / shares[-1])
     return Superiority(value, _bound(value, 0.0, len(a), len(b)), _bound(value, 1.0, len(a), len(b)))
 
 

@@ -97,8 +97,8 @@ def read_delimited(path: Path, notes: list[str]) -> pl.DataFrame:
         number, row = ragged[0]
         more = f", and so on in {len(ragged)} lines" if len(ragged) > 1 else ""
         head = f"line {rows[0][0]}"
-        cells = f"{len(row)} column{'' if len(row) == 1 else 's'}"
-        raise LastbitError(f"{path}: line {number} has {cells}, and {head} has {len(names)}{more}")
+        count = f"{len(row)} column{'' if len(row) == 1 else 's'}"
+        raise LastbitError(f"{path}: line {number} has {count}, and {head} has {len(names)}{more}")
     cells = {name: [row[at].strip() or None for _, row in rows[1:]] for at, name in enumerate(names)}
     columns = [pl.Series(name, values, dtype=pl.String) for name, values in cells.items()]
     if separator == ";":  # as written where a comma stands before the decimals

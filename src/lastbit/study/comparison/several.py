@@ -68,4 +68,5 @@ def _runs_of_side(side: Side) -> RecipeRuns:
 
 def _row(runs: RecipeRuns, count: int) -> RecipeSummary:
     mean = float(runs.values.mean()) if len(runs.values) else float("nan")
-    return RecipeSummary(runs.name, count, runs.seeds or (), mean, runs.std)
+    seeds = tuple(seed for seed in runs.seeds or () if seed is not None)
+    return RecipeSummary(runs.name, count, seeds, mean, runs.std)
