@@ -123,7 +123,7 @@ def test_a_table_of_runs_gives_rows_verdict_json_and_page(lastbit, runs, tmp_pat
     options = ("--by", "recipe", "--metric", "acc", "--seed", "seed", "--within", "0.3", "--out", out)
     code, said, err = lastbit("compare", runs, *options, "--json", tmp_path / "found.json")
     assert (code, err) == (0, "")
-    assert said.startswith("2 recipes against base: acc (more is better)")
+    assert said.startswith("2 recipes against base: acc (higher is better)")
     found = json.loads((tmp_path / "found.json").read_text())
     assert found == json.loads((out / "compare.json").read_text())
     assert " ".join(found["verdict"].split()) in " ".join(said.split())

@@ -55,7 +55,7 @@ def test_what_is_better_turns_round_where_less_is():
     content = compared(lower_is_better=True)
     (figure,) = comparison_figures(content)
     assert (figure.rows[0]["group"], figure.rows[0]["kind"]) == ("r2", "better")
-    assert "less is better" in figure.note
+    assert "lower is better" in figure.note
 
 
 def test_the_probability_of_a_better_run_has_its_interval_beside_it():

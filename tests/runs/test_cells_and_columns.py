@@ -57,7 +57,7 @@ def test_columns_of_a_metric_that_count_are_seeds(table, form):
     assert runs.by_seed("a") == {1: 0.11, 2: 0.12, 3: 0.13}
     assert runs.by_seed("b") == {1: 0.21, 3: 0.23}
     assert runs.metric.replace("-", "_").endswith("acc")
-    assert says(runs, f"The columns {', '.join(names)} are taken for the seeds of one recipe in each row")
+    assert says(runs, f"The columns {', '.join(names)} are taken as seeds: each row is a recipe")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_metrics_with_a_number_in_their_name_are_no_seeds(table, names):
     assert read_runs(path, metric=first, by="method").by_seed("a") == {1: 0.1, 2: 0.2}
     without = table(f"method,{names}\na,{values[0]}\nb,{values[1]}\n")
     assert read_runs(without, metric=first, by="method").seed == ()
-    assert not says(read_runs(without, metric=first), "taken for the seeds")
+    assert not says(read_runs(without, metric=first), "taken as seeds")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_parts_of_a_run_are_no_seeds(table, form):
         read_runs(table(text))
     one = read_runs(table(text), metric=names[1], by="method")
     assert one.values("a").tolist() == [0.52, 0.51]
-    assert not says(one, "taken for the seeds")
+    assert not says(one, "taken as seeds")
 
 
 @pytest.mark.parametrize("family", ["acc_task", "val_acc/dataloader_idx", "class_acc"])

@@ -62,7 +62,7 @@ def test_by_overrides(table):
     runs = read_runs(table(CLEAN), metric="acc", by="lr")
     assert runs.recipes == ["lr=0.1"]
     assert says(runs, "sgd") is False
-    assert says(runs, "Seeds stand more than once: lr=0.1 seed 1 (2 times)")
+    assert says(runs, "Some seeds occur more than once: lr=0.1 seed 1 (2 times)")
     assert runs.by_seed("lr=0.1") == {1: pytest.approx(0.916), 2: pytest.approx(0.915)}
 
 
@@ -158,12 +158,12 @@ def test_fractions_beside_percents_are_said_and_nothing_is_converted(table):
 def test_less_is_better_by_name_and_it_is_said(table):
     runs = read_runs(table(CLEAN), metric="loss")
     assert runs.lower_is_better
-    assert says(runs, "Less loss is taken to be better")
+    assert says(runs, "Lower loss is taken to be better")
     asked = read_runs(table(CLEAN), metric="loss", lower_is_better=False)
     assert not asked.lower_is_better
     assert not says(asked, "is taken to be better")
     unclear = read_runs(table(CLEAN.replace("acc", "quux")), metric="quux")
-    assert says(unclear, "More quux is taken to be better: its name does not say")
+    assert says(unclear, "Higher quux is taken to be better; its name does not say")
 
 
 def test_a_run_pasted_twice_counts_once(table):
@@ -188,7 +188,7 @@ def test_without_a_seed_the_assumption_is_said(table):
     runs = read_runs(table("recipe,acc\na,0.91\na,0.92\nb,0.93\nb,0.94\n"))
     assert runs.seed == ()
     assert runs.frame["seed"].null_count() == 4
-    assert says(runs, "No column tells the seed")
+    assert says(runs, "No column holds the seed")
     assert runs.by_seed("a") == {}
 
 
@@ -363,7 +363,7 @@ def test_columns_are_recipes_where_nothing_else_is_there(table):
     runs = read_runs(table("seed,sgd,adam\n1,90.1,90.5\n2,90.2,90.7\n3,90.3,\n"))
     assert runs.recipes == ["sgd", "adam"]
     assert runs.by_seed("adam") == {1: 90.5, 2: 90.7}
-    assert says(runs, "The columns sgd, adam are taken for recipes")
+    assert says(runs, "The columns sgd, adam are taken as recipes")
     with pytest.raises(LastbitError, match=r"name the metric by --metric: .* has acc, loss"):
         read_runs(table("seed,acc,loss\n1,0.11,0.21\n2,0.12,0.22\n3,0.13,0.23\n"))
 
@@ -372,7 +372,7 @@ def test_directories_do_not_name_seeds(tmp_path):
     path = tmp_path / "s2" / "run 7.csv"
     path.parent.mkdir()
     path.write_text("recipe,acc\na,0.91\na,0.92\nb,0.93\nb,0.94\n")
-    assert says(read_runs(path), "No column tells the seed")
+    assert says(read_runs(path), "No column holds the seed")
 
 
 def test_several_names_are_told_by_commas(table):

@@ -203,7 +203,7 @@ def test_runs_that_end_early_are_said(tmp_path):
                 writer.add_scalar("acc", seed / 4, step)
     runs = read_runs(tmp_path, metric="acc")
     assert [note for note in runs.notes if "different steps" in note] == [
-        f"Runs end at different steps, from 2 to 4; before the last do {tmp_path / 'a-seed3'}."
+        f"Runs end at different steps, from 2 to 4; these end early: {tmp_path / 'a-seed3'}."
     ]
     assert runs.frame.height == 3
     assert not any("different steps" in note for note in read_runs(tmp_path, metric="acc", step=1).notes)
@@ -214,4 +214,4 @@ def test_where_no_run_is_finished_all_count(tmp_path):
         trainer(tmp_path / f"a-seed{seed}", [{"step": 10, "eval_loss": seed / 4}], stop=False)
     runs = read_runs(tmp_path, metric="eval_loss")
     assert runs.frame.height == 2
-    assert any("no run is finished: all of them count" in note for note in runs.notes)
+    assert any("no run is finished, so all of them count" in note for note in runs.notes)

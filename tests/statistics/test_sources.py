@@ -46,6 +46,27 @@ def test_a_latin_square_is_analysed_by_its_closed_form(square):
         assert (got.std, got.lower, got.upper) == pytest.approx((expected.std, expected.lower, expected.upper))
 
 
+@pytest.mark.parametrize("level", [0.0, 91.0, -1e6])
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_what_adds_up_exactly_has_no_interaction_and_no_last_bit(level, repeats):
+    """Sums of a tenth, a fifth and seven tenths round; nothing of that is a source's."""
+    rows, columns = (np.tile(of, repeats) for of in np.divmod(np.arange(9), 3))
+    first, second = np.array([0.1, 0.2, 0.7]), np.array([0.3, 0.05, 0.11])
+    found = source_spreads({"init": rows, "order": columns}, level + first[rows] + second[columns])
+    assert found.sources["init"].std == pytest.approx(first.std(ddof=1), rel=1e-6)
+    none = [found.remainder, *([found.interaction, found.last_bit] if repeats > 1 else [])]
+    none.append(source_spreads({"init": rows, "order": columns}, level + first[rows]).sources["order"])
+    assert [(part.std, part.lower, part.upper) for part in none] == [(0, 0, 0)] * len(none)
+
+
+def test_a_small_last_bit_is_not_taken_for_rounding():
+    rows, columns = (np.tile(of, 2) for of in np.divmod(np.arange(9), 3))
+    noise = 1e-12 * np.random.default_rng(0).standard_normal(18)
+    found = source_spreads({"init": rows, "order": columns}, 1 + 0.1 * rows + 0.3 * columns + noise)
+    pairs = noise.reshape(2, 9)
+    assert found.last_bit.std == pytest.approx(np.sqrt(np.mean(np.var(pairs, axis=0, ddof=1))), rel=1e-2)
+
+
 def test_a_latin_square_agrees_with_reml(square):
     """In a balanced design REML is the analysis of variance where no estimate is negative."""
     levels, y = square

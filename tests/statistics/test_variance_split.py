@@ -61,6 +61,18 @@ def test_nothing_varies_where_all_runs_agree():
     assert (found.batch_order.std, found.batch_order.upper, found.last_bit.std, found.shares()) == (0, 0, 0, {})
 
 
+def test_the_rounding_of_means_is_no_batch_order():
+    """The seeds have the same runs in another order, so that sums round to other bits; or runs that are all alike."""
+    runs = 90 + np.array([0.1, 0.37, 0.23, 0.71, 0.19, 0.43, 0.57])
+    rolled = np.stack([np.roll(runs, at) for at in range(4)], axis=1)
+    assert len(set(rolled.mean(0).tolist())) > 1
+    found = variance_split(rolled, None).batch_order
+    assert (found.std, found.lower, found.upper) == (0, 0, 0)
+    alike = variance_split(np.tile(runs, (3, 1)), None)
+    assert alike.batch_order.std == pytest.approx(runs.std(ddof=1), rel=1e-12)
+    assert (alike.last_bit.std, alike.last_bit.upper) == (0, 0)
+
+
 def right_or_wrong(generator, networks, examples):
     """Examples of different hardness, and chance in which network is right; the truth beside it, in points squared."""
     chance = special.expit(generator.normal(2, 2, examples))

@@ -136,7 +136,7 @@ def test_a_source_that_does_not_reach_the_training_is_noticed(tmp_path):
     function.settings = {"name": "dead"}
     content = finished(tmp_path / "study", function).results().as_json()
     assert "The seed of batch order does not reach the training: runs that differ in nothing" in content["verdict"]
-    assert "Batch order and the last bit left it as it was." in content["verdict"]
+    assert "Batch order, the last bit and the interaction left it as it was." in content["verdict"]
     assert " by 0.00" not in content["verdict"]
     assert content["sources"]["order"]["std"] == 0
 

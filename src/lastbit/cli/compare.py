@@ -163,7 +163,7 @@ def _show_many(content: dict[str, Any], terminal: Console) -> None:
         recipes_table,
     )
 
-    better = "less" if content["lower_is_better"] else "more"
+    better = "lower" if content["lower_is_better"] else "higher"
     count = len(content["comparisons"])
     recipes = f"{count} recipe{'' if count == 1 else 's'}"
     terminal.print(f"{recipes} against {content['baseline']}: {content['metric']} ({better} is better)")

@@ -55,13 +55,13 @@ def endings(frame: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
 
     notes = []
     if STATE in frame.columns and frame[STATE].str.to_lowercase().is_in(_UNFINISHED).fill_null(False).all():
-        notes.append("By what their tracker says no run is finished: all of them count.")
+        notes.append("Their tracker says that no run is finished, so all of them count.")
     done = ~unfinished(frame)
     ends = frame[END].filter(done).drop_nulls() if END in frame.columns else pl.Series([])
     if ends.n_unique() > 1:
         first, last = float(ends.to_numpy().min()), float(ends.to_numpy().max())
         early = runs.filter(done & (frame[END] < last))
-        notes.append(f"Runs end at different steps, from {first:g} to {last:g}; before the last do {places(early)}.")
+        notes.append(f"Runs end at different steps, from {first:g} to {last:g}; these end early: {places(early)}.")
     return notes
 
 

@@ -89,7 +89,7 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
         if rows.height:
             counts = rows.group_by("recipe", maintain_order=True).len()
             runs = [f"{count} of {recipe}" for recipe, count in counts.iter_rows()]
-            rest = " What is compared are the runs that did not diverge." if reason == "diverged" else ""
+            rest = " Only runs that did not diverge are compared." if reason == "diverged" else ""
             sentences.append(f"{sentence}: {shortened(runs, _SHOWN)} ({places(rows)}).{rest}")
     empty = sorted(set(left_out["recipe"]) - set(kept["recipe"]))
     return sentences + ([f"No run of {shortened(empty, _SHOWN)} is left."] if empty else [])
@@ -143,7 +143,7 @@ def _seeds(kept: pl.DataFrame, seeds: Sequence[str]) -> list[str]:
     twice = counts.filter(pl.col("len") > 1)
     if twice.height:
         each = [f"{recipe} seed {seed} ({times} times)" for recipe, seed, _, times in twice.iter_rows()]
-        sentences.append(f"Seeds stand more than once: {shortened(each, _SHOWN)}; pairs use their mean.")
+        sentences.append(f"Some seeds occur more than once: {shortened(each, _SHOWN)}; pairs use their mean.")
     return sentences
 
 

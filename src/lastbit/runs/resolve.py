@@ -196,8 +196,8 @@ def _standard(
 
 def _no_seed() -> str:
     return (
-        "No column tells the seed (--seed NAME): every row is taken for an independent run. Where recipes share their "
-        "seeds, comparing them seed by seed mostly gives a narrower interval."
+        "No column holds the seed (--seed NAME), so every row is taken as an independent run. If recipes share seeds, "
+        "comparing them seed by seed usually gives a narrower interval."
     )
 
 
@@ -214,7 +214,7 @@ def _groups_note(grouping: Grouping, *, asked: bool) -> list[str]:
             reasons.setdefault(reason, []).append(name)
     said += [
         f"{shortened(names)} {reason.replace('goes', 'go', 1) if len(names) > 1 else reason}, "
-        f"and {'do' if len(names) > 1 else 'does'} not count for the recipe (--by NAME if it should)."
+        f"and {'are' if len(names) > 1 else 'is'} not part of the recipe (--by NAME if it should be)."
         for reason, names in reasons.items()
     ]
     return said

@@ -114,9 +114,9 @@ def choose_direction(metric: str, question: Question, stated: Mapping[str, bool]
     if metric in stated:
         return stated[metric]
     if by_name:
-        notes.append(f"Less {metric} is taken to be better, as its name says (--higher-is-better if it is not).")
+        notes.append(f"Lower {metric} is taken to be better, as its name suggests (--higher-is-better if not).")
     elif by_name is None:
-        notes.append(f"More {metric} is taken to be better: its name does not say (--lower-is-better if less is).")
+        notes.append(f"Higher {metric} is taken to be better; its name does not say (--lower-is-better if not).")
     return bool(by_name)
 
 

@@ -82,7 +82,7 @@ def _from_names(frame: pl.DataFrame, metric: str | None, notes: list[str]) -> pl
     if metric is None and len(there) > 1:
         raise LastbitError(f"the table holds several metrics: name one by --metric; there are {shortened(there)}")
     chosen = named.require(metric, there, option="--metric", where=f"the column {names}") if metric else there[0]
-    notes.append(f"The rows whose {names} is {chosen} count; their number is in {values}.")
+    notes.append(f"Only rows whose {names} is {chosen} count; their values are in {values}.")
     rows = frame.filter(pl.col(names).cast(pl.String) == chosen)
     return rows.rename({values: metric or chosen}).drop(names)
 
@@ -127,7 +127,7 @@ def _from_seeds(frame: pl.DataFrame, seeds: dict[str, str], metric: str, notes: 
         frame = frame.with_columns(pl.col(*seeds).cast(pl.String))
     long = frame.unpivot(list(seeds), index=others, variable_name="seed", value_name=metric)
     long = long.with_columns(long["seed"].replace(seeds))
-    notes.append(f"The columns {shortened(list(seeds))} are taken for the seeds of one recipe in each row.")
+    notes.append(f"The columns {shortened(list(seeds))} are taken as seeds: each row is a recipe, each cell a run.")
     notes.extend(named.fold_notes(seeds))
     return long.sort(ROW, maintain_order=True).drop_nulls(metric)
 
@@ -144,7 +144,7 @@ def _recipe_columns(frame: pl.DataFrame) -> list[str]:
 
 def _from_recipes(frame: pl.DataFrame, recipes: list[str], notes: list[str]) -> pl.DataFrame:
     others = [name for name in frame.columns if name not in recipes]
-    notes.append(f"The columns {shortened(recipes)} are taken for recipes, with the value of a run in each cell.")
+    notes.append(f"The columns {shortened(recipes)} are taken as recipes: each cell is a run.")
     return frame.unpivot(recipes, index=others, variable_name="recipe", value_name="value").drop_nulls("value")
 
 
@@ -198,7 +198,7 @@ def step_note(metric: str, rule: StepRule, lower: bool) -> str:
     if rule == "best":
         which = "smallest" if lower else "largest"
         return (
-            f"The {which} {metric} of each run counts, whenever it was: chosen on the data that it is measured on, it "
-            "is better than the model that a user would get. --step last takes the last."
+            f"The {which} {metric} of each run counts, at whatever step it was. It was chosen on the data that it is "
+            "measured on, so it looks better than the model that a user would get; --step last takes the last value."
         )
     return f"The last {metric} of each run counts" + (f", at step {rule} or before." if isinstance(rule, int) else ".")

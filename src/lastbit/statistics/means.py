@@ -13,8 +13,8 @@ from lastbit.statistics.spread import Table
 
 # All rearrangements are counted up to so many; beyond, as many are drawn.
 PERMUTATIONS = 20_000
-# A few units in the last place: means over a seed's runs and their differences are rounded.
-_ROUNDING = 16 * float(np.finfo(float).eps)
+# A few units in the last place of the largest value: means over a seed's runs and their differences are rounded.
+ROUNDING = 16 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ def satterthwaite(parts: Table, dofs: Table) -> float:
 
 def variance(values: Table, scale: float) -> float:
     """Sample variance (ddof 1); 0 where the values differ by no more than the rounding of numbers of size `scale`."""
-    return 0.0 if np.ptp(values) <= _ROUNDING * scale else float(np.var(values, ddof=1))
+    return 0.0 if np.ptp(values) <= ROUNDING * scale else float(np.var(values, ddof=1))
 
 
 def _mean(values: Table, scale: float) -> float:
     mean = float(np.mean(values))
-    return 0.0 if abs(mean) <= _ROUNDING * scale else mean
+    return 0.0 if abs(mean) <= ROUNDING * scale else mean
 
 
 def _scale(a: Table, b: Table) -> float:

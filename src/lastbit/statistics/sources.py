@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from lastbit.errors import LastbitError
+from lastbit.statistics.means import ROUNDING
 from lastbit.statistics.quality import Quality, split_quality
 from lastbit.statistics.spread import COVERAGE
 from lastbit.statistics.strata import Stratum
@@ -136,6 +137,7 @@ def _parts(levels: Levels, metrics: NDArray[np.float64]) -> _Parts:
     if not present.any():
         return _Parts(dict.fromkeys(levels, ()))
     y = metrics[present] - metrics[present][0]  # so that equal metrics give exactly 0
+    least = ROUNDING * np.abs(metrics[present]).max(0)  # deviations up to here are rounding of such numbers and sums
     table = np.stack([column[present] for column in levels.values()], axis=1)
     cells, place, sizes = np.unique(table, axis=0, return_inverse=True, return_counts=True)
     means = np.zeros((len(cells), y.shape[1]))
@@ -143,13 +145,13 @@ def _parts(levels: Levels, metrics: NDArray[np.float64]) -> _Parts:
     means /= sizes[:, None]
     effects = [(column[:, None] == np.unique(column)).astype(np.float64) for column in cells.T]
     left = _left_by([*effects, np.ones((len(cells), 1))])
-    of_cells = Stratum(left @ means, float(len(cells) - _rank_left(left)), 1.0)
-    pure = Stratum(y - means[place.ravel()], float(len(y) - len(cells)), 1.0)
+    of_cells = Stratum(_beyond(left @ means, least), float(len(cells) - _rank_left(left)), 1.0)
+    pure = Stratum(_beyond(y - means[place.ravel()], least), float(len(y) - len(cells)), 1.0)
     size = float(len(cells) / np.sum(1 / sizes))  # runs for each mean: harmonic mean
     # What a cell's mean has without main effects; a single source has no interaction.
     error = pure._replace(weight=1 / size) if len(levels) == 1 else of_cells
     main = {
-        name: _main(effects[at], effects[:at] + effects[at + 1 :], means, error) if error.dof else ()
+        name: _main(effects[at], effects[:at] + effects[at + 1 :], means, error, least) if error.dof else ()
         for at, name in enumerate(levels)
     }
     last_bit = [pure] if pure.dof else []
@@ -161,6 +163,11 @@ def _parts(levels: Levels, metrics: NDArray[np.float64]) -> _Parts:
         return _Parts(main, remainder=[of_cells])
     interaction = [of_cells, pure._replace(weight=-1 / size)]
     return _Parts(main, interaction, last_bit, [of_cells, pure._replace(weight=1 - 1 / size)])
+
+
+def _beyond(deviations: NDArray[np.float64], least: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Deviations, shape (n, metrics), with 0 for those that rounding explains: equal sums leave 0, and not 3e-16."""
+    return np.where(np.abs(deviations) <= least, 0.0, deviations)
 
 
 def _left_by(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -175,7 +182,11 @@ def _rank_left(projection: NDArray[np.float64]) -> int:
 
 
 def _main(
-    own: NDArray[np.float64], others: list[NDArray[np.float64]], means: NDArray[np.float64], error: Stratum
+    own: NDArray[np.float64],
+    others: list[NDArray[np.float64]],
+    means: NDArray[np.float64],
+    error: Stratum,
+    least: NDArray[np.float64],
 ) -> Sequence[Stratum]:
     """The variance by one source, from its contrasts that are free of all other sources.
 
@@ -189,7 +200,7 @@ def _main(
     values = eigenvalues[free]
     contrasts = vectors[:, free].T @ own.T @ left @ means
     harmonic = float(len(values) / np.sum(1 / values))
-    deviations = np.sqrt(harmonic) * contrasts / values[:, None]
+    deviations = np.sqrt(harmonic) * _beyond(contrasts / values[:, None], least)
     return [
         Stratum(deviations, float(len(values)), 1 / harmonic),
         error._replace(weight=-error.weight / harmonic),

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from lastbit.statistics.examples import Correctness, sampling_variance
+from lastbit.statistics.means import ROUNDING, variance
 from lastbit.statistics.spread import COVERAGE, Table, complete_seeds, noise_spread
 
 _TAIL = (1 - COVERAGE) / 2
@@ -102,20 +103,22 @@ def between_groups(between: float, dof: float, within: float, dof_within: float,
         dof_within: its degrees of freedom.
         size: of each group; the harmonic mean where groups differ.
     """
-    variance = (between - within) / size
+    # Of two equal mean squares, each a sum of rounded squares, the difference is rounding.
+    square = 0.0 if abs(between - within) <= ROUNDING * max(between, within) else (between - within) / size
     bounds = []
     for tail in (_TAIL, 1 - _TAIL):  # the upper quantiles of F and chi-square give the lower bound
         f, chi2 = special.fdtri(dof, dof_within, 1 - tail), special.chdtri(dof, tail)
         bounds.append(np.sqrt(max(0.0, dof * (between - f * within) / (size * chi2))))
-    return Component(float(np.sqrt(max(0.0, variance))), float(bounds[0]), float(bounds[1]), truncated=variance < 0)
+    return Component(float(np.sqrt(max(0.0, square))), float(bounds[0]), float(bounds[1]), truncated=square < 0)
 
 
 def _batch_order(complete: Table) -> Component | None:
     noises, seeds = complete.shape
     if noises < 2 or seeds < 2:
         return None
-    within = float(np.mean(np.var(complete, axis=0, ddof=1)))
-    between = noises * float(np.var(complete.mean(0), ddof=1))
+    scale = float(np.abs(complete).max())
+    within = float(np.mean([variance(runs, scale) for runs in complete.T]))
+    between = noises * variance(complete.mean(0), scale)
     return between_groups(between, seeds - 1, within, seeds * (noises - 1), noises)
 
 

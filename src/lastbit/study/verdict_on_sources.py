@@ -64,9 +64,13 @@ def _on_unlimited(split: Sequence[_Split], metric: Metric, decimals: int) -> Ite
     shown = [label for label, quality in split if quality.shown]
     if not shown:
         which = "any of them" if len(split) > 1 else split[0][0]
-        yield f"The runs show no difference in quality by {which}; the upper ends are what they allow."
+        yield f"The runs show no difference in quality by {which}; the intervals' upper ends are what they allow."
     else:
-        others = "" if len(shown) == len(split) else " alone; the upper ends of the others are what they allow"
+        others = (
+            ""
+            if len(shown) == len(split)
+            else " alone; for the others, the intervals' upper ends are what the runs allow"
+        )
         yield f"The runs show a difference in quality by {joined(shown)}{others}."
     if few := [quality.contested for _, quality in split if quality.rests_on_few]:
         yield f"Only {min(filter(None, few))} examples set some of the runs apart: the intervals may be too short."

@@ -84,7 +84,7 @@ def test_other_seeds_are_tested_by_welch_and_the_notes_say_so():
     a, b = (frame.filter(pl.col("recipe") == name)["acc"].to_numpy() for name in ("new", "base"))
     (row,) = found.as_json()["comparisons"]
     assert (row["test"], row["p"]) == ("Welch t", pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue))
-    assert any("Fewer than two seeds in common with base: new" in note for note in found.notes)
+    assert any("new shares fewer than two seeds with base" in note for note in found.notes)
 
 
 def test_seeds_of_one_side_alone_are_left_out_of_pairs_and_named():

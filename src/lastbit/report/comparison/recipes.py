@@ -86,7 +86,7 @@ def differences_figure(content: RecipesJson) -> Figure:
     drawn = [row for row in content["comparisons"] if row["interval_simultaneous"] is not None]
     if not drawn:
         return _examples_figure(content)
-    better = "less" if content["lower_is_better"] else "more"
+    better = "lower" if content["lower_is_better"] else "higher"
     shown = _shown(drawn, content)
     note = (
         f"{content['metric']}: recipe minus {content['baseline']}; {better} is better. "

@@ -57,8 +57,9 @@ def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = Non
     name = "differences" if task is None else f"differences-{content['tasks'].index(task) + 1}"
     title = f"The differences from {content['baseline']}" + ("" if task is None else f": {task['task']}")
     note = (
-        "All intervals of the fourth column hold together in 95 % of cases, those of the third alone. Runs needed: of "
-        "each recipe, with a seed each, to show an undecided difference if it is as large as it looks (80 % power)."
+        "The intervals of the fourth column hold for all recipes at once in 95 % of cases, each of the third only by "
+        "itself. Runs needed: how many runs of each recipe, each with its own seed, would show an undecided difference "
+        "if it is as large as it looks (80 % power)."
     )
     columns = ["recipe", "difference", "95 % interval", "all together", "finding", "runs needed"]
     return Table(name, title, columns, rows, "" if task else note, align="lrrrlr")

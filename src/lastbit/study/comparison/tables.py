@@ -205,7 +205,8 @@ def unpaired_notes(runs: Sequence[RecipeRuns], comparisons: Sequence[AgainstBase
         )
     if welch:
         notes.append(
-            f"Fewer than two seeds in common with {comparisons[0].baseline}: {some(welch, _NAMED)} (Welch’s test)."
+            f"{some(welch, _NAMED)} {'shares' if len(welch) == 1 else 'share'} fewer than two seeds with "
+            f"{comparisons[0].baseline}, so Welch’s test on all runs is used."
         )
     return notes
 
