@@ -327,7 +327,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no loss": ({"loss": None}, TypeError, "loss is a NoneType; give a callable"),
     "no model": ({"model": "net"}, TypeError, "model is a str"),
     "no optimizer": ({"optimizer": 0.1}, TypeError, "optimizer is a float; give a torch"),
-    "another class": ({"optimizer": torch.optim.Adagrad(MODEL.parameters())}, TypeError, "Adagrad; allowed are"),
+    "another class": ({"optimizer": torch.optim.Adadelta(MODEL.parameters())}, TypeError, "Adadelta; allowed are"),
     "another model's": (
         {"optimizer": torch.optim.SGD(OTHER.parameters(), lr=0.1)},
         ValueError,

@@ -156,10 +156,10 @@ def test_adams_preconditioner_is_what_its_next_step_divides_by(steps: int, seed:
 
 
 def test_wrong_optimizers_are_named() -> None:
-    with pytest.raises(TypeError, match="Adagrad; allowed are"):
-        edge_of_stability(torch.optim.Adagrad([parameter()]))
-    with pytest.raises(TypeError, match="Adagrad; allowed are"):
-        preconditioner(torch.optim.Adagrad([parameter()]))
+    with pytest.raises(TypeError, match="Adadelta; allowed are"):
+        edge_of_stability(torch.optim.Adadelta([parameter()]))
+    with pytest.raises(TypeError, match="Adadelta; allowed are"):
+        preconditioner(torch.optim.Adadelta([parameter()]))
     with pytest.raises(ValueError, match="maximize=True"):
         edge_of_stability(torch.optim.SGD([parameter()], lr=0.1, maximize=True))
     with pytest.raises(ValueError, match="taken no step yet"):
@@ -280,7 +280,7 @@ def test_a_wrapper_that_may_step_otherwise_is_refused() -> None:
 
 def test_what_is_known_of_optimizers_without_an_edge_is_reported() -> None:
     weight = torch.nn.Parameter(torch.ones(2, 2))
-    for name in ("Adadelta", "Adagrad", "LBFGS", "Muon", "NAdam", "RAdam", "Rprop"):
+    for name in ("ASGD", "Adadelta", "Adafactor", "LBFGS", "Muon", "RAdam", "Rprop"):
         with pytest.raises(TypeError, match=rf"optimizer is a {name}; allowed are .* \({name}: ") as caught:
             edge_of_stability(getattr(torch.optim, name)([weight]))
         assert "\n" not in str(caught.value)

@@ -47,7 +47,7 @@ class AveragedFamily(Family):
                 average.mul_(group["rho"]).add_(grad, alpha=1 - group["rho"])
                 param.add_(average / k, alpha=-(group["lr"] * k))
 
-    def edge(self, group):
+    def edge(self, group, state):
         return 2 * (1 + group["rho"]) / (1 - group["rho"]), "2(1+r)/((1-r) lr)"
 
 
@@ -199,7 +199,7 @@ class Nudge(torch.optim.SGD):
 class NudgeFamily(Family):
     classes: ClassVar = {"nudge": Nudge}
     def step(self, optimizer, group, k): ...
-    def edge(self, group): return 7.0, "7/lr"
+    def edge(self, group, state): return 7.0, "7/lr"
 """
 FOUND = """
 import sys, torch

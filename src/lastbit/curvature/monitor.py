@@ -65,7 +65,7 @@ class SharpnessMonitor:
             watching begins and left as it was. A batch is a pair (inputs, targets), or a mapping, which is both and
             goes into the model by keyword. A fixed batch of training samples will do; its size decides what a
             measurement costs.
-        optimizer: the one that steps the model: torch's SGD, Adam, AdamW or RMSprop.
+        optimizer: the one that steps the model, with a known edge (`edge_of_stability`).
         every: updates from one measurement to the next, or a schedule: a callable from the number of updates to True
             or False, such as `lb.log_spaced()`.
         sinks: callables that receive each row, such as those of `lastbit.integrations`, or `print`.

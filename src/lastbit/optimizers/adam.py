@@ -37,11 +37,19 @@ class AdamFamily(Family):
             for count, (params, grads, *moments) in _by_step(batch):
                 _update(params, grads, moments, count, group, run, k)
 
-    def edge(self, group: Group) -> tuple[float, str]:
-        """2 (1+b1) / (1-b1), of P^-1 H."""
+    def edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
+        """2 (1+b1) / (1-b1), of P^-1 H.
+
+        Heavy ball along an average, w' = w - h a' and a' = b1 a + (1-b1) c w: that of `SGD` with dampening b1.
+        Decoupled decay w makes the first w' = (1 - h w) w - h a', and the edge (2 - h w) (1+b1) / ((1-b1) h).
+        """
         beta = float(group["betas"][0])
         source = "(2 - lr w)(1+b1)/((1-b1) lr)" if self.is_decoupled(group) else "2(1+b1)/((1-b1) lr)"
         return 2 * (1 + beta) / (1 - beta), f"{source}: Cohen et al. 2022, of P^-1 H"
+
+    def small_batch_edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
+        """2, of P^-1 H: an average of gradients sums up to one gradient."""
+        return 2.0, "2/lr, of P^-1 H"
 
     def preconditioner(self, state: Mapping[str, Any], group: Group) -> Tensor:
         """P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps) after t steps (Cohen et al. 2022).

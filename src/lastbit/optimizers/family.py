@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ class Family:
     """
 
     classes: ClassVar[Mapping[str, type[Optimizer]]] = {}  # by the name that recipes have for them
+    elsewhere: ClassVar[Mapping[str, str]] = {}  # classes of packages that lastbit does not need: name -> package
     arguments: ClassVar[type[Arguments] | None] = None
     without_edge: ClassVar[Mapping[str, str]] = {}  # name of a class -> why its edge of stability is not known
 
@@ -49,12 +51,20 @@ class Family:
         """
         raise NotImplementedError
 
-    def edge(self, group: Group) -> tuple[float, str]:
-        """The edge of stability of one group times its lr, decoupled weight decay aside; and the formula in words.
+    def edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
+        """The edge of full batches times lr, decoupled weight decay aside; and the formula in words.
 
         The edge is the curvature below which steps along an eigenvector of the Hessian stay bounded on a quadratic
         loss: that of P^-1 H under a preconditioner P, which is held fixed.
+
+        Args:
+            group: the parameter group.
+            state: that of one of its parameters, empty before the first step; for momenta that change with the steps.
         """
+        raise NotImplementedError
+
+    def small_batch_edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
+        """The same of small batches, in batch sharpness: 2 / (what the steps from one gradient sum up to, over lr)."""
         raise NotImplementedError
 
     def is_decoupled(self, group: Group) -> bool:
@@ -122,8 +132,12 @@ def innermost(optimizer: object) -> Optimizer:
     raise LastbitTypeError(f"optimizer is a {type(inner).__name__}; give a torch.optim.Optimizer")
 
 
-def known_step(optimizer: object) -> tuple[Optimizer, Family]:
+def known_step(optimizer: object, edge: str = "edge") -> tuple[Optimizer, Family]:
     """The optimizer itself, and the family whose step, with a known edge of stability, it takes.
+
+    Args:
+        optimizer: the optimizer, or a framework's wrapper around it.
+        edge: the method of the family that gives the edge.
 
     Raises:
         LastbitTypeError: its edge is not known, for its step is none of these.
@@ -131,18 +145,18 @@ def known_step(optimizer: object) -> tuple[Optimizer, Family]:
     inner = innermost(optimizer)
     matching = [(kind, family) for kind, family in _described() if isinstance(inner, kind)]
     kind, family = max(matching, key=lambda pair: len(pair[0].__mro__), default=(None, None))
-    if kind is not None and family is not None and family.has("edge"):
+    if kind is not None and family is not None and family.has(edge):
         reason = why_another_step(inner, kind)
         if reason is None:
             return inner, family
         raise LastbitTypeError(
-            f"optimizer is a {reason}, so that its edge is not known; allowed are {names_with('edge')}, with their own "
+            f"optimizer is a {reason}, so that its edge is not known; allowed are {names_with(edge)}, with their own "
             "step; what only watches goes into register_step_pre_hook or register_step_post_hook"
         )
     name = type(inner).__name__
     reason = {key: reason for cls in FAMILIES.all() for key, reason in cls.without_edge.items()}.get(name)
     raise LastbitTypeError(
-        f"optimizer is a {name}; allowed are {names_with('edge')}{f' ({name}: {reason})' if reason else ''}"
+        f"optimizer is a {name}; allowed are {names_with(edge)}{f' ({name}: {reason})' if reason else ''}"
     )
 
 
@@ -155,6 +169,20 @@ def _described() -> Iterator[tuple[type[Optimizer], Family]]:
     for cls in FAMILIES.all():
         family = cls()
         yield from ((kind, family) for kind in cls.classes.values())
+        # An optimizer of a package can only have been made where the package has been imported.
+        found = (getattr(sys.modules.get(package), name, None) for name, package in cls.elsewhere.items())
+        yield from ((kind, family) for kind in found if kind is not None)
+
+
+def state_of(optimizer: Optimizer, group: Group) -> Mapping[str, Any]:
+    """The state of the first parameter of a group that has been stepped; empty if none has."""
+    states = (optimizer.state.get(parameter, {}) for parameter in group["params"])
+    return next((state for state in states if is_stepped(state)), {})
+
+
+def is_stepped(state: Mapping[str, Any]) -> bool:
+    """Whether a parameter with this state has been stepped; Adagrad makes its state before."""
+    return bool(state) and bool(state.get("step", 1))
 
 
 def without_wrapper(optimizer: object) -> object:

@@ -25,9 +25,13 @@ class RMSpropFamily(Family):
     classes: ClassVar = {"rmsprop": torch.optim.RMSprop}
     arguments = RMSpropArguments
 
-    def edge(self, group: Group) -> tuple[float, str]:
+    def edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
         """2 (1+m): that of heavy ball, of P^-1 H."""
         return 2 * (1 + float(group["momentum"])), "2(1+m)/lr: heavy ball on P^-1 H"
+
+    def small_batch_edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
+        """2 (1-m): that of heavy ball, of P^-1 H."""
+        return 2 * (1 - float(group["momentum"])), "2(1-m)/lr: heavy ball on P^-1 H"
 
     def preconditioner(self, state: Mapping[str, Any], group: Group) -> Tensor:
         """P = sqrt(v) + eps; if `centered`, v is less the squared average gradient."""

@@ -1,7 +1,7 @@
 """SGD: its step with k (paper, section 4.1), its edge of stability, its arguments in a recipe."""
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,8 +37,13 @@ class SGDFamily(Family):
             direction, own = _direction(optimizer, batch, group, run)
             run("add_", batch[0], divided(direction, k, in_place=own), alpha=-(float(group["lr"]) * k))
 
-    def edge(self, group: Group) -> tuple[float, str]:
-        """2, 2 (1+m) / (1-d) or (2+2m) / (1+2m)."""
+    def edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
+        """2, 2 (1+m) / (1-d) or (2+2m) / (1+2m).
+
+        At curvature c heavy ball is w' = w - h a' and a' = m a + (1-d) c w, whose polynomial is
+        xi^2 - (1 + m - (1-d) h c) xi + m; at xi = -1 it vanishes for h c = 2 (1+m) / (1-d). Nesterov's step
+        w' = w - h (c w + m a') has xi^2 - (1 - h c)(1+m) xi + (1 - h c) m, which vanishes for h c = (2+2m) / (1+2m).
+        """
         momentum, dampening = float(group["momentum"]), float(group["dampening"])
         if momentum == 0:  # torch then has no buffer, and no dampening either
             return 2.0, "2/lr: gradient descent"
@@ -46,6 +51,20 @@ class SGDFamily(Family):
             return (2 + 2 * momentum) / (1 + 2 * momentum), "(2+2m)/((1+2m) lr): Nesterov"
         rate = 1 - dampening
         return (2 * (1 + momentum) / rate if rate else float("inf")), "2(1+m)/((1-d) lr): heavy ball"
+
+    def small_batch_edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
+        """2, 2 (1-m) / (1-d) or 2 (1-m).
+
+        A gradient enters the steps of heavy ball with the weights (1-d) m^j, those of Nesterov with 1 + m at once and
+        m^(j+1) later. The sums are (1-d) / (1-m) and 1 / (1-m) (Andreyev et al. 2026, arXiv 2604.14108).
+        """
+        momentum, dampening = float(group["momentum"]), float(group["dampening"])
+        if momentum == 0:
+            return 2.0, "2/lr: gradient descent"
+        if group["nesterov"]:
+            return 2 * (1 - momentum), "2(1-m)/lr: Nesterov"
+        rate = 1 - dampening
+        return (2 * (1 - momentum) / rate if rate else float("inf")), "2(1-m)/((1-d) lr): heavy ball"
 
 
 def _direction(optimizer: Optimizer, batch: list[list[Tensor]], group: Group, run: Kernel) -> tuple[list[Tensor], bool]:

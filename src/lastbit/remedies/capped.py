@@ -15,7 +15,7 @@ from lastbit.curvature.tracker import SharpnessTracker
 from lastbit.curvature.untouched.undisturbed import evaluation_mode
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.optimizers.edge import edge_of_stability
-from lastbit.optimizers.family import known_step
+from lastbit.optimizers.family import is_stepped, known_step, state_of
 from lastbit.remedies.remedy import Remedy, Setting
 from lastbit.samples import Loss
 
@@ -141,13 +141,13 @@ class Capped(Optimizer):
         """The cap of the class's formula. A sharpness of NaN, from a training that has diverged, caps nothing."""
         if not sharpness > 0:
             return math.inf
-        units, _ = self._family.edge(group)
+        units, _ = self._family.edge(group, state_of(self.inner, group))
         decay = float(group.get("weight_decay", 0.0)) if self._family.is_decoupled(group) else 0.0
         return units / (sharpness / self.margin + decay * units / 2)
 
     def _is_due(self) -> bool:
         """Whether to measure before this step; an adaptive optimizer has no preconditioner before its first."""
-        if self._family.has("preconditioner") and not any(self.inner.state.values()):
+        if self._family.has("preconditioner") and not any(map(is_stepped, self.inner.state.values())):
             return False
         return not self.caps or self._steps - self.caps[-1].step >= self.every
 
