@@ -32,7 +32,14 @@ def test_a_trace_is_recorded_and_its_size_is_said(lastbit, place):
     code, out, err = lastbit("audit", "--record", "a.trace", *arguments)
     trace, found = read_trace(place / "a.trace"), json.loads((place / "found.json").read_text())
     size = (place / "a.trace").stat().st_size
-    assert found == {"trace": "a.trace", "operations": len(trace.records), "steps": 2, "bytes": size, "ranks": 1}
+    assert found == {
+        "trace": "a.trace",
+        "operations": len(trace.records),
+        "steps": 2,
+        "bytes": size,
+        "ranks": 1,
+        "left_out": 0,
+    }
     counted = f"recorded {len(trace.records)} tensor operations over 2 optimizer steps in a.trace"
     assert (code, err) == (0, "")
     assert out.startswith(f"train.py 0.5: {counted}: {size / 1e3:.1f} kB, ")

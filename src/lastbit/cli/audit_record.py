@@ -117,7 +117,11 @@ def _summary(target: Target, trace: RecordedTrace) -> str:
     each = f"{trace.bytes / trace.operations:.0f} bytes an operation"
     last = rank_path(trace.path, trace.ranks - 1)
     files = f"{trace.path}{'' if trace.ranks == 1 else f' to {last}' if trace.ranks > 2 else f' and {last}'}"
-    return f"{' '.join(target.words)}: recorded {counted} in {files}: {size}, {each}, no values beyond sketches"
+    more = f"; {trace.left_out} more processes trained that are no ranks of one group: they are not in it"
+    left_out = more if trace.left_out else ""
+    return (
+        f"{' '.join(target.words)}: recorded {counted} in {files}: {size}, {each}, no values beyond sketches{left_out}"
+    )
 
 
 @contextmanager

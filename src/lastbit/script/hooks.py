@@ -17,6 +17,7 @@ OnReplaced = Callable[[str | None], None]
 Report = Callable[[str], None]
 _WORDS = 6  # of a command line, which may be long
 _LOADERS = "torch.utils.data"
+_SERVING = (_LOADERS, "multiprocessing.", "concurrent.futures")  # modules of functions that processes of theirs run
 # Programs also start git, compilers and system tools.
 _MAY_TRAIN = ("python", "torchrun", "accelerate", "deepspeed", "lightning", "fabric", "mpi", "srun", "bash", "sh")
 # Commands that start the program behind their options.
@@ -210,6 +211,26 @@ def _watch_processes(report: Report) -> None:
         start(process)
 
     BaseProcess.start = report_and_start  # type: ignore[method-assign, assignment]
+
+
+def in_trained_forks(keeper: Any, act: Callable[[Any], None]) -> None:
+    """Call `act` in each process that multiprocessing forks from this one, once that has its name, if it may train.
+
+    Workers of data loaders, pools and executors, and servers of managers, are passed over.
+
+    Args:
+        keeper: given to `act`; when it is gone, nothing is called.
+        act: given the keeper.
+    """
+    from multiprocessing import current_process
+    from multiprocessing.util import register_after_fork
+
+    def forked(keeper: Any) -> None:
+        """Act where the process is none that serves others."""
+        if not _module(current_process()).startswith(_SERVING):
+            act(keeper)
+
+    register_after_fork(keeper, forked)
 
 
 def _method(process: Any) -> str:

@@ -22,6 +22,7 @@ class RecordingCounts:
     """How far a recording is, in memory that its process shares with the one that shows it."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         with path.open("r+b") as file:
             self._words = memoryview(mmap.mmap(file.fileno(), _SIZE)).cast("Q")
 
@@ -49,6 +50,26 @@ class RecordingCounts:
         finally:
             own.unlink()
         return True
+
+    def place(self, directory: Path, rank: int, world: int) -> bool:
+        """Say of a recording that has begun that it is of a rank; whether no other process of that rank has done so.
+
+        Args:
+            directory: of the recording.
+            rank: of the process.
+            world: how many ranks there are.
+        """
+        self._words[_WORLD] = world
+        try:
+            os.link(self._path, counts_path(directory, rank))
+        except FileExistsError:
+            return False
+        return True
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it is of a rank."""
+        return self._path.stat().st_nlink > 1
 
     def note(self, *, operations: int, steps: int) -> None:
         """Say how far the program is."""
@@ -89,14 +110,15 @@ class RecordingCounts:
 
 
 class RankCounts:
-    """How far the ranks of a recording are, seen from the process that has started their launcher.
+    """How far the ranks of a recording are, seen from the process that has started the program.
 
     Args:
         directory: of the recording.
+        first: of a script, its first process, which counts as long as there are no ranks; None of a launcher.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, first: RecordingCounts | None = None) -> None:
+        self._directory, self.first = directory, first
         self._counts: dict[int, RecordingCounts] = {}
 
     @property
@@ -109,19 +131,23 @@ class RankCounts:
         return self._counts
 
     @property
+    def _counted(self) -> list[RecordingCounts]:
+        return list(self.ranks.values()) or ([] if self.first is None else [self.first])
+
+    @property
     def operations(self) -> int:
         """Records of all ranks so far."""
-        return sum(counts.operations for counts in self.ranks.values())
+        return sum(counts.operations for counts in self._counted)
 
     @property
     def steps(self) -> int:
         """Optimizer steps so far, of the rank that has taken most."""
-        return max((counts.steps for counts in self.ranks.values()), default=0)
+        return max((counts.steps for counts in self._counted), default=0)
 
     @property
     def error(self) -> int:
         """The system's number of an error with which writing failed; 0 without one."""
-        return next((counts.error for counts in self.ranks.values() if counts.error), 0)
+        return next((counts.error for counts in self._counted if counts.error), 0)
 
     @property
     def all_ended(self) -> bool:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from lastbit.machine import installed_version
 from lastbit.script.audit.generators import generators
-from lastbit.script.hooks import after_import, at_every_end
+from lastbit.script.audit.ranks import pause_loaders_workers
+from lastbit.script.hooks import after_import, at_every_end, in_trained_forks
+from lastbit.script.joining import placed
 from lastbit.script.trace.counts import RecordingCounts
-from lastbit.script.trace.records import FORMAT, NUMERICS, SETTINGS, TraceHeader
+from lastbit.script.trace.records import FORMAT, NUMERICS, RANK, SETTINGS, TraceHeader
 
 if TYPE_CHECKING:
     from lastbit.execution.numerics import Fingerprint
@@ -25,17 +27,8 @@ _FLUSH = 1.0  # seconds, the most that a killed recording loses
 # What may change what a program computes, beside what `numerics` lists.
 _PACKAGES = (
     *("torch", "numpy", "scipy", "torchvision", "torchaudio", "triton", "transformers", "accelerate", "datasets"),
-    *(
-        "tokenizers",
-        "peft",
-        "diffusers",
-        "timm",
-        "lightning",
-        "pytorch-lightning",
-        "deepspeed",
-        "flash-attn",
-        "xformers",
-    ),
+    *("tokenizers", "peft", "diffusers", "timm", "lightning", "pytorch-lightning", "deepspeed", "flash-attn"),
+    "xformers",
 )
 _VARIABLES = (
     *("PYTHONHASHSEED", "CUDA_*", "PYTORCH_*", "TORCH_*", "NCCL_*", "GLOO_*", "ACCELERATE_*", "DEEPSPEED_*"),
@@ -44,16 +37,27 @@ _VARIABLES = (
 
 
 @contextmanager
-def record(settings: Mapping[str, Any], before_exit: Callable[[], None] = lambda: None) -> Iterator[None]:
+def record(
+    settings: Mapping[str, Any],
+    before_exit: Callable[[], None] = lambda: None,
+    *,
+    on_rank: Callable[[int, int], None] = lambda rank, world: None,
+    in_fork: Callable[[], None] | None = None,
+) -> Iterator[None]:
     """Record this process's program from its first line to its last.
 
     Args:
         settings: `trace`, the file to make; `counts`, the shared file; `command`, words of the program; `recording`, an
             identity; `threads` of torch, `steps` after which to stop, and the seed of the `noise` in every operation's
-            result, each or null; `rank` and `world`, where they are not those of the environment.
+            result, each or null; `rank` and `world`, where they are not those of the environment; `named`, of a process
+            that a script has started, the file of rank 0.
         before_exit: called when the trace is whole and the process is to stop after the last step wanted.
+        on_rank: called with rank and number of ranks once the process communicates with others, where that is not known
+            from `settings`.
+        in_fork: called in each process of multiprocessing that is forked from this one and may train, once this
+            recording has let go of it; None where none is to be recorded.
     """
-    recording = Recording(settings, before_exit)
+    recording = Recording(settings, before_exit, on_rank, in_fork)
     at_every_end(recording.end, lambda words: None)
     with ExitStack() as instruments:
         # Not before the program does: what it sets in the environment for torch must still count.
@@ -74,11 +78,20 @@ class Recording:
     Args:
         settings: of `record`.
         before_exit: of `record`.
+        on_rank: of `record`.
+        in_fork: of `record`.
     """
 
-    def __init__(self, settings: Mapping[str, Any], before_exit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        before_exit: Callable[[], None],
+        on_rank: Callable[[int, int], None],
+        in_fork: Callable[[], None] | None,
+    ) -> None:
         self._settings, self._counts = settings, RecordingCounts(Path(settings["counts"]))
-        self._before_exit = before_exit
+        self._before_exit, self._on_rank, self._in_fork = before_exit, on_rank, in_fork
+        self._placed = "rank" in settings
         self._mode: Any = None
         self._optimizers: dict[int, dict[str, Any]] = {}  # settings last noted, by the optimizer's id
         self.failed = False  # whether the program ended by an error
@@ -106,11 +119,23 @@ class Recording:
 
             self._mode = NoisyTraceMode(self._writer, self._recorded, seed=self._settings["noise"])
         os.register_at_fork(after_in_child=self._mode.pause)
+        if "named" in self._settings:
+            pause_loaders_workers(self._mode.pause)
+        if self._in_fork is not None:
+            in_trained_forks(self, lambda _: self._let_go(instruments))
         instruments.callback(optimizers.register_optimizer_step_pre_hook(self._begun).remove)
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
         instruments.enter_context(around_compilers(self._mode, self._mode.unobserved))
         instruments.enter_context(around_loaders(self._mode, self._mode.unobserved))
         instruments.enter_context(self._mode)
+
+    def _let_go(self, instruments: ExitStack) -> None:
+        """In a process forked from this one, undo what sees operations, and let the process be recorded anew."""
+        from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+        if self._in_fork is not None and _get_current_dispatch_mode() is self._mode:
+            instruments.close()
+            self._in_fork()
 
     def _header(self) -> TraceHeader:
         settings = self._settings
@@ -131,10 +156,22 @@ class Recording:
     def _recorded(self) -> None:
         """Note that an operation was recorded."""
         self._counts.note(operations=self._writer.records, steps=self._mode.step)
+        if self._mode.communicated and not self._placed:
+            self._note_rank()
         now = time.monotonic()
         if now - self._flushed > _FLUSH:
             self._flushed = now
             self._writer.flush()
+
+    def _note_rank(self) -> None:
+        """Note which rank this process turned out to be."""
+        self._placed = True
+        place = placed()
+        if place.get("world", 1) > 1 and place["rank"] is not None:
+            content = {"rank": place["rank"], "world": place["world"]}
+            self._writer.event(RANK, step=self._mode.step, content=content)
+            self._writer.flush()
+            self._on_rank(place["rank"], place["world"])
 
     def _begun(self, optimizer: Any, *_: Any) -> None:
         """Note what an optimizer step works on."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -24,7 +24,17 @@ from lastbit.script.trace.format import (
     unpack_block,
     unpack_floats,
 )
-from lastbit.script.trace.records import BATCH, FORMAT, Record, RunTrace, Site, TensorSummary, TraceEvent, TraceHeader
+from lastbit.script.trace.records import (
+    BATCH,
+    FORMAT,
+    RANK,
+    Record,
+    RunTrace,
+    Site,
+    TensorSummary,
+    TraceEvent,
+    TraceHeader,
+)
 from lastbit.storage.limits import OTHER_SHAPE, parse_json, read_limited
 
 MOST_TRACE = 1 << 33  # bytes of a file
@@ -86,6 +96,9 @@ def _trace(header: TraceHeader, whole: Sequence[Piece], torn: int, path: Path) -
             blocks.add(content, path)
         elif kind == END:
             ends.append(_UNSEEN.validate_python(parse_json(bytes(content), path)["unseen"]))
+    for event in blocks.events:
+        if event.kind == RANK:  # known only after the header was written
+            header = replace(header, rank=int(event.content["rank"]), world_size=int(event.content["world"]))
     return RunTrace(
         header=header,
         records=blocks.records(),

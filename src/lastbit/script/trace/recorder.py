@@ -48,6 +48,7 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
     def __init__(self, writer: TraceWriter, recorded: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self.step = 0  # optimizer steps so far
+        self.communicated = False  # whether a collective was called
         self.broken: OSError | None = None  # why the trace could not be written; nothing is recorded after that
         self.locator = Locator()
         self.names = ParameterNames(self.locator)
@@ -171,6 +172,7 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
 
     def _record_message(self, call: OperationCall, noted: Noted, result: Any) -> None:
         """Record a collective; what arrives, some time after the call, is recorded when it is read."""
+        self.communicated = True
         results = call.operation.changed(call.args, call.kwargs) or tensors(result)
         index = self._add(call, noted, results, known=False)
         for place, tensor in enumerate(results):

@@ -17,11 +17,11 @@ from lastbit.script.launch import child_command
 from lastbit.script.launchers import Launch, launch_of
 from lastbit.script.target import Target
 from lastbit.script.trace.counts import RankCounts, RecordingCounts
-from lastbit.script.trace.ranks import check_free_ranks, rank_path
+from lastbit.script.trace.ranks import check_free_ranks, clear_further, rank_path
 from lastbit.storage.directories import check_unkept
 from lastbit.storage.limits import reachable
 
-INSTRUMENTS = "lastbit.script.trace.instruments:record"
+INSTRUMENTS = "lastbit.script.trace.ranks:record_script"
 LAUNCHER = "lastbit.script.trace.ranks:record_launcher"  # for a program that starts ranks
 _PAUSE = 0.05  # seconds between two looks at the run
 
@@ -35,6 +35,7 @@ class RecordedTrace:
     steps: int  # optimizer steps
     bytes: int  # of all files
     ranks: int = 1
+    left_out: int = 0  # further processes that trained, and are no ranks of a group
 
     def as_json(self) -> dict[str, str | int]:
         """Plain data, as `lastbit audit --record --json` writes it."""
@@ -44,6 +45,7 @@ class RecordedTrace:
             "steps": self.steps,
             "bytes": self.bytes,
             "ranks": self.ranks,
+            "left_out": self.left_out,
         }
 
 
@@ -56,7 +58,7 @@ def record_trace(
     noise: int | None = None,
     on_progress: Callable[[int, int], None] = lambda operations, steps: None,
 ) -> RecordedTrace:
-    """Run a program once and record every tensor operation; of a launcher such as torchrun, those of every rank.
+    """Run a program once and record every tensor operation, of every rank that it or its launcher starts.
 
     Args:
         target: the program.
@@ -73,11 +75,11 @@ def record_trace(
     """
     check_free_path(path)
     launch = launch_of(target)
-    if launch is not None:
-        check_free_ranks(path)
+    check_free_ranks(path)
     with tempfile.TemporaryDirectory(prefix="lastbit-record-") as name:
         folder = Path(name).absolute()
-        counts = RecordingCounts.create(folder / "counts") if launch is None else RankCounts(folder)
+        first = None if launch is not None else RecordingCounts.create(folder / "counts")
+        counts = RankCounts(folder, first)
         settings = {**_named(target, path, folder, launch), "threads": threads, "steps": steps, "noise": noise}
         output = folder / "output.txt"
         try:
@@ -85,14 +87,14 @@ def record_trace(
             code = _run(command, output, threads, counts, on_progress)
         finally:
             end_members(folder, 0.0)
+            left_out = clear_further(path, folder)
         printed = output.read_text(encoding="utf-8", errors="replace")
         _check_run(target, path, code, counts, printed)
-        ranks = 1
-        if isinstance(counts, RankCounts):
+        if launch is not None or counts.ranks:
             _check_ranks(target, path, counts.missing(None if launch is None else launch.processes))
-            ranks = len(counts.ranks)
+        ranks = max(1, len(counts.ranks))
         size = sum(rank_path(path, rank).stat().st_size for rank in range(ranks))
-        return RecordedTrace(path, counts.operations, counts.steps, size, ranks)
+        return RecordedTrace(path, counts.operations, counts.steps, size, ranks, left_out)
 
 
 def _named(target: Target, path: Path, folder: Path, launch: Launch | None) -> dict[str, Any]:
@@ -107,15 +109,15 @@ def _named(target: Target, path: Path, folder: Path, launch: Launch | None) -> d
     }
 
 
-def _check_run(target: Target, path: Path, code: int, counts: RecordingCounts | RankCounts, printed: str) -> None:
+def _check_run(target: Target, path: Path, code: int, counts: RankCounts, printed: str) -> None:
     operations = counts.operations
     if counts.error:
         raise LastbitError(f"{path} could not be written: {os.strerror(counts.error)}; it holds what came before")
     if code != 0:
         kept = f"; {path} holds the {operations:,} operations before that" if operations else ""
         raise ScriptFailedError(f"{target.name} ended with exit code {code}{kept}", printed)
-    if not operations and not (isinstance(counts, RankCounts) and not counts.ranks):
-        for rank in counts.ranks if isinstance(counts, RankCounts) else (0,):
+    if not operations and (counts.ranks or counts.first is not None):
+        for rank in counts.ranks or (0,):
             rank_path(path, rank).unlink(missing_ok=True)
         raise ScriptFailedError(f"{target.name} did no tensor operation: there is nothing to record", printed)
 
@@ -147,7 +149,7 @@ def _run(
     command: list[str],
     output: Path,
     threads: int | None,
-    counts: RecordingCounts | RankCounts,
+    counts: RankCounts,
     on_progress: Callable[[int, int], None],
 ) -> int:
     environment = {**os.environ, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}

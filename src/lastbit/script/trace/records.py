@@ -18,6 +18,7 @@ COLLECTIVES = ("c10d::", "_c10d_functional::")  # begin the names of operations 
 PARAMETER, DATA, RECEIVED = "parameter", "data", "received"  # names of such: loaded weights, others, by a collective
 SETTINGS = "settings"  # kind of event: an optimizer's settings, when they have changed
 NUMERICS = "numerics"  # kind of event: another fingerprint
+RANK = "rank"  # kind of event: the process has joined a group, as this rank of so many
 BATCH = "batch"  # kind of event: a loader handed over a batch
 
 # Where a tensor that an operation takes comes from: the index of the record that gave it, and which of its outputs it
