@@ -22,18 +22,7 @@ _SERVING = (_LOADERS, "multiprocessing.", "concurrent.futures")  # modules of fu
 _MAY_TRAIN = ("python", "torchrun", "accelerate", "deepspeed", "lightning", "fabric", "mpi", "srun", "bash", "sh")
 # Commands that start the program behind their options.
 _PASS_ON = (
-    "env",
-    "nohup",
-    "nice",
-    "ionice",
-    "timeout",
-    "time",
-    "taskset",
-    "numactl",
-    "stdbuf",
-    "setsid",
-    "uv",
-    "conda",
+    *("env", "nohup", "nice", "ionice", "timeout", "time", "taskset", "numactl", "stdbuf", "setsid", "uv", "conda"),
 )
 
 
