@@ -38,6 +38,7 @@ def test_it_prints_and_stores_what_each_source_contributes(lastbit, directory):
     assert (code, err) == (0, "")
     rows = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
     assert [row for row in rows if row in ("last bit",)] == ["last bit"] * 2
+    assert rows.count("initialisation") == 2  # uncut beside long headings
     assert "dropout (no network of a recipe" in " ".join(out.split())
     assert "controls: repeat bit-identical, power of two bit-identical" in out
 

@@ -9,6 +9,8 @@ from rich.text import Text
 
 from lastbit.report.numbers import thin
 
+_NAME = 20  # characters for which the first column of a terminal's table always has room
+
 
 class Cell(str):
     """The text of a cell that has a second, small line, or stands out: a run that diverged, say."""
@@ -74,8 +76,10 @@ class Table:
             small: whether the small lines of cells are shown.
         """
         drawn = RichTable()
-        for column, side in zip(self.columns, self.alignment, strict=True):
-            drawn.add_column(Text(column), justify="left" if side == "l" else "right")
+        for at, (column, side) in enumerate(zip(self.columns, self.alignment, strict=True)):
+            # Short names are not cut to make room for the headings of other columns.
+            is_name = at == 0 and all(len(cell) <= _NAME for cell in (column, *(row[0] for row in self.rows)))
+            drawn.add_column(Text(column), justify="left" if side == "l" else "right", no_wrap=is_name)
         for row in thin(self.body, len(self.body) if most is None else most):
             drawn.add_row(*(_styled(cell, small=small) for cell in row))
         if self.foot:

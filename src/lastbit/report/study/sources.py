@@ -101,7 +101,7 @@ def sources_table(study: StudyJson) -> Table:
     """What each source contributes on this test set: its spread, interval and share of the variance."""
     metric, design, parts = metric_of(study), study["design"], shown_sources(study)
     counts = {_label(study, _key(name)): str(len(set(seeds))) for name, seeds in design["seeds"].items()}
-    repeats = f"{len(design['repeated'])} repeats"
+    repeats, split = f"{len(design['repeated'])} repeats", bool(_split(parts))
     rows = [
         [
             label,
@@ -112,12 +112,26 @@ def sources_table(study: StudyJson) -> Table:
         ]
         for label, part in parts.items()
     ]
-    return Table("sources", "", ["source", "seeds", f"STD{metric.bracket}", "95 % interval", "share"], rows)
+    return Table(
+        "sources",
+        "",
+        [
+            "source",
+            "seeds",
+            f"STD on this test set{metric.bracket}" if split else f"STD{metric.bracket}",
+            "95 % interval",
+            "share",
+        ],
+        rows,
+    )
 
 
 def sources_quality_table(study: StudyJson) -> Table:
     """The luck of the test set in what each source contributes, and what an unlimited test set would show."""
-    return replace(split_table(_split(shown_sources(study)), metric_of(study)), name="sources-quality")
+    metric = metric_of(study)
+    table = split_table(_split(shown_sources(study)), metric)
+    columns = ["source", f"STD{metric.bracket} {table.columns[1]}", *table.columns[2:]]
+    return replace(table, name="sources-quality", columns=columns)
 
 
 def missing_words(study: StudyJson) -> str:

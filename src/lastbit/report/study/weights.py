@@ -47,8 +47,8 @@ def rel_l1_figure(study: StudyJson, *, most_points: int) -> Figure:
         reason = "No two runs of one seed kept finite weights of the same step."
         return Figure("rel-l1", "RelL1 of the weights is not known", reason + thinned.remark)
     note = (
-        f"{RELL1} Each line compares one run with the {study['noises'][0]} run of the same seed, from which it differs "
-        f"in nothing but {source_of(study).difference}.{thinned.remark}"
+        f"{RELL1} Each line compares one run with the {study['noises'][0]} run of the same {_group(study)}, from which "
+        f"it differs in nothing but {source_of(study).difference}.{thinned.remark}"
     )
     if not thinned.vary:
         title = f"Every run’s weights are bit for bit those of its seed’s {study['noises'][0]} run, at every step"
@@ -137,6 +137,11 @@ def _compared(studies: Sequence[StudyJson], names: Sequence[str], thinned: Thinn
     return distance_chart(thinned.curves, exponents=exponents, columns=columns)
 
 
+def _group(study: StudyJson) -> str:
+    """What runs share that differ in their noise alone."""
+    return "seed" if study.get("design") is None else "combination"
+
+
 def growth_table(study: StudyJson) -> tuple[Table, bool]:
     """A row for each pair of runs that differ in the last bit only: how fast they part, and where they leap.
 
@@ -144,7 +149,7 @@ def growth_table(study: StudyJson) -> tuple[Table, bool]:
         The table, without rows where no two runs kept weights that differ; and whether nothing grows or stays apart, so
         that its rows are shown on request only.
     """
-    columns = ["noise", "seed", "fastest growth of RelL1", "jumps (tensor that leapt most)", "level reached"]
+    columns = ["noise", _group(study), "fastest growth of RelL1", "jumps (tensor that leapt most)", "level reached"]
     pairs = [pair for pair in study.get("growth", ()) if pair["segments"] or pair["jumps"]]
     if not pairs:
         reason = "No two runs kept enough weights that differ."
