@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import lastbit as lb
 from lastbit.noise import Noise, Unperturbed, install, noise_from_json
-from lastbit.noise.operations import move_by_one_ulp
+from lastbit.noise.one_ulp import OneUlpMoves
 from lastbit.storage.checkpoint import read_checkpoint, write_checkpoint
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
@@ -22,7 +22,7 @@ DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 
 def moved(values, p=1.0, seed=0):
     result = values.clone(memory_format=torch.preserve_format)
-    move_by_one_ulp(result, p, torch.Generator().manual_seed(seed))
+    OneUlpMoves(p, torch.Generator().manual_seed(seed)).move(result)
     return result
 
 
@@ -45,6 +45,34 @@ def test_a_binomial_share_moves_to_a_neighbour_up_or_down(p, seed, dtype, layout
     assert low <= count <= high
     low, high = binom.interval(1 - 1e-9, count, 0.5) if count else (0, 0)
     assert low <= int((after == up).sum()) <= high
+
+
+def directions(moves, values):
+    """Move a tensor; 1 where an element went up, -1 where down."""
+    after = values.clone()
+    moves.move(after)
+    return (after - values).sign().double()
+
+
+@pytest.mark.parametrize("p", [0.03, 0.3, 1.0])
+def test_elements_move_independently_of_each_other(p):
+    count = 3 * (1 << 17) + 5  # more than are drawn for at a time
+    signs = directions(OneUlpMoves(p, torch.Generator().manual_seed(3)), torch.full((count,), 1.5))
+    for sample in (signs, signs.abs() - p):
+        if sample.any():  # at p = 1 all move
+            spectrum = torch.fft.rfft(sample, 1 << 20)
+            products = torch.fft.irfft(spectrum.abs().square())[:count]
+            assert products[1:].abs().max() < 6 * products[0] / count**0.5
+
+
+@pytest.mark.parametrize("p", [1e-12, 0.0005, 0.03, 0.3, 1.0])
+def test_how_elements_are_spread_over_tensors_does_not_count(p):
+    values = torch.full((300_000,), 1.5)
+    whole = directions(OneUlpMoves(p, torch.Generator().manual_seed(1)), values)
+    moves = OneUlpMoves(p, torch.Generator().manual_seed(1))
+    sizes = [1, 0, 70_000, 5, 150_000, 79_994]
+    assert torch.equal(torch.cat([directions(moves, part) for part in values.split(sizes)]), whole)
+    assert whole.any() == (p > 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError, did_you_mean
 from lastbit.noise.noise import Noise, Option, whole_seed
-from lastbit.noise.rounding import USUAL_P, P, probability, refuse_no_move, successes
+from lastbit.noise.rounding import USUAL_P, P, probability, refuse_no_move
 from lastbit.noise.seeded import FIRST_SEEDS, NOISE_SEEDS, stream
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-_DENSE_P = 0.1  # from here on it is cheaper to draw for every element than to draw the distances between the moved ones
-_EIGHT = (1, 2, 4, 8, 16, 32, 64, 128)
+    from lastbit.noise.one_ulp import OneUlpMoves
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class _Moves:
     def __init__(self, noise: Operations, optimizer: Optimizer) -> None:
         self._noise, self._optimizer = noise, weakref.ref(optimizer)
         self._step = -1
-        self._generators: dict[torch.device, torch.Generator] = {}
+        self._moves: dict[torch.device, OneUlpMoves] = {}
 
     def move(self, results: list[Tensor]) -> None:
         """Move elements of an operation's results where they are."""
@@ -133,51 +132,17 @@ class _Moves:
             return
         for tensor in results:
             if has_last_place(tensor):
-                move_by_one_ulp(real(tensor), self._noise.p, self._generator(tensor.device))
+                self._moves_on(tensor.device).move(real(tensor))
 
-    def _generator(self, device: torch.device) -> torch.Generator:
+    def _moves_on(self, device: torch.device) -> OneUlpMoves:
+        from lastbit.noise.one_ulp import OneUlpMoves
+
         step = getattr(self._optimizer(), "noise_steps", 0)
         if step != self._step:
-            self._step, self._generators = step, {}
-        if device not in self._generators:
-            self._generators[device] = stream(self._noise.seed, step, device=device)
-        return self._generators[device]
-
-
-def move_by_one_ulp(values: Tensor, p: float, generator: torch.Generator) -> None:
-    """Move each element, in place, with probability p to the next number, up or down with equal chances.
-
-    Args:
-        values: float64, float32, float16 or bfloat16, of any shape; no two elements share memory.
-        p: above 0, at most 1.
-        generator: on the device of `values`.
-    """
-    import torch
-
-    from lastbit.optimizers.weights import neighbour, put, take
-
-    count = values.numel()
-    if p < _DENSE_P and values.device.type == "cpu":
-        places = successes(count, p, generator)
-        put(values, places, neighbour(take(values, places), _coins(len(places), generator)))
-        return
-    moved = neighbour(values, _coins(count, generator).view(values.shape))
-    if p < 1:
-        # Numbers of single precision are multiples of 2^-24, too coarse for a small p.
-        drawn = torch.float32 if p >= _DENSE_P else torch.float64
-        chosen = torch.rand(values.shape, dtype=drawn, generator=generator, device=values.device) < p
-        moved = torch.where(chosen, moved, values)
-    values.copy_(moved)
-
-
-def _coins(count: int, generator: torch.Generator) -> Tensor:
-    """Fair coins, bool (count,): the bits of random words."""
-    import torch
-
-    device = generator.device
-    words = torch.empty(-(-count // 64), dtype=torch.int64, device=device).random_(-(2**63), None, generator=generator)
-    bits = words.view(torch.uint8).unsqueeze(1).bitwise_and(torch.tensor(_EIGHT, dtype=torch.uint8, device=device))
-    return bits.view(-1)[:count] != 0
+            self._step, self._moves = step, {}
+        if device not in self._moves:
+            self._moves[device] = OneUlpMoves(self._noise.p, stream(self._noise.seed, step, device=device))
+        return self._moves[device]
 
 
 def _names(given: Any) -> tuple[str, ...]:

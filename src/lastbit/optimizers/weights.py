@@ -1,6 +1,7 @@
 """The weights of an optimizer: their neighbours one unit in the last place away, read and written at chosen places."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -68,6 +69,24 @@ def _is_normal(bits: Tensor, dtype: torch.dtype) -> Tensor:
     magnitude = bits & torch.iinfo(bits.dtype).max
     smallest, largest = _NORMAL[dtype]
     return (magnitude >= smallest).logical_and_(magnitude <= largest)
+
+
+def move_in_magnitude(values: Tensor, steps: Tensor) -> None:
+    """Move values in place to the next number of larger or smaller magnitude, where `neighbour` moves them.
+
+    Args:
+        values: float64, float32, float16 or bfloat16, of any shape, contiguous.
+        steps: int32 of this shape: 1 for the larger magnitude, -1 for the smaller, 0 for the value itself.
+    """
+    bits = values.view(_INTEGERS[values.dtype])
+    steps = steps.to(bits.dtype)
+    smallest, largest = _NORMAL[values.dtype]
+    # The magnitude m and m + s, one step s away, are both normal if 2m + s lies between twice the smallest normal
+    # number and twice the largest. Doubling drops the sign bit; integers wrap around, so that moving the lower bound to
+    # the least integer leaves one comparison.
+    least = torch.iinfo(bits.dtype).min
+    moves = torch.add(steps, bits, alpha=2).sub_(2 * smallest + 1 + least).le_(2 * (largest - smallest - 1) + least)
+    bits.addcmul_(steps, moves)
 
 
 def disturbable(groups: Groups) -> list[Tensor]:
@@ -141,10 +160,18 @@ def take(weight: Tensor, places: Tensor) -> Tensor:
 
 def put(weight: Tensor, places: Tensor, values: Tensor) -> None:
     """Write real numbers to these places, counted as `take` does; each is given once."""
+    with in_row(weight) as row:
+        row.index_copy_(0, places, values)
+
+
+@contextmanager
+def in_row(weight: Tensor) -> Iterator[Tensor]:
+    """Its real numbers in one row to be changed in place, in the order in which they lie in memory."""
     ordered = _in_memory_order(weight)
-    numbers = ordered.reshape(-1).index_copy_(0, places, values)
-    if not ordered.is_contiguous():  # there are gaps, so `numbers` is a copy
-        ordered.copy_(numbers.view(ordered.shape))
+    row = ordered.reshape(-1)
+    yield row
+    if not ordered.is_contiguous():  # there are gaps, so `row` is a copy
+        ordered.copy_(row.view(ordered.shape))
 
 
 def _in_memory_order(weight: Tensor) -> Tensor:

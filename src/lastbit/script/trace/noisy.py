@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from lastbit.noise.operations import move_by_one_ulp
+from lastbit.noise.one_ulp import OneUlpMoves
 from lastbit.noise.seeded import stream
 from lastbit.optimizers.rounded import rounded_results
 from lastbit.optimizers.weights import has_last_place, real
@@ -38,6 +38,7 @@ class NoisyTraceMode(TraceMode):  # type: ignore[no-untyped-call]
         super().__init__(writer, recorded)
         self._seed = seed
         self._generators: dict[torch.device, torch.Generator] = {}
+        self._one_ulp: dict[torch.device, OneUlpMoves] = {}
 
     def after(self, call: OperationCall, noted: Noted | None, result: Any) -> None:
         """Move what it gave, then record it."""
@@ -52,11 +53,12 @@ class NoisyTraceMode(TraceMode):  # type: ignore[no-untyped-call]
         device = values.device
         if device not in self._generators:
             self._generators[device] = stream(self._seed, 0, device=device)
+            self._one_ulp[device] = OneUlpMoves(1.0, self._generators[device])
         generator = self._generators[device]
         whole = (values == values.trunc()) & (values.abs() <= _WHOLE)
         moved = values.clone()
         if values.dtype.itemsize < 4:
-            move_by_one_ulp(moved, 1.0, generator)
+            self._one_ulp[device].move(moved)
         else:
             bits = moved.view(torch.int32 if values.dtype.itemsize == 4 else torch.int64)
             # Adjacent numbers of one sign have adjacent bits.
