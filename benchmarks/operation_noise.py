@@ -2,11 +2,11 @@
 
     python benchmarks/operation_noise.py [--rounds 40] [--steps 96] [--seeds 5] [--smoke] [--json FILE]
 
-First table: the CPU time of a step of the `demo` recipe (forward, backward and update) with `Operations` over a step without, in turn
-in one run; a ratio is taken within a round, and its median over the rounds is given with quartiles. p = 0 shows what
-the looking at every operation costs. Second table: twins of `demo` that differ in one noise. `step 16` is their
-relative L2 distance after 16 steps, the median, least and greatest over seeds of the noise, or over k; `horizon` is the
-first step after which it is at least 1 %, for each of them.
+First table: the CPU time of a step of the `demo` recipe (forward, backward and update) with `Operations` over that of a
+step without, in turn in one run; a ratio is taken within a round, and its median over the rounds is given with
+quartiles. p = 0 shows what the looking at every operation costs. Second table: twins of `demo` that differ in one
+noise. `step 16` is their relative L2 distance after 16 steps, the median, least and greatest over seeds of the noise,
+or over k; `horizon` is the first step after which it is at least 1 %, for each of them.
 """
 
 import statistics

@@ -17,6 +17,8 @@ from multiprocessing import Pipe
 from types import SimpleNamespace
 
 LIBRARIES = ("torch", "torch._dynamo", "torch.utils.data", "numpy", "pydantic", "safetensors.torch")
+# Of lastbit's commands, beside those of the programs that they run.
+OF_COMMANDS = ("scipy.optimize", "scipy.sparse.linalg", "scipy.stats", "typer", "rich.progress", "altair", "jinja2")
 
 # Its frames are of the file <string>, as those of lastbit's own start of a program, which cuts them from tracebacks.
 _SERVER = """
@@ -146,7 +148,9 @@ class WarmPython:
     def _server(self, hash_seed):
         with self._starting:
             if hash_seed not in self._servers:
-                self._servers[hash_seed] = _Server(hash_seed, self._libraries)
+                # A program that is audited is given a seed, and a command is not.
+                libraries = self._libraries + (OF_COMMANDS if hash_seed == "0" else ())
+                self._servers[hash_seed] = _Server(hash_seed, libraries)
             return self._servers[hash_seed]
 
 

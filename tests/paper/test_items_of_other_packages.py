@@ -57,12 +57,12 @@ def test_it_is_listed_after_the_papers_and_run_in_a_worker(other_package, tmp_pa
     entries = "figure-nine = other_items:NINE\n"
     out = tmp_path / "out"
     ran = other_package(
-        entries, "paper", "run", "figure-nine", "figure1", "--scale", "smoke", "--workers", 2, "--out", out
+        entries, "paper", "run", "figure-nine", "theorem5.2", "--scale", "smoke", "--workers", 1, "--out", out
     )
     assert (ran.returncode, ran.stderr.count("Traceback")) == (0, 0), ran.stderr
     assert read_json(out / "figure-nine.json")["result"]["square"] == 9
     index = read_json(out / "index.json")["items"]
-    assert [item["id"] for item in index] == ["figure1", "figure-nine"]
+    assert [item["id"] for item in index] == ["theorem5.2", "figure-nine"]
     assert index[1]["claims"][0]["holds"] is True
     assert "A square is 9" in Path(out / "paper.html").read_text()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lastbit.noise.rounding import successes
-from lastbit.optimizers.weights import in_row, move_in_magnitude
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _DENSE_P = 0.07  # from here on it takes less time to draw for every element than to draw where the moved ones are
 _COARSE_P = 0.001  # from here on multiples of 2^-32 are near enough to p
@@ -28,6 +30,8 @@ class OneUlpMoves:
     """
 
     def __init__(self, p: float, generator: torch.Generator) -> None:
+        import torch
+
         self._p, self._generator = p, generator
         on_cpu = generator.device.type == "cpu"
         # On a device the number of those that move would have to be waited for.
@@ -44,6 +48,8 @@ class OneUlpMoves:
         Args:
             values: float64, float32, float16 or bfloat16, of any shape; no two elements share memory.
         """
+        from lastbit.optimizers.weights import in_row
+
         with in_row(values) as row:
             begin, count = 0, len(row)
             while begin < count:
@@ -55,6 +61,10 @@ class OneUlpMoves:
                 begin = end
 
     def _move_next(self, part: Tensor) -> None:
+        import torch
+
+        from lastbit.optimizers.weights import move_in_magnitude
+
         begin, end = self._used, self._used + len(part)
         if not self._sparse:
             move_in_magnitude(part, self._steps[begin:end])
@@ -80,6 +90,8 @@ class OneUlpMoves:
 
 def _signs(count: int, generator: torch.Generator) -> Tensor:
     """1 or -1 with equal chances, int32 (count,): each bit of random words, those of a word far apart."""
+    import torch
+
     words = _words(-(-count // 32) * 32, generator).view(torch.int32)
     places = torch.arange(32, dtype=torch.int32, device=generator.device).unsqueeze(1)
     return (words >> places).view(-1)[:count].bitwise_and_(1).mul_(2).sub_(1)
@@ -87,6 +99,8 @@ def _signs(count: int, generator: torch.Generator) -> Tensor:
 
 def _chosen(count: int, p: float, generator: torch.Generator) -> Tensor:
     """1 with probability p and 0 otherwise, int32 or int64 (count,)."""
+    import torch
+
     bits = 32 if p >= _COARSE_P else 64
     words = _words(count * bits, generator).view(torch.int32 if bits == 32 else torch.int64)
     return words[:count].lt_(round(p * 2**bits) - 2 ** (bits - 1))
@@ -94,5 +108,7 @@ def _chosen(count: int, p: float, generator: torch.Generator) -> Tensor:
 
 def _words(bits: int, generator: torch.Generator) -> Tensor:
     """At least so many random bits, in words of 64."""
+    import torch
+
     words = torch.empty(-(-bits // 64), dtype=torch.int64, device=generator.device)
     return words.random_(-(2**63), None, generator=generator)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError, did_you_mean
 from lastbit.noise.noise import Noise, Option, whole_seed
+from lastbit.noise.one_ulp import OneUlpMoves
 from lastbit.noise.rounding import USUAL_P, P, probability, refuse_no_move
 from lastbit.noise.seeded import FIRST_SEEDS, NOISE_SEEDS, stream
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
     from torch.optim import Optimizer
-
-    from lastbit.noise.one_ulp import OneUlpMoves
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,6 @@ class _Moves:
                 self._moves_on(tensor.device).move(real(tensor))
 
     def _moves_on(self, device: torch.device) -> OneUlpMoves:
-        from lastbit.noise.one_ulp import OneUlpMoves
-
         step = getattr(self._optimizer(), "noise_steps", 0)
         if step != self._step:
             self._step, self._moves = step, {}
