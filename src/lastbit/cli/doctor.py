@@ -49,21 +49,21 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _show(found: Examination, terminal: Console) -> None:
+def _show(examination: Examination, terminal: Console) -> None:
     from lastbit.execution.repeatability import Condition
 
     if not terminal.is_terminal:
         terminal.width = _PIPE_WIDTH
-    numerics = Table("fingerprint", "value", title=f"numerics of a trial on {found.device}", title_justify="left")
-    for name, value in found.fingerprint.items():
+    numerics = Table("fingerprint", "value", title=f"numerics of a trial on {examination.device}", title_justify="left")
+    for name, value in examination.fingerprint.items():
         numerics.add_row(name, "–" if value is None else str(value))
     terminal.print(numerics)
     checks = Table("check", title="checks", title_justify="left")
     checks.add_column("outcome", max_width=9)
     checks.add_column("found")
-    for check in found.checks:
+    for check in examination.checks:
         checks.add_row(check.name, Text(check.outcome, style=_STYLES[check.outcome]), check.said)
     terminal.print(checks)
-    failing = [check.name for check in found.checks if check.outcome is Condition.FAILS]
+    failing = [check.name for check in examination.checks if check.outcome is Condition.FAILS]
     verdict = f"This machine is not fit for studies: {', '.join(failing)}." if failing else "This machine is fit."
     terminal.print(verdict, style="bold")

@@ -158,12 +158,12 @@ def check_extras() -> Check:
 
 def _extras() -> dict[str, list[str]]:
     """The packages of each extra, as the installed package's own metadata have them."""
-    found: dict[str, list[str]] = {}
+    packages: dict[str, list[str]] = {}
     for requirement in requires("lastbit") or []:
         match = _REQUIRED.fullmatch(requirement)
         if match and match[1] != "lastbit":  # an extra of other extras
-            found.setdefault(match[2], []).append(match[1])
-    return found
+            packages.setdefault(match[2], []).append(match[1])
+    return packages
 
 
 def check_remote() -> Check:

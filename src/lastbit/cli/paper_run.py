@@ -191,8 +191,8 @@ def _data_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{name} is needed " + "; ".join(f"at {scale} by {', '.join(ids)}" for scale, ids in by_scale.items())
 
 
-def _last(found: Sequence[Mapping[str, Any]]) -> str:
-    tallies = [(Tally(tally["hold"], tally["fail"], tally["undecided"]), tally["scale"]) for tally in found]
+def _last(by_scale: Sequence[Mapping[str, Any]]) -> str:
+    tallies = [(Tally(tally["hold"], tally["fail"], tally["undecided"]), tally["scale"]) for tally in by_scale]
     return "\n".join(f"{counted.marks} ({scale})" for counted, scale in tallies) or "–"
 
 

@@ -196,14 +196,14 @@ def bounds(
         _show_bounds(bounds, console(json).print)
 
 
-def bounds_as_json(found: Bounds) -> dict[str, Any]:
+def bounds_as_json(limits: Bounds) -> dict[str, Any]:
     """Bounds as plain JSON; an end that nothing bounds is null."""
     return {
-        found.quantity: [found.lower, found.upper],
-        "empty": found.empty,
-        "kind": found.window,
-        "regime": found.regime,
-        "critical": {"lower": _mode(found.lower_critical), "upper": _mode(found.upper_critical)},
+        limits.quantity: [limits.lower, limits.upper],
+        "empty": limits.empty,
+        "kind": limits.window,
+        "regime": limits.regime,
+        "critical": {"lower": _mode(limits.lower_critical), "upper": _mode(limits.upper_critical)},
     }
 
 
@@ -228,11 +228,11 @@ def _mode(mode: Mode) -> dict[str, Any]:
     }
 
 
-def _show_bounds(found: Bounds, say: Any) -> None:
-    name = "weight decay" if found.quantity == "weight_decay" else "learning rate"
-    say(f"stable {name}: none" if found.empty else f"stable {name}: {found.lower:.6g} to {found.upper:.6g}")
-    if found.empty:
-        say(f"  (it would have to exceed {found.lower:.6g} and stay below {found.upper:.6g})")
-    for end, mode in (("lower", found.lower_critical), ("upper", found.upper_critical)):
+def _show_bounds(limits: Bounds, say: Any) -> None:
+    name = "weight decay" if limits.quantity == "weight_decay" else "learning rate"
+    say(f"stable {name}: none" if limits.empty else f"stable {name}: {limits.lower:.6g} to {limits.upper:.6g}")
+    if limits.empty:
+        say(f"  (it would have to exceed {limits.lower:.6g} and stay below {limits.upper:.6g})")
+    for end, mode in (("lower", limits.lower_critical), ("upper", limits.upper_critical)):
         where = f"frequency {mode.frequency}" if mode.frequency else f"an eigenvector, residual {mode.residual:.1e}"
         say(f"  first unstable at the {end} end: {where}, operator value {mode.value:.6g}")

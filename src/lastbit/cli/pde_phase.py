@@ -106,18 +106,18 @@ def parse_grid(text: str, option: str) -> NDArray[np.float64]:
     return np.geomspace(first, last, number) if logarithmic else np.linspace(first, last, number)
 
 
-def phase_as_json(found: Phase) -> dict[str, Any]:
+def phase_as_json(diagram: Phase) -> dict[str, Any]:
     """A phase diagram as plain JSON: `regimes[i][j]` belongs to `lr[i]` and `weight_decay[j]`."""
     from lastbit.pde import REGIMES
 
     return {
-        "lr": found.lr.tolist(),
-        "weight_decay": found.weight_decay.tolist(),
-        "regimes": [[REGIMES[cell] for cell in row] for row in found.regimes],
-        "blow_up_step": [[None if step < 0 else int(step) for step in row] for row in found.blow_up_step],
+        "lr": diagram.lr.tolist(),
+        "weight_decay": diagram.weight_decay.tolist(),
+        "regimes": [[REGIMES[cell] for cell in row] for row in diagram.regimes],
+        "blow_up_step": [[None if step < 0 else int(step) for step in row] for row in diagram.blow_up_step],
         "bounds": [
             {"regime": c.regime, "kind": c.window, "lower": c.lower.tolist(), "upper": c.upper.tolist()}
-            for c in found.curves
+            for c in diagram.curves
         ],
     }
 

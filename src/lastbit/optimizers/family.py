@@ -170,8 +170,8 @@ def _described() -> Iterator[tuple[type[Optimizer], Family]]:
         family = cls()
         yield from ((kind, family) for kind in cls.classes.values())
         # An optimizer of a package can only have been made where the package has been imported.
-        found = (getattr(sys.modules.get(package), name, None) for name, package in cls.elsewhere.items())
-        yield from ((kind, family) for kind in found if kind is not None)
+        kinds = (getattr(sys.modules.get(package), name, None) for name, package in cls.elsewhere.items())
+        yield from ((kind, family) for kind in kinds if kind is not None)
 
 
 def state_of(optimizer: Optimizer, group: Group) -> Mapping[str, Any]:

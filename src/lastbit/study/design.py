@@ -101,13 +101,13 @@ class SourceDesign:
             groups: the numbers of cells that share their runs.
         """
         group_of = {cell: at for at, group in enumerate(groups) for cell in group}
-        found: list[str] = []
+        ignored: list[str] = []
         for size in range(1, len(self.seeds) + 1):
-            for some in combinations([name for name in self.seeds if name not in found], size):
+            for some in combinations([name for name in self.seeds if name not in ignored], size):
                 pairs = [pair for pair in combinations(self.cells, 2) if self._differing(*pair) == set(some)]
                 if pairs and all(group_of.get(a, -a) == group_of.get(b, -b) for a, b in pairs):
-                    found += some
-        return [name for name in self.seeds if name in found]
+                    ignored += some
+        return [name for name in self.seeds if name in ignored]
 
     def _differing(self, cell: int, other: int) -> set[str]:
         return {name for name, seeds in self.seeds.items() if seeds[cell - 1] != seeds[other - 1]}

@@ -136,9 +136,9 @@ class Store(StudyDirectory):
         """Where is kept what a trial left that failed when it was last tried."""
         return self.root / FAILURES / trial.id
 
-    def fail(self, trial: Trial, found: Failure) -> None:
+    def fail(self, trial: Trial, failure: Failure) -> None:
         """Write down how a trial failed."""
-        content = {"id": trial.id, **trial.as_json(), "exit_code": found.exit_code, "last_lines": found.last_lines}
+        content = {"id": trial.id, **trial.as_json(), "exit_code": failure.exit_code, "last_lines": failure.last_lines}
         write_checksummed(self.failed(trial) / FAILURE, content, indent=1)
 
     def failure(self, trial: Trial) -> Failure | None:

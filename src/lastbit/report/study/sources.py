@@ -24,10 +24,10 @@ def is_designed(study: StudyJson) -> bool:
 
 def shown_sources(study: StudyJson) -> dict[str, dict[str, Any]]:
     """The contributions that add up to the variance of a single run, by what they are called."""
-    found, design = study["sources"], study["design"]
+    parts, design = study["sources"], study["design"]
     names = [*map(_key, _varied(study)), *_NO_SEED]
-    apart = found.get(_INTERACTION) is not None or len(design["seeds"]) == 1
-    known = {name: part for name in names if (part := found.get(name)) is not None}
+    apart = parts.get(_INTERACTION) is not None or len(design["seeds"]) == 1
+    known = {name: part for name in names if (part := parts.get(name)) is not None}
     return {_label(study, name): part for name, part in known.items() if not (name == _REMAINDER and apart)}
 
 
@@ -86,9 +86,9 @@ def _note(study: StudyJson, metric: ShownMetric) -> str:
 
 def _missing(study: StudyJson) -> str:
     """What is not known, and why."""
-    found = study["sources"]
+    parts = study["sources"]
     missing = study["design"]["missing"]
-    return "; ".join(f"{_label(study, name)} ({why})" for name, why in missing.items() if found.get(name) is None)
+    return "; ".join(f"{_label(study, name)} ({why})" for name, why in missing.items() if parts.get(name) is None)
 
 
 def _chart(parts: dict[str, dict[str, Any]], metric: ShownMetric) -> Chart:

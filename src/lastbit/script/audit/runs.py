@@ -60,7 +60,7 @@ class RunPair:
     @property
     def summaries(self) -> list[list[Summary]]:
         """What the two processes of each pair said at their end, as far as they did."""
-        return [[found for side in pair.sides if (found := read_summary(side)) is not None] for pair in self.pairs]
+        return [[summary for side in pair.sides if (summary := read_summary(side)) is not None] for pair in self.pairs]
 
     @cached_property
     def difference(self) -> Difference | None:
@@ -79,8 +79,8 @@ class RunPair:
     def _first(self, folder: str) -> Difference | None:
         """The first difference of those in a folder of each process's directory."""
         pair = self._earliest(folder)
-        found = None if pair is None else first_difference([side / folder for side in pair.sides])
-        return None if found is None or pair is None else replace(found, rank=pair.rank, world=pair.world)
+        difference = None if pair is None else first_difference([side / folder for side in pair.sides])
+        return None if difference is None or pair is None else replace(difference, rank=pair.rank, world=pair.world)
 
     def _earliest(self, folder: str) -> RankPair | None:
         """The pair whose account is the oldest: what one rank got from another cannot have differed before it did."""

@@ -35,12 +35,12 @@ class Words:
     def _batch(self) -> tuple[range, str] | None:
         """The first batch of a loader that differs: the records while it was put together, and how it does."""
         batches = [batch for _, batch in self._one.trace.batches]
-        found = first_differing_batch(batches, [batch for _, batch in self._other.trace.batches], {})
-        if found is None:
+        difference = first_differing_batch(batches, [batch for _, batch in self._other.trace.batches], {})
+        if difference is None:
             return None
-        place = batches.index(found.batch)
+        place = batches.index(difference.batch)
         begin = self._one.trace.batches[place - 1][0] if place else 0
-        return range(begin, self._one.trace.batches[place][0]), found.what
+        return range(begin, self._one.trace.batches[place][0]), difference.what
 
     def batch(self, record: Record) -> str | None:
         """How a loader's batch differs, for a record that puts it together; None for others."""

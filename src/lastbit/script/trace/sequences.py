@@ -63,11 +63,11 @@ def _anchors(one: Sequence[Hashable], other: Sequence[Hashable]) -> Pairs:
         ends[length : length + 1] = [j]
         before.append(chain[length - 1] if length else -1)
         chain[length : length + 1] = [number]
-    found, number = [], chain[-1] if chain else -1
+    longest, number = [], chain[-1] if chain else -1
     while number >= 0:
-        found.append(pairs[number])
+        longest.append(pairs[number])
         number = before[number]
-    return found[::-1]
+    return longest[::-1]
 
 
 def _by_blocks(one: Sequence[Hashable], other: Sequence[Hashable], low: int, first: int) -> Iterator[tuple[int, int]]:
