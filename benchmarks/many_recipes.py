@@ -7,11 +7,12 @@ Tables of runs are simulated with known truths and compared as `lastbit compare`
 
 import numpy as np
 
+from lastbit.statistics.best import best_recipe
 from lastbit.statistics.clustered import clustered_t
 from lastbit.statistics.means import equivalence, paired_t, welch_t
 from lastbit.statistics.multiplicity import holm
 from lastbit.statistics.over_tasks import over_tasks
-from lastbit.statistics.recipes import against_baseline, best_recipe
+from lastbit.statistics.recipes import against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
 from options import parsed, parser_of, write
 
@@ -45,6 +46,35 @@ def of_no_differences(generator, tables):
     p = np.array([[welch_t(a, b).p for a, b in row] for row in draws])
     found["20 separate pairs: any unadjusted p below 5 %"] = np.mean(p.min(1) <= 0.05)
     found["20 separate pairs: any Holm p below 5 %"] = np.mean([holm(row).min() <= 0.05 for row in p])
+    return found
+
+
+def of_all_findings(generator, tables):
+    """How often a table has any wrong finding: a difference from the baseline, or a best that is not the only one."""
+    few, many, equal = 5, RECIPES + 1, np.zeros(RECIPES + 1)
+    cases = {
+        "all equal": (equal, 1.0),
+        "two equal ones on top": (np.where(np.arange(many) >= many - 2, 9.0, 0.0), 1.0),
+        "5 recipes, two equal ones on top": (np.where(np.arange(few) >= few - 2, 9.0, 0.0), 1.0),
+        "5 recipes, two equal ones on top, the baseline spreads most": (
+            np.where(np.arange(few) >= few - 2, 40.0, 0.0),
+            np.where(np.arange(few) == 0, 10.0, 1.0),
+        ),
+        "half on top, equal": (np.where(np.arange(many) >= many // 2, 9.0, 0.0), 1.0),
+        "all spread like runs": (generator.normal(0, 1, many), 1.0),
+    }
+    found = {}
+    for name, (truth, stds) in cases.items():
+        for kind, seed_std in (("Welch", None), ("pairs", 1.0)):
+            wrong = []
+            for _ in range(tables):
+                rows = table(generator, truth, stds=stds, seed_std=seed_std)
+                compared = against_baseline(rows)
+                best = best_recipe(rows, compared)
+                true = {row.name: mean for row, mean in zip(rows, truth, strict=True)}
+                against = any(row.is_real and row.difference * (true[row.recipe] - truth[0]) <= 0 for row in compared)
+                wrong.append(against or (best.is_clear and np.sum(truth >= true[best.recipe]) > 1))
+            found[f"{kind}, {name}: any wrong finding"] = np.mean(wrong)
     return found
 
 
@@ -148,7 +178,8 @@ def of_the_best(generator, tables):
     for (name, seed_std), truth in cases.items():
         hits, naive, corrected = [], [], []
         for _ in range(tables):
-            best = best_recipe(table(generator, truth, seed_std=seed_std))
+            rows = table(generator, truth, seed_std=seed_std)
+            best = best_recipe(rows, against_baseline(rows)).winner
             true = truth[best.index]
             hits.append(best.lower <= true <= best.upper)
             naive.append(best.mean - true)
@@ -170,6 +201,7 @@ def main():
     fewer = max(1, options.tables // 4)
     found = {
         "nothing differs": of_no_differences(generator, options.tables),
+        "all findings": of_all_findings(generator, max(1, options.tables // 4)),
         "some differ": of_mixtures(generator, fewer),
         "simultaneous intervals": of_simultaneous_intervals(generator, max(1, options.tables // 2)),
         "equivalence at the margin": of_equivalence(generator, options.tables),

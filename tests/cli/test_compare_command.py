@@ -43,6 +43,7 @@ def test_tables_verdict_gain_and_page(lastbit, studies, tmp_path):
     assert (
         "new − old: +0.60 points, 95 % interval 0.23 to 0.97: more than noise with 4 seeds (12 runs) of each" in words
     )
+    assert "), new is better. " in words
     assert f"A gain of 0.5 points takes {runs_for(0.5)} runs of each" in words
     assert said.splitlines()[-1] == f"page: {out / 'compare.html'}"
     assert "<html" in (out / "compare.html").read_text()

@@ -6,11 +6,11 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
 from lastbit.statistics.multiplicity import (
+    Joint,
     benjamini_hochberg,
-    bonferroni_level,
     holm,
-    paired_level,
-    welch_level,
+    joint_pairs,
+    joint_welch,
 )
 
 # Dunnett (1964, Biometrics 20), table of two-sided 5 % points for many degrees of freedom and equal numbers of runs.
@@ -40,19 +40,19 @@ def reach(level, dof=np.inf):
 
 @pytest.mark.parametrize(("comparisons", "published"), DUNNETT_1964.items())
 def test_with_many_runs_the_level_is_dunnetts(comparisons, published):
-    level = welch_level(np.ones(comparisons + 1), np.full(comparisons + 1, 1e6))
+    level = joint_welch(np.ones(comparisons + 1), np.full(comparisons + 1, 1e6)).level()
     assert reach(level) == pytest.approx(published, abs=0.03)
     # Differences from one baseline have a correlation of one half.
     shared = np.random.default_rng(1).standard_normal((1, 4000))
     differences = np.random.default_rng(2).standard_normal((comparisons, 4000)) + 1.03 * shared
-    assert reach(paired_level(differences)) == pytest.approx(published, abs=0.03)
+    assert reach(joint_pairs(differences).level()) == pytest.approx(published, abs=0.03)
 
 
 def test_intervals_are_those_of_scipys_dunnett_where_recipes_spread_alike_and_runs_are_many():
     generator = np.random.default_rng(0)
     base, *others = generator.normal(0, 1, (6, 300))
     errors = np.array([np.std(sample, ddof=1) / np.sqrt(300) for sample in (base, *others)])
-    level = welch_level(errors, np.full(6, 299))
+    level = joint_welch(errors, np.full(6, 299)).level()
     interval = stats.dunnett(*others, control=base, random_state=np.random.default_rng(0)).confidence_interval(0.95)
     for sample, error, low, high in zip(others, errors[1:], interval.low, interval.high, strict=True):
         half = reach(level, 598) * np.hypot(error, errors[0])
@@ -72,8 +72,8 @@ def test_welch_intervals_hold_together(stds, runs):
     generator, tables = np.random.default_rng(4), 2500
     stds, runs = np.array(stds), np.array(runs)
     # The level is a function of the estimates; at the true values it is close, and the test stays short.
-    level = welch_level(stds / np.sqrt(runs), runs - 1)
-    assert bonferroni_level(6) <= level <= 0.05
+    level = joint_welch(stds / np.sqrt(runs), runs - 1).level()
+    assert 0.05 / 6 <= level <= 0.05
     samples = [generator.normal(0, std, (tables, n)) for std, n in zip(stds, runs, strict=True)]
     p = [stats.ttest_ind(sample, samples[0], axis=1, equal_var=False).pvalue for sample in samples[1:]]
     assert np.mean(np.min(p, axis=0) > level) == pytest.approx(0.95, abs=0.015)
@@ -86,16 +86,47 @@ def test_paired_intervals_hold_together(pairs, baseline_std):
     runs = generator.normal(0, 1, (tables, comparisons, pairs))
     differences = runs - baseline_std * generator.normal(0, 1, (tables, 1, pairs))
     p = stats.ttest_1samp(differences, 0, axis=2).pvalue.min(1)
-    levels = np.array([paired_level(table) for table in differences])
+    levels = np.array([joint_pairs(table).level() for table in differences])
     # With two or three seeds the correlation is hardly known; the intervals may not be short for it.
     assert 0.935 <= np.mean(p > levels) <= 0.985
 
 
 def test_levels_for_a_single_comparison_and_for_one_that_does_not_vary():
-    assert welch_level(np.ones(2), np.array([3, 3])) == 0.05
-    assert paired_level(np.ones((1, 3))) == 0.05
-    assert paired_level(np.array([[1.0, 1.0], [1.0, 2.0]])) == bonferroni_level(2)
-    assert welch_level(np.array([0.0, 0.0, 1.0]), np.array([3, 3, 3])) == bonferroni_level(2)
+    assert joint_welch(np.ones(2), np.array([3, 3])).level() == 0.05
+    assert joint_pairs(np.ones((1, 3))).level() == 0.05
+    assert joint_pairs(np.array([[1.0, 1.0], [1.0, 2.0]])).level() == 0.025
+    assert joint_welch(np.array([0.0, 0.0, 1.0]), np.array([3, 3, 3])).level() == 0.025
+
+
+JOINTS = {
+    "Bonferroni": Joint(6),
+    "pairs": joint_pairs(np.random.default_rng(1).normal(size=(6, 5)) + np.random.default_rng(2).normal(size=5)),
+    "Welch": joint_welch(np.geomspace(1, 3, 7), np.arange(2, 9)),
+}
+
+
+@pytest.mark.parametrize("joint", JOINTS.values(), ids=JOINTS)
+@pytest.mark.parametrize("significance", [0.05, 0.01])
+def test_adjusted_p_values_are_small_just_where_the_level_says(joint, significance):
+    level = joint.level(significance)
+    assert joint.adjusted(level * 0.999) < significance < joint.adjusted(level * 1.001)
+    ladder = [joint.adjusted(p) for p in np.linspace(0, 1, 200)]
+    assert ladder == sorted(ladder)
+    assert (ladder[0], ladder[-1]) == (0.0, 1.0)
+
+
+def test_the_adjusted_p_value_is_scipys_dunnett():
+    generator = np.random.default_rng(0)
+    base, *others = generator.normal(0, 1, (5, 400))
+    others[0] += 0.17
+    errors = np.array([np.std(sample, ddof=1) / np.sqrt(400) for sample in (base, *others)])
+    joint = joint_welch(errors, np.full(5, 399))
+    for sample, expected in zip(
+        others, stats.dunnett(*others, control=base, random_state=generator).pvalue, strict=True
+    ):
+        p = stats.ttest_ind(sample, base, equal_var=False).pvalue
+        assert p > 0.05 or joint.adjusted(p) == pytest.approx(expected, abs=0.01)
+        assert joint.adjusted(p) >= expected - 0.01  # above 5 % it is a bound
 
 
 @pytest.mark.parametrize("effects", [0, 3, 7])

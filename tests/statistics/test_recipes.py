@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lastbit.statistics.recipes import against_baseline, best_recipe
+from lastbit.statistics.recipes import against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
-from lastbit.statistics.winner import winner
 
 SEEDS = (1, 2, 3, 4, 5)
 
@@ -75,45 +74,3 @@ def test_useless_recipes_are_seldom_called_real(seeds, tables):
     assert np.mean([any(row.p_holm <= 0.05 for row in rows) for rows in found]) < 0.085
     if seeds is not None:  # without seeds, what a seed does to all is an error, and here it is the larger one
         assert np.mean([any(row.p <= 0.05 for row in rows) for rows in found]) > 0.2
-
-
-def test_the_best_recipe_is_corrected_at_common_seeds_by_their_residual():
-    rows = recipes(np.random.default_rng(5), 8)
-    found = best_recipe(rows)
-    table = np.array([row.values for row in rows])
-    assert found.index == int(table.mean(1).argmax())
-    assert found.mean == pytest.approx(table.mean(1).max())
-    residual = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
-    error = np.sqrt((residual**2).sum() / (7 * 4) / 5)
-    alone = winner(table.mean(1), np.full(8, error), 28)
-    assert (found.corrected, found.is_clear) == (pytest.approx(alone.corrected), alone.is_clear)
-    low, high = stats.t.interval(0.95, 4, scale=stats.sem(table.mean(0)))
-    assert found.mean - found.lower == pytest.approx(np.hypot(alone.mean - alone.lower, low))
-    assert found.upper - found.mean == pytest.approx(np.hypot(alone.upper - alone.mean, high))
-
-
-@pytest.mark.parametrize("shift", [0.0, 1.0])
-def test_the_interval_of_the_best_covers_over_other_seeds(shift):
-    """With a seed that moves all recipes by more than they differ."""
-    generator, truth, covered = np.random.default_rng(8), np.array([0.0, 0.0, 0.0, shift]), 0
-    for _ in range(300):
-        table = truth[:, None] + generator.normal(0, 3, 6) + generator.normal(0, 0.5, (4, 6))
-        found = best_recipe([RecipeRuns(str(i), row, tuple(range(6))) for i, row in enumerate(table)])
-        covered += found.lower <= truth[found.index] <= found.upper
-    assert covered >= stats.binom(300, 0.95).ppf(0.001)
-
-
-def test_without_known_seeds_what_a_seed_does_is_an_error_of_each_recipe():
-    rows = recipes(np.random.default_rng(5), 8)
-    found = best_recipe(rows)
-    unpaired = best_recipe([RecipeRuns(row.name, row.values) for row in rows])
-    assert unpaired.corrected < unpaired.mean
-    assert unpaired.overstatement > found.overstatement
-
-
-def test_a_recipe_that_spreads_widely_does_not_blur_the_best():
-    generator = np.random.default_rng(6)
-    rows = [RecipeRuns(f"r{i}", generator.normal(90 + i, 0.1, 8)) for i in range(3)]
-    with_wild = [*rows, RecipeRuns("wild", generator.normal(60, 15, 8))]
-    assert best_recipe(with_wild).upper == pytest.approx(best_recipe(rows).upper, abs=0.02)
-    assert best_recipe(rows[:1]) is None

@@ -159,21 +159,27 @@ def _show_many(content: dict[str, Any], terminal: Console) -> None:
         differences_table,
         examples_tables,
         gain_tables,
-        p_values_table,
+        over_all_tables,
         recipes_table,
     )
+    from lastbit.report.numbers import joined
 
     better = "lower" if content["lower_is_better"] else "higher"
+    if len({task["lower_is_better"] for task in content["tasks"]}) > 1:
+        less = [task["task"] for task in content["tasks"] if task["lower_is_better"]]
+        better = f"lower on {joined(less)}, higher on the others"
     count = len(content["comparisons"])
     recipes = f"{count} recipe{'' if count == 1 else 's'}"
     terminal.print(f"{recipes} against {content['baseline']}: {content['metric']} ({better} is better)")
     terminal.print(recipes_table(content).for_terminal())
     for task in content["tasks"]:
-        terminal.print(task["task"])
+        if not any(row["interval"] for row in task["comparisons"]):
+            continue  # one run on each: there is nothing to say of this task alone
+        terminal.print(f"on {task['task']}")
         terminal.print(differences_table(content, task).for_terminal())
-    terminal.print(differences_table(content).for_terminal())
-    terminal.print(p_values_table(content).for_terminal())
-    for table in (*examples_tables(content), *gain_tables(content)):
+    if content["tasks"] and not content["no_average"]:
+        terminal.print(f"over tasks like these {len(content['tasks'])}")
+    for table in (*over_all_tables(content), *examples_tables(content), *gain_tables(content)):
         terminal.print(table.for_terminal())
     for note in content["notes"]:
         terminal.print(note)

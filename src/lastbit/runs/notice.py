@@ -96,13 +96,16 @@ def _gone(left_out: pl.DataFrame, kept: pl.DataFrame, metric: str) -> list[str]:
 
 
 def said_units(runs: pl.DataFrame, metric: str, *, sure: bool = False) -> str:
-    """A sentence on fractions beside percents, as `mixed_units` finds them; empty without them.
+    """A sentence on fractions beside percents, as `mixed_units` finds them in the runs of one task; empty without them.
 
     Args:
         runs: rows as `RunTable.frame` has them.
         metric: their name.
         sure: whether a single value that may be an outlier is to be passed over.
     """
+    if runs["task"].n_unique() > 1:
+        said = (said_units(rows, metric, sure=sure) for rows in runs.partition_by("task", maintain_order=True))
+        return next((sentence for sentence in said if sentence), "")
     found = mixed_units(runs["value"].to_numpy(), runs["recipe"].to_list(), metric)
     if found is None or (sure and not found.is_sure):
         return ""
@@ -173,4 +176,5 @@ def _alone(kept: pl.DataFrame) -> list[str]:
     if not alone:
         return []
     have = "has a single run" if len(alone) == 1 else "have a single run each"
-    return [f"{shortened(alone, _SHOWN)} {have}: one run says nothing about how much runs differ."]
+    some = " on some task" if kept["task"].n_unique() > 1 else ""
+    return [f"{shortened(alone, _SHOWN)} {have}{some}: one run says nothing about how much runs differ."]

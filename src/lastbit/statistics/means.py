@@ -30,6 +30,13 @@ class MeanTest:
     lower: float  # 95 % interval; NaN where nothing varies, so that there is none
     upper: float
 
+    def interval(self, level: float = SIGNIFICANCE) -> tuple[float, float] | None:
+        """The interval that fails to hold the true difference with this probability; None where nothing varies."""
+        if self.standard_error == 0:
+            return None
+        reach = critical(self.dof, level) * self.standard_error
+        return self.difference - reach, self.difference + reach
+
 
 @dataclass(frozen=True)
 class PermutationTest:

@@ -2,11 +2,12 @@
 
 Of twenty useless changes one passes at 5 %. Holm's procedure holds the probability of any false finding, Benjamini's
 and Hochberg's the expected share of false ones among the findings. Intervals that hold jointly take a smaller level,
-here `welch_level` and `paired_level`: Dunnett's (1955) comparisons with one baseline, without his assumption that all
-recipes spread alike.
+which `joint_welch` and `joint_pairs` simulate: Dunnett's (1955) comparisons with one recipe, without his assumption
+that all recipes spread alike.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -56,28 +57,47 @@ def _adjusted(p: Table, adjust: Callable[[Table, int], Table]) -> Table:
     return result
 
 
-def bonferroni_level(comparisons: int) -> float:
-    """The level at which each of several intervals holds, so that all do at 95 %, whatever their dependence."""
-    return SIGNIFICANCE / max(1, comparisons)
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """Several comparisons with one recipe, as they come out together where nothing differs."""
+
+    comparisons: int
+    smallest: Table | None = None  # (tables,): the smallest p of each simulated table, in order; None for Bonferroni's
+
+    def level(self, significance: float = SIGNIFICANCE) -> float:
+        """The level of each interval at which all hold together with a probability of 1 - significance."""
+        if self.smallest is None:
+            return significance / max(1, self.comparisons)
+        return float(min(significance, np.quantile(self.smallest, significance)))
+
+    def adjusted(self, p: float) -> float:
+        """The probability that the smallest of all p is as small: below 5 % where p is below `level()`, and only there.
+
+        Above 5 %, where nothing is simulated, it is Sidak's bound.
+        """
+        if self.smallest is None:
+            return min(1.0, self.comparisons * p)
+        if p > SIGNIFICANCE:
+            return float(max(p, -np.expm1(self.comparisons * np.log1p(-p)))) if p < 1 else 1.0
+        shares = np.linspace(0, 1, len(self.smallest))
+        return float(max(p, np.interp(p, self.smallest, shares)))
 
 
-def welch_level(errors: Table, dofs: Table) -> float:
-    """The level of each Welch interval against one baseline at which all hold together with 95 %.
+def joint_welch(errors: Table, dofs: Table) -> Joint:
+    """Welch's tests against one recipe, whose mean and spread are in every comparison and correlate them.
 
-    The baseline's mean and spread are in every comparison, which correlates them. Normal runs with these standard
-    errors are simulated (a parametric bootstrap), every comparison is tested at its own Satterthwaite degrees of
-    freedom, and the level is the 5 % point of the smallest p. Nothing is pooled, so recipes may spread differently.
+    Normal runs with these standard errors are simulated (a parametric bootstrap), and every comparison is tested at its
+    own Satterthwaite degrees of freedom. Nothing is pooled, so recipes may spread differently.
 
     Args:
-        errors: standard error of each recipe's mean, the baseline first, shape (recipes,).
+        errors: standard error of each recipe's mean, the one that all are compared with first, shape (recipes,).
         dofs: its degrees of freedom, runs - 1, at least 1.
     """
     comparisons = len(errors) - 1
     if comparisons < 2 or np.any(errors[0] + errors[1:] == 0):
-        return bonferroni_level(comparisons)
-    generator = np.random.default_rng(0)  # always the same draws, so that a table always gets the same intervals
-    means = generator.standard_normal((_DRAWS, comparisons + 1)) * errors
-    parts = generator.chisquare(dofs, (_DRAWS, comparisons + 1)) / dofs * errors**2
+        return Joint(comparisons)
+    normal, chi_square = _draws(tuple(float(dof) for dof in dofs), _DRAWS)
+    means, parts = normal * errors, chi_square / dofs * errors**2
     variances = parts[:, 1:] + parts[:, :1]
     t = np.abs(means[:, 1:] - means[:, :1]) / np.sqrt(variances)
     large = t > critical(np.inf)  # no other has a p below 5 %
@@ -85,32 +105,39 @@ def welch_level(errors: Table, dofs: Table) -> float:
     freedom = variances[large] ** 2 / (own[:, 1:][large] + shared[large])
     p = np.ones_like(t)
     p[large] = 2 * special.stdtr(freedom, -t[large])
-    return float(min(SIGNIFICANCE, np.quantile(p.min(1), SIGNIFICANCE)))
+    return Joint(comparisons, np.sort(p.min(1)))
 
 
-def paired_level(differences: Table) -> float:
-    """The level of each paired interval against one baseline at which all hold together with 95 %.
+@lru_cache(maxsize=4)
+def _draws(dofs: tuple[float, ...], tables: int) -> tuple[Table, Table]:
+    """Normal and chi-square numbers, always the same ones, so that a table always gets the same intervals."""
+    generator, shape = np.random.default_rng(0), (tables, len(dofs))
+    return generator.standard_normal(shape), generator.chisquare(dofs, shape)
 
-    Differences at one seed are normal and correlated, since each has the same baseline in it. Their mean correlation is
-    estimated, rounded down to tenths, and taken for that of every two; the maximum of the |t| is simulated. Where
-    correlations differ widely this is an approximation; Bonferroni's level is its lower limit.
+
+def joint_pairs(differences: Table) -> Joint:
+    """Paired tests against one recipe, whose runs are in every difference and correlate them.
+
+    The mean correlation of the differences is estimated, rounded down to tenths, and taken for that of every two, and
+    normal differences are simulated with it. Where correlations differ widely this is an approximation; Bonferroni's
+    level is its lower limit.
 
     Args:
-        differences: recipe minus baseline at each seed, shape (recipes - 1, seeds), at least two seeds.
+        differences: of each other recipe and the one at each seed, shape (recipes - 1, seeds), at least two seeds.
     """
     comparisons, seeds = differences.shape
     varying = differences[np.ptp(differences, axis=1) > 0]
     if comparisons < 2 or len(varying) < comparisons:
-        return bonferroni_level(comparisons)
+        return Joint(comparisons)
     together = np.corrcoef(varying)
     mean = float(together[~np.eye(comparisons, dtype=bool)].mean())
     tenths = int(np.clip(np.floor(mean * _STEPS + 1e-9), 0, _STEPS - 1))
-    return _equicorrelated_level(comparisons, seeds, tenths / _STEPS)
+    return _equicorrelated(comparisons, seeds, tenths / _STEPS)
 
 
-@lru_cache(maxsize=512)
-def _equicorrelated_level(comparisons: int, pairs: int, correlation: float) -> float:
-    """The 5 % point of the smallest p of t tests whose samples of `pairs` values are equally correlated.
+@lru_cache(maxsize=128)
+def _equicorrelated(comparisons: int, pairs: int, correlation: float) -> Joint:
+    """T tests whose samples of `pairs` values are equally correlated.
 
     A sample is √ρ f + √(1 - ρ) g with a factor f that all share. Given f, its mean and sum of squares are drawn from
     their distributions, not value by value.
@@ -124,4 +151,4 @@ def _equicorrelated_level(comparisons: int, pairs: int, correlation: float) -> f
     if pairs > 2:
         squares += own**2 * generator.chisquare(pairs - 2, shape)
     t: NDArray[np.float64] = np.abs(means) / np.sqrt(squares / (pairs - 1) / pairs)
-    return float(min(SIGNIFICANCE, 2 * special.stdtr(pairs - 1, -np.quantile(t.max(1), 1 - SIGNIFICANCE))))
+    return Joint(comparisons, np.sort(2 * special.stdtr(pairs - 1, -t.max(1))))

@@ -6,15 +6,17 @@ and e_t the error of its runs, with variance v_t. An interval that leaves u_t ou
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isnan, nan
+from math import isnan, nan, sqrt
 
 import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.statistics.bisection import bisected
 from lastbit.statistics.means import MeanTest, flipped_signs, t_test, variance
-from lastbit.statistics.multiplicity import bonferroni_level, paired_level
-from lastbit.statistics.recipes import AgainstBaseline, with_multiplicity
+from lastbit.statistics.multiplicity import Joint, benjamini_hochberg, holm, joint_pairs
+from lastbit.statistics.power import SIGNIFICANCE, Design
+from lastbit.statistics.recipes import AgainstBaseline, against_baseline, with_multiplicity
+from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.statistics.spread import Table
 from lastbit.statistics.superiority import Superiority
 
@@ -26,7 +28,7 @@ class OverTasks:
     """A mean difference over tasks, in the unit of the metric."""
 
     test: MeanTest  # of the mean over all tasks like these, with tasks - 1 degrees of freedom
-    tau: float  # standard deviation of the true differences between tasks
+    tau: float  # standard deviation of the true differences between tasks; NaN where a task's error is not known
 
 
 def over_tasks(differences: Table, errors: Table) -> OverTasks:
@@ -39,7 +41,8 @@ def over_tasks(differences: Table, errors: Table) -> OverTasks:
 
     Args:
         differences: of each task, shape (tasks,).
-        errors: their standard errors, shape (tasks,); 0 where nothing varies.
+        errors: their standard errors, shape (tasks,); 0 where nothing varies, NaN where one run tells nothing of it.
+            They are for τ alone, the interval does without.
 
     Raises:
         LastbitError: fewer than two tasks.
@@ -55,6 +58,8 @@ def over_tasks(differences: Table, errors: Table) -> OverTasks:
 
 def _between_tasks(differences: Table, variances: Table) -> float:
     """The τ² at which the derivative of the restricted likelihood is 0; 0 where it falls from the start."""
+    if np.isnan(variances).any():
+        return nan
     if np.any(variances <= 0):
         between = float(np.var(differences, ddof=1))
         return max(0.0, between - float(variances.mean()))
@@ -73,47 +78,86 @@ def _slope(differences: Table, variances: Table, tau2: float) -> float:
     return float(squares - weights.sum() + np.sum(weights**2) / weights.sum())
 
 
+def against_baseline_by_task(
+    tasks: Sequence[Sequence[RecipeRuns]],
+    *,
+    baseline: int = 0,
+    lower_is_better: Sequence[bool] = (),
+    within: float | None = None,
+) -> list[list[AgainstBaseline]]:
+    """Every recipe with the baseline on each task by itself, as one family: the intervals of all tasks hold together.
+
+    The intervals of each of T tasks hold together with a probability of 1 - 5 % / T (Bonferroni over tasks, whose runs
+    may depend on each other). Holm's and Benjamini's and Hochberg's p are those of all tests of all tasks.
+
+    Args:
+        tasks: the same recipes in the same order, of each task.
+        baseline: which of them.
+        lower_is_better: of each task; by default of none.
+        within: margin of equivalence.
+    """
+    less = lower_is_better or [False] * len(tasks)
+    significance = SIGNIFICANCE / len(tasks)
+    found = [
+        against_baseline(runs, baseline=baseline, lower_is_better=down, within=within, significance=significance)
+        for runs, down in zip(tasks, less, strict=True)
+    ]
+    p = np.array([[row.p for row in rows] for rows in found])
+    p_same = np.array([[nan if row.same is None else row.same.p for row in rows] for rows in found])
+    adjusted = [adjust(table.ravel()).reshape(p.shape) for adjust, table in ((holm, p), (benjamini_hochberg, p))]
+    same = holm(p_same.ravel()).reshape(p.shape)
+    return [
+        [
+            replace(row, p_holm=float(by_holm), p_bh=float(by_bh), p_same_holm=float(by_holm_same))
+            for row, by_holm, by_bh, by_holm_same in zip(rows, *parts, strict=True)
+        ]
+        for rows, *parts in zip(found, *adjusted, same, strict=True)
+    ]
+
+
 def against_baseline_over_tasks(
     by_task: Sequence[Sequence[AgainstBaseline]], *, within: float | None = None
 ) -> list[AgainstBaseline]:
-    """Each recipe's difference from the baseline over all tasks, adjusted for the number of recipes.
+    """Each recipe's difference from the baseline over all tasks that both have, adjusted for the number of recipes.
 
-    `better` is the mean over tasks, without an interval. The simultaneous intervals are `paired_level`'s, with tasks in
-    the place of seeds; Bonferroni's where a recipe has no test on some task.
+    One run of each on a task is enough, since the tasks' differences spread by what runs do, too. `better` is the mean
+    over tasks, without an interval. The simultaneous intervals are `joint_pairs`'s, with tasks in the place of seeds;
+    Bonferroni's where recipes have different tasks.
 
     Args:
-        by_task: the comparisons of each task, with the same recipes in the same order; a recipe that has no test on a
-            task is compared over the others.
+        by_task: the comparisons of each task, with the same recipes in the same order; the difference is NaN where one
+            side has no run.
         within: margin of equivalence.
     """
     rows = [_over_tasks_of(recipe) for recipe in zip(*by_task, strict=True)]
 
-    def joint_level(tested: Sequence[AgainstBaseline]) -> float:
-        """The level at which the intervals of these recipes hold together."""
+    def joint(tested: Sequence[AgainstBaseline]) -> list[Joint]:
+        """These recipes over the tasks, which are in the place of seeds."""
         names = {row.recipe for row in tested}
-        tests = [[row.test for row in task if row.recipe in names] for task in by_task]
-        table = [[nan if test is None else test.difference for test in task] for task in tests]
-        differences = np.array(table).T
-        return bonferroni_level(len(tested)) if np.isnan(differences).any() else paired_level(differences)
+        table = np.array([[row.difference for row in task if row.recipe in names] for task in by_task]).T
+        table = table[:, ~np.isnan(table).all(0)]
+        return [Joint(len(tested)) if np.isnan(table).any() else joint_pairs(table)]
 
-    return with_multiplicity(rows, joint_level, within=within)
+    return with_multiplicity(rows, joint, within=within)
 
 
 def _over_tasks_of(rows: Sequence[AgainstBaseline]) -> AgainstBaseline:
-    tests = [row.test for row in rows if row.test is not None]
-    known = [row.difference for row in rows if not isnan(row.difference)]
-    alone = AgainstBaseline(rows[0].recipe, rows[0].baseline, float(np.mean(known)) if known else nan, None)
-    if len(tests) < 2:
+    known = [row for row in rows if not isnan(row.difference)]
+    means = [float(np.mean([row.means[side] for row in known])) if known else nan for side in (0, 1)]
+    alone = AgainstBaseline(rows[0].recipe, rows[0].baseline, means[0] - means[1], None, means=(means[0], means[1]))
+    alone = replace(alone, tasks=len(known))
+    if len(known) < 2:
         return alone
-    differences = np.array([test.difference for test in tests])
-    combined = over_tasks(differences, np.array([test.standard_error for test in tests]))
-    varies = combined.test.standard_error > 0 or combined.test.difference == 0
-    better = float(np.mean([row.better.value for row in rows if row.better is not None]))
+    differences = np.array([row.difference for row in known])
+    combined = over_tasks(differences, np.array([row.test.standard_error if row.test else nan for row in known]))
+    error = combined.test.standard_error
+    better = [row.better.value for row in known if row.better is not None]
     return replace(
         alone,
         difference=combined.test.difference,
         test=combined.test,
-        p=combined.test.p if varies else flipped_signs(differences).p,
-        better=Superiority(better, nan, nan),
+        p=combined.test.p if error > 0 or combined.test.difference == 0 else flipped_signs(differences).p,
+        better=Superiority(float(np.mean(better)), nan, nan) if better else None,
         tau=combined.tau,
+        task_design=Design(error * sqrt(len(known))) if error > 0 else None,
     )

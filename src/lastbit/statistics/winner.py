@@ -28,7 +28,6 @@ class Winner:
     corrected: float
     lower: float  # 95 % interval of its true mean, whichever recipe wins
     upper: float
-    is_clear: bool  # whether it stands off the next best by more than the errors of so many make
 
     @property
     def overstatement(self) -> float:
@@ -71,16 +70,7 @@ def winner(means: Table, errors: Table, dof: float, *, lower_is_better: bool = F
         corrected=sign * float(np.clip(corrected, low, place)),
         lower=lower,
         upper=upper,
-        is_clear=_stands_off(signed, errors, dof, best),
     )
-
-
-def _stands_off(means: Table, errors: Table, dof: float, best: int) -> bool:
-    """Whether the best is above every other by a two-sided t test each, at Bonferroni's level for all pairs."""
-    others = np.arange(len(means)) != best
-    pairs = len(means) * (len(means) - 1) / 2
-    reach = float(special.stdtrit(dof, 1 - SIGNIFICANCE / pairs / 2))
-    return bool(np.all(means[best] - means[others] > reach * np.hypot(errors[best], errors[others])))
 
 
 def distribution_of_means(means: Table, errors: Table) -> tuple[Table, Table]:

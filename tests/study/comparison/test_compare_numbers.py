@@ -11,6 +11,7 @@ from scipy import stats
 
 import lastbit as lb
 from lastbit.statistics.means import exchanged, flipped_signs
+from lastbit.study.comparison.findings import better_in_words
 from lastbit.study.comparison.replicates import replicates, single_run_design
 from lastbit.study.comparison.two import read_sides
 
@@ -270,3 +271,12 @@ def test_a_notebook_shows_the_verdict_and_then_the_tests():
     assert ">pairs of seeds (t)</td>" in html
     low, high = found.interval
     assert f">{low:.{found.decimals}f} to {high:.{found.decimals}f}</td>" in html
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "said"),
+    [("test_accuracy", 0.1, ", a is better"), ("val_loss", 0.1, ", b is better"), ("val_loss", -0.1, ", a is better")],
+)
+def test_which_is_better_is_said_where_the_metric_tells(metric, difference, said):
+    assert better_in_words(metric, "a", "b", difference) == said
+    assert better_in_words("value", "a", "b", difference) == ""

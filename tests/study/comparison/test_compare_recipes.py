@@ -122,7 +122,7 @@ def test_less_is_better_where_it_is_said_or_the_name_says_it():
     for options in ({}, {"lower_is_better": True}):
         found = lb.compare(pl.DataFrame(losses), by="recipe", metric="loss", seed="seed", **options)
         assert "better: small -" in found.verdict
-        assert found.recipes[found.best.index].name == "small"
+        assert found.best.recipe == "small"
         assert found.as_json()["comparisons"][2]["probability_better"] == 1.0
     found = lb.compare(pl.DataFrame(losses), by="recipe", metric="loss", seed="seed", lower_is_better=False)
     assert "worse: small -" in found.verdict
@@ -132,7 +132,7 @@ def test_noise_alone_is_called_noise_and_the_best_of_it_corrected():
     found = compared(rows(dict.fromkeys("abcdefgh", 0.0), noise=0.3))
     assert found.verdict.startswith("None of 7 recipes differs from a by more than noise")
     assert "The best of 8 looks better than it is, here by about" in found.verdict
-    assert found.best.overstatement > 0
+    assert found.best.winner.overstatement > 0
 
 
 def test_the_baseline_is_named_by_recipe_or_by_value():
@@ -240,7 +240,8 @@ def test_examples_in_groups_are_compared_with_clustered_errors_even_for_single_r
 def test_the_best_of_equals_is_not_said_to_stand_clear():
     near = rows({"base": 0, "a": 0, "b": 0.01})
     said = compared(near).verdict
-    assert "but is not told from the next best" in said
+    assert "has the best mean of 3, " in said
+    assert "but is not distinguishable from " in said
     assert "clear" not in said
 
 

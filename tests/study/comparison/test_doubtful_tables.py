@@ -41,7 +41,7 @@ def test_a_run_far_from_its_recipe_is_named_with_what_is_found_without_it():
     assert found.notes[0] == (
         "Far from the other runs of the recipe: 9 of base (row 3; the other 7 have 89.7 to 90.4). It counts like any "
         f"other; without it: new − base: {np.mean(NEW[kept] - BASE[kept]):+.3f}, 95 % interval {low:.3f} to {high:.3f} "
-        f"(paired t test on 7 common seeds, p = {expected.pvalue:.2g}): more than noise."
+        f"(paired t test on 7 common seeds, p = {expected.pvalue:.2g}): new is better, by more than noise."
     )
     assert found.decimals == compared().decimals  # the run takes none of the others' digits
     assert found.comparisons[0].difference == pytest.approx(np.mean(NEW - with_run(9.0)))  # it counts
@@ -57,7 +57,7 @@ def test_a_run_in_another_unit_is_one_note_with_what_is_found_without_it():
     )
     assert "without it: new − base: +0.986" in about[0]
     few = compared(np.array([90.1, 0.9]), NEW[:3], seeds=[1, 2])  # too few to tell a spread
-    assert "without it: new − base +1.0: with one run nothing tells" in few.notes[0]
+    assert "without it: new − base +1.0: a single run, or seed, tells no difference" in few.notes[0]
 
 
 def test_a_run_without_a_seed_is_left_out_of_pairs_alone():

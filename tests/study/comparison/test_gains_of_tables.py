@@ -105,7 +105,7 @@ def test_runs_that_do_not_vary_and_tasks_together_have_no_number():
     assert tasks.runs_needed(0.3) == {"new": None}
     found = {row["task"]: row["runs_needed"] for row in gain_of(tasks, 0.3)["recipes"]}
     assert found == {
-        task: ceil(TTestPower().solve_power(0.3 / factor / NOISE.std(ddof=1), power=0.8, alpha=0.05))
+        task: ceil(TTestPower().solve_power(0.3 / factor / NOISE.std(ddof=1), power=0.8, alpha=0.05 / 2))
         for task, factor in (("easy", 1), ("hard", 3))
     }
 

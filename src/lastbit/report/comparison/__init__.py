@@ -8,6 +8,7 @@ from lastbit.report.comparison.recipes_tables import (
     differences_table,
     examples_tables,
     gain_tables,
+    over_all_tables,
     p_values_table,
     recipes_table,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "differences_table",
     "examples_tables",
     "gain_tables",
+    "over_all_tables",
     "p_values_table",
     "recipes_table",
     "sides_table",

@@ -1,6 +1,7 @@
 """The page of many recipes against a baseline: one chart of which differences are real, and its tables."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from lastbit.report.comparison.recipes_tables import (
     examples_tables,
     gain_tables,
     kind_of,
-    p_values_table,
+    of_task,
+    over_all_tables,
     recipes_table,
 )
 from lastbit.report.numbers import p_in_words
@@ -26,6 +28,7 @@ from lastbit.report.page import Page, Section, Text, write_page
 from lastbit.statistics.power import SIGNIFICANCE
 
 _ROW, _FRAME = 22, 30  # pixels for each recipe, and for all
+_NOISE = "by more than noise"
 _MOST = 30  # recipes that the chart shows
 # Okabe's and Ito's green and vermilion differ in lightness too; shapes tell the kinds apart as well.
 _COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", SAME: "#0072B2", UNSURE: MUTED}
@@ -53,7 +56,7 @@ def write_comparison(content: RecipesJson, path: Path) -> None:
 def comparison_figures(content: RecipesJson) -> list[Figure]:
     """The charts of a comparison, of two recipes or of many, in the order of reading."""
     if "comparisons" in content:
-        return [differences_figure(content)]
+        return _figures(content)
     from lastbit.report.comparison.page import two_figures
 
     return two_figures(content)
@@ -69,16 +72,26 @@ def recipes_page(content: RecipesJson) -> Page:
         heading=heading,
         header=[Section("", [Text(content["verdict"], "finding")], "verdict")],
         body=[
-            differences_figure(content),
-            differences_table(content),
+            *_figures(content),
+            *over_all_tables(content),
             *(differences_table(content, task) for task in content["tasks"]),
             recipes_table(content),
-            p_values_table(content),
             *examples_tables(content),
             *gain_tables(content),
             *(Text(note, "note") for note in content["notes"]),
         ],
     )
+
+
+def _figures(content: RecipesJson) -> list[Figure]:
+    """The differences; of tasks that have no average, those of each."""
+    if not content.get("no_average"):
+        return [differences_figure(content)]
+    return [
+        replace(figure, name=f"{figure.name}-{at + 1}", title=f"{task['task']}: {figure.title}")
+        for at, task in enumerate(content["tasks"])
+        for figure in [differences_figure(of_task(content, task))]
+    ]
 
 
 def differences_figure(content: RecipesJson) -> Figure:
@@ -97,7 +110,8 @@ def differences_figure(content: RecipesJson) -> Figure:
         note += f" The grey band is the margin, ± {content['within']:g}."
     if len(shown) < len(drawn):
         note += f" Shown are {len(shown)} of {len(drawn)}: the largest differences."
-    return Figure("differences", _finding(drawn, content), note, _chart(shown, content))
+    scope = "over tasks like these, by more than noise" if "task" not in content and content["tasks"] else _NOISE
+    return Figure("differences", _finding(drawn, content, scope=scope), note, _chart(shown, content))
 
 
 def _examples_figure(content: RecipesJson) -> Figure:
@@ -119,7 +133,7 @@ def _examples_figure(content: RecipesJson) -> Figure:
     return Figure("differences", title, note, _chart(_shown(drawn, content), content))
 
 
-def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson, *, scope: str = "by more than noise") -> str:
+def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson, *, scope: str) -> str:
     kinds = [kind_of(row, content) for row in drawn]
     better, worse, count = kinds.count(BETTER), kinds.count(WORSE), len(drawn)
     if better == worse == 0:
@@ -147,10 +161,7 @@ def _chart(rows: Sequence[Mapping[str, Any]], content: RecipesJson) -> Chart:
     ]
     present = [kind for kind in _COLOURS if kind in kinds.values()]
     return dot_chart(
-        [
-            Dot(row["recipe"], row["difference"], kinds[row["recipe"]], {"Holm’s p": p_in_words(row["p_holm"])})
-            for row in rows
-        ],
+        [Dot(row["recipe"], row["difference"], kinds[row["recipe"]], {"p": p_in_words(row["p"])}) for row in rows],
         groups=[row["recipe"] for row in rows],
         value=Axis(f"difference of {content['metric']}", name="difference", from_zero=True, format=".3~f"),
         kinds=present,

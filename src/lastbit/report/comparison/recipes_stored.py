@@ -39,10 +39,16 @@ class _OverExamples(Shape):
 
 class _Difference(Shape):
     recipe: str
+    means: Annotated[list[Real | None], Field(min_length=2, max_length=2)] | None = (
+        None  # absent from older comparisons
+    )
+    tasks: Count | None = None  # likewise
+    tasks_needed: Count | None = None  # likewise
     difference: Real | None
     interval: _Interval | None
     interval_simultaneous: _Interval | None
     p: _Probability | None
+    p_simultaneous: _Probability | None = None  # absent from older comparisons
     p_holm: _Probability | None
     p_bh: _Probability | None
     probability_better: _Probability | None
@@ -82,6 +88,8 @@ class _Gain(Shape):
 
 class _Task(Shape):
     task: str
+    lower_is_better: bool | None = None  # this and the next: absent from older comparisons
+    decimals: Decimals | None = None
     comparisons: list[_Difference]
 
 
@@ -96,6 +104,7 @@ class RecipesShape(Shape):
     recipes: list[_Recipe]
     comparisons: list[_Difference]
     tasks: list[_Task]
+    no_average: str | None = None
     notes: list[str]
     verdict: str
     gain: _Gain | None = None

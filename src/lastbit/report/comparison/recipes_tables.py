@@ -1,6 +1,7 @@
 """The tables of many recipes against a baseline, whose rows a terminal prints too."""
 
 from collections.abc import Mapping, Sequence
+from math import isclose
 from typing import Any
 
 from lastbit.report.comparison.recipes_stored import RecipesJson
@@ -35,34 +36,85 @@ def recipes_table(content: RecipesJson) -> Table:
     return Table("recipes", "", ["recipe", "mean", "std of a run", "runs", "seeds"], rows)
 
 
+def of_task(content: RecipesJson, task: Mapping[str, Any] | None) -> RecipesJson:
+    """The comparison as if there were this task only; all of it for None."""
+    return (
+        content if task is None else {**content, **{name: value for name, value in task.items() if value is not None}}
+    )
+
+
 def differences_table(content: RecipesJson, task: Mapping[str, Any] | None = None) -> Table:
-    """Each difference from the baseline with its intervals.
+    """Each difference from the baseline with its intervals, and where they stand nowhere else the means that it is of.
 
     Args:
         content: as `as_recipes` gives it.
         task: one of its tasks; by default the comparison over all.
     """
-    places = content["decimals"]
+    part = of_task(content, task)
+    places, over_tasks = part["decimals"], bool(content["tasks"]) and task is None
+    has_means = task is not None or _has_other_means(content)
     rows = [
         [
             row["recipe"],
+            *([_means(row["means"], places)] if has_means else []),
             signed(row["difference"], places),
             _interval(row["interval"], places),
             _interval(row["interval_simultaneous"], places),
-            "no test" if row["test"] is None and row["difference"] is not None else _SHORT[kind_of(row, content)],
-            _needed(row, content),
+            _finding(row, part, over_tasks=over_tasks),
+            _needed(row, part, over_tasks=over_tasks),
         ]
-        for row in (content if task is None else task)["comparisons"]
+        for row in part["comparisons"]
     ]
     name = "differences" if task is None else f"differences-{content['tasks'].index(task) + 1}"
-    title = f"The differences from {content['baseline']}" + ("" if task is None else f": {task['task']}")
-    note = (
-        "The intervals of the fourth column hold for all recipes at once in 95 % of cases, each of the third only by "
-        "itself. Runs needed: how many runs of each recipe, each with its own seed, would show an undecided difference "
-        "if it is as large as it looks (80 % power)."
+    of = f": {task['task']}" if task is not None else " over tasks like these" if over_tasks else ""
+    needed = "tasks needed" if over_tasks else "runs needed"
+    columns = ["recipe", *(["means"] if has_means else [])]
+    columns += ["difference", "95 % interval", "all together", "finding", needed]
+    note = "" if task is not None else _note(content, has_means=has_means)
+    align = f"l{'r' * has_means}rrrlr"
+    return Table(name, f"The differences from {content['baseline']}{of}", columns, rows, note, align=align)
+
+
+def _note(content: RecipesJson, *, has_means: bool) -> str:
+    family = "of this table " if content["tasks"] else ""
+    if content["tasks"]:
+        needed = "Tasks needed: like these, with as many runs on each,"
+        family_of_tasks = " So do those of the tables of single tasks, of all these tables together."
+    else:
+        needed, family_of_tasks = "Runs needed: of each recipe, with a seed each,", ""
+    means = ""
+    if has_means:
+        what = "the tasks that both have" if content["tasks"] else "the seeds that both have"
+        means = f" Means are of what is compared, {what}, the recipe’s before that of {content['baseline']}."
+    return (
+        f"All intervals {family}under “all together” hold together in 95 % of cases, those before them alone."
+        f"{family_of_tasks} {needed} to show an undecided difference if it is as large as it looks (80 % power).{means}"
     )
-    columns = ["recipe", "difference", "95 % interval", "all together", "finding", "runs needed"]
-    return Table(name, title, columns, rows, "" if task else note, align="lrrrlr")
+
+
+def _has_other_means(content: RecipesJson) -> bool:
+    """Whether a difference is of other runs than the means of its recipe and the baseline in the table of recipes."""
+    means = {recipe["name"]: recipe["mean"] for recipe in content["recipes"]}
+    pairs = [
+        (row["means"], (means.get(row["recipe"]), means.get(content["baseline"])))
+        for row in content["comparisons"]
+        if row.get("means") is not None
+    ]
+    return any(
+        ours is not None and theirs is not None and not isclose(ours, theirs, rel_tol=1e-9)
+        for pair in pairs
+        for ours, theirs in zip(*pair, strict=True)
+    )
+
+
+def _means(means: Sequence[float | None] | None, places: int) -> str:
+    return MISSING if means is None else " vs ".join(number(mean, places) for mean in means)
+
+
+def _finding(row: Mapping[str, Any], content: RecipesJson, *, over_tasks: bool) -> str:
+    if row["test"] is None and row["difference"] is not None:
+        return "one task" if over_tasks else "no test"
+    return "no run" if row["difference"] is None else _SHORT[kind_of(row, content)]
 
 
 def p_values_table(content: RecipesJson) -> Table:
@@ -72,7 +124,7 @@ def p_values_table(content: RecipesJson) -> Table:
         [
             row["recipe"],
             p_in_words(row["p"]),
-            p_in_words(row["p_holm"]),
+            p_in_words(row.get("p_simultaneous")),
             p_in_words(row["p_bh"]),
             _better(row),
             *([] if margin is None else [MISSING if row["same"] is None else p_in_words(row["same"]["p_holm"])]),
@@ -81,14 +133,26 @@ def p_values_table(content: RecipesJson) -> Table:
     ]
     tests = sorted({row["test"] for row in compared if row["test"]})
     note = (
-        f"By {' or '.join(tests) or 'no test'}. The intervals that hold together decide. Holm’s p below 0.05 "
-        "promises the same, a probability of any false finding of at most 5 %, by another way, and may differ in a "
-        "close case. BH, Benjamini’s and Hochberg’s, below 0.05: of such findings at most 5 % should be false. "
+        f"By {' or '.join(tests) or 'no test'}. “All together” is p among all recipes, below 0.05 where the "
+        "interval that holds together with the others misses 0: the two decide as one. BH, Benjamini’s and Hochberg’s, "
+        "is for another question: of the recipes below 0.05 at most 5 % should be false, so that one may well be. "
         "P(better): that a single run, with a seed of its own, is better than one of the baseline; it may be modest "
         "where the difference of the means is sure."
     )
-    names = ["recipe", "p", "Holm", "BH", "P(better)", *([] if margin is None else [f"p: not within ± {margin:g}"])]
+    names = [
+        "recipe",
+        "p",
+        "all together",
+        "BH",
+        "P(better)",
+        *([] if margin is None else [f"p: not within ± {margin:g}"]),
+    ]
     return Table("tests", "The tests in numbers", names, rows, note)
+
+
+def over_all_tables(content: RecipesJson) -> list[Table]:
+    """The differences and their tests; none where tasks have no average."""
+    return [] if content.get("no_average") else [differences_table(content), p_values_table(content)]
 
 
 def examples_tables(content: RecipesJson) -> list[Table]:
@@ -137,10 +201,14 @@ def gain_tables(content: RecipesJson) -> list[Table]:
     return [Table("gain", f"Runs that a gain of {gain['gain']:g} takes", columns, rows, note)]
 
 
-def _needed(row: Mapping[str, Any], content: RecipesJson) -> str:
-    """The runs that an undecided difference would take; a dash where it is decided, is 0, or has no interval."""
+def _needed(row: Mapping[str, Any], content: RecipesJson, *, over_tasks: bool) -> str:
+    """What an undecided difference would take; a dash where it is decided, is 0, or has no interval."""
     is_open = kind_of(row, content) == UNSURE and row["interval"] is not None and row["difference"] != 0
-    return _runs(row.get("runs_needed")) if is_open else MISSING
+    if not is_open:
+        return MISSING
+    if over_tasks:
+        return MISSING if row.get("tasks_needed") is None else f"{row['tasks_needed']:,}"
+    return _runs(row.get("runs_needed"))
 
 
 def _runs(runs: int | None) -> str:

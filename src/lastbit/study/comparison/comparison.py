@@ -10,7 +10,7 @@ from lastbit.statistics.examples import ExampleTest
 from lastbit.statistics.means import MeanTest, PermutationTest
 from lastbit.statistics.moves import Moves
 from lastbit.statistics.power import SIGNIFICANCE, Design, least_noncentrality
-from lastbit.study.comparison.findings import needed_in_words
+from lastbit.study.comparison.findings import better_in_words, needed_in_words
 from lastbit.study.comparison.replicates import Replicates
 from lastbit.study.comparison.side import Side
 
@@ -153,7 +153,8 @@ class Comparison:
         if self.interval is None:
             yield f"{self._difference()}: {self._unvaried()}."
         elif self.is_distinguishable:
-            yield f"{self._difference()}: more than noise with {self._runs()} ({_p(self.p)})."
+            better = better_in_words(self.metric, self.a.name, self.b.name, self.difference)
+            yield f"{self._difference()}: more than noise with {self._runs()} ({_p(self.p)}){better}."
         else:
             yield f"{self._difference()}: not distinguishable from noise with {self._runs()}; {self._needed()}."
         if self.examples is not None and self.interval is not None:

@@ -13,8 +13,6 @@ from lastbit.runs.notice import said_units
 from lastbit.runs.numbers import mixed_units
 from lastbit.runs.table import RunTable
 from lastbit.statistics.outliers import outliers
-from lastbit.statistics.recipes import AgainstBaseline
-from lastbit.study.comparison.findings import Findings
 
 _NAMED = 4
 
@@ -28,22 +26,10 @@ class FarRuns:
     units: str  # the note on units among those of the table that this sentence replaces; empty where it is about none
     rest: RunTable  # without them
 
-    def note(self, comparisons: Sequence[AgainstBaseline], *, lower_is_better: bool, decimals: int) -> str:
-        """Which runs they are, and what would be found without them.
-
-        Args:
-            comparisons: of the recipes without these runs.
-            lower_is_better: whether less is better.
-            decimals: of the numbers.
-        """
-        found = Findings(
-            comparisons=comparisons,
-            baseline=comparisons[0].baseline,
-            lower_is_better=lower_is_better,
-            decimals=decimals,
-        )
+    def note(self, sentences: Sequence[str]) -> str:
+        """Which runs they are, and what would be found without them, in these sentences."""
         they, them = ("It counts", "it") if self.count == 1 else ("They count", "them")
-        return f"{self.sentence} {they} like any other; without {them}: {' '.join(found.sentences)}"
+        return f"{self.sentence} {they} like any other; without {them}: {' '.join(sentences)}"
 
 
 def far_runs(table: RunTable) -> FarRuns | None:
@@ -55,10 +41,12 @@ def far_runs(table: RunTable) -> FarRuns | None:
     values, recipes = frame["value"].to_numpy(), frame["recipe"].to_list()
     groups = [f"{recipe}\n{task}" for recipe, task in zip(recipes, frame["task"].to_list(), strict=True)]
     far = outliers(values, groups)
-    other_unit = mixed_units(values, recipes, table.metric)
-    units = said_units(frame, table.metric) if other_unit is not None else ""
-    if other_unit is not None:
-        far |= other_unit.few
+    for task in frame["task"].unique().to_list():
+        own = frame["task"].eq_missing(task).to_numpy()
+        other_unit = mixed_units(values[own], np.asarray(recipes)[own].tolist(), table.metric)
+        if other_unit is not None:
+            far[own] |= other_unit.few
+    units = said_units(frame, table.metric)
     if not far.any():
         return None
     parts = [_described(table, groups, far, int(at)) for at in np.flatnonzero(far)]

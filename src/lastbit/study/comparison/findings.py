@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from math import isnan
 
 from lastbit.report.numbers import number, signed, some
+from lastbit.runs.columns import lower_is_better
 from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline
 
 _NAMED = 5  # so many recipes of a kind are named
 _TOGETHER = "95 % intervals that hold together"
+_LIKE_THESE = " like these, with as many runs on each,"
 _TOO_FEW = (
     "at least two runs with a seed each are needed on each side, since one seed does not show how far runs spread"
 )
@@ -28,6 +30,7 @@ class Findings:
     baseline: str
     lower_is_better: bool
     decimals: int
+    tasks: int = 0  # that the differences are over; 0 where they are of one
 
     @property
     def sentences(self) -> list[str]:
@@ -42,19 +45,31 @@ class Findings:
         (row,) = self.comparisons
         if row.test is None:
             return self._of_single_runs() or [f"{row.recipe} and {row.baseline} cannot be compared: one has no run."]
-        start = f"{row.recipe} − {row.baseline}: {self._signed(row.difference)}"
+        start = f"{row.recipe} − {row.baseline}{self._over}: {self._signed(row.difference)}"
         if row.simultaneous is None:
             return [f"{start}, the same in all runs, so that there is no interval. Are the runs independent?"]
-        finding = "more than noise" if row.is_real else "not distinguishable from noise"
-        if not row.is_real and row.design is not None and row.difference != 0:
-            finding += f"; {needed_in_words(row.design.runs_needed(row.difference))}"
         low, high = (self._number(end) for end in row.simultaneous)
-        return [f"{start}, 95 % interval {low} to {high} ({_test_of(row)}, p = {row.p:.2g}): {finding}."]
+        interval = f"95 % interval {low} to {high} ({_test_of(row)}, p = {row.p:.2g})"
+        if row.is_real:
+            side = "better" if self._on_side(True) else "worse"
+            return [f"{start}, {interval}: {row.recipe} is {side}, by more than noise."]
+        return [f"{start}, {interval}: not distinguishable from noise{self._takes(row)}."]
+
+    def _takes(self, row: AgainstBaseline) -> str:
+        """What a difference as large as an undecided one takes; empty where that is not known."""
+        if row.difference == 0:
+            return ""
+        if row.task_design is not None:
+            tasks = row.task_design.runs_needed(row.difference)
+            takes = "" if tasks is None else f"; a difference as large as this takes {tasks:,} tasks{_LIKE_THESE}"
+            return f"{takes} to show (80 % power)" if takes else ""
+        return "" if row.design is None else f"; {needed_in_words(row.design.runs_needed(row.difference))}"
 
     def _of_many(self) -> list[str]:
         tested = [row for row in self.comparisons if row.test is not None]
         if not tested:
-            start = f"No recipe can be compared with {self.baseline}: {_TOO_FEW}."
+            few = "two tasks at least have to be common" if self.tasks else _TOO_FEW
+            start = f"No recipe can be compared with {self.baseline}{self._over}: {few}."
             return [start, *self._of_single_runs(says_why=False)]
         found = self._of_the_real(tested) if self._real else self._of_none(tested)
         return [*found, *self._of_the_exact(), *self._of_single_runs()]
@@ -64,7 +79,9 @@ class Findings:
             return []
         alone = sum(row.p <= SIGNIFICANCE for row in tested if row.simultaneous is not None)
         chance = f" Of {len(tested)} tests taken one by one, {alone} would have p below 5 %." if alone else ""
-        none = f"None of {len(tested)} recipes differs from {self.baseline} by more than noise ({_TOGETHER})."
+        none = (
+            f"None of {len(tested)} recipes differs from {self.baseline}{self._aside} by more than noise ({_TOGETHER})."
+        )
         return [f"{none}{chance}{self._needed(tested)}"]
 
     def _of_the_real(self, tested: Sequence[AgainstBaseline]) -> list[str]:
@@ -76,23 +93,24 @@ class Findings:
         ]
         verb = "differs" if len(real) == 1 else "differ"
         left = [row for row in tested if not (row.is_real or row.is_same or row.simultaneous is None)]
-        start = f"{len(real)} of {len(tested)} recipes {verb} from {self.baseline} by more than noise ({_TOGETHER})"
+        whom = f"{self.baseline}{self._aside}"
+        start = f"{len(real)} of {len(tested)} recipes {verb} from {whom} by more than noise ({_TOGETHER})"
         are = "is" if len(left) == 1 else "are"
         rest = f" {len(left)} more {are} not distinguishable from noise.{self._needed(left)}" if left else ""
         return [f"{start}; {'; '.join(sides)}.{rest}"]
 
     def _needed(self, rows: Sequence[AgainstBaseline]) -> str:
         """The runs that differences as large as those of undecided rows would take."""
-        needed = [
-            row.design.runs_needed(row.difference) for row in rows if row.design is not None and row.difference != 0
-        ]
+        designs = [(row.task_design if self.tasks else row.design, row.difference) for row in rows if row.difference]
+        needed = [design.runs_needed(difference) for design, difference in designs if design is not None]
         known = sorted(runs for runs in needed if runs is not None)
         if not known:
             return ""
-        ends = f"{known[0]} to {known[-1]}" if known[0] < known[-1] else str(known[0])
+        ends = f"{known[0]:,} to {known[-1]:,}" if known[0] < known[-1] else f"{known[0]:,}"
         more = "" if len(known) == len(needed) else " and more than a million"
+        what = f"tasks{_LIKE_THESE}" if self.tasks else "runs of each recipe"
         these = "Differences as large as theirs take" if len(needed) > 1 else "A difference as large as that takes"
-        return f" {these} {ends}{more} runs of each recipe to show (80 % power)."
+        return f" {these} {ends}{more} {what} to show (80 % power)."
 
     def _of_single_runs(self, *, says_why: bool = True) -> list[str]:
         """The differences that nothing tells from luck."""
@@ -100,8 +118,19 @@ class Findings:
         if not rows:
             return []
         named = [f"{row.recipe} − {row.baseline} {self._signed(row.difference)}" for row in rows]
+        if self.tasks:
+            return [f"{some(named, _NAMED)}: on one common task, which tells nothing of others."]
         why = f" ({_TOO_FEW})" if says_why else ""
         return [f"{some(named, _NAMED)}: a single run, or seed, tells no difference from luck{why}."]
+
+    @property
+    def _over(self) -> str:
+        return f", on average over tasks like these {self.tasks}" if self.tasks else ""
+
+    @property
+    def _aside(self) -> str:
+        """The same in the middle of a sentence."""
+        return f"{self._over}," if self.tasks else ""
 
     @property
     def _exact(self) -> list[AgainstBaseline]:
@@ -138,6 +167,14 @@ class Findings:
         return signed(value, self.decimals)
 
 
+def better_in_words(metric: str, first: str, second: str, difference: float) -> str:
+    """Which of two recipes is better, as the end of a sentence; empty where the name of the metric does not tell."""
+    less = lower_is_better(metric)
+    if less is None:
+        return ""
+    return f", {first if (difference > 0) is not less else second} is better"
+
+
 def needed_in_words(runs: int | None, *, own_seeds: bool = True) -> str:
     """The runs that a difference as large as one that was found takes, as in a sentence.
 
@@ -152,7 +189,8 @@ def needed_in_words(runs: int | None, *, own_seeds: bool = True) -> str:
 
 
 def _test_of(row: AgainstBaseline) -> str:
-    kind = "" if row.test is None else row.test.kind
+    if row.tasks:
+        return f"t test on {row.tasks} tasks"
     if row.seeds:
         return f"paired t test on {len(row.seeds)} common seeds"
-    return "Welch’s t test" if kind == "Welch t" else "tasks as a random effect"
+    return "Welch’s t test"

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from lastbit.report.numbers import difference_decimals, joined, number, some
+from lastbit.statistics.best import Best
 from lastbit.statistics.means import MeanTest
 from lastbit.statistics.recipes import AgainstBaseline
-from lastbit.statistics.winner import Winner
 from lastbit.study.comparison.findings import Findings, real_rows
 from lastbit.study.comparison.over_examples import OverExamples, sentences_of
-from lastbit.study.comparison.recipes_json import comparison_json, finite_or_none
+from lastbit.study.comparison.recipes_json import best_json, comparison_json, finite_or_none
+from lastbit.study.comparison.tasks import sentences_on_tasks
 
 FORMAT = 1  # of the JSON, raised when its meaning changes
 _NAMED = 5  # so many recipes of a kind are named
@@ -25,8 +26,8 @@ class RecipeSummary:
     name: str
     runs: int
     seeds: tuple[int | str, ...]  # empty where they are not known
-    mean: float  # of the runs; over tasks, of their means
-    std: float  # of a run; over tasks, within them. NaN for a single run
+    mean: float  # of the runs; over tasks, of the means on those that all recipes have; NaN where there is none
+    std: float  # of a run; over these tasks, within them. NaN for a single run
 
 
 def shown_decimals(comparisons: Sequence[AgainstBaseline], over_examples: Sequence[MeanTest] = ()) -> int:
@@ -39,7 +40,8 @@ def shown_decimals(comparisons: Sequence[AgainstBaseline], over_examples: Sequen
     tests = [row.test for row in comparisons if row.test] or list(over_examples)
     errors = [test.standard_error for test in tests if test.standard_error > 0]
     sizes = [abs(test.difference) for test in tests] or [abs(row.difference) for row in comparisons]
-    return difference_decimals(float(np.nanmedian(errors or sizes or [0.0])), in_points=False)
+    known = [size for size in errors or sizes if not np.isnan(size)]
+    return difference_decimals(float(np.median(known or [0.0])), in_points=False)
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,8 +55,10 @@ class RecipesComparison:
     baseline: str
     within: float | None  # margin of equivalence, in the unit of the metric
     comparisons: tuple[AgainstBaseline, ...]  # of all recipes but the baseline, over all tasks
-    best: Winner | None  # among `recipes`; None with several tasks, and where no run varies
+    best: Best | None  # None with several tasks, and where no run varies
     tasks: Mapping[str, tuple[AgainstBaseline, ...]]  # the comparisons of each task; empty where there is one only
+    less_by_task: Mapping[str, bool]  # whether less is better on each of these
+    no_average: str  # the sentence that these tasks have none, since their units differ; else empty
     examples: Mapping[str | None, Mapping[str, OverExamples]]  # by task (None where there is one) and recipe; may be {}
     notes: tuple[str, ...]  # what was noticed and assumed
     span: tuple[float, float]  # the smallest and the largest value of a run
@@ -63,8 +67,8 @@ class RecipesComparison:
     @property
     def decimals(self) -> int:
         """Of its numbers, as words, tables and charts write them."""
-        over_examples = [row.test for rows in self.examples.values() for row in rows.values()]
-        return max(shown_decimals(rows, over_examples) for rows in (self.comparisons, self.rest or self.comparisons))
+        of_examples = [row.test for rows in self.examples.values() for row in rows.values()]
+        return max(shown_decimals(rows, of_examples) for rows in (self.comparisons, self.rest or self.comparisons))
 
     @property
     def real(self) -> list[AgainstBaseline]:
@@ -91,12 +95,14 @@ class RecipesComparison:
             baseline=self.baseline,
             lower_is_better=self.lower_is_better,
             decimals=self.decimals,
+            tasks=len(self.tasks),
         )
+        over = [self.no_average] if self.no_average else [*found.sentences, *self._same()]
         return " ".join(
             [
-                *found.sentences,
-                *self._same(),
+                *over,
                 *self._of_the_best(),
+                *sentences_on_tasks(self.tasks, self.less_by_task, self.baseline),
                 *sentences_of(self.examples.get(None, {}), self.baseline, self.decimals),
             ]
         )
@@ -113,7 +119,6 @@ class RecipesComparison:
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON, as `lastbit compare --json` prints and the page draws it."""
-        best = self.best
         return {
             "format": FORMAT,
             "metric": self.metric,
@@ -133,18 +138,19 @@ class RecipesComparison:
                 for recipe in self.recipes
             ],
             "comparisons": self._rows_json(None, self.comparisons),
-            "tasks": [{"task": task, "comparisons": self._rows_json(task, rows)} for task, rows in self.tasks.items()],
-            "best": None
-            if best is None
-            else {
-                "recipe": self.recipes[best.index].name,
-                "mean": best.mean,
-                "corrected": best.corrected,
-                "overstated_by": best.overstatement,
-                "interval": [best.lower, best.upper],
-            },
+            "tasks": [self._task_json(task, rows) for task, rows in self.tasks.items()],
+            "no_average": self.no_average or None,
+            "best": None if self.best is None else best_json(self.best),
             "notes": list(self.notes),
             "verdict": self.verdict,
+        }
+
+    def _task_json(self, task: str, rows: Sequence[AgainstBaseline]) -> dict[str, Any]:
+        return {
+            "task": task,
+            "lower_is_better": self.less_by_task[task],
+            "decimals": shown_decimals(rows),
+            "comparisons": self._rows_json(task, rows),
         }
 
     def _rows_json(self, task: str | None, rows: Iterable[AgainstBaseline]) -> list[dict[str, Any]]:
@@ -163,19 +169,22 @@ class RecipesComparison:
         best = self.best
         if best is None or len(self.recipes) < 3:
             return
-        name, single = self.recipes[best.index].name, [recipe.name for recipe in self.recipes if recipe.runs < 2]
-        count = len(self.recipes) - len(single)
-        interval = f"95 % interval {self._number(best.lower)} to {self._number(best.upper)}"
+        single = [recipe.name for recipe in self.recipes if recipe.runs < 2]
+        count, mean = len(self.recipes) - len(single), best.winner
+        interval = f"95 % interval {self._number(mean.lower)} to {self._number(mean.upper)}"
         without = f" (without {joined(single)}, of which there is one run or one seed)" if single else ""
-        start = f"{name} has the best mean of {count}{without}, {self._number(best.mean)}"
+        at = "" if best.is_raw else f" at the seeds of {self.baseline}"
+        start = f"{best.recipe} has the best mean of {count}{without}, {self._number(mean.mean)}{at}"
         if best.is_clear:
             yield f"{start} ({interval}), and stands clear of all others."
-        elif best.overstatement < 0.5 * 10.0**-self.decimals:
-            yield f"{start} ({interval}), but is not told from the next best."
+            return
+        untold = f"but is not distinguishable from {some(best.rivals, _NAMED)}"
+        if mean.overstatement < 0.5 * 10.0**-self.decimals:
+            yield f"{start} ({interval}), {untold}."
         else:
             yield (
-                f"{start}, but is not told from the next best. The best of {count} looks better than it is, here by "
-                f"about {self._number(best.overstatement)}: {self._number(best.corrected)} ({interval})."
+                f"{start}, {untold}. The best of {count} looks better than it is, here by "
+                f"about {self._number(mean.overstatement)}: {self._number(mean.corrected)} ({interval})."
             )
 
     def _number(self, value: float) -> str:

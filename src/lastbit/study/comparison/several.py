@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lastbit.statistics.recipes import against_baseline, best_recipe
+from lastbit.statistics.best import best_recipe
+from lastbit.statistics.recipes import against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.study.comparison.doubts import doubts, refuse_incomparable
 from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
 from lastbit.study.comparison.side import Side
-from lastbit.study.comparison.tables import check_margin, find_baseline, unpaired_notes
+from lastbit.study.comparison.tables import check_margin, find_baseline
+from lastbit.study.comparison.unpaired import unpaired_notes
 
 _NAMED = 6
 
@@ -52,8 +54,10 @@ def compare_sides(
         baseline=names[base],
         within=within,
         comparisons=tuple(comparisons),
-        best=best_recipe(runs, lower_is_better=lower_is_better),
+        best=best_recipe(runs, comparisons, lower_is_better=lower_is_better),
         tasks={},
+        less_by_task={},
+        no_average="",
         examples={},
         notes=(*notes, *lost, *unpaired_notes(runs, comparisons)),
         span=(float(np.nanmin(values)), float(np.nanmax(values))),

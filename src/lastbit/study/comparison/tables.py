@@ -2,25 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.report.numbers import joined, some
+from lastbit.report.numbers import joined
 from lastbit.runs.notice import said_units
 from lastbit.runs.numbers import LARGEST
 from lastbit.runs.table import RunTable
-from lastbit.statistics.over_tasks import against_baseline_over_tasks
-from lastbit.statistics.recipes import AgainstBaseline, against_baseline, best_recipe
+from lastbit.statistics.best import best_recipe
+from lastbit.statistics.over_tasks import against_baseline_by_task, against_baseline_over_tasks
+from lastbit.statistics.recipes import AgainstBaseline, against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.study.comparison.far_runs import far_runs
+from lastbit.study.comparison.findings import Findings
 from lastbit.study.comparison.gains import points_note
 from lastbit.study.comparison.over_examples import OverExamples, over_examples
 from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary, shown_decimals
+from lastbit.study.comparison.tasks import less_by_task, other_units, sentences_on_tasks, task_notes
+from lastbit.study.comparison.unpaired import unpaired_by_task, unpaired_notes
 
 _NAMED = 6
-RunsByTask = Mapping[str | None, Sequence[RecipeRuns]]
-RowsByTask = Mapping[str | None, Sequence[AgainstBaseline]]
 
 
 def check_margin(within: float | None) -> None:
@@ -51,47 +54,43 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
     _refuse_incomparable(table)
     names = table.recipes
     base = find_baseline(names, baseline)
-    tasks = table.tasks if len(table.tasks) > 1 else [None]
-    better = table.lower_is_better
-
-    def against(of: RunTable) -> tuple[RunsByTask, RowsByTask, Sequence[AgainstBaseline]]:
-        """The runs of a table, their comparisons by task, and those over all tasks."""
-        runs = {task: [_runs(of, name, task) for name in names] for task in tasks}
-        rows = {
-            task: against_baseline(recipes, baseline=base, lower_is_better=better, within=within)
-            for task, recipes in runs.items()
-        }
-        over = against_baseline_over_tasks(list(rows.values()), within=within) if several else rows[tasks[0]]
-        return runs, rows, over
-
-    several = len(tasks) > 1
-    runs, by_task, comparisons = against(table)
-    far = far_runs(table)
-    rest = () if far is None else tuple(against(far.rest)[2])
-    examples = _over_examples(table, tasks, baseline=names[base])
+    found = _over_several if len(table.tasks) > 1 else _of_one_task
     values = table.frame["value"].to_numpy()
     span = float(values.min()), float(values.max())
+    parts, notes = found(table, names, base, within)
+    far = far_runs(table)
+    rest = {} if far is None else found(far.rest, names, base, within)[0]
     return RecipesComparison(
         metric=table.metric,
-        lower_is_better=better,
+        lower_is_better=table.lower_is_better,
         by=table.by,
-        recipes=tuple(_summary([runs[task][at] for task in tasks], table) for at in range(len(names))),
         baseline=names[base],
         within=within,
-        comparisons=tuple(comparisons),
-        best=None if several else best_recipe(runs[tasks[0]], lower_is_better=better),
-        tasks={str(task): tuple(rows) for task, rows in by_task.items()} if several else {},
-        examples=examples,
         notes=(
             *([] if within is None else [_margin_note(table.metric, span, within)]),
-            *([] if far is None else [far.note(rest, lower_is_better=better, decimals=shown_decimals(rest))]),
-            *_unpaired_by_task(runs, by_task),
-            *_over_tasks(tasks, examples),
+            *([] if far is None else [far.note(_sentences(rest, names[base], table.lower_is_better))]),
+            *notes,
             *(note for note in table.notes if far is None or not far.units or not note.startswith(far.units)),
         ),
         span=span,
-        rest=rest,
+        rest=rest.get("comparisons", ()),
+        **parts,
     )
+
+
+def _sentences(parts: Mapping[str, Any], baseline: str, less: bool) -> list[str]:
+    """What is found without the runs that lie far from the others."""
+    if parts["no_average"]:
+        return sentences_on_tasks(parts["tasks"], parts["less_by_task"], baseline)
+    rows = parts["comparisons"]
+    found = Findings(
+        comparisons=rows,
+        baseline=baseline,
+        lower_is_better=less,
+        decimals=shown_decimals(rows),
+        tasks=len(parts["tasks"]),
+    )
+    return found.sentences
 
 
 def _margin_note(metric: str, span: tuple[float, float], within: float) -> str:
@@ -99,6 +98,55 @@ def _margin_note(metric: str, span: tuple[float, float], within: float) -> str:
         f"The margin, {within:g}, is in the unit of {metric} as the table has it. {points_note(metric, span, within)}"
     )
     return note.rstrip()
+
+
+def _of_one_task(
+    table: RunTable, names: Sequence[str], base: int, within: float | None
+) -> tuple[dict[str, Any], list[str]]:
+    """What differs between tables with one task and with several, and its notes."""
+    less = table.lower_is_better
+    runs = [_runs(table, name, None) for name in names]
+    comparisons = against_baseline(runs, baseline=base, lower_is_better=less, within=within)
+    return {
+        "recipes": tuple(_summary(run.name, [run], table) for run in runs),
+        "comparisons": tuple(comparisons),
+        "best": best_recipe(runs, comparisons, lower_is_better=less),
+        "tasks": {},
+        "less_by_task": {},
+        "no_average": "",
+        "examples": _over_examples(table, [None], baseline=names[base]),
+    }, unpaired_notes(runs, comparisons)
+
+
+def _over_several(
+    table: RunTable, names: Sequence[str], base: int, within: float | None
+) -> tuple[dict[str, Any], list[str]]:
+    tasks, less = table.tasks, less_by_task(table)
+    runs = {task: [_runs(table, name, task) for name in names] for task in tasks}
+    each = against_baseline_by_task(
+        list(runs.values()), baseline=base, lower_is_better=[less[task] for task in tasks], within=within
+    )
+    by_task = {task: tuple(rows) for task, rows in zip(tasks, each, strict=True)}
+    no_average = other_units(table)
+    if no_average:
+        over = [AgainstBaseline(row.recipe, row.baseline, float("nan"), None) for row in each[0]]
+    else:
+        over = against_baseline_over_tasks(each, within=within)
+    common = [] if no_average else [task for task in tasks if all(len(run.values) for run in runs[task])]
+    examples = _over_examples(table, tasks, baseline=names[base])
+    return {
+        "recipes": tuple(_summary(name, [runs[task][at] for task in common], table) for at, name in enumerate(names)),
+        "comparisons": tuple(over),
+        "best": None,
+        "tasks": by_task,
+        "less_by_task": less,
+        "no_average": no_average,
+        "examples": examples,
+    }, [
+        *unpaired_by_task(runs, by_task),
+        *task_notes(by_task, names, is_averaged=not no_average),
+        *_examples_note(tasks, examples),
+    ]
 
 
 def _refuse_incomparable(table: RunTable) -> None:
@@ -147,13 +195,14 @@ def _runs(table: RunTable, name: str, task: str | None) -> RecipeRuns:
     return RecipeRuns(name, means, (*repeats, *(None for _ in alone)), behind)
 
 
-def _summary(by_task: Sequence[RecipeRuns], table: RunTable) -> RecipeSummary:
-    known = [runs for runs in by_task if len(runs.values)]
-    seeds = dict.fromkeys(seed for runs in known for seed in runs.seeds or () if seed is not None)
-    spreads = [runs.std**2 for runs in known if len(runs.values) > 1]
-    mean = float(np.mean([runs.values.mean() for runs in known]))
+def _summary(name: str, parts: Sequence[RecipeRuns], table: RunTable) -> RecipeSummary:
+    """All runs of a recipe, with the mean and the spread of these parts."""
+    spreads = [runs.std**2 for runs in parts if len(runs.values) > 1]
+    mean = float(np.mean([runs.values.mean() for runs in parts])) if parts else float("nan")
     std = float(np.sqrt(np.mean(spreads))) if spreads else float("nan")
-    return RecipeSummary(by_task[0].name, len(table.values(by_task[0].name)), tuple(seeds), mean, std)
+    rows = table.frame.filter(table.frame["recipe"] == name)
+    seeds = rows["seed"].drop_nulls().unique(maintain_order=True).to_list()
+    return RecipeSummary(name, rows.height, tuple(seeds), mean, std)
 
 
 def _over_examples(
@@ -173,51 +222,10 @@ def _over_examples(
     return {task: rows for task, rows in found.items() if rows}
 
 
-def _over_tasks(tasks: Sequence[str | None], examples: Mapping[str | None, object]) -> list[str]:
-    if len(tasks) < 2:
+def _examples_note(tasks: Sequence[str], examples: Mapping[str | None, object]) -> list[str]:
+    if not examples:
         return []
-    notes = [
-        f"{len(tasks)} tasks count alike, and as a sample of tasks like them: the interval of a difference is that of "
-        "its mean over all such tasks, and its test Student’s on the tasks."
-    ]
-    if examples:
-        notes.append(
-            f"The examples of each task are compared by themselves ({len(examples)} of {len(tasks)} tasks have some): "
-            "Holm’s p allows for the number of recipes, and not for that of tasks."
-        )
-    return notes
-
-
-def unpaired_notes(runs: Sequence[RecipeRuns], comparisons: Sequence[AgainstBaseline]) -> list[str]:
-    """Which runs a comparison on common seeds leaves out, and which recipes share too few seeds for one."""
-    by_name = {recipe.name: recipe for recipe in runs}
-    left, welch = [], []
-    for row in comparisons:
-        recipe, base = by_name[row.recipe], by_name[row.baseline]
-        if row.seeds and len(row.seeds) < max(len(recipe.values), len(base.values)):
-            left.append(f"{row.recipe} ({len(row.seeds)} of {max(len(recipe.values), len(base.values))} count)")
-        if row.test is not None and not row.seeds and recipe.seeds and base.seeds:
-            welch.append(row.recipe)
-    notes = []
-    if left:
-        notes.append(
-            f"Only common seeds are compared; runs of other seeds, or of none, are left out: {some(left, _NAMED)}."
-        )
-    if welch:
-        notes.append(
-            f"{some(welch, _NAMED)} {'shares' if len(welch) == 1 else 'share'} fewer than two seeds with "
-            f"{comparisons[0].baseline}, so Welch’s test on all runs is used."
-        )
-    return notes
-
-
-def _unpaired_by_task(runs: RunsByTask, by_task: RowsByTask) -> list[str]:
-    """The notes of all tasks, each once, with the tasks that it is of where it is not of all."""
-    tasks: dict[str, list[str]] = {}
-    for task, comparisons in by_task.items():
-        for note in unpaired_notes(runs[task], comparisons):
-            tasks.setdefault(note, []).append(str(task))
     return [
-        note if len(of) == len(by_task) else f"Task{'s' * (len(of) > 1)} {some(of, _NAMED)}: {note}"
-        for note, of in tasks.items()
+        f"The examples of each task are compared by themselves ({len(examples)} of {len(tasks)} tasks have some): "
+        "Holm’s p allows for the number of recipes, and not for that of tasks."
     ]
