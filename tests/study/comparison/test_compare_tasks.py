@@ -131,7 +131,7 @@ def test_an_undecided_difference_over_tasks_takes_tasks_and_not_runs():
     ("metric", "tasks", "why"),
     [
         ("acc", {"mnist": 0.6, "cifar": 88.0}, "median 0.6"),  # fractions and percents
-        ("value", {"top_acc": 91.0, "wiki_loss": 60.0}, "less is better on wiki_loss, and more on the others"),
+        ("value", {"top_acc": 91.0, "wiki_loss": 60.0}, "lower is better on wiki_loss, higher on the others"),
         ("value", {"one": 91.0, "two": 2.5}, "on two, "),
         ("reward", {"pong": 20.0, "atlantis": 900.0}, "on pong, "),
         ("acc", {"mnist": 98.0, "imagenet": 2.0}, None),

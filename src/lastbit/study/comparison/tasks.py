@@ -36,8 +36,8 @@ def less_by_task(table: RunTable) -> dict[str, bool]:
 def other_units(table: RunTable) -> str:
     """A sentence that the tasks are in different units or sizes and have no average; empty where they have one.
 
-    They are where less is better on some and more on others, or where the values of one are many times another's; of an
-    accuracy, an error rate and the like, only where one looks like fractions and another like percents.
+    They are where lower is better on some and higher on others, or where the values of one are many times another's; of
+    an accuracy, an error rate and the like, only where one looks like fractions and another like percents.
     """
     less = less_by_task(table)
     parts = {task: table.frame.filter(table.frame["task"] == task)["value"].to_numpy() for task in table.tasks}
@@ -45,7 +45,7 @@ def other_units(table: RunTable) -> str:
     low, high = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
     if len(set(less.values())) > 1:
         down = [task for task, is_less in less.items() if is_less]
-        why = f"less is better on {some(down, _NAMED)}, and more on the others"
+        why = f"lower is better on {some(down, _NAMED)}, higher on the others"
     elif _are_apart(parts[low], parts[high], table.metric):
         why = f"median {significant(medians[low])} on {low}, {significant(medians[high])} on {high}"
     else:
