@@ -42,6 +42,7 @@ def test_numbers_that_need_many_digits_have_a_power_of_ten_and_the_same_last_pla
     assert [number(value, -98) for value in (1.2345e100, 9.87e98, 3e97)] == ["1.23e100", "1e99", "0"]
     assert number(123456789012.3, 1) == "123456789012.3"
     assert number(1234567890123.4, 1) == "1.2345678901234e12"
+    assert number(1.23456e99, 2) == "1.235e99"  # whose digits up to there nobody knows
     assert [signed(value, 2) for value in (0.314, -0.314, 0.0, None)] == ["+0.31", "-0.31", "+0.00", "–"]
     assert spread(1e-60, 50) == "<1e-50"
     assert [axis_format(decimals) for decimals in (0, 4, 302, -98)] == [",.0f", ",.4f", ".3~g", ".3~g"]

@@ -2,11 +2,13 @@
 
 import json
 
+import pandas
+import polars as pl
 import pytest
 from tests.runs.clean_table import says
 
 from lastbit.errors import LastbitError
-from lastbit.runs import read_runs
+from lastbit.runs import read_runs, runs_of_frame
 
 ROWS = [("sgd", 1, 0.91), ("sgd", 2, 0.92), ("adam", 1, 0.93), ("adam", 2, 0.95)]
 LINES = "\n".join(f"{recipe},{seed},{acc}" for recipe, seed, acc in ROWS)
@@ -68,3 +70,34 @@ def test_yes_and_no_are_not_said_to_be_rounded(table):
     runs = read_runs(table("recipe,seed,passed\n" + "\n".join(lines) + "\n"), metric="passed")
     assert runs.values("a").tolist() == [1, 0, 0, 1, 0, 0]
     assert not says(runs, "in steps of")
+
+
+def test_frames_of_any_columns_are_read():
+    """Categories, structs, lists and objects of polars; pandas with a named index."""
+    table = pl.DataFrame({"recipe": ["a", "a", "b", "b"], "seed": [1, 2, 1, 2], "acc": [0.91, 0.92, 0.93, 0.95]})
+    more = table.with_columns(
+        pl.col("recipe").cast(pl.Categorical),
+        pl.Series("cfg", [{"lr": 0.1, "in": {"wd": 0}}] * 4),
+        pl.Series("layers", [[1, 2]] * 4),
+        pl.Series("net", [object()] * 4, dtype=pl.Object),
+    )
+    indexed = pandas.DataFrame(table.to_dict(as_series=False))
+    for frame in (more, more.lazy(), indexed.set_index("recipe"), indexed.set_index(["recipe", "seed"])):
+        runs = runs_of_frame(frame, metric="acc")
+        assert (runs.by, runs.by_seed("b")) == (("recipe",), {1: 0.93, 2: 0.95})
+    twice = pandas.concat([indexed, indexed[["acc"]]], axis=1)
+    with pytest.raises(LastbitError, match=r"^the frame has two columns called 'acc': rename one of them$"):
+        runs_of_frame(twice, metric="acc")
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "NA", "n/a", "None", "-"])
+def test_a_seed_that_is_written_as_missing_is_none(table, missing):
+    runs = read_runs(table(f"recipe,seed,acc\n{LINES}\nsgd,{missing},0.9\n"))
+    assert runs.frame["seed"].to_list() == [1, 2, 1, 2, None]
+    assert says(runs, "1 of 5 runs has no seed (row 6), and is in no pair.")
+
+
+def test_columns_of_recipes_may_be_empty(table):
+    runs = read_runs(table("seed,x,y,z\n1,1.5,,1.1\n2,,,1.2\n3,2.5,,\n4,3.5,,1.9\n"))
+    assert runs.recipes == ["x", "z"]
+    assert runs.by_seed("x") == {1: 1.5, 3: 2.5, 4: 3.5}

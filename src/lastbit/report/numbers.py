@@ -9,6 +9,7 @@ _Item = TypeVar("_Item")
 
 MISSING = "–"
 _FEW = 8  # digits before the point that are written though they say nothing
+_KNOWN = 15  # digits behind the first that a float64 knows
 _LONG = 12  # digits behind or before the point that nobody counts
 
 
@@ -25,7 +26,8 @@ def number(value: float | None, decimals: int) -> str:
         return f"{value:.{decimals}f}"
     if abs(value) < 0.5 * 10.0**-decimals:
         return "0"
-    return without_zeros(f"{value:.{min(15, max(0, floor(log10(abs(value))) + decimals))}e}")
+    digits = max(0, floor(log10(abs(value))) + decimals)
+    return without_zeros(f"{value:.{digits if digits <= _KNOWN else 3}e}")
 
 
 def signed(value: float | None, decimals: int) -> str:

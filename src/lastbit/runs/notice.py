@@ -156,7 +156,7 @@ def _coarse(kept: pl.DataFrame, metric: str) -> list[str]:
 
     values = kept["value"].to_numpy()
     scaled = ((10.0**decimals, values * 10.0**decimals) for decimals in range(_WRITTEN + 1))
-    step = next((1 / size for size, whole in scaled if np.allclose(whole, np.round(whole), rtol=1e-12, atol=1e-9)), 0.0)
+    step = next((1 / size for size, whole in scaled if np.allclose(whole, np.round(whole), rtol=1e-12, atol=0)), 0.0)
     spreads = kept.group_by("recipe", "task").agg(pl.col("value").std())["value"].drop_nulls()
     usual = spreads.filter(spreads > 0).median()
     if not isinstance(usual, float) or step <= usual or len(np.unique(values)) < 3:  # of two values, yes and no

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LARGEST = 1e150  # of a value that counts: the squares of larger ones are no numbers, and of 1 / LARGEST they are 0
-_NOTHING = ("", "na", "n/a", "none", "null", "-", "--", "?")
+NOTHING = ("", "na", "n/a", "none", "null", "-", "--", "?")
 _SHOWN = 3  # rows that a message names
 _MEND = "write a number, nan for a run that diverged, or nothing for one without a value"
 _WITH_SPREAD = re.compile(r"[-+.\deE]+\s*%?\s*(±|\+/-|\+-|\(\s*[.\d]+\s*%?\s*\)).*")  # 93.1 ± 0.2, 93.1 (0.2)
@@ -41,7 +41,7 @@ def as_numbers(frame: pl.DataFrame, name: str) -> pl.Series:
     cells = column.cast(pl.String).str.strip_chars()
     if cells.str.to_lowercase().is_in(["true", "false"]).all():  # whether an example is right
         return (cells.str.to_lowercase() == "true").cast(pl.Float64)
-    nothing = cells.str.to_lowercase().is_in(_NOTHING)
+    nothing = cells.str.to_lowercase().is_in(NOTHING)
     numbers = pl.Series(name, [_number(cell) for cell in cells.to_list()], dtype=pl.Float64)
     wrong = cells.is_not_null() & ~nothing & numbers.is_null()
     if wrong.any():
@@ -75,7 +75,7 @@ def are_numbers(column: pl.Series) -> bool:
         return False
     cells = column.drop_nulls()
     if column.dtype == pl.String:
-        cells = cells.filter(~cells.str.strip_chars().str.to_lowercase().is_in(_NOTHING))
+        cells = cells.filter(~cells.str.strip_chars().str.to_lowercase().is_in(NOTHING))
         return len(cells) > 0 and all(_number(cell) is not None for cell in cells.unique().to_list())
     return len(cells) > 0 and column.dtype.is_numeric()
 

@@ -88,6 +88,18 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     return pl.Series(name, [None if value is None else text_of(value) for value in values], dtype=pl.String)
 
 
+def plain_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame of plain values: the fields of structs as columns, categories as text, neither lists nor objects."""
+    import polars as pl
+
+    while structs := [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]:
+        for name in structs:
+            fields = frame[name].struct.unnest()
+            frame = frame.drop(name).hstack(fields.rename({field: f"{name}.{field}" for field in fields.columns}))
+    frame = frame.drop([name for name, kind in frame.schema.items() if kind.is_nested() or kind == pl.Object])
+    return frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
+
+
 def refuse_added(names: Iterable[str], where: object) -> None:
     """Refuse a table with a column called like one that lastbit adds.
 

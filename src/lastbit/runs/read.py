@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from lastbit.errors import LastbitError, LastbitTypeError, shortened
 from lastbit.runs.formats.format import RunFormat, find
-from lastbit.runs.raw import FILE, ROW, Asked, Progress, RawRuns, StepRule, refuse_added, total_size
+from lastbit.runs.raw import (
+    FILE,
+    ROW,
+    Asked,
+    Progress,
+    RawRuns,
+    StepRule,
+    frame_of,
+    plain_columns,
+    refuse_added,
+    total_size,
+)
 from lastbit.runs.resolve import resolve
 from lastbit.runs.roles import Question
 from lastbit.runs.table import RunTable
@@ -114,13 +125,16 @@ def _polars(frame: Any) -> pl.DataFrame:
     import polars as pl
 
     if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
+        frame = frame.collect()
     if isinstance(frame, pl.DataFrame):
-        return frame
+        return plain_columns(frame)
     if not hasattr(frame, "columns") or not hasattr(frame, "__getitem__"):
         raise LastbitTypeError(f"a {type(frame).__name__} is no table: give a pandas or polars frame, or a file's path")
-    from lastbit.runs.raw import frame_of
-
+    if any(name is not None for name in getattr(getattr(frame, "index", None), "names", ())):
+        frame = frame.reset_index()  # of pandas: an index with a name is a column
+    names = list(map(str, frame.columns))
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise LastbitError(f"the frame has two columns called {twice[0]!r}: rename one of them")
     # pandas turns itself into Arrow only where pyarrow is installed; lists it always gives.
     columns = {str(name): [_value(value) for value in frame[name].to_list()] for name in frame.columns}
     rows = len(next(iter(columns.values()), []))

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError, shortened
 from lastbit.runs.groups import texts
-from lastbit.runs.numbers import ONE_ROW_EACH, are_numbers, numbers_in
+from lastbit.runs.numbers import NOTHING, ONE_ROW_EACH, are_numbers, numbers_in
 from lastbit.runs.raw import ADDED, FILE, RUN, TASK, RawRuns, StepRule
 
 if TYPE_CHECKING:
     import polars as pl
+
+_NO_SEED = ("(none)", "nan", *NOTHING)
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def run_keys(frame: pl.DataFrame, candidates: Sequence[str], known: Iterable[str
 
 def seed_values(frame: pl.DataFrame, seeds: Sequence[str]) -> list[str | None]:
     """The seed of each row as text; of several columns joined by bars. None where none is written."""
-    columns = [[None if value == "(none)" else value for value in texts(frame[name])] for name in seeds]
+    columns = [[None if value.lower() in _NO_SEED else value for value in texts(frame[name])] for name in seeds]
     rows = list(zip(*columns, strict=True))
     return ["|".join(value or "" for value in row) if any(row) else None for row in rows]
 

@@ -134,7 +134,8 @@ def _from_seeds(frame: pl.DataFrame, seeds: dict[str, str], metric: str, notes: 
 
 def _recipe_columns(frame: pl.DataFrame) -> list[str]:
     """The columns, where all but the seed hold numbers and none is called like a result or a setting."""
-    rest = [name for name in frame.columns if name not in ADDED and not named.is_bookkeeping(name)]
+    filled = [name for name in frame.columns if frame[name].null_count() < frame.height]
+    rest = [name for name in filled if name not in ADDED and not named.is_bookkeeping(name)]
     rest = [name for name in rest if not named.seed_columns([name]) and named.step_column([name]) is None]
     numbers = [name for name in rest if are_numbers(frame[name]) and not named.says_result(name)]
     varied = [name for name in numbers if frame[name].n_unique() > frame.height // 2 > 0]

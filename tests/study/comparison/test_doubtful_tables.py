@@ -98,6 +98,7 @@ def test_coarse_rounding_is_said_and_fine_rounding_is_not():
     assert len(said) == 1
     assert "steps" not in " ".join(compared(base.round(3), new.round(3)).notes)
     assert "steps of 1," in " ".join(compared([10, 11, 10, 10], [11, 12, 11, 11], seeds=SEEDS[:4]).notes)
+    assert "steps" not in " ".join(compared(1e-100 * BASE, 1e-100 * NEW).notes)
     assert "steps" not in " ".join(compared([10, 10, 10], [12, 12, 12], seeds=SEEDS[:3]).notes)  # nothing spreads
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lastbit.errors import LastbitError
 from lastbit.runs.formats.format import RunFormat
 from lastbit.runs.numbers import is_number
-from lastbit.runs.raw import FILE, ROW, Asked, RawRuns, flat, frame_of, refuse_added
+from lastbit.runs.raw import FILE, ROW, Asked, RawRuns, flat, frame_of, plain_columns, refuse_added
 
 if TYPE_CHECKING:
     import polars as pl
@@ -221,9 +221,5 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         frame = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
         raise LastbitError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from None
-    while structs := [name for name, kind in frame.schema.items() if isinstance(kind, pl.Struct)]:
-        for name in structs:
-            fields = frame[name].struct.unnest()
-            frame = frame.drop(name).hstack(fields.rename({field: f"{name}.{field}" for field in fields.columns}))
     refuse_added(frame.columns, path)
-    return frame.drop([name for name, kind in frame.schema.items() if kind.is_nested()])
+    return plain_columns(frame)
