@@ -80,7 +80,7 @@ def runs_of_examples(
     order = {at: place for place, at in enumerate(frame[AT].unique(maintain_order=True))}
     frame = frame.with_columns(frame[AT].replace_strict(order, return_dtype=pl.Int64))
     runs = frame.group_by(AT, maintain_order=True).agg(pl.all().exclude(AT, metric).first(), pl.col(metric).mean())
-    notes.append(f"{frame.height:,} rows hold single examples: the value of a run is the mean of its {metric}.")
+    notes.append(f"{frame.height:,} rows hold single examples: the value of a run is the mean of their {metric}.")
     examples = [frame[AT], pl.Series("example", texts(frame[example]), dtype=pl.String)]
     belongs = texts(frame[cluster]) if cluster else [None] * frame.height
     examples += [pl.Series("cluster", belongs, dtype=pl.String), frame[metric].alias("value")]
