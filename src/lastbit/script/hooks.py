@@ -202,6 +202,11 @@ def _watch_processes(report: Report) -> None:
     BaseProcess.start = report_and_start  # type: ignore[method-assign, assignment]
 
 
+def serves(words: str) -> bool:
+    """Whether the process that a report's words are of serves others, as one of a pool."""
+    return words.partition(": ")[2].startswith(_SERVING)
+
+
 def in_trained_forks(keeper: Any, act: Callable[[Any], None]) -> None:
     """Call `act` in each process that multiprocessing forks from this one, once that has its name, if it may train.
 
@@ -237,4 +242,5 @@ def _function(process: Any) -> str:
     target = getattr(process, "_target", None)
     if _module(process).startswith("torch.multiprocessing"):
         target = next(filter(callable, process._args), target)
-    return str(getattr(target, "__qualname__", type(process).__qualname__))
+    name = str(getattr(target, "__qualname__", type(process).__qualname__))
+    return f"{module}.{name}" if (module := _module(process)).startswith(_SERVING) else name

@@ -13,8 +13,8 @@ from typing import Any
 from lastbit.script.audit.generators import generators, python_state
 from lastbit.script.audit.lockstep import Lockstep
 from lastbit.script.audit.ranks import own_settings, pause_loaders_workers
-from lastbit.script.hooks import after_import, on_every_child
-from lastbit.script.joining import pass_on, this_member
+from lastbit.script.hooks import after_import, at_every_end, in_trained_forks, on_every_child, serves
+from lastbit.script.joining import enter, pass_on, this_member
 
 _MOST_WAITED = 120.0  # seconds until a process that has nothing more to do ends by itself
 _FORKED = ("multiprocessing, fork", "multiprocessing, None", "os.fork")
@@ -98,14 +98,35 @@ class _Audited:
         if self._is_further:
             pause_loaders_workers(self._recorder.pause)
         instruments.callback(self.sum_up)
-        instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
-        instruments.enter_context(around_loaders(self._reporter.batches, self._recorder.unobserved))
-        instruments.enter_context(around_compilers(self._graphs, self._recorder.unobserved))
-        instruments.enter_context(self._recorder)
+        watching = instruments.enter_context(ExitStack())
+        if not self._is_further:
+            in_trained_forks(self, lambda _: self._go_on_in_fork(watching))
+        watching.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
+        watching.enter_context(around_loaders(self._reporter.batches, self._recorder.unobserved))
+        watching.enter_context(around_compilers(self._graphs, self._recorder.unobserved))
+        watching.enter_context(self._recorder)
+
+    def _go_on_in_fork(self, watching: ExitStack) -> None:
+        """Audit a process that was forked from this one as one that was started anew; its partner was forked likewise.
+
+        Args:
+            watching: what sees the operations of the process that was forked.
+        """
+        from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+        if _get_current_dispatch_mode() is not self._recorder:
+            return
+        watching.close()
+        enter()
+        own, instruments = own_settings(self._settings), ExitStack()
+        lockstep = Lockstep(Path(own["lockstep"]), own["side"])
+        instruments.callback(lockstep.end)
+        at_every_end(instruments.close, lambda words: None)
+        _Audited(own, lockstep, python_state()).install(instruments)
 
     def _count_forked(self, words: str) -> None:
         """Count a process that goes on with what this one has, and is not compared."""
-        if words.startswith(_FORKED):
+        if words.startswith(_FORKED) and (self._is_further or words.startswith("os.fork") or serves(words)):
             self._recorder.unobserved[f"processes forked from this one ({words}), with all that they do"] += 1
 
     def sum_up(self) -> None:
