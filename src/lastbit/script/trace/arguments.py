@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.script.trace.graph import OPTIMIZER, TraceGraph
-from lastbit.script.trace.records import SETTINGS, Record
+from lastbit.script.trace.records import OFFSET, SETTINGS, STRIDES, Record
 
 # What an argument of an update is, by operation and argument.
 _UPDATES = {
@@ -39,8 +39,31 @@ def differing_arguments(one: Record, other: Record, *, within: float) -> list[st
     return [
         name
         for name in dict.fromkeys([*mine, *others])
-        if name not in _HARMLESS and not _agree(mine.get(name), others.get(name), within)
+        if name not in _HARMLESS
+        and not name.startswith((OFFSET, STRIDES))
+        and not _agree(mine.get(name), others.get(name), within)
     ]
+
+
+def other_views(one: Record, other: Record) -> str | None:
+    """How the same operation takes other parts of the same tensors, or their elements in another order; None if not.
+
+    Args:
+        one: of the first trace.
+        other: of the second.
+    """
+    mine, others = one.arguments, other.arguments
+    shared = [name for name in mine if name in others and mine[name] != others[name]]
+    offsets = [name for name in shared if name.startswith(OFFSET)]
+    if offsets:
+        place = offsets[0].removeprefix(OFFSET)
+        return f"another slice of input {place}: from element {mine[offsets[0]]} on against {others[offsets[0]]}"
+    strides = [name for name in dict.fromkeys([*mine, *others]) if name.startswith(STRIDES)]
+    for name in strides:
+        if mine.get(name) != others.get(name):
+            texts = [values.get(name, "those of its own order") for values in (mine, others)]
+            return f"input {name.removeprefix(STRIDES)} in another order: strides {texts[0]} against {texts[1]}"
+    return None
 
 
 def _agree(one: str | None, other: str | None, within: float) -> bool:

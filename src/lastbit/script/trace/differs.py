@@ -9,6 +9,7 @@ import numpy as np
 
 from lastbit.errors import shortened
 from lastbit.script.audit.batches import first_differing_batch
+from lastbit.script.trace.arguments import other_views
 from lastbit.script.trace.draws import draw_words, is_random
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
 from lastbit.script.trace.records import COLLECTIVES, OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
@@ -74,6 +75,8 @@ class Words:
             return batch
         if self._flips_sign(root):
             return "the same inputs give the results of opposite sign"
+        if (views := other_views(record, other)) is not None:
+            return f"{record.site.name} takes {views}"
         scale = self._scale(root)
         return (
             f"the same inputs and arguments give other results{scale}: a kernel computes something else, or "

@@ -1,13 +1,13 @@
 """A trace as a graph of values: what each operation takes and gives, copies looked through, in arrays."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from lastbit.script.trace.records import OUTSIDE, Record, RunTrace, TensorSummary
+from lastbit.script.trace.records import OFFSET, OUTSIDE, STRIDES, Record, RunTrace, Site, TensorSummary
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 # A record and, where it updates a list of tensors at once (`torch._foreach_*`), which of them; None for all of it.
@@ -119,14 +119,22 @@ class TraceGraph:
         return tuple(summary.shape for summary in (outputs if item[1] is None else outputs[item[1] : item[1] + 1]))
 
     def numbers(self, item: Item) -> Hashable:
-        """The arguments that are no tensors."""
+        """The arguments that are no tensors, those left out that say how its tensors lie in memory."""
         record = self.records[item[0]]
-        return record.site.arguments, record.site.numbers, record.numbers
+        words, kept = _without_views(record.site)
+        return words, tuple(record.numbers[place] for place in kept)
 
     def fingerprint(self, item: Item) -> Hashable:
         """The bits that it gives."""
         outputs = self.records[item[0]].outputs
         return tuple(summary.digest for summary in (outputs if item[1] is None else outputs[item[1] : item[1] + 1]))
+
+
+@cache
+def _without_views(site: Site) -> tuple[tuple[tuple[str, str], ...], tuple[int, ...]]:
+    """The arguments of a site, and places of its numbers, that say nothing about memory."""
+    words = tuple(word for word in site.arguments if not word[0].startswith(STRIDES))
+    return words, tuple(place for place, name in enumerate(site.numbers) if not name.startswith(OFFSET))
 
 
 def _unwrapped(module: str) -> str:

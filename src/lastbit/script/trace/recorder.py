@@ -1,10 +1,9 @@
 """Records every tensor operation of a program as it happens."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
-from itertools import chain, groupby
 from types import FrameType
 from typing import Any
 
@@ -19,19 +18,24 @@ from lastbit.script.audit.operation import OperationCall, describe_graph
 from lastbit.script.audit.place import Location, Locator
 from lastbit.script.audit.program import OPTIMIZER, Walk
 from lastbit.script.audit.watching import WatchingMode
+from lastbit.script.trace.call_arguments import arguments_of, text_of
 from lastbit.script.trace.origins import Origins, ParameterNames
-from lastbit.script.trace.records import BATCH, DATA, OUTSIDE, PARAMETER, PARTS, RECEIVED, Origin, Site
+from lastbit.script.trace.records import (
+    BATCH,
+    DATA,
+    OUTSIDE,
+    PARAMETER,
+    PARTS,
+    RECEIVED,
+    Origin,
+    Site,
+)
 from lastbit.script.trace.sketch import summarise
 from lastbit.script.trace.writer import TraceWriter
 
-_NUMBERS = (bool, int, float, complex)
-_WORDS = (str, torch.dtype, torch.device, torch.layout, torch.memory_format)
-# Where and how results lie, which changes no value.
-_PLACEMENT = frozenset({"device", "layout", "memory_format", "pin_memory", "non_blocking"})
 _FEW = 8  # tensors; an operation on more works on many parameters
 
 Noted = tuple[Location, list[Origin]]
-Words = tuple[tuple[str, Any], ...]
 
 
 class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
@@ -181,7 +185,7 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
 
     def _add(self, call: OperationCall, noted: Noted, results: Sequence[Tensor], *, known: bool) -> int:
         location, origins = noted
-        words, names, numbers = _arguments(call)
+        words, names, numbers = arguments_of(call)
         module = location.module
         if module is None and location.phase == OPTIMIZER and len(origins) <= _FEW:
             module = self.names.updated([tensor for tensor, _ in call.inputs], results)
@@ -189,57 +193,10 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
         key = id(call.operation), id(location), module, words, names
         site = self._sites.get(key)
         if site is None:
-            texts = tuple((name, _text(value)) for name, value in words)
+            texts = tuple((name, text_of(value)) for name, value in words)
             lines = None if call.graph is None else call.graph.lines
             line, caller = location.line if lines is None else lines[0], location.called_from
             site = self._writer.site(Site(call.operation.name, location.phase, module, line, caller, texts, names))
             self._sites[key] = site
         outputs = [summarise(tensor, known=known) for tensor in results]
         return self._writer.add(site, step=self.step, inputs=origins, numbers=numbers, outputs=outputs)
-
-
-def _arguments(call: OperationCall) -> tuple[Words, tuple[str, ...], list[str]]:
-    """The arguments that are no tensors: names and values of words; names, and texts, of numbers."""
-    words: list[tuple[str, Any]] = []
-    names: list[str] = []
-    numbers: list[str] = []
-    for name, value in chain(zip(call.operation.names, call.args, strict=False), call.kwargs.items()):
-        if value is None or isinstance(value, Tensor) or name in _PLACEMENT:
-            continue
-        if type(value) in _NUMBERS:
-            text = repr(value)
-        elif isinstance(value, torch.Generator):
-            text = f"seed {value.initial_seed()}"
-        elif isinstance(value, torch.ScriptObject):
-            words.append((name, _script_object(value)))
-            continue
-        elif isinstance(value, list | tuple):
-            if value and isinstance(value[0], float):
-                text = _runs(value)
-            elif tensors(value):
-                continue
-            else:
-                words.append((name, tuple(value)))
-                continue
-        else:
-            words.append((name, value if isinstance(value, _WORDS) else type(value).__name__))
-            continue
-        names.append(name)
-        numbers.append(text)
-    return tuple(words), tuple(names), numbers
-
-
-def _script_object(value: Any) -> str:
-    """How a collective reduces, or the type of anything else."""
-    kind = value._type().name()
-    return str(torch.distributed.ReduceOp.RedOpType(value.op()).name) if kind == "ReduceOp" else kind
-
-
-def _runs(numbers: Sequence[float]) -> str:
-    """A list of numbers, as optimizers give for a list of parameters, most of them the same."""
-    runs: Iterator[tuple[float, int]] = ((value, len(list(same))) for value, same in groupby(numbers))
-    return "[" + ", ".join(f"{value!r} x {count}" if count > 1 else repr(value) for value, count in runs) + "]"
-
-
-def _text(value: Any) -> str:
-    return str(list(value)) if isinstance(value, tuple) else str(value).removeprefix("torch.")

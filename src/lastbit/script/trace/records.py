@@ -15,6 +15,8 @@ OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation
 # Views that take a part: recorded for their arguments, without values.
 PARTS = frozenset({"aten::slice", "aten::select", "aten::narrow", "aten::as_strided"})
 COLLECTIVES = ("c10d::", "_c10d_functional::")  # begin the names of operations that communicate
+# Begin the names of arguments that say which part of a memory an input is, and in which order its elements lie there.
+OFFSET, STRIDES = "offset of input ", "strides of input "
 PARAMETER, DATA, RECEIVED = "parameter", "data", "received"  # names of such: loaded weights, others, by a collective
 SETTINGS = "settings"  # kind of event: an optimizer's settings, when they have changed
 NUMERICS = "numerics"  # kind of event: another fingerprint
