@@ -22,7 +22,7 @@ def check(
     place: Annotated[str, typer.Argument(metavar="DIR", help="Of a study, or one that holds studies, or its URL.")],
     json: JsonOption = None,
 ) -> None:
-    """Verify a stored study: every checksum, every trial, no foreign file.
+    """Verify a stored study: checksums, trials, no foreign file.
 
     Each finding comes with what to do about it. Nothing is changed. The exit status is 1 where something is damaged or
     foreign. Damaged files are never used; the command of the study says so too.

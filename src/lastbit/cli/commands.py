@@ -27,6 +27,7 @@ from lastbit.cli import (
     paper,
     pde,
     recipe,
+    remedy,
     report,
     run,
     sharpness,
@@ -56,6 +57,7 @@ app.command("sharpness")(sharpness.sharpness)
 app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
 app.command("audit")(audit.audit)
 app.command("growth")(growth.growth)
+app.command("remedy")(remedy.remedy)
 app.command("worker")(workers.worker)
 app.command("report")(report.report)
 app.command("check")(check.check)

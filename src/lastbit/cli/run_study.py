@@ -86,6 +86,7 @@ def run_trials(
     seconds: float | None = None,
     on_estimate: Callable[[float], None] | None = None,
     on_first: Callable[[], None] = lambda: None,
+    on_stored: Callable[[Outcome[Trial]], None] = lambda outcome: None,
 ) -> None:
     """Run what is not stored yet, with a progress bar, until Ctrl-C.
 
@@ -98,6 +99,7 @@ def run_trials(
         on_estimate: called once, after the first trial, with an estimate of the seconds that the others take.
         on_first: called once a trial is stored; where it raises a LastbitError, those in progress end, and no other is
             begun.
+        on_stored: called after each trial that is stored.
 
     Raises:
         LastbitError: the directory is in use, damaged or something else's, nobody can run these trials, or `on_first`
@@ -119,7 +121,7 @@ def run_trials(
                 on_estimate,
             )
             with progress as on_trial, gentle_interrupts(jobs):
-                _complete(study, jobs, on_trial, on_first)
+                _complete(study, jobs, on_trial, on_first, on_stored)
     except LostWorkersError as error:
         raise FailedError(f"{error}; give the same command again: it continues") from error
     except ControlsFailedError as error:
@@ -129,7 +131,11 @@ def run_trials(
 
 
 def _complete(
-    study: Study, jobs: Watched, on_trial: Callable[[Outcome[Trial]], None], on_first: Callable[[], None]
+    study: Study,
+    jobs: Watched,
+    on_trial: Callable[[Outcome[Trial]], None],
+    on_first: Callable[[], None],
+    on_stored: Callable[[Outcome[Trial]], None],
 ) -> None:
     """Complete a study, unless `on_first` refuses to go on after the first trial that is stored."""
     stored = 0
@@ -139,6 +145,8 @@ def _complete(
         """Show the trial, and ask once whether to go on."""
         nonlocal stored
         on_trial(outcome)
+        if outcome.error is None:
+            on_stored(outcome)
         stored += outcome.error is None
         if stored == 1 and outcome.error is None:
             try:

@@ -44,6 +44,7 @@ class Outcome(Generic[J]):
     fatal: bool = False  # whether every other trial would fail alike, so that none need be tried
     exit_code: int | None = None  # of the trial's own process, where it had one and failed
     seconds: float = 0.0  # from its beginning to its end
+    core_seconds: float = 0.0  # that the process it ran in computed for it, all its threads together
     untrained: bool = False  # whether it failed before its first update, so that another would as well
     exited: bool = False  # whether it ended itself with a failing status after its training, as another would
 

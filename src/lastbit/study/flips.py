@@ -37,11 +37,12 @@ def flips_json(grid: Grid) -> dict[str, Any] | None:
     correct = grid.correctness()
     if correct is None:
         return None
-    labels = _labels(grid, len(correct.targets))
+    labels = predicted_labels(grid, len(correct.targets))
     return {name: _along(labels, correct.targets, axis) for name, axis in _AXES.items()}
 
 
-def _labels(grid: Grid, examples: int) -> Labels:
+def predicted_labels(grid: Grid, examples: int) -> Labels:
+    """The predictions of all trials, shape (noises, seeds, examples); `MISSING_LABEL` for a trial without them."""
     labels = np.full((len(grid.noises), len(grid.seeds), examples), MISSING_LABEL, dtype=np.int64)
     for place, trial in grid.stored.items():
         predicted = trial.predictions() if trial.diverged_at is None else None

@@ -155,8 +155,9 @@ class TrialRunner:
             return unwritable(trial, self.root, error)
         if wanted != bits:
             return Outcome(trial, other_bits(trial.seed, wanted, bits))
+        computed = time.process_time()
         outcome = self.training.run_trial(trial, self.root, bits)
-        return replace(outcome, seconds=time.monotonic() - begun)
+        return replace(outcome, seconds=time.monotonic() - begun, core_seconds=time.process_time() - computed)
 
 
 def other_bits(seed: int, wanted: BitFingerprint, bits: BitFingerprint) -> str:

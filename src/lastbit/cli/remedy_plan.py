@@ -1,0 +1,115 @@
+"""What `lastbit remedy` is to run: the recipe without and with each treatment, each a study; and what runs took."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lastbit.errors import LastbitError
+from lastbit.storage.files import read_json, to_json, write_atomically
+
+if TYPE_CHECKING:
+    from lastbit.execution.jobs import Outcome
+    from lastbit.remedies.given import Treatment
+    from lastbit.study import Study, Trial
+    from lastbit.training.recipe import Recipe
+    from lastbit.training.recipe_training import RecipeTraining
+    from lastbit.training.task import Task
+
+
+@dataclass
+class RemedyPart:
+    """A treatment of the recipe, and its study."""
+
+    name: str
+    treatment: Treatment
+    training: RecipeTraining
+    memory: int | None
+    notes: tuple[str, ...]
+    study: Study = field(init=False)
+
+    def prepare(self, directory: Path, **options: Any) -> None:
+        """Make the study, in a folder of its own."""
+        from lastbit.study import Study
+
+        self.study = Study(directory / re.sub(r"[^\w.=+-]", "-", self.name), self.training, **options)
+
+
+class Costs:
+    """What trials took, by their ids, in a file beside the studies: no two runs take the same, so no trial holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        stored = read_json(path) if path.is_file() else {}
+        content = stored if isinstance(stored, dict) else {}
+        self.seconds = {
+            name: float(took) for name, took in content.items() if isinstance(took, int | float) and took > 0
+        }
+
+    def note(self, outcome: Outcome[Trial], device: str) -> None:
+        """Keep what a trial took: core-seconds, or seconds where a GPU computes."""
+        took = outcome.seconds if device.startswith("cuda") else outcome.core_seconds
+        if took > 0:
+            self.seconds[outcome.trial.id] = took
+            write_atomically(self.path, to_json(self.seconds, indent=1).encode())
+
+
+def planned_parts(
+    chosen: Recipe, remedies: str | None, device: str, root: Path | None, *, is_here: bool
+) -> list[RemedyPart]:
+    """The baseline and the treatments; those that find nothing to change are left out, with a line.
+
+    Args:
+        chosen: the recipe.
+        remedies: as given; None for each that there is.
+        device: where it trains.
+        root: folder of the data sets.
+        is_here: whether the data are on this machine, so that memory can be measured.
+
+    Raises:
+        LastbitError: a remedy that is not allowed, or none is left.
+    """
+    import torch
+
+    from lastbit.remedies.given import label_of, parse_treatments, remedies_as_json, remedies_from_json, together
+    from lastbit.remedies.remedy import REMEDIES
+    from lastbit.study.comparison.remedies import BASELINE
+    from lastbit.training.recipe_training import RecipeTraining
+    from lastbit.training.task import prepare
+
+    treatments = [] if remedies is None else parse_treatments(remedies)
+    task = prepare(chosen, device=torch.device(device), root=root) if is_here else None
+    own = remedies_from_json(chosen.remedy)
+    if remedies is None:
+        steps = chosen.epochs * (task.steps_per_epoch if task is not None else 100)
+        kinds = sorted(REMEDIES.all(), key=lambda kind: kind.name)
+        treatments = [(kind.usual(steps),) for kind in kinds]
+    parts, left_out = [], []
+    for name, treatment in [(BASELINE, ()), *((label_of(each), each) for each in treatments)]:
+        replaced = {each.name for each in treatment}
+        both = together([*treatment, *(each for each in own if each.name not in replaced)])
+        recipe = chosen.model_copy(update={"remedy": remedies_as_json(both)})
+        memory, notes = _tried(recipe, task)
+        if notes and treatment:
+            left_out.append(f"left out: {name}: {notes[0]}")
+            continue
+        parts.append(RemedyPart(name, treatment, RecipeTraining(recipe, device, root), memory, tuple(notes)))
+    if len(parts) < 2:
+        raise LastbitError(f"no remedy is left to be measured: {'; '.join(left_out)}")
+    parts[0].notes = (*parts[0].notes, *left_out)
+    return parts
+
+
+def _tried(recipe: Recipe, task: Task | None) -> tuple[int | None, list[str]]:
+    """The memory that a training takes, and what its remedies say of the recipe."""
+    if task is None:
+        return None, []
+    from lastbit.training.memory import training_memory
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        memory = training_memory(recipe, task)
+    return memory, list(dict.fromkeys(str(each.message) for each in said if each.category is UserWarning))

@@ -1,0 +1,150 @@
+"""A comparison of remedies as plain JSON, and its verdict in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any
+
+from lastbit.report.numbers import joined, points
+from lastbit.statistics.recipes import AgainstBaseline
+from lastbit.study.comparison.recipes_json import finite_or_none
+from lastbit.study.comparison.remedies import BATCH_ORDER, LAST_BIT, Compared, Measured, RemediesComparison
+
+FORMAT = 1  # of the JSON, raised when its meaning changes
+_FEWEST = 3  # seeds with which pairs of seeds have a spread
+
+
+def remedies_json(found: RemediesComparison) -> dict[str, Any]:
+    """All of it, as `lastbit remedy --json` prints and its page draws it; churn is in percent."""
+    return {
+        "format": FORMAT,
+        "recipe": found.recipe,
+        "metric": found.metric,
+        "sources": source_names(found),
+        "seeds": found.seeds,
+        "steps": found.steps,
+        "within": found.rows[0].within if found.rows else None,
+        "baseline": {
+            "name": found.baseline.name,
+            **_measured_json(found.measured),
+            "cost": {"time": 1.0, "memory": 1.0},
+        },
+        "remedies": [_row_json(row, found.measured) for row in found.rows],
+        "notes": list(found.notes),
+        "verdict": " ".join(_sentences(found)),
+    }
+
+
+def source_names(found: RemediesComparison) -> dict[str, str]:
+    """What makes runs differ, by source, as in the middle of a sentence: `the last bit`, `batch order`."""
+    noises = found.baseline.results.grid.noises
+    subject = next((noise.subject for noise in noises if not noise.is_exact), "the last bit")
+    return {LAST_BIT: subject, BATCH_ORDER: found.baseline.results.seed_decides}
+
+
+def _measured_json(measured: Measured) -> dict[str, Any]:
+    horizon = measured.horizon
+    return {
+        "accuracy": measured.accuracy,
+        "churn": {
+            source: None if churn is None else {"value": churn[0], "interval": churn[1] and list(churn[1])}
+            for source, churn in measured.churn.items()
+        },
+        "quality_spread": {
+            source: None
+            if quality is None
+            else {"value": quality["std"], "interval": [quality["lower"], quality["upper"]]}
+            for source, quality in measured.quality.items()
+        },
+        "horizon": finite_or_none(horizon) if horizon is not None else None,
+        "horizon_reached": None if horizon is None else isfinite(horizon),
+        "diverged": measured.diverged,
+    }
+
+
+def _row_json(row: Compared, base: Measured) -> dict[str, Any]:
+    content = _measured_json(row.measured)
+    for source, churn in content["churn"].items():
+        if churn is not None:
+            churn["change"] = _interval(row.churn[source])
+            churn["times_lower"] = row.times_lower(source, base)
+    return {
+        "name": row.treated.name,
+        "options": dict(row.treated.options),
+        **content,
+        "accuracy_difference": finite_or_none(row.accuracy.difference),
+        "accuracy_change": _interval(row.accuracy),
+        "cost": {
+            "time": row.time,
+            "memory": row.memory,
+            "time_interval": row.time_interval and list(row.time_interval),
+        },
+        "keeps_accuracy": row.keeps_accuracy,
+        "lowers": row.lowers,
+        "raises": row.raises,
+        "better": row.is_better,
+    }
+
+
+def _interval(row: AgainstBaseline) -> list[float] | None:
+    """The interval that holds together with those of all other treatments."""
+    return None if row.simultaneous is None else list(row.simultaneous)
+
+
+def _sentences(found: RemediesComparison) -> Iterator[str]:
+    if found.seeds < 2:
+        yield "One seed gives no interval, so nothing is beyond doubt: train several (--seeds)."
+        return
+    names = source_names(found)
+    better = [row for row in found.rows if row.is_better]
+    within = f"the same accuracy (within {found.rows[0].within:g} points)" if found.rows else ""
+    for row in better:
+        yield (
+            f"{row.treated.name} is better than the baseline beyond doubt, at {within}: "
+            f"{joined(_churn_words(row, found, names))}; accuracy {_change(row.accuracy)}{_cost(row)}."
+        )
+    if found.rows and not better:
+        yield f"No remedy is shown to be better than the baseline at {within}."
+    for row in found.rows:
+        if not row.is_better:
+            yield _why_not(row, names)
+    if found.seeds < _FEWEST and any(row.churn[BATCH_ORDER].test for row in found.rows):
+        yield f"{found.seeds} seeds are one pair: what {names[BATCH_ORDER]} changes has no interval."
+
+
+def _churn_words(row: Compared, found: RemediesComparison, names: dict[str, str]) -> list[str]:
+    words = []
+    for source in row.lowers:
+        here, there = row.measured.churn[source], found.measured.churn[source]
+        if here is not None and there is not None:
+            words.append(
+                f"{names[source]} changes {points(here[0])} % of the predictions instead of {points(there[0])} %"
+            )
+    return words
+
+
+def _why_not(row: Compared, names: dict[str, str]) -> str:
+    name, change = row.treated.name, _change(row.accuracy)
+    if row.measured.diverged:
+        return f"{name}: {row.measured.diverged} of its runs diverged."
+    if row.raises:
+        return f"{name} raises the churn by {joined(names[source] for source in row.raises)}."
+    if not row.lowers:
+        return f"{name} is not shown to lower the churn (accuracy {change})."
+    lowered = joined(names[source] for source in row.lowers)
+    return f"{name} lowers the churn by {lowered}, but is not shown to keep the accuracy ({change})."
+
+
+def _change(row: AgainstBaseline) -> str:
+    """A difference of accuracy with its interval, in points."""
+    if row.simultaneous is None:
+        return f"{row.difference:+.2f} points, without an interval"
+    low, high = row.simultaneous
+    return f"{row.difference:+.2f} points, interval {low:+.2f} to {high:+.2f}"
+
+
+def _cost(row: Compared) -> str:
+    parts = [("time", row.time), ("memory", row.memory)]
+    known = [f"{ratio:.2f} times the {name}" for name, ratio in parts if ratio is not None]
+    return f"; {joined(known)}" if known else ""
