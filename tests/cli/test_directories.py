@@ -25,6 +25,7 @@ COMMANDS = {
     "study": (Kind.STUDY, lambda place: ("study", *TINY, "--workers", "1", "--out", place)),
     "run": (Kind.STUDY, lambda place: ("run", "--out", place, "--", "train.py")),
     "demo": (Kind.STUDIES, lambda place: ("demo", "--scale", "smoke", "--workers", "1", "--out", place)),
+    "remedy": (Kind.STUDIES, lambda place: ("remedy", *TINY, "--workers", "1", "--out", place)),
     "growth": (Kind.GROWTH, lambda place: ("growth", *TINY, "--steps", "1", "--out", place)),
     "compare": (Kind.COMPARISON, lambda place: ("compare", "a", "b", "--out", place)),
     "sharpness": (Kind.SHARPNESS, lambda place: ("sharpness", *TINY, "--steps", "1", "--out", place)),

@@ -16,6 +16,7 @@ GIVEN = {
     ("pde", "cnn"): ("--size", "8", "--kernel", "3", "--steps", "3", "--lr", "0.1"),
     ("pde", "heat"): ("--points", "8", "--steps", "3", "--dt", "0.1"),
     ("pde", "phase"): ("--size", "8", "--kernel", "3", "--steps", "3", "--lr", "0.1:0.2:2", "--weight-decay", "1:2:2"),
+    ("remedy",): ("demo", "--noise", "rounding", "--scale", "smoke"),
     ("run",): ("--noise", "rounding", "--", "train.py"),
     ("sharpness",): ("demo", "--scale", "smoke", "--steps", "3"),
     ("study",): ("demo", "--noise", "rounding", "--scale", "smoke"),
