@@ -119,6 +119,22 @@ def test_a_rank_that_is_missing_or_of_another_recording_is_one_line(lastbit, pla
     assert "two.trace.rank1 is rank 1 of 2: give the file of rank 0" in err
 
 
+def test_a_rank_whose_file_is_cut_short_is_one_line(lastbit, place):
+    write(place / "two.trace", rank(0))
+    write(place / "two.trace.rank1", rank(1))
+    whole = (place / "two.trace.rank1").read_bytes()
+    for length, complaint in ((30, "two.trace.rank1 ends within its header"), (0, "two.trace.rank1 is empty")):
+        (place / "two.trace.rank1").write_bytes(whole[:length])
+        code, out, err = lastbit("audit", "diff", "two.trace", "a.trace")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert complaint in err
+    # Of the last piece that is not whole, in which all operations are, nothing is left to compare.
+    (place / "two.trace.rank1").write_bytes(whole[:-60])
+    code, _, err = lastbit("audit", "diff", "two.trace", "two.trace")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "the first trace of rank 1 holds no operation: there is nothing to compare" in err
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -63,7 +63,8 @@ def test_a_first_process_that_trained_counts_and_others_are_told_of(trial):
         " are compared"
     ]
     assert notes.remarks[0].startswith("trained in 1 more process outside of any group of ranks; the weights")
-    assert notes.remarks[1].startswith("updated weights on other ranks only (v, on rank")
+    assert notes.remarks[1].startswith("updated weights that rank 0 does not, as ZeRO and pipelines do (v, on rank")
+    assert notes.remarks[1].endswith(": only what rank 0 updates is compared")
 
 
 @pytest.mark.parametrize("rows", [(2, 3), (5, 0)])

@@ -169,8 +169,8 @@ def _left_out(group: Sequence[_Trainer]) -> Iterator[str]:
     elsewhere = {name: notes.rank for notes in others for name in notes.names if name not in chosen.names}
     if elsewhere and chosen.world is not None:
         yield (
-            f"updated weights on other ranks only ({shortened(sorted(elsewhere), _NAMED)}, on"
-            f" {_ranks(sorted(set(elsewhere.values()), key=str))}); those of rank 0 alone are compared"
+            f"updated weights that rank 0 does not, as ZeRO and pipelines do ({shortened(sorted(elsewhere), _NAMED)},"
+            f" on {_ranks(sorted(set(elsewhere.values()), key=str))}): only what rank 0 updates is compared"
         )
 
 

@@ -113,3 +113,25 @@ def test_a_process_that_trains_and_is_no_rank_is_said(tmp_path):
     assert RankCounts(tmp_path).missing(None) == [1]
     assert clear_further(path, tmp_path) == 1
     assert not list(tmp_path.glob("a.trace.*"))
+
+
+WRAPPED = """
+import torch
+class Wrapper(torch.optim.Optimizer):  # as ZeroRedundancyOptimizer is one
+    def __init__(self, parameters):
+        super().__init__(parameters, {})
+        self.inner = torch.optim.SGD(self.param_groups[0]["params"], lr=0.1)
+    def step(self):
+        self.inner.step()
+weight = torch.nn.Parameter(torch.ones(3))
+optimizer = Wrapper([weight])
+for _ in range(3):
+    weight.square().sum().backward()
+    optimizer.step()
+"""
+
+
+def test_an_optimizer_inside_another_takes_no_step_of_its_own(record, tmp_path):
+    assert record(WRAPPED).steps == 3
+    (trace,) = read_run(tmp_path / "a.trace")
+    assert {record.step for record in trace.records if record.site.phase == "optimizer"} == {0, 1, 2}

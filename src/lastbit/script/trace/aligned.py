@@ -46,8 +46,9 @@ class AlignedTraces:
     def _check_alike(self) -> None:
         graphs = (self.one, self.other)
         if not all(graph.records for graph in graphs):
-            which = "first" if not self.one.records else "second"
-            raise LastbitError(f"the {which} trace holds no operation: there is nothing to compare")
+            which, empty = ("first", self.one) if not self.one.records else ("second", self.other)
+            rank = f" of rank {empty.trace.header.rank}" if empty.trace.header.world_size > 1 else ""
+            raise LastbitError(f"the {which} trace{rank} holds no operation: there is nothing to compare")
         if self.alignment.share < LEAST_SHARE:
             commands = [" ".join(graph.trace.header.command) for graph in graphs]
             raise LastbitError(

@@ -94,6 +94,7 @@ class Recording:
         self._placed = "rank" in settings
         self._mode: Any = None
         self._optimizers: dict[int, dict[str, Any]] = {}  # settings last noted, by the optimizer's id
+        self._stepping: list[int] = []  # ids of optimizers at work, each inside the one before: ZeRO's wraps another
         self.failed = False  # whether the program ended by an error
 
     def install(self, instruments: ExitStack) -> None:
@@ -177,15 +178,18 @@ class Recording:
         """Note what an optimizer step works on."""
         from lastbit.script.trace.origins import settings_of
 
+        self._stepping = [*(other for other in self._stepping if other != id(optimizer)), id(optimizer)]
         self._mode.names.begin_update(optimizer, sys._getframe(1))
         settings = settings_of(optimizer)
         if self._optimizers.get(id(optimizer)) != settings:
             self._optimizers[id(optimizer)] = settings
             self._writer.event(SETTINGS, step=self._mode.step, content=settings)
 
-    def _stepped(self, *_: Any) -> None:
-        """Count an optimizer step and stop at the last one wanted."""
-        mode = self._mode
+    def _stepped(self, optimizer: Any, *_: Any) -> None:
+        """Count an optimizer step, of the outermost optimizer alone, and stop at the last one wanted."""
+        mode, self._stepping = self._mode, self._stepping[: self._stepping.index(id(optimizer))]
+        if self._stepping:
+            return
         mode.names.end_update()
         mode.step += 1
         self._writer.state(mode.step, generators())
