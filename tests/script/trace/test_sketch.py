@@ -172,3 +172,16 @@ def test_what_has_no_distance():
     assert math.isnan(unknown.distance(one))
     assert summarise(nn.Parameter(torch.ones(9)).to_sparse()).digest is None
     assert summarise(torch.ones(9, device="meta")).device == "meta"
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.bool, torch.uint8, torch.int64, torch.bfloat16], ids=str
+)
+def test_the_memory_of_a_tensor_stays_its_own(dtype):
+    """FSDP gives memory back by resizing it, which `Tensor.numpy` would forbid for ever after."""
+    for count in (5, 3000):
+        values = (torch.arange(count) % 7).to(dtype)
+        norm, _ = sketch_of(values)
+        assert norm == pytest.approx(float(values.double().norm()), rel=1e-12)
+        values.untyped_storage().resize_(0)
+        assert values.untyped_storage().nbytes() == 0

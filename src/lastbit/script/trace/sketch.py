@@ -14,6 +14,7 @@ long as a difference is not a product of a function of the row and one of the co
 sqrt(8 / r). 1021 is prime, so columns of matrices, channels and images are none. Up to 8 elements it is exact.
 """
 
+import ctypes
 import math
 import threading
 from functools import cache, lru_cache
@@ -102,9 +103,19 @@ def sketch_of(tensor: Tensor) -> tuple[float, tuple[float, ...]]:
             squares, sums = _on_device(values)
         else:
             # NumPy has no bfloat16, and is slow with float16.
-            numbers = (values if values.dtype in _FOR_NUMPY else values.float()).cpu().numpy()
+            held = (values if values.dtype in _FOR_NUMPY else values.float()).cpu()
+            numbers = _in_numpy(held)
             squares, sums = _of_one_row(numbers) if count <= WIDTH else _of_many_rows(numbers)
         return math.sqrt(squares), _in_buckets(sums)
+
+
+def _in_numpy(values: Tensor) -> np.ndarray[Any, Any]:
+    """The memory of a contiguous tensor of `_FOR_NUMPY`, as long as the tensor lives.
+
+    `Tensor.numpy` would leave a mark on the tensor: its memory could not be resized any more, as FSDP does.
+    """
+    memory = (ctypes.c_char * (values.numel() * values.element_size())).from_address(values.data_ptr())
+    return np.frombuffer(memory, str(values.dtype).removeprefix("torch."))
 
 
 def _of_one_row(values: np.ndarray[Any, Any]) -> tuple[float, Floats]:
