@@ -114,8 +114,10 @@ def _in_numpy(values: Tensor) -> np.ndarray[Any, Any]:
 
     `Tensor.numpy` would leave a mark on the tensor: its memory could not be resized any more, as FSDP does.
     """
-    memory = (ctypes.c_char * (values.numel() * values.element_size())).from_address(values.data_ptr())
-    return np.frombuffer(memory, str(values.dtype).removeprefix("torch."))
+    size = values.numel() * values.element_size()
+    memory = memoryview((ctypes.c_char * size).from_address(values.data_ptr()))
+    array: np.ndarray[Any, Any] = np.frombuffer(memory, np.dtype(_name(values.dtype)))
+    return array
 
 
 def _of_one_row(values: np.ndarray[Any, Any]) -> tuple[float, Floats]:
