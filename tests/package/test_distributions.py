@@ -136,7 +136,7 @@ def test_the_sdist_holds_nothing_that_was_built(sdist):
     assert [name for name in names(sdist) if built.search(name)] == []
 
 
-def test_the_wheel_alone_runs_the_demo_in_an_empty_home(built, tmp_path):
+def test_the_wheel_alone_makes_a_study_of_bundled_data_and_draws_it_in_an_empty_home(built, tmp_path):
     """Its dependencies are those of this environment; `--target` keeps its own installation out of the way."""
     place, home = tmp_path / "installed", tmp_path / "home"
     home.mkdir()
@@ -151,15 +151,16 @@ def test_the_wheel_alone_runs_the_demo_in_an_empty_home(built, tmp_path):
         assert [
             line
             for line in done.stderr.splitlines()
-            if not re.match(r"demo(-swish)?: .*(elapsed|runs to make|starting 1 worker)", line)
+            if not re.match(r"demo: .*(elapsed|runs to make|starting 1 worker)", line)
         ] == []
         return done.stdout
 
     where = run(sys.executable, "-c", "import lastbit; print(lastbit.__file__)")
     assert Path(where.strip()) == place / "lastbit" / "__init__.py"
-    said = run(place / "bin" / "lastbit", "demo", "--scale", "smoke", "--workers", "1", "--json", "demo.json")
-    assert said.count("controls: repeat bit-identical, power of two bit-identical") == 2
-    assert "page: demo/report.html" in said
-    studies = json.loads((home / "demo.json").read_text())
-    assert {name: len(study["trials"]) for name, study in studies.items()} == {"demo": 12, "demo-swish": 12}
+    few = "--scale smoke --set data.train=128 --set data.test=50 --seeds 1 --k 1,3 --workers 1".split()
+    said = run(place / "bin" / "lastbit", "study", "demo", *few, "--json", "demo.json", "--out", "demo")
+    assert "controls: repeat bit-identical, power of two bit-identical" in said
+    assert "report.html" in said
+    trials = json.loads((home / "demo.json").read_text())["trials"]
+    assert len(trials) == 2
     assert "</html>" in (home / "demo" / "report.html").read_text()

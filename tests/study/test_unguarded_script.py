@@ -12,7 +12,7 @@ def train(run):
     run.log(1, test_accuracy=80.0 + run.seed)
 
 """
-CALL = "print(lb.Study('study', train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2)).run(workers=2).verdict)\n"
+CALL = "print(lb.Study('study', train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2)).run(workers=1).verdict)\n"
 
 
 def run(tmp_path, text):

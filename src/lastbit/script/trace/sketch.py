@@ -38,6 +38,8 @@ _FOR_NUMPY = {
     *(torch.float32, torch.float64, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 }
 
+_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}  # integers of the same size
+
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -54,7 +56,12 @@ class _Scratch(threading.local):
         size = tensor.numel() * tensor.element_size()
         if self._copied.numel() < size:
             self._copied = torch.empty(size, dtype=torch.uint8)
-        return self._copied[:size].view(tensor.dtype).view(tensor.shape).copy_(tensor)
+        copy = self._copied[:size].view(tensor.dtype).view(tensor.shape)
+        bits = _BITS.get(tensor.dtype)
+        if bits is None:
+            return copy.copy_(tensor)
+        copy.view(bits).copy_(tensor.view(bits))  # in half the time of floating-point numbers
+        return copy
 
 
 _scratch = _Scratch()
