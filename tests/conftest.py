@@ -14,6 +14,7 @@ from tests.warm_python import WarmContext, WarmPython
 from lastbit.execution import pool
 from lastbit.script import processes
 from lastbit.script.audit import runs
+from lastbit.script.trace import recording
 
 torch.set_num_threads(1)
 REAL_WORKERS = pool._SPAWN
@@ -32,10 +33,10 @@ def warm_python():
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm_processes(warm_python):
-    """Workers, the trials of scripts and the two runs of an audit start in milliseconds."""
+    """Workers, the trials of scripts, the two runs of an audit and a recording start in milliseconds."""
     patch = pytest.MonkeyPatch()
     patch.setattr(pool, "_SPAWN", WarmContext(warm_python))
-    for module in (processes, runs):
+    for module in (processes, runs, recording):
         patch.setattr(module, "subprocess", warm_python.subprocess)
     yield
     patch.undo()
@@ -45,7 +46,7 @@ def _warm_processes(warm_python):
 def real_processes(monkeypatch):
     """For what a start by `python` itself could change: the processes start as they do for users."""
     monkeypatch.setattr(pool, "_SPAWN", REAL_WORKERS)
-    for module in (processes, runs):
+    for module in (processes, runs, recording):
         monkeypatch.setattr(module, "subprocess", subprocess)
 
 
