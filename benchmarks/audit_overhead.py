@@ -4,7 +4,7 @@ Every round trains three times with the same script, in turn: alone, twice at th
 cores have to share), and under the audit, which is two processes in step. The script times its own steps after an epoch
 that warms up, so imports do not count. A ratio is taken within a round; the table gives the median over the rounds.
 
-    python benchmarks/audit_overhead.py [--rounds 7] [--epochs 3] [--smoke] [--json FILE]
+    python benchmarks/audit_overhead.py [--rounds 7] [--epochs 3] [--steps 31] [--smoke] [--json FILE]
 """
 
 import os
@@ -25,25 +25,26 @@ from torch import nn
 from lastbit.training.models.small import SmallCNN
 
 torch.manual_seed(0)
-images, labels = torch.randn(4000, 1, 28, 28), torch.randint(10, (4000,))
+epochs, steps = map(int, sys.argv[1:])
+images, labels = torch.randn(128 * steps, 1, 28, 28), torch.randint(10, (128 * steps,))
 model = SmallCNN(1, 10, nn.ReLU).to(memory_format=torch.channels_last)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-for epoch in range(1 + int(sys.argv[1])):
+for epoch in range(1 + epochs):
     if epoch == 1:
         start = time.perf_counter()
-    for batch in torch.randperm(4000).split(128)[:-1]:
+    for batch in torch.randperm(128 * steps).split(128):
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
         loss.backward()
         optimizer.step()
-print((time.perf_counter() - start) / (31 * int(sys.argv[1])))
+print((time.perf_counter() - start) / (steps * epochs))
 """
 WAYS = ("plain", "two at once", "audit")
 
 
-def seconds_a_step(way: str, epochs: int, folder: Path) -> float:
+def seconds_a_step(way: str, epochs: int, steps: int, folder: Path) -> float:
     """Train once in one of the ways; the mean time of a step as the script's first process measured it."""
-    command = [sys.executable, str(folder / "train.py"), str(epochs)]
+    command = [sys.executable, str(folder / "train.py"), str(epochs), str(steps)]
     if way == "audit":
         record = Path(tempfile.mkdtemp(dir=folder))
         found = audit(parse_target(command[1:]), record)
@@ -58,8 +59,9 @@ def main() -> None:
     """Measure and print a table, or JSON."""
     parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="trainings in each way (7)")
-    parser.add_argument("--epochs", type=int, default=3, help="timed epochs of 31 steps each (3)")
-    arguments = parsed(parser, rounds=1, epochs=1)
+    parser.add_argument("--epochs", type=int, default=3, help="timed epochs (3)")
+    parser.add_argument("--steps", type=int, default=31, help="of an epoch (31)")
+    arguments = parsed(parser, rounds=1, epochs=1, steps=2)
     os.environ["OMP_NUM_THREADS"] = "1"
     taken: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as name:
@@ -67,7 +69,7 @@ def main() -> None:
         (folder / "train.py").write_text(SCRIPT)
         for _ in range(arguments.rounds):
             for way in WAYS:
-                taken[way].append(seconds_a_step(way, arguments.epochs, folder))
+                taken[way].append(seconds_a_step(way, arguments.epochs, arguments.steps, folder))
     ratios = {way: [t / plain for t, plain in zip(taken[way], taken["plain"], strict=True)] for way in WAYS}
     write({"seconds_a_step": taken, "ratios": ratios}, arguments.json)
     if arguments.json == "-":
