@@ -1,9 +1,9 @@
 """Peak memory of a Hessian-vector product with micro-batches, beside that of a training step on one micro-batch.
 
 Each figure is the peak resident size of a process of its own, less that of a process that only prepares: the network (a
-convolutional one of three layers, 32 channels) and 512 images of 32 x 32.
+convolutional one of three layers, 32 channels) and images of 32 x 32.
 
-    python benchmarks/curvature_memory.py [--micro-batch 128] [--runs 3] [--smoke] [--json FILE]
+    python benchmarks/curvature_memory.py [--samples 512] [--micro-batch 128] [--runs 3] [--smoke] [--json FILE]
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from torch import nn
 from lastbit.curvature import HessianOperator
 from options import parsed, parser_of, write
 
-SAMPLES = 512
 LOSS = nn.CrossEntropyLoss()
 
 
@@ -33,10 +32,10 @@ def network() -> nn.Sequential:
     )
 
 
-def work(kind: str, micro_batch: int) -> None:
+def work(kind: str, samples: int, micro_batch: int) -> None:
     """Do one thing and print the peak resident size of this process in MiB."""
     torch.set_num_threads(1)
-    model, inputs, targets = network(), torch.randn(SAMPLES, 3, 32, 32), torch.randint(10, (SAMPLES,))
+    model, inputs, targets = network(), torch.randn(samples, 3, 32, 32), torch.randint(10, (samples,))
     if kind == "step":
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(3):
@@ -51,24 +50,26 @@ def work(kind: str, micro_batch: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def peak(kind: str, micro_batch: int) -> float:
+def peak(kind: str, samples: int, micro_batch: int) -> float:
     """The peak of a fresh process, in MiB."""
-    command = [sys.executable, __file__, "--work", kind, "--micro-batch", str(micro_batch)]
+    command = [sys.executable, __file__, "--work", kind, "--samples", str(samples), "--micro-batch", str(micro_batch)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main() -> None:
     """Measure and print."""
     parser = parser_of(__doc__)
+    parser.add_argument("--samples", type=int, default=512, help="images (512)")
     parser.add_argument("--micro-batch", type=int, default=128)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--work", choices=["idle", "step", "product"], help=argparse.SUPPRESS)
-    options = parsed(parser, runs=1)
+    options = parsed(parser, runs=1, samples=64, micro_batch=16)
     if options.work:
-        work(options.work, options.micro_batch)
+        work(options.work, options.samples, options.micro_batch)
         return
     kinds = ("idle", "step", "product")
-    peaks = {kind: statistics.median(peak(kind, options.micro_batch) for _ in range(options.runs)) for kind in kinds}
+    size = options.samples, options.micro_batch
+    peaks = {kind: statistics.median(peak(kind, *size) for _ in range(options.runs)) for kind in kinds}
     step, product = peaks["step"] - peaks["idle"], peaks["product"] - peaks["idle"]
     print(f"idle process {peaks['idle']:.0f} MiB; above it: training step {step:.0f} MiB, product {product:.0f} MiB")
     write({"mib": peaks, "ratio_above_idle": product / step}, options.json)

@@ -196,7 +196,7 @@ def main():
     """Print the shares."""
     parser = parser_of(__doc__)
     parser.add_argument("--tables", type=int, default=4000)
-    options = parsed(parser, tables=20)
+    options = parsed(parser, tables=6)
     generator = np.random.default_rng(20261130)
     fewer = max(1, options.tables // 4)
     found = {

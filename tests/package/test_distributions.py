@@ -157,8 +157,10 @@ def test_the_wheel_alone_makes_a_study_of_bundled_data_and_draws_it_in_an_empty_
 
     where = run(sys.executable, "-c", "import lastbit; print(lastbit.__file__)")
     assert Path(where.strip()) == place / "lastbit" / "__init__.py"
-    few = "--scale smoke --set data.train=128 --set data.test=50 --seeds 1 --k 1,3 --workers 1".split()
-    said = run(place / "bin" / "lastbit", "study", "demo", *few, "--json", "demo.json", "--out", "demo")
+    few = ["--scale", "smoke", "--set", "data.train=128", "--set", "data.test=50", "--seeds", "1", "--k", "1,3"]
+    said = run(
+        place / "bin" / "lastbit", "study", "demo", *few, "--workers", "1", "--json", "demo.json", "--out", "demo"
+    )
     assert "controls: repeat bit-identical, power of two bit-identical" in said
     assert "report.html" in said
     trials = json.loads((home / "demo.json").read_text())["trials"]
