@@ -205,12 +205,20 @@ def test_a_recording_that_was_killed_is_compared_up_to_there(kept):
     assert f"ends after {kept} operations" in comparison.verdict
 
 
-def test_settings_of_the_optimizer_are_named_where_they_are_recorded():
-    traces = [Training(lr=lr).writer.trace() for lr in (0.1, 0.2)]
-    settings = [
-        replace(
-            trace, events=(TraceEvent(0, 0, SETTINGS, {"optimizer": "SGD", "groups": [{"lr": lr, "nesterov": False}]}),)
-        )
-        for trace, lr in zip(traces, (0.1, 0.2), strict=True)
-    ]
-    assert compare_traces(*settings, envelope).beyond_rounding.differs.startswith("lr 0.1 against 0.2 (step size")
+def with_settings(optimizer, **options):
+    """A training whose optimizer's settings are recorded."""
+    settings = {"optimizer": optimizer, "groups": [{"lr": options.get("lr", 0.1), "nesterov": False}]}
+    return replace(Training(**options).writer.trace(), events=(TraceEvent(0, 0, SETTINGS, settings),))
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (with_settings("SGD", lr=0.2), "lr 0.1 against 0.2 (step size"),
+        (with_settings("Lion", lr=0.2), "optimizer SGD against Lion and lr 0.1 against 0.2 (step size"),
+        (with_settings("Lion", clip=True), "optimizer SGD against Lion (only the second trace has aten::mul_"),
+    ],
+    ids=["setting", "both", "class"],
+)
+def test_settings_of_the_optimizer_are_named_where_they_are_recorded(other, said):
+    assert compare_traces(with_settings("SGD"), other, envelope).beyond_rounding.differs.startswith(said)

@@ -92,6 +92,44 @@ def test_sums_in_another_order_are_inside_however_much_cancels(seed):
     assert compare_traces(one, wrong, learn_envelope(one, [one])).beyond_rounding is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "taken", "result"),
+    [
+        ("mul", {"x": np.full(64, 3.0, np.float32), "small": np.full(64, 1e-6, np.float32)}, 3e-6),
+        ("div", {"x": np.full(64, 3.0, np.float32), "large": np.full(64, 1e6, np.float32)}, 3e-6),
+        # As Adam's first mean of squares: 0 + 0.001 g g.
+        ("addcmul_", {"x": np.zeros(64, np.float32), **{g: np.full(64, 0.1, np.float32) for g in ("g", "h")}}, 1e-5),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_product_cancels_nothing_however_small_it_is(name, taken, result):
+    """The factors are up to a million times larger, whose last bits would explain anything."""
+    given = np.full(64, result, np.float32)
+    one = of_one_operation(name, taken, given)
+    envelope = learn_envelope(one, [one])
+    assert compare_traces(one, of_one_operation(name, taken, np.nextafter(given, 1)), envelope).is_rounding
+    wrong = of_one_operation(name, taken, given * np.float32(1 + 1e-4))
+    assert compare_traces(one, wrong, envelope).beyond_rounding is not None
+
+
+def of_lists(sums):
+    """Two additions in one operation on lists: the first of a million parts with what nearly cancels them."""
+    taken = {"a": np.full(8, 1e6, np.float32), "b": np.ones(8, np.float32), "c": 1 - np.full(8, 1e6, np.float32)}
+    writer = Writer()
+    for label, values in (taken | {"d": np.ones(8, np.float32)}).items():
+        writer.outside(label, values)
+    writer.do("_foreach_add_", ["a", "b", "c", "d"], {f"sum{n}": values for n, values in enumerate(sums)})
+    return writer.trace()
+
+
+@pytest.mark.parametrize(("factors", "rounds"), [((1 + 1e-2, 1), True), ((1, 1 + 1e-2), False)])
+def test_of_an_operation_on_lists_each_part_has_a_limit_of_its_own(factors, rounds):
+    sums = [np.full(8, size, np.float32) for size in (1, 2)]
+    one = of_lists(sums)
+    other = of_lists([values * np.float32(factor) for values, factor in zip(sums, factors, strict=True)])
+    assert compare_traces(one, other, learn_envelope(one, [one])).is_rounding is rounds
+
+
 def test_which_of_two_equals_is_larger_is_not_judged():
     scores = np.array([1.0, 2.0, 2.0])
     one, other = (of_one_operation("argmax", {"x": scores}, np.array([place])) for place in (1, 2))

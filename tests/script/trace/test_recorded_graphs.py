@@ -92,6 +92,18 @@ def test_a_graph_that_computes_something_else_is_named(tmp_path):
     assert "0.8 times" in beyond.differs
 
 
+def test_what_a_graph_hands_to_its_backward_tells_which_operation_inside_is_another(tmp_path):
+    """An activation of another formula: of all that the graph gives, its inputs agree, and its result does not."""
+    pair = [
+        _trace(tmp_path, f"net[2].approximate = '{formula}'\n{compiled}", formula, _SGD)
+        for formula, compiled in (("none", "step = net"), ("tanh", _OPAQUE.format(factor=1)))
+    ]
+    beyond = compare_traces(*pair, lambda record, place: 1e-6).beyond_rounding
+    assert (beyond.operation, beyond.phase, beyond.step, beyond.module) == ("aten::gelu", "forward", 0, "net.2")
+    assert beyond.differs.startswith("compiled graph 1 at ")
+    assert " gives other results than aten::gelu at " in beyond.differs
+
+
 _LOADED = """
 import random, torch
 from torch.utils.data import DataLoader, TensorDataset

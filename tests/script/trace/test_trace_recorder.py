@@ -166,6 +166,25 @@ def test_arguments_are_kept_but_for_where_results_lie(tmp_path):
     assert found["aten::sum"] == {"dim": "[0, 1]", "dtype": "float64"}
 
 
+@pytest.fixture
+def process_group(tmp_path):
+    """A process that trains with no other."""
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_every_collective_is_recorded_also_one_that_takes_lists_of_lists(tmp_path, process_group):
+    """A model for several processes begins with one: are all parameters of one shape in all of them?"""
+    model = nn.Linear(2, 1)
+    trace = traced(tmp_path / "a.trace", lambda: nn.parallel.DistributedDataParallel(model)(torch.ones(3, 2)))
+    gathered = [record for record in trace.records if record.site.name == "c10d::allgather_"]
+    assert gathered
+    assert all("tensors" not in name for record in gathered for name in record.arguments)
+    assert not trace.unseen
+
+
 def test_nothing_is_drawn_and_nothing_computed_is_changed(tmp_path):
     model, _, step = network()
     state = torch.get_rng_state()

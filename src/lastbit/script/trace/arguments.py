@@ -85,29 +85,42 @@ def argument_words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Re
         names: of the arguments that differ.
     """
     words = " and ".join(_words(traces, one, other, name) for name in names[:_MOST_NAMED])
-    if one.site.phase != OPTIMIZER or not (settings := _settings(traces, one.step, other.step)):
-        return words
-    return f"{' and '.join(settings[:_MOST_NAMED])} ({words})"
+    settings = differing_settings(traces, one, other)
+    return f"{settings} ({words})" if settings else words
 
 
-def _settings(traces: tuple[TraceGraph, TraceGraph], step: int, other: int) -> list[str]:
-    """The settings of the optimizers that differ at a step."""
-    mine, others = (_settings_at(graph, at) for graph, at in zip(traces, (step, other), strict=True))
-    return [
-        f"{name} {value} against {others[key][name]}"
-        for key, group in mine.items()
-        for name, value in group.items()
-        if key in others and name in others[key] and value != others[key][name]
+def differing_settings(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record) -> str:
+    """The settings of the optimizers that differ when two updates are made; empty where none does, or it is no update.
+
+    Args:
+        traces: the first and the second.
+        one: an operation of the first trace.
+        other: of the second.
+    """
+    if one.site.phase != OPTIMIZER:
+        return ""
+    mine, others = (_settings_at(graph, at) for graph, at in zip(traces, (one.step, other.step), strict=True))
+    pairs = [(name, name) for name in mine if name in others]
+    different = []
+    if len(mine) == len(others) == 1 and not pairs:
+        pairs = [(next(iter(mine)), next(iter(others)))]
+        different = [f"optimizer {pairs[0][0]} against {pairs[0][1]}"]
+    different += [
+        f"{name} {value} against {group[name]}"
+        for first, second in pairs
+        for kept, group in zip(mine[first], others[second], strict=False)
+        for name, value in kept.items()
+        if name in group and value != group[name]
     ]
+    return " and ".join(list(dict.fromkeys(different))[:_MOST_NAMED])
 
 
-def _settings_at(graph: TraceGraph, step: int) -> dict[tuple[str, int], Mapping[str, Any]]:
-    """By an optimizer's name and the number of the group, the settings that were in force at a step."""
+def _settings_at(graph: TraceGraph, step: int) -> dict[str, list[Mapping[str, Any]]]:
+    """By an optimizer's name, the settings of its groups that were in force at a step."""
     return {
-        (event.content["optimizer"], number): group
+        event.content["optimizer"]: event.content["groups"]
         for event in graph.trace.events
         if event.kind == SETTINGS and event.step <= step
-        for number, group in enumerate(event.content["groups"])
     }
 
 

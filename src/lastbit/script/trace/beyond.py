@@ -29,7 +29,7 @@ class BeyondRounding:
     def __init__(self, traces: AlignedTraces) -> None:
         self._traces, self._one, self._other, self._search = traces, traces.one, traces.other, traces.search
         self._items, self._values = traces.alignment.items, traces.alignment.values
-        self._words = Words(traces.one, traces.other, traces.search)
+        self._words = Words(traces.one, traces.other, traces.search, traces.alignment)
 
     def first(self) -> TracePlace | None:
         """The first of all that is known; None where rounding explains everything, or nothing is certain."""
@@ -63,7 +63,8 @@ class BeyondRounding:
         for item in sorted(self._items, key=lambda item: (item[0], item[1] or 0)):
             partner = self._items[item]
             record, other = self._one.records[item[0]], self._other.records[partner[0]]
-            if record.site.name != other.site.name or self._one.shapes(item) != self._other.shapes(partner):
+            # A batch in parts has other shapes throughout; what an operation keeps for its gradients may have others.
+            if record.site.name != other.site.name or self._one.shapes(item)[:1] != self._other.shapes(partner)[:1]:
                 continue
             if record.site.phase not in phases or (self._traces.divided and record.site.name in PARTS):
                 continue

@@ -1,16 +1,16 @@
 """Says in words what differs where two traces leave what rounding explains."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 
-from lastbit.errors import shortened
 from lastbit.script.audit.batches import first_differing_batch
-from lastbit.script.trace.arguments import other_views
-from lastbit.script.trace.draws import draw_words, is_random
+from lastbit.script.trace.alignment import Alignment
+from lastbit.script.trace.arguments import differing_settings, other_views
+from lastbit.script.trace.draws import describe_draws, is_random, named_operations
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
 from lastbit.script.trace.records import COLLECTIVES, OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch, is_compiled
@@ -27,10 +27,11 @@ class Words:
         one: the first trace.
         other: the second.
         search: through both.
+        alignment: of both.
     """
 
-    def __init__(self, one: TraceGraph, other: TraceGraph, search: RootSearch) -> None:
-        self._one, self._other, self._search = one, other, search
+    def __init__(self, one: TraceGraph, other: TraceGraph, search: RootSearch, alignment: Alignment) -> None:
+        self._one, self._other, self._search, self._alignment = one, other, search, alignment
 
     @cached_property
     def _batch(self) -> tuple[range, str] | None:
@@ -50,7 +51,12 @@ class Words:
         return f"the data differ: {self._batch[1]}"
 
     def root(self, root: Root) -> str:
-        """What differs where a difference begins."""
+        """What differs where a difference begins; in an update, which settings of the optimizer do."""
+        records = self._one.records[root.reader], self._other.records[int(self._other.maker[root.partner])]
+        settings = differing_settings((self._one, self._other), *records)
+        return f"{settings} ({self._kind(root)})" if settings else self._kind(root)
+
+    def _kind(self, root: Root) -> str:
         match root.kind:
             case RootKind.OUTSIDE:
                 return self._outside(root)
@@ -70,7 +76,7 @@ class Words:
         if record.site.name == RECEIVED:
             return f"{self._collective(self._one, record)} gave other values: another rank sent others"
         if is_random(record):
-            return draw_words((self._one.trace, self._other.trace), record, other)
+            return describe_draws((self._one, self._other), self._alignment, record, other)
         if (batch := self.batch(record)) is not None:
             return batch
         if self._flips_sign(root):
@@ -86,7 +92,7 @@ class Words:
     @staticmethod
     def _collective(graph: TraceGraph, received: Record) -> str:
         """The operation by which a value came from other processes."""
-        return _operations([graph.records[origin[0]] for origin in received.inputs if origin is not None])
+        return named_operations([graph.records[origin[0]] for origin in received.inputs if origin is not None])
 
     def _received(self, root: Root) -> str | None:
         """That processes together computed something else than the other run's single one."""
@@ -126,21 +132,31 @@ class Words:
             return received
         sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
         missing = [
-            f"only the {which} trace has {_operations(records)}"
+            f"only the {which} trace has {named_operations(records)}"
             for which, records in zip(("first", "second"), sides, strict=True)
             if records
         ]
-        words = " and ".join(missing) or "another tensor is taken"
+        words = f"{' and '.join(missing) or 'another tensor is taken'}{self._passes(root)}"
         if len(sides[0]) + len(sides[1]) <= _MOST_NAMED:
             return f"{words}{self._scale(root, guess=not missing)}"
         scale = self._scale(root, guess=True)
         return f"values {scale[2:]} ({words})" if scale else words
 
+    def _passes(self, root: Root) -> str:
+        """That the gradients of a step are accumulated over other numbers of backward passes."""
+        reader = self._one.records[root.reader]
+        if reader.site.phase not in (BACKWARD, OPTIMIZER):
+            return ""
+        counts = [_backward_passes(graph, reader.step) for graph in (self._one, self._other)]
+        if counts[0] == counts[1]:
+            return ""
+        return f"; {counts[0]} backward pass{'es' if counts[0] != 1 else ''} against {counts[1]} before the update"
+
     def _compiled(self, root: Root) -> str:
         sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
         graph, operations = sides if is_compiled(self._one, root.only_one) else reversed(sides)
-        instead = f" than {_operations(operations)} in its place" if operations else ""
-        return f"{_operations(graph)} gives other results{instead}{self._scale(root, guess=False)}"
+        instead = f" than {named_operations(operations)} in its place" if operations else ""
+        return f"{named_operations(graph)} gives other results{instead}{self._scale(root, guess=False)}"
 
     def _without_gradient(self, root: Root) -> str | None:
         """Whether one trace differentiates by a module's parameters and the other does not."""
@@ -199,12 +215,10 @@ def _computing(graph: TraceGraph, indices: Iterable[int]) -> list[Record]:
     return [record for index in indices if (record := graph.records[index]).site.phase != OUTSIDE]
 
 
-def _operations(records: Sequence[Record]) -> str:
-    """The distinct operations among some, with a line for each."""
-    places = dict.fromkeys(
-        record.site.name + (f" at {record.site.line}" if record.site.line else "") for record in records
-    )
-    return shortened(list(places), _MOST_NAMED)
+def _backward_passes(graph: TraceGraph, step: int) -> int:
+    """How often a step calls `backward`, which begins with a gradient of 1 of the loss."""
+    records = (graph.records[index] for index, _ in graph.items.get(step, ()))
+    return sum(record.site.name == "aten::ones_like" and record.outputs[0].shape == () for record in records)
 
 
 def _short(number: float) -> str:

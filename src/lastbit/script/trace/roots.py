@@ -148,8 +148,9 @@ class RootSearch:
     def _through_others(self, pair: Pair, reader: int) -> tuple[Sequence[Pair], Root | None]:
         """Go up through operations that only one trace has, to where the traces are aligned again."""
         value, partner = pair
-        mine, only_one = _upstream(self._one, value, self._alignment.values)
-        others, only_other = _upstream(self._other, partner, self._alignment.backwards)
+        above = self._alignment.values.get(value) == partner  # by what they hold, though other operations made them
+        mine, only_one = _upstream(self._one, value, self._alignment.values, above=above)
+        others, only_other = _upstream(self._other, partner, self._alignment.backwards, above=above)
         reached = {(v, self._alignment.values[v]) for v in mine} | {(self._alignment.backwards[v], v) for v in others}
         far = [other for other in reached - {pair} if self.is_far(other)]
         ratio = self.ratio(pair) if self.has_one_shape(pair) else None
@@ -179,14 +180,19 @@ def is_compiled(graph: TraceGraph, indices: Iterable[int]) -> bool:
     return bool(computing) and all(record.site.name.startswith(COMPILED_GRAPH) for record in computing)
 
 
-def _upstream(graph: TraceGraph, value: int, aligned: Container[int]) -> tuple[list[int], list[int]]:
-    """The nearest aligned values that a value was made of, and the records in between."""
+def _upstream(
+    graph: TraceGraph, value: int, aligned: Container[int], *, above: bool = False
+) -> tuple[list[int], list[int]]:
+    """The nearest aligned values that a value was made of, and the records in between.
+
+    With `above` the value itself, which is aligned, is none of them.
+    """
     reached: list[int] = []
     between: set[int] = set()
     seen, todo = {value}, [value]
     while todo and len(between) < _MOST_UPSTREAM:
         current = todo.pop()
-        if current in aligned:
+        if current in aligned and (current != value or not above):
             reached.append(current)
             continue
         item = graph.item_of(current)
