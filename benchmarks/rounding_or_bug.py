@@ -1,34 +1,31 @@
 """Is a difference between two runs rounding, or another computation? Changes of both kinds, told apart by traces.
 
-    python benchmarks/rounding_or_bug.py [--only NAME] [--steps 6] [--smoke] [--json FILE]
+    python benchmarks/rounding_or_bug.py [--only NAME] [--steps 6] [--each 100] [--smoke] [--json FILE]
 
 Two small networks, of images and of language, are trained for a few steps and recorded; then twice more with noise in
 the last bits of every operation, from which `learn_envelope` learns what rounding explains; and then once for each
-change: 30 that make it another computation, and 30 that only round otherwise. `compare_traces` says which is which. For
-a change of the first kind it is noted too whether its argument, or its line, is named. All runs are in this process.
+change: more than 30 that make it another computation, and more than 30 that only round otherwise. `compare_traces` says
+which is which. Of a change of the first kind it is judged too whether its argument, or a line at which it takes effect,
+is named (`words` and `marks` in `rounding_or_bug_changes.py`); of one of the second kind, whether any bit differs.
+A change whose run fails counts as told wrongly. Processes of a run that has several, and those of another environment,
+are started anew; all other runs are in this process.
 """
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.optim import optimizer as optimizers
 
-from lastbit.script.audit.generators import generators
 from lastbit.script.trace.comparison import compare_traces
 from lastbit.script.trace.envelope import learn_envelope
-from lastbit.script.trace.noisy import NoisyTraceMode
-from lastbit.script.trace.reader import read_trace
-from lastbit.script.trace.recorder import TraceMode
-from lastbit.script.trace.records import FORMAT, RunTrace, TraceHeader
-from lastbit.script.trace.writer import TraceWriter
+from lastbit.script.trace.places import TracePlace
 from options import parsed, parser_of, write
-from rounding_or_bug_programs import BUGS, NETWORKS, ROUNDINGS, Change, Settings, lines_of, train
+from rounding_or_bug_changes import BUGS, ROUNDINGS, Change, lines_of
+from rounding_or_bug_programs import NETWORKS, Settings
+from rounding_or_bug_recording import record
 
 
 @dataclass(frozen=True)
@@ -38,38 +35,10 @@ class Judged:
     network: str
     change: str
     is_bug: bool
-    told_bug: bool
+    told_rightly: bool
     named: bool  # argument or line
+    same_bits: bool
     said: str
-
-
-def record(settings: Settings, steps: int, noise: int | None = None) -> RunTrace:
-    """Train with these settings and record it; with noise of this seed in every operation."""
-    header = TraceHeader(FORMAT, ("train.py",), {}, {}, {}, 0, 1, steps, "")
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        path = Path(folder, "trace")
-        writer = TraceWriter(path, header)
-        writer.state(0, generators())
-        mode = TraceMode(writer) if noise is None else NoisyTraceMode(writer, seed=noise)
-
-        def begun(optimizer: Any, *_: Any) -> None:
-            """Note what is updated."""
-            import sys
-
-            mode.names.begin_update(optimizer, sys._getframe(1))
-
-        def stepped(*_: Any) -> None:
-            """Count a step."""
-            mode.names.end_update()
-            mode.step += 1
-            writer.state(mode.step, generators())
-
-        stack.callback(optimizers.register_optimizer_step_pre_hook(begun).remove)
-        stack.callback(optimizers.register_optimizer_step_post_hook(stepped).remove)
-        stack.enter_context(mode)
-        train(settings, steps)
-        writer.end({})
-        return read_trace(path)
 
 
 class Judge:
@@ -80,69 +49,92 @@ class Judge:
         self._known: dict[Settings, Any] = {}
 
     def reference(self, base: Settings) -> Any:
-        """The plain run and its envelope."""
+        """The plain run and its envelope, which is not known of several processes."""
         if base not in self._known:
-            plain = record(base, self._steps)
-            envelope = learn_envelope(plain, [record(base, self._steps, noise=seed) for seed in (1, 2)])
+            plain, envelope = record(base, self._steps), None
+            if len(plain) == 1:
+                noisy = [record(base, self._steps, noise=seed)[0] for seed in (1, 2)]
+                envelope = learn_envelope(plain[0], noisy)
             self._known[base] = plain, envelope
         return self._known[base]
 
     def judge(self, network: str, change: Change, *, is_bug: bool) -> Judged:
         """Say what is said of a change."""
         base = replace(NETWORKS[network], **change.base)
-        plain, envelope = self.reference(base)
-        with change.around():
-            changed = record(replace(base, **change.settings), self._steps)
-        found = compare_traces(plain, changed, envelope)
+        try:
+            plain, envelope = self.reference(base)
+            with change.around():
+                changed = record(replace(base, **change.settings), self._steps, environment=change.environment)
+            found = compare_traces(plain, changed, envelope)
+        except Exception as error:  # which ends no benchmark, and is counted
+            return Judged(network, change.name, is_bug, False, False, False, f"failed: {error!r}"[:400])
         place = found.beyond_rounding
         named = place is not None and is_named(change, place)
-        return Judged(network, change.name, is_bug, place is not None, named, found.verdict)
+        return Judged(
+            network, change.name, is_bug, (place is not None) == is_bug, named, found.same_bits, found.verdict
+        )
 
 
-def is_named(change: Change, place: Any) -> bool:
-    """Whether the argument, or the line, of a change is said."""
+def is_named(change: Change, place: TracePlace) -> bool:
+    """Whether the argument, or a line, of a change is said."""
     said = f"{place.differs} at {place.line} "
-    lines = [f"rounding_or_bug_programs.py:{line}" for line in lines_of(change.marks)]
-    return any(f"{line}{end}" in said for line in lines for end in " ,;)") or any(word in said for word in change.words)
+    lines = [f"{line}{end}" for line in lines_of(change.marks) for end in " ,;)"]
+    return any(words in str(place.differs) for words in change.words) or any(line in said for line in lines)
 
 
 def line_of(row: Judged) -> str:
     """A row of the table, with the beginning of what was said."""
-    right = "right" if row.told_bug == row.is_bug else "WRONG"
-    named = ("named" if row.named else "not named") if row.is_bug else ""
-    return (
-        f"{row.network:9} {'bug' if row.is_bug else 'rounding':9} {row.change:34} {right} {named:10} {row.said[:230]}"
-    )
+    right = "right" if row.told_rightly else "WRONG"
+    kind, more = ("bug", "named" if row.named else "NOT NAMED") if row.is_bug else ("rounding", "")
+    more = "same bits" if row.same_bits else more
+    return f"{row.network:9} {kind:9} {row.change:34} {right} {more:10} {row.said[:300]}"
+
+
+def figures_of(rows: Sequence[Judged]) -> dict[str, Any]:
+    """The counts of a network, and the names of what was missed."""
+    bugs, roundings = [row for row in rows if row.is_bug], [row for row in rows if not row.is_bug]
+    return {
+        "changes": len(rows),
+        "told rightly": sum(row.told_rightly for row in rows),
+        "bugs": len(bugs),
+        "bugs found": sum(row.told_rightly for row in bugs),
+        "bugs named": sum(row.named for row in bugs),
+        "roundings": len(roundings),
+        "roundings with other bits": sum(not row.same_bits for row in roundings),
+        "roundings called a bug": sum(not row.told_rightly for row in roundings),
+        "told wrongly": {row.change: row.said for row in rows if not row.told_rightly},
+        "not named": {row.change: row.said for row in bugs if row.told_rightly and not row.named},
+    }
 
 
 def main() -> None:
-    """Judge all changes; print the table, or JSON."""
+    """Judge all changes; print the table, and keep the counts."""
     parser = parser_of(__doc__)
-    parser.add_argument("--only", help="changes with this in their name")
+    parser.add_argument("--only", default="", help="changes with this in their name")
+    parser.add_argument("--network", help=f"one of {', '.join(NETWORKS)}")
     parser.add_argument("--steps", type=int, default=6, help="optimizer steps of each run (6)")
-    parser.add_argument("--each", type=int, default=30, help="changes of each kind (30)")
+    parser.add_argument("--each", type=int, default=100, help="changes of each kind, the first so many (100: all)")
     arguments = parsed(parser, steps=3, each=3)
     torch.set_num_threads(1)
-    judged = []
-    for network in NETWORKS:
-        judge = Judge(arguments.steps)
+    figures = {}
+    for network in NETWORKS if arguments.network is None else (arguments.network,):
+        judge, rows = Judge(arguments.steps), []
         for is_bug, changes in ((True, BUGS), (False, ROUNDINGS)):
-            chosen = [c for c in changes if network in c.networks and (arguments.only or "") in c.name]
-            for change in chosen[: arguments.each]:
-                judged.append(judge.judge(network, change, is_bug=is_bug))
+            chosen = [c for c in changes if network in c.networks and arguments.only in c.name][: arguments.each]
+            for change in chosen:
+                rows.append(judge.judge(network, change, is_bug=is_bug))
                 if arguments.json != "-":
-                    print(line_of(judged[-1]), flush=True)
-    write([asdict(row) for row in judged], arguments.json)
-    if arguments.json == "-":
-        return
-    for network in NETWORKS:
-        rows = [row for row in judged if row.network == network]
-        bugs, rounding = [r for r in rows if r.is_bug], [r for r in rows if not r.is_bug]
-        print(
-            f"{network}: {sum(r.told_bug == r.is_bug for r in rows)} of {len(rows)} told rightly; "
-            f"{sum(r.told_bug for r in rounding)} of {len(rounding)} roundings called a bug; "
-            f"{sum(r.named for r in bugs)} of {len(bugs)} bugs named"
-        )
+                    print(line_of(rows[-1]), flush=True)
+        figures[network] = figures_of(rows)
+    write(figures, arguments.json)
+    if arguments.json != "-":
+        for network, row in figures.items():
+            print(
+                f"{network}: {row['told rightly']} of {row['changes']} told rightly; "
+                f"{row['roundings called a bug']} of "
+                f"{row['roundings']} roundings called a bug ({row['roundings with other bits']} have other bits); "
+                f"{row['bugs named']} of {row['bugs']} bugs named"
+            )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The two networks of `rounding_or_bug.py`, trained by one loop that is full of switches, and the changes.
+"""The two networks of `rounding_or_bug.py`, trained by one loop that is full of switches.
 
-A switch for a change that is another computation is a setting; so is one for a change that only rounds, or it is a
+A switch for a change that is another computation is a setting; so is one for a change that only rounds, unless it is a
 context around the run. A comment `# @ NAME` marks the line at which a change of this name takes effect.
 """
 
@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 IMAGE, LANGUAGE = "image", "language"
-BOTH = (IMAGE, LANGUAGE)
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,11 @@ class Settings:
     positions: bool = True
     pad_value: float = 0.0
     order: str = "given"  # of the samples in each batch
-    mean_by: str = "torch"
+    compiled: str = ""  # by this backend of torch.compile
+    processes: int = 1  # that divide each batch
+    reduced_by: str = "ddp"  # gradients of several processes
+    processes_averaged: bool = True  # where they are reduced by hand
+    clipped_on: str = "all"  # processes, or the first
 
 
 class Linear(nn.Linear):
@@ -303,14 +304,33 @@ def clip(weights: list[Tensor], s: Settings) -> None:
         for grad in grads:
             grad.mul_(factor)
         return
-    nn.utils.clip_grad_norm_(weights, s.clip, foreach=s.clipping == "foreach")  # @ clip
+    nn.utils.clip_grad_norm_(weights, s.clip, foreach=s.clipping == "foreach")  # @ clipping
+
+
+def forward_of(model: nn.Module, s: Settings) -> Callable[[Tensor], Tensor]:
+    """The network as it is called."""
+    if s.compiled:
+        return torch.compile(model, backend=s.compiled)
+    if s.processes > 1 and s.reduced_by == "ddp":
+        return nn.parallel.DistributedDataParallel(model)
+    return model
+
+
+def reduce(weights: list[Tensor], s: Settings) -> None:
+    """Put the gradients of all processes together, where nothing has done so."""
+    if s.processes > 1 and s.reduced_by == "hand":
+        for weight in weights:
+            distributed.all_reduce(weight.grad)
+            if s.processes_averaged:
+                weight.grad.div_(s.processes)  # @ processes
 
 
 def train(s: Settings, steps: int) -> None:
-    """Train a network with these settings."""
+    """Train a network with these settings; with several processes in each of them, on its part of every batch."""
     model = built(s)
-    optimizer = optimizer_of(model, s)
+    forward, optimizer = forward_of(model, s), optimizer_of(model, s)
     weights = list(model.parameters())
+    rank = distributed.get_rank() if s.processes > 1 else 0
     torch.manual_seed(3)
     source = iter(batches(s))
     for step in range(steps):
@@ -319,11 +339,11 @@ def train(s: Settings, steps: int) -> None:
         if s.zeroing:
             optimizer.zero_grad()  # @ zeroing
         for _ in range(s.period):
-            inputs, targets = next(source)
+            inputs, targets = (part.chunk(s.processes)[rank] for part in next(source))
             size = -(-len(inputs) // s.parts)
             for x, y in zip(inputs.split(size), targets.split(size), strict=True):
-                loss = loss_of(model(x), y, s)
-                loss = loss / s.parts if s.averaged and s.parts > 1 else loss
+                loss = loss_of(forward(x), y, s)
+                loss = loss / s.parts if s.averaged and s.parts > 1 else loss  # @ averaged
                 if s.scaled_by != 1:
                     loss = loss * s.scaled_by  # @ scale
                 loss.backward()  # @ backward
@@ -331,120 +351,10 @@ def train(s: Settings, steps: int) -> None:
             for weight in weights:
                 if weight.grad is not None:
                     weight.grad.div_(s.unscaled_by)  # @ scale
-        clip(weights, s)  # @ clip
-        optimizer.step()  # @ update
+        reduce(weights, s)
+        if s.clipped_on == "all" or rank == 0:
+            clip(weights, s)  # @ clip
+        optimizer.step()
 
 
-@dataclass(frozen=True)
-class Change:
-    """A change of a run."""
-
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    words: tuple[str, ...] = ()  # that name it, in what differs
-    marks: tuple[str, ...] = ()  # of lines at which it takes effect
-    networks: tuple[str, ...] = BOTH
-    base: Mapping[str, Any] = field(default_factory=dict)  # settings of both runs
-    around: Callable[[], AbstractContextManager[Any]] = nullcontext
-
-
-def lines_of(marks: tuple[str, ...]) -> list[int]:
-    """The lines with one of these marks."""
-    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
-    return [n for n, line in enumerate(lines, 1) if set(line.partition("# @ ")[2].split()) & set(marks)]
-
-
-@contextmanager
-def threads(number: int) -> Any:
-    """With another number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def attention(*backends: Any) -> Any:
-    """With other kernels of attention."""
-    return lambda: torch.nn.attention.sdpa_kernel(list(backends))
-
-
-MATH = torch.nn.attention.SDPBackend.MATH
 NETWORKS = {IMAGE: Settings(network=IMAGE), LANGUAGE: Settings(network=LANGUAGE)}
-BUGS = [
-    Change("dropout 0.2", {"dropout": 0.2}, ("p 0.1 against 0.2", "dropout", "0.9"), ("dropout",)),
-    Change("eps of Adam", {"eps": 1e-6}, ("eps", "1e-06"), ("update",)),
-    Change("beta2", {"betas": (0.9, 0.99)}, ("0.99", "beta"), ("update",)),
-    Change("beta1", {"betas": (0.8, 0.999)}, ("0.8", "beta", "weight"), ("update",)),
-    Change("weight decay coupled", {"coupled": True}, ("decay", "0.01"), ("update",)),
-    Change("weight decay 0.1", {"decay": 0.1}, ("decay", "0.1", "other"), ("update",)),
-    Change("learning rate 10 % up", {"lr": 1.1e-3}, ("lr", "learning rate", "value", "alpha"), ("update",)),
-    Change("warm-up off by one", {"warm_up": 5}, ("lr", "learning rate", "value", "alpha"), ("update",)),
-    Change("no clipping", {"clip": None}, ("clip", "norm"), ("clip", "update")),
-    Change("clipping at 1", {"clip": 1.0}, ("0.5 against 1.0", "max", "clip"), ("clip",)),
-    Change("sum of losses", {"reduction": "sum"}, ("reduction",), ("loss",)),
-    Change("gradients summed over parts", {"averaged": False}, ("div",), ("loss", "backward"), base={"parts": 2}),
-    Change("accumulation off by one", {"period": 2}, (), ("backward", "update")),
-    Change("a layer frozen", {"frozen": "head"}, ("head",), ("update", "backward")),
-    Change("another first tensor", {"init_seed": 5}, ("head.weight", "weights"), ("init",)),
-    Change("initial weights 1 % larger", {"init_scale": 1.01}, ("head.weight", "weights"), ("init",)),
-    Change("another seed of augmentation", {"augment_seed": 9}, ("data", "seed", "draw", "random"), ("augment",)),
-    Change("no label smoothing", {"smoothing": 0.0}, ("smoothing",), ("loss",)),
-    Change("eval mode", {"evaluating": True}, ("training",), ("eval", "momentum")),
-    Change("momentum of batch norm", {"norm_momentum": 0.3}, ("momentum",), ("momentum",), (IMAGE,)),
-    Change("eps of normalisation", {"norm_eps": 1e-3}, ("eps",), ("norm_eps",)),
-    Change("padding mode", {"padding": "circular"}, ("pad",), ("padding",), (IMAGE,)),
-    Change("no causal mask", {"causal": False}, ("causal",), ("causal",), (LANGUAGE,)),
-    Change("relu for gelu", {"activation": "relu"}, ("relu", "gelu"), ("activation",)),
-    Change("tanh's gelu", {"activation": "gelu-tanh"}, ("approximate", "tanh"), ("activation",)),
-    Change("stale scale", {"scaled_by": 8.0, "unscaled_by": 4.0}, ("8.0", "4.0", "mul", "div"), ("scale",)),
-    Change("gradients not zeroed", {"zeroing": False}, ("add", "gradient"), ("zeroing", "backward", "update")),
-    Change("other data", {"data_seed": 8}, ("data", "seed", "draw", "random"), ("data",)),
-    Change("a bias less", {"bias": False}, ("bias", "shape"), ("bias",)),
-    Change("no residual", {"residual": False}, ("add",), ("residual",)),
-    Change("another temperature", {"temperature": 1.05}, ("scale", "1.05", "other"), ("temperature",)),
-    Change("average pooling", {"pooling": "average"}, ("pool",), ("pooling",), (IMAGE,)),
-    Change("targets shifted by none", {"shift": 0}, ("data", "start", "shape"), ("shift", "loss"), (LANGUAGE,)),
-    Change("no positions", {"positions": False}, ("add",), ("positions",), (LANGUAGE,)),
-    Change("a sample less", {"left_out": 1}, ("shape",), ("left_out", "padding")),
-]
-_PLAIN = {"dropout": 0.0}
-_GROUPS = {"dropout": 0.0, "norm": "group"}
-ROUNDINGS = [
-    Change("two threads", around=lambda: threads(2)),
-    Change("for-loop optimizer", {"kernels": (("foreach", False),)}),
-    Change("foreach optimizer", {"kernels": (("foreach", True),)}),
-    Change("fused optimizer", {"kernels": (("fused", True),)}),
-    Change("clipping foreach", {"clipping": "foreach"}),
-    Change("clipping by hand", {"clipping": "hand"}),
-    Change("channels last", {"layout": "channels_last"}, networks=(IMAGE,)),
-    Change("no oneDNN", around=lambda: torch.backends.mkldnn.flags(enabled=False)),
-    Change("batch in another order", {"order": "reversed"}, base=_PLAIN),
-    Change("batch in 2 parts", {"parts": 2}, base=_GROUPS),
-    Change("batch in 4 parts", {"parts": 4}, base=_GROUPS),
-    Change("batch in 8 parts", {"parts": 8}, base=_GROUPS),
-    Change("loss as a sum over n", {"loss_by": "sum"}),
-    Change("loss by logsumexp", {"loss_by": "logsumexp"}),
-    Change("loss in double precision", {"loss_by": "double"}),
-    Change("linear by matmul", {"linear_by": "matmul"}),
-    Change("linear transposed", {"linear_by": "transposed"}),
-    Change("linear by einsum", {"linear_by": "einsum"}),
-    Change("linear in two halves", {"linear_by": "halves"}),
-    Change("convolution unfolded", {"linear_by": "unfold"}, networks=(IMAGE,)),
-    Change("normalisation by hand", {"norm_by": "hand"}),
-    Change("gelu by erf", {"activation_by": "erf"}),
-    Change("attention by math", around=attention(MATH), networks=(LANGUAGE,)),
-    Change("attention by hand", {"attention_by": "hand"}, networks=(LANGUAGE,)),
-    Change("attention scaled first", {"attention_by": "scaled-first"}, networks=(LANGUAGE,)),
-    Change("attention by einsum", {"attention_by": "einsum"}, networks=(LANGUAGE,)),
-    Change("loss scaled by 1024", {"scaled_by": 1024.0, "unscaled_by": 1024.0}),
-    Change("loss scaled by 3", {"scaled_by": 3.0, "unscaled_by": 3.0}),
-    Change("loss scaled by 0.1", {"scaled_by": 0.1, "unscaled_by": 0.1}),
-    Change("two threads, fused", {"kernels": (("fused", True),)}, around=lambda: threads(2)),
-    Change("hand-made norm, loss and clipping", {"norm_by": "hand", "loss_by": "sum", "clipping": "hand"}),
-    Change("order and parts", {"order": "reversed", "parts": 2}, base=_GROUPS),
-    Change("no oneDNN, two threads", around=lambda: threads(2), base={}),
-    Change("for-loop optimizer and clipping", {"kernels": (("foreach", False),), "clipping": "foreach"}),
-    Change("linear in halves, loss in double", {"linear_by": "halves", "loss_by": "double"}),
-]

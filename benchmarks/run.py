@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "benchmarks.json"
-HELPERS = {"options", "rounding_or_bug_programs", "run"}
+HELPERS = {"options", "run", *(f"rounding_or_bug_{part}" for part in ("changes", "programs", "recording"))}
 PACKAGES = ("lastbit", "torch", "numpy", "scipy")
 
 

@@ -14,6 +14,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
+from lastbit.errors import LastbitError
 from lastbit.script import parse_target
 from lastbit.script.trace.comparison import TraceComparison, compare_traces
 from lastbit.script.trace.reader import read_trace
@@ -49,6 +50,15 @@ def is_found(fault: Any, comparison: TraceComparison) -> bool:
     return module and place == (fault.op, f"train.py:{fault.line}", fault.phase, fault.step)
 
 
+def looked_for(fault: Any, folder: Path) -> str | None:
+    """What is said where a fault is not found, be it that its program fails; None where it is."""
+    try:
+        comparison = compared(fault, folder)
+    except LastbitError as error:
+        return f"failed: {error}\n{getattr(error, 'output', '')}"
+    return None if is_found(fault, comparison) else f"{comparison.verdict}\n  {comparison.first_different}"
+
+
 def main() -> None:
     """Compare, and print what is not found."""
     parser = parser_of(__doc__)
@@ -57,10 +67,10 @@ def main() -> None:
     found = {}
     for name, fault in list(FAULTS.items())[: arguments.faults]:
         with tempfile.TemporaryDirectory() as folder:
-            comparison = compared(fault, Path(folder))
-        found[name] = is_found(fault, comparison)
-        if not found[name] and arguments.json != "-":
-            print(f"{name}: {comparison.verdict}\n  {comparison.first_different}", flush=True)
+            said = looked_for(fault, Path(folder))
+        found[name] = said is None
+        if said is not None and arguments.json != "-":
+            print(f"{name}: {said}", flush=True)
     missed = [name for name, hit in found.items() if not hit]
     write({"faults": len(found), "found": len(found) - len(missed), "missed": missed}, arguments.json)
     if arguments.json != "-":
