@@ -116,7 +116,7 @@ BUGS = [
     Change("average pooling", {"pooling": "average"}, (), ("pooling",), (IMAGE,)),
     Change("targets shifted by none", {"shift": 0}, (), ("shift",), (LANGUAGE,)),
     Change("no positions", {"positions": False}, (), ("positions",), (LANGUAGE,)),
-    Change("a sample less", {"left_out": 1}, (), ("left_out",)),
+    Change("a sample less", {"left_out": 1}, ("against 31 x", "against 7 x"), ("left_out",)),
 ]
 ROUNDINGS = [
     Change("two threads", around=lambda: threads(2)),

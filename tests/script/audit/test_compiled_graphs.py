@@ -1,11 +1,13 @@
 """Compiled programs under the audit. PYTHONHASHSEED, 1 in one run and 2 in the other, plants the faults."""
 
+from collections import Counter
 from contextlib import closing
 
 import pytest
+import torch
 from tests.warm_python import WarmPython
 
-from lastbit.script.audit import runs
+from lastbit.script.audit import compiled, runs
 
 _NET = """
 import os, torch
@@ -133,6 +135,18 @@ step(counter)
     found = audited(source).first_difference
     assert (found.op, found.kind, found.line) == ("compiled graph 1", "data", f"train.py:{_line_of_the_fault(source)}")
     assert "reads values that torch did not make" in found.cause
+
+
+def test_a_torch_that_does_not_compile_beside_an_audit_is_said(monkeypatch):
+    monkeypatch.setattr(compiled, "_COMPILES", False)
+    monkeypatch.setattr(torch, "compile", compiler := lambda model: (model, "compiled"))
+    counted = Counter()
+    with compiled.around_compilers(None, counted):
+        assert [torch.compile(model) for model in (1, 2)] == [(1, "compiled"), (2, "compiled")]
+    assert torch.compile is compiler
+    [(said, count)] = counted.items()
+    assert said == f"kernels of torch.compile: torch {torch.__version__} runs without them what is audited"
+    assert count == 2
 
 
 def test_a_piece_that_is_compiled_again_is_counted(audited):

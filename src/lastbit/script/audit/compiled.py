@@ -4,6 +4,8 @@ Dynamo gives up beside a dispatch mode unless the mode says that it ignores what
 graph is seen, so the graphs are caught where AOTAutograd hands them to a compiler, forward and backward.
 """
 
+from __future__ import annotations
+
 import functools
 import itertools
 import re
@@ -17,12 +19,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from lastbit.script.audit.program import is_own, relative
 from lastbit.script.hooks import after_import
 
 _TRACED = "calls of torch.jit.trace: operations inside"
+_COMPILES = hasattr(TorchDispatchMode, "ignore_compile_internals")  # else Dynamo leaves all as it is beside a mode
+_EAGER = f"kernels of torch.compile: torch {torch.__version__} runs without them what is audited"
 _COMPILERS = "torch._dynamo.backends.common"  # which every backend goes through that uses AOTAutograd
 _DIFFERENTIATES = "aot_module_simplified"
 _FRAME = re.compile(r'File "(.+)", line (\d+)')
@@ -70,16 +74,30 @@ class GraphWatcher(Protocol):
 def around_compilers(watcher: GraphWatcher, counted: Counter[str]) -> Iterator[None]:
     """While the block runs, let the watcher meet compiled graphs, and what is traced be traced unseen and counted.
 
-    Beside any dispatch mode a trace by torch.jit with constants fails its own check.
+    Beside any dispatch mode a trace by torch.jit with constants fails its own check. Where torch compiles
+    nothing beside a mode, that is counted too.
     """
     with ExitStack() as undo:
         for name in ("trace", "trace_module"):
             undo.callback(setattr, torch.jit, name, getattr(torch.jit, name))
             setattr(torch.jit, name, _unseen(counted, getattr(torch.jit, name)))
+        if not _COMPILES:
+            undo.callback(setattr, torch, "compile", torch.compile)
+            setattr(torch, "compile", _counted(counted, torch.compile))  # noqa: B010 - mypy takes no other
         block = [undo]  # emptied at its end: the compilers may be imported after that
         undo.callback(block.clear)
         after_import(_COMPILERS, lambda: _watch_compilers(watcher, *block) if block else None)
         yield
+
+
+def _counted(counted: Counter[str], compile_: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(compile_)
+    def compiling(*args: Any, **kwargs: Any) -> Any:
+        """Compile, as it seems, counted."""
+        counted[_EAGER] += 1
+        return compile_(*args, **kwargs)
+
+    return compiling
 
 
 def _unseen(counted: Counter[str], trace: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,5 +1,7 @@
 """An operation of torch's dispatcher, what the audit has to know about it, and what it is called with."""
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

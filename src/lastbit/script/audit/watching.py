@@ -1,5 +1,7 @@
 """Sees every tensor operation of a program as it happens, and passes over what cannot be looked into."""
 
+from __future__ import annotations
+
 import os
 import sys
 from abc import abstractmethod
