@@ -96,6 +96,11 @@ def test_weights_that_are_split_are_not_said_to_be_the_same():
     assert (comparison.is_rounding, comparison.weights) == (None, (0, 2))
     assert "nothing shows another computation in the weights that are compared" in comparison.verdict
     assert "0 of 2 weights" in comparison.verdict
+    without = replace(
+        comparison, ranks=tuple(replace(r, same_bits=True, first_different=None) for r in comparison.ranks)
+    )
+    assert (without.same_bits, without.is_rounding) == (False, None)
+    assert without.verdict.startswith("nothing that can be compared differs, and hardly any weight can be; 1 process")
 
 
 def test_after_a_single_step_the_weights_are_what_no_operation_takes():

@@ -30,8 +30,8 @@ class TraceComparison:
 
     @property
     def same_bits(self) -> bool:
-        """Whether all that was compared has the same bits in both runs."""
-        return all(rank.same_bits for rank in self.ranks)
+        """Whether all that was compared has the same bits in both runs, and the weights were."""
+        return all(rank.same_bits for rank in self.ranks) and not self._too_few_weights
 
     @property
     def first_different(self) -> TracePlace | None:
@@ -62,7 +62,7 @@ class TraceComparison:
         """Whether the runs are the same computation but for rounding; None where that cannot be told."""
         if self.beyond_rounding is not None:
             return False
-        if self.weights is not None and self.weights[0] < _LEAST_WEIGHTS * self.weights[1]:
+        if self._too_few_weights:
             return None
         return True if self.same_bits or all(rank.has_envelope for rank in self.ranks) else None
 
@@ -71,6 +71,10 @@ class TraceComparison:
         """Of batches divided otherwise, on the rank where it is fewest, how many weights are compared of how many."""
         counts = [rank.weights for rank in self.ranks if rank.weights is not None]
         return min(counts, key=lambda count: count[0] / max(1, count[1]), default=None)
+
+    @property
+    def _too_few_weights(self) -> bool:
+        return self.weights is not None and self.weights[0] < _LEAST_WEIGHTS * self.weights[1]
 
     @property
     def settings(self) -> list[tuple[str, str, str]]:
@@ -123,6 +127,8 @@ class TraceComparison:
             where = f", {beyond.module}" if beyond.module else ""
             at = f" at {beyond.line}" if beyond.line and not _A_LINE.search(str(beyond.differs)) else ""
             return f"{before}leaves rounding at {_number(beyond)}{where}: {beyond.differs}{at}"
+        if first is None and self._too_few_weights:
+            return "nothing that can be compared differs, and hardly any weight can be"
         if first is None:
             counted = f"{sum(rank.operations for rank in self.ranks):,} operations over {self.ranks[0].steps:,} steps"
             return f"the same bits in {counted}"
