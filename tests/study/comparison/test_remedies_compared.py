@@ -97,7 +97,12 @@ def test_many_treatments_have_wider_intervals_that_hold_together(tmp_path):
         (
             {"accuracy": lambda seed: 78 + seed + JITTER[seed]},
             False,
-            "calm lowers the churn by the last bit, but is not",
+            "calm lowers the churn by the last bit, but the accuracy too (-1.9",
+        ),
+        (
+            {"accuracy": lambda seed: 80 + seed + 9 * JITTER[seed]},
+            False,
+            "calm lowers the churn by the last bit, but is not shown to keep the accuracy (+0.2",
         ),
         ({"last_bit": lambda seed: 20 + seed + (seed % 2)}, False, "calm is not shown to lower the churn"),
         ({"last_bit": lambda seed: 60 + 2 * seed}, False, "calm raises the churn by the last bit."),

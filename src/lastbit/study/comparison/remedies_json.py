@@ -98,7 +98,8 @@ def _sentences(found: RemediesComparison) -> Iterator[str]:
         return
     names = source_names(found)
     better = [row for row in found.rows if row.is_better]
-    within = f"the same accuracy (within {found.rows[0].within:g} points)" if found.rows else ""
+    margin = found.rows[0].within if found.rows else 0.0
+    within = f"the same accuracy (within {margin:g} {'point' if margin == 1 else 'points'})"
     for row in better:
         yield (
             f"{row.treated.name} is better than the baseline beyond doubt, at {within}: "
@@ -133,6 +134,8 @@ def _why_not(row: Compared, names: dict[str, str]) -> str:
     if not row.lowers:
         return f"{name} is not shown to lower the churn (accuracy {change})."
     lowered = joined(names[source] for source in row.lowers)
+    if row.accuracy.is_real and row.accuracy.difference < 0:
+        return f"{name} lowers the churn by {lowered}, but the accuracy too ({change})."
     return f"{name} lowers the churn by {lowered}, but is not shown to keep the accuracy ({change})."
 
 
