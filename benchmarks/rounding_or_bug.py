@@ -49,23 +49,22 @@ class Judge:
         self._known: dict[Settings, Any] = {}
 
     def reference(self, base: Settings) -> Any:
-        """The plain run and its envelope, which is not known of several processes."""
+        """The plain run of each process, and their envelopes."""
         if base not in self._known:
-            plain, envelope = record(base, self._steps), None
-            if len(plain) == 1:
-                noisy = [record(base, self._steps, noise=seed)[0] for seed in (1, 2)]
-                envelope = learn_envelope(plain[0], noisy)
-            self._known[base] = plain, envelope
+            plain = record(base, self._steps)
+            noisy = [record(base, self._steps, noise=seed) for seed in (1, 2)]
+            envelopes = [learn_envelope(run, others) for run, *others in zip(plain, *noisy, strict=True)]
+            self._known[base] = plain, envelopes
         return self._known[base]
 
     def judge(self, network: str, change: Change, *, is_bug: bool) -> Judged:
         """Say what is said of a change."""
         base = replace(NETWORKS[network], **change.base)
         try:
-            plain, envelope = self.reference(base)
+            plain, envelopes = self.reference(base)
             with change.around():
                 changed = record(replace(base, **change.settings), self._steps, environment=change.environment)
-            found = compare_traces(plain, changed, envelope)
+            found = compare_traces(plain, changed, envelopes)
         except Exception as error:  # which ends no benchmark, and is counted
             return Judged(network, change.name, is_bug, False, False, False, f"failed: {error!r}"[:400])
         place = found.beyond_rounding
