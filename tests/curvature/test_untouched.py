@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
+from torch.distributed.tensor.debug import _clear_sharding_prop_cache
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from lastbit.curvature import GaussNewtonOperator, HessianOperator, SharpnessTracker, spectrum, trace
+from lastbit.curvature.untouched.undisturbed import undisturbed
 
 
 def model_with_state() -> nn.Sequential:
@@ -83,3 +88,21 @@ def test_an_evaluation_that_fails_is_put_back_too() -> None:
         HessianOperator(model, nn.functional.cross_entropy, (torch.randn(6, 4), torch.arange(6) % 3))
     assert everything(model)[:3] == before[:3]
     assert (float(model.calls), model.failed) == (0, 0)
+
+
+def test_weights_split_unevenly_over_processes_are_put_back() -> None:
+    """Three rows over two processes, which torch's fake process group plays."""
+    _clear_sharding_prop_cache()
+    torch.distributed.init_process_group("fake", rank=0, world_size=2, store=FakeStore())
+    try:
+        mesh = init_device_mesh("cpu", (2,))
+        weight = nn.Parameter(distribute_tensor(torch.ones(3, 2), mesh, [Shard(0)], src_data_rank=None))
+        model = nn.Module()
+        model.weight = weight
+        part = weight.detach().to_local()
+        assert part.shape == (2, 2)
+        with undisturbed(model):
+            part.mul_(7)
+        assert torch.equal(weight.detach().to_local(), torch.ones(2, 2))
+    finally:
+        torch.distributed.destroy_process_group()

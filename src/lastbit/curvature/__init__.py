@@ -2,10 +2,12 @@
 
 Cohen et al. (2021) found that full-batch gradient descent drives the largest Hessian eigenvalue, the sharpness, up to
 the edge of stability and holds it there. `SharpnessTracker` measures it along training with a bound on its error, and
-`SharpnessMonitor` does so inside a training loop of your own. `HessianOperator`, `spectrum` and `trace` give the rest
+`SharpnessMonitor` does so inside a training loop of your own; `CriticalSharpness` says, by forward passes alone, how
+much longer an optimizer's steps may be. `HessianOperator`, `spectrum` and `trace` give the rest
 of the curvature, and `lastbit.optimizers.edge_of_stability` gives the edge of an optimizer.
 """
 
+from lastbit.curvature.critical import CriticalRow, CriticalSharpness
 from lastbit.curvature.monitor import SharpnessMonitor
 from lastbit.curvature.operator import CurvatureOperator, GaussNewtonOperator, HessianOperator
 from lastbit.curvature.sharpness import EDGE, SharpnessRow
@@ -14,6 +16,8 @@ from lastbit.curvature.tracker import SharpnessTracker
 
 __all__ = [
     "EDGE",
+    "CriticalRow",
+    "CriticalSharpness",
     "CurvatureOperator",
     "Estimate",
     "GaussNewtonOperator",

@@ -12,22 +12,23 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from lastbit.curvature.critical import critical_row
 from lastbit.curvature.loss.calls import CallError, SwappedError
 from lastbit.curvature.loss.parameters import chosen_and_stepped, refuse_nan
 from lastbit.curvature.loss.reduction import Denominator
 from lastbit.curvature.operator import HessianOperator
 from lastbit.curvature.sharpness import SharpnessRow
+from lastbit.curvature.step_line import LineSearch, StepLine
+from lastbit.curvature.step_watch import StepWatch, refuse_wrong
 from lastbit.curvature.stepped_gradient import Comparisons, SteppedGradient, stepped_gradient, training_differs
 from lastbit.curvature.tracker import SharpnessTracker
 from lastbit.curvature.untouched.undisturbed import evaluation_mode, undisturbed, without_autocast
-from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.optimizers.edge import edges_of
 from lastbit.optimizers.family import innermost
 from lastbit.samples import Loss
 from lastbit.schedules import Schedule, as_schedule, log_spaced
 
 Sink = Callable[[SharpnessRow], object]
-MODES = ("eval", "as is")
 _LOG_SPACED = log_spaced()
 _COMPARED = 5  # rows at which the stepped gradient is compared, since a comparison costs a gradient
 _COMPARED_AGAIN = 10  # rows from one comparison to the next after these
@@ -77,6 +78,8 @@ class SharpnessMonitor:
         mode: "eval" measures with every module in evaluation mode, and so without dropout and with the running
             statistics of batch normalisation, also in other networks that the loss goes through; "as is" leaves the
             modes alone, and refuses these two in training mode.
+        critical: measure critical sharpness too, at each step that is due, on data of one batch and in this mode, but
+            compiled where the model is; see `CriticalSharpness`.
         start: updates already made, where a training is resumed.
 
     Raises:
@@ -99,10 +102,11 @@ class SharpnessMonitor:
         micro_batch: int | None = None,
         denominator: Denominator | None = None,
         mode: str = "eval",
+        critical: bool = False,
         start: int = 0,
     ) -> None:
-        _refuse(loss, sinks, mode)
-        self._every, self._sinks, self._mode = as_schedule(every), tuple(sinks), mode
+        refuse_wrong(loss, sinks, mode)
+        self._sinks, self._mode = tuple(sinks), mode
         self._model, self._loss, self._optimizer = model, loss, innermost(optimizer)
         self._parameters = chosen_and_stepped(model, self._optimizer, parameters, loss)
         edges_of(self._optimizer, self._parameters.values())  # refuses an optimizer that has none
@@ -117,17 +121,18 @@ class SharpnessMonitor:
             micro_batch=micro_batch,
             denominator=denominator,
         )
-        self._step = start
+        self._watch = StepWatch(
+            self._optimizer, as_schedule(every), start, before=self._before_step, after=self._after_step
+        )
+        self._line = StepLine(model, loss, data, self._optimizer, mode=mode) if critical else None
         self._rows: list[SharpnessRow] = []
-        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
-        self._due = False  # whether the step that is being taken is to be measured
         self._monitored: Tensor | None = None  # gradient before that step, where it is to be compared
         self._comparisons, self._changed = Comparisons(), False
 
     def __repr__(self) -> str:
-        parts = [f"step {self._step:,}", "1 row" if len(self._rows) == 1 else f"{len(self._rows):,} rows"]
+        parts = [f"step {self.step:,}", "1 row" if len(self._rows) == 1 else f"{len(self._rows):,} rows"]
         parts += [f"normalised {row.normalised:.4g} at step {row.step:,}" for row in self._rows[-1:]]
-        return f"<SharpnessMonitor: {', '.join(parts)}, {'watching' if self._hooks else 'not watching'}>"
+        return f"<SharpnessMonitor: {', '.join(parts)}, {'watching' if self._watch.is_open else 'not watching'}>"
 
     @property
     def rows(self) -> tuple[SharpnessRow, ...]:
@@ -137,7 +142,7 @@ class SharpnessMonitor:
     @property
     def step(self) -> int:
         """Updates of the optimizer so far."""
-        return self._step
+        return self._watch.step
 
     def __enter__(self) -> Self:
         """Check that the loss can be measured, and watch the optimizer from here on.
@@ -147,8 +152,7 @@ class SharpnessMonitor:
                 cannot be differentiated twice.
             RuntimeError: the optimizer is being watched already.
         """
-        if self._hooks:
-            raise RuntimeError("this monitor is watching already; make another for a second training")
+        self._watch.refuse_open()
         refuse_nan(self._parameters)
         objective = self._tracker.objective
         try:
@@ -162,18 +166,14 @@ class SharpnessMonitor:
                 raise
             modes = "if the model returns something else in training, give mode='as is' for mode='eval'; if not,"
             raise CallError(f"{modes} {error}") from error.__cause__
-        self._hooks = [
-            self._optimizer.register_step_pre_hook(self._before_step),
-            self._optimizer.register_step_post_hook(self._after_step),
-        ]
+        self._watch.open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop watching; an exception passes through."""
-        while self._hooks:
-            self._hooks.pop().remove()
+        self._watch.close()
 
     def measure(self) -> SharpnessRow:
         """Measure now, whatever the schedule.
@@ -181,41 +181,47 @@ class SharpnessMonitor:
         Raises:
             LastbitError: an adaptive optimizer has taken no step yet, so that it has no preconditioner.
         """
-        return self._measured(None)
+        return self._measured(None, None)
 
-    def _measured(self, compared: SteppedGradient | None) -> SharpnessRow:
+    @property
+    def _ended(self) -> bool:
+        return bool(self._rows) and self._rows[-1].diverged
+
+    def _measured(self, compared: SteppedGradient | None, line: LineSearch | None) -> SharpnessRow:
         started = time.perf_counter()
         with self._measuring():
             row = self._tracker.measure()
-            row = replace(row, step=self._step, loss=self._tracker.objective.mean_loss(), mode=self._mode)
+            row = replace(row, step=self.step, loss=self._tracker.objective.mean_loss(), mode=self._mode)
         row = replace(row, seconds=time.perf_counter() - started, note=self._comparisons.note(row))
         if compared is not None:
             row = replace(row, stepped_ratio=compared.ratio, stepped_cosine=compared.cosine)
+        if line is not None:
+            row = replace(row, critical=critical_row(line, step=self.step).as_dict())
         self._rows.append(row)
         for sink in self._sinks:
             sink(row)
         return row
 
-    def _before_step(self, *_: object) -> None:
+    def _before_step(self) -> None:
         self._monitored = None  # a step that raised may have left one
-        ended = bool(self._rows) and self._rows[-1].diverged
-        self._due = not ended and self._every(self._step + 1)
-        if self._due and (len(self._rows) < _COMPARED or len(self._rows) % _COMPARED_AGAIN == 0):
+        if self._ended:
+            return
+        if len(self._rows) < _COMPARED or len(self._rows) % _COMPARED_AGAIN == 0:
             self._changed = self._mode == "eval" and training_differs(self._model, self._loss)
             with self._measuring():
                 self._monitored = self._tracker.objective.point().gradient()
+        if self._line is not None:
+            self._line.begin()
 
-    def _after_step(self, *_: object) -> None:
-        if bool(getattr(self._optimizer, "found_inf", False)):
-            return  # a gradient scaler has left it to the optimizer itself, a fused one, to skip this step
-        self._step += 1
+    def _after_step(self) -> None:
+        if self._ended:
+            return
         compared = None
         if self._monitored is not None:
             compared = stepped_gradient(self._monitored, self._parameters.values())
-            self._comparisons.add(self._step, compared, self._changed)
+            self._comparisons.add(self.step, compared, self._changed)
         self._monitored = None
-        if self._due:
-            self._measured(compared)
+        self._measured(compared, None if self._line is None else self._line.search())
 
     @contextmanager
     def _measuring(self) -> Iterator[None]:
@@ -226,21 +232,3 @@ class SharpnessMonitor:
                 stack.enter_context(evaluation_mode(self._model, self._loss))
             stack.enter_context(undisturbed(self._model, self._loss))
             yield
-
-
-def _refuse(loss: object, sinks: object, mode: str) -> None:
-    """Check what the tracker does not.
-
-    Raises:
-        LastbitTypeError: the loss or a sink cannot be called.
-        LastbitError: the mode is another.
-    """
-    if not callable(loss):
-        raise LastbitTypeError(
-            f"loss is a {type(loss).__name__}; give a callable loss(model(inputs), targets), such as "
-            "torch.nn.functional.cross_entropy"
-        )
-    if not isinstance(sinks, Sequence) or not all(map(callable, sinks)):
-        raise LastbitTypeError(f"sinks={sinks!r} is not allowed; give a list of callables that take a row")
-    if mode not in MODES:
-        raise LastbitError(f"mode={mode!r} is not allowed; give {' or '.join(map(repr, MODES))}")

@@ -50,6 +50,7 @@ class SharpnessRow:
     layers: Mapping[str, Mapping[str, int | float]] | None = None
     # Distance to the gradient flow: `time` (lr * step), `relative_l2`, `rel_l1`, and `evaluations` since the last row.
     flow: Mapping[str, int | float] | None = None
+    critical: Mapping[str, Any] | None = None  # `CriticalRow.as_dict()` of the step before
 
     @property
     def sharpness(self) -> float:
@@ -98,6 +99,8 @@ class SharpnessRow:
         """
         further = {f"value_{place}": value for place, value in enumerate(self.values[1:], 2)}
         compared = () if math.isnan(self.stepped_ratio) else ("stepped_ratio", "stepped_cosine")
+        if self.critical is not None:
+            further |= {f"critical_{name}": float(self.critical[name]) for name in ("sharpness", "multiple")}
         names = [name for name in (*_SCALARS, *compared) if getattr(self, name) is not None]
         return {name: float(getattr(self, name)) for name in names} | further
 

@@ -20,5 +20,5 @@ class LionFamily(Family):
     without_edge: ClassVar = dict.fromkeys(
         ("Lion", "SignSGD", "Signum"),
         "multiplying the loss by a number changes none of its steps, so that no sharpness is its edge; a step lr d, d "
-        "of signs, raises the loss where d'Hd is above 2 g'd / lr",
+        "of signs, raises the loss where d'Hd is above 2 g'd / lr: see lb.CriticalSharpness",
     )

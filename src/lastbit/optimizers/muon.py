@@ -19,5 +19,6 @@ class MuonFamily(Family):
 
     without_edge: ClassVar = {
         "Muon": "multiplying the loss by a number changes none of its steps, so that no sharpness is its edge; a step "
-        "lr D, D of spectral norm about 1, raises the loss where <D, HD> is above 2 <G, D> / lr"
+        "lr D, D of spectral norm about 1, raises the loss where <D, HD> is above 2 <G, D> / lr: see "
+        "lb.CriticalSharpness"
     }

@@ -104,7 +104,7 @@ class LossPoint:
     def loss_of(self, outputs: Any, piece: Piece) -> Tensor:
         """The loss of outputs at the targets of a piece."""
         training = self.model.training
-        return _scalar(loss_of_call(self.loss, outputs, self._on_device(piece.targets), training=training))
+        return scalar(loss_of_call(self.loss, outputs, self._on_device(piece.targets), training=training))
 
     def piece_loss(self, piece: Piece) -> Tensor:
         """The loss of a piece."""
@@ -192,8 +192,12 @@ def _copied(module: nn.Module, dtype: torch.dtype | None, copies: dict[Tensor, T
     return {name: copies[tensor] for name, tensor in state.items()}
 
 
-def _scalar(value: object) -> Tensor:
-    """The loss, which must be one number."""
+def scalar(value: object) -> Tensor:
+    """The loss, which must be one number.
+
+    Raises:
+        LastbitTypeError: it is not.
+    """
     if isinstance(value, Tensor) and value.numel() == 1:
         return value.reshape(())
     shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lastbit.curvature.untouched.names import Name
+from lastbit.tensors import local
 
 _COMPARED = 2**22  # bytes of an array that are compared at once
 
@@ -166,22 +167,24 @@ def of_tensor(name: Name, tensor: Tensor, most: int) -> tuple[list[Remembered], 
 
     Args:
         name: in messages.
-        tensor: any; of one whose elements cannot be read, only the flag and the gradient.
+        tensor: any; of one that is split over processes, the part on this one; of one whose elements cannot be read,
+            only the flag and the gradient.
         most: bytes that may be copied.
     """
     memories = [_flag(name, tensor), *_gradient(name, tensor)] if tensor.is_leaf else []
     if tensor.layout != torch.strided or tensor.device.type == "meta" or tensor.is_quantized or not tensor.numel():
         return memories, 0
-    if tensor.nbytes > most:
+    part = local(tensor)
+    if part.nbytes > most:
         if tensor.is_inference():  # it has no version
             return memories, 0
         version = tensor._version
         return [*memories, Remembered(name, lambda: tensor._version != version, None)], 0
-    saved = tensor.detach().clone()
+    saved = part.detach().clone()
     return [
         *memories,
-        Remembered(name, lambda: not _equal(tensor, saved), lambda: _write(tensor, saved)),
-    ], tensor.nbytes
+        Remembered(name, lambda: not _equal(local(tensor), saved), lambda: _write(local(tensor), saved)),
+    ], part.nbytes
 
 
 def _flag(name: Name, tensor: Tensor) -> Remembered:

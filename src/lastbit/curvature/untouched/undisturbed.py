@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 import numpy as np
 import torch
@@ -128,15 +128,16 @@ _OPEN: list[ReachableState] = []  # what the blocks that are open remember, oute
 
 
 @contextmanager
-def undisturbed(*roots: object, installed_too: bool = False) -> Iterator[ReachableState]:
+def undisturbed(*roots: object, installed_too: bool = False, exact: bool = True) -> Iterator[ReachableState]:
     """Put back at the end what the roots reach and every random state; gradients are on in between.
 
-    Products are exact and repeatable meanwhile. Blocks may be nested: what an outer one remembers is put back at the
+    Blocks may be nested: what an outer one remembers is put back at the
     end of the inner one too, so that successive evaluations start from the same state.
 
     Args:
         roots: a model, a loss, tensors, a data set: what is about to be evaluated or read.
         installed_too: see `ReachableState`.
+        exact: multiply as `exact_products` does meanwhile; False keeps the training's own arithmetic.
 
     Raises:
         LastbitError: something has changed that cannot be put back.
@@ -147,7 +148,7 @@ def undisturbed(*roots: object, installed_too: bool = False) -> Iterator[Reachab
     with torch.random.fork_rng(devices, device_type=kind), _other_random_states(), torch.enable_grad():
         _OPEN.append(state)
         try:
-            with exact_products():
+            with exact_products() if exact else nullcontext():
                 yield state
         except BaseException:
             with suppress(LastbitError):
