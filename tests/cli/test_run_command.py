@@ -378,9 +378,9 @@ def test_a_script_that_does_not_repeat_itself_fails_the_controls(lastbit, place)
         ("import sys; sys.exit('no data here')", "train.py ended with exit code 1 (all it wrote is in study/failed/"),
         ("import os; os.kill(os.getpid(), 9)", "train.py was killed by signal 9"),
         (
-            "import torch; torch.optim.RMSprop([torch.ones(1, requires_grad=True)])",
-            "--noise scale: k perturbs torch.optim's Adam, AdamW and SGD themselves, not torch.optim.rmsprop.RMSprop;"
-            " the noises ulp and rounding take any",
+            "import torch; torch.optim.RAdam([torch.ones(1, requires_grad=True)])",
+            "--noise scale: k perturbs torch.optim's Adagrad, Adam, AdamW, Muon, NAdam, RMSprop and SGD themselves, "
+            "not torch.optim.radam.RAdam; the noises ulp and rounding take any",
         ),
     ],
 )

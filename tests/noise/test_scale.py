@@ -53,9 +53,11 @@ class OwnSGD(torch.optim.SGD):
     pass
 
 
-@pytest.mark.parametrize("cls", [torch.optim.RMSprop, torch.optim.NAdam, OwnSGD])
+@pytest.mark.parametrize("cls", [torch.optim.Adadelta, torch.optim.RAdam, OwnSGD])
 def test_other_optimizers_and_subclasses_are_refused_by_name(cls):
     optimizer = cls([torch.nn.Parameter(torch.ones(1))], lr=0.1)
     name = re.escape(f"{cls.__module__}.{cls.__qualname__}")
-    with pytest.raises(TypeError, match=f"torch.optim's Adam, AdamW and SGD themselves, not {name}"):
+    with pytest.raises(
+        TypeError, match=f"torch.optim's Adagrad, Adam, AdamW, Muon, NAdam, RMSprop and SGD themselves, not {name}"
+    ):
         Scale(3).attach(optimizer)

@@ -22,7 +22,7 @@ def perturb(optimizer: Optimizer, noise: Noise) -> Optimizer:
     `Ulp`, `Rounding` and `Operations` take any optimizer, torch's or a user's, fused, foreach or capturable, with or
     without a closure. `Operations` disturbs forward and backward passes of its weights in this thread, for as long as
     it exists. `Scale` takes the optimizers whose family in `lastbit.optimizers` defines a step with k (torch's SGD,
-    Adam and AdamW), with `fused`, `capturable` and `differentiable` off.
+    Adam, AdamW, NAdam, RMSprop, Adagrad and Muon), with `fused`, `capturable` and `differentiable` off.
 
     Example:
         >>> import torch

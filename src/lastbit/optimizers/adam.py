@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lastbit.optimizers.arguments import Arguments, TorchArguments
 from lastbit.optimizers.family import Family, Group, Optimizer
-from lastbit.optimizers.kernels import Kernel, batches, descent, divided, foreach
+from lastbit.optimizers.kernels import Kernel, as_real, batches, descent, divided, foreach
 
 
 class AdamFamily(Family):
@@ -89,7 +89,7 @@ def _update(
     beta1, beta2 = group["betas"]
     if run is not foreach:  # torch's for-loop decays complex weights as complex numbers, its foreach as pairs of reals
         grads = _decay(params, grads, group, run)
-    params, grads, first, second, largest = (_as_real(tensors) for tensors in (params, grads, *moments))
+    params, grads, first, second, largest = (as_real(tensors) for tensors in (params, grads, *moments))
     if run is foreach:
         grads = _decay(params, grads, group, run)
     run("lerp_", first, grads, 1 - beta1)
@@ -113,7 +113,3 @@ def _decay(params: list[Tensor], grads: list[Tensor], group: Group, run: Kernel)
         if weight_decay != 0:
             run("mul_", params, 1 - group["lr"] * weight_decay)
     return descent(params, grads, maximize=group["maximize"], weight_decay=coupled, run=run)
-
-
-def _as_real(tensors: list[Tensor]) -> list[Tensor]:
-    return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]

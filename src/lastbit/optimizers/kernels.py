@@ -74,12 +74,22 @@ def batches(tensors: list[list[Tensor]], *, prefer_foreach: bool | None) -> Iter
     params = tensors[0]
     if not params:
         return
-    use_foreach = _default_to_fused_or_foreach(params, False)[1] if prefer_foreach is None else prefer_foreach
+    use_foreach = torchs_foreach(params, prefer_foreach)
     grouped = torch.optim.Optimizer._group_tensors_by_device_and_dtype(cast(Any, tensors))
     for lists, _ in grouped.values():
         batch = cast(list[list[Tensor]], lists)
         dense = not any(grad.is_sparse for grad in batch[1])  # foreach kernels do not take sparse tensors
         yield batch, foreach if dense and (use_foreach or _families_agree(batch[0][0])) else for_loop
+
+
+def torchs_foreach(params: list[Tensor], preferred: bool | None) -> bool:
+    """Whether torch's optimizer steps these parameters by its multi-tensor formula, which may round in other places."""
+    return bool(_default_to_fused_or_foreach(params, False)[1] if preferred is None else preferred)
+
+
+def as_real(tensors: list[Tensor]) -> list[Tensor]:
+    """Views with pairs of real numbers of those that are complex; the others themselves."""
+    return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]
 
 
 def _families_agree(tensor: Tensor) -> bool:

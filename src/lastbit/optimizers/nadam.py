@@ -1,4 +1,4 @@
-"""NAdam: its edge of stability and preconditioner."""
+"""NAdam: its step with k, edge of stability and preconditioner."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from lastbit.optimizers.family import Family, Group
+from lastbit.optimizers.family import Family, Group, Optimizer
+from lastbit.optimizers.kernels import Kernel, as_real, batches, descent, divided, torchs_foreach
 
 
 class NAdamFamily(Family):
@@ -18,10 +19,19 @@ class NAdamFamily(Family):
         p = (1 - mu_t) / (1 - mu_1 ... mu_t),  q = mu_(t+1) / (1 - mu_1 ... mu_(t+1)),
         mu_t = b1 (1 - 0.96^(t momentum_decay) / 2),
 
-    so that p goes to 1 - b1 and q to b1.
+    so that p goes to 1 - b1 and q to b1. Both g and a' are divided by k and their factors multiplied by it; the
+    averages themselves are never divided. Decoupled weight decay acts before that and is not touched.
     """
 
     classes: ClassVar = {"nadam": torch.optim.NAdam}
+
+    def step(self, optimizer: Optimizer, group: Group, k: int) -> None:
+        """Step with g / k and a' / k, and lr k for lr, in the last two operations."""
+        lists: list[list[Tensor]] = [[] for _ in range(6)]
+        optimizer._init_group(group, *lists)  # type: ignore[attr-defined]
+        many = torchs_foreach(lists[0], group["foreach"])
+        for batch, run in batches(lists, prefer_foreach=group["foreach"]):
+            _update(batch, group, run, k, many=many)
 
     def edge(self, group: Group, state: Mapping[str, Any]) -> tuple[float, str]:
         """2 (1+b1) / (p (1+b1) + q (1-b1)), of P^-1 H, with p and q of the last step.
@@ -46,8 +56,45 @@ class NAdamFamily(Family):
 
 def _weights(group: Group, state: Mapping[str, Any]) -> tuple[float, float]:
     """The p and q of the last step; of the first, where there has been none."""
-    beta, decay = float(group["betas"][0]), float(group["momentum_decay"])
-    step = float(state.get("step", 1))
-    mu, following = (beta * (1 - 0.5 * 0.96 ** (count * decay)) for count in (step, step + 1))
+    mu, following = _momenta(group, float(state.get("step", 1)))
     product = float(state.get("mu_product", mu))
     return (1 - mu) / (1 - product), following / (1 - product * following)
+
+
+def _momenta(group: Group, step: float) -> tuple[float, float]:
+    """The momenta mu of a step and of the next."""
+    beta, decay = float(group["betas"][0]), float(group["momentum_decay"])
+    mu, following = (beta * (1.0 - 0.5 * (0.96 ** (count * decay))) for count in (step, step + 1))
+    return mu, following
+
+
+def _update(batch: list[list[Tensor]], group: Group, run: Kernel, k: int, *, many: bool) -> None:
+    """One step of parameters of one device and type; torch's operations in torch's order.
+
+    Its multi-tensor formula (`many`) corrects the root of the average of squares, its for-loop the average.
+    """
+    *lists, products, steps = batch
+    torch._foreach_add_(steps, 1)
+    params, grads, averages, squares = map(as_real, lists)
+    beta1, beta2 = group["betas"]
+    lr, coupled = float(group["lr"]), group["weight_decay"]
+    if group["decoupled_weight_decay"] and coupled != 0:
+        run("mul_", params, 1 - lr * coupled)
+        coupled = 0.0
+    grads = descent(params, grads, maximize=group["maximize"], weight_decay=coupled, run=run)
+    run("lerp_", averages, grads, 1 - beta1)
+    run("mul_", squares, beta2)
+    run("addcmul_", squares, grads, grads, value=1 - beta2)
+    counts = [step.item() for step in steps]
+    corrections = [1 - beta2**count for count in counts]
+    if many:
+        roots = run("div_", run("sqrt", squares), [correction**0.5 for correction in corrections])
+    else:
+        roots = run("sqrt_", run("div", squares, corrections))
+    run("add_", roots, group["eps"])
+    terms = divided(grads, k, in_place=False), divided(averages, k, in_place=False)
+    for param, grad, average, root, product, count in zip(params, *terms, roots, products, counts, strict=True):
+        mu, following = _momenta(group, count)
+        whole = product.mul_(mu).item()
+        param.addcdiv_(grad, root, value=-lr * (1.0 - mu) / (1.0 - whole) * k)
+        param.addcdiv_(average, root, value=-lr * following / (1.0 - whole * following) * k)
