@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastbit.curvature.line_search import BRACKET, TRIALS, Crossing, crossing
+from lastbit.curvature.line_search import BRACKET, TRIALS, LineCrossing, crossing
 
 
 def quadratic(root: float, slope: float = -1.0) -> Callable[[float], float]:
     return lambda at: slope * at * (1 - at / root)
 
 
-def searched(change: Callable[[float], float], **options: float | bool) -> tuple[Crossing, int]:
+def searched(change: Callable[[float], float], **options: float | bool) -> tuple[LineCrossing, int]:
     calls = []
 
     def counted(at: float) -> float:

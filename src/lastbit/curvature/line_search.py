@@ -13,7 +13,7 @@ _COLD, _FAR = 2.0, 64.0  # how much longer the second trial is, and any trial th
 
 
 @dataclass(frozen=True)
-class Crossing:
+class LineCrossing:
     """Where the change of a loss along a step passes from falling to rising.
 
     The first trials that part the two are taken; beyond `upper` the loss may fall again.
@@ -44,7 +44,7 @@ def crossing(
     known: bool = False,
     trials: int = TRIALS,
     bracket: float = BRACKET,
-) -> Crossing:
+) -> LineCrossing:
     """Bracket the largest f at which change(f) = L(w + f step) - L(w) is not positive.
 
     On a quadratic change(f) / f is linear in f, so that two trials tell where it vanishes and two more enclose that
@@ -59,25 +59,25 @@ def crossing(
     """
     seen: list[tuple[float, float]] = []
     multiple = start * (1 - _MARGIN) if known else start
-    found = Crossing(0.0, math.inf, (), bracket)
+    found = LineCrossing(0.0, math.inf, (), bracket)
     for _ in range(trials):
         value = change(multiple)
         seen.append((multiple, value if math.isfinite(value) else math.inf))
         upper = min((at for at, risen in seen if risen > 0), default=math.inf)
         lower = max((at for at, risen in seen if risen <= 0 and at < upper), default=0.0)
-        found = Crossing(lower, upper, tuple(seen), bracket)
+        found = LineCrossing(lower, upper, tuple(seen), bracket)
         if found.converged:
             break
         multiple = _second(found, known) if len(seen) == 1 else _next(found)
     return found
 
 
-def _second(found: Crossing, known: bool) -> float:
+def _second(found: LineCrossing, known: bool) -> float:
     longer = (1 + _MARGIN) / (1 - _MARGIN) if known else _COLD
     return found.lower * longer if found.lower else found.upper / longer
 
 
-def _next(found: Crossing) -> float:
+def _next(found: LineCrossing) -> float:
     """The next multiple to be tried: just on the other side of where the crossing seems to lie."""
     lower, upper = found.lower, found.upper
     root = _root(_slopes(found.changes), lower, upper)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lastbit.curvature.line_search import Crossing, crossing
+from lastbit.curvature.line_search import LineCrossing, crossing
 from lastbit.curvature.loss.batches import Batches, Piece
 from lastbit.curvature.loss.calls import arguments, bare, loss_of_call, outputs_of
 from lastbit.curvature.loss.point import scalar
@@ -30,7 +30,7 @@ _UNITS = 4  # of the loss's last place, below which a change of it may be roundi
 class LineSearch:
     """Where the loss along a step begins to rise."""
 
-    crossing: Crossing | None  # in multiples of the step; None where the loss is not finite or no weight has moved
+    crossing: LineCrossing | None  # in multiples of the step; None where the loss is not finite or no weight has moved
     loss: float  # before the step
     lr: float  # of the step, the largest of the parameter groups'
     resolved: bool  # the loss changes by more than its rounding at both bounds
