@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lastbit.curvature.line_search import BRACKET, TRIALS, LineCrossing, crossing
@@ -24,6 +24,8 @@ def searched(change: Callable[[float], float], **options: float | bool) -> tuple
     return crossing(counted, **options), len(calls)  # type: ignore[arg-type]
 
 
+@example(root=1.0, slope=-1.0)  # met exactly by the first trial
+@example(root=2.0, slope=-1.0)
 @given(root=st.floats(1e-3, 1e3), slope=st.floats(-100, -1e-3))
 def test_a_quadratic_is_bracketed_from_a_cold_start_over_six_decades(root: float, slope: float) -> None:
     found, calls = searched(quadratic(root, slope))

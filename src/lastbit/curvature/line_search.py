@@ -100,14 +100,14 @@ def _slopes(changes: tuple[tuple[float, float], ...]) -> dict[float, float]:
 def _root(slopes: dict[float, float], lower: float, upper: float) -> float | None:
     """Where the slope vanishes, by a line through the two trials next to there, or a curve through three.
 
-    None where that gives nothing between `lower` and `upper`.
+    None where that gives nothing from `lower` to `upper`.
     """
     places = sorted(slopes, key=lambda at: abs(slopes[at]))[:3]
     for count in (3, 2):
         points = [(slopes[at], at) for at in places[:count]]
         if len(points) == count and len({slope for slope, _ in points}) == count:
             root = _at_zero(points)
-            if math.isfinite(root) and max(lower, 0.0) < root < upper:
+            if 0 < root < math.inf and lower <= root <= upper:
                 return root
     return None
 
