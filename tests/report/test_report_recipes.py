@@ -103,11 +103,11 @@ def test_single_runs_with_examples_are_drawn_over_other_examples():
     assert figure.title.startswith("1 of 2 recipes is better than old")
     rows = {row["recipe"]: row["over_examples"] for row in stored["comparisons"]}
     assert {(span["low"], span["high"]) for span in figure.chart.data["spans"]} == {
-        tuple(row["interval"]) for row in rows.values()
+        tuple(row[name]) for row in rows.values() for name in ("interval", "interval_simultaneous")
     }
     (table,) = examples_tables(stored)
     assert [row[0] for row in table.rows] == ["new", "other"]
-    assert table.rows[0][5:] == ["200", "–"]
+    assert table.rows[0][6:] == ["200", "–"]
     assert "The differences over other examples" in render(recipes_page(stored), libraries="")
 
 

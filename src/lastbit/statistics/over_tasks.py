@@ -98,20 +98,18 @@ def against_baseline_by_task(
     """
     less = lower_is_better or [False] * len(tasks)
     significance = SIGNIFICANCE / len(tasks)
-    found = [
+    families = [
         against_baseline(runs, baseline=baseline, lower_is_better=down, within=within, significance=significance)
         for runs, down in zip(tasks, less, strict=True)
     ]
-    p = np.array([[row.p for row in rows] for rows in found])
-    p_same = np.array([[nan if row.same is None else row.same.p for row in rows] for rows in found])
+    p = np.array([[row.p for row in rows] for rows in families])
     adjusted = [adjust(table.ravel()).reshape(p.shape) for adjust, table in ((holm, p), (benjamini_hochberg, p))]
-    same = holm(p_same.ravel()).reshape(p.shape)
     return [
         [
-            replace(row, p_holm=float(by_holm), p_bh=float(by_bh), p_same_holm=float(by_holm_same))
-            for row, by_holm, by_bh, by_holm_same in zip(rows, *parts, strict=True)
+            replace(row, p_holm=float(by_holm), p_bh=float(by_bh))
+            for row, by_holm, by_bh in zip(rows, *parts, strict=True)
         ]
-        for rows, *parts in zip(found, *adjusted, same, strict=True)
+        for rows, *parts in zip(families, *adjusted, strict=True)
     ]
 
 

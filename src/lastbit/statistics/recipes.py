@@ -43,7 +43,7 @@ class AgainstBaseline:
     simultaneous: tuple[float, float] | None = None  # interval that holds together with all others, 95 %
     better: Superiority | None = None  # that a run of the recipe is better than one of the baseline
     same: Equivalence | None = None  # only where a margin was given
-    p_same_holm: float = nan
+    p_same: float = nan  # among all: below 5 % where the simultaneous interval lies within the margin, and only there
     means: tuple[float, float] = (nan, nan)  # of the recipe and the baseline, of the runs that are compared
     tau: float = nan  # over several tasks: the standard deviation of the true differences between them
     tasks: int = 0  # over several tasks: how many both have
@@ -58,8 +58,11 @@ class AgainstBaseline:
 
     @property
     def is_same(self) -> bool:
-        """Whether it is within the margin, by tests that allow for there being several."""
-        return self.p_same_holm <= SIGNIFICANCE
+        """Whether the simultaneous interval, or a difference that is the same in all runs, lies within the margin."""
+        if self.same is None:
+            return False
+        low, high = self.simultaneous or (self.difference, self.difference)
+        return -self.same.margin < low and high < self.same.margin
 
 
 def against_baseline(
@@ -126,21 +129,24 @@ def with_multiplicity(
     level = min((part.level(significance) for part in parts), default=nan)
     p = np.array([row.p for row in comparisons])
     same = [equivalence(row.test, within) if row.test and within is not None else None for row in comparisons]
-    adjusted = zip(holm(p), benjamini_hochberg(p), holm(np.array([m.p if m else nan for m in same])), strict=True)
+
+    def among_all(p: float) -> float:
+        return min(1.0, SIGNIFICANCE / significance * max(part.adjusted(p) for part in parts))
+
     rows = []
-    for row, margin, (by_holm, by_bh, by_holm_same) in zip(comparisons, same, adjusted, strict=True):
+    for row, margin, by_holm, by_bh in zip(comparisons, same, holm(p), benjamini_hochberg(p), strict=True):
         interval = None if row.test is None or isnan(level) else row.test.interval(level)
-        among = SIGNIFICANCE / significance * max((part.adjusted(row.p) for part in parts), default=nan)
         rows.append(
             replace(
                 row,
                 level=level,
-                p_simultaneous=nan if interval is None else min(1.0, among),
+                p_simultaneous=nan if interval is None else among_all(row.p),
                 p_holm=float(by_holm),
                 p_bh=float(by_bh),
                 simultaneous=interval,
                 same=margin,
-                p_same_holm=float(by_holm_same),
+                # An interval of level L ends at the margin where the one-sided p is L / 2.
+                p_same=nan if interval is None or margin is None else among_all(min(1.0, 2 * margin.p)),
                 design=_at_level(row.design, level),
                 task_design=_at_level(row.task_design, level),
             )

@@ -234,7 +234,7 @@ def test_examples_in_groups_are_compared_with_clustered_errors_even_for_single_r
     assert "Over other examples like these 240 in 20 groups, with the same runs, new +0." in found.verdict
     plain = lb.compare(frame.drop("document"), **options).examples[None]["new"]
     assert plain.groups is None
-    assert plain.test.p == pytest.approx(stats.ttest_1samp(differences.to_numpy(), 0).pvalue)
+    assert plain.row.p == pytest.approx(stats.ttest_1samp(differences.to_numpy(), 0).pvalue)
 
 
 def test_the_best_of_equals_is_not_said_to_stand_clear():

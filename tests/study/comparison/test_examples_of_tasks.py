@@ -40,8 +40,13 @@ def test_examples_are_compared_task_by_task():
             expected = stats.ttest_1samp(of[row["recipe"]] - of["old"], 0)
             assert row["over_examples"]["p"] == pytest.approx(expected.pvalue)
             assert row["over_examples"]["interval"] == pytest.approx(list(expected.confidence_interval(0.95)))
+            low, high = row["over_examples"]["interval_simultaneous"]
+            # Two tasks with two recipes each: between what one task alone would take and Bonferroni's of all four.
+            widest, least = (expected.confidence_interval(1 - 0.05 / tests) for tests in (4, 2))
+            assert widest.low - 1e-9 <= low <= least.low + 1e-9
+            assert least.high - 1e-9 <= high <= widest.high + 1e-9
     (table,) = examples_tables(content)
-    assert [(row[0], row[1], row[6]) for row in table.rows] == [
+    assert [(row[0], row[1], row[7]) for row in table.rows] == [
         ("math", "new", "40"),
         ("math", "other", "40"),
         ("code", "new", "60"),

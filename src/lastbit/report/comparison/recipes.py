@@ -25,10 +25,13 @@ from lastbit.report.comparison.recipes_tables import (
 )
 from lastbit.report.numbers import p_in_words
 from lastbit.report.page import Page, Section, Text, write_page
-from lastbit.statistics.power import SIGNIFICANCE
 
 _ROW, _FRAME = 22, 30  # pixels for each recipe, and for all
 _NOISE = "by more than noise"
+_LINES = (
+    "Thin lines are 95 % intervals that hold for all recipes together, thick ones each hold alone: a difference is "
+    "real where the thin line misses 0."
+)
 _MOST = 30  # recipes that the chart shows
 # Okabe's and Ito's green and vermilion differ in lightness too; shapes tell the kinds apart as well.
 _COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", SAME: "#0072B2", UNSURE: MUTED}
@@ -101,13 +104,10 @@ def differences_figure(content: RecipesJson) -> Figure:
         return _examples_figure(content)
     better = "lower" if content["lower_is_better"] else "higher"
     shown = _shown(drawn, content)
-    note = (
-        f"{content['metric']}: recipe minus {content['baseline']}; {better} is better. "
-        "Thin lines are 95 % intervals that hold for all recipes together, thick ones each hold alone: a "
-        "difference is real where the thin line misses 0."
-    )
+    note = f"{content['metric']}: recipe minus {content['baseline']}; {better} is better. {_LINES}"
     if content["within"] is not None:
-        note += f" The grey band is the margin, ± {content['within']:g}."
+        note += f" The grey band is the margin, ± {content['within']:g}: a recipe is the same within it where the thin "
+        note += "line stays inside."
     if len(shown) < len(drawn):
         note += f" Shown are {len(shown)} of {len(drawn)}: the largest differences."
     scope = "over tasks like these, by more than noise" if "task" not in content and content["tasks"] else _NOISE
@@ -117,17 +117,15 @@ def differences_figure(content: RecipesJson) -> Figure:
 def _examples_figure(content: RecipesJson) -> Figure:
     """The differences over other examples, where single runs leave nothing else to draw."""
     drawn = [
-        {"recipe": row["recipe"], "same": None, "real": row["over_examples"]["p_holm"] <= SIGNIFICANCE}
-        | {"interval_simultaneous": row["over_examples"]["interval"]}
-        | row["over_examples"]
+        {"recipe": row["recipe"], "same": None} | row["over_examples"]
         for row in content["comparisons"]
-        if row.get("over_examples") and row["over_examples"]["interval"]
+        if row.get("over_examples") and row["over_examples"]["interval_simultaneous"]
     ]
     if not drawn:
         return Figure("differences", "No difference has an interval", "It takes recipes with runs that vary.")
     note = (
-        f"{content['metric']}: recipe minus {content['baseline']}. Lines are 95 % intervals over other examples like "
-        "these, with the same runs; coloured where Holm’s p is below 0.05. How far other runs would lie is not known."
+        f"{content['metric']}: recipe minus {content['baseline']}, over other examples like these, with the same runs. "
+        f"{_LINES} How far other runs would lie is not known."
     )
     title = _finding(drawn, content, scope="over other examples, with these runs")
     return Figure("differences", title, note, _chart(_shown(drawn, content), content))

@@ -24,15 +24,17 @@ class _Recipe(Shape):
 
 class _Same(Shape):
     p: _Probability
-    p_holm: _Probability
+    p_simultaneous: _Probability | None = None  # absent from older comparisons
     same: bool
 
 
 class _OverExamples(Shape):
     difference: Real
     interval: _Interval | None
+    interval_simultaneous: _Interval | None = None  # this, the next and `real`: absent from older comparisons
+    p_simultaneous: _Probability | None = None
     p: _Probability
-    p_holm: _Probability
+    real: bool = False
     examples: Count
     groups: Count | None
 

@@ -127,7 +127,11 @@ def p_values_table(content: RecipesJson) -> Table:
             p_in_words(row.get("p_simultaneous")),
             p_in_words(row["p_bh"]),
             _better(row),
-            *([] if margin is None else [MISSING if row["same"] is None else p_in_words(row["same"]["p_holm"])]),
+            *(
+                []
+                if margin is None
+                else [MISSING if row["same"] is None else p_in_words(row["same"]["p_simultaneous"])]
+            ),
         ]
         for row in compared
     ]
@@ -166,17 +170,22 @@ def examples_tables(content: RecipesJson) -> list[Table]:
             row["recipe"],
             signed(over["difference"], places),
             _interval(over["interval"], places),
+            _interval(over["interval_simultaneous"], places),
             p_in_words(over["p"]),
-            p_in_words(over["p_holm"]),
+            p_in_words(over["p_simultaneous"]),
             f"{over['examples']:,}",
             MISSING if over["groups"] is None else f"{over['groups']:,}",
         ]
         for task, row in compared
         if (over := row.get("over_examples")) is not None
     ]
-    own = ["over examples", "95 % interval", "p", "Holm", "examples", "groups"]
+    own = ["over examples", "95 % interval", "all together", "p", "p of all", "examples", "groups"]
     columns = [*(["task"] if tasks else []), "recipe", *own]
-    note = "With the same runs, over other examples like these; where they are in groups, over other groups."
+    note = (
+        "With the same runs, over other examples like these; where they are in groups, over other groups. All "
+        f"intervals under “all together”{' and of all tasks' if tasks else ''} hold together in 95 % of cases: a "
+        "difference is real where its interval misses 0, and “p of all” is below 0.05."
+    )
     return [Table("examples", "The differences over other examples", columns, rows, note)] if rows else []
 
 

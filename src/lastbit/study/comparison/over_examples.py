@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy as np
 from lastbit.errors import LastbitError
 from lastbit.report.numbers import number, signed, some
 from lastbit.statistics.clustered import clustered_t
-from lastbit.statistics.means import MeanTest
-from lastbit.statistics.multiplicity import holm
+from lastbit.statistics.multiplicity import Joint, joint_pairs
 from lastbit.statistics.power import SIGNIFICANCE
+from lastbit.statistics.recipes import AgainstBaseline, with_multiplicity
+from lastbit.statistics.spread import Table
+from lastbit.study.comparison.findings import real_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,81 +27,109 @@ _NAMED = 5  # so many recipes are named
 class OverExamples:
     """A recipe's difference from the baseline over examples, for the runs as they are."""
 
-    test: MeanTest  # of the difference example by example; clustered, where examples are in groups
+    row: AgainstBaseline  # example by example, clustered where these are in groups; its family is all recipes
     examples: int  # that both have
     groups: int | None  # that they are in; None where each stands for itself
-    p_holm: float  # adjusted for the number of recipes
 
     def as_json(self) -> dict[str, Any]:
         """As a comparison holds it."""
+        row, test = self.row, self.row.test
+        varies = test is not None and row.simultaneous is not None
         return {
-            "difference": self.test.difference,
-            "interval": [self.test.lower, self.test.upper] if self.test.standard_error > 0 else None,
-            "p": self.test.p,
-            "p_holm": self.p_holm,
+            "difference": row.difference,
+            "interval": [test.lower, test.upper] if test is not None and varies else None,
+            "interval_simultaneous": list(row.simultaneous) if row.simultaneous is not None else None,
+            "p": row.p,
+            "p_simultaneous": row.p_simultaneous if varies else None,
+            "p_holm": row.p_holm,
+            "real": row.is_real,
             "examples": self.examples,
             "groups": self.groups,
         }
 
 
-def over_examples(examples: pl.DataFrame, names: list[str], baseline: str) -> Mapping[str, OverExamples]:
+def over_examples(
+    examples: pl.DataFrame, names: Sequence[str], baseline: str, *, significance: float = SIGNIFICANCE
+) -> Mapping[str, OverExamples]:
     """Compare every recipe with the baseline on the examples that both have; those with fewer than two are left out.
 
     Each example's value is the mean over a recipe's runs. The interval is over other examples (other groups of them)
-    and the same runs: it holds nothing of how far another run would lie.
+    and the same runs: it holds nothing of how far another run would lie. The simultaneous intervals are `joint_pairs`'s
+    where all have the same examples and these are in no groups, and else Bonferroni's.
 
     Args:
         examples: as `RunTable.examples` of one task.
         names: of the recipes, the baseline among them.
         baseline: its name.
+        significance: the probability with which a simultaneous interval may fail; less where there are other tasks.
     """
+    pairs = {name: _pairs(examples, name, baseline) for name in names if name != baseline}
+    compared = {name: row for name, both in pairs.items() if (row := _compared(both, name, baseline)) is not None}
+
+    def joint(tested: Sequence[AgainstBaseline]) -> list[Joint]:
+        parts = [pairs[row.recipe] for row in tested]
+        is_grouped = any(compared[row.recipe].groups is not None for row in tested)
+        if is_grouped or any(not part["example"].equals(parts[0]["example"]) for part in parts):
+            return [Joint(len(tested))]
+        return [joint_pairs(np.array([_differences(part) for part in parts]))]
+
+    rows = with_multiplicity([of.row for of in compared.values()], joint, significance=significance)
+    return {row.recipe: replace(compared[row.recipe], row=row) for row in rows}
+
+
+def _pairs(examples: pl.DataFrame, name: str, baseline: str) -> pl.DataFrame:
+    """The examples that a recipe and the baseline have, in the baseline's order, with the mean of each one's runs."""
     import polars as pl
 
-    means = examples.group_by("recipe", "example", maintain_order=True).agg(
-        pl.col("cluster").first(), pl.col("value").mean()
+    base, own = (
+        examples.filter(pl.col("recipe") == recipe)
+        .group_by("example", maintain_order=True)
+        .agg(pl.col("cluster").first(), pl.col("value").mean())
+        for recipe in (baseline, name)
     )
-    base = means.filter(pl.col("recipe") == baseline)
-    found: dict[str, tuple[MeanTest, int, int | None]] = {}
-    for name in names:
-        if name == baseline:
-            continue
-        both = means.filter(pl.col("recipe") == name).join(base, on="example", suffix="_base", maintain_order="left")
-        differences = (both["value"] - both["value_base"]).to_numpy()
-        grouped = both.height > 0 and both["cluster"].null_count() == 0
-        groups = both["cluster"] if grouped else both["example"]
-        try:
-            test = clustered_t(differences, groups.to_list())
-        except LastbitError:  # one group, or no common example
-            continue
-        found[name] = test, both.height, groups.n_unique() if grouped else None
-    adjusted = holm(np.array([test.p for test, _, _ in found.values()]))
-    return {name: OverExamples(*row, float(p)) for (name, row), p in zip(found.items(), adjusted, strict=True)}
+    return base.join(own, on="example", suffix="_own", maintain_order="left")
 
 
-def sentences_of(found: Mapping[str, OverExamples], baseline: str, decimals: int) -> list[str]:
+def _differences(both: pl.DataFrame) -> Table:
+    return (both["value_own"] - both["value"]).to_numpy()
+
+
+def _compared(both: pl.DataFrame, name: str, baseline: str) -> OverExamples | None:
+    """The recipe by itself; None where it has one group, or no common example."""
+    is_grouped = both.height > 0 and both["cluster_own"].null_count() == 0
+    groups = both["cluster_own"] if is_grouped else both["example"]
+    try:
+        test = clustered_t(_differences(both), groups.to_list())
+    except LastbitError:
+        return None
+    row = AgainstBaseline(name, baseline, test.difference, test, p=test.p)
+    return OverExamples(row, both.height, groups.n_unique() if is_grouped else None)
+
+
+def sentences_of(over: Mapping[str, OverExamples], baseline: str, decimals: int) -> list[str]:
     """Which recipes differ over other examples, in words; none where there are no examples.
 
     Args:
-        found: by recipe.
+        over: by recipe.
         baseline: its name.
         decimals: of the numbers.
     """
-    if not found:
+    if not over:
         return []
-    rows = sorted(found.items(), key=lambda row: -abs(row[1].test.difference))
-    counts = _ends([row.examples for row in found.values()])
-    in_groups = [row.groups for row in found.values() if row.groups is not None]
-    groups = f" in {_ends(in_groups)} groups" if len(in_groups) == len(found) else ""
+    counts = _ends([of.examples for of in over.values()])
+    in_groups = [of.groups for of in over.values() if of.groups is not None]
+    groups = f" in {_ends(in_groups)} groups" if len(in_groups) == len(over) else ""
     clear = [
-        f"{name} {signed(row.test.difference, decimals)} "
-        f"({number(row.test.lower, decimals)} to {number(row.test.upper, decimals)})"
-        for name, row in rows
-        if row.p_holm <= SIGNIFICANCE and row.test.standard_error > 0
+        f"{row.recipe} {signed(row.difference, decimals)} "
+        f"({number(row.simultaneous[0], decimals)} to {number(row.simultaneous[1], decimals)})"
+        for row in real_rows([of.row for of in over.values()])
+        if row.simultaneous is not None
     ]
     verb = "differs" if len(clear) == 1 else "differ"
     result = f"{some(clear, _NAMED)} {verb}" if clear else "no recipe differs"
     start = f"Over other examples like these {counts}{groups}, with the same runs,"
-    return [f"{start} {result} from {baseline} (95 % intervals; Holm’s p {'below' if clear else 'not below'} 0.05)."]
+    together = " that hold together" if len(over) > 1 else ""
+    return [f"{start} {result} from {baseline} by more than noise (95 % intervals{together})."]
 
 
 def _ends(counts: Sequence[int]) -> str:

@@ -67,7 +67,7 @@ class RecipesComparison:
     @property
     def decimals(self) -> int:
         """Of its numbers, as words, tables and charts write them."""
-        of_examples = [row.test for rows in self.examples.values() for row in rows.values()]
+        of_examples = [of.row.test for over in self.examples.values() for of in over.values() if of.row.test]
         return max(shown_decimals(rows, of_examples) for rows in (self.comparisons, self.rest or self.comparisons))
 
     @property

@@ -40,7 +40,12 @@ def comparison_json(row: AgainstBaseline, examples: OverExamples | None = None) 
         "real": row.is_real,
         "same": None
         if same is None
-        else {"p": same.p, "p_holm": row.p_same_holm, "interval": [same.lower, same.upper], "same": row.is_same},
+        else {
+            "p": same.p,
+            "p_simultaneous": finite_or_none(row.p_same),
+            "interval": [same.lower, same.upper],
+            "same": row.is_same,
+        },
         "std_between_tasks": finite_or_none(row.tau),
         "tasks": row.tasks or None,
         "tasks_needed": None if row.task_design is None else row.task_design.runs_needed(row.difference),

@@ -13,6 +13,7 @@ from lastbit.runs.numbers import LARGEST
 from lastbit.runs.table import RunTable
 from lastbit.statistics.best import best_recipe
 from lastbit.statistics.over_tasks import against_baseline_by_task, against_baseline_over_tasks
+from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.study.comparison.far_runs import far_runs
@@ -211,21 +212,22 @@ def _over_examples(
     """The comparisons over examples, of each task that has single examples."""
     if table.examples is None:
         return {}
-    found = {
-        task: over_examples(
-            table.examples if task is None else table.examples.filter(table.examples["task"] == task),
-            table.recipes,
-            baseline,
-        )
+    parts = {
+        task: table.examples if task is None else table.examples.filter(table.examples["task"] == task)
         for task in tasks
     }
-    return {task: rows for task, rows in found.items() if rows}
+    parts = {task: examples for task, examples in parts.items() if examples.height}
+    over = {
+        task: over_examples(examples, table.recipes, baseline, significance=SIGNIFICANCE / len(parts))
+        for task, examples in parts.items()
+    }
+    return {task: rows for task, rows in over.items() if rows}
 
 
 def _examples_note(tasks: Sequence[str], examples: Mapping[str | None, object]) -> list[str]:
     if not examples:
         return []
     return [
-        f"The examples of each task are compared by themselves ({len(examples)} of {len(tasks)} tasks have some): "
-        "Holm’s p allows for the number of recipes, and not for that of tasks."
+        f"The examples of each task are compared by themselves ({len(examples)} of {len(tasks)} tasks have some); "
+        "their intervals hold together, those of all recipes and tasks."
     ]
