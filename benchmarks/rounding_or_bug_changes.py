@@ -112,7 +112,7 @@ BUGS = [
     Change("other data", {"data_seed": 8}, ("seed 1 against seed 8",)),
     Change("a bias less", {"bias": False}, (), ("bias",)),
     Change("no residual", {"residual": False}, (), ("residual",)),
-    Change("another temperature", {"temperature": 1.05}, (), ("temperature",)),
+    Change("another temperature", {"temperature": 1.05}, ("scale 0.35355339059327373 against",), ("temperature",)),
     Change("average pooling", {"pooling": "average"}, (), ("pooling",), (IMAGE,)),
     Change("targets shifted by none", {"shift": 0}, (), ("shift",), (LANGUAGE,)),
     Change("no positions", {"positions": False}, (), ("positions",), (LANGUAGE,)),
