@@ -156,6 +156,15 @@ def means_and_spreads(names: Sequence[str]) -> list[str]:
     return [name for name in found if name is not None] if None not in found and found[0] != found[1] else []
 
 
+def spread_beside(metric: str, names: Sequence[str]) -> str | None:
+    """The column of spreads beside one that is called a mean; None where it is not, or has none."""
+    if _MEANS.isdisjoint(words(metric)):
+        return None
+    spreads = [name for name in names if not _SPREADS.isdisjoint(words(name))]
+    alike = [name for name in spreads if set(words(name)) - _SPREADS == set(words(metric)) - _MEANS]
+    return next(iter(alike or spreads), None)
+
+
 def require(name: str, there: Sequence[str], *, option: str, where: str, hint: str = "") -> str:
     """The column of this name; case and surrounding spaces do not matter where they leave no doubt.
 

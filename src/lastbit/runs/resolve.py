@@ -68,6 +68,7 @@ def resolve(parts: Sequence[RawRuns], question: Question, *, where: str, notes: 
         lower_is_better=roles.lower,
         notes=tuple(dict.fromkeys(said)),
         examples=of_recipes(examples, kept),
+        is_direction_asked=question.lower_is_better is not None,
     )
 
 
@@ -103,6 +104,8 @@ def _roles(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, wh
     example, cluster = example_columns(frame, question, where, taken=taken)
     stated = {name: lower for part in parts for name, lower in part.lower_is_better.items()}
     lower = choose.choose_direction(metric, question, stated, notes)
+    if not seeds:
+        notes[:0] = choose.means_note(metric, choose.own_columns(frame))
     by = [named.require(name, choose.own_columns(frame), option="--by", where=where) for name in question.by or ()]
     return _Roles(metric, tuple(seeds), task, example, cluster, tuple(by), lower)
 

@@ -122,6 +122,17 @@ def choose_direction(metric: str, question: Question, stated: Mapping[str, bool]
     return bool(by_name)
 
 
+def means_note(metric: str, names: Sequence[str]) -> list[str]:
+    """That each value of the metric seems to be a mean of several runs, since a column of spreads stands beside it."""
+    spread = named.spread_beside(metric, names)
+    if spread is None:
+        return []
+    return [
+        f"{metric} looks like means of several runs, with their spread in {spread}, but each row counts as one run: "
+        f"if they are means, no interval or p below tells how far runs spread, so {ONE_ROW_EACH}."
+    ]
+
+
 def candidates(frame: pl.DataFrame, parts: Sequence[RawRuns], taken: Iterable[str | None]) -> tuple[list[str], bool]:
     """The columns that may be configuration, and whether every format says that they are."""
     gone = set(taken)

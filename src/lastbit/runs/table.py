@@ -30,6 +30,7 @@ class RunTable:
         notes: plain sentences: what was noticed, assumed and left out. The most important come first.
         examples: one row for each example of each run, where the files have them: `recipe`, `seed`, `task`, `example`,
             `cluster` (text, or null), `value`; None where they do not.
+        is_direction_asked: whether a person said which is better; that goes before what names of tasks suggest.
     """
 
     frame: pl.DataFrame
@@ -41,6 +42,7 @@ class RunTable:
     lower_is_better: bool
     notes: tuple[str, ...]
     examples: pl.DataFrame | None = None
+    is_direction_asked: bool = False
 
     @property
     def recipes(self) -> list[str]:

@@ -2,10 +2,14 @@
 
 The claims are read from the intervals that tell recipes from the baseline, at the same level. First the best must be
 told from the baseline; only then is it asked which others may be the best as well (Hsu's comparisons with the best,
-1981). At Bonferroni's level any wrong finding in a table, of either kind, has a probability of at most 5 %. Of K tests
-with the baseline, one of a recipe that equals it errs with 5 % / K, and one of a recipe that differs with half of that,
-on its wrong side. Where m are equal, it takes one of the K - m - 1 others that differ to leave the truly best one
-behind, on one side too; all of it adds up to less than 5 %. For simulated levels `benchmarks/many_recipes.py` counts.
+1981). Of a recipe that is left out of these it is found that another is as good or better, and not that it differs from
+the best: of many equal ones, some are left out in far more than 5 % of tables.
+
+At Bonferroni's level any wrong finding in a table, of either kind, has a probability of at most 5 %. Of K tests with
+the baseline, one of a recipe that equals it errs with 5 % / K, and one of a recipe that differs with half of that, on
+its wrong side. Where m are equal, it takes one of the K - m others that differ to leave the truly best one behind, or
+an equal of it, on one side too; all of it adds up to 5 % at most. For simulated levels `benchmarks/many_recipes.py`
+counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +34,15 @@ class Best:
     """The best of the recipes with two runs at least, by their differences from the baseline."""
 
     recipe: str
-    rivals: tuple[str, ...]  # from which it is not told, the nearest first; empty where it stands clear of all others
+    # That may be the best as well, the nearest first; empty where it stands clear of all others. The baseline alone
+    # where the best is not told from it.
+    rivals: tuple[str, ...]
     winner: Winner  # its mean, corrected for having been picked; `index` is among those compared, the baseline first
     is_raw: bool  # whether its mean is that of its own runs; else it is brought to the baseline's seeds
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is told from every other recipe."""
+        """Whether it is better than every other recipe."""
         return not self.rivals
 
 
@@ -62,7 +68,7 @@ def best_recipe(
     # By their differences, since means over other seeds could contradict these.
     means = {base.name: float(base.values.mean())}
     means |= {other: means[base.name] + row.difference for other, row in tests.items()}
-    rivals = _rivals(compared, name, tests, base.name)
+    rivals = _rivals(compared, name, tests, base.name, lower_is_better=lower_is_better)
     if rivals is None:
         return None
     picked = _corrected(list(compared.values()), np.array([means[other] for other in compared]), lower_is_better)
@@ -75,9 +81,17 @@ def best_recipe(
 
 
 def _rivals(
-    compared: Mapping[str, RecipeRuns], name: str, tests: Mapping[str, AgainstBaseline], base: str
+    compared: Mapping[str, RecipeRuns],
+    name: str,
+    tests: Mapping[str, AgainstBaseline],
+    base: str,
+    *,
+    lower_is_better: bool,
 ) -> list[str] | None:
-    """The recipes that the best is not told from; None where it differs from one by the same in all runs."""
+    """The recipes that the best is not shown to be better than; None where it differs from one by the same in all runs.
+
+    The best by its difference from the baseline may be worse than another on the seeds that these two share.
+    """
     if name == base:
         exact = any(row.simultaneous is None and row.difference != 0 for row in tests.values())
         return None if exact else [other for other, row in tests.items() if not row.is_real]
@@ -86,12 +100,13 @@ def _rivals(
         return [base] if row.difference == 0 else None
     if not row.is_real:
         return [base]
-    for other in compared.keys() - {name, base}:
+    for other in (other for other in compared if other not in (name, base)):
         test, _ = mean_test(compared[name], compared[other])
         ends = test.interval(row.level)
         if ends is None and test.difference != 0:
             return None
-        if ends is None or ends[0] <= 0 <= ends[1]:
+        is_better = ends is not None and (ends[1] < 0 if lower_is_better else ends[0] > 0)
+        if not is_better:
             rivals.append(other)
     return rivals
 

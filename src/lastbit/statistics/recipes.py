@@ -18,6 +18,7 @@ from lastbit.statistics.means import (
     exchanged,
     flipped_signs,
     paired_t,
+    variance,
     welch_t,
 )
 from lastbit.statistics.multiplicity import Joint, benjamini_hochberg, holm, joint_pairs, joint_welch
@@ -197,7 +198,7 @@ def _joint_with(centre: RecipeRuns, others: Sequence[RecipeRuns]) -> Joint:
     seeds = {common_seeds(recipe, centre) for recipe in others}
     if seeds == {()}:
         compared = [centre, *others]
-        errors = [np.std(recipe.values, ddof=1) / np.sqrt(len(recipe.values)) for recipe in compared]
+        errors = [np.sqrt(variance(run.values, float(np.abs(run.values).max())) / len(run.values)) for run in compared]
         return joint_welch(np.array(errors), np.array([len(recipe.values) - 1 for recipe in compared]))
     if len(seeds) == 1:
         (common,) = seeds

@@ -28,7 +28,9 @@ class RecipeRuns:
     @property
     def std(self) -> float:
         """Standard deviation of a single run with a seed of its own; NaN for fewer than two seeds."""
-        return float(np.sqrt(np.var(self.values, ddof=1) + self.lost())) if len(self.values) > 1 else nan
+        return (
+            sqrt(variance(self.values, float(np.abs(self.values).max())) + self.lost()) if len(self.values) > 1 else nan
+        )
 
     def at(self, seeds: Sequence[str | int]) -> Table:
         """The values at these seeds, in their order."""

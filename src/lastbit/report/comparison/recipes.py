@@ -134,6 +134,9 @@ def _examples_figure(content: RecipesJson) -> Figure:
 def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson, *, scope: str) -> str:
     kinds = [kind_of(row, content) for row in drawn]
     better, worse, count = kinds.count(BETTER), kinds.count(WORSE), len(drawn)
+    if count == 1:
+        finding = "is better than" if better else "is worse than" if worse else "does not differ from"
+        return f"{drawn[0]['recipe']} {finding} {content['baseline']}{',' if better or worse else ''} {scope}"
     if better == worse == 0:
         return f"None of {count} recipes differs from {content['baseline']} {scope}"
     parts = [f"{number} {word}" for number, word in ((better, "better"), (worse, "worse")) if number]

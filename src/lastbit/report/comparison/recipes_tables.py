@@ -215,9 +215,8 @@ def _needed(row: Mapping[str, Any], content: RecipesJson, *, over_tasks: bool) -
     is_open = kind_of(row, content) == UNSURE and row["interval"] is not None and row["difference"] != 0
     if not is_open:
         return MISSING
-    if over_tasks:
-        return MISSING if row.get("tasks_needed") is None else f"{row['tasks_needed']:,}"
-    return _runs(row.get("runs_needed"))
+    needed = "tasks_needed" if over_tasks else "runs_needed"
+    return _runs(row[needed]) if needed in row else MISSING  # an older comparison does not tell
 
 
 def _runs(runs: int | None) -> str:

@@ -35,25 +35,33 @@ class Findings:
     @property
     def sentences(self) -> list[str]:
         """What is found, the surest first."""
-        return self._of_one() if len(self.comparisons) == 1 else self._of_many()
+        tested = [row for row in self.comparisons if row.test is not None]
+        if len(tested) == 1:
+            return [self._of_one(tested[0]), *self._of_single_runs()]
+        return self._of_many(tested) if tested else self._of_none_tested()
 
     @property
     def _real(self) -> list[AgainstBaseline]:
         return real_rows(self.comparisons)
 
-    def _of_one(self) -> list[str]:
-        (row,) = self.comparisons
-        if row.test is None:
+    def _of_none_tested(self) -> list[str]:
+        if len(self.comparisons) == 1:
+            (row,) = self.comparisons
             return self._of_single_runs() or [f"{row.recipe} and {row.baseline} cannot be compared: one has no run."]
+        few = "two tasks at least have to be common" if self.tasks else _TOO_FEW
+        start = f"No recipe can be compared with {self.baseline}{self._over}: {few}."
+        return [start, *self._of_single_runs(says_why=False)]
+
+    def _of_one(self, row: AgainstBaseline) -> str:
         start = f"{row.recipe} − {row.baseline}{self._over}: {self._signed(row.difference)}"
         if row.simultaneous is None:
-            return [f"{start}, the same in all runs, so that there is no interval. Are the runs independent?"]
+            return f"{start}, the same in all {self._units}, so that there is no interval. Are the runs independent?"
         low, high = (self._number(end) for end in row.simultaneous)
         interval = f"95 % interval {low} to {high} ({_test_of(row)}, p = {row.p:.2g})"
         if row.is_real:
             side = "better" if self._on_side(True) else "worse"
-            return [f"{start}, {interval}: {row.recipe} is {side}, by more than noise."]
-        return [f"{start}, {interval}: not distinguishable from noise{self._takes(row)}."]
+            return f"{start}, {interval}: {row.recipe} is {side}, by more than noise."
+        return f"{start}, {interval}: not distinguishable from noise{self._takes(row)}."
 
     def _takes(self, row: AgainstBaseline) -> str:
         """What a difference as large as an undecided one takes; empty where that is not known."""
@@ -61,18 +69,13 @@ class Findings:
             return ""
         if row.task_design is not None:
             tasks = row.task_design.runs_needed(row.difference)
-            takes = "" if tasks is None else f"; a difference as large as this takes {tasks:,} tasks{_LIKE_THESE}"
-            return f"{takes} to show (80 % power)" if takes else ""
+            count = "more than a million" if tasks is None else f"{tasks:,}"
+            return f"; a difference as large as this takes {count} tasks{_LIKE_THESE} to show (80 % power)"
         return "" if row.design is None else f"; {needed_in_words(row.design.runs_needed(row.difference))}"
 
-    def _of_many(self) -> list[str]:
-        tested = [row for row in self.comparisons if row.test is not None]
-        if not tested:
-            few = "two tasks at least have to be common" if self.tasks else _TOO_FEW
-            start = f"No recipe can be compared with {self.baseline}{self._over}: {few}."
-            return [start, *self._of_single_runs(says_why=False)]
-        found = self._of_the_real(tested) if self._real else self._of_none(tested)
-        return [*found, *self._of_the_exact(), *self._of_single_runs()]
+    def _of_many(self, tested: Sequence[AgainstBaseline]) -> list[str]:
+        differing = self._of_the_real(tested) if self._real else self._of_none(tested)
+        return [*differing, *self._of_the_exact(), *self._of_single_runs()]
 
     def _of_none(self, tested: Sequence[AgainstBaseline]) -> list[str]:
         if len(self._exact) == len(tested):
@@ -104,13 +107,13 @@ class Findings:
         designs = [(row.task_design if self.tasks else row.design, row.difference) for row in rows if row.difference]
         needed = [design.runs_needed(difference) for design, difference in designs if design is not None]
         known = sorted(runs for runs in needed if runs is not None)
-        if not known:
+        if not needed:
             return ""
-        ends = f"{known[0]:,} to {known[-1]:,}" if known[0] < known[-1] else f"{known[0]:,}"
-        more = "" if len(known) == len(needed) else " and more than a million"
+        ends = [f"{known[0]:,} to {known[-1]:,}" if known[0] < known[-1] else f"{known[0]:,}"] if known else []
+        count = " and ".join([*ends, *(["more than a million"] if len(known) < len(needed) else [])])
         what = f"tasks{_LIKE_THESE}" if self.tasks else "runs of each recipe"
         these = "Differences as large as theirs take" if len(needed) > 1 else "A difference as large as that takes"
-        return f" {these} {ends}{more} {what} to show (80 % power)."
+        return f" {these} {count} {what} to show (80 % power)."
 
     def _of_single_runs(self, *, says_why: bool = True) -> list[str]:
         """The differences that nothing tells from luck."""
@@ -133,19 +136,28 @@ class Findings:
         return f"{self._over}," if self.tasks else ""
 
     @property
+    def _units(self) -> str:
+        return "tasks" if self.tasks else "runs"
+
+    @property
     def _exact(self) -> list[AgainstBaseline]:
         """The comparisons in which nothing varies, so that they have no interval."""
         return [row for row in self.comparisons if row.test is not None and row.simultaneous is None]
 
     def _of_the_exact(self) -> list[str]:
-        named = [f"{row.recipe} {self._signed(row.difference)}" for row in self._exact]
-        if not named:
-            return []
-        verb = "differs" if len(named) == 1 else "differ"
-        return [
-            f"{some(named, _NAMED)}: {verb} by the same in all runs, so that there is no interval. Are the runs "
-            "independent?"
-        ]
+        shifted = [f"{row.recipe} {self._signed(row.difference)}" for row in self._exact if row.difference]
+        equal = [row.recipe for row in self._exact if not row.difference]
+        sentences = []
+        if shifted:
+            verb = "differs" if len(shifted) == 1 else "differ"
+            sentences.append(
+                f"{some(shifted, _NAMED)}: {verb} by the same in all {self._units}, so that there is no interval. Are "
+                "the runs independent?"
+            )
+        if equal:
+            verb = "does" if len(equal) == 1 else "do"
+            sentences.append(f"{some(equal, _NAMED)} {verb} not differ from {self.baseline} in any {self._units[:-1]}.")
+        return sentences
 
     def _on_side(self, better: bool) -> list[AgainstBaseline]:
         up = better is not self.lower_is_better

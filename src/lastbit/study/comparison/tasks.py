@@ -25,12 +25,10 @@ ByTask = Mapping[str, Sequence[AgainstBaseline]]
 
 
 def less_by_task(table: RunTable) -> dict[str, bool]:
-    """Whether less is better on each task: by the metric, or where its name does not tell by the name of the task."""
-    unknown = says_less(table.metric) is None and not table.lower_is_better
-    return {
-        task: bool(says_less(task)) if unknown and says_less(task) is not None else table.lower_is_better
-        for task in table.tasks
-    }
+    """Whether less is better on each task: as asked, else by the metric, else by the name of the task."""
+    if table.is_direction_asked or table.lower_is_better or says_less(table.metric) is not None:
+        return dict.fromkeys(table.tasks, table.lower_is_better)
+    return {task: bool(says_less(task)) for task in table.tasks}
 
 
 def other_units(table: RunTable) -> str:
