@@ -50,8 +50,13 @@ def of_no_differences(generator, tables):
 
 
 def of_all_findings(generator, tables):
-    """How often a table has any wrong finding: a difference from the baseline, or a best that is not the only one."""
+    """How often a table has any wrong finding, and how often an equal of the best is not named beside it.
+
+    Wrong are a difference from the baseline that is none, a clear best that is not the only one, and a best, better
+    than all others, that is left out of those that may be. A recipe as good as others on top may be left out.
+    """
     few, many, equal = 5, RECIPES + 1, np.zeros(RECIPES + 1)
+    is_last = np.arange(many) == many - 1
     cases = {
         "all equal": (equal, 1.0),
         "two equal ones on top": (np.where(np.arange(many) >= many - 2, 9.0, 0.0), 1.0),
@@ -61,20 +66,27 @@ def of_all_findings(generator, tables):
             np.where(np.arange(few) == 0, 10.0, 1.0),
         ),
         "half on top, equal": (np.where(np.arange(many) >= many // 2, 9.0, 0.0), 1.0),
+        "one of 10 on top a hair better": (np.where(np.arange(many) > many // 2, 9.0, 0.0) + 1e-3 * is_last, 1.0),
         "all spread like runs": (generator.normal(0, 1, many), 1.0),
     }
     found = {}
     for name, (truth, stds) in cases.items():
         for kind, seed_std in (("Welch", None), ("pairs", 1.0)):
-            wrong = []
+            wrong, left = [], []
             for _ in range(tables):
                 rows = table(generator, truth, stds=stds, seed_std=seed_std)
                 compared = against_baseline(rows)
                 best = best_recipe(rows, compared)
                 true = {row.name: mean for row, mean in zip(rows, truth, strict=True)}
                 against = any(row.is_real and row.difference * (true[row.recipe] - truth[0]) <= 0 for row in compared)
-                wrong.append(against or (best.is_clear and np.sum(truth >= true[best.recipe]) > 1))
+                tops = {name for name, mean in true.items() if mean == truth.max()}
+                is_said = best.rivals != (rows[0].name,)
+                missing = tops - {best.recipe, *best.rivals} if is_said else set()
+                clear = best.is_clear and np.sum(truth >= true[best.recipe]) > 1
+                wrong.append(against or clear or missing == tops)
+                left.append(len(tops) > 1 and bool(missing))
             found[f"{kind}, {name}: any wrong finding"] = np.mean(wrong)
+            found[f"{kind}, {name}: an equal of the best left out"] = np.mean(left)
     return found
 
 

@@ -6,6 +6,7 @@ from scipy import stats
 
 from lastbit.statistics import winner as winners
 from lastbit.statistics.best import best_recipe
+from lastbit.statistics.multiplicity import joint_welch
 from lastbit.statistics.recipes import against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.statistics.winner import winner
@@ -111,6 +112,35 @@ def test_the_best_is_picked_by_the_differences_where_means_are_of_other_seeds():
     assert found.winner.mean == pytest.approx(base.values.mean() + np.mean(better.values - base.values[5:]))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_that_is_better_on_the_seeds_it_shares_with_the_best_is_its_rival(sign):
+    """`a` leads by its differences from the baseline, and loses to `b` by 5 on each of their four common seeds."""
+    noise = np.random.default_rng(3).normal(0, 0.1, (3, 12))
+    base = RecipeRuns("base", sign * noise[0], tuple(range(1, 13)))
+    a = RecipeRuns("a", sign * (np.repeat([20.0, 5.0], 4) + noise[1, :8]), tuple(range(1, 9)))
+    b = RecipeRuns("b", sign * (10 + noise[2, 4:]), tuple(range(5, 13)))
+    low = RecipeRuns("low", sign * (noise[2] - 30), base.seeds)
+    found = best_of([base, a, b, low], lower_is_better=sign < 0)
+    assert (found.recipe, found.rivals) == ("a", ("b",))
+
+
+def test_rivals_that_tie_come_in_the_order_of_the_recipes():
+    tied = [RecipeRuns(name, 95 + 0.1 * np.arange(-2.0, 3)) for name in "zyxwv"]
+    rows = [RecipeRuns("base", 90 + 0.1 * np.arange(5.0)), RecipeRuns("best", 95.05 + 0.1 * np.arange(-2.0, 3)), *tied]
+    assert best_of(rows).rivals == tuple("zyxwv")
+
+
+def test_where_all_intervals_are_of_the_best_the_level_is_that_of_the_best():
+    """Its differences agree less than those from a baseline that spreads widely, so that they ask for a smaller one."""
+    rows = runs_of([90, 95, 95.02, 94.9, 91], seeds=None)
+    rows[0] = RecipeRuns("r0", 90 + 20 * (rows[0].values - 90))
+    errors = np.array([stats.sem(row.values) for row in rows])
+    dofs = np.full(5, 4)
+    of_base, of_best = (joint_welch(errors[[at, *np.delete(np.arange(5), at)]], dofs).level() for at in (0, 2))
+    assert of_best < of_base - 0.002
+    assert against_baseline(rows)[0].level == pytest.approx(of_best, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("truth", "stds"),
     [
@@ -127,7 +157,10 @@ def test_any_wrong_finding_is_rare_be_it_against_the_baseline_or_of_the_best(tru
         rows = [RecipeRuns(str(i), row, SEEDS) for i, row in enumerate(values)]
         found = against_baseline(rows)
         best = best_recipe(rows, found)
-        wrong += any(row.is_real and row.difference * (truth[int(row.recipe)] - truth[0]) <= 0 for row in found) or (
-            best.is_clear and np.sum(truth >= truth[int(best.recipe)]) > 1
+        tops = np.flatnonzero(truth == truth.max())
+        wrong += (
+            any(row.is_real and row.difference * (truth[int(row.recipe)] - truth[0]) <= 0 for row in found)
+            or (best.is_clear and (len(tops) > 1 or int(best.recipe) not in tops))
+            or (len(tops) == 1 and best.rivals != ("0",) and str(tops[0]) not in (best.recipe, *best.rivals))
         )
     assert wrong <= stats.binom(tables, 0.05).ppf(0.999)

@@ -106,13 +106,37 @@ JOINTS = {
 
 
 @pytest.mark.parametrize("joint", JOINTS.values(), ids=JOINTS)
-@pytest.mark.parametrize("significance", [0.05, 0.01])
+@pytest.mark.parametrize("significance", [0.05, 0.025, 0.01, 0.0005])
 def test_adjusted_p_values_are_small_just_where_the_level_says(joint, significance):
     level = joint.level(significance)
     assert joint.adjusted(level * 0.999) < significance < joint.adjusted(level * 1.001)
     ladder = [joint.adjusted(p) for p in np.linspace(0, 1, 200)]
     assert ladder == sorted(ladder)
     assert (ladder[0], ladder[-1]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("comparisons", [2, 6])
+@pytest.mark.parametrize("tasks", [1, 2, 20, 57, 100])
+def test_the_level_of_a_part_of_a_family_is_met_and_never_below_bonferronis(comparisons, tasks):
+    """The quantile of a few of the fixed draws would be off by a quarter, for every table alike."""
+    errors, dofs, significance = np.ones(comparisons + 1), np.full(comparisons + 1, 1e6), 0.05 / tasks
+    level = joint_welch(errors, dofs).level(significance)
+    assert level >= significance / comparisons
+    # Of normal means the probability is an integral over the one that all share.
+    z, at = reach(level), np.linspace(-9, 9, 4001)
+    inside = special.ndtr(np.sqrt(2) * z + at) - special.ndtr(-np.sqrt(2) * z + at)
+    missed = 1 - np.trapezoid(stats.norm.pdf(at) * inside**comparisons, at)
+    assert missed <= significance * (1.1 if tasks <= 2 else 1)
+
+
+@pytest.mark.parametrize("joint", JOINTS.values(), ids=JOINTS)
+@pytest.mark.parametrize("p", [1e-300, 6.1e-14, 1e-7])
+def test_below_all_that_is_simulated_a_p_value_is_bonferronis(joint, p):
+    assert joint.adjusted(p) == pytest.approx(6 * p, rel=1e-12)
+
+
+def test_no_level_is_above_that_of_a_single_test():
+    assert Joint(2, np.linspace(0.2, 1, 20_000)).level() == 0.05
 
 
 def test_the_adjusted_p_value_is_scipys_dunnett():

@@ -66,6 +66,15 @@ def test_runs_that_do_not_vary_have_no_interval_and_the_p_of_permutations():
     assert (row.simultaneous, row.is_real, row.p) == (None, False, pytest.approx(2 / 20))
 
 
+def test_equal_runs_do_not_spread_even_where_their_mean_is_rounded():
+    equal = RecipeRuns("equal", np.full(3, 0.1))
+    assert np.std(equal.values, ddof=1) > 0
+    assert equal.std == 0.0
+    other = RecipeRuns("other", np.full(3, 0.7))
+    varying = RecipeRuns("varying", np.array([0.1, 0.2, 0.4]))
+    assert {row.level for row in against_baseline([equal, other, varying])} == {0.05}  # of the one that varies
+
+
 @pytest.mark.parametrize(("seeds", "tables"), [(SEEDS, 400), (None, 60)])
 def test_useless_recipes_are_seldom_called_real(seeds, tables):
     generator = np.random.default_rng(4)

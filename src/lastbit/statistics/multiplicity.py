@@ -18,7 +18,7 @@ from lastbit.statistics.power import SIGNIFICANCE, critical
 from lastbit.statistics.spread import Table
 
 _DRAWS = 20_000  # of simulated tables: the joint level of 5 % is then met within 0.15 points (one standard deviation)
-_FEWEST = 500  # tables below a level, which is then met within 4.5 % of itself; Bonferroni's where there are fewer
+_FEWEST = 400  # tables below a level, which is then met within 5 % of itself; with fewer it is Bonferroni's
 _STEPS = 10  # correlations are rounded down to tenths, which widens intervals
 
 

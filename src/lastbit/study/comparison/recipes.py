@@ -178,7 +178,9 @@ class RecipesComparison:
         if best.is_clear:
             yield f"{start} ({interval}), and stands clear of all others."
             return
-        untold = f"but is not distinguishable from {some(best.rivals, _NAMED)}"
+        untold = f"but {some(best.rivals, _NAMED)} may be the best as well"
+        if best.rivals == (self.baseline,):
+            untold = f"but is not distinguishable from the baseline, {self.baseline}, so that the best is not known"
         if mean.overstatement < 0.5 * 10.0**-self.decimals:
             yield f"{start} ({interval}), {untold}."
         else:
