@@ -58,8 +58,18 @@ class GreyBand:
     high: float
 
 
+@dataclass(frozen=True)
+class Beyond:
+    """An arrow at an end of the axis of values: what it belongs to goes on."""
+
+    group: str | int
+    value: float  # of that end
+    below: bool  # whether it points to smaller values
+    kind: str = ""  # decides the colour
+
+
 _PADDING = 8  # pixels between the outermost dots and the ends of the axis of values
-_DATA = {Span: "spans", Mean: "means", Reference: "references", GreyBand: "bands"}
+_DATA = {Span: "spans", Mean: "means", Reference: "references", GreyBand: "bands", Beyond: "arrows"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,7 @@ def dot_chart(
     given: Mapping[str, str] | None = None,
     upright: bool = True,
     beside: bool = False,
-    behind: Sequence[Span | Mean | Reference | GreyBand] = (),
+    behind: Sequence[Span | Mean | Reference | GreyBand | Beyond] = (),
     height: int = HEIGHT,
 ) -> Chart:
     """Draw a dot for each value, its group on one axis and its value on the other.
@@ -130,6 +140,8 @@ def _form(layout: _Layout) -> dict[str, Any]:
         layers.append(band.encode(**_values(layout, "low", "high")))
     if "spans" in layout.parts:
         layers.append(_spans(layout))
+    if "arrows" in layout.parts:
+        layers += [_arrows(layout, below=below) for below in (True, False)]
     if "references" in layout.parts:
         rule = alt.Chart(alt.NamedData("references")).transform_calculate(at=layout.value.position("value"))
         drawn = rule.mark_rule(strokeWidth=1.5, strokeDash=DASHED)
@@ -159,6 +171,14 @@ def _spans(layout: _Layout) -> AnyChart:
         color=_kind_or_grey(layout),
         strokeWidth=alt.StrokeWidth("width:Q", scale=None, legend=None),
     )
+
+
+def _arrows(layout: _Layout, *, below: bool) -> AnyChart:
+    shapes_of = ("triangle-down", "triangle-up") if layout.upright else ("triangle-left", "triangle-right")
+    arrows = alt.Chart(alt.NamedData("arrows")).transform_filter(f"datum.below === {str(below).lower()}")
+    placed = arrows.transform_calculate(at=layout.value.position("value"), grey="false")
+    drawn: AnyChart = placed.mark_point(filled=True, size=60, opacity=0.9, shape=shapes_of[0 if below else 1])
+    return drawn.encode(**_groups(layout, of_kind=True), **_values(layout, "at"), color=_kind_or_grey(layout))
 
 
 def _groups(layout: _Layout, *, of_kind: bool = False) -> dict[str, Any]:

@@ -5,15 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lastbit.report.charts.axes import Axis
-from lastbit.report.charts.dots import Dot, GreyBand, Reference, Span, dot_chart
-from lastbit.report.charts.figure import Chart, Figure
-from lastbit.report.charts.look import MUTED
+from lastbit.report.charts.figure import Figure
+from lastbit.report.comparison.intervals_chart import cut_note, intervals_chart
 from lastbit.report.comparison.recipes_stored import RecipesJson, as_recipes
 from lastbit.report.comparison.recipes_tables import (
     BETTER,
-    SAME,
-    UNSURE,
     WORSE,
     differences_table,
     examples_tables,
@@ -23,18 +19,14 @@ from lastbit.report.comparison.recipes_tables import (
     over_all_tables,
     recipes_table,
 )
-from lastbit.report.numbers import p_in_words
 from lastbit.report.page import Page, Section, Text, write_page
 
-_ROW, _FRAME = 22, 30  # pixels for each recipe, and for all
 _NOISE = "by more than noise"
 _LINES = (
     "Thin lines are 95 % intervals that hold for all recipes together, thick ones each hold alone: a difference is "
     "real where the thin line misses 0."
 )
 _MOST = 30  # recipes that the chart shows
-# Okabe's and Ito's green and vermilion differ in lightness too; shapes tell the kinds apart as well.
-_COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", SAME: "#0072B2", UNSURE: MUTED}
 
 
 def write_comparison(content: RecipesJson, path: Path) -> None:
@@ -110,8 +102,9 @@ def differences_figure(content: RecipesJson) -> Figure:
         note += "line stays inside."
     if len(shown) < len(drawn):
         note += f" Shown are {len(shown)} of {len(drawn)}: the largest differences."
+    note += cut_note(shown, content)
     scope = "over tasks like these, by more than noise" if "task" not in content and content["tasks"] else _NOISE
-    return Figure("differences", _finding(drawn, content, scope=scope), note, _chart(shown, content))
+    return Figure("differences", _finding(drawn, content, scope=scope), note, intervals_chart(shown, content))
 
 
 def _examples_figure(content: RecipesJson) -> Figure:
@@ -128,7 +121,8 @@ def _examples_figure(content: RecipesJson) -> Figure:
         f"{_LINES} How far other runs would lie is not known."
     )
     title = _finding(drawn, content, scope="over other examples, with these runs")
-    return Figure("differences", title, note, _chart(_shown(drawn, content), content))
+    shown = _shown(drawn, content)
+    return Figure("differences", title, note + cut_note(shown, content), intervals_chart(shown, content))
 
 
 def _finding(drawn: Sequence[Mapping[str, Any]], content: RecipesJson, *, scope: str) -> str:
@@ -150,24 +144,3 @@ def _shown(drawn: Sequence[Mapping[str, Any]], content: RecipesJson) -> list[Map
     better = 1 if content["lower_is_better"] else -1  # the best on top
     kept = sorted(drawn, key=lambda row: (not row["real"], -abs(row["difference"])))[:_MOST]
     return sorted(kept, key=lambda row: better * row["difference"])
-
-
-def _chart(rows: Sequence[Mapping[str, Any]], content: RecipesJson) -> Chart:
-    kinds = {row["recipe"]: kind_of(row, content) for row in rows}
-    margin = content["within"]
-    spans = [
-        Span(row["recipe"], ends[0], ends[1], kind=kinds[row["recipe"]], width=width)
-        for row in rows
-        for ends, width in ((row["interval_simultaneous"], 2), (row["interval"], 6))
-    ]
-    present = [kind for kind in _COLOURS if kind in kinds.values()]
-    return dot_chart(
-        [Dot(row["recipe"], row["difference"], kinds[row["recipe"]], {"p": p_in_words(row["p"])}) for row in rows],
-        groups=[row["recipe"] for row in rows],
-        value=Axis(f"difference of {content['metric']}", name="difference", from_zero=True, format=".3~f"),
-        kinds=present,
-        given={kind: _COLOURS[kind] for kind in present},
-        upright=False,
-        behind=[Reference(0.0), *spans, *([GreyBand(-margin, margin)] if margin else [])],
-        height=_ROW * len(rows) + _FRAME,
-    )
