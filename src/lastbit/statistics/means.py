@@ -52,7 +52,7 @@ class Equivalence:
     """Whether a difference is smaller than a margin: two one-sided tests."""
 
     margin: float  # in the unit of the metric
-    p: float  # the larger of the two one-sided p values
+    p: float  # the larger of the two one-sided p values; NaN where nothing varies, as are both ends
     lower: float  # 90 % interval of the difference: it lies within ± margin where p is below 5 %
     upper: float
 
@@ -117,7 +117,8 @@ def t_test(kind: str, difference: float, error: float, dof: float) -> MeanTest:
 def equivalence(test: MeanTest, margin: float) -> Equivalence:
     """Two one-sided t tests (Schuirmann 1987) of a difference beyond -margin and beyond +margin.
 
-    A difference that is not significant is no evidence of equality; this test is. Where nothing varies, p is 0 or 1.
+    A difference that is not significant is no evidence of equality; this test is. Runs without any spread are no sample
+    that could tell how far others lie, so that nothing is decided then: p and the interval are NaN.
 
     Args:
         test: of the difference.
@@ -125,7 +126,7 @@ def equivalence(test: MeanTest, margin: float) -> Equivalence:
     """
     error, gap = test.standard_error, margin - abs(test.difference)
     if error == 0:
-        return Equivalence(margin, 0.0 if gap > 0 else 1.0, test.difference, test.difference)
+        return Equivalence(margin, np.nan, np.nan, np.nan)
     reach = float(special.stdtrit(test.dof, 1 - SIGNIFICANCE)) * error
     p = float(special.stdtr(test.dof, -gap / error))
     return Equivalence(margin, p, test.difference - reach, test.difference + reach)

@@ -43,7 +43,7 @@ class AgainstBaseline:
     p_simultaneous: float = nan  # below 5 % where that interval excludes 0, and only there
     simultaneous: tuple[float, float] | None = None  # interval that holds together with all others, 95 %
     better: Superiority | None = None  # that a run of the recipe is better than one of the baseline
-    same: Equivalence | None = None  # only where a margin was given
+    same: Equivalence | None = None  # only where a margin was given, and runs vary
     p_same: float = nan  # among all: below 5 % where the simultaneous interval lies within the margin, and only there
     means: tuple[float, float] = (nan, nan)  # of the recipe and the baseline, of the runs that are compared
     tau: float = nan  # over several tasks: the standard deviation of the true differences between them
@@ -59,10 +59,10 @@ class AgainstBaseline:
 
     @property
     def is_same(self) -> bool:
-        """Whether the simultaneous interval, or a difference that is the same in all runs, lies within the margin."""
-        if self.same is None:
+        """Whether the simultaneous interval lies within the margin; without an interval nothing is decided."""
+        if self.same is None or self.simultaneous is None:
             return False
-        low, high = self.simultaneous or (self.difference, self.difference)
+        low, high = self.simultaneous
         return -self.same.margin < low and high < self.same.margin
 
 
@@ -129,7 +129,10 @@ def with_multiplicity(
     parts = joint(tested) if tested else []
     level = min((part.level(significance) for part in parts), default=nan)
     p = np.array([row.p for row in comparisons])
-    same = [equivalence(row.test, within) if row.test and within is not None else None for row in comparisons]
+    same = [
+        None if within is None or row.test is None or row.test.standard_error == 0 else equivalence(row.test, within)
+        for row in comparisons
+    ]
 
     def among_all(p: float) -> float:
         return min(1.0, SIGNIFICANCE / significance * max(part.adjusted(p) for part in parts))

@@ -148,8 +148,11 @@ def test_sentence_table_and_chart_agree_on_what_is_the_same():
         assert (re.findall(r"\w+", said[1].replace(" and ", " ")) if said else []) == inside
 
 
-def test_what_is_the_same_in_all_runs_is_the_same_within_any_margin():
-    a, b, c = (
-        RecipeRuns(name, np.array([1.0, 2.0, 3.0]) + gain, (1, 2, 3)) for name, gain in (("a", 0), ("b", 0), ("c", 1))
-    )
-    assert [row.is_same for row in against_baseline([a, b, c], within=0.5)] == [True, False]
+@pytest.mark.parametrize(("a", "b", "paired"), [([50.0, 50.0], [50.0, 50.0], None), ([50.1, 51.1], [50.0, 51.0], True)])
+def test_runs_without_spread_are_not_the_same_within_any_margin_and_no_field_says_so(a, b, paired):
+    comparison = compare(a, b, paired=paired, within=0.5)
+    content = as_recipes(comparison.as_json())
+    (row,) = content["comparisons"]
+    assert (row["interval"], row["interval_simultaneous"], row["same"]) == (None, None, None)
+    assert "None is shown to be the same as a within 0.5." in comparison.verdict
+    assert [words[-2] for words in differences_table(content).rows] == ["–"]
