@@ -58,8 +58,24 @@ def test_only_the_class_that_is_hurt_is_named(paired):
 def test_equal_runs_move_nothing():
     runs = np.tile(100.0 * (np.arange(20) % 2), (3, 1))
     found = moves(runs, runs, np.arange(20) // 10, paired=True)
-    assert (found.right_to_wrong.percent, found.right_to_wrong.upper, found.retrained) == (0, 0, 0)
+    assert (found.right_to_wrong.percent, found.right_to_wrong.lower, found.retrained) == (0, 0, 0)
     assert [row.p for row in found.classes] == [1, 1]
+
+
+@pytest.mark.parametrize("examples", [2, 20, 200])
+def test_what_no_example_shows_may_be_in_others(examples):
+    right, wrong = np.full((3, examples), 100.0), np.zeros((3, examples))
+    reach = 100 * stats.binomtest(0, examples).proportion_ci(0.95, "exact").high
+    same = moves(right, right, np.zeros(examples, int), paired=True)
+    assert (same.right_to_wrong.percent, same.right_to_wrong.lower) == (0, 0)
+    assert same.right_to_wrong.upper == pytest.approx(reach)
+    assert [(row.difference, row.p) for row in same.classes] == [(0, 1)]
+    assert (same.classes[0].lower, same.classes[0].upper) == pytest.approx((-reach, reach))
+    broken = moves(right, wrong, np.zeros(examples, int), paired=True)
+    assert (broken.right_to_wrong.percent, broken.right_to_wrong.upper) == (100, 100)
+    assert broken.right_to_wrong.lower == pytest.approx(100 - reach)
+    assert broken.classes[0].p == pytest.approx(stats.binomtest(0, examples).pvalue)
+    assert (broken.classes[0].lower, broken.classes[0].upper) == pytest.approx((-100, -100 + 2 * reach))
 
 
 @pytest.mark.parametrize("runs", [3, 6])

@@ -5,14 +5,15 @@ Training*, arXiv 2011.09161).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lastbit.statistics.examples import Right
 from lastbit.statistics.flips import Labels
-from lastbit.statistics.means import MeanTest, satterthwaite, t_test
+from lastbit.statistics.means import MeanTest, mean_of, satterthwaite, t_test, variance
 from lastbit.statistics.multiplicity import benjamini_hochberg
+from lastbit.statistics.power import SIGNIFICANCE
 
 _FEWEST = 2  # examples of a class whose spread is known
 
@@ -33,7 +34,7 @@ class ClassDifference:
     label: int
     examples: int
     difference: float
-    lower: float  # 95 % over runs and examples; equal to the difference where nothing varies
+    lower: float  # 95 % over runs and examples; never a single point
     upper: float
     p: float
     p_adjusted: float  # Benjamini-Hochberg over the classes
@@ -80,19 +81,29 @@ def _rate(first: Right, second: Right) -> Rate:
         [
             _jackknife(first @ second.mean(0) / 100 / first.shape[1]),
             _jackknife(second @ first.mean(0) / 100 / first.shape[1]),
-            products.var(ddof=1) / len(products),
+            variance(products, 100.0) / len(products),
         ]
     )
     dofs = np.array([len(first) - 1, len(second) - 1, len(products) - 1])
-    test = t_test("jackknife", float(products.mean()), float(np.sqrt(parts.sum())), satterthwaite(parts, dofs))
+    test = t_test("jackknife", mean_of(products, 100.0), float(np.sqrt(parts.sum())), satterthwaite(parts, dofs))
     if test.standard_error == 0:
-        return Rate(test.difference, test.difference, test.difference)
+        return Rate(test.difference, *_if_all_are_alike(test.difference, 0.0, 100.0, len(products)))
     return Rate(test.difference, max(0.0, test.lower), min(100.0, test.upper))
+
+
+def _if_all_are_alike(value: float, least: float, largest: float, examples: int) -> tuple[float, float]:
+    """95 % interval of a mean over all examples, of which n that were seen all have this value.
+
+    A share u of others is rarely missed by n examples: (1 - u)^n = 2.5 % at its upper end, that of Clopper & Pearson
+    (1934) for 0 of n. These others may have any value that there is.
+    """
+    unseen = 1 - (SIGNIFICANCE / 2) ** (1 / examples)
+    return value - unseen * (value - least), value + unseen * (largest - value)
 
 
 def _jackknife(values: Right) -> float:
     """Variance of the mean; the rate is linear in each side's replicates, so that leaving one out gives just this."""
-    return float(values.var(ddof=1) / len(values))
+    return variance(values, 100.0) / len(values)
 
 
 def _two_of_one(runs: Right) -> float:
@@ -123,8 +134,8 @@ def _class_differences(old: Right, new: Right, targets: Labels, *, paired: bool)
             int(label),
             int(np.sum(targets == label)),
             test.difference,
-            test.lower if test.standard_error > 0 else test.difference,
-            test.upper if test.standard_error > 0 else test.difference,
+            test.lower,
+            test.upper,
             test.p,
             float(p_adjusted),
         )
@@ -133,10 +144,19 @@ def _class_differences(old: Right, new: Right, targets: Labels, *, paired: bool)
 
 
 def _class_test(difference: Right, beyond: Right, dofs: Sequence[int]) -> MeanTest:
-    """The test from each example's difference, and the variances that the sides' runs add to its mean."""
-    parts = np.array([difference.var(ddof=1) / len(difference), *beyond])
-    dof = satterthwaite(parts, np.array([len(difference) - 1, *dofs]))
-    return t_test("two-way", float(difference.mean()), float(np.sqrt(parts.sum())), dof)
+    """The test from each example's difference, and the variances that the sides' runs add to its mean.
+
+    Where all examples differ by the same, p is the level at which the interval reaches 0.
+    """
+    examples, size = len(difference), 100.0
+    parts = np.array([variance(difference, size) / examples, *beyond])
+    dof = satterthwaite(parts, np.array([examples - 1, *dofs]))
+    test = t_test("two-way", mean_of(difference, size), float(np.sqrt(parts.sum())), dof)
+    if test.standard_error > 0:
+        return test
+    lower, upper = _if_all_are_alike(test.difference, -size, size, examples)
+    p = min(1.0, 2 * (size / (size + abs(test.difference))) ** examples)
+    return replace(test, p=p, lower=lower, upper=upper)
 
 
 def _beyond_errors(runs: Right) -> float:
@@ -144,4 +164,4 @@ def _beyond_errors(runs: Right) -> float:
     residual = runs - runs.mean(0) - runs.mean(1, keepdims=True) + runs.mean()
     count, examples = runs.shape
     independent = (residual**2).sum() / ((count - 1) * (examples - 1)) / examples
-    return float((runs.mean(1).var(ddof=1) - independent) / count)
+    return (variance(runs.mean(1), 100.0) - independent) / count
