@@ -349,6 +349,20 @@ def test_columns_that_are_no_examples_are_refused_in_one_line(table, example, cl
         read_runs(table(text), by="recipe", metric="acc", seed="seed", example=example, cluster=cluster)
 
 
+@pytest.mark.parametrize(
+    ("empty", "message"), [("doc", "doc is empty in row 3 of "), ("item", "item is empty in row 3 ")]
+)
+def test_rows_that_do_not_say_their_example_or_its_cluster_are_refused(table, empty, message):
+    content = {"doc": ["d1", "d1", "d2", "d2"], "item": ["x", "y", "x", "y"]}
+    content[empty][1] = " " if empty == "doc" else ""
+    lines = [f"a,1,{doc},{item},0.5" for doc, item in zip(*content.values(), strict=True)]
+    path = table(
+        "\n".join(["recipe,seed,doc,item,acc", *lines, "b,1,d1,x,", "b,2,,x,"]) + "\n"
+    )  # without a value: no example
+    with pytest.raises(LastbitError, match=f"{message}.*: write which {empty} each row is of, or leave"):
+        read_runs(path, by="recipe", metric="acc", seed="seed", example="item", cluster="doc")
+
+
 def test_pandas_frames_are_taken_as_they_are(table):
     frame = pandas.read_csv(table(CLEAN.replace("0.918", "")))
     runs = runs_of_frame(frame, metric="acc")

@@ -62,6 +62,19 @@ def test_it_covers_where_plain_intervals_are_threefold_too_short():
     assert np.mean(plain) < 0.6
 
 
+def test_what_rounding_leaves_is_nothing():
+    constant = clustered_t(np.full(12, 0.1), np.arange(12) // 3)
+    assert constant.difference == pytest.approx(0.1)
+    assert (constant.standard_error, np.isnan(constant.lower)) == (0.0, True)
+    scores = np.random.default_rng(0).choice([0.1, 0.7, 1 / 3], 60)
+    rounded = (scores + scores + scores) / 3 - scores  # the means of three equal runs, less the run
+    assert np.abs(rounded).max() > 0
+    found = clustered_t(rounded, np.arange(60), size=scores.max())
+    assert (found.difference, found.standard_error, found.p) == (0.0, 0.0, 1.0)
+    # A small difference is one, where the scores are small as well.
+    assert clustered_t(1e-20 * (1 + scores), np.arange(60)).standard_error > 0
+
+
 def test_what_cannot_be_computed_is_refused():
     with pytest.raises(LastbitError, match="one group"):
         clustered_t(np.ones(3), [1, 1, 1])

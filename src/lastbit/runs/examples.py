@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import lastbit.runs.columns as named
 from lastbit.errors import LastbitError
 from lastbit.runs.groups import texts
+from lastbit.runs.numbers import place
 from lastbit.runs.raw import EXAMPLE, FILE, TASK, RawRuns
 from lastbit.runs.roles import Question, own_columns, run_keys
 
 if TYPE_CHECKING:
     import polars as pl
 
+_SHOWN = 3  # rows that a message names
 AT = "(at)"  # the row of a run's table that an example belongs to
 _EXAMPLES = ("example", "example_id", "doc_id", "question_id", "sample_id", "instance_id", "item_id")
 
@@ -69,11 +71,17 @@ def runs_of_examples(
         settings: the columns that may be configuration.
         known: columns that tell runs apart.
         notes: gets a sentence on what was done.
+
+    Raises:
+        LastbitError: a row does not say which example it is of, or which cluster.
     """
     import polars as pl
 
     if example is None:
         return frame, None
+    for name in (example, cluster):
+        if name:
+            _refuse_empty(frame.drop_nulls(metric), name)
     others = [name for name in settings if name not in (example, cluster)]
     keys = run_keys(frame, others, known, example)
     frame = frame.with_columns(frame.select(keys).to_struct().rank("dense").alias(AT) if keys else pl.lit(0).alias(AT))
@@ -85,6 +93,19 @@ def runs_of_examples(
     belongs = texts(frame[cluster]) if cluster else [None] * frame.height
     examples += [pl.Series("cluster", belongs, dtype=pl.String), frame[metric].alias("value")]
     return runs.drop(AT, example, *([cluster] if cluster else [])), pl.DataFrame(examples).drop_nulls("value")
+
+
+def _refuse_empty(frame: pl.DataFrame, name: str) -> None:
+    """Refuse rows that do not say which example they are of, or which group it is in: all would be taken for one."""
+    import polars as pl
+
+    empty = frame.filter(frame[name].cast(pl.String).str.strip_chars().fill_null("") == "")
+    if empty.height:
+        rows = ", ".join(place(row) for row in empty.head(_SHOWN).iter_rows(named=True))
+        more = f" and {empty.height - _SHOWN} more" if empty.height > _SHOWN else ""
+        raise LastbitError(
+            f"{name} is empty in {rows}{more}: write which {name} each row is of, or leave these rows out"
+        )
 
 
 def examples_of_parts(parts: Sequence[RawRuns], frame: pl.DataFrame, metric: str) -> pl.DataFrame | None:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.means import MeanTest, t_test
+from lastbit.statistics.means import ROUNDING, MeanTest, mean_of, t_test
 from lastbit.statistics.spread import Table
 
 
-def clustered_t(values: Table, groups: ArrayLike) -> MeanTest:
+def clustered_t(values: Table, groups: ArrayLike, *, size: float | None = None) -> MeanTest:
     """Test whether the mean over grouped examples is 0; for a difference of two recipes, give it example by example.
 
     The variance is the cluster-robust CR2 of Bell & McCaffrey (2002), unbiased for independent examples and for groups
@@ -25,6 +25,8 @@ def clustered_t(values: Table, groups: ArrayLike) -> MeanTest:
     Args:
         values: one for each example, shape (examples,).
         groups: the group of each example, shape (examples,), numbers or texts.
+        size: of the numbers that the values are differences of; what their rounding leaves is taken for 0. By default
+            the largest value.
 
     Raises:
         LastbitError: fewer than two groups, or another number of groups' names than of values.
@@ -36,8 +38,10 @@ def clustered_t(values: Table, groups: ArrayLike) -> MeanTest:
     sizes = np.bincount(index).astype(float)
     if len(sizes) < 2:
         raise LastbitError("all examples are in one group, which tells nothing about how far groups spread")
-    total, mean = sizes.sum(), float(np.mean(values))
+    scale = float(np.abs(values).max()) if size is None else size
+    total, mean = sizes.sum(), mean_of(values, scale)
     sums = np.bincount(index, weights=values - mean)
+    sums[np.abs(sums) <= ROUNDING * scale * sizes] = 0.0
     error = float(np.sqrt(np.sum(sums**2 / (1 - sizes / total)))) / total
     return t_test("clustered t", mean, error, _degrees_of_freedom(sizes))
 

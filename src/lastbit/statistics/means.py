@@ -66,7 +66,7 @@ def paired_t(a: Table, b: Table) -> MeanTest:
     """
     scale = _scale(a, b)
     error = float(np.sqrt(variance(a - b, scale) / len(a)))
-    return t_test("paired t", _mean(a - b, scale), error, len(a) - 1)
+    return t_test("paired t", mean_of(a - b, scale), error, len(a) - 1)
 
 
 def welch_t(a: Table, b: Table) -> MeanTest:
@@ -79,7 +79,7 @@ def welch_t(a: Table, b: Table) -> MeanTest:
     scale = _scale(a, b)
     parts = np.array([variance(sample, scale) / len(sample) for sample in (a, b)])
     dof = satterthwaite(parts, np.array([len(a) - 1, len(b) - 1]))
-    return t_test("Welch t", _mean(np.array([np.mean(a) - np.mean(b)]), scale), float(np.sqrt(parts.sum())), dof)
+    return t_test("Welch t", mean_of(np.array([np.mean(a) - np.mean(b)]), scale), float(np.sqrt(parts.sum())), dof)
 
 
 def satterthwaite(parts: Table, dofs: Table) -> float:
@@ -94,7 +94,8 @@ def variance(values: Table, scale: float) -> float:
     return 0.0 if np.ptp(values) <= ROUNDING * scale else float(np.var(values, ddof=1))
 
 
-def _mean(values: Table, scale: float) -> float:
+def mean_of(values: Table, scale: float) -> float:
+    """Mean; 0 where it is no more than the rounding of numbers of size `scale`."""
     mean = float(np.mean(values))
     return 0.0 if abs(mean) <= ROUNDING * scale else mean
 

@@ -156,3 +156,61 @@ def test_runs_without_spread_are_not_the_same_within_any_margin_and_no_field_say
     assert (row["interval"], row["interval_simultaneous"], row["same"]) == (None, None, None)
     assert "None is shown to be the same as a within 0.5." in comparison.verdict
     assert [words[-2] for words in differences_table(content).rows] == ["–"]
+
+
+def rows_of(name, seed, values, clusters=None, examples=None):
+    return [
+        {
+            "recipe": name,
+            "seed": seed,
+            "doc": clusters[at] if clusters else None,
+            "sentence": examples[at] if examples else at,
+            "score": float(value),
+        }
+        for at, value in enumerate(values)
+    ]
+
+
+def compared(content, **options):
+    return compare(pl.DataFrame(content), by="recipe", metric="score", seed="seed", example="sentence", **options)
+
+
+def test_equal_scores_of_one_run_and_of_three_do_not_differ():
+    scores = np.random.default_rng(0).choice([0.1, 0.7, 1 / 3], 60)
+    content = [*rows_of("a", 1, scores), *(row for seed in (1, 2, 3) for row in rows_of("b", seed, scores))]
+    found = compared(content)
+    of = found.examples[None]["b"]
+    assert (of.row.difference, of.row.p, of.row.simultaneous, of.row.is_real) == (0.0, 1.0, None, False)
+    assert "no recipe differs from a" in found.verdict
+
+
+def test_the_same_difference_of_every_example_has_no_interval_and_the_p_of_signs():
+    found = compared([*rows_of("a", 1, np.full(8, 0.3)), *rows_of("b", 1, np.full(8, 0.4))]).examples[None]["b"]
+    assert (found.row.simultaneous, found.row.is_real) == (None, False)
+    assert found.row.p == stats.binomtest(8, 8).pvalue
+
+
+def test_examples_numbered_inside_each_group_are_not_taken_for_one_another():
+    generator, documents = np.random.default_rng(4), 12
+    clusters = [f"d{at}" for at in range(documents) for _ in range(5)]
+    sentences = [at % 5 for at in range(5 * documents)]
+    old, new = generator.normal(0, 1, (2, 5 * documents))
+    content = [*rows_of("old", 1, old, clusters, sentences), *rows_of("new", 1, new, clusters, sentences)]
+    found = compared(content, cluster="doc").examples[None]["new"]
+    assert (found.examples, found.groups) == (5 * documents, documents)
+    expected = stats.ttest_1samp((new - old).reshape(documents, 5).mean(1), 0)
+    assert found.row.p == pytest.approx(expected.pvalue)
+    assert (found.row.test.lower, found.row.test.upper) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+def test_recipes_that_share_too_few_examples_or_groups_are_named():
+    clusters = ["d1"] * 3 + ["d2"] * 3
+    content = [*rows_of("old", 1, range(6), clusters), *rows_of("new", 1, range(2, 8), clusters)]
+    content += rows_of("one", 1, range(3), clusters[:3]) + rows_of("other", 1, range(6), ["x"] * 6)
+    notes = compared(content, cluster="doc").notes
+    named = "one (one common group) and other (no common example) are not compared with old"
+    assert any(note.startswith(f"Over examples, {named}: ") for note in notes)
+    by_task = [row | {"task": task} for row in content for task in ("math", "code")]
+    assert any(
+        note.startswith(f"code: Over examples, {named}") for note in compared(by_task, cluster="doc", task="task").notes
+    )

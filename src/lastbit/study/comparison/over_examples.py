@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lastbit.errors import LastbitError
 from lastbit.report.numbers import number, signed, some
 from lastbit.statistics.clustered import clustered_t
 from lastbit.statistics.multiplicity import Joint, joint_pairs
@@ -49,22 +48,31 @@ class OverExamples:
 
 
 def over_examples(
-    examples: pl.DataFrame, names: Sequence[str], baseline: str, *, significance: float = SIGNIFICANCE
+    examples: pl.DataFrame,
+    names: Sequence[str],
+    baseline: str,
+    *,
+    significance: float = SIGNIFICANCE,
+    notes: list[str] | None = None,
 ) -> Mapping[str, OverExamples]:
     """Compare every recipe with the baseline on the examples that both have; those with fewer than two are left out.
 
-    Each example's value is the mean over a recipe's runs. The interval is over other examples (other groups of them)
-    and the same runs: it holds nothing of how far another run would lie. The simultaneous intervals are `joint_pairs`'s
-    where all have the same examples and these are in no groups, and else Bonferroni's.
+    Each example's value is the mean over a recipe's runs; examples of two groups are two, whatever they are called.
+    The interval is over other examples (other groups of them) and the same runs: it holds nothing of how far
+    another run would lie. The simultaneous intervals are `joint_pairs`'s where all have the same examples and these
+    are in no groups, and else Bonferroni's.
 
     Args:
         examples: as `RunTable.examples` of one task.
         names: of the recipes, the baseline among them.
         baseline: its name.
         significance: the probability with which a simultaneous interval may fail; less where there are other tasks.
+        notes: gets a sentence on the recipes that are left out.
     """
     pairs = {name: _pairs(examples, name, baseline) for name in names if name != baseline}
     compared = {name: row for name, both in pairs.items() if (row := _compared(both, name, baseline)) is not None}
+    if notes is not None:
+        notes += _left_out({name: both for name, both in pairs.items() if name not in compared}, baseline)
 
     def joint(tested: Sequence[AgainstBaseline]) -> list[Joint]:
         parts = [pairs[row.recipe] for row in tested]
@@ -81,13 +89,12 @@ def _pairs(examples: pl.DataFrame, name: str, baseline: str) -> pl.DataFrame:
     """The examples that a recipe and the baseline have, in the baseline's order, with the mean of each one's runs."""
     import polars as pl
 
+    keys = ["example"] if examples["cluster"].null_count() else ["cluster", "example"]
     base, own = (
-        examples.filter(pl.col("recipe") == recipe)
-        .group_by("example", maintain_order=True)
-        .agg(pl.col("cluster").first(), pl.col("value").mean())
+        examples.filter(pl.col("recipe") == recipe).group_by(keys, maintain_order=True).agg(pl.col("value").mean())
         for recipe in (baseline, name)
     )
-    return base.join(own, on="example", suffix="_own", maintain_order="left")
+    return base.join(own, on=keys, suffix="_own", maintain_order="left")
 
 
 def _differences(both: pl.DataFrame) -> Table:
@@ -96,14 +103,32 @@ def _differences(both: pl.DataFrame) -> Table:
 
 def _compared(both: pl.DataFrame, name: str, baseline: str) -> OverExamples | None:
     """The recipe by itself; None where it has one group, or no common example."""
-    is_grouped = both.height > 0 and both["cluster_own"].null_count() == 0
-    groups = both["cluster_own"] if is_grouped else both["example"]
-    try:
-        test = clustered_t(_differences(both), groups.to_list())
-    except LastbitError:
+    groups = _groups(both)
+    count = groups.n_unique()
+    if count < 2:
         return None
-    row = AgainstBaseline(name, baseline, test.difference, test, p=test.p)
-    return OverExamples(row, both.height, groups.n_unique() if is_grouped else None)
+    size = float(np.abs(both.select("value", "value_own").to_numpy()).max())
+    test = clustered_t(_differences(both), groups.to_list(), size=size)
+    is_exact = test.standard_error == 0 and test.difference != 0
+    p = 2.0 ** (1 - count) if is_exact else test.p  # how often signs drawn for each group all agree
+    row = AgainstBaseline(name, baseline, test.difference, test, p=p)
+    return OverExamples(row, both.height, count if "cluster" in both.columns else None)
+
+
+def _groups(both: pl.DataFrame) -> pl.Series:
+    return both["cluster" if "cluster" in both.columns else "example"]
+
+
+def _left_out(without: Mapping[str, pl.DataFrame], baseline: str) -> list[str]:
+    """Which recipes have nothing to be compared over examples, and why."""
+    named = []
+    for name, both in without.items():
+        groups = "group" if "cluster" in both.columns else "example"
+        named.append(f"{name} ({f'one common {groups}' if both.height else 'no common example'})")
+    if not named:
+        return []
+    are = "is" if len(named) == 1 else "are"
+    return [f"Over examples, {some(named, _NAMED)} {are} not compared with {baseline}: it takes two at least."]
 
 
 def sentences_of(over: Mapping[str, OverExamples], baseline: str, decimals: int) -> list[str]:

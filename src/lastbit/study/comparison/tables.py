@@ -108,6 +108,7 @@ def _of_one_task(
     less = table.lower_is_better
     runs = [_runs(table, name, None) for name in names]
     comparisons = against_baseline(runs, baseline=base, lower_is_better=less, within=within)
+    examples, left_out = _over_examples(table, [None], baseline=names[base])
     return {
         "recipes": tuple(_summary(run.name, [run], table) for run in runs),
         "comparisons": tuple(comparisons),
@@ -115,8 +116,8 @@ def _of_one_task(
         "tasks": {},
         "less_by_task": {},
         "no_average": "",
-        "examples": _over_examples(table, [None], baseline=names[base]),
-    }, unpaired_notes(runs, comparisons)
+        "examples": examples,
+    }, [*unpaired_notes(runs, comparisons), *left_out]
 
 
 def _over_several(
@@ -134,7 +135,7 @@ def _over_several(
     else:
         over = against_baseline_over_tasks(each, within=within)
     common = [] if no_average else [task for task in tasks if all(len(run.values) for run in runs[task])]
-    examples = _over_examples(table, tasks, baseline=names[base])
+    examples, left_out = _over_examples(table, tasks, baseline=names[base])
     return {
         "recipes": tuple(_summary(name, [runs[task][at] for task in common], table) for at, name in enumerate(names)),
         "comparisons": tuple(over),
@@ -147,6 +148,7 @@ def _over_several(
         *unpaired_by_task(runs, by_task),
         *task_notes(by_task, names, is_averaged=not no_average),
         *_examples_note(tasks, examples),
+        *left_out,
     ]
 
 
@@ -208,20 +210,23 @@ def _summary(name: str, parts: Sequence[RecipeRuns], table: RunTable) -> RecipeS
 
 def _over_examples(
     table: RunTable, tasks: Sequence[str | None], *, baseline: str
-) -> dict[str | None, Mapping[str, OverExamples]]:
-    """The comparisons over examples, of each task that has single examples."""
+) -> tuple[dict[str | None, Mapping[str, OverExamples]], list[str]]:
+    """The comparisons over examples, of each task that has single examples, and which recipes are in none."""
     if table.examples is None:
-        return {}
+        return {}, []
     parts = {
         task: table.examples if task is None else table.examples.filter(table.examples["task"] == task)
         for task in tasks
     }
     parts = {task: examples for task, examples in parts.items() if examples.height}
-    over = {
-        task: over_examples(examples, table.recipes, baseline, significance=SIGNIFICANCE / len(parts))
-        for task, examples in parts.items()
-    }
-    return {task: rows for task, rows in over.items() if rows}
+    over, left_out = {}, []
+    for task, examples in parts.items():
+        notes: list[str] = []
+        over[task] = over_examples(
+            examples, table.recipes, baseline, significance=SIGNIFICANCE / len(parts), notes=notes
+        )
+        left_out += notes if task is None else [f"{task}: {note}" for note in notes]
+    return {task: rows for task, rows in over.items() if rows}, left_out
 
 
 def _examples_note(tasks: Sequence[str], examples: Mapping[str | None, object]) -> list[str]:
