@@ -164,4 +164,4 @@ def _beyond_errors(runs: Right) -> float:
     residual = runs - runs.mean(0) - runs.mean(1, keepdims=True) + runs.mean()
     count, examples = runs.shape
     independent = (residual**2).sum() / ((count - 1) * (examples - 1)) / examples
-    return (variance(runs.mean(1), 100.0) - independent) / count
+    return float((variance(runs.mean(1), 100.0) - independent) / count)
