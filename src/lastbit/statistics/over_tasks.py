@@ -4,7 +4,7 @@ Each task t has an estimated difference y_t = μ + u_t + e_t: u_t, with variance
 and e_t the error of its runs, with variance v_t. An interval that leaves u_t out holds for these very tasks only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan, sqrt
 
@@ -13,9 +13,9 @@ import numpy as np
 from lastbit.errors import LastbitError
 from lastbit.statistics.bisection import bisected
 from lastbit.statistics.means import MeanTest, flipped_signs, t_test, variance
-from lastbit.statistics.multiplicity import Joint, benjamini_hochberg, holm, joint_pairs
+from lastbit.statistics.multiplicity import benjamini_hochberg, holm
 from lastbit.statistics.power import SIGNIFICANCE, Design
-from lastbit.statistics.recipes import AgainstBaseline, against_baseline, with_multiplicity
+from lastbit.statistics.recipes import AgainstBaseline, against_baseline, joint_with_best, with_multiplicity
 from lastbit.statistics.single_runs import RecipeRuns
 from lastbit.statistics.spread import Table
 from lastbit.statistics.superiority import Superiority
@@ -113,29 +113,49 @@ def against_baseline_by_task(
     ]
 
 
+def task_means(
+    tasks: Mapping[str, Sequence[RecipeRuns]], by_task: Sequence[Sequence[AgainstBaseline]]
+) -> list[RecipeRuns]:
+    """Each recipe with tasks in the place of seeds: the baseline's mean on each task, plus the recipe's difference.
+
+    Args:
+        tasks: the same recipes in the same order, of each task.
+        by_task: their comparisons on each task.
+    """
+    base, means = by_task[0][0].baseline, dict[str, dict[str | int, float]]()
+    for (task, runs), rows in zip(tasks.items(), by_task, strict=True):
+        differences = {base: 0.0} | {row.recipe: row.difference for row in rows}
+        own = next(recipe.values for recipe in runs if recipe.name == base)
+        for recipe in runs:
+            known = means.setdefault(recipe.name, {})
+            if len(own) and not isnan(differences[recipe.name]):
+                known[task] = float(own.mean()) + differences[recipe.name]
+    return [RecipeRuns(name, np.array(list(of.values())), tuple(of)) for name, of in means.items()]
+
+
 def against_baseline_over_tasks(
-    by_task: Sequence[Sequence[AgainstBaseline]], *, within: float | None = None
+    by_task: Sequence[Sequence[AgainstBaseline]],
+    means: Sequence[RecipeRuns],
+    *,
+    lower_is_better: bool = False,
+    within: float | None = None,
 ) -> list[AgainstBaseline]:
     """Each recipe's difference from the baseline over all tasks that both have, adjusted for the number of recipes.
 
     One run of each on a task is enough, since the tasks' differences spread by what runs do, too. `better` is the mean
-    over tasks, without an interval. The simultaneous intervals are `joint_pairs`'s, with tasks in the place of seeds;
-    Bonferroni's where recipes have different tasks.
+    over tasks, without an interval. The family is that of `against_baseline`, with tasks in the place of seeds.
 
     Args:
         by_task: the comparisons of each task, with the same recipes in the same order; the difference is NaN where one
             side has no run.
+        means: `task_means` of the same.
+        lower_is_better: for which of them is the best.
         within: margin of equivalence.
     """
     rows = [_over_tasks_of(recipe) for recipe in zip(*by_task, strict=True)]
-
-    def joint(tested: Sequence[AgainstBaseline]) -> list[Joint]:
-        """These recipes over the tasks, which are in the place of seeds."""
-        names = {row.recipe for row in tested}
-        table = np.array([[row.difference for row in task if row.recipe in names] for task in by_task]).T
-        table = table[:, ~np.isnan(table).all(0)]
-        return [Joint(len(tested)) if np.isnan(table).any() else joint_pairs(table)]
-
+    base = next(recipe for recipe in means if recipe.name == rows[0].baseline)
+    others = [recipe for recipe in means if recipe is not base]
+    joint = joint_with_best(base, others, lower_is_better=lower_is_better)
     return with_multiplicity(rows, joint, within=within)
 
 

@@ -92,15 +92,23 @@ def against_baseline(
     others = [recipe for place, recipe in enumerate(recipes) if place != baseline]
     single = [_compared(recipe, base, lower_is_better=lower_is_better) for recipe in others]
 
+    joint = joint_with_best(base, others, lower_is_better=lower_is_better)
+    return with_multiplicity(single, joint, within=within, significance=significance)
+
+
+def joint_with_best(
+    base: RecipeRuns, others: Sequence[RecipeRuns], *, lower_is_better: bool
+) -> Callable[[Sequence[AgainstBaseline]], list[Joint]]:
+    """What gives the comparisons with the baseline, and those with the best where it is another, for some tested."""
+
     def joint(tested: Sequence[AgainstBaseline]) -> list[Joint]:
-        """The comparisons with the baseline, and those with the best where it is another."""
         names = {row.recipe for row in tested}
         rivals = [base, *(recipe for recipe in others if recipe.name in names)]
         best = best_of(base, tested, lower_is_better=lower_is_better)
         centres = [base] if best == base.name else [base, next(rival for rival in rivals if rival.name == best)]
         return [_joint_with(centre, [rival for rival in rivals if rival is not centre]) for centre in centres]
 
-    return with_multiplicity(single, joint, within=within, significance=significance)
+    return joint
 
 
 def best_of(base: RecipeRuns, comparisons: Sequence[AgainstBaseline], *, lower_is_better: bool) -> str:

@@ -159,7 +159,7 @@ def test_tasks_are_compared_each_and_together_as_a_sample():
     expected = stats.ttest_1samp(each, 0)
     assert (row["test"], row["p"]) == ("tasks as random effect", pytest.approx(expected.pvalue))
     assert row["interval"] == pytest.approx(list(expected.confidence_interval(0.95)))
-    assert found.best is None
+    assert (found.best.recipe, found.best.rivals) == ("new", ("base",))
     assert [task["task"] for task in found.as_json()["tasks"]] == list(tasks)
 
 

@@ -13,7 +13,7 @@ from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.study.comparison.findings import Findings, real_rows
 from lastbit.study.comparison.over_examples import OverExamples, sentences_of
 from lastbit.study.comparison.recipes_json import best_json, comparison_json, finite_or_none
-from lastbit.study.comparison.tasks import sentences_on_tasks
+from lastbit.study.comparison.tasks import best_on_tasks, sentences_on_tasks
 
 FORMAT = 1  # of the JSON, raised when its meaning changes
 _NAMED = 5  # so many recipes of a kind are named
@@ -55,7 +55,8 @@ class RecipesComparison:
     baseline: str
     within: float | None  # margin of equivalence, in the unit of the metric
     comparisons: tuple[AgainstBaseline, ...]  # of all recipes but the baseline, over all tasks
-    best: Best | None  # None with several tasks, and where no run varies
+    best: Best | None  # over all tasks, where there are several; None where nothing varies, or there is no average
+    best_by_task: Mapping[str, Best | None]  # empty where there is one task only
     tasks: Mapping[str, tuple[AgainstBaseline, ...]]  # the comparisons of each task; empty where there is one only
     less_by_task: Mapping[str, bool]  # whether less is better on each of these
     no_average: str  # the sentence that these tasks have none, since their units differ; else empty
@@ -103,6 +104,7 @@ class RecipesComparison:
                 *over,
                 *self._of_the_best(),
                 *sentences_on_tasks(self.tasks, self.less_by_task, self.baseline),
+                *(best_on_tasks(self.best_by_task) if len(self.recipes) > 2 else []),
                 *sentences_of(self.examples.get(None, {}), self.baseline, self.decimals),
             ]
         )
@@ -151,6 +153,7 @@ class RecipesComparison:
             "lower_is_better": self.less_by_task[task],
             "decimals": shown_decimals(rows),
             "comparisons": self._rows_json(task, rows),
+            "best": None if (best := self.best_by_task[task]) is None else best_json(best),
         }
 
     def _rows_json(self, task: str | None, rows: Iterable[AgainstBaseline]) -> list[dict[str, Any]]:
@@ -169,12 +172,14 @@ class RecipesComparison:
         best = self.best
         if best is None or len(self.recipes) < 3:
             return
-        single = [recipe.name for recipe in self.recipes if recipe.runs < 2]
+        single = [row.recipe for row in self.comparisons if row.test is None]
         count, mean = len(self.recipes) - len(single), best.winner
         interval = f"95 % interval {self._number(mean.lower)} to {self._number(mean.upper)}"
-        without = f" (without {joined(single)}, of which there is one run or one seed)" if single else ""
-        at = "" if best.is_raw else f" at the seeds of {self.baseline}"
-        start = f"{best.recipe} has the best mean of {count}{without}, {self._number(mean.mean)}{at}"
+        few = f"with fewer than two tasks of {self.baseline}" if self.tasks else "of which there is one run or one seed"
+        without = f" (without {joined(single)}, {few})" if single else ""
+        at = "" if best.is_raw else f" at the {'tasks' if self.tasks else 'seeds'} of {self.baseline}"
+        over = " over tasks like these" if self.tasks else ""
+        start = f"{best.recipe} has the best mean{over} of {count}{without}, {self._number(mean.mean)}{at}"
         if best.is_clear:
             yield f"{start} ({interval}), and stands clear of all others."
             return

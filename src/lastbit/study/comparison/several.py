@@ -55,6 +55,7 @@ def compare_sides(
         within=within,
         comparisons=tuple(comparisons),
         best=best_recipe(runs, comparisons, lower_is_better=lower_is_better),
+        best_by_task={},
         tasks={},
         less_by_task={},
         no_average="",

@@ -12,7 +12,7 @@ from lastbit.runs.notice import said_units
 from lastbit.runs.numbers import LARGEST
 from lastbit.runs.table import RunTable
 from lastbit.statistics.best import best_recipe
-from lastbit.statistics.over_tasks import against_baseline_by_task, against_baseline_over_tasks
+from lastbit.statistics.over_tasks import against_baseline_by_task, against_baseline_over_tasks, task_means
 from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
@@ -113,6 +113,7 @@ def _of_one_task(
         "recipes": tuple(_summary(run.name, [run], table) for run in runs),
         "comparisons": tuple(comparisons),
         "best": best_recipe(runs, comparisons, lower_is_better=less),
+        "best_by_task": {},
         "tasks": {},
         "less_by_task": {},
         "no_average": "",
@@ -129,17 +130,20 @@ def _over_several(
         list(runs.values()), baseline=base, lower_is_better=[less[task] for task in tasks], within=within
     )
     by_task = {task: tuple(rows) for task, rows in zip(tasks, each, strict=True)}
-    no_average = other_units(table)
+    no_average, means = other_units(table), task_means(runs, each)
     if no_average:
         over = [AgainstBaseline(row.recipe, row.baseline, float("nan"), None) for row in each[0]]
     else:
-        over = against_baseline_over_tasks(each, within=within)
+        over = against_baseline_over_tasks(each, means, lower_is_better=table.lower_is_better, within=within)
     common = [] if no_average else [task for task in tasks if all(len(run.values) for run in runs[task])]
     examples, left_out = _over_examples(table, tasks, baseline=names[base])
     return {
         "recipes": tuple(_summary(name, [runs[task][at] for task in common], table) for at, name in enumerate(names)),
         "comparisons": tuple(over),
-        "best": None,
+        "best": None if no_average else best_recipe(means, over, lower_is_better=table.lower_is_better),
+        "best_by_task": {
+            task: best_recipe(runs[task], rows, lower_is_better=less[task]) for task, rows in by_task.items()
+        },
         "tasks": by_task,
         "less_by_task": less,
         "no_average": no_average,

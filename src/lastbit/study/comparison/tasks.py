@@ -11,6 +11,7 @@ import numpy as np
 from lastbit.report.numbers import joined, significant, some
 from lastbit.runs.columns import is_unbounded
 from lastbit.runs.columns import lower_is_better as says_less
+from lastbit.statistics.best import Best
 from lastbit.statistics.recipes import AgainstBaseline
 
 if TYPE_CHECKING:
@@ -140,3 +141,23 @@ def sentences_on_tasks(by_task: ByTask, less: Mapping[str, bool], baseline: str)
     verb = "is" if count == 1 else "are"
     start = f"On single tasks, {count} of {intervals} differences from {baseline} {verb} more than noise ({_TOGETHER})"
     return [f"{start}; {'; '.join(sides)}."]
+
+
+def best_on_tasks(best_by_task: Mapping[str, Best | None]) -> list[str]:
+    """On which tasks one recipe is better than all others, in words; none where no task has a best.
+
+    Args:
+        best_by_task: of each task, None where it has none.
+    """
+    known = {task: best for task, best in best_by_task.items() if best is not None}
+    if not known:
+        return []
+    clear: dict[str, list[str]] = {}
+    for task, best in known.items():
+        if best.is_clear:
+            clear.setdefault(best.recipe, []).append(task)
+    if not clear:
+        return [f"On none of {len(known)} single tasks is one recipe better than all others."]
+    count = sum(len(tasks) for tasks in clear.values())
+    named = some([f"{recipe} on {joined(tasks)}" for recipe, tasks in clear.items()], _NAMED)
+    return [f"On {count} of {len(known)} single tasks one recipe is better than all others: {named}."]
