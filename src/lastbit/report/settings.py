@@ -1,10 +1,11 @@
 """Settings in a page: flat, in brief, and where those of several studies differ."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.report.numbers import MISSING, plain
 from lastbit.report.table import Table
+from lastbit.runs.raw import flat_items
 
 _FACTS = {
     "model.name": "network",
@@ -21,7 +22,7 @@ _NAMES = frozenset({"name", "description"})  # they say nothing about the traini
 
 def flat_settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of each setting, in the dotted names of `--set`."""
-    return [(name, plain(value)) for name, value in _flat(settings, "")]
+    return [(name, plain(value)) for name, value in flat_items(settings)]
 
 
 def settings_table(rows: Sequence[tuple[str, str]], columns: Sequence[str] = ("setting", "value")) -> Table:
@@ -47,11 +48,3 @@ def differences(named: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
     rows = [[name, *row] for name, row in values.items() if len(set(row)) > 1]
     columns = ["setting", *(name for name, _ in named)]
     return Table("differences", "", columns, rows, align="l" * len(columns))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -58,8 +58,8 @@ def group(
         candidates: columns that may be configuration.
         told: whether the format says that they are.
         seeds: the columns of the seed.
-        counts: of each row, whether it is of a run that counts; what others were set to says nothing.
         most: how many runs there are; fewer than rows where a run has a row for each of several tasks.
+        counts: of each row, whether it is of a run that counts; what others were set to says nothing.
 
     Raises:
         LastbitError: there are many recipes, and next to none has two runs.

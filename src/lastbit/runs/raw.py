@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,16 +119,21 @@ def text_of(value: object) -> str:
     return str(value)
 
 
-def flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[Any, Any]) -> dict[str, Any]:
     """Nested settings with their keys joined by dots; lists become text."""
-    result: dict[str, Any] = {}
+    return {
+        name: value if value is None or isinstance(value, bool | int | float | str) else str(value)
+        for name, value in flat_items(values)
+    }
+
+
+def flat_items(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings, their keys joined by dots, with their values as they are."""
     for key, value in values.items():
-        name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            result |= flat(value, f"{name}.")
+            yield from flat_items(value, f"{prefix}{key}.")
         else:
-            result[name] = value if value is None or isinstance(value, bool | int | float | str) else str(value)
-    return result
+            yield f"{prefix}{key}", value
 
 
 def total_size(paths: Iterable[Path]) -> int:

@@ -56,7 +56,7 @@ class RunTable:
 
     def values(self, recipe: str, task: str | None = None) -> NDArray[np.float64]:
         """The values of a recipe's runs, shape (runs,); of all tasks one after the other unless one is named."""
-        return self._rows(recipe, task)["value"].to_numpy()
+        return self.rows(recipe, task)["value"].to_numpy()
 
     def by_seed(self, recipe: str, task: str | None = None) -> dict[int | str, float]:
         """The value of each seed of a recipe, for pairs: the mean where a seed ran more than once.
@@ -67,10 +67,11 @@ class RunTable:
 
     def runs_by_seed(self, recipe: str, task: str | None = None) -> dict[int | str, NDArray[np.float64]]:
         """The values of the runs of each seed of a recipe, shapes (runs,); runs without a seed are left out."""
-        rows = self._rows(recipe, task).drop_nulls("seed").select("seed", "value")
+        rows = self.rows(recipe, task).drop_nulls("seed").select("seed", "value")
         parts = rows.group_by("seed", maintain_order=True).agg("value")
         return {seed: np.array(values, float) for seed, values in parts.iter_rows()}
 
-    def _rows(self, recipe: str, task: str | None) -> pl.DataFrame:
+    def rows(self, recipe: str, task: str | None = None) -> pl.DataFrame:
+        """The rows of `frame` of a recipe; of all tasks unless one is named."""
         rows = self.frame.filter(self.frame["recipe"] == recipe)
         return rows if task is None else rows.filter(rows["task"] == task)

@@ -203,6 +203,9 @@ def test_three_studies_are_compared_by_seed(tmp_path):
         (([1.0, 2.0],), {}, "given one recipe"),
         (([1.0, 2.0], [1.0, 3.0]), {"by": "recipe"}, "name columns of a table"),
         ((pl.DataFrame({"recipe": ["a"], "acc": [1.0]}),), {"paired": True}, "paired= is for plain numbers"),
+        (2 * (pl.DataFrame({"acc": [1.0, 2.0]}),), {}, "a frame is compared alone: put all runs into one frame"),
+        ((pl.DataFrame({"acc": [1.0, 2.0]}), [1.0, 2.0]), {}, "a frame is compared alone"),
+        (([1.0, 2, 3], [1.0, 2, 3, 4], [2.0, 3, 4]), {"paired": True}, "a has 1, 2, 3, b has 1, 2, 3, 4"),
     ],
 )
 def test_options_that_do_not_go_with_what_was_given_are_refused(arguments, options, complaint):

@@ -255,6 +255,8 @@ def test_what_cannot_be_compared_is_refused_with_its_reason(pair, tmp_path):
     with pytest.raises(ValueError, match="the study good has no metric 'f1': it has loss, test_accuracy"):
         lb.compare(a, b, metric="f1")
     with pytest.raises(ValueError, match="are the same study"):
+        lb.compare(a, b, b)
+    with pytest.raises(ValueError, match="are the same study"):
         lb.compare(a, a.store.root)
     small = study(tmp_path / "small", Recipe("small", 0.6, examples=50))
     with pytest.raises(ValueError, match=r"test sets have different labels \(200 and 50 examples\)"):

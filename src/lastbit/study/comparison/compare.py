@@ -63,8 +63,13 @@ def compare(
         raise LastbitTypeError(
             "compare was given no runs: give studies, numbers of several recipes, or a table of runs"
         )
+    if len(runs) > 1 and any(_is_frame(given) for given in runs):
+        raise LastbitTypeError(
+            "a frame is compared alone: put all runs into one frame, with a column that names the recipe of each, and "
+            "say by=COLUMN; of frames of plain numbers, give frame.to_numpy()"
+        )
     columns: dict[str, Any] = {"by": by, "seed": seed, "task": task, "example": example, "cluster": cluster}
-    tables = [_is_table(given, alone=len(runs) == 1) for given in runs]
+    tables = [_is_table(given) for given in runs]
     if all(tables):
         if paired is not None:
             raise LastbitTypeError("paired= is for plain numbers: a table's runs are paired by their seeds")
@@ -100,11 +105,16 @@ def _refuse_half_tables(
         )
 
 
-def _is_table(given: object, *, alone: bool) -> bool:
-    """Whether it is a frame, given alone, or a path to runs that are no study."""
+def _is_table(given: object) -> bool:
+    """Whether it is a frame, or a path to runs that are no study."""
     if not isinstance(given, str | Path):
-        return alone and hasattr(given, "columns") and hasattr(given, "__getitem__")
+        return _is_frame(given)
     return is_table_path(Path(given))
+
+
+def _is_frame(given: object) -> bool:
+    """Whether it is a pandas or polars frame, or one of their kind."""
+    return not isinstance(given, str | Path) and hasattr(given, "columns") and hasattr(given, "__getitem__")
 
 
 def is_table_path(path: Path) -> bool:
@@ -150,10 +160,14 @@ def _of_sides(
     within: float | None,
 ) -> RecipesComparison:
     from lastbit.runs.columns import lower_is_better as says_less
+    from lastbit.study.comparison.replicates import refuse_other_seeds
     from lastbit.study.comparison.several import compare_sides
     from lastbit.study.comparison.two import read_all_sides
 
     sides = read_all_sides(runs, metric)
+    if paired:
+        for side in sides[1:]:
+            refuse_other_seeds(sides[0], side)
     if paired is not None:
         sides = [replace(side, has_seeds=paired) for side in sides]
     name = next((side.study.metric.name for side in sides if side.study is not None), metric or "")

@@ -10,7 +10,7 @@ from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline
 
 _NAMED = 5  # so many recipes of a kind are named
-_TOGETHER = "95 % intervals that hold together"
+TOGETHER = "95 % intervals that hold together"
 _LIKE_THESE = " like these, with as many runs on each,"
 _TOO_FEW = (
     "at least two runs with a seed each are needed on each side, since one seed does not show how far runs spread"
@@ -83,7 +83,7 @@ class Findings:
         alone = sum(row.p <= SIGNIFICANCE for row in tested if row.simultaneous is not None)
         chance = f" Of {len(tested)} tests taken one by one, {alone} would have p below 5 %." if alone else ""
         none = (
-            f"None of {len(tested)} recipes differs from {self.baseline}{self._aside} by more than noise ({_TOGETHER})."
+            f"None of {len(tested)} recipes differs from {self.baseline}{self._aside} by more than noise ({TOGETHER})."
         )
         return [f"{none}{chance}{self._needed(tested)}"]
 
@@ -97,7 +97,7 @@ class Findings:
         verb = "differs" if len(real) == 1 else "differ"
         left = [row for row in tested if not (row.is_real or row.is_same or row.simultaneous is None)]
         whom = f"{self.baseline}{self._aside}"
-        start = f"{len(real)} of {len(tested)} recipes {verb} from {whom} by more than noise ({_TOGETHER})"
+        start = f"{len(real)} of {len(tested)} recipes {verb} from {whom} by more than noise ({TOGETHER})"
         are = "is" if len(left) == 1 else "are"
         rest = f" {len(left)} more {are} not distinguishable from noise.{self._needed(left)}" if left else ""
         return [f"{start}; {'; '.join(sides)}.{rest}"]

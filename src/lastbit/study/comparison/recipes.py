@@ -26,7 +26,7 @@ class RecipeSummary:
     name: str
     runs: int
     seeds: tuple[int | str, ...]  # empty where they are not known
-    mean: float  # of the runs; over tasks, of the means on those that all recipes have; NaN where there is none
+    mean: float  # of the seeds' means, each seed once; over tasks, of those that all recipes have; NaN where none is
     std: float  # of a run; over these tasks, within them. NaN for a single run
 
 

@@ -20,6 +20,7 @@ from lastbit.statistics.means import (
     flipped_signs,
     paired_t,
     t_test,
+    variance,
     welch_t,
 )
 from lastbit.statistics.power import Design
@@ -74,14 +75,11 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
     for side in (a, b):
         if not side.finished:
             raise LastbitError(f"{side.name} has no finished run to compare: {'; '.join(side.lost) or 'it has none'}")
-    same_seeds = set(a.seeds) == set(b.seeds)
-    if paired and not same_seeds:
-        raise LastbitError(
-            f"pairs need the same seeds on both sides: {a.name} has {_listed(a.seeds)}, {b.name} has {_listed(b.seeds)}"
-        )
+    if paired:
+        refuse_other_seeds(a, b)
     if min(map(len, means)) < 2:
         return _at_one_seed(a, b)
-    known = a.has_seeds and b.has_seeds and same_seeds
+    known = a.has_seeds and b.has_seeds and set(a.seeds) == set(b.seeds)
     if not (known if paired is None else paired):
         return Replicates(_values(means[0]), _values(means[1]), tuple(means[0]), tuple(means[1]), paired=False)
     common = tuple(seed for seed in means[0] if seed in means[1])
@@ -89,6 +87,18 @@ def replicates(a: Side, b: Side, *, paired: bool | None) -> Replicates:
         raise LastbitError(f"only {len(common)} pair of seeds has a finished run on both sides: at least 2 are needed")
     first, second = (np.array([side[seed] for seed in common]) for side in means)
     return Replicates(first, second, common, common, paired=True)
+
+
+def refuse_other_seeds(a: Side, b: Side) -> None:
+    """Refuse to form pairs where seeds, or the numbers of plain runs, are not the same.
+
+    Raises:
+        LastbitError: they are not.
+    """
+    if set(a.seeds) != set(b.seeds):
+        raise LastbitError(
+            f"pairs need the same seeds on both sides: {a.name} has {_listed(a.seeds)}, {b.name} has {_listed(b.seeds)}"
+        )
 
 
 def single_run_design(a: Side, b: Side, values: Replicates) -> Design:
@@ -149,9 +159,10 @@ def _at_one_seed(a: Side, b: Side) -> Replicates:
 def _alone(side: Side) -> str:
     """The mean of one side alone, which is all that can be said beside a single published number."""
     means = _values(side.seed_means())
-    if len(means) < 2 or np.ptp(means) == 0:
+    varies = variance(means, float(np.abs(means).max())) if len(means) > 1 else 0.0
+    if varies == 0:
         return ""
-    mean = t_test("t", float(np.mean(means)), float(np.std(means, ddof=1) / sqrt(len(means))), len(means) - 1)
+    mean = t_test("t", float(np.mean(means)), sqrt(varies / len(means)), len(means) - 1)
     return (
         f". By itself, the mean of {side.name} is {mean.difference:.5g} (95 % interval {mean.lower:.5g} to "
         f"{mean.upper:.5g}, {len(means)} seeds)"

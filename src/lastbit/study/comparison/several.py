@@ -1,6 +1,7 @@
 """Compares any number of studies, or recipes given as plain numbers, with one of them."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -37,6 +38,8 @@ def compare_sides(
     others = [side for side in sides if side is not sides[base]]
     for side in others:
         refuse_incomparable(side, sides[base], metric=metric)
+    for first, second in combinations(others, 2):
+        refuse_incomparable(first, second, metric=metric)
     runs = [_runs_of_side(side) for side in sides]
     values = np.concatenate([side.values.ravel() for side in sides])
     comparisons = against_baseline(runs, baseline=base, lower_is_better=lower_is_better, within=within)

@@ -190,8 +190,7 @@ def find_baseline(names: Sequence[str], wanted: str | None) -> int:
 
 
 def _runs(table: RunTable, name: str, task: str | None) -> RecipeRuns:
-    rows = table.frame.filter(table.frame["recipe"] == name)
-    rows = rows if task is None else rows.filter(rows["task"] == task)
+    rows = table.rows(name, task)
     values = rows["value"].to_numpy().astype(float)
     if rows["seed"].null_count() == len(values):
         return RecipeRuns(name, values)
@@ -207,7 +206,7 @@ def _summary(name: str, parts: Sequence[RecipeRuns], table: RunTable) -> RecipeS
     spreads = [runs.std**2 for runs in parts if len(runs.values) > 1]
     mean = float(np.mean([runs.values.mean() for runs in parts])) if parts else float("nan")
     std = float(np.sqrt(np.mean(spreads))) if spreads else float("nan")
-    rows = table.frame.filter(table.frame["recipe"] == name)
+    rows = table.rows(name)
     seeds = rows["seed"].drop_nulls().unique(maintain_order=True).to_list()
     return RecipeSummary(name, rows.height, tuple(seeds), mean, std)
 

@@ -13,12 +13,12 @@ from lastbit.runs.columns import is_unbounded
 from lastbit.runs.columns import lower_is_better as says_less
 from lastbit.statistics.best import Best
 from lastbit.statistics.recipes import AgainstBaseline
+from lastbit.study.comparison.findings import TOGETHER
 
 if TYPE_CHECKING:
     from lastbit.runs.table import RunTable
 
 _NAMED = 6
-_TOGETHER = "95 % intervals that hold together"
 _APART = 30  # medians of tasks in one unit and of one size are not so many times apart
 _PERCENTS = (50, 200)  # times that percents are of fractions, as far as medians tell
 
@@ -136,10 +136,10 @@ def sentences_on_tasks(by_task: ByTask, less: Mapping[str, bool], baseline: str)
         if of
     ]
     if not sides:
-        return [f"On single tasks, none of {intervals} differences from {baseline} is more than noise ({_TOGETHER})."]
+        return [f"On single tasks, none of {intervals} differences from {baseline} is more than noise ({TOGETHER})."]
     count = sum(len(tasks) for of in found.values() for tasks in of.values())
     verb = "is" if count == 1 else "are"
-    start = f"On single tasks, {count} of {intervals} differences from {baseline} {verb} more than noise ({_TOGETHER})"
+    start = f"On single tasks, {count} of {intervals} differences from {baseline} {verb} more than noise ({TOGETHER})"
     return [f"{start}; {'; '.join(sides)}."]
 
 
