@@ -102,6 +102,7 @@ def joint_with_best(
     """What gives the comparisons with the baseline, and those with the best where it is another, for some tested."""
 
     def joint(tested: Sequence[AgainstBaseline]) -> list[Joint]:
+        """Each centre with the others."""
         names = {row.recipe for row in tested}
         rivals = [base, *(recipe for recipe in others if recipe.name in names)]
         best = best_of(base, tested, lower_is_better=lower_is_better)
@@ -143,6 +144,7 @@ def with_multiplicity(
     ]
 
     def among_all(p: float) -> float:
+        """Adjusted for all parts: below 5 % where p is below the level."""
         return min(1.0, SIGNIFICANCE / significance * max(part.adjusted(p) for part in parts))
 
     rows = []

@@ -75,6 +75,7 @@ def over_examples(
         notes += _left_out({name: both for name, both in pairs.items() if name not in compared}, baseline)
 
     def joint(tested: Sequence[AgainstBaseline]) -> list[Joint]:
+        """Over the examples, which are in the place of seeds."""
         parts = [pairs[row.recipe] for row in tested]
         is_grouped = any(compared[row.recipe].groups is not None for row in tested)
         if is_grouped or any(not part["example"].equals(parts[0]["example"]) for part in parts):
