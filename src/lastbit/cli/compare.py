@@ -23,33 +23,44 @@ if TYPE_CHECKING:
 # Of a study elsewhere: all but its weights, its reports and what is in progress.
 _WANTED = ("study.json", "trials/*.json", "trials/*.jsonl", "trials/*/predictions.safetensors", "failed/*.json")
 
+# What the command takes.
+_Runs = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE_OR_DIR...", help="Studies or their fsspec URLs; or tables of runs that exist."),
+]
+_By = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="A column that makes a recipe [all but the seed].")
+]
+_Metric = Annotated[str | None, typer.Option(metavar="NAME", help="What to compare [the studies' own].")]
+_Seed = Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="The column of the seed.")]
+_Task = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the task or data set.")]
+_Example = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the example, of a row for each.")]
+_Cluster = Annotated[str | None, typer.Option(metavar="COLUMN", help="What examples belong to, such as the patient.")]
+_Baseline = Annotated[str | None, typer.Option(metavar="NAME", help="To compare with [the first].")]
+_LowerIsBetter = Annotated[
+    bool | None,
+    typer.Option("--lower-is-better/--higher-is-better", help="Which is better [by the metric's name]."),
+]
+_Within = Annotated[float | None, typer.Option(metavar="X", help="Which are the same as the baseline ± X?")]
+_Step = Annotated[str, typer.Option(metavar="last|best|N", help="Of a history, the value that counts.")]
+_Gain = Annotated[float | None, typer.Option(metavar="X", help="How many runs would show a gain of X?")]
+_Out = Annotated[Path, typer.Option(metavar="DIR", help="Where page and numbers are kept.")]
+
 
 def compare(
-    runs: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE_OR_DIR...", help="Studies or their fsspec URLs; or tables of runs that exist."),
-    ],
-    by: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="A column that makes a recipe [all but the seed].")
-    ] = None,
-    metric: Annotated[str | None, typer.Option(metavar="NAME", help="What to compare [the studies' own].")] = None,
-    seed: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="The column of the seed.")] = None,
-    task: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the task or data set.")] = None,
-    example: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The column of the example, of a row for each.")
-    ] = None,
-    cluster: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="What examples belong to, such as the patient.")
-    ] = None,
-    baseline: Annotated[str | None, typer.Option(metavar="NAME", help="To compare with [the first].")] = None,
-    lower_is_better: Annotated[
-        bool | None,
-        typer.Option("--lower-is-better/--higher-is-better", help="Which is better [by the metric's name]."),
-    ] = None,
-    within: Annotated[float | None, typer.Option(metavar="X", help="Which are the same as the baseline ± X?")] = None,
-    step: Annotated[str, typer.Option(metavar="last|best|N", help="Of a history, the value that counts.")] = "last",
-    gain: Annotated[float | None, typer.Option(metavar="X", help="How many runs would show a gain of X?")] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where page and numbers are kept.")] = Path("compare"),
+    runs: _Runs,
+    by: _By = None,
+    metric: _Metric = None,
+    seed: _Seed = None,
+    task: _Task = None,
+    example: _Example = None,
+    cluster: _Cluster = None,
+    baseline: _Baseline = None,
+    lower_is_better: _LowerIsBetter = None,
+    within: _Within = None,
+    step: _Step = "last",
+    gain: _Gain = None,
+    out: _Out = Path("compare"),
     json: JsonOption = None,
 ) -> None:
     """Say which recipes differ by more than noise.
@@ -141,17 +152,17 @@ def _show(compared: Comparison | RecipesComparison, content: dict[str, Any], ter
     terminal.print()
 
 
-def _show_two(found: Comparison, content: dict[str, Any], terminal: Console) -> None:
+def _show_two(comparison: Comparison, content: dict[str, Any], terminal: Console) -> None:
     from lastbit.report.comparison import difference_table, sides_table
     from lastbit.report.comparison.moves import moves_table
 
-    label = found.label + (" in percent" if found.unit else "")
-    terminal.print(f"{found.a.name} against {found.b.name}: {label}")
+    label = comparison.label + (" in percent" if comparison.unit else "")
+    terminal.print(f"{comparison.a.name} against {comparison.b.name}: {label}")
     terminal.print(sides_table(content).for_terminal())
     terminal.print(difference_table(content).for_terminal())
     if content["moves"] is not None:
-        terminal.print(moves_table(content["moves"], new=found.a.name, old=found.b.name).for_terminal())
-    terminal.print(found.verdict, style="bold")
+        terminal.print(moves_table(content["moves"], new=comparison.a.name, old=comparison.b.name).for_terminal())
+    terminal.print(comparison.verdict, style="bold")
 
 
 def _show_many(content: dict[str, Any], terminal: Console) -> None:

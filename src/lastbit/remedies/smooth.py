@@ -85,7 +85,7 @@ def smooth(
                 parent._modules[name] = replaced[child]
     calling = [module for module in chosen if _calls_functions(module)]
     if calling:
-        _Functions(model, calling, to, width, found=bool(replaced))
+        _Functions(model, calling, to, width, is_replaced=bool(replaced))
     elif not replaced:
         warnings.warn(f"{_NOTHING}: the model has no ReLU, LeakyReLU, ReLU6 or Hardtanh", stacklevel=2)
     return replaced.get(model, model)
@@ -182,9 +182,9 @@ class _Functions:
     during the backward pass. A function belongs to the innermost such module that is running.
     """
 
-    def __init__(self, model: nn.Module, calling: list[nn.Module], to: str, width: float, *, found: bool) -> None:
+    def __init__(self, model: nn.Module, calling: list[nn.Module], to: str, width: float, *, is_replaced: bool) -> None:
         self._mode = _Replacing(to, width)
-        self._calling, self._found = set(calling), found
+        self._calling, self._is_silent = set(calling), is_replaced
         for module in model.modules():
             if _calls_functions(module) or module is model:
                 vars(module)["_functions_replaced"] = self
@@ -202,8 +202,8 @@ class _Functions:
         if not self._mode.running:
             self._mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         failed = output is None
-        if module is self._model and not (failed or self._found or self._mode.found):
-            self._found = True  # say it once
+        if module is self._model and not (failed or self._is_silent or self._mode.has_replaced):
+            self._is_silent = True  # say it once
             warnings.warn(f"{_NOTHING}: the model called no relu, leaky_relu, relu6 or hardtanh", stacklevel=2)
 
 
@@ -214,7 +214,7 @@ class _Replacing(TorchFunctionMode):
         super().__init__()
         self._to, self._width = to, width
         self.running: list[bool] = []  # for the modules that are running, whether they are chosen
-        self.found = False  # whether a function was replaced
+        self.has_replaced = False  # whether a function was replaced
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function, or its stand-in."""
@@ -222,7 +222,7 @@ class _Replacing(TorchFunctionMode):
         make = _FUNCTIONS.get(func)
         if make is None or not self.running[-1]:
             return func(*args, **kwargs)
-        self.found = True
+        self.has_replaced = True
         x, *positional = (kwargs["input"],) if "input" in kwargs else args
         names = _ARGUMENTS[make]  # what follows them by position is `inplace`
         given = {

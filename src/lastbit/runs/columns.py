@@ -152,8 +152,8 @@ def lower_is_better(name: str) -> bool | None:
 
 def means_and_spreads(names: Sequence[str]) -> list[str]:
     """A column of means and one of their spreads, as tables of papers have them; empty where not both are there."""
-    found = [next((name for name in names if not kind.isdisjoint(words(name))), None) for kind in (_MEANS, _SPREADS)]
-    return [name for name in found if name is not None] if None not in found and found[0] != found[1] else []
+    kinds = [next((name for name in names if not kind.isdisjoint(words(name))), None) for kind in (_MEANS, _SPREADS)]
+    return [name for name in kinds if name is not None] if None not in kinds and kinds[0] != kinds[1] else []
 
 
 def spread_beside(metric: str, names: Sequence[str]) -> str | None:

@@ -79,7 +79,7 @@ def _copied_rows(rows: pl.DataFrame) -> NDArray[np.int64]:
     is_sure = rows["sure"].to_numpy().astype(np.int64)
     cells = ((one, run), (one, result), (is_sure, result), (level, result), (level**2, result))
     runs, results, sure, levels, squares = (csr_array((data, (file, of)), shape=shape) for data, of in cells)
-    found = []
+    copies = []
     for start in range(0, len(first), _BLOCK):
         block, here = slice(start, start + _BLOCK), results[start : start + _BLOCK]
         same = (here @ results.T).toarray()
@@ -90,8 +90,8 @@ def _copied_rows(rows: pl.DataFrame) -> NDArray[np.int64]:
         agree &= np.arange(len(first)) < np.arange(start, start + len(same))[:, None]
         there = (csr_array(agree.astype(np.int64)) @ results).tocsr()  # of each result, in how many such files
         mine = (file >= start) & (file < start + _BLOCK)
-        found.append(at[mine][np.asarray(there[file[mine] - start, result[mine]]).ravel() > 0])
-    return np.concatenate(found)
+        copies.append(at[mine][np.asarray(there[file[mine] - start, result[mine]]).ravel() > 0])
+    return np.concatenate(copies)
 
 
 def twins(kept: pl.DataFrame) -> list[str]:

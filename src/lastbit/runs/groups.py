@@ -64,19 +64,19 @@ def group(
     Raises:
         LastbitError: there are many recipes, and next to none has two runs.
     """
-    found = _found(frame, candidates, told, seeds, most, counts)
-    recipes = len(set(found.labels))
+    grouping = _grouped(frame, candidates, told, seeds, most, counts)
+    recipes = len(set(grouping.labels))
     if recipes > _MOST and 2 * recipes > most:
-        columns = sorted(found.by, key=lambda name: -frame[name].n_unique())
+        columns = sorted(grouping.by, key=lambda name: -frame[name].n_unique())
         finest = "the name of the run" if columns[0] in (RUN, FILE) else columns[0]
         raise LastbitError(
             f"{finest} makes {recipes} recipes of {most} runs, so that hardly any has two: name the columns that make "
             "a recipe by --by NAME"
         )
-    return found
+    return grouping
 
 
-def _found(
+def _grouped(
     frame: pl.DataFrame, candidates: Sequence[str], told: bool, seeds: Sequence[str], most: int, counts: pl.Series
 ) -> Grouping:
     by, same, left_out = [], [], []

@@ -106,12 +106,12 @@ def said_units(runs: pl.DataFrame, metric: str, *, sure: bool = False) -> str:
     if runs["task"].n_unique() > 1:
         said = (said_units(rows, metric, sure=sure) for rows in runs.partition_by("task", maintain_order=True))
         return next((sentence for sentence in said if sentence), "")
-    found = mixed_units(runs["value"].to_numpy(), runs["recipe"].to_list(), metric)
-    if found is None or (sure and not found.is_sure):
+    units = mixed_units(runs["value"].to_numpy(), runs["recipe"].to_list(), metric)
+    if units is None or (sure and not units.is_sure):
         return ""
-    few = runs.filter(found.few)
+    few = runs.filter(units.few)
     kinds = ("a fraction", "fractions", "percents"), ("percent", "percents", "fractions")
-    one, several, other = kinds[0 if found.few_are_fractions else 1]
+    one, several, other = kinds[0 if units.few_are_fractions else 1]
     looks = f"looks like {one}" if few.height == 1 else f"look like {several}"
     return f"{few.height} of {runs.height} values of {metric} {looks} ({places(few)}), the others like {other}."
 

@@ -51,9 +51,9 @@ def as_numbers(frame: pl.DataFrame, name: str) -> pl.Series:
     if signed.any() and plain.any():
         is_plain = bool(plain.sum() < signed.sum())
         few = plain if is_plain else signed
-        found, verb = _named(frame, few, name), "has" if few.sum() == 1 else "have"
+        cells_of_few, verb = _named(frame, few, name), "has" if few.sum() == 1 else "have"
         others = "no percent sign and others do" if is_plain else "a percent sign and others have none"
-        raise LastbitError(f"{found} {verb} {others}: write all in one unit")
+        raise LastbitError(f"{cells_of_few} {verb} {others}: write all in one unit")
     return numbers
 
 

@@ -66,13 +66,15 @@ def read_runs(
     if not given:
         raise LastbitError("no file is given: name a table, or the directory of a tracker")
     claimed = [(path, find(path)) for path in given]
-    asked = Asked(metric, lower_is_better, step, _counter(on_progress, [at for _, found in claimed for _, at in found]))
+    asked = Asked(
+        metric, lower_is_better, step, _counter(on_progress, [at for _, claims in claimed for _, at in claims])
+    )
     notes: list[str] = []
     parts: list[RawRuns] = []
-    for path, found in claimed:
-        rank = min(each.rank for each, _ in found)
-        read = [(each, at) for each, at in found if each.rank == rank]
-        if others := sorted({each.kind for each, at in found if each.rank != rank}):
+    for path, claims in claimed:
+        rank = min(each.rank for each, _ in claims)
+        read = [(each, at) for each, at in claims if each.rank == rank]
+        if others := sorted({each.kind for each, at in claims if each.rank != rank}):
             notes.append(f"{path} also holds {' and '.join(others)} files, which are not read: name them to read them.")
         parts += [_read(each, at, asked) for each, at in read]
     where = shortened([str(path) for path in given], 3)

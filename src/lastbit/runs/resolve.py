@@ -171,9 +171,9 @@ def _standard(
     if not seeds:
         for name in choose.run_names(frame):
             names = short_names(texts(frame[name]))
-            found = [seed_of_name(run)[1] for run in names]
-            if all(found):
-                values, seeds = found, [name]
+            numbers = [seed_of_name(run)[1] for run in names]
+            if all(numbers):
+                values, seeds = numbers, [name]
                 notes.append(f"The seeds are the numbers in the names of the runs, such as {names[0]!r}.")
                 notes.extend(named.fold_notes(names))
                 break

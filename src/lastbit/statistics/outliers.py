@@ -30,7 +30,7 @@ def outliers(values: Table, groups: Sequence[str]) -> NDArray[np.bool_]:
         values: finite, shape (runs,).
         groups: the group of each, such as its recipe and task.
     """
-    found = np.zeros(len(values), dtype=bool)
+    is_far = np.zeros(len(values), dtype=bool)
     names, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     order = np.argsort(place, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(place, minlength=len(names)))[:-1])
@@ -39,15 +39,15 @@ def outliers(values: Table, groups: Sequence[str]) -> NDArray[np.bool_]:
     spreads = np.array([np.std(values[of], ddof=1) if len(of) > 1 else np.nan for of in members])
     for at, of in enumerate(members):
         for _ in range(_MOST):
-            kept = of[~found[of]]
+            kept = of[~is_far[of]]
             run, distance, std = _farthest(values[kept], step)
             if distance <= _FAR * std or not (
                 _chance(distance / std, len(kept) - 1) * len(values) < _SURE
                 or distance > _FAR * max(step, _usual(np.delete(spreads, at)))
             ):
                 break
-            found[kept[run]] = True
-    return found
+            is_far[kept[run]] = True
+    return is_far
 
 
 def _farthest(values: Table, step: float) -> tuple[int, float, float]:

@@ -55,13 +55,13 @@ def _units(a: Side, b: Side, metric: str) -> MixedUnits | None:
 
 
 def _refuse_mixed_units(a: Side, b: Side, metric: str) -> None:
-    found = _units(a, b, metric)
-    if found is None or not found.is_sure:
+    mixed = _units(a, b, metric)
+    if mixed is None or not mixed.is_sure:
         return
     fractions, percents = sorted((a, b), key=lambda side: float(np.nanmean(side.values)))
     if np.nanmax(fractions.values) > 1 or np.nanmin(percents.values) <= 1:
-        units = ("fractions", "percents") if found.few_are_fractions else ("percents", "fractions")
-        count = f"{int(found.few.sum())} of the {len(found.few)} values of {a.name} and {b.name}"
+        units = ("fractions", "percents") if mixed.few_are_fractions else ("percents", "fractions")
+        count = f"{int(mixed.few.sum())} of the {len(mixed.few)} values of {a.name} and {b.name}"
         raise LastbitError(f"{count} look like {units[0]} and the others like {units[1]}: give all in one unit")
     means = [f"{float(np.nanmean(side.values)):.4g}" for side in (percents, fractions)]
     raise LastbitError(
@@ -71,11 +71,11 @@ def _refuse_mixed_units(a: Side, b: Side, metric: str) -> None:
 
 
 def _one_in_another_unit(a: Side, b: Side, metric: str) -> Iterator[str]:
-    found = _units(a, b, metric)
-    if found is not None and not found.is_sure:
-        unit = "a fraction, and the others like percents" if found.few_are_fractions else "percent, and the others not"
+    mixed = _units(a, b, metric)
+    if mixed is not None and not mixed.is_sure:
+        unit = "a fraction, and the others like percents" if mixed.few_are_fractions else "percent, and the others not"
         yield (
-            f"One of the {len(found.few)} values of {a.name} and {b.name} looks like {unit}: it counts as it is, as an "
+            f"One of the {len(mixed.few)} values of {a.name} and {b.name} looks like {unit}: it counts as it is, as an "
             "outlier would."
         )
 

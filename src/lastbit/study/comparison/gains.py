@@ -26,7 +26,7 @@ def check_gain(gain: float | None) -> None:
         raise LastbitError(f"gain {gain:g}: a gain must be above 0, in the unit of the metric")
 
 
-def gain_of(found: Comparison | RecipesComparison, gain: float) -> dict[str, Any]:
+def gain_of(comparison: Comparison | RecipesComparison, gain: float) -> dict[str, Any]:
     """The runs that a gain takes, as JSON holds them; of many recipes for each, and of several tasks for each task.
 
     Over several tasks together there is no such number: more runs do not make tasks more alike.
@@ -35,17 +35,17 @@ def gain_of(found: Comparison | RecipesComparison, gain: float) -> dict[str, Any
         LastbitError: the gain is not above 0, or not finite.
     """
     check_gain(gain)
-    if not isinstance(found, RecipesComparison):
-        runs = min(len(found.replicates.a), len(found.replicates.b))
-        power = found.design.power(gain, runs) if found.design.std > 0 else None
-        row = {"runs_needed": found.runs_needed(gain), "power": power, "runs": runs}
-        return {"gain": gain, **row, "sentence": _sentence(f"{gain:g} {found.unit}".rstrip(), row)}
+    if not isinstance(comparison, RecipesComparison):
+        runs = min(len(comparison.replicates.a), len(comparison.replicates.b))
+        power = comparison.design.power(gain, runs) if comparison.design.std > 0 else None
+        row = {"runs_needed": comparison.runs_needed(gain), "power": power, "runs": runs}
+        return {"gain": gain, **row, "sentence": _sentence(f"{gain:g} {comparison.unit}".rstrip(), row)}
     compared: list[tuple[str | None, AgainstBaseline]]
-    compared = [(task, row) for task, rows in found.tasks.items() for row in rows]
-    compared = compared or [(None, row) for row in found.comparisons]
+    compared = [(task, row) for task, rows in comparison.tasks.items() for row in rows]
+    compared = compared or [(None, row) for row in comparison.comparisons]
     rows = [{"task": task, "recipe": row.recipe, **_row(row, gain)} for task, row in compared]
-    sentence = _of_all(f"{gain:g} (in the unit of {found.metric or 'the runs'})", rows)
-    note = points_note(found.metric or "the metric", found.span, gain)
+    sentence = _of_all(f"{gain:g} (in the unit of {comparison.metric or 'the runs'})", rows)
+    note = points_note(comparison.metric or "the metric", comparison.span, gain)
     known = any(row["power"] is not None for row in rows)
     return {"gain": gain, "recipes": rows, "sentence": f"{sentence} {note}".rstrip() if known else sentence}
 

@@ -91,14 +91,14 @@ class RecipesComparison:
     @property
     def verdict(self) -> str:
         """The comparison in plain words."""
-        found = Findings(
+        findings = Findings(
             comparisons=self.comparisons,
             baseline=self.baseline,
             lower_is_better=self.lower_is_better,
             decimals=self.decimals,
             tasks=len(self.tasks),
         )
-        over = [self.no_average] if self.no_average else [*found.sentences, *self._same()]
+        over = [self.no_average] if self.no_average else [*findings.sentences, *self._same()]
         return " ".join(
             [
                 *over,

@@ -15,32 +15,32 @@ FORMAT = 1  # of the JSON, raised when its meaning changes
 _FEWEST = 3  # seeds with which pairs of seeds have a spread
 
 
-def remedies_json(found: RemediesComparison) -> dict[str, Any]:
+def remedies_json(comparison: RemediesComparison) -> dict[str, Any]:
     """All of it, as `lastbit remedy --json` prints and its page draws it; churn is in percent."""
     return {
         "format": FORMAT,
-        "recipe": found.recipe,
-        "metric": found.metric,
-        "sources": source_names(found),
-        "seeds": found.seeds,
-        "steps": found.steps,
-        "within": found.rows[0].within if found.rows else None,
+        "recipe": comparison.recipe,
+        "metric": comparison.metric,
+        "sources": source_names(comparison),
+        "seeds": comparison.seeds,
+        "steps": comparison.steps,
+        "within": comparison.rows[0].within if comparison.rows else None,
         "baseline": {
-            "name": found.baseline.name,
-            **_measured_json(found.measured),
+            "name": comparison.baseline.name,
+            **_measured_json(comparison.measured),
             "cost": {"time": 1.0, "memory": 1.0},
         },
-        "remedies": [_row_json(row, found.measured) for row in found.rows],
-        "notes": list(found.notes),
-        "verdict": " ".join(_sentences(found)),
+        "remedies": [_row_json(row, comparison.measured) for row in comparison.rows],
+        "notes": list(comparison.notes),
+        "verdict": " ".join(_sentences(comparison)),
     }
 
 
-def source_names(found: RemediesComparison) -> dict[str, str]:
+def source_names(comparison: RemediesComparison) -> dict[str, str]:
     """What makes runs differ, by source, as in the middle of a sentence: `the last bit`, `batch order`."""
-    noises = found.baseline.results.grid.noises
+    noises = comparison.baseline.results.grid.noises
     subject = next((noise.subject for noise in noises if not noise.is_exact), "the last bit")
-    return {LAST_BIT: subject, BATCH_ORDER: found.baseline.results.seed_decides}
+    return {LAST_BIT: subject, BATCH_ORDER: comparison.baseline.results.seed_decides}
 
 
 def _measured_json(measured: Measured) -> dict[str, Any]:
@@ -92,32 +92,32 @@ def _interval(row: AgainstBaseline) -> list[float] | None:
     return None if row.simultaneous is None else list(row.simultaneous)
 
 
-def _sentences(found: RemediesComparison) -> Iterator[str]:
-    if found.seeds < 2:
+def _sentences(comparison: RemediesComparison) -> Iterator[str]:
+    if comparison.seeds < 2:
         yield "One seed gives no interval, so nothing is beyond doubt: train several (--seeds)."
         return
-    names = source_names(found)
-    better = [row for row in found.rows if row.is_better]
-    margin = found.rows[0].within if found.rows else 0.0
+    names = source_names(comparison)
+    better = [row for row in comparison.rows if row.is_better]
+    margin = comparison.rows[0].within if comparison.rows else 0.0
     within = f"the same accuracy (within {margin:g} {'point' if margin == 1 else 'points'})"
     for row in better:
         yield (
             f"{row.treated.name} is better than the baseline beyond doubt, at {within}: "
-            f"{joined(_churn_words(row, found, names))}; accuracy {_change(row.accuracy)}{_cost(row)}."
+            f"{joined(_churn_words(row, comparison, names))}; accuracy {_change(row.accuracy)}{_cost(row)}."
         )
-    if found.rows and not better:
+    if comparison.rows and not better:
         yield f"No remedy is shown to be better than the baseline at {within}."
-    for row in found.rows:
+    for row in comparison.rows:
         if not row.is_better:
             yield _why_not(row, names)
-    if found.seeds < _FEWEST and any(row.churn[BATCH_ORDER].test for row in found.rows):
-        yield f"{found.seeds} seeds are one pair: what {names[BATCH_ORDER]} changes has no interval."
+    if comparison.seeds < _FEWEST and any(row.churn[BATCH_ORDER].test for row in comparison.rows):
+        yield f"{comparison.seeds} seeds are one pair: what {names[BATCH_ORDER]} changes has no interval."
 
 
-def _churn_words(row: Compared, found: RemediesComparison, names: dict[str, str]) -> list[str]:
+def _churn_words(row: Compared, comparison: RemediesComparison, names: dict[str, str]) -> list[str]:
     words = []
     for source in row.lowers:
-        here, there = row.measured.churn[source], found.measured.churn[source]
+        here, there = row.measured.churn[source], comparison.measured.churn[source]
         if here is not None and there is not None:
             words.append(
                 f"{names[source]} changes {points(here[0])} % of the predictions instead of {points(there[0])} %"

@@ -55,12 +55,12 @@ def compare_runs(table: RunTable, *, baseline: str | None = None, within: float 
     _refuse_incomparable(table)
     names = table.recipes
     base = find_baseline(names, baseline)
-    found = _over_several if len(table.tasks) > 1 else _of_one_task
+    compare_tasks = _over_several if len(table.tasks) > 1 else _of_one_task
     values = table.frame["value"].to_numpy()
     span = float(values.min()), float(values.max())
-    parts, notes = found(table, names, base, within)
+    parts, notes = compare_tasks(table, names, base, within)
     far = far_runs(table)
-    rest = {} if far is None else found(far.rest, names, base, within)[0]
+    rest = {} if far is None else compare_tasks(far.rest, names, base, within)[0]
     return RecipesComparison(
         metric=table.metric,
         lower_is_better=table.lower_is_better,
@@ -84,14 +84,14 @@ def _sentences(parts: Mapping[str, Any], baseline: str, less: bool) -> list[str]
     if parts["no_average"]:
         return sentences_on_tasks(parts["tasks"], parts["less_by_task"], baseline)
     rows = parts["comparisons"]
-    found = Findings(
+    findings = Findings(
         comparisons=rows,
         baseline=baseline,
         lower_is_better=less,
         decimals=shown_decimals(rows),
         tasks=len(parts["tasks"]),
     )
-    return found.sentences
+    return findings.sentences
 
 
 def _margin_note(metric: str, span: tuple[float, float], within: float) -> str:

@@ -124,20 +124,20 @@ def sentences_on_tasks(by_task: ByTask, less: Mapping[str, bool], baseline: str)
     intervals = sum(row.simultaneous is not None for rows in by_task.values() for row in rows)
     if not intervals:
         return []
-    found: dict[str, dict[str, list[str]]] = {"better": {}, "worse": {}}
+    real: dict[str, dict[str, list[str]]] = {"better": {}, "worse": {}}
     for task, rows in by_task.items():
         for row in rows:
             if row.is_real:
                 side = "better" if (row.difference > 0) is not less[task] else "worse"
-                found[side].setdefault(row.recipe, []).append(task)
+                real[side].setdefault(row.recipe, []).append(task)
     sides = [
         f"{side}: {some([f'{name} on {joined(tasks)}' for name, tasks in of.items()], _NAMED)}"
-        for side, of in found.items()
+        for side, of in real.items()
         if of
     ]
     if not sides:
         return [f"On single tasks, none of {intervals} differences from {baseline} is more than noise ({TOGETHER})."]
-    count = sum(len(tasks) for of in found.values() for tasks in of.values())
+    count = sum(len(tasks) for of in real.values() for tasks in of.values())
     verb = "is" if count == 1 else "are"
     start = f"On single tasks, {count} of {intervals} differences from {baseline} {verb} more than noise ({TOGETHER})"
     return [f"{start}; {'; '.join(sides)}."]
