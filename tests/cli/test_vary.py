@@ -39,7 +39,7 @@ def test_it_prints_and_stores_what_each_source_contributes(lastbit, directory):
     rows = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
     assert [row for row in rows if row in ("last bit",)] == ["last bit"] * 2
     assert rows.count("initialisation") == 2  # uncut beside long headings
-    assert "dropout (no network of a recipe" in " ".join(out.split())
+    assert "dropout (model.dropout is 0" in " ".join(out.split())
     assert "controls: repeat bit-identical, power of two bit-identical" in out
 
 
@@ -70,7 +70,7 @@ def test_it_says_which_runs_it_makes_before_it_trains(monkeypatch, tmp_path):
     [
         (("--vary", "inti,last-bit"), "did you mean init?"),
         (("--vary", "augmentation,last-bit"), "data.augment is false"),
-        (("--vary", "dropout,last-bit"), "no network of a recipe has dropout"),
+        (("--vary", "dropout,last-bit"), "model.dropout is 0"),
         (("--vary", "last-bit"), "a study over seeds shows that already"),
         (("--vary", "init,order,last-bit", "--runs", 4), "at least 5 are needed"),
         (("--vary", "init,last-bit", "--seeds", "1-3"), "--seeds 1-3 and --vary init,last-bit"),

@@ -9,7 +9,7 @@ from recorded_run import RecordedRun
 
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import initial_network
-from lastbit.training.randomness import HELD, augmentation_stream, batch_seeds, recipe_sources, seeded
+from lastbit.training.randomness import HELD, augmentation_stream, batch_seeds, dropout_seed, recipe_sources, seeded
 from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import prepare
 
@@ -55,10 +55,11 @@ def test_seeds_by_source_train_what_the_settings_of_before_train():
     assert same(by_source, by_settings)
 
 
-@pytest.mark.parametrize("source", ["init", "order", "augmentation"])
+@pytest.mark.parametrize("source", ["init", "order", "augmentation", "dropout"])
 def test_every_source_changes_the_training_alone(source):
-    seeds = {"init": 1, "order": 2, "augmentation": 3}
-    assert not same(trained(seeds=seeds), trained(seeds={**seeds, source: 9}))
+    recipe = load_recipe("demo", changes=(*SMALL, "model.dropout=0.3"))
+    seeds = {"init": 1, "order": 2, "augmentation": 3, "dropout": 4}
+    assert not same(trained(recipe, seeds=seeds), trained(recipe, seeds={**seeds, source: 9}))
 
 
 def test_order_and_augmentation_have_generators_of_their_own():
@@ -86,6 +87,9 @@ def test_a_source_that_does_not_vary_keeps_one_seed_whatever_the_number_of_the_r
     assert batch_seeds(4, {"order": 2}) == batch_seeds(5, {"order": 2}) == (2, HELD)
     assert batch_seeds(4, {"init": 2}) == (HELD, HELD)
     assert batch_seeds(4, {}) == (4, 4)
+    assert dropout_seed(4, {"dropout": 2}) == 2
+    assert dropout_seed(4, {"init": 2}) == HELD
+    assert dropout_seed(4, {}) == 4
     assert seeded(RECIPE, {"order": 2}).init_seed == RECIPE.init_seed
     assert seeded(RECIPE, {"init": 2}).init_seed == 2
 
@@ -94,5 +98,6 @@ def test_a_recipe_says_which_sources_it_has():
     assert {name for name, why in recipe_sources(RECIPE).items() if not why} == {"init", "order", "augmentation"}
     plain = recipe_sources(load_recipe("demo"))
     assert plain["augmentation"] == "data.augment is false"
-    assert "dropout" in plain["dropout"]
+    assert plain["dropout"] == "model.dropout is 0"
+    assert not recipe_sources(load_recipe("demo", changes=("model.dropout=0.1",)))["dropout"]
     assert "batch_size" in recipe_sources(load_recipe("fc-cifar10-5k"))["order"]

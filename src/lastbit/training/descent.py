@@ -119,7 +119,7 @@ def prepare_descent(
 
     Args:
         recipe: what to train.
-        seed: decides the order of batches and the augmentation, where there are any.
+        seed: decides the order of batches, the augmentation and the dropout, where there are any.
         measured: how many of the first training images, never augmented, are in `batch`; None for all. A full-batch
             descent always has all.
         device: where it trains; the CPU by default.
@@ -131,7 +131,7 @@ def prepare_descent(
     task = prepare(recipe, device=device, root=root)
     full_batch = recipe.batch_size is None and not recipe.data.augment
     batch = task.fixed_batch(None if full_batch else measured)
-    start = recipe_stepper(recipe, task)
+    start = recipe_stepper(recipe, task, dropout_seed=seed)
     data = batch if full_batch else task.batches(seed)
     descent = Descent(start.model, start.loss, data, start.optimizer, schedule=start.schedule)
     has_schedule = bool(recipe.schedule.milestones) or isinstance(start.schedule, LambdaLR)

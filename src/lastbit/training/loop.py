@@ -19,6 +19,7 @@ from lastbit.remedies.average import STATISTICS
 from lastbit.remedies.given import Treatment, remedies_from_json
 from lastbit.remedies.remedy import Averaging, Setting
 from lastbit.samples import Loss
+from lastbit.training.models.dropout import draw_masks
 from lastbit.training.network import build_model
 from lastbit.training.recipe import Recipe, ScheduleSettings
 from lastbit.training.task import Task
@@ -36,6 +37,7 @@ class Stepper:
         schedule: stepped after every update.
         noise: arranges each batch; what it does to updates is in `optimizer` already.
         average: of the weights, evaluated in place of them.
+        dropout_seed: decides the masks of a recipe's dropout.
     """
 
     def __init__(
@@ -47,9 +49,10 @@ class Stepper:
         schedule: LRScheduler | None = None,
         noise: Noise | None = None,
         average: Averaging | None = None,
+        dropout_seed: int = 0,
     ) -> None:
         self.model, self.loss, self.optimizer, self.schedule, self.noise = model, loss, optimizer, schedule, noise
-        self.average = average
+        self.average, self.dropout_seed = average, dropout_seed
         self.step = 0  # updates so far
 
     @property
@@ -66,6 +69,7 @@ class Stepper:
     def gradient(self, batch: Batch) -> Tensor:
         """Store the gradient of a batch in the weights' `.grad`, and return its loss."""
         inputs, targets = batch if self.noise is None else self.noise.arrange(batch, self.step)
+        draw_masks(self.model, seed=self.dropout_seed, step=self.step)
         self.optimizer.zero_grad()
         loss = self.loss(self.model(inputs), targets)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -116,13 +120,14 @@ def initial_network(recipe: Recipe, task: Task) -> nn.Module:
     return placed
 
 
-def recipe_stepper(recipe: Recipe, task: Task, noise: Noise | None = None) -> Stepper:
+def recipe_stepper(recipe: Recipe, task: Task, noise: Noise | None = None, *, dropout_seed: int = 0) -> Stepper:
     """Return the stepper of a recipe: its network at initial weights, loss, optimizer, schedule, noise and remedies.
 
     Args:
         recipe: what is trained.
         task: its data.
         noise: on updates and batches; None for torch's own optimizer.
+        dropout_seed: decides the masks of its dropout.
 
     Warns:
         UserWarning: a remedy finds nothing to change.
@@ -144,6 +149,7 @@ def recipe_stepper(recipe: Recipe, task: Task, noise: Noise | None = None) -> St
         schedule=_schedule(recipe, optimizer, remedies, task.steps_per_epoch),
         noise=noise,
         average=next((average for remedy in remedies if (average := remedy.average(model)) is not None), None),
+        dropout_seed=dropout_seed,
     )
 
 

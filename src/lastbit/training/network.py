@@ -9,6 +9,7 @@ from torch import nn
 
 from lastbit.training.models import NETWORKS
 from lastbit.training.models.activation import Activation, make_activation
+from lastbit.training.models.dropout import drop_before_last
 from lastbit.training.recipe import ModelSettings
 
 Shape = tuple[int, int, int]  # of an image: channels, height, width
@@ -37,7 +38,7 @@ def build_model(settings: ModelSettings, *, shape: Shape, classes: int, seed: in
     Drawing in float32 gives every dtype the same initial weights up to rounding. The global generator is unchanged.
 
     Args:
-        settings: network, activation, β, and depth and width where they are free.
+        settings: network, activation, β, dropout, and depth and width where they are free.
         shape: channels, height and width of the input images.
         classes: number of labels.
         seed: of the initial weights.
@@ -53,7 +54,8 @@ def build_model(settings: ModelSettings, *, shape: Shape, classes: int, seed: in
     activation = partial(make_activation, settings.activation, beta=settings.beta)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return make(shape, classes, activation, **sizes).to(dtype)
+        model = make(shape, classes, activation, **sizes).to(dtype)
+    return drop_before_last(model, settings.dropout) if settings.dropout else model
 
 
 def check_fit(settings: ModelSettings, *, shape: Shape, classes: int) -> None:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 INIT, ORDER, AUGMENTATION, DROPOUT = "init", "order", "augmentation", "dropout"
 SOURCES = (INIT, ORDER, AUGMENTATION, DROPOUT)
-# The seed of the order or the augmentation where other sources vary and it does not. Torch's generator on the CPU takes
-# the low 32 bits of a seed only, so 2**32 would be 0; the levels of sources are counted from 1 and stay far below.
+# The seed of order, augmentation or dropout where other sources vary and it does not. Torch takes the low 32 bits of a
+# seed only for its generator on the CPU, so 2**32 would be 0; levels of sources are counted from 1 and stay far below.
 HELD = 2**31
 
 
@@ -22,7 +22,7 @@ def recipe_sources(recipe: Recipe) -> dict[str, str]:
         INIT: "",
         ORDER: "" if recipe.batch_size else "each step uses all training images (there is no batch_size)",
         AUGMENTATION: "" if recipe.data.augment else "data.augment is false",
-        DROPOUT: "no network of a recipe has dropout",
+        DROPOUT: "" if recipe.model.dropout else "model.dropout is 0",
     }
 
 
@@ -47,5 +47,13 @@ def batch_seeds(seed: int, seeds: Mapping[str, int]) -> tuple[int, int]:
         seed: of the run, which decides both where the sources have no seeds of their own.
         seeds: of the sources that have one; empty where none has.
     """
-    held = HELD if seeds else seed
-    return seeds.get(ORDER, held), seeds.get(AUGMENTATION, held)
+    return _seed_of(ORDER, seed, seeds), _seed_of(AUGMENTATION, seed, seeds)
+
+
+def dropout_seed(seed: int, seeds: Mapping[str, int]) -> int:
+    """The seed of a run's dropout; `seed` and `seeds` are those of `batch_seeds`."""
+    return _seed_of(DROPOUT, seed, seeds)
+
+
+def _seed_of(source: str, seed: int, seeds: Mapping[str, int]) -> int:
+    return seeds.get(source, HELD) if seeds else seed

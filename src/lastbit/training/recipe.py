@@ -76,6 +76,8 @@ class ModelSettings(RecipePart):
     beta: Positive = 1.0  # of Swish, z · σ(βz)
     depth: Depth = _if_set(default=0)  # hidden layers of fully-connected, convolutions of one-channel-conv
     width: Width = _if_set(default=0)  # units of each hidden layer of fully-connected
+    # Probability with which each input of the last layer is set to 0 in training.
+    dropout: Annotated[float, Field(ge=0, lt=1)] = _if_set(default=0.0)
 
     @model_validator(mode="after")
     def _sized_where_free(self) -> Self:
@@ -132,7 +134,7 @@ class MeasureSettings(RecipePart):
 
 
 class Recipe(RecipePart):
-    """A training run except its seed (batch order, augmentation) and its noise."""
+    """A training run except its seed (batch order, augmentation, dropout) and its noise."""
 
     name: str
     description: str = ""

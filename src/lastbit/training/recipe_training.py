@@ -18,7 +18,7 @@ from lastbit.remedies.given import remedies_from_json
 from lastbit.training.data import load
 from lastbit.training.evaluation import evaluate_trained, gradient_fluctuation
 from lastbit.training.loop import recipe_stepper
-from lastbit.training.randomness import batch_seeds, recipe_sources, seeded
+from lastbit.training.randomness import batch_seeds, dropout_seed, recipe_sources, seeded
 from lastbit.training.recipe import Recipe
 from lastbit.training.run import Run
 from lastbit.training.task import Epochs, Task, check_available, prepare
@@ -116,7 +116,8 @@ class RecipeRun:
 
     def __init__(self, recipe: Recipe, task: Task, run: Run) -> None:
         self.recipe, self.task, self.run = recipe, task, run
-        self.stepper = recipe_stepper(seeded(recipe, run.seeds), task, run.noise)
+        own = dropout_seed(run.seed, run.seeds)
+        self.stepper = recipe_stepper(seeded(recipe, run.seeds), task, run.noise, dropout_seed=own)
         self._epochs: Epochs = task.epochs(*batch_seeds(run.seed, run.seeds))
         self._kept_steps = snapshot_steps(task.steps_per_epoch, recipe.epochs, recipe.measure.snapshot_epochs)
 

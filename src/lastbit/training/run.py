@@ -25,7 +25,7 @@ class Run(Protocol):
 
     @property
     def seed(self) -> int:
-        """The seed of batch order and augmentation, unless these have seeds of their own."""
+        """The seed of batch order, augmentation and dropout, unless these have seeds of their own."""
 
     @property
     def seeds(self) -> Mapping[str, int]:

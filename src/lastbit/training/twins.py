@@ -79,12 +79,12 @@ def run_twins(
         task: its data.
         noise: of the second twin.
         baseline: of the first twin, with which the second is compared.
-        seed: decides batch order and augmentation.
+        seed: decides batch order, augmentation and dropout.
         steps: updates of each twin.
         jump: least factor of a jump.
         on_step: called with the number of updates after each step.
     """
-    pair = [recipe_stepper(recipe, task, own) for own in (baseline, noise)]
+    pair = [recipe_stepper(recipe, task, own, dropout_seed=seed) for own in (baseline, noise)]
     twins = Twins(pair[0].model, pair[1].model)
     for batch in islice(task.batches(seed), steps):
         with twins.step():
