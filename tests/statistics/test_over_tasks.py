@@ -6,7 +6,13 @@ from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.over_tasks import over_tasks
+from lastbit.statistics.over_tasks import (
+    against_baseline_by_task,
+    against_baseline_over_tasks,
+    over_tasks,
+    task_means,
+)
+from lastbit.statistics.single_runs import RecipeRuns
 
 # The 13 trials of the BCG vaccine (Colditz et al. 1994): cases and others, with the vaccine and without.
 BCG = np.array(
@@ -69,3 +75,20 @@ def test_tasks_on_which_nothing_varies_count_alike():
     assert over_tasks(np.array([0.0, 1.0]), np.zeros(2)).test.difference == 0.5
     with pytest.raises(LastbitError, match="at least two"):
         over_tasks(np.array([0.5]), np.array([0.1]))
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_gain_that_is_the_same_on_each_task_but_for_rounding_has_no_interval(runs):
+    base = np.array([90.0, 50.0, 70.3])
+    assert np.ptp(base + 0.1 - base) > 0
+    tasks = [
+        [RecipeRuns(name, np.full(runs, mean + gain)) for name, gain in (("base", 0.0), ("same", 0.0), ("up", 0.1))]
+        for mean in base
+    ]
+    each = against_baseline_by_task(tasks)
+    means = task_means(dict(zip("abc", tasks, strict=True)), each)
+    same, up = against_baseline_over_tasks(each, means)
+    assert (same.difference, same.p, same.simultaneous) == (0.0, 1.0, None)
+    assert up.difference == pytest.approx(0.1)
+    assert (up.simultaneous, up.is_real, up.p) == (None, False, pytest.approx(2 / 2**3))
+    assert up.tau == 0 if runs > 1 else np.isnan(up.tau)

@@ -12,7 +12,7 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.statistics.bisection import bisected
-from lastbit.statistics.means import MeanTest, flipped_signs, t_test, variance
+from lastbit.statistics.means import MeanTest, flipped_signs, mean_of, t_test, variance
 from lastbit.statistics.multiplicity import benjamini_hochberg, holm
 from lastbit.statistics.power import SIGNIFICANCE, Design
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline, joint_with_best, with_multiplicity
@@ -31,7 +31,7 @@ class OverTasks:
     tau: float  # standard deviation of the true differences between tasks; NaN where a task's error is not known
 
 
-def over_tasks(differences: Table, errors: Table) -> OverTasks:
+def over_tasks(differences: Table, errors: Table, *, size: float | None = None) -> OverTasks:
     """Combine the differences of several tasks.
 
     Tasks count alike, and the interval is Student's, of the tasks' differences: at 5 % it is exact where they all have
@@ -43,6 +43,8 @@ def over_tasks(differences: Table, errors: Table) -> OverTasks:
         differences: of each task, shape (tasks,).
         errors: their standard errors, shape (tasks,); 0 where nothing varies, NaN where one run tells nothing of it.
             They are for τ alone, the interval does without.
+        size: of the numbers that the differences are of; what their rounding leaves is taken for 0. By default the
+            largest difference.
 
     Raises:
         LastbitError: fewer than two tasks.
@@ -50,21 +52,20 @@ def over_tasks(differences: Table, errors: Table) -> OverTasks:
     tasks = len(differences)
     if tasks < 2:
         raise LastbitError(f"{tasks} task: tasks as a random effect take at least two")
-    size = float(np.abs(differences).max())
-    error = float(np.sqrt(variance(differences, size) / tasks))
-    test = t_test("tasks as random effect", float(np.mean(differences)), error, tasks - 1)
-    return OverTasks(test, float(np.sqrt(_between_tasks(differences, np.asarray(errors, float) ** 2))))
+    scale = float(np.abs(differences).max()) if size is None else size
+    spread = variance(differences, scale)
+    test = t_test("tasks as random effect", mean_of(differences, scale), sqrt(spread / tasks), tasks - 1)
+    return OverTasks(test, sqrt(_between_tasks(differences, np.asarray(errors, float) ** 2, spread)))
 
 
-def _between_tasks(differences: Table, variances: Table) -> float:
+def _between_tasks(differences: Table, variances: Table, spread: float) -> float:
     """The τ² at which the derivative of the restricted likelihood is 0; 0 where it falls from the start."""
     if np.isnan(variances).any():
         return nan
     if np.any(variances <= 0):
-        between = float(np.var(differences, ddof=1))
-        return max(0.0, between - float(variances.mean()))
+        return max(0.0, spread - float(variances.mean()))
     high = float(np.sum((differences - differences.mean()) ** 2))
-    if high == 0 or _slope(differences, variances, 0.0) <= 0:
+    if spread == 0 or _slope(differences, variances, 0.0) <= 0:
         return 0.0
     rises, falls = bisected(lambda tau2: _slope(differences, variances, tau2) > 0, 0.0, high, halvings=_HALVINGS)
     return (rises + falls) / 2
@@ -167,7 +168,8 @@ def _over_tasks_of(rows: Sequence[AgainstBaseline]) -> AgainstBaseline:
     if len(known) < 2:
         return alone
     differences = np.array([row.difference for row in known])
-    combined = over_tasks(differences, np.array([row.test.standard_error if row.test else nan for row in known]))
+    errors = np.array([row.test.standard_error if row.test else nan for row in known])
+    combined = over_tasks(differences, errors, size=max(abs(mean) for row in known for mean in row.means))
     error = combined.test.standard_error
     better = [row.better.value for row in known if row.better is not None]
     return replace(
