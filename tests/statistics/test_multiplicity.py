@@ -135,6 +135,12 @@ def test_below_all_that_is_simulated_a_p_value_is_bonferronis(joint, p):
     assert joint.adjusted(p) == pytest.approx(6 * p, rel=1e-12)
 
 
+def test_no_level_is_below_bonferronis():
+    few = Joint(2, np.sort(np.append(np.full(2_000, 1e-6), np.linspace(0.1, 1, 18_000))))
+    assert few.level() == 0.025
+    assert few.adjusted(0.0249) < 0.05 <= few.adjusted(0.0251)
+
+
 def test_no_level_is_above_that_of_a_single_test():
     assert Joint(2, np.linspace(0.2, 1, 20_000)).level() == 0.05
 
