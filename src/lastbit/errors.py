@@ -36,3 +36,8 @@ def did_you_mean(name: object, names: Iterable[str], *, before: str = "", cutoff
 
     near = get_close_matches(str(name), list(names), cutoff=cutoff)
     return f"{before}did you mean {' or '.join(near)}?" if near else ""
+
+
+def the_nearest(names: Sequence[str]) -> str:
+    """The names that are nearest to a wrong one, at least one, as the start of a sentence."""
+    return f"the nearest {'is' if len(names) == 1 else 'are'} {', '.join(names)}"

@@ -165,7 +165,7 @@ def test_three_studies_are_compared_with_the_first_or_the_baseline(lastbit, stud
     ("arguments", "complaint"),
     [
         (["{runs}", "--by", "recipe", "--metric", "ac"], "acc"),
-        (["{runs}", "--by", "recipe", "--baseline", "bse"], "no recipe 'bse' for the baseline: there is base"),
+        (["{runs}", "--by", "recipe", "--baseline", "bse"], "no recipe 'bse' for the baseline: the nearest is base"),
         (["{runs}", "--by", "recipe", "--gain", "-1"], "gain -1: a gain must be above 0"),
         (["{runs}", "--by", "recipe", "--within", "0"], "within 0: a margin must be above 0"),
         (["missing.csv"], "missing.csv does not exist"),

@@ -99,7 +99,7 @@ def test_a_diverged_run_is_a_row(lastbit, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["study", "dmo"], "there is no recipe 'dmo': nearest are demo"),
+        (["study", "dmo"], "there is no recipe 'dmo': the nearest is demo"),
         (["study", "demo", "--kk", "3"], "No such option: --kk"),
         (["study", "demo", "--k", "0"], "must be a whole number from 1"),
         (["study", "demo", "--k", "1.5"], "--k '1.5': write whole numbers and ranges"),
@@ -117,7 +117,7 @@ def test_a_diverged_run_is_a_row(lastbit, tmp_path):
         (["study", "demo", "--device", "cuda:99"], "device 'cuda:99' is not here"),
         (["report", "nowhere"], "there is no directory nowhere"),
         (["report", "."], ". holds no finished study and nothing else that has a page"),
-        (["recipe", "show", "dmo"], "nearest are demo"),
+        (["recipe", "show", "dmo"], "the nearest is demo"),
         (["stduy"], "No such command 'stduy'. Did you mean 'study'?"),
     ],
 )

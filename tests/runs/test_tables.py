@@ -67,9 +67,9 @@ def test_by_overrides(table):
 
 
 def test_a_column_that_is_not_there_brings_the_nearest_names(table):
-    with pytest.raises(LastbitError, match=r"--metric accuracy: .*no such column; the nearest are acc$"):
+    with pytest.raises(LastbitError, match=r"--metric accuracy: .*no such column; the nearest is acc$"):
         read_runs(table(CLEAN), metric="accuracy")
-    with pytest.raises(LastbitError, match=r"--by recpie: .*the nearest are recipe$"):
+    with pytest.raises(LastbitError, match=r"--by recpie: .*the nearest is recipe$"):
         read_runs(table(CLEAN), metric="acc", by="recpie")
     with pytest.raises(LastbitError, match=r"--metric zzzz: .*there are recipe, seed, acc, loss, lr$"):
         read_runs(table(CLEAN), metric="zzzz")
@@ -119,7 +119,7 @@ def test_columns_of_means_and_spreads_bring_a_hint(table):
         read_runs(path)
     with pytest.raises(LastbitError, match=hint.format("acc_mean and acc_sd")):
         read_runs(table("recipe,acc_mean,acc_sd\nsgd,93.1,0.2\nadam,93.3,0.1\n"), metric="acc")
-    with pytest.raises(LastbitError, match=r"nearest are mean_acc$"):
+    with pytest.raises(LastbitError, match=r"nearest is mean_acc$"):
         read_runs(table("recipe,mean_acc\nsgd,93.1\nadam,93.3\n"), metric="meen_acc")
 
 
@@ -339,7 +339,7 @@ def test_examples_are_averaged_and_kept(table):
         ("recipe", None, "--example recipe: this column is that of the recipe"),
         (None, "doc", r"--cluster doc needs --example NAME: the column that says which example of doc a row is of$"),
         ("doc", "doc", "--example doc and --cluster doc: examples and their clusters need two columns$"),
-        ("dok", None, r"no such column; the nearest are doc$"),
+        ("dok", None, r"no such column; the nearest is doc$"),
         ("zzzz", None, r"no such column; there are recipe, seed, doc, acc$"),
     ],
 )

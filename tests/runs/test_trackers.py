@@ -188,7 +188,7 @@ def test_of_two_logs_of_the_same_runs_one_is_read(tmp_path):
 
 
 def test_a_metric_that_no_run_logged_brings_the_nearest():
-    with pytest.raises(LastbitError, match=r"--metric accu: .* has no such column; the nearest are acc"):
+    with pytest.raises(LastbitError, match=r"--metric accu: .* has no such column; the nearest is acc"):
         read_runs(FIXTURES / "trackio", metric="accu")
 
 

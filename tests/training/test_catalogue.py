@@ -128,8 +128,8 @@ def test_changes_take_toml_and_bare_words():
 @pytest.mark.parametrize(
     ("source", "changes", "complaint"),
     [
-        ("dmo", (), "there is no recipe 'dmo': nearest are demo"),
-        ("resnet56-cifar100", (), "nearest are resnet56-cifar10"),
+        ("dmo", (), "there is no recipe 'dmo': the nearest is demo"),
+        ("resnet56-cifar100", (), "the nearest "),
         ("absent.toml", (), "cannot read the recipe absent.toml: No such file"),
         ("demo", ("optimizer.lr=-1",), r"demo: optimizer.lr = -1: input should be greater than 0"),
         ("demo", ("optimizer.lr=nan",), r"optimizer.lr = nan: input should be"),

@@ -72,9 +72,11 @@ def compare(
     Examples: `lastbit compare runs.csv --by recipe --metric acc --seed seed --within 0.3`,
     `lastbit compare runs/new runs/old --gain 0.3 --out runs/new-old`
     """
-    from lastbit.study.comparison.gains import check_gain, gain_of
+    from lastbit.statistics.power import check_size
+    from lastbit.study.comparison.gains import gain_of
 
-    check_gain(gain)
+    if gain is not None:
+        check_size(gain, "gain", what="a gain")
     check_free(out, Kind.COMPARISON)
     options: dict[str, Any] = {
         "by": _names(by),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from lastbit.errors import LastbitError, shortened
+from lastbit.errors import LastbitError, shortened, the_nearest
 
 
 def _set(words: str) -> frozenset[str]:
@@ -188,5 +188,5 @@ def require(name: str, there: Sequence[str], *, option: str, where: str, hint: s
     else:
         by_plain = {column.lower(): column for column in there}
         close = [by_plain[near] for near in get_close_matches(name.lower(), list(by_plain), n=3, cutoff=0.5)]
-    nearest = f"the nearest are {', '.join(close)}" if close else f"there are {shortened(there)}"
+    nearest = the_nearest(close) if close else f"there are {shortened(there)}"
     raise LastbitError(f"{option} {name}: {where} has no such column; {nearest}{hint}")

@@ -120,8 +120,8 @@ def labels(frame: pl.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
 
 def texts(column: pl.Series) -> list[str]:
     """The values of a column as text; equal numbers have equal text, whether 0.10 or 1e-1 is written."""
-    spelled: dict[object, str] = {}
-    return [spelled.get(value) or spelled.setdefault(value, _spelled(value)) for value in column.to_list()]
+    known: dict[object, str] = {}
+    return [known.get(value) or known.setdefault(value, spelled(value)) for value in column.to_list()]
 
 
 def short_names(names: Sequence[str]) -> list[str]:
@@ -183,7 +183,8 @@ def _by_name(frame: pl.DataFrame, same: tuple[str, ...], left_out: tuple[tuple[s
     return Grouping((), ("all runs",) * frame.height, (), same, left_out)
 
 
-def _spelled(value: object) -> str:
+def spelled(value: object) -> str:
+    """A value as text, the same for equal numbers: 0.10 and 1e-1 are `0.1`, a missing one is `(none)`."""
     if value is None:
         return _NONE
     text = text_of(value).strip()

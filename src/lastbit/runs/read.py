@@ -102,12 +102,13 @@ def runs_of_frame(
     import polars as pl
 
     question = _question(by, metric, seed, task, example, cluster, lower_is_better, step)
-    table = _polars(frame)
+    notes: list[str] = []
+    table = _polars(frame, notes)
     if table.height == 0:
         raise LastbitError("the frame has no row")
     refuse_added(table.columns, "the frame")
     table = table.with_row_index(ROW).with_columns(pl.lit("the frame").alias(FILE))
-    return resolve([RawRuns(table)], question, where="the frame", notes=[])
+    return resolve([RawRuns(table)], question, where="the frame", notes=notes)
 
 
 def _read(kind: RunFormat, path: Path, asked: Asked) -> RawRuns:
@@ -123,7 +124,7 @@ def _read(kind: RunFormat, path: Path, asked: Asked) -> RawRuns:
         raise LastbitError(f"{path} is damaged, or not what {kind.kind} writes: {what}") from None
 
 
-def _polars(frame: Any) -> pl.DataFrame:
+def _polars(frame: Any, notes: list[str]) -> pl.DataFrame:
     import polars as pl
 
     if isinstance(frame, pl.LazyFrame):
@@ -132,15 +133,33 @@ def _polars(frame: Any) -> pl.DataFrame:
         return plain_columns(frame)
     if not hasattr(frame, "columns") or not hasattr(frame, "__getitem__"):
         raise LastbitTypeError(f"a {type(frame).__name__} is no table: give a pandas or polars frame, or a file's path")
-    if any(name is not None for name in getattr(getattr(frame, "index", None), "names", ())):
-        frame = frame.reset_index()  # of pandas: an index with a name is a column
     names = list(map(str, frame.columns))
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise LastbitError(f"the frame has two columns called {twice[0]!r}: rename one of them")
+    levels = _levels(frame, notes)
     # pandas turns itself into Arrow only where pyarrow is installed; lists it always gives.
     columns = {str(name): [_value(value) for value in frame[name].to_list()] for name in frame.columns}
+    if other := [name for name in levels if columns.get(name, levels[name]) != levels[name]]:
+        raise LastbitError(f"the frame’s index and another column are both called {other[0]!r}: rename one of them")
+    columns = levels | columns
     rows = len(next(iter(columns.values()), []))
     return frame_of([{name: values[at] for name, values in columns.items()} for at in range(rows)])
+
+
+def _levels(frame: Any, notes: list[str]) -> dict[str, list[Any]]:
+    """The index of a pandas frame as columns, as far as it has names; one without that is no row number is noted."""
+    index: Any = getattr(frame, "index", None)
+    names = list(getattr(index, "names", ()))
+    if names == [None] and not index.is_unique:
+        notes.append(
+            "The frame’s index has no name, and is not read, though it repeats: if it holds the seed or the recipe, "
+            "name it by frame.rename_axis('seed')."
+        )
+    return {
+        str(name): [_value(value) for value in index.get_level_values(at).to_list()]
+        for at, name in enumerate(names)
+        if name is not None
+    }
 
 
 def _value(value: Any) -> Any:
@@ -168,7 +187,7 @@ def _question(
 def _several(names: Names) -> tuple[str, ...] | None:
     """Names as a person gave them, several in a text with commas between them."""
     parts = names.split(",") if isinstance(names, str) else names or ()
-    return tuple(part.strip() for part in parts if part.strip()) or None
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip())) or None
 
 
 def _counter(on_progress: Progress | None, paths: list[Path]) -> Callable[[int], None]:

@@ -94,9 +94,11 @@ def _roles(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, wh
     metric = choose.choose_metric(frame, parts, question, where)
     seeds = choose.choose_seeds(frame, question, where)
     task = choose.choose_task(frame, question, where)
-    choose.refuse_double(metric, seeds, task, question.by or ())
+    by = [named.require(name, choose.own_columns(frame), option="--by", where=where) for name in question.by or ()]
+    choose.refuse_double(metric, seeds, task, by)
+    choose.refuse_step(frame, parts, question, where)
     taken = {
-        **dict.fromkeys(question.by or (), "that of the recipe"),
+        **dict.fromkeys(by, "that of the recipe"),
         **({} if task is None else {task: "that of the task"}),
         **dict.fromkeys(seeds, "that of the seed"),
         metric: "the metric",
@@ -106,7 +108,6 @@ def _roles(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, wh
     lower = choose.choose_direction(metric, question, stated, notes)
     if not seeds:
         notes[:0] = choose.means_note(metric, choose.own_columns(frame))
-    by = [named.require(name, choose.own_columns(frame), option="--by", where=where) for name in question.by or ()]
     return _Roles(metric, tuple(seeds), task, example, cluster, tuple(by), lower)
 
 

@@ -79,7 +79,7 @@ def choose_seeds(frame: pl.DataFrame, question: Question, where: str) -> list[st
     own = own_columns(frame)
     if question.seed:
         return [named.require(name, own, option="--seed", where=where) for name in question.seed]
-    there = named.seed_columns(own)
+    there = [name for name in named.seed_columns(own) if name not in (question.by or ())]
     varied = [name for name in there if frame[name].n_unique() > 1]
     same = {tuple(texts(frame[name])): name for name in reversed(varied)}  # several that always agree are one seed
     return [name for name in varied if name in same.values()] or there[:1]
@@ -98,7 +98,7 @@ def choose_task(frame: pl.DataFrame, question: Question, where: str) -> str | No
 
 
 def refuse_double(metric: str, seeds: Sequence[str], task: str | None, by: Sequence[str]) -> None:
-    """Refuse a metric that is another thing as well: every run would be a recipe, or the seed its own result.
+    """Refuse a column that is two things: every run would be a recipe, or the seed its own result.
 
     Raises:
         LastbitError: names both.
@@ -106,6 +106,22 @@ def refuse_double(metric: str, seeds: Sequence[str], task: str | None, by: Seque
     others = [("--by", name) for name in by] + [("--seed", name) for name in seeds] + [("--task", task)]
     if twice := [option for option, name in others if name == metric]:
         raise LastbitError(f"{metric} is the metric and cannot be {twice[0]} too: name another column for one of them")
+    for name in dict.fromkeys(name for _, name in others if name is not None):
+        if len(options := [option for option, other in others if other == name]) > 1:
+            raise LastbitError(f"{name} cannot be {' and '.join(options)} at once: name another column for one of them")
+
+
+def refuse_step(frame: pl.DataFrame, parts: Sequence[RawRuns], question: Question, where: str) -> None:
+    """Refuse to choose a step where no column counts them.
+
+    Raises:
+        LastbitError: a table has none, and another value than the last is asked for.
+    """
+    told = all(part.settings is not None for part in parts)
+    if question.step != "last" and not told and named.step_column(own_columns(frame)) is None:
+        raise LastbitError(
+            f"--step {question.step}: {where} has no column of steps or epochs, and each run has one value"
+        )
 
 
 def choose_direction(metric: str, question: Question, stated: Mapping[str, bool], notes: list[str]) -> bool:

@@ -11,12 +11,13 @@ transformed Beta variable. So the power is one integral (Moser, Stevens & Watts 
 
 from dataclasses import dataclass
 from math import ceil, sqrt
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from lastbit.errors import LastbitError
+from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.statistics.spread import Spread
 
 SIGNIFICANCE, POWER = 0.05, 0.80
@@ -42,8 +43,8 @@ class Design:
         Raises:
             LastbitError: fewer than two runs, which tell nothing about spread.
         """
-        if runs < 2:
-            raise LastbitError(f"runs = {runs}: at least 2 of each recipe are needed to tell a gain from noise")
+        if not isinstance(runs, int | float) or not runs >= 2:
+            raise LastbitError(f"runs = {runs!r}: at least 2 of each recipe are needed to tell a gain from noise")
         return self.std / sqrt(runs) * self._least_noncentrality(runs)
 
     def power(self, gain: float, runs: int) -> float:
@@ -96,6 +97,25 @@ class Design:
     def _dof(self, runs: int) -> float:
         shares = (1.0,) if self.share is None else (self.share, 1 - self.share)
         return (runs - 1) / sum(share**2 for share in shares)
+
+
+def check_size(value: object, name: str, *, what: str) -> None:
+    """Refuse a gain or a margin that is none.
+
+    Args:
+        value: as a person gave it.
+        name: of the option, for the message.
+        what: it is, likewise: `a gain`.
+
+    Raises:
+        LastbitTypeError: it is no number.
+        LastbitError: it is not above 0, or not finite.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise LastbitTypeError(f"{name} {value!r}: {what} must be a number, in the unit of the metric")
+    size = float(value)
+    if not 0 < size < float("inf"):
+        raise LastbitError(f"{name} {size:g}: {what} must be above 0, in the unit of the metric")
 
 
 def between_recipes(run: Spread) -> Design:

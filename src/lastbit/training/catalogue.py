@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from lastbit.errors import LastbitError, did_you_mean
+from lastbit.errors import LastbitError, did_you_mean, the_nearest
 from lastbit.storage.limits import MOST_RECIPE, check_depth, read_limited
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _check_name(name: str) -> None:
     names = recipe_names()
     if name not in names:
         close = get_close_matches(name, names, n=3)
-        which = f"nearest are {', '.join(close)}" if close else f"there are {', '.join(names)}"
+        which = the_nearest(close) if close else f"there are {', '.join(names)}"
         raise RecipeError(f"there is no recipe {name!r}: {which} (or the path of a .toml file)")
 
 

@@ -138,7 +138,9 @@ def test_noise_alone_is_called_noise_and_the_best_of_it_corrected():
 def test_the_baseline_is_named_by_recipe_or_by_value():
     found = compared(rows(), baseline="small")
     assert [row.recipe for row in found.comparisons] == ["base", "mixup", "cosine"]
-    with pytest.raises(lb.LastbitError, match="no recipe 'mixxup' for the baseline: there is mixup"):
+    with pytest.raises(
+        lb.LastbitError, match="no recipe 'mixxup' for the baseline: the nearest is mixup; there are base, mixup, "
+    ):
         compared(rows(), baseline="mixxup")
     with pytest.raises(lb.LastbitError, match="within -1: a margin must be above 0"):
         compared(rows(), within=-1)

@@ -91,6 +91,17 @@ def test_the_gain_is_in_the_unit_of_the_table_and_fractions_are_noticed():
     assert fractions.runs_needed(0.003) == compared({"base": A, "new": A + NOISE}).runs_needed(0.3)
 
 
+def test_single_runs_are_not_said_not_to_vary():
+    one = {"base": [93.0], "new": [93.5]}
+    unknown = "How many runs a gain takes is not known: a single run, or seed, of "
+    said = gain_of(compared(one), 0.05)["sentence"]
+    assert said == f"{unknown}a side does not show how far runs spread."
+    said = gain_of(compared({**one, "other": [92.0]}), 0.05)["sentence"]
+    assert said == f"{unknown}each recipe does not show how far runs spread."
+    said = gain_of(compared({"base": A, "still": A + 1, "lone": [93.0]}), 0.05)["sentence"]
+    assert said == f"{unknown}some recipes does not show how far runs spread, and the others do not vary."
+
+
 def test_runs_that_do_not_vary_and_tasks_together_have_no_number():
     still = compared({"base": A, "new": A + 1})
     assert still.runs_needed(0.3) == {"new": None}

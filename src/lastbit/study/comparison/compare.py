@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import getattr_static
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def compare(
     task: str | None = None,
     example: str | None = None,
     cluster: str | None = None,
-    baseline: str | None = None,
+    baseline: str | float | None = None,
     lower_is_better: bool | None = None,
     within: float | None = None,
     step: "StepRule" = "last",
@@ -49,7 +50,8 @@ def compare(
         task: for a table: the column of the task or data set.
         example: for a table with a row for each example of each run: the column of the example.
         cluster: for such a table: the column of what examples belong to, such as the document or the patient.
-        baseline: the recipe that the others are compared with; by default the first.
+        baseline: the recipe that the others are compared with, by its name, or by its value where a single column makes
+            recipes; by default the first.
         lower_is_better: whether less of the metric is better; by default what its name says.
         within: margin of equivalence in the unit of the metric: which recipes are the same as the baseline within it.
         step: for a table with histories: `last`, `best`, or a number.
@@ -69,6 +71,7 @@ def compare(
             "say by=COLUMN; of frames of plain numbers, give frame.to_numpy()"
         )
     columns: dict[str, Any] = {"by": by, "seed": seed, "task": task, "example": example, "cluster": cluster}
+    _refuse_other_kinds(columns | {"metric": metric})
     tables = [_is_table(given) for given in runs]
     if all(tables):
         if paired is not None:
@@ -81,6 +84,16 @@ def compare(
     if len(runs) == 2 and baseline is None and within is None:
         return _of_two(runs, metric, paired, lower_is_better)
     return _of_sides(runs, metric, paired, lower_is_better, baseline=baseline, within=within)
+
+
+def _refuse_other_kinds(names: Mapping[str, object]) -> None:
+    """Refuse names that are no text; those of `by` and `seed` may be several."""
+    for option, given in names.items():
+        several = option in ("by", "seed")
+        parts = given if several and isinstance(given, list | tuple) else [] if given is None else [given]
+        if wrong := [part for part in parts if not isinstance(part, str)]:
+            what = "the name of a column, or several" if several else "one name"
+            raise LastbitTypeError(f"{option}={given!r}: {wrong[0]!r} is no text; give {what}")
 
 
 def _refuse_half_tables(
@@ -114,7 +127,10 @@ def _is_table(given: object) -> bool:
 
 def _is_frame(given: object) -> bool:
     """Whether it is a pandas or polars frame, or one of their kind."""
-    return not isinstance(given, str | Path) and hasattr(given, "columns") and hasattr(given, "__getitem__")
+    if isinstance(given, str | Path) or not hasattr(given, "__getitem__"):
+        return False
+    # Without asking a polars LazyFrame for its columns, which would read them and warn.
+    return getattr_static(given, "columns", None) is not None
 
 
 def is_table_path(path: Path) -> bool:
@@ -128,7 +144,9 @@ def is_table_path(path: Path) -> bool:
     return not (place / STUDY).exists() and next(place.glob(f"*/{STUDY}"), None) is None and any(place.iterdir())
 
 
-def _of_tables(runs: Sequence[Any], *, baseline: str | None, within: float | None, **asked: Any) -> RecipesComparison:
+def _of_tables(
+    runs: Sequence[Any], *, baseline: str | float | None, within: float | None, **asked: Any
+) -> RecipesComparison:
     from lastbit.runs import read_runs, runs_of_frame
     from lastbit.study.comparison.tables import compare_runs
 
@@ -156,7 +174,7 @@ def _of_sides(
     paired: bool | None,
     lower_is_better: bool | None,
     *,
-    baseline: str | None,
+    baseline: str | float | None,
     within: float | None,
 ) -> RecipesComparison:
     from lastbit.runs.columns import lower_is_better as says_less

@@ -9,7 +9,7 @@ from lastbit.report.numbers import difference_decimals, joined, number, signed
 from lastbit.statistics.examples import ExampleTest
 from lastbit.statistics.means import MeanTest, PermutationTest
 from lastbit.statistics.moves import Moves
-from lastbit.statistics.power import SIGNIFICANCE, Design, least_noncentrality
+from lastbit.statistics.power import SIGNIFICANCE, Design, check_size, least_noncentrality
 from lastbit.study.comparison.findings import better_in_words, needed_in_words
 from lastbit.study.comparison.replicates import Replicates
 from lastbit.study.comparison.side import Side
@@ -92,9 +92,14 @@ class Comparison:
         """Runs of each recipe, each with a seed of its own, that show a gain in 80 % of cases.
 
         Args:
-            gain: by default the observed difference. None is returned for no gain, where a million is too few, and
-                where no value varies, so that the spread of runs is not known.
+            gain: above 0; by default the observed difference. None is returned where that is 0, where a million is too
+                few, and where no value varies, so that the spread of runs is not known.
+
+        Raises:
+            LastbitError: the gain is no number, not above 0, or not finite.
         """
+        if gain is not None:
+            check_size(gain, "gain", what="a gain")
         if self.design.std == 0:
             return None
         return self.design.runs_needed(self.difference if gain is None else gain)

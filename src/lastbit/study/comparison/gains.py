@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lastbit.errors import LastbitError
 from lastbit.report.numbers import percent
 from lastbit.runs.columns import is_unbounded, says_result
+from lastbit.statistics.power import check_size
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.study.comparison.recipes import RecipesComparison
 
@@ -14,16 +14,6 @@ if TYPE_CHECKING:
     from lastbit.study.comparison.comparison import Comparison
 
 _SMALL = 0.1  # percentage points, of which a margin or a gain is seldom less
-
-
-def check_gain(gain: float | None) -> None:
-    """Refuse a gain that is none.
-
-    Raises:
-        LastbitError: it is not above 0, or not finite.
-    """
-    if gain is not None and not 0 < gain < float("inf"):
-        raise LastbitError(f"gain {gain:g}: a gain must be above 0, in the unit of the metric")
 
 
 def gain_of(comparison: Comparison | RecipesComparison, gain: float) -> dict[str, Any]:
@@ -34,7 +24,7 @@ def gain_of(comparison: Comparison | RecipesComparison, gain: float) -> dict[str
     Raises:
         LastbitError: the gain is not above 0, or not finite.
     """
-    check_gain(gain)
+    check_size(gain, "gain", what="a gain")
     if not isinstance(comparison, RecipesComparison):
         runs = min(len(comparison.replicates.a), len(comparison.replicates.b))
         power = comparison.design.power(gain, runs) if comparison.design.std > 0 else None
@@ -80,12 +70,14 @@ def _row(row: AgainstBaseline, gain: float) -> dict[str, Any]:
 
 def _of_all(size: str, rows: list[dict[str, Any]]) -> str:
     known = [row for row in rows if row["power"] is not None]
-    if len(known) < 2:
-        return _sentence(size, (known or rows)[0])
+    if not known:
+        return f"How many runs a gain takes is not known: {_why_unknown(rows)}."
+    if len(known) == 1:
+        return _sentence(size, known[0])
     needed = sorted(row["runs_needed"] for row in known if row["runs_needed"] is not None)
     if not needed:
         return f"A gain of {size} takes more than a million runs of each recipe."
-    ends = f"{needed[0]} to {needed[-1]}" if needed[0] < needed[-1] else f"{needed[0]}"
+    ends = f"{needed[0]:,} to {needed[-1]:,}" if needed[0] < needed[-1] else f"{needed[0]:,}"
     most = "" if len(needed) == len(known) else ", and of some more than a million"
     return (
         f"A gain of {size} takes {ends} runs of each recipe{most}, each with its own seed (80 % power, at the level of "
@@ -95,9 +87,18 @@ def _of_all(size: str, rows: list[dict[str, Any]]) -> str:
 
 def _sentence(size: str, row: dict[str, Any]) -> str:
     if row["power"] is None:
-        return "How many runs a gain takes is not known: these runs do not vary."
-    runs = "more than a million" if row["runs_needed"] is None else row["runs_needed"]
+        return f"How many runs a gain takes is not known: {_why_unknown([row])}."
+    runs = "more than a million" if row["runs_needed"] is None else f"{row['runs_needed']:,}"
     return (
         f"A gain of {size} takes {runs} runs of each, each with its own seed (80 % power); {row['runs']} would show "
         f"it in {percent(row['power'])} of cases."
     )
+
+
+def _why_unknown(rows: list[dict[str, Any]]) -> str:
+    """Why nothing is known of how far runs spread: there are no two to compare, or they are all alike."""
+    if all(row["runs"] >= 2 for row in rows):
+        return "these runs do not vary"
+    whose = "a side" if len(rows) == 1 else "some recipes" if any(row["runs"] >= 2 for row in rows) else "each recipe"
+    alike = ", and the others do not vary" if len(rows) > 1 and whose == "some recipes" else ""
+    return f"a single run, or seed, of {whose} does not show how far runs spread{alike}"

@@ -9,6 +9,7 @@ import numpy as np
 from lastbit.report.numbers import difference_decimals, joined, number, some
 from lastbit.statistics.best import Best
 from lastbit.statistics.means import MeanTest
+from lastbit.statistics.power import check_size
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.study.comparison.findings import Findings, real_rows
 from lastbit.study.comparison.over_examples import OverExamples, sentences_of
@@ -82,9 +83,13 @@ class RecipesComparison:
         The test is at the level at which the intervals of all recipes hold together.
 
         Args:
-            gain: in the unit of the metric. None stands for more than a million, where nothing varies, and for several
-                tasks: more runs do not make tasks more alike.
+            gain: in the unit of the metric, above 0. None stands for more than a million, where nothing varies, and for
+                several tasks: more runs do not make tasks more alike.
+
+        Raises:
+            LastbitError: the gain is no number, not above 0, or not finite.
         """
+        check_size(gain, "gain", what="a gain")
         designs = {row.recipe: row.design for row in self.comparisons}
         return {name: None if design is None else design.runs_needed(gain) for name, design in designs.items()}
 

@@ -8,17 +8,17 @@ import numpy as np
 from lastbit.statistics.best import best_recipe
 from lastbit.statistics.recipes import against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
+from lastbit.study.comparison.baseline import check_margin, find_baseline
 from lastbit.study.comparison.doubts import doubts, refuse_incomparable
 from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary
 from lastbit.study.comparison.side import Side
-from lastbit.study.comparison.tables import check_margin, find_baseline
 from lastbit.study.comparison.unpaired import unpaired_notes
 
 _NAMED = 6
 
 
 def compare_sides(
-    sides: Sequence[Side], *, metric: str, lower_is_better: bool, baseline: str | None, within: float | None
+    sides: Sequence[Side], *, metric: str, lower_is_better: bool, baseline: str | float | None, within: float | None
 ) -> RecipesComparison:
     """Compare several studies, or recipes given as plain numbers, with one of them.
 

@@ -1,7 +1,6 @@
 """Compares the recipes of a table of runs with one of them."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from lastbit.statistics.over_tasks import against_baseline_by_task, against_base
 from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
+from lastbit.study.comparison.baseline import check_margin, find_baseline
 from lastbit.study.comparison.far_runs import far_runs
 from lastbit.study.comparison.findings import Findings
 from lastbit.study.comparison.gains import points_note
@@ -24,20 +24,10 @@ from lastbit.study.comparison.recipes import RecipesComparison, RecipeSummary, s
 from lastbit.study.comparison.tasks import less_by_task, other_units, sentences_on_tasks, task_notes
 from lastbit.study.comparison.unpaired import unpaired_by_task, unpaired_notes
 
-_NAMED = 6
 
-
-def check_margin(within: float | None) -> None:
-    """Refuse a margin of equivalence that is none.
-
-    Raises:
-        LastbitError: it is not above 0, or not finite.
-    """
-    if within is not None and not 0 < within < float("inf"):
-        raise LastbitError(f"within {within:g}: a margin must be above 0, in the unit of the metric")
-
-
-def compare_runs(table: RunTable, *, baseline: str | None = None, within: float | None = None) -> RecipesComparison:
+def compare_runs(
+    table: RunTable, *, baseline: str | float | None = None, within: float | None = None
+) -> RecipesComparison:
     """Compare the recipes of a table of runs with one of them.
 
     A seed that a recipe ran more than once counts once, by its mean. With several tasks, each is compared by itself,
@@ -168,25 +158,6 @@ def _refuse_incomparable(table: RunTable) -> None:
         by = f"all rows have the same {joined(table.by)}" if table.by else "no column tells recipes apart"
         one = f"the table has one recipe only, {table.recipes[0]}"
         raise LastbitError(f"{one}: {by} (--by NAME names the column that does)")
-
-
-def find_baseline(names: Sequence[str], wanted: str | None) -> int:
-    """The place of the baseline among recipes: the first where none is wanted.
-
-    Raises:
-        LastbitError: no recipe has this name; the message has the nearest.
-    """
-    if wanted is None:
-        return 0
-    if wanted in names:
-        return names.index(wanted)
-    # `lr=0.1` and `0.1` are one recipe to a person where a single column makes it.
-    ends = [at for at, name in enumerate(names) if name.partition("=")[2] == wanted]
-    if len(ends) == 1:
-        return ends[0]
-    near = get_close_matches(wanted, names, n=3, cutoff=0.4) or names
-    more = f" and {len(names) - _NAMED} more" if near is names and len(names) > _NAMED else ""
-    raise LastbitError(f"there is no recipe {wanted!r} for the baseline: there is {', '.join(near[:_NAMED])}{more}")
 
 
 def _runs(table: RunTable, name: str, task: str | None) -> RecipeRuns:
