@@ -19,6 +19,7 @@ from lastbit.report.comparison import (
 )
 from lastbit.report.comparison.recipes import recipes_page
 from lastbit.report.comparison.recipes_stored import as_recipes
+from lastbit.report.numbers import MISSING
 from lastbit.report.page import render
 from lastbit.study.comparison.gains import gain_of
 
@@ -109,6 +110,23 @@ def test_single_runs_with_examples_are_drawn_over_other_examples():
     assert [row[0] for row in table.rows] == ["new", "other"]
     assert table.rows[0][6:] == ["200", "–"]
     assert "The differences over other examples" in render(recipes_page(stored), libraries="")
+
+
+def test_a_comparison_stored_before_its_examples_had_joint_intervals_is_drawn_with_dashes():
+    generator = np.random.default_rng(3)
+    frame = pl.DataFrame(
+        {"recipe": ["a", "b"] * 40, "seed": [1, 1] * 40, "example": [at // 2 for at in range(80)]}
+    ).with_columns(score=generator.normal(0, 1, 80))
+    compared = lb.compare(frame, by="recipe", metric="score", seed="seed", example="example", within=0.1)
+    content = compared.as_json()
+    (row,) = content["comparisons"]
+    for new in ("interval_simultaneous", "p_simultaneous", "real"):
+        del row["over_examples"][new]
+    row["same"] = {"p": 0.2, "same": False}
+    content = as_recipes(content)
+    (examples,) = examples_tables(content)
+    assert examples.rows[0][3] == examples.rows[0][5] == MISSING
+    assert p_values_table(content).rows[0][-1] == MISSING
 
 
 def test_what_undecided_differences_and_a_gain_take_stands_in_tables():

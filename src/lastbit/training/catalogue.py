@@ -55,7 +55,6 @@ def load_recipe(source: str, *, scale: str = FULL, changes: tuple[str, ...] = ()
     """
     from pydantic import ValidationError
 
-    from lastbit.training.cuts import cuts
     from lastbit.training.recipe import Recipe
 
     def validated(fields: Mapping[str, Any]) -> Recipe:
@@ -73,7 +72,11 @@ def load_recipe(source: str, *, scale: str = FULL, changes: tuple[str, ...] = ()
     for change in changes:
         fields = _merge(fields, _parse_change(change))
     recipe = validated(fields)
-    return recipe if scale == FULL else recipe.model_copy(update={"cuts": cuts(recipe, validated(full))})
+    if scale == FULL:
+        return recipe
+    from lastbit.training.cuts import cuts  # only here: it imports numpy, which a list of recipes does without
+
+    return recipe.model_copy(update={"cuts": cuts(recipe, validated(full))})
 
 
 def scale_names(source: str) -> list[str]:

@@ -112,7 +112,7 @@ def _examples_figure(content: RecipesJson) -> Figure:
     drawn = [
         {"recipe": row["recipe"], "same": None} | row["over_examples"]
         for row in content["comparisons"]
-        if row.get("over_examples") and row["over_examples"]["interval_simultaneous"]
+        if row.get("over_examples") and row["over_examples"].get("interval_simultaneous")
     ]
     if not drawn:
         return Figure("differences", "No difference has an interval", "It takes recipes with runs that vary.")

@@ -130,7 +130,7 @@ def p_values_table(content: RecipesJson) -> Table:
             *(
                 []
                 if margin is None
-                else [MISSING if row["same"] is None else p_in_words(row["same"]["p_simultaneous"])]
+                else [MISSING if row["same"] is None else p_in_words(row["same"].get("p_simultaneous"))]
             ),
         ]
         for row in compared
@@ -170,9 +170,9 @@ def examples_tables(content: RecipesJson) -> list[Table]:
             row["recipe"],
             signed(over["difference"], places),
             _interval(over["interval"], places),
-            _interval(over["interval_simultaneous"], places),
+            _interval(over.get("interval_simultaneous"), places),
             p_in_words(over["p"]),
-            p_in_words(over["p_simultaneous"]),
+            p_in_words(over.get("p_simultaneous")),
             f"{over['examples']:,}",
             MISSING if over["groups"] is None else f"{over['groups']:,}",
         ]
