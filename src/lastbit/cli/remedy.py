@@ -13,14 +13,13 @@ import typer
 from lastbit.cli.cost import Answers, YesOption, duration, recipe_seconds, start_seconds
 from lastbit.cli.noises import Noises, with_noises
 from lastbit.cli.options import ChangesOption, DeviceOption, RecipeArgument, ScaleOption, parse_numbers
-from lastbit.cli.output import JsonOption, SafeConsole, console, write_json
+from lastbit.cli.output import JsonOption, SafeConsole
 from lastbit.cli.remedy_plan import Costs, RemedyPart, planned_parts
+from lastbit.cli.remedy_result import finish
 from lastbit.cli.varied import USUAL_SEEDS
 from lastbit.cli.workers import Executors, SchedulerOption, WorkersOption, chosen_executors
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free
-from lastbit.storage.files import to_json, writing
-from lastbit.storage.outputs import write_output
 from lastbit.training.catalogue import FULL, load_recipe
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from lastbit.study.comparison.remedies import Treated
 
-_COSTS, _RESULTS, _PAGE = "costs.json", "remedies.json", "remedies.html"
+_COSTS = "costs.json"
 _USUAL_NOISES = 2  # of the usual ones, where none are listed
 
 
@@ -93,7 +92,7 @@ def remedy(
     for part in plan:
         part.prepare(directory, noises=kept, seeds=numbers)
     treated = _run(chosen.name, plan, Costs(directory / _COSTS), executors, Answers(yes))
-    _finish(chosen.name, treated, directory, within=within, json=json)
+    finish(chosen.name, treated, directory, within=within, json=json)
 
 
 def _run(name: str, plan: Sequence[RemedyPart], costs: Costs, executors: Executors, answers: Answers) -> list[Treated]:
@@ -148,26 +147,3 @@ def _announce(
     seconds = start_seconds(workers) * len(plan) + one_run * -(-pending // workers)
     answers.say(f"{runs}, about {duration(seconds)} on {executors} (estimated from a few updates of the baseline)")
     answers.ask(seconds)
-
-
-def _finish(name: str, treated: Sequence[Treated], directory: Path, *, within: float, json: str | None) -> None:
-    """Compare, draw the page, write the JSON and print table and verdict."""
-    from lastbit.report.remedies import cost_table, remedies_table, write_remedies
-    from lastbit.study.comparison.remedies import compare_remedies
-    from lastbit.study.comparison.remedies_json import remedies_json
-
-    content = remedies_json(compare_remedies(name, treated, within=within))
-    with writing(f"--out {directory}"):
-        write_output(directory / _RESULTS, to_json(content, indent=1).encode())
-        write_remedies(content, directory / _PAGE)
-    write_json(json, content)
-    if json == "-":
-        return
-    terminal = console(json)
-    for table in (remedies_table(content), cost_table(content)):
-        terminal.print(table.for_terminal())
-        terminal.print(table.note)
-    for note in content["notes"]:
-        terminal.print(note)
-    terminal.print(content["verdict"], style="bold")
-    terminal.print(f"page: {directory / _PAGE}", soft_wrap=True)

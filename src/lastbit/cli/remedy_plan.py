@@ -35,7 +35,12 @@ class RemedyPart:
         """Make the study, in a folder of its own."""
         from lastbit.study import Study
 
-        self.study = Study(directory / re.sub(r"[^\w.=+-]", "-", self.name), self.training, **options)
+        self.study = Study(directory / folder_of(self.name), self.training, **options)
+
+
+def folder_of(treatment: str) -> str:
+    """The name of the folder of a treatment's study."""
+    return re.sub(r"[^\w.=+-]", "-", treatment)
 
 
 class Costs:

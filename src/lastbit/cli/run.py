@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lastbit.cli.cost import Answers, YesOption, announce_rest, announce_study
+from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import Noises, with_noises
 from lastbit.cli.options import MOST_WORKERS
-from lastbit.cli.output import FailedError, JsonOption, SafeConsole, console, write_json
+from lastbit.cli.output import JsonOption, SafeConsole, console, write_json
 from lastbit.cli.script_seeds import (
     SeedArgOption,
     SeedArgsOption,
@@ -26,7 +23,7 @@ from lastbit.cli.script_seeds import (
     checked_seed_env,
     parse_seed_args,
 )
-from lastbit.cli.varied import USUAL_SEED, RunsOption, announce_design, planned
+from lastbit.cli.varied import USUAL_SEED, RunsOption, planned
 from lastbit.cli.workers import Executors, SchedulerOption, WorkersOption, chosen_executors
 from lastbit.errors import LastbitError
 
@@ -54,6 +51,10 @@ MetricOption = Annotated[
 MetricFileOption = Annotated[
     list[str] | None, typer.Option(metavar="PATH:KEY", help="Of a JSON, JSON-lines or CSV file that is written.")
 ]
+RemedyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="REMEDY", help="Also run with it, such as smooth=silu, and compare; `+` puts on two at once."),
+]
 
 
 @with_noises
@@ -67,6 +68,7 @@ def run(
     runs: RunsOption = None,
     metric: MetricOption = None,
     metric_file: MetricFileOption = None,
+    remedy: RemedyOption = None,
     out: StudyDirectoryOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -82,11 +84,15 @@ def run(
     Each pair of seed and noise is run once, and the end is how far the last bit carries. The script needs no change:
     the noise is put on every optimizer it makes, and its weights are kept along the way. A study that was interrupted
     continues with the same command. `{trial}` in the arguments is a directory of each run. With --vary, each source of
-    randomness that the script has an argument for takes seeds of its own, and the end is what each contributes.
+    randomness that the script has an argument for takes seeds of its own, and the end is what each contributes. With
+    --remedy, the script also runs with a remedy put on it from outside, and the end is what that changes.
 
     Examples: `lastbit run --seeds 1-3 --seed-arg "--seed {seed}" --metric "acc=([0-9.]+)" -- train.py --epochs 5`,
     `lastbit run --vary "init=--init-seed {seed}" --vary "order=--order-seed {seed}" --vary last-bit -- train.py`
     """
+    from lastbit.cli.run_remedies import compare_parts, script_parts
+    from lastbit.cli.script_runs import run_and_report
+    from lastbit.remedies.given import script_treatments
     from lastbit.script import parse_target
     from lastbit.script.launchers import cores_for
     from lastbit.script.processes import Children
@@ -99,6 +105,9 @@ def run(
     executors = replace(executors, workers=cores.side_by_side or 1, processes=cores.processes or 1)
     names, seed_args = parse_seed_args(vary, target.words, seed_arg=seed_arg, seed_env=seed_env)
     plan = planned(vary=names, runs=runs, seeds=seeds, noises=noises, usual=USUAL_SEED)
+    treatments = script_treatments(remedy or [])
+    if treatments and names:
+        raise LastbitError("--remedy compares runs over seeds and noises without --vary: leave one of them out")
     training = ScriptTraining(
         target,
         seed_arg=checked_seed_arg(seed_arg, plan.get("seeds", ()), seed_env),
@@ -110,9 +119,14 @@ def run(
         on_line=_shown(executors) if show_output else None,
         children=Children(cores),
     )
-    place = out or Path("runs") / f"{training.settings['name']}{'-sources' if seed_args else ''}"
+    kind = "-remedies" if treatments else "-sources" if seed_args else ""
+    place = out or Path("runs") / f"{training.settings['name']}{kind}"
+    if treatments:
+        parts = script_parts(training, treatments, place, controlled=not uncontrolled, **plan)
+        compare_parts(parts, place, executors, Answers(yes), json)
+        return
     study = script_study(place, training, controlled=not uncontrolled, **plan)
-    _run_and_report(study, training, executors, Answers(yes), json)
+    run_and_report(study, training, executors, Answers(yes), lambda: _report(study, training, json))
 
 
 def _shown(executors: Executors) -> Callable[[str], None]:
@@ -122,24 +136,6 @@ def _shown(executors: Executors) -> Callable[[str], None]:
         )
     # Through sys.stderr, which the progress bar stands in for while it is drawn.
     return lambda line: print(line, file=sys.stderr)  # noqa: T201
-
-
-def _run_and_report(
-    study: Study, training: ScriptTraining, executors: Executors, answers: Answers, json: str | None
-) -> None:
-    from lastbit.cli.run_study import check_stored
-    from lastbit.script.study import check_directory, find_again, refuse_missing_metrics
-
-    check_directory(study, training)
-    check_stored(study)
-    # What other commands look for in the same runs must not come between looking, running and collecting.
-    with study.store.claimed(study.description()):
-        find_again(study, training)
-        refuse_missing_metrics(study, training)
-        failed = _run(study, training, executors, answers)
-        _report(study, training, json)
-    if failed is not None:
-        raise failed
 
 
 def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
@@ -159,44 +155,6 @@ def _report(study: Study, training: ScriptTraining, json: str | None) -> None:
         console(json).print(f"page: {page}", soft_wrap=True)
     for remark in remarks(study, training):
         SafeConsole(stderr=True).print(remark, markup=False, soft_wrap=True)
-
-
-def _run(study: Study, training: ScriptTraining, executors: Executors, answers: Answers) -> FailedError | None:
-    """Run what is not stored yet; return what is to be said in the end where runs failed."""
-    from lastbit.cli.run_study import run_trials
-    from lastbit.script.study import refuse_missing_metrics, shared_files
-    from lastbit.study import ControlsFailedError, TrialFailedError
-
-    announce_design(study, answers)
-    announce_study(study, executors=executors, run_seconds=lambda: None, answers=answers)
-    try:
-        run_trials(
-            study,
-            executor=lambda: _executor(study, training, executors),
-            workers=lambda: training.children.cores.side_by_side or executors.workers,
-            title=study.name,
-            on_estimate=lambda seconds: announce_rest(study.name, seconds, answers),
-            on_first=lambda: refuse_missing_metrics(study, training),
-        )
-    except FailedError as error:
-        cause = error.__cause__
-        if isinstance(cause, TrialFailedError) and (fatal := [failure for failure in cause.failures if failure.fatal]):
-            raise LastbitError(str(fatal[0].error)) from error
-        if isinstance(cause, ControlsFailedError):
-            shared = f". {said}" if (said := shared_files(study, training)) else ""
-            where = f". To see where: lastbit audit -- {shlex.join(training.target.words)}"
-            raise FailedError(f"{cause}{shared}{'' if cause.controls.trained_alike else where}") from error
-        return error
-    return None
-
-
-def _executor(study: Study, training: ScriptTraining, executors: Executors) -> AbstractContextManager[Executor]:
-    """A cluster's workers, or threads that wait for processes here."""
-    from lastbit.script.processes import thread_pool
-
-    if executors.scheduler is not None:
-        return executors.executor()
-    return thread_pool(executors.limited(len(study.pending())), training.children)
 
 
 def _metrics(patterns: list[str], files: list[str], executors: Executors) -> tuple[MetricSource, ...]:

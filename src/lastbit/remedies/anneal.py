@@ -29,6 +29,7 @@ class AnnealRemedy(Remedy):
     main = "to"
     help = "the learning rate falls along a cosine, in place of the recipe's schedule"
     changes = "the learning rate"
+    needs = "it follows the number of updates of the whole training, which a script does not tell before its end"
     source = "Loshchilov and Hutter 2017, arXiv 1608.03983"
 
     def __post_init__(self) -> None:

@@ -138,6 +138,7 @@ class AverageRemedy(Remedy):
     main = "decay"
     help = "an average of the weights is evaluated in place of them, exponential or uniform"
     changes = "the weights that are evaluated"
+    needs = "it evaluates other weights than those in training, and a script does not show which model it evaluates"
     source = "Izmailov et al. 2018, arXiv 1803.05407; Morales-Brotons et al. 2024, arXiv 2411.18704"
 
     def __post_init__(self) -> None:

@@ -171,6 +171,7 @@ class CappedRemedy(Remedy):
     main = "margin"
     help = "learning rates capped below the edge of stability, from tracked curvature"
     changes = "the learning rate"
+    needs = "it measures curvature by the loss on a batch, which a script does not show"
     source = "Sun et al. 2022, arXiv 2206.02001, sections 1 and 7"
     resumes = False  # the state of the tracked curvature is in no checkpoint
 

@@ -38,5 +38,11 @@ class ClipRemedy(Remedy):
         optimizer.register_step_pre_hook(self._before_step)
         return optimizer
 
+    def on_made(self, optimizer: Optimizer) -> None:
+        """The same hook; each optimizer of a script by itself, and in each process on the gradients that this has."""
+        # Fused kernels divide by a gradient scaler's scale themselves, after the hook; now the scaler does it, before.
+        vars(optimizer).pop("_step_supports_amp_scaling", None)
+        optimizer.register_step_pre_hook(self._before_step)
+
     def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         clip_grad_norm_([weight for group in optimizer.param_groups for weight in group["params"]], self.norm)

@@ -54,6 +54,22 @@ def together(remedies: Iterable[Remedy]) -> Treatment:
     return tuple(chosen)
 
 
+def script_treatments(texts: Iterable[str]) -> list[Treatment]:
+    """Read treatments of a script, which remedies are put on from outside.
+
+    Args:
+        texts: each as `parse_treatments` takes them.
+
+    Raises:
+        LastbitError: as `parse_treatments` does, or a remedy cannot be put on from outside.
+    """
+    treatments = parse_treatments(text) if (text := ",".join(texts)) else []
+    for remedy in (remedy for treatment in treatments for remedy in treatment):
+        if reason := remedy.unfit_for_scripts():
+            raise LastbitError(f"--remedy {remedy.label} cannot be put on a script from outside: {reason}")
+    return treatments
+
+
 def label_of(treatment: Treatment) -> str:
     """As the command line writes it."""
     return "+".join(remedy.label for remedy in treatment)

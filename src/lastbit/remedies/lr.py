@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch.optim import Optimizer
+
+from lastbit.remedies.rates import step_with
 from lastbit.remedies.remedy import Remedy, positive
 
 
@@ -35,3 +38,7 @@ class RateRemedy(Remedy):
     def rate(self, scheduled: float, step: int, steps: int) -> float:
         """The factor times the scheduled one."""
         return scheduled * self.factor
+
+    def on_made(self, optimizer: Optimizer) -> None:
+        """The optimizer steps with the factor on the rate that its script has set; the script sees its own rate."""
+        step_with(optimizer, lambda step: self.rate(1.0, step, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self
 
 from lastbit.errors import LastbitError
 from lastbit.plugins import Registry
@@ -65,6 +65,7 @@ class Remedy:
     source: ClassVar[str] = ""  # who proposed it, and where
     excludes: ClassVar[frozenset[str]] = frozenset()  # names of remedies that it does not go with
     resumes: ClassVar[bool] = True  # whether a training with it can go on from a checkpoint to the same bits
+    needs: ClassVar[str] = "nothing puts it on from outside"  # why a script cannot have it, where it cannot
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -113,9 +114,27 @@ class Remedy:
         """The average of the weights that is evaluated in place of them; None where the weights themselves are."""
         return None
 
+    def on_program(self, refuse: Callable[[str], NoReturn]) -> Callable[[], str]:
+        """Put it on a script from outside, in each of its processes as soon as that has imported torch.
+
+        Args:
+            refuse: ends the script with a reason; for what is found only while it runs.
+
+        Returns:
+            Gives at the script's end what to say of it, in words that follow "runs"; empty where there is nothing.
+        """
+        return str
+
+    def on_made(self, optimizer: Optimizer) -> None:
+        """Put it from outside on an optimizer that a script has just made, in place."""
+
+    def unfit_for_scripts(self) -> str:
+        """Why it cannot be put on a script from outside, with these options; empty where it can."""
+        return "" if self.acts_by("on_program") or self.acts_by("on_made") else self.needs
+
     @classmethod
     def acts_by(cls, method: str) -> bool:
-        """Whether it acts by one of the four methods."""
+        """Whether it acts by a method, such as `rate`, or on scripts by `on_program` or `on_made`."""
         return getattr(cls, method) is not getattr(Remedy, method)
 
 

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from lastbit.errors import LastbitError, did_you_mean, shortened
-from lastbit.remedies.activations import (
-    ROUNDED,
-    Kinked,
-    Rounded,
-    RoundedMaxPool2d,
-    hardtanh,
-    kinked,
-    leaky_relu,
-    relu,
-    relu6,
-)
+from lastbit.remedies.activations import ROUNDED, Rounded, RoundedMaxPool2d, kinked
+from lastbit.remedies.functions import FUNCTIONS, SmoothFunctions, call_smooth
 from lastbit.remedies.remedy import Remedy
 
 _NOTHING = "no kinked activation was replaced"
@@ -117,6 +107,19 @@ class SmoothRemedy(Remedy):
     def on_model(self, model: nn.Module) -> nn.Module:
         """The model with smooth activations, or as it is and a warning where there are no kinked ones."""
         return smooth(model, self.to, width=self.width, first=self.first, last=self.last, max_pool=self.max_pool)
+
+    def on_program(self, refuse: Callable[[str], NoReturn]) -> Callable[[], str]:
+        """Replace what all modules of the program, and its own code, call."""
+        functions = SmoothFunctions(self.to, self.width)
+        functions.put_on(refuse)
+        return lambda: (
+            "" if functions.has_replaced else f"called no activation that {self.label} replaces: it changed nothing"
+        )
+
+    def unfit_for_scripts(self) -> str:
+        """That options which go by the modules of a model need the model."""
+        options = [name for name in ("first", "last", "max_pool") if name in self.options()]
+        return f"{options[0]} goes by the modules of a model, which a script does not show" if options else ""
 
 
 def _refuse_options(to: object, width: object) -> None:
@@ -219,28 +222,7 @@ class _Replacing(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function, or its stand-in."""
         kwargs = kwargs or {}
-        make = _FUNCTIONS.get(func)
-        if make is None or not self.running[-1]:
+        if func not in FUNCTIONS or not self.running[-1]:
             return func(*args, **kwargs)
         self.has_replaced = True
-        x, *positional = (kwargs["input"],) if "input" in kwargs else args
-        names = _ARGUMENTS[make]  # what follows them by position is `inplace`
-        given = {
-            **dict(zip(names, positional, strict=False)),
-            **{name: kwargs[name] for name in names if name in kwargs},
-        }
-        if func not in _IN_PLACE:
-            return make(**given).rounded(x, self._to, self._width)
-        # Whoever calls these may drop what they return.
-        return x.copy_(make(**given).rounded(x.clone(), self._to, self._width))
-
-
-# Each way to call a kinked function, and what makes its sum of corners; arguments have the names that torch gives them.
-_FUNCTIONS: Mapping[Any, Callable[..., Kinked]] = {
-    **dict.fromkeys((functional.relu, torch.relu, Tensor.relu, torch.relu_, Tensor.relu_, functional.relu_), relu),
-    **dict.fromkeys((functional.leaky_relu, functional.leaky_relu_), leaky_relu),
-    **dict.fromkeys((functional.hardtanh, functional.hardtanh_), hardtanh),
-    functional.relu6: relu6,
-}
-_ARGUMENTS = {relu: (), leaky_relu: ("negative_slope",), hardtanh: ("min_val", "max_val"), relu6: ()}  # by position
-_IN_PLACE = frozenset({torch.relu_, Tensor.relu_, functional.relu_, functional.leaky_relu_, functional.hardtanh_})
+        return call_smooth(func, args, kwargs, self._to, self._width)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from torch.optim import Optimizer
+
+from lastbit.remedies.rates import step_with
 from lastbit.remedies.remedy import Remedy, counted
 
 
@@ -40,3 +43,7 @@ class WarmupRemedy(Remedy):
     def rate(self, scheduled: float, step: int, steps: int) -> float:
         """The scheduled factor times min(1, (step + 1) / updates)."""
         return scheduled * min(1.0, (step + 1) / self.updates)
+
+    def on_made(self, optimizer: Optimizer) -> None:
+        """The optimizer steps with the factor on the rate that its script has set; the script sees its own rate."""
+        step_with(optimizer, lambda step: self.rate(1.0, step, 0))

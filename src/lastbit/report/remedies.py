@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,14 +13,12 @@ from lastbit.report.charts.curves import Curve, Level
 from lastbit.report.charts.dots import Dot, Span, dot_chart
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.charts.line import line_chart
-from lastbit.report.numbers import MISSING, capital, number, points, spread
+from lastbit.report.numbers import capital, spread
 from lastbit.report.page import Page, Section, Text, write_page
+from lastbit.report.remedies_tables import SOURCES, RemediesJson, cost_table, remedies_table, spread_table
 from lastbit.report.shape import Count, NonNegative, Positive, Real, Shape, checked
-from lastbit.report.table import Cell, Table
 
-RemediesJson: TypeAlias = Mapping[str, Any]  # as `remedies_json` gives it
 _Interval = Annotated[list[Real], Field(min_length=2, max_length=2)]
-_SOURCES = ("last_bit", "batch_order")
 _ROW, _FRAME = 44, 30  # pixels for each treatment, and for all
 
 
@@ -51,12 +49,14 @@ class _Treatment(Shape):
     horizon_reached: bool | None
     cost: _Cost
     diverged: Count
+    spread: _Estimate | None = None  # this and the next: absent from older comparisons
+    distance: NonNegative | None = None
 
 
 class _Remedy(_Treatment):
     accuracy_difference: Real | None
     accuracy_change: _Interval | None
-    better: bool
+    better: bool | None  # None where no margin was set
 
 
 class _Names(Shape):
@@ -69,6 +69,8 @@ class RemediesShape(Shape):
 
     recipe: str
     metric: str
+    decimals: Count = 2  # this and the next: absent from older comparisons
+    unit: str = "points"  # of a difference of the metric
     sources: _Names
     seeds: Count
     steps: Count
@@ -99,6 +101,7 @@ def write_remedies(content: RemediesJson, path: Path) -> None:
             *remedies_figures(found),
             remedies_table(found),
             cost_table(found),
+            spread_table(found),
             *(Text(note, "note") for note in found["notes"]),
         ],
     )
@@ -110,79 +113,12 @@ def remedies_figures(content: RemediesJson) -> list[Figure]:
     return [_churn_figure(content), _accuracy_figure(content), _cost_figure(content)]
 
 
-def remedies_table(content: RemediesJson) -> Table:
-    """Accuracy and churn of each treatment, with intervals as small lines, and whether it is better."""
-    names = content["sources"]
-    columns = ["", f"{content['metric']}", "change", *(f"churn by {names[source]}" for source in _SOURCES), "better"]
-    note = (
-        "In percent and points. Small lines are 95 % intervals over seeds; those of a change hold for all treatments "
-        "together. Better: less churn by one of the two and no more by the other, at the same accuracy, beyond doubt."
-    )
-    rows = [
-        [
-            Cell(each["name"], small=f"{each['diverged']} diverged" if each["diverged"] else ""),
-            number(each["accuracy"], 2),
-            _change(each),
-            *(_with_interval(each["churn"][source]) for source in _SOURCES),
-            "" if (better := each.get("better")) is None else "yes" if better else "not shown",
-        ]
-        for each in (content["baseline"], *content["remedies"])
-    ]
-    return Table("remedies", "What each remedy does", columns, rows, note)
-
-
-def cost_table(content: RemediesJson) -> Table:
-    """What each treatment costs, its horizon, and the spread of quality that an unlimited test set would show."""
-    names = content["sources"]
-    columns = ["", "time", "memory", "horizon", *(f"quality spread by {names[source]}" for source in _SOURCES)]
-    note = (
-        "Time (computing) and memory are ratios to the baseline. Horizon: the step at which two runs that differ in "
-        f"{names['last_bit']} are 1e-2 apart in relative weight distance, the median over pairs. Quality spread: "
-        "the standard deviation between runs that an unlimited test set would show, in points."
-    )
-    rows = [
-        [
-            each["name"],
-            Cell(number(each["cost"]["time"], 2), small=_range(each["cost"].get("time_interval"))),
-            number(each["cost"]["memory"], 2),
-            _horizon(each, content),
-            *(_with_interval(each["quality_spread"][source]) for source in _SOURCES),
-        ]
-        for each in (content["baseline"], *content["remedies"])
-    ]
-    return Table("cost", "What each remedy costs", columns, rows, note)
-
-
-def _change(each: Mapping[str, Any]) -> str:
-    """The change of accuracy; empty for the baseline."""
-    if "accuracy_difference" not in each:
-        return ""
-    difference = each["accuracy_difference"]
-    return (
-        MISSING if difference is None else Cell(f"{difference:+.2f}", small=_range(each["accuracy_change"], sign="+"))
-    )
-
-
-def _with_interval(estimate: Mapping[str, Any] | None) -> str:
-    return MISSING if estimate is None else Cell(points(estimate["value"]), small=_range(estimate["interval"]))
-
-
-def _range(interval: Sequence[float] | None, *, sign: str = "") -> str:
-    return "" if interval is None else f"{interval[0]:{sign}.2f} to {interval[1]:{sign}.2f}"
-
-
-def _horizon(each: Mapping[str, Any], content: RemediesJson) -> str:
-    if each["horizon_reached"] is None:
-        return MISSING
-    return f"{each['horizon']:,.0f}" if each["horizon_reached"] else f">{content['steps']:,}"
-
-
 def _churn_figure(content: RemediesJson) -> Figure:
     names, treatments = content["sources"], [content["baseline"], *content["remedies"]]
     known = [
         (each["name"], capital(names[source]), each["churn"][source])
         for each in treatments
-        for source in _SOURCES
+        for source in SOURCES
         if each["churn"][source] is not None
     ]
     title = _finding(content)
@@ -192,7 +128,7 @@ def _churn_figure(content: RemediesJson) -> Figure:
         [Dot(name, churn["value"], kind) for name, kind, churn in known],
         groups=[each["name"] for each in treatments],
         value=Axis("changed predictions (%)", name="churn", from_zero=True, format=".3~f"),
-        kinds=[capital(names[source]) for source in _SOURCES],
+        kinds=[capital(names[source]) for source in SOURCES],
         upright=False,
         behind=[
             Span(name, churn["interval"][0], churn["interval"][1], kind)
@@ -206,6 +142,8 @@ def _churn_figure(content: RemediesJson) -> Figure:
 
 
 def _finding(content: RemediesJson) -> str:
+    if all(row["better"] is None for row in content["remedies"]):
+        return "Churn without and with each remedy"
     better = [row["name"] for row in content["remedies"] if row["better"]]
     if not better:
         return "No remedy is shown to lower churn at the same accuracy"
@@ -214,7 +152,8 @@ def _finding(content: RemediesJson) -> str:
 
 def _accuracy_figure(content: RemediesJson) -> Figure:
     rows = [({**content["baseline"], "accuracy_difference": 0.0}), *content["remedies"]]
-    change = Axis(f"change of {content['metric']} (points)", name="change")
+    unit = f" ({content['unit']})" if content.get("unit", "points") else ""
+    change = Axis(f"change of {content['metric']}{unit}", name="change")
     chart = _scatter(rows, "accuracy_difference", change, 0.0, content["sources"]["last_bit"])
     note = "To the left is less churn, above is more accuracy. Intervals are in the table."
     return Figure("accuracy", "Churn beside the change of accuracy", note, chart)

@@ -12,6 +12,7 @@ from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.execution.jobs import BitFingerprint, Outcome
+from lastbit.remedies.given import Treatment, remedies_as_json
 from lastbit.script.endings import ScriptError, UnfitError, UntrainedError, checked_notes
 from lastbit.script.environment import probed, trial_environment
 from lastbit.script.file_metric import FileMetric
@@ -44,6 +45,7 @@ class ScriptTraining:
     seed_args: Mapping[str, str] = field(default_factory=dict)  # of each source of randomness that varies, likewise
     threads: int | None = 1  # of the process; None leaves them as they are
     snapshots: float = 10  # of the weights, for each decade of steps
+    remedies: Treatment = ()  # put on from outside
     metrics: tuple[MetricSource, ...] = ()  # beside those the script logs; they may change between calls
     directory: Path = field(default_factory=Path.cwd, compare=False)  # where the script runs
     on_line: Callable[[str], None] | None = field(default=None, compare=False)  # called with what scripts write, live
@@ -81,20 +83,17 @@ class ScriptTraining:
     def settings(self) -> dict[str, Any]:
         """What identifies the training besides seed and noise: the command, and a hash of the script's code."""
         path = self._path()
-        seed_env = {} if self.seed_env is None else {"seed_env": self.seed_env}
-        vary = {"vary": dict(self.seed_args)} if self.seed_args else {}
-        return (
-            seed_env
-            | vary
-            | {
-                "name": path.stem if path is not None else self.target.name,
-                "command": shlex.join(self.target.words),
-                "seed_arg": self.seed_arg,
-                "script": self.script,
-                "threads": self.threads,
-                "snapshots": self.snapshots,
-            }
-        )
+        return {
+            **({} if self.seed_env is None else {"seed_env": self.seed_env}),
+            **({"vary": dict(self.seed_args)} if self.seed_args else {}),
+            **({"remedy": remedies_as_json(self.remedies)} if self.remedies else {}),
+            "name": path.stem if path is not None else self.target.name,
+            "command": shlex.join(self.target.words),
+            "seed_arg": self.seed_arg,
+            "script": self.script,
+            "threads": self.threads,
+            "snapshots": self.snapshots,
+        }
 
     def check(self) -> None:
         """Check that the script is on this machine as it is where the study was begun.
@@ -212,6 +211,7 @@ class ScriptTraining:
             "seed": run.seed,
             "noise": dict(run.noise.as_json()),
             "snapshots": self.snapshots,
+            "remedy": remedies_as_json(self.remedies),
         }
         target = Target(self.target.kind, self.target.name, tuple(filled))
         return child_command(target, "lastbit.script.trial_process:instruments", settings)

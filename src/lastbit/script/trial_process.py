@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
+    from lastbit.remedies.given import Treatment
+
 _SHOWN = 60  # characters of what a program exits with
 _STREAMS = ((1, "stdout.txt"), (2, "stderr.txt"))  # descriptor, and the trial's file for it
 
@@ -36,7 +38,7 @@ def instruments(settings: Mapping[str, Any]) -> Iterator[None]:
     What belongs to the trial's end is done at the end of the process: a program may train after its last line.
 
     Args:
-        settings: `directory` of the running trial, its `seed` and `noise`, `snapshots` a decade of steps.
+        settings: `directory` of the running trial, its `seed`, `noise` and `remedy`, `snapshots` a decade of steps.
     """
     die_with_parent()
     pass_on("lastbit.script.trial_process:further_instruments", settings, Path(settings["directory"]))
@@ -68,6 +70,8 @@ class _Trial:
     def __init__(self, settings: Mapping[str, Any], directory: Path) -> None:
         self.settings, self.directory, self.notes = settings, directory, Notes()
         self.files = FilesUsed()
+        self.remedies: Treatment = ()
+        self._said: list[Callable[[], str]] = []  # of each remedy, for the end
         self._process, self._installed = os.getpid(), False
         self._is_first = directory == Path(settings["directory"])
         self._own_code = Path(sys.path[0]).resolve()  # the script's directory is first in its search path
@@ -104,6 +108,7 @@ class _Trial:
         from lastbit.script.optimizers_made import on_every_optimizer
 
         self.noise = noise_from_json(self.settings["noise"])
+        self._put_on_remedies()
         self._record()
         self.files.watch_torch()
         if self.noise.arranges:
@@ -112,6 +117,14 @@ class _Trial:
         # A program may compile its update, and the hooks with it; what is done here is no part of a graph.
         register_optimizer_step_post_hook(_disable_dynamo(lambda optimizer, *_: self._stepped(optimizer)))
         self._installed = True
+
+    def _put_on_remedies(self) -> None:
+        if not (given := self.settings.get("remedy")):
+            return
+        from lastbit.remedies.given import remedies_from_json
+
+        self.remedies = remedies_from_json(given)
+        self._said = [remedy.on_program(self._refuse) for remedy in self.remedies]
 
     def _record(self, earlier: Any = None) -> None:
         """Begin to record into the directory of this process."""
@@ -175,6 +188,8 @@ class _Trial:
                 self.snapshots.keep()
                 self._note_steps()
                 self.notes.in_turn = self.snapshots.in_turn
+                if self.snapshots.step:
+                    self.notes.remarks += [remark for say in self._said if (remark := say())]
                 if self.notes.world is not None and self.notes.world > 1:
                     self.notes.names, self.notes.digest = self.snapshots.digest()
         except Exception:
@@ -208,6 +223,8 @@ class _Trial:
             self.notes.unfused += attach(optimizer, self.noise)
         except RefusedError as error:
             self._refuse(str(error))
+        for remedy in self.remedies:
+            remedy.on_made(optimizer)
         self.snapshots.made(optimizer)
 
     def _stepped(self, optimizer: Optimizer) -> None:

@@ -14,7 +14,7 @@ from lastbit.statistics.churn import churn_by_batch_order, churn_by_last_bit, ch
 from lastbit.statistics.means import paired_t
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
-from lastbit.statistics.spread import Table
+from lastbit.statistics.spread import Spread, Table
 from lastbit.study.comparison.doubts import doubts, refuse_incomparable
 from lastbit.study.comparison.side import Side
 from lastbit.study.comparison.two import read_all_sides
@@ -48,6 +48,8 @@ class Measured:
     quality: Mapping[str, Mapping[str, Any] | None]  # by source: the spread on an unlimited test set
     horizon: float | None  # step at which the relative weight distance passes 1e-2, median over pairs; inf: it does not
     diverged: int
+    spread: Spread | None  # of the metric between runs that differ in the last bit alone
+    distance: float | None  # relative weight distance at the last kept step, median over pairs of runs
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,16 @@ class Compared:
     time: float | None  # ratio to the baseline, the geometric mean over runs
     time_interval: tuple[float, float] | None
     memory: float | None  # ratio to the baseline
-    within: float  # margin of accuracy, in the metric's unit
+    within: float | None  # margin of accuracy, in the metric's unit; None where nobody has set one
 
     @property
     def keeps_accuracy(self) -> bool:
         """Whether the accuracy falls by less than the margin beyond doubt."""
         interval = self.accuracy.simultaneous
-        return self.measured.diverged == 0 and (
-            (interval is not None and interval[0] > -self.within) or _is_equal(self.accuracy)
+        return (
+            self.within is not None
+            and self.measured.diverged == 0
+            and ((interval is not None and interval[0] > -self.within) or _is_equal(self.accuracy))
         )
 
     @property
@@ -98,6 +102,7 @@ class RemediesComparison:
 
     recipe: str
     metric: str
+    decimals: int  # that show what varies of it
     baseline: Treated
     measured: Measured  # of the baseline
     rows: tuple[Compared, ...]
@@ -106,7 +111,7 @@ class RemediesComparison:
     notes: tuple[str, ...]
 
 
-def compare_remedies(recipe: str, treated: Sequence[Treated], *, within: float = 1.0) -> RemediesComparison:
+def compare_remedies(recipe: str, treated: Sequence[Treated], *, within: float | None = 1.0) -> RemediesComparison:
     """Compare a recipe's treatments with the first of them, its baseline.
 
     Seeds are paired. The accuracy of a seed is the mean over its noises; its churn is as in `lastbit.statistics.churn`.
@@ -114,7 +119,7 @@ def compare_remedies(recipe: str, treated: Sequence[Treated], *, within: float =
     Args:
         recipe: its name.
         treated: the baseline first, all with the same noises and seeds.
-        within: the largest loss of accuracy that counts as the same, in the metric's unit.
+        within: the largest loss of accuracy that counts as the same, in the metric's unit; None decides nothing.
 
     Raises:
         LastbitError: the studies cannot be compared, as where one has no finished run.
@@ -144,9 +149,11 @@ def compare_remedies(recipe: str, treated: Sequence[Treated], *, within: float =
     doubted = dict.fromkeys(doubt for side in sides[1:] for doubt in doubts(side, sides[0]))
     said = [f"{each.name}: {note}" for each in treated for note in each.notes]
     steps = max((distance.step for each in treated for distance in each.results.distances), default=0)
-    label = base.results.metric.label
+    metric = base.results.metric
+    decimals = metric.decimals(base.results.grid.values(metric.name))
     seeds = len(base.results.counted.seeds)
-    return RemediesComparison(recipe, label, base, measured[0], tuple(rows), steps, seeds, (*said, *doubted))
+    notes = *said, *doubted
+    return RemediesComparison(recipe, metric.label, decimals, base, measured[0], tuple(rows), steps, seeds, notes)
 
 
 def _accuracy(side: Side) -> RecipeRuns:
@@ -185,6 +192,8 @@ def _measured(results: Results) -> Measured:
         quality={source: None if each is None else asdict(each) for source, each in quality.items()},
         horizon=horizon(results.distances),
         diverged=sum(trial.diverged_at is not None for trial in results.grid.stored.values()),
+        spread=results.noise,
+        distance=median(pair[-1].rel_l1.value for pair in pairs) if (pairs := _pairs(results.distances)) else None,
     )
 
 
@@ -197,14 +206,19 @@ def horizon(distances: Sequence[Distance]) -> float | None:
     Returns:
         Infinity where it stays below for half of the pairs and more; None without a pair.
     """
+    passed = [
+        min((distance.step for distance in pair if not distance.rel_l1.value <= HORIZON), default=inf)
+        for pair in _pairs(distances)
+    ]
+    return float(median(passed)) if passed else None
+
+
+def _pairs(distances: Sequence[Distance]) -> list[list[Distance]]:
+    """The distances of each pair of runs, step by step."""
     pairs: dict[tuple[int, int], list[Distance]] = {}
     for distance in distances:
         pairs.setdefault((distance.noise, distance.seed), []).append(distance)
-    passed = [
-        min((distance.step for distance in pair if not distance.rel_l1.value <= HORIZON), default=inf)
-        for pair in pairs.values()
-    ]
-    return float(median(passed)) if passed else None
+    return [sorted(pair, key=lambda distance: distance.step) for pair in pairs.values()]
 
 
 def _time(each: Treated, base: Treated) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lastbit.report.numbers import joined, points
 from lastbit.statistics.recipes import AgainstBaseline
+from lastbit.statistics.spread import Spread
 from lastbit.study.comparison.recipes_json import finite_or_none
 from lastbit.study.comparison.remedies import BATCH_ORDER, LAST_BIT, Compared, Measured, RemediesComparison
 
@@ -21,6 +22,8 @@ def remedies_json(comparison: RemediesComparison) -> dict[str, Any]:
         "format": FORMAT,
         "recipe": comparison.recipe,
         "metric": comparison.metric,
+        "decimals": comparison.decimals,
+        "unit": comparison.baseline.results.metric.unit.strip(),
         "sources": source_names(comparison),
         "seeds": comparison.seeds,
         "steps": comparison.steps,
@@ -60,6 +63,10 @@ def _measured_json(measured: Measured) -> dict[str, Any]:
         "horizon": finite_or_none(horizon) if horizon is not None else None,
         "horizon_reached": None if horizon is None else isfinite(horizon),
         "diverged": measured.diverged,
+        "spread": None
+        if (spread := measured.spread) is None
+        else {"value": spread.std, "interval": [spread.lower, spread.upper]},
+        "distance": None if measured.distance is None else finite_or_none(measured.distance),
     }
 
 
@@ -83,7 +90,7 @@ def _row_json(row: Compared, base: Measured) -> dict[str, Any]:
         "keeps_accuracy": row.keeps_accuracy,
         "lowers": row.lowers,
         "raises": row.raises,
-        "better": row.is_better,
+        "better": None if row.within is None else row.is_better,
     }
 
 
@@ -93,6 +100,9 @@ def _interval(row: AgainstBaseline) -> list[float] | None:
 
 
 def _sentences(comparison: RemediesComparison) -> Iterator[str]:
+    if comparison.rows and comparison.rows[0].within is None:
+        yield from (_measured_words(row, comparison) for row in comparison.rows)
+        return
     if comparison.seeds < 2:
         yield "One seed gives no interval, so nothing is beyond doubt: train several (--seeds)."
         return
@@ -112,6 +122,39 @@ def _sentences(comparison: RemediesComparison) -> Iterator[str]:
             yield _why_not(row, names)
     if comparison.seeds < _FEWEST and any(row.churn[BATCH_ORDER].test for row in comparison.rows):
         yield f"{comparison.seeds} seeds are one pair: what {names[BATCH_ORDER]} changes has no interval."
+
+
+def _measured_words(row: Compared, comparison: RemediesComparison) -> str:
+    """What one treatment changes, where nobody has set a margin within which the metric is the same."""
+    here, base, decimals = row.measured, comparison.measured, comparison.decimals
+    cause = source_names(comparison)[LAST_BIT]
+    if here.accuracy is None or base.accuracy is None:
+        return f"{row.treated.name}: no run without it and with it ended with {comparison.metric}."
+    interval = row.accuracy.simultaneous
+    doubt = "one seed, so no interval" if comparison.seeds < 2 else "no interval, for it does not vary"
+    around = doubt if interval is None else f"interval {interval[0]:+.{decimals}f} to {interval[1]:+.{decimals}f}"
+    parts = [
+        f"{comparison.metric} is {here.accuracy:.{decimals}f} instead of {base.accuracy:.{decimals}f}"
+        f" ({row.accuracy.difference:+.{decimals}f}, {around})"
+    ]
+    churn, churn_before = here.churn[LAST_BIT], base.churn[LAST_BIT]
+    if churn is not None and churn_before is not None:
+        surely = ", beyond doubt" if LAST_BIT in (*row.lowers, *row.raises) else ""
+        changed = f"{points(churn[0])} % of the predictions instead of {points(churn_before[0])} %"
+        parts.append(f"{cause} changes {changed}{surely}")
+    if here.spread is not None and base.spread is not None:
+        parts.append(
+            f"runs that differ in {cause} alone spread by an STD of {_spread(here.spread)} instead of"
+            f" {_spread(base.spread)}"
+        )
+    if here.distance is not None and base.distance is not None:
+        parts.append(f"their weights end {here.distance:.1e} apart instead of {base.distance:.1e}")
+    diverged = f" {here.diverged} of its runs diverged." if here.diverged else ""
+    return f"{row.treated.name}: {'; '.join(parts)}.{diverged}"
+
+
+def _spread(spread: Spread) -> str:
+    return f"{spread.std:.2g} ({spread.lower:.2g} to {spread.upper:.2g})"
 
 
 def _churn_words(row: Compared, comparison: RemediesComparison, names: dict[str, str]) -> list[str]:

@@ -1,0 +1,67 @@
+"""A remedy in a script's own process: its weights are those of the script with the remedy written into it."""
+
+import os
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lastbit.noise import Scale
+from lastbit.remedies.given import parse_treatment
+from lastbit.script import parse_target
+from lastbit.script.training import ScriptTraining
+from lastbit.study import Recorder, Trial
+
+SCRIPT = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(4, 8), nn.{activation}(), nn.Linear(8, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr={rate})
+x = torch.randn(16, 4)
+for _ in range(5):
+    optimizer.zero_grad()
+    model(x).square().mean().backward()
+    optimizer.step()
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    return tmp_path
+
+
+def trained(place, name, script, treatment=""):
+    (place / f"{name}.py").write_text(script)
+    remedies = parse_treatment(treatment) if treatment else ()
+    training = ScriptTraining(parse_target([f"{name}.py"]), directory=place, remedies=remedies)
+    recorder = Recorder(Trial({}, 7, Scale(3)), place / name)
+    notes = training.train(recorder)
+    return notes, load_file(max((recorder.directory / "weights").iterdir()))
+
+
+def test_a_script_trains_as_with_the_remedies_written_into_it(place):
+    notes, outside = trained(
+        place, "outside", SCRIPT.format(activation="ReLU", rate=0.1), treatment="smooth=silu+lr=0.5"
+    )
+    _, written = trained(place, "written", SCRIPT.format(activation="SiLU", rate=0.05))
+    assert outside.keys() == written.keys()
+    assert all(torch.equal(outside[name], written[name]) for name in written)
+    assert notes.remarks == []
+
+
+def test_a_remedy_that_changes_nothing_is_noted(place):
+    notes, _ = trained(place, "tanh", SCRIPT.format(activation="Tanh", rate=0.1), treatment="smooth=gelu")
+    assert notes.remarks == ["called no activation that smooth=gelu replaces: it changed nothing"]
+
+
+def test_the_id_of_a_trial_without_remedies_is_what_it_was_and_of_one_with_them_another(place):
+    """The id was made by the version before there were remedies for scripts."""
+    (place / "train.py").write_text("pass\n")
+    training = ScriptTraining(parse_target(["train.py"]), directory=place)
+    assert Trial(training.settings, 1, Scale(3)).id == "92b8f8b7cc57ac75"
+    treated = ScriptTraining(parse_target(["train.py"]), directory=place, remedies=parse_treatment("smooth=silu"))
+    assert treated.settings == training.settings | {"remedy": {"smooth": {"to": "silu"}}}
