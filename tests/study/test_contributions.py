@@ -1,5 +1,6 @@
 """What each source contributes to runs whose sources of spread are known."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -137,8 +138,29 @@ def test_a_source_that_does_not_reach_the_training_is_noticed(tmp_path):
     content = finished(tmp_path / "study", function).results().as_json()
     assert "The seed of batch order does not reach the training: runs that differ in nothing" in content["verdict"]
     assert "Batch order, the last bit and the interaction left it as it was." in content["verdict"]
+    assert "seem to reach" not in content["verdict"]  # it is known for sure
     assert " by 0.00" not in content["verdict"]
     assert content["sources"]["order"]["std"] == 0
+
+
+def heedless(run, *, std=1.0):
+    """A number that follows the initialisation alone, without weights or predictions by which runs are recognised."""
+    run.log(1, loss=1 + draw(run.seeds["init"], std=std))
+
+
+def test_without_weights_the_same_number_tells_that_a_seed_reaches_nothing(tmp_path):
+    heedless.settings = {"name": "heedless"}
+    metric = lb.Metric("loss", "training loss")
+    verdict = finished(tmp_path / "study", heedless, vary=("init", "order"), runs=9, metric=metric).results().verdict
+    assert "Batch order and the interaction left it as it was; the last bit did not vary." in verdict
+    assert (
+        "The seed of batch order does not seem to reach the training: runs that differ in nothing else gave the same "
+        "training loss, to the last digit."
+    ) in verdict
+    flat = partial(heedless, std=0.0)
+    flat.settings = {"name": "flat"}
+    said = finished(tmp_path / "flat", flat, vary=("init", "order"), runs=9, metric=metric).results().verdict
+    assert "does not seem to reach" not in said  # a number that never varies tells nothing
 
 
 def in_fractions(run):
@@ -224,3 +246,21 @@ def test_a_notebook_shows_the_contributions(study):
     shown = study._repr_html_()
     assert "initialisation" in shown
     assert "on an unlimited test set" in shown
+
+
+def test_the_sources_whose_runs_few_examples_set_apart_are_named(tmp_path):
+    """The initialisation decides on 60 examples or none, and the batch order on three at most."""
+
+    def decided(run):
+        wrong = 60 * (run.seeds["init"] % 2) + run.seeds["order"] % 4
+        run.log(1, test_accuracy=100 * (EXAMPLES - wrong) / EXAMPLES)
+        run.log_predictions((torch.arange(EXAMPLES) < wrong).long(), torch.zeros(EXAMPLES).long())
+
+    results = finished(tmp_path / "study", decided, metric=METRIC).results()
+    sources = results.as_json()["sources"]
+    assert sources["init"]["quality"]["contested"] >= 50 > sources["order"]["quality"]["contested"] > 0
+    (said,) = re.findall(
+        r"Only [^.]* examples set runs that differ by ([^:]*) apart: (?:its|their) interval", results.verdict
+    )
+    assert "batch order" in said
+    assert "initialisation" not in said

@@ -33,6 +33,7 @@ ASSUMED = (
     "What an unlimited test set would show assumes that the runs are exchangeable and that the test examples are "
     "independent of each other: copies of an example would make luck look like quality."
 )
+LESS_THAN_LUCK = "Runs {}vary by less than that: what a run loses on some examples, it gains on others."
 
 _ROUNDING = 1e-9
 _FEW = 50  # contested examples; `benchmarks/quality_or_luck.py` has what intervals cover with as many and with fewer
@@ -65,6 +66,16 @@ class Quality:
     def rests_on_few(self) -> bool:
         """Whether so few examples set the runs apart that the interval may be too short."""
         return self.contested is not None and 0 < self.contested < _FEW
+
+    def is_below_luck(self, upper: float) -> bool:
+        """Whether the runs vary by less than independent errors would make them.
+
+        The examples' covariances then add up to less than zero.
+
+        Args:
+            upper: end of the interval of the spread on this test set.
+        """
+        return not self.luck_at_most and 0 < upper < self.luck
 
     @property
     def luck_at_most(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lastbit.report.numbers import capital, number, percent, scientific
-from lastbit.statistics.quality import Quality
+from lastbit.statistics.quality import LESS_THAN_LUCK, Quality
 from lastbit.statistics.spread import Share, Spread, least_difference
 from lastbit.study.contributions import Contributions
 from lastbit.study.controls import Controls, random_evaluation
@@ -132,7 +132,10 @@ def _finding(basis: Basis) -> str:
     if not basis.measured:
         return _weights_only(basis)
     if basis.contributions is not None:
-        return verdict_on_sources(basis.contributions, basis.metric, basis.decimals, churn=basis.churn)
+        alike = basis.repetitions is not None and bool(basis.repetitions.twins)
+        return verdict_on_sources(
+            basis.contributions, basis.metric, basis.decimals, churn=basis.churn, seen_alike=alike
+        )
     if basis.noise is None:
         return f"Too few finished runs to say how far {basis.source} moves {basis.metric.label}."
     if basis.noise.std == 0:
@@ -177,9 +180,10 @@ def _on_these(basis: Basis, quality: Quality, noise: Spread) -> str:
         f"{most}{basis.number(quality.luck)}"
     )
     churn = "" if basis.churn is None else f", and changes {percent(basis.churn / 100)} of the predictions"
+    less = f" {LESS_THAN_LUCK.format('')}" if quality.is_below_luck(noise.upper) else ""
     compared = _compared(basis)
     order = f" This is {compared}{_seed_on_unlimited(basis)}." if compared else ""
-    return f"{moves}{churn}.{order}"
+    return f"{moves}{churn}.{less}{order}"
 
 
 def _seed_on_unlimited(basis: Basis) -> str:

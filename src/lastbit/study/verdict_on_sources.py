@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from lastbit.report.numbers import capital, joined, percent, spread
-from lastbit.statistics.quality import Quality
+from lastbit.statistics.quality import LESS_THAN_LUCK, Quality
 from lastbit.statistics.source_design import next_design
 from lastbit.statistics.variance import Component
 from lastbit.study.contributions import Contribution, Contributions
 from lastbit.study.metric import Metric
+from lastbit.study.source_names import INTERACTION, REMAINDER, label_of
 
 _MORE_RUNS = 2.25  # times as many runs are proposed where intervals are wide: 54 after 24
 _WIDE = 3.0  # an interval is called wide where its upper end is more than so many times its lower one
@@ -15,7 +16,9 @@ _Part = tuple[str, Contribution]  # with its name in a sentence
 _Split = tuple[str, Quality]
 
 
-def verdict_on_sources(sources: Contributions, metric: Metric, decimals: int, *, churn: float | None) -> str:
+def verdict_on_sources(
+    sources: Contributions, metric: Metric, decimals: int, *, churn: float | None, seen_alike: bool = False
+) -> str:
     """Say what each source does on an unlimited test set where that is known, and on this one.
 
     Args:
@@ -23,11 +26,14 @@ def verdict_on_sources(sources: Contributions, metric: Metric, decimals: int, *,
         metric: the number of each run that is compared.
         decimals: of a number of it.
         churn: mean percent of predictions that differ between runs of one cell; None where that is not known.
+        seen_alike: whether cells of different seeds were found to have the same runs, which is said before.
     """
-    return " ".join(_sentences(sources, metric, decimals, churn))
+    return " ".join(_sentences(sources, metric, decimals, churn, seen_alike))
 
 
-def _sentences(sources: Contributions, metric: Metric, decimals: int, churn: float | None) -> Iterator[str]:
+def _sentences(
+    sources: Contributions, metric: Metric, decimals: int, churn: float | None, seen_alike: bool
+) -> Iterator[str]:
     parts = sources.named()
     if not parts:
         yield f"Too few finished runs ({sources.runs}) to say what any source contributes."
@@ -38,8 +44,9 @@ def _sentences(sources: Contributions, metric: Metric, decimals: int, churn: flo
         yield from _on_unlimited(split, metric, decimals)
     if moving:
         yield _on_these(moving, split, metric, decimals)
-    if still := [label for label, part in parts if part.component.upper == 0]:
-        yield f"{capital(joined(still))} left {'it' if moving else metric.label} as it was."
+    yield from _of_the_still(sources, metric, is_alone=not moving)
+    if moving and not seen_alike:
+        yield from _that_reach_nothing(sources, metric)
     if sources.design.repeated and churn:
         yield f"The last bit alone changes {percent(churn / 100)} of the predictions."
     if not split and (unsure := [label for label, part in moving if part.component.lower == 0]):
@@ -50,6 +57,29 @@ def _sentences(sources: Contributions, metric: Metric, decimals: int, churn: flo
         yield f"Not known: {listed}{', so that no share of the variance is given' if none else ''}."
     if any(_is_wide(part) for _, part in moving) and (more := _more_runs(sources)):
         yield f"{sources.runs} runs leave wide intervals; {more} new runs would narrow them."
+
+
+def _of_the_still(sources: Contributions, metric: Metric, *, is_alone: bool) -> Iterator[str]:
+    """What left the metric as it was; of the last bit only where it varied."""
+    still = [label for label, part in sources.named() if part.component.upper == 0]
+    rest = f"the {label_of(REMAINDER)}"
+    never = rest in still and not sources.design.repeated
+    if still:
+        listed = joined(f"the {label_of(INTERACTION)}" if never and label == rest else label for label in still)
+        last_bit = "; the last bit did not vary" if never else ""
+        yield f"{capital(listed)} left {metric.label if is_alone else 'it'} as it was{last_bit}."
+
+
+def _that_reach_nothing(sources: Contributions, metric: Metric) -> Iterator[str]:
+    """The sources whose seed changes no digit of the metric, where another one does."""
+    parts = {name: sources.parts.get(name) for name in sources.design.seeds}
+    ignored = [label_of(name) for name, part in parts.items() if part is not None and part.component.upper == 0]
+    if ignored:
+        verb = "does" if len(ignored) == 1 else "do"
+        yield (
+            f"The seed of {joined(ignored)} {verb} not seem to reach the training: runs that differ in nothing else "
+            f"gave the same {metric.label}, to the last digit."
+        )
 
 
 def _on_unlimited(split: Sequence[_Split], metric: Metric, decimals: int) -> Iterator[str]:
@@ -72,8 +102,12 @@ def _on_unlimited(split: Sequence[_Split], metric: Metric, decimals: int) -> Ite
             else " alone; for the others, the intervals' upper ends are what the runs allow"
         )
         yield f"The runs show a difference in quality by {joined(shown)}{others}."
-    if few := [quality.contested for _, quality in split if quality.rests_on_few]:
-        yield f"Only {min(filter(None, few))} examples set some of the runs apart: the intervals may be too short."
+    if few := [(label, quality.contested) for label, quality in split if quality.rests_on_few]:
+        counts = sorted({count for _, count in few if count})
+        of = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        whose = "its interval" if len(few) == 1 else "their intervals"
+        runs = f"runs that differ by {joined(label for label, _ in few)}"
+        yield f"Only {of} examples set {runs} apart: {whose} may be too short."
 
 
 def _number(part: Quality | Component, decimals: int, unit: str) -> str:
@@ -93,9 +127,11 @@ def _on_these(moving: Sequence[_Part], split: Sequence[_Split], metric: Metric, 
     most = "at most " if any(quality.luck_at_most for _, quality in split) else ""
     lucks = joined(spread(quality.luck, decimals) for _, quality in split)
     in_order = ", in this order" if len(split) > 1 else ""
+    below = [label for label, part in moving if part.quality and part.quality.is_below_luck(part.component.upper)]
+    less = f" {LESS_THAN_LUCK.format(f'that differ by {joined(below)} ')}" if below else ""
     return (
         f"On these {split[0][1].examples:,} examples {_listed(numbers, 'moves it')}; independent errors alone would "
-        f"give {most}{lucks}{in_order}."
+        f"give {most}{lucks}{in_order}.{less}"
     )
 
 
