@@ -38,7 +38,8 @@ class Best:
     # where the best is not told from it.
     rivals: tuple[str, ...]
     winner: Winner  # its mean, corrected for having been picked; `index` is among those compared, the baseline first
-    is_raw: bool  # whether its mean is that of its own runs; else it is brought to the baseline's seeds
+    # Whether its mean is that of its own runs, and the best of such; else means are brought to the baseline's seeds.
+    is_raw: bool
 
     @property
     def is_clear(self) -> bool:
@@ -74,8 +75,12 @@ def best_recipe(
     picked = _corrected(list(compared.values()), np.array([means[other] for other in compared]), lower_is_better)
     if picked is None:
         return None
-    own = float(by_name[name].values.mean())
-    is_raw = bool(np.isclose(own, means[name], rtol=1e-12, atol=0))
+    sign = -1.0 if lower_is_better else 1.0
+    raw = {other: float(recipe.values.mean()) for other, recipe in compared.items()}
+    own = raw[name]
+    is_raw = bool(np.isclose(own, means[name], rtol=1e-12, atol=0)) and sign * own >= max(
+        sign * of for of in raw.values()
+    )
     near = sorted(rivals, key=lambda rival: means[rival], reverse=not lower_is_better)
     return Best(name, tuple(near), replace(picked, mean=own) if is_raw else picked, is_raw)
 

@@ -13,6 +13,8 @@ from statsmodels.stats.multitest import multipletests
 
 import lastbit as lb
 from lastbit.errors import LastbitError, LastbitTypeError
+from lastbit.report.comparison.recipes_stored import as_recipes
+from lastbit.report.comparison.recipes_tables import p_values_table
 from lastbit.storage.files import to_json
 
 SEEDS = range(1, 7)
@@ -314,3 +316,22 @@ def test_losses_of_one_unit_are_no_fractions_beside_percents():
         row | {"acc": 15.0 + row["seed"] if row["recipe"] == "base" else 0.4} for row in rows({"base": 0, "a": 1})
     ]
     assert compared(content).recipes[1].mean == pytest.approx(0.4)
+
+
+def test_a_baseline_that_is_best_at_its_seeds_but_not_in_the_table_is_said_to_be_so_at_its_seeds():
+    """The others are worse at the seeds that they share with it, and have better ones of their own."""
+    content = rows({"base": 0, "a": -1, "b": -2}) + rows({"a": 8, "b": 9}, seeds=range(11, 15))
+    found = compared(content)
+    means = {row.name: row.mean for row in found.recipes}
+    assert max(means, key=means.get) == "a"
+    assert re.search(r"base has the best mean of 3, [\d.]+ at the seeds of base ", found.verdict)
+    assert "at the seeds of" not in compared(rows({"base": 0, "a": -1, "b": -2})).verdict
+
+
+def test_the_probability_of_being_better_is_of_the_runs_that_are_compared():
+    content = rows({"base": 0, "new": 0.2}, noise=0.5) + rows({"new": -9}, seeds=range(11, 31))
+    (row,) = compared(content).as_json()["comparisons"]
+    a, b = ([of["acc"] for of in content if of["recipe"] == name and of["seed"] in SEEDS] for name in ("new", "base"))
+    assert row["probability_better"] == pytest.approx(stats.mannwhitneyu(a, b).statistic / 36)
+    left = re.sub(r"\s+", " ", p_values_table(as_recipes(compared(content).as_json())).note)
+    assert "with common seeds, of the runs with these" in left

@@ -140,8 +140,8 @@ def p_values_table(content: RecipesJson) -> Table:
         f"By {' or '.join(tests) or 'no test'}. “All together” is p among all recipes, below 0.05 where the "
         "interval that holds together with the others misses 0: the two decide as one. BH, Benjamini’s and Hochberg’s, "
         "is for another question: of the recipes below 0.05 at most 5 % should be false, so that one may well be. "
-        "P(better): that a single run, with a seed of its own, is better than one of the baseline; it may be modest "
-        "where the difference of the means is sure."
+        "P(better): that a single run, with a seed of its own, is better than one of the baseline (with common seeds, "
+        "of the runs with these); it may be modest where the difference of the means is sure."
     )
     names = [
         "recipe",
