@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lastbit.cli.audit import _check_out
+from lastbit.cli.output import checked_output
 from lastbit.errors import LastbitError
+from lastbit.script.trace.recording import check_free_path
 from lastbit.storage.directories import check_unkept
 from lastbit.storage.outputs import check_output, write_output
 
@@ -83,6 +87,17 @@ def test_a_new_file_gets_ordinary_permissions_and_its_directory(tmp_path):
     write_output(tmp_path / "new" / "deep" / "out.json", b"new")
     modes = {path.stat().st_mode for path in (tmp_path / "plain", tmp_path / "new" / "deep" / "out.json")}
     assert len(modes) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+def test_a_file_system_without_new_files_is_refused_before_anything_is_computed():
+    """Permissions alone do not say so: root may write everywhere."""
+    for path in (Path("/proc/out.json"), Path("/proc/new/out.json")):
+        with pytest.raises(OSError, match=r"No such file|Permission denied"):
+            check_output(path)
+    for check in (check_free_path, checked_output("--json"), _check_out):
+        with pytest.raises(LastbitError, match=r"/proc/out: cannot write there|/proc/out cannot be written"):
+            check(Path("/proc/out"))
 
 
 def test_links_to_links_stay_and_their_target_is_replaced(tmp_path):

@@ -19,7 +19,7 @@ from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind, check_free, held
 from lastbit.storage.files import to_json, writing
-from lastbit.storage.outputs import write_output
+from lastbit.storage.outputs import check_output, write_output
 
 if TYPE_CHECKING:
     from lastbit.script import Target
@@ -172,6 +172,8 @@ def _check_out(out: Path | None) -> None:
 
     if out is not None:
         check_free(out, Kind.AUDIT, known=(RECORD, PAGE, *LEFT) if _holds_audit(out) else ())
+        with writing(f"--out {out}"):
+            check_output(out / RECORD)
 
 
 @contextmanager

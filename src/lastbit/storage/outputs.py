@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import sys
+import uuid
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,14 +58,16 @@ def _write_in_place(target: Path, content: bytes) -> None:
 
 
 def check_output(path: Path) -> None:
-    """Check, as far as it can be known, that a file can be written where a person wants it; nothing is touched.
+    """Check, as far as it can be known, that a file can be written where a person wants it; nothing is left there.
 
-    A missing directory is no obstacle, since it is made, except behind a symbolic link.
+    A missing directory is no obstacle, since it is made, except behind a symbolic link. For a new file, an empty one of
+    another name is made and removed: permissions allow everything to root, and file systems, as `/proc`, do not.
 
     Raises:
         IsADirectoryError: the path is a directory.
         PermissionError: the file, or the directory that a new one would be in, may not be written.
-        OSError: links lead in a circle or to a missing directory, or what should be a directory is none.
+        OSError: links lead in a circle or to a missing directory, what should be a directory is none, or its file
+            system takes no new file.
     """
     if _own_descriptor(path) is not None:
         return
@@ -116,11 +119,18 @@ def _check_new(path: Path) -> None:
     if path.is_symlink():
         target = Path(os.path.realpath(path))
         target.parent.stat()
-        return _check_writable(target.parent)
+        return _check_takes_files(target.parent)
     above = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
     if not above.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
-    return _check_writable(above)
+    return _check_takes_files(above)
+
+
+def _check_takes_files(directory: Path) -> None:
+    _check_writable(directory)
+    probe = directory / f".{uuid.uuid4().hex}"
+    probe.touch(exist_ok=False)
+    probe.unlink()
 
 
 def _check_writable(path: Path) -> None:

@@ -19,7 +19,9 @@ from lastbit.script.target import Target
 from lastbit.script.trace.counts import RankCounts, RecordingCounts
 from lastbit.script.trace.ranks import check_free_ranks, clear_further, rank_path
 from lastbit.storage.directories import check_unkept
+from lastbit.storage.files import writing
 from lastbit.storage.limits import reachable
+from lastbit.storage.outputs import check_output
 
 INSTRUMENTS = "lastbit.script.trace.ranks:record_script"
 LAUNCHER = "lastbit.script.trace.ranks:record_launcher"  # for a program that starts ranks
@@ -131,7 +133,7 @@ def _check_ranks(target: Target, path: Path, missing: list[int]) -> None:
 
 
 def check_free_path(path: Path) -> None:
-    """Check that a trace can be made there; nothing is touched.
+    """Check that a trace can be made there; nothing is left there.
 
     Raises:
         LastbitError: there is something already, no such directory, or it may not be written.
@@ -143,6 +145,8 @@ def check_free_path(path: Path) -> None:
         raise LastbitError(f"{path} cannot be written: there is no directory {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise LastbitError(f"{path} cannot be written: {path.parent} may not be written to")
+    with writing(path):
+        check_output(path)
 
 
 def _run(
