@@ -20,7 +20,7 @@ from lastbit.script.target import Target
 from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.recorder import TraceMode
 from lastbit.script.trace.recording import record_trace
-from lastbit.script.trace.records import BATCH, DATA, OUTSIDE, PARAMETER, TraceHeader
+from lastbit.script.trace.records import BATCH, DATA, OUTSIDE, PARAMETER, RECEIVED, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
 
 HEAD = TraceHeader(1, ("train.py",), {}, {}, {}, 0, 1, None, "")
@@ -183,6 +183,21 @@ def test_every_collective_is_recorded_also_one_that_takes_lists_of_lists(tmp_pat
     assert gathered
     assert all("tensors" not in name for record in gathered for name in record.arguments)
     assert not trace.unseen
+
+
+def test_what_a_collective_is_still_writing_is_not_read_before_it_was_waited_for(tmp_path, process_group):
+    """While it runs, its memory holds now the one and now the other."""
+    collectives, ones = torch.ops._c10d_functional, torch.ones(5)
+
+    def program():
+        pending = collectives.all_reduce(ones, "sum", torch.distributed.group.WORLD.group_name)
+        collectives.wait_tensor(pending).add(1)
+
+    records = traced(tmp_path / "a.trace", program).records
+    names = [record.site.name.removeprefix("_c10d_functional::") for record in records]
+    assert names == [DATA, "all_reduce", "wait_tensor", RECEIVED, "aten::add"]
+    assert [record.inputs for record in records[2:]] == [((1, 0),), ((2, 0),), ((3, 0),)]
+    assert [output.norm for output in records[3].outputs] == pytest.approx([math.sqrt(5)])
 
 
 def test_nothing_is_drawn_and_nothing_computed_is_changed(tmp_path):

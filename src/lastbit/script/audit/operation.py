@@ -115,6 +115,11 @@ class Operation:
                 yield item, read
 
     @property
+    def defers(self) -> bool:
+        """Whether its results arrive some time after the call, and are not to be read before they are waited for."""
+        return self.adopts and self.communicates
+
+    @property
     def reads(self) -> bool:
         """Whether it depends on the values of its arguments; a view does not, but what takes Python's data in does."""
         return not (self.view or self.adopts or self.allocates or self.blind) or self.name == _TAKES_IN

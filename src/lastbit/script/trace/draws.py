@@ -1,37 +1,66 @@
 """Random draws in two traces: which operations draw, and why two draws give other numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lastbit.errors import shortened
 from lastbit.script.trace.alignment import Alignment
 from lastbit.script.trace.graph import TraceGraph
 from lastbit.script.trace.records import Record
 
-# They draw from a generator: other results of the same inputs are other draws.
+# They draw from a generator: other results of the same inputs are other draws. A trace is compared without torch, so
+# the operations that torch tags as `nondeterministic_seeded` are listed here.
 _DRAWS = {
-    "aten::bernoulli": "mask of a dropout",
-    "aten::bernoulli_": "mask of a dropout",
-    "aten::native_dropout": "mask of a dropout",
-    "aten::randperm": "shuffle",
-    "aten::random_": "seed of a loader or sampler",
-    "aten::normal_": "normal numbers, as of an initialisation",
-    "aten::uniform_": "uniform numbers, as of an initialisation",
-    "aten::randn": "normal numbers",
-    "aten::randn_like": "normal numbers",
-    "aten::normal": "normal numbers",
-    "aten::rand": "uniform numbers",
-    "aten::rand_like": "uniform numbers",
-    "aten::randint": "random whole numbers",
-    "aten::randint_like": "random whole numbers",
-    "aten::multinomial": "random choices",
-    "aten::rrelu_with_noise": "random slopes",
+    f"aten::{name}": what
+    for names, what in (
+        ("bernoulli bernoulli_ native_dropout _fused_dropout", "mask of a dropout"),
+        ("randperm", "shuffle"),
+        ("random random_", "seed of a loader or sampler"),
+        ("normal_ normal_functional", "normal numbers, as of an initialisation"),
+        ("uniform uniform_", "uniform numbers, as of an initialisation"),
+        ("randn randn_like normal", "normal numbers"),
+        ("rand rand_like", "uniform numbers"),
+        ("randint randint_like", "random whole numbers"),
+        ("multinomial", "random choices"),
+        ("rrelu_with_noise rrelu_with_noise_ rrelu_with_noise_functional", "random slopes"),
+        ("exponential exponential_", "exponential numbers, as of a Gumbel softmax"),
+        ("geometric geometric_ poisson binomial", "random counts"),
+        ("cauchy cauchy_", "Cauchy numbers"),
+        ("log_normal log_normal_", "log-normal numbers"),
+        ("_standard_gamma", "gamma numbers"),
+        ("_sample_dirichlet", "Dirichlet numbers"),
+    )
+    for name in names.split()
 }
+# They draw where they drop out: attention by `dropout_p`, recurrent networks by `dropout` while they train.
+_DROPPING = frozenset(
+    {
+        "aten::_cudnn_attention_forward",
+        "aten::_efficient_attention_forward",
+        "aten::_flash_attention_forward",
+        "aten::_scaled_dot_product_attention_math",
+        "aten::_scaled_dot_product_attention_math_for_mps",
+        "aten::_scaled_dot_product_cudnn_attention",
+        "aten::_scaled_dot_product_efficient_attention",
+        "aten::_scaled_dot_product_flash_attention",
+        "aten::_scaled_dot_product_flash_attention_for_cpu",
+        "aten::_scaled_dot_product_fused_attention_overrideable",
+        "aten::_triton_scaled_dot_attention",
+        "aten::_cudnn_rnn",
+        "aten::miopen_rnn",
+        "aten::_lstm_mps",
+    }
+)
 _MOST_NAMED = 3
 
 
 def is_random(record: Record) -> bool:
     """Whether an operation draws random numbers."""
-    return record.site.name in _DRAWS
+    return record.site.name in _DRAWS or (record.site.name in _DROPPING and _drops_out(record.arguments))
+
+
+def _drops_out(arguments: Mapping[str, str]) -> bool:
+    rate = arguments.get("dropout_p") or arguments.get("dropout") or "0"
+    return float(rate) > 0 and arguments.get("train") != "False"
 
 
 def describe_draws(traces: tuple[TraceGraph, TraceGraph], alignment: Alignment, one: Record, other: Record) -> str:
@@ -43,7 +72,8 @@ def describe_draws(traces: tuple[TraceGraph, TraceGraph], alignment: Alignment, 
         one: the draw in the first trace.
         other: in the second.
     """
-    return f"a random draw ({_DRAWS[one.site.name]}): {_generators(traces, alignment, one, other)}"
+    what = _DRAWS.get(one.site.name, "mask of a dropout")
+    return f"a random draw ({what}): {_generators(traces, alignment, one, other)}"
 
 
 def _generators(traces: tuple[TraceGraph, TraceGraph], alignment: Alignment, one: Record, other: Record) -> str:

@@ -37,6 +37,11 @@ class Origins:
         """Note that another process's values will be there, in consequence of this record."""
         self._learn(tensor, origin, known=False)
 
+    def is_expected(self, tensor: Tensor) -> bool:
+        """Whether another process's values will be there, and may not be yet."""
+        known = self._known.get(tensor.untyped_storage()._cdata) if is_plain(tensor) else None
+        return known is not None and not known[2]
+
     def _learn(self, tensor: Tensor, origin: Origin, *, known: bool) -> None:
         storage = tensor.untyped_storage()
         before = self._known.get(storage._cdata)

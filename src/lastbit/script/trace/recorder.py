@@ -72,7 +72,12 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
             return None
         location = self.locator.locate(call.frame, walked)
         reads = operation.reads or operation.communicates
-        return location, [self._origin(t, location, call.frame, read=read and reads) for t, read in call.inputs]
+        origins = []
+        for tensor, read in call.inputs:
+            # What a deferred collective is still writing, as what `wait_tensor` waits for, is not to be looked at yet.
+            pending = operation.defers and self._origins.is_expected(tensor)
+            origins.append(self._origin(tensor, location, call.frame, read=read and reads and not pending))
+        return location, origins
 
     def open_loader(self, line: str | None, code: LoaderCode) -> None:
         """Nothing: a trace holds no code."""
