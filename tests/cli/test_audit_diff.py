@@ -5,6 +5,7 @@ import pytest
 from tests.script.trace.written_traces import Training, write
 
 from lastbit.script.trace.envelope import learn_envelope
+from lastbit.script.trace.format import END
 from lastbit.script.trace.rounding import keep_envelopes
 
 
@@ -59,6 +60,24 @@ def test_a_recording_that_was_killed_says_how_far_it_goes(lastbit, place):
     _, out, _ = lastbit("audit", "diff", "a.trace", "cut.trace")
     assert "the second trace ends after 35 operations, in step 2: the program was stopped before its end" in out
     assert "40 bytes at the end of the file are not whole" in out
+
+
+def test_a_trace_that_is_cut_short_fails_and_a_damaged_one_is_called_so(lastbit, place):
+    """Also where all that is there has the same bits."""
+    write(place / "long.trace", Training().writer.trace())
+    whole = (place / "long.trace").read_bytes()
+    write(place / "killed.trace", Training().writer.trace(ended=False))
+    place_of_end = whole.rindex(END)
+    flipped = whole[: place_of_end + 13] + bytes([whole[place_of_end + 13] ^ 64]) + whole[place_of_end + 14 :]
+    for name, content in (("flipped", flipped), ("cut", whole[:-1])):
+        (place / f"{name}.trace").write_bytes(content)
+    whole_or_not = (("long", True, False), ("killed", False, False), ("cut", False, False), ("flipped", False, True))
+    for name, complete, damaged in whole_or_not:
+        code, out, _ = lastbit("audit", "diff", "--fail", "a.trace", f"{name}.trace", "--json", "-")
+        found = json.loads(out)
+        assert (code, found["complete"], found["first_different"]) == (int(not complete), complete, None)
+        assert ("the file is damaged there" in found["verdict"]) is damaged
+        assert ("stopped before its end" in found["verdict"]) is (not complete and not damaged)
 
 
 def rank(number, *, recording="first", world=2, **changes):

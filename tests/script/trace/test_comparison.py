@@ -144,7 +144,9 @@ def _scaled(output, factor):
 def test_json_has_the_agreed_names():
     place = {"operation", "index", "rank", "phase", "step", "module", "line", "distance"}
     content = compared({"lr": 0.2}).as_json()
-    assert content.keys() == {"same_bits", "first_different", "beyond_rounding", "ranks", "environments", "verdict"}
+    assert content.keys() == {
+        *("same_bits", "complete", "first_different", "beyond_rounding", "ranks", "environments", "verdict"),
+    }
     assert content["first_different"].keys() == place
     assert content["beyond_rounding"].keys() == place | {"differs"}
     assert [environment["threads"] for environment in content["environments"]] == [1, 2]

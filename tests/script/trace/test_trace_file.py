@@ -3,6 +3,7 @@
 import math
 import struct
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 
 from lastbit.errors import LastbitError
 from lastbit.script.audit.generators import Generators
-from lastbit.script.trace.format import BLOCK, COLUMNS, HEADER, MAGIC, pack_block, pack_floats, piece, unpack_floats
+from lastbit.script.trace.format import (
+    BLOCK,
+    COLUMNS,
+    HEADER,
+    MAGIC,
+    pack_block,
+    pack_floats,
+    piece,
+    pieces,
+    unpack_floats,
+)
 from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.records import NUMERICS, Site, TensorSummary, TraceEvent, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
@@ -194,3 +205,19 @@ def test_floats_keep_36_bits_of_their_significand(values):
     np.testing.assert_allclose(after[normal], before[normal], rtol=2.0**-37)
     infinite = np.isinf(before)
     np.testing.assert_array_equal(after[infinite], before[infinite])
+
+
+def test_an_altered_file_is_told_from_one_that_was_cut(path):
+    whole = path.read_bytes()
+    ends = [end for _, _, end in pieces(whole)]
+    assert not any(read_trace_of(path, whole[:length]).damaged for length in range(ends[0], len(whole) + 1))
+    for begin, end in pairwise(ends[:-1]):  # of the blocks, behind which whole pieces follow
+        for place in range(begin, end):
+            changed = whole[:place] + bytes([whole[place] ^ 64]) + whole[place + 1 :]
+            trace = read_trace_of(path, changed)
+            assert (trace.damaged, trace.ended, trace.torn) == (True, False, len(whole) - begin)
+
+
+def read_trace_of(path, content):
+    path.write_bytes(content)
+    return read_trace(path)

@@ -41,6 +41,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         only_first=[traces.one.records[index] for index in traces.alignment.only_one],
         only_second=[traces.other.records[index] for index in traces.alignment.only_other],
         notes=tuple(_notes(one, other)),
+        complete=one.ended and other.ended,
     )
 
 
@@ -110,9 +111,15 @@ def loose_ends(graph: TraceGraph, only: Sequence[int]) -> list[int]:
 def _notes(one: RunTrace, other: RunTrace) -> list[str]:
     """How far each file goes, where it does not go to the program's end."""
     return [
-        f"the {which} trace ends after {len(trace.records):,} operations, in step {trace.records[-1].step:,}: the "
-        "program was stopped before its end"
-        + (f", and {trace.torn:,} bytes at the end of the file are not whole" if trace.torn else "")
+        f"the {which} trace ends after {len(trace.records):,} operations, in step {trace.records[-1].step:,}: "
+        f"{_why_it_ends(trace)}"
         for which, trace in (("first", one), ("second", other))
         if not trace.ended
     ]
+
+
+def _why_it_ends(trace: RunTrace) -> str:
+    if trace.damaged:
+        return f"the file is damaged there, and {trace.torn:,} bytes from there on are not read"
+    torn = f", and {trace.torn:,} bytes at the end of the file are not whole" if trace.torn else ""
+    return f"the program was stopped before its end{torn}"

@@ -67,6 +67,11 @@ class TraceComparison:
         return True if self.same_bits or all(rank.has_envelope for rank in self.ranks) else None
 
     @property
+    def complete(self) -> bool:
+        """Whether all files go to the end of their program, or to the last step wanted: nothing was cut short."""
+        return all(rank.complete for rank in self.ranks)
+
+    @property
     def weights(self) -> tuple[int, int] | None:
         """Of batches divided otherwise, on the rank where it is fewest, how many weights are compared of how many."""
         counts = [rank.weights for rank in self.ranks if rank.weights is not None]
@@ -95,6 +100,7 @@ class TraceComparison:
         first, beyond = self.first_different, self.beyond_rounding
         return {
             "same_bits": self.same_bits,
+            "complete": self.complete,
             "first_different": None if first is None else first.as_json(),
             "beyond_rounding": None if beyond is None else beyond.as_json(),
             "ranks": [rank.as_json() for rank in self.ranks],

@@ -34,12 +34,12 @@ def piece(kind: bytes, content: bytes) -> bytes:
     return _PIECE.pack(kind, len(content), zlib.crc32(content, zlib.crc32(kind))) + content
 
 
-def pieces(file: bytes) -> Iterator[Piece]:
-    """The whole pieces of a file behind its name, in order.
+def pieces(file: bytes, place: int = len(MAGIC)) -> Iterator[Piece]:
+    """The whole pieces of a file behind its name, or from another place on, in order.
 
     It stops before the first that is cut short or does not match its checksum.
     """
-    view, place = memoryview(file), len(MAGIC)
+    view = memoryview(file)
     while place + _PIECE.size <= len(file):
         kind, length, checksum = _PIECE.unpack_from(file, place)
         begin = place + _PIECE.size
@@ -48,6 +48,25 @@ def pieces(file: bytes) -> Iterator[Piece]:
         if len(content) < length or zlib.crc32(content, zlib.crc32(kind)) != checksum:
             return
         yield kind, content, place
+
+
+def is_damaged(file: bytes, place: int) -> bool:
+    """Whether a file was altered behind its last whole piece, which ends at this place, and not only cut short there.
+
+    Then the next piece is as long as it says, or whole ones follow.
+    """
+    if place + _PIECE.size > len(file):
+        return False
+    _, length, _ = _PIECE.unpack_from(file, place)
+    if place + _PIECE.size + length <= len(file):
+        return True
+    return any(next(pieces(file, at), None) for kind in (BLOCK, END) for at in _occurrences(kind, file, place + 1))
+
+
+def _occurrences(word: bytes, file: bytes, place: int) -> Iterator[int]:
+    while (place := file.find(word, place)) >= 0:
+        yield place
+        place += 1
 
 
 def pack_block(

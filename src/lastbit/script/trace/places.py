@@ -76,6 +76,7 @@ class RankComparison:
     # With batches that are divided otherwise, how many weights are compared, and of how many; else None.
     weights: tuple[int, int] | None = None
     notes: tuple[str, ...] = field(default=())  # how far the files go
+    complete: bool = True  # whether both go to the program's end, or the last step wanted
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""

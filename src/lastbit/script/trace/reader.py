@@ -20,6 +20,7 @@ from lastbit.script.trace.format import (
     MAGIC,
     Piece,
     Whole,
+    is_damaged,
     pieces,
     unpack_block,
     unpack_floats,
@@ -58,7 +59,7 @@ _BATCH = TypeAdapter(Batch)
 
 
 def read_trace(path: Path) -> RunTrace:
-    """Read a trace; of a recording that was killed, what was written whole.
+    """Read a trace; of a recording that was killed, or a file that was damaged, what is whole from the beginning on.
 
     Raises:
         LastbitError: it cannot be read, is no trace, is of another format, or even its header is not whole.
@@ -71,12 +72,14 @@ def read_trace(path: Path) -> RunTrace:
     if not whole or whole[0][0] != HEADER:
         raise LastbitError(f"{path} ends within its header: the recording was killed before it began, or the file cut")
     try:
-        return _trace(_header(whole[0][1], path), whole, len(file) - whole[-1][2], path)
+        trace = _trace(_header(whole[0][1], path), whole, path)
     except LastbitError:
         raise
     except (ValueError, *OTHER_SHAPE) as error:  # pydantic's among them
         why = str(error).splitlines()[0]
         raise LastbitError(f"{path} holds what no version of lastbit wrote: {why}") from None
+    end = whole[-1][2]
+    return replace(trace, torn=len(file) - end, damaged=is_damaged(file, end))
 
 
 def _header(content: memoryview, path: Path) -> TraceHeader:
@@ -89,7 +92,7 @@ def _header(content: memoryview, path: Path) -> TraceHeader:
     return _HEADER.validate_python(header)
 
 
-def _trace(header: TraceHeader, whole: Sequence[Piece], torn: int, path: Path) -> RunTrace:
+def _trace(header: TraceHeader, whole: Sequence[Piece], path: Path) -> RunTrace:
     blocks, ends = _Blocks(), []
     for kind, content, _ in whole:
         if kind == BLOCK:
@@ -107,7 +110,6 @@ def _trace(header: TraceHeader, whole: Sequence[Piece], torn: int, path: Path) -
         batches=tuple((e.at, _BATCH.validate_python(e.content)) for e in blocks.events if e.kind == BATCH),
         ended=bool(ends),
         unseen=ends[-1] if ends else {},
-        torn=torn,
     )
 
 

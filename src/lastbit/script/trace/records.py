@@ -131,6 +131,7 @@ class RunTrace:
     ended: bool = False  # whether the program came to its end, or to the last step wanted
     unseen: Mapping[str, int] = field(default_factory=dict)  # what was not recorded -> how many operations of it
     torn: int = 0  # bytes at the end of the file that were dropped: the last piece was not written whole
+    damaged: bool = False  # whether they were written whole, and altered since
     batches: tuple[
         tuple[int, Batch], ...
     ] = ()  # of loaders, among the events; each with the number of records before it
