@@ -10,6 +10,7 @@ _Item = TypeVar("_Item")
 MISSING = "–"
 _FEW = 8  # digits before the point that are written though they say nothing
 _KNOWN = 15  # digits behind the first that a float64 knows
+_MORE = 3  # decimals that keep an interval apart from 0
 _LONG = 12  # digits behind or before the point that nobody counts
 
 
@@ -47,19 +48,25 @@ def spread(value: float | None, decimals: int) -> str:
     return f"<{number(least, decimals)}" if value is not None and 0 < value < least / 2 else number(value, decimals)
 
 
-def difference_decimals(error: float, *, in_points: bool) -> int:
+def difference_decimals(error: float, *, in_points: bool, intervals: Iterable[tuple[float, float]] = ()) -> int:
     """Decimals of a difference: two in percentage points; otherwise, or where that hides its error, two digits of it.
 
-    They are below 0 for errors of more than a billion, whose last digits before the point say nothing.
+    They are below 0 for errors of more than a billion, whose last digits before the point say nothing. There are up to
+    three more where an interval that excludes 0 would be written as if it began or ended there.
 
     Args:
         error: the standard error of the difference, or where it has none the size of the difference itself.
         in_points: whether the difference is in percentage points.
+        intervals: that are written with these decimals.
     """
     if error == 0 or not isfinite(error) or (in_points and error >= 0.01):
-        return 2
-    decimals = min(300, 1 - floor(log10(error)))
-    return max(0, decimals) if decimals >= -_FEW else decimals
+        decimals = 2
+    else:
+        decimals = min(300, 1 - floor(log10(error)))
+        decimals = max(0, decimals) if decimals >= -_FEW else decimals
+    nearest = min((min(abs(low), abs(high)) for low, high in intervals if low * high > 0), default=1.0)
+    more = next((more for more in range(_MORE + 1) if nearest >= 0.5 * 10.0 ** -(decimals + more)), 0)
+    return decimals + more
 
 
 def points(value: float | None) -> str:

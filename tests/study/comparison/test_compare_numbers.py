@@ -280,3 +280,19 @@ def test_a_notebook_shows_the_verdict_and_then_the_tests():
 def test_which_is_better_is_said_where_the_metric_tells(metric, difference, said):
     assert better_in_words(metric, "a", "b", difference) == said
     assert better_in_words("value", "a", "b", difference) == ""
+
+
+def test_a_difference_beyond_noise_has_no_end_at_zero():
+    new, old = [93.4, 93.1, 93.3, 93.6, 93.0, 93.5], [93.0, 93.2, 92.9, 93.1, 93.0, 93.2]
+    low, high = stats.ttest_ind(new, old, equal_var=False).confidence_interval(0.95)
+    assert 0 < low < 0.005
+    assert f"95 % interval {low:.3f} to {high:.3f}: more than noise" in lb.compare(new, old).verdict
+    several = lb.compare(old, new, within=5.0)
+    assert f"95 % interval {low:.3f} to {high:.3f} (" in several.verdict
+    assert several.notes[0].startswith("The difference is b minus a, the baseline: where neither")
+
+
+def test_numbers_of_runs_are_written_with_separators():
+    near = lb.compare([1.0, 2.0, 3.0, 4.0], [1.03, 2.0, 3.0, 4.0])
+    assert near.runs_needed() > 1000
+    assert f"takes {near.runs_needed():,} runs of each" in near.verdict

@@ -75,7 +75,8 @@ class Comparison:
     @property
     def decimals(self) -> int:
         """Of its numbers, as words, tables and charts write them."""
-        return difference_decimals(self.standard_error or abs(self.difference), in_points=bool(self.unit))
+        error, shown = self.standard_error or abs(self.difference), [] if self.interval is None else [self.interval]
+        return difference_decimals(error, in_points=bool(self.unit), intervals=shown)
 
     def least_detectable_gain(self, runs: int) -> float:
         """The gain that so many runs of each recipe, each with a seed of its own, show in 80 % of cases.
@@ -92,8 +93,7 @@ class Comparison:
         """Runs of each recipe, each with a seed of its own, that show a gain in 80 % of cases.
 
         Args:
-            gain: above 0; by default the observed difference. None is returned where that is 0, where a million is too
-                few, and where no value varies, so that the spread of runs is not known.
+            gain: above 0; by default the observed difference. None: it is 0, a million is too few, or nothing varies.
 
         Raises:
             LastbitError: the gain is no number, not above 0, or not finite.

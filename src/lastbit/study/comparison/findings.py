@@ -197,7 +197,7 @@ def needed_in_words(runs: int | None, *, own_seeds: bool = True) -> str:
     if runs is None:
         return "a million runs of each would not show a difference this small"
     seeds = ", each with its own seed," if own_seeds else ""
-    return f"a difference as large as this takes {runs} runs of each{seeds} to show (80 % power)"
+    return f"a difference as large as this takes {runs:,} runs of each{seeds} to show (80 % power)"
 
 
 def _test_of(row: AgainstBaseline) -> str:

@@ -42,7 +42,8 @@ def shown_decimals(comparisons: Sequence[AgainstBaseline], over_examples: Sequen
     errors = [test.standard_error for test in tests if test.standard_error > 0]
     sizes = [abs(test.difference) for test in tests] or [abs(row.difference) for row in comparisons]
     known = [size for size in errors or sizes if not np.isnan(size)]
-    return difference_decimals(float(np.median(known or [0.0])), in_points=False)
+    shown = [row.simultaneous for row in comparisons if row.simultaneous is not None]
+    return difference_decimals(float(np.median(known or [0.0])), in_points=False, intervals=shown)
 
 
 @dataclass(frozen=True, repr=False)

@@ -49,6 +49,10 @@ def compare_sides(
         if side.lost
     ]
     notes = dict.fromkeys(doubt for side in others for doubt in doubts(side, sides[base], metric=metric))
+    sign = (
+        f"The difference is {others[0].name} minus {names[base]}, the baseline: where neither a baseline nor a margin "
+        "is given, two are compared as the first minus the second."
+    )
     return RecipesComparison(
         metric=metric,
         lower_is_better=lower_is_better,
@@ -63,7 +67,7 @@ def compare_sides(
         less_by_task={},
         no_average="",
         examples={},
-        notes=(*notes, *lost, *unpaired_notes(runs, comparisons)),
+        notes=(*([sign] if len(sides) == 2 else []), *notes, *lost, *unpaired_notes(runs, comparisons)),
         span=(float(np.nanmin(values)), float(np.nanmax(values))),
     )
 
