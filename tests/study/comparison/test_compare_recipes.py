@@ -335,3 +335,14 @@ def test_the_probability_of_being_better_is_of_the_runs_that_are_compared():
     assert row["probability_better"] == pytest.approx(stats.mannwhitneyu(a, b).statistic / 36)
     left = re.sub(r"\s+", " ", p_values_table(as_recipes(compared(content).as_json())).note)
     assert "with common seeds, of the runs with these" in left
+
+
+def test_a_best_that_is_not_told_from_the_baseline_says_that_the_others_were_not_asked():
+    """`a` and `b` differ by rounding from the best, and are not on the list, which says why."""
+    found = compared(rows({"base": 0, "a": 0.001, "b": 0.002, "low": -5}, noise=0.3))
+    best = found.as_json()["best"]
+    assert best["recipe"] != "base"
+    assert best["not_distinguishable_from"] == ["base"]
+    assert f"{best['recipe']} has the best mean of 4, " in found.verdict
+    said = "from the baseline, base, so that the best is not known (the others are then not compared with it)"
+    assert said in found.verdict

@@ -191,7 +191,10 @@ class RecipesComparison:
             return
         untold = f"but {some(best.rivals, _NAMED)} may be the best as well"
         if best.rivals == (self.baseline,):
-            untold = f"but is not distinguishable from the baseline, {self.baseline}, so that the best is not known"
+            untold = (
+                f"but is not distinguishable from the baseline, {self.baseline}, so that the best is not known (the "
+                "others are then not compared with it)"
+            )
         if mean.overstatement < 0.5 * 10.0**-self.decimals:
             yield f"{start} ({interval}), {untold}."
         else:

@@ -54,7 +54,10 @@ def comparison_json(row: AgainstBaseline, examples: OverExamples | None = None) 
 
 
 def best_json(best: Best) -> dict[str, Any]:
-    """The best recipe, its mean as seen and corrected for having been picked, and what it is not told from."""
+    """The best recipe, its mean as seen and corrected for having been picked, and what it is not told from.
+
+    A best that is not told from the baseline has that one alone: the others are then not compared with it.
+    """
     mean = best.winner
     return {
         "recipe": best.recipe,
