@@ -224,3 +224,23 @@ def with_settings(optimizer, **options):
 )
 def test_settings_of_the_optimizer_are_named_where_they_are_recorded(other, said):
     assert compare_traces(with_settings("SGD"), other, envelope).beyond_rounding.differs.startswith(said)
+
+
+def told_to_stop(steps, wanted, **options):
+    """A recording that was told to stop after so many steps; None for one that was not."""
+    trace = Training(steps=steps, **options).writer.trace()
+    return replace(trace, header=replace(trace.header, steps=wanted))
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["second", "first"])
+def test_a_recording_that_was_told_to_stop_is_compared_up_to_there(turned):
+    """A shorter recording is no shorter program; one that came to its end before it was to stop is."""
+    whole, noted = told_to_stop(4, None), "compared are the first 2 of 4 optimizer steps: one recording was told to"
+    for other, rounds, same in ((told_to_stop(2, 2), True, True), (told_to_stop(2, 2, noise=1e-7), True, False),
+                                (told_to_stop(2, 2, lr=0.2), False, False)):  # fmt: skip
+        found = compare_traces(*((other, whole) if turned else (whole, other)), envelope)
+        assert (found.is_rounding, found.same_bits, found.ranks[0].steps) == (rounds, same, 2)
+        assert noted in found.verdict
+    ended = compare_traces(*((told_to_stop(2, 3), whole) if turned else (whole, told_to_stop(2, 3))), envelope)
+    assert "optimizer steps against" in ended.beyond_rounding.differs
+    assert "told to stop" not in ended.verdict

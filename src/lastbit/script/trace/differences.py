@@ -1,7 +1,9 @@
 """Compares the traces of two processes: the first other bits, and the first place that rounding does not explain."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
@@ -24,6 +26,8 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
     Raises:
         LastbitError: hardly any operation of the one is in the other: they are traces of different programs.
     """
+    whole = one, other
+    one, other = up_to_the_last_step_wanted(one, other)
     traces = AlignedTraces(one, other, envelope, divided=divided)
     beyond = BeyondRounding(traces)
     first = first_different(traces, beyond)
@@ -40,9 +44,34 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         weights=traces.weights if divided else None,
         only_first=[traces.one.records[index] for index in traces.alignment.only_one],
         only_second=[traces.other.records[index] for index in traces.alignment.only_other],
-        notes=tuple(_notes(one, other)),
+        notes=tuple(_notes(*whole)),
         complete=one.ended and other.ended,
     )
+
+
+def _stopped_at(trace: RunTrace) -> float:
+    """The optimizer steps after which a recording was told to stop, and did; infinite where the program went its way."""
+    wanted = trace.header.steps
+    return inf if wanted is None or trace.steps < wanted else wanted
+
+
+def up_to_the_last_step_wanted(one: RunTrace, other: RunTrace) -> tuple[RunTrace, RunTrace]:
+    """Both traces up to the optimizer step after which the recording of either was told to stop.
+
+    Args:
+        one: the one trace.
+        other: the other.
+    """
+    last = min(_stopped_at(one), _stopped_at(other))
+    return _up_to(one, last), _up_to(other, last)
+
+
+def _up_to(trace: RunTrace, last: float) -> RunTrace:
+    end = bisect_left(trace.records, last, key=lambda record: record.step)
+    if end == len(trace.records) and trace.steps <= last:
+        return trace
+    states = {step: state for step, state in trace.generators.items() if step <= last}
+    return replace(trace, records=trace.records[:end], generators=states)
 
 
 def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace | None:
@@ -109,8 +138,10 @@ def loose_ends(graph: TraceGraph, only: Sequence[int]) -> list[int]:
 
 
 def _notes(one: RunTrace, other: RunTrace) -> list[str]:
-    """How far each file goes, where it does not go to the program's end."""
-    return [
+    """How far each file goes, where it does not go to the program's end, or farther than the other was to."""
+    last, most = min(_stopped_at(one), _stopped_at(other)), max(one.steps, other.steps)
+    stopped = [f"compared are the first {last:,} of {most:,} optimizer steps: one recording was told to stop there"]
+    return (stopped if last < most else []) + [
         f"the {which} trace ends after {len(trace.records):,} operations, in step {trace.records[-1].step:,}: "
         f"{_why_it_ends(trace)}"
         for which, trace in (("first", one), ("second", other))
