@@ -31,7 +31,8 @@ def differing_arguments(one: Record, other: Record, *, within: float) -> list[st
     Args:
         one: of the first trace.
         other: of the second.
-        within: the largest relative distance of two floating-point numbers that counts as none.
+        within: the largest relative distance of two floating-point numbers that counts as none. Whole numbers and
+            words are to be equal.
     """
     if one.numbers == other.numbers and one.site.arguments == other.site.arguments:
         return []
@@ -72,7 +73,12 @@ def _agree(one: str | None, other: str | None, within: float) -> bool:
     # Lists of numbers, as of several parameters, agree where each number does.
     mine, others = _NUMBER.split(one), _NUMBER.split(other)
     pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=False)
-    return mine == others and all(math.isclose(float(a), float(b), rel_tol=within) for a, b in pairs)
+    return mine == others and all(a == b or _are_close(a, b, within) for a, b in pairs)
+
+
+def _are_close(one: str, other: str, within: float) -> bool:
+    whole = one.lstrip("+-").isdecimal() or other.lstrip("+-").isdecimal()
+    return not whole and math.isclose(float(one), float(other), rel_tol=within)
 
 
 def argument_words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, names: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from lastbit.script.trace.roots import Pair, Root, RootKind, is_compiled
 _CERTAIN = 1e-2  # without an envelope: the relative distance that no rounding makes in one operation
 _SUDDEN = 1e-4  # and that of the weights a step before they are so far apart, where it is not rounding that grew
 _NUMBERS = 1e-9  # relative distance of two arguments, above what other libraries' last bits do
+_COMPUTED = 1e-2  # and the largest of two that may have been computed from tensors that rounding parts
 
 
 class BeyondRounding:
@@ -79,7 +80,7 @@ class BeyondRounding:
         return None
 
     def _number_tolerance(self, item: Item) -> float:
-        return max([1e-6, *(self._traces.explained(value) for value in self._one.outputs(item))])
+        return min(_COMPUTED, max([1e-6, *(self._traces.explained(value) for value in self._one.outputs(item))]))
 
     def _distance(self, item: Item) -> float | None:
         """Of the results of an operation, the largest."""

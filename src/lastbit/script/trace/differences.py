@@ -7,6 +7,7 @@ from math import inf
 
 from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
+from lastbit.script.trace.envelope import RoundingEnvelope
 from lastbit.script.trace.graph import TraceGraph
 from lastbit.script.trace.places import Envelope, RankComparison, TracePlace
 from lastbit.script.trace.records import COLLECTIVES, PARTS, RunTrace
@@ -39,6 +40,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         first_different=first,
         beyond_rounding=beyond.first(),
         has_envelope=envelope is not None,
+        saturated_at=envelope.saturated_at if isinstance(envelope, RoundingEnvelope) else None,
         distances=traces.distances(),
         collectives=[record.index for record in traces.one.records if record.site.name.startswith(COLLECTIVES)],
         weights=traces.weights if divided else None,
@@ -50,7 +52,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
 
 
 def _stopped_at(trace: RunTrace) -> float:
-    """The optimizer steps after which a recording was told to stop, and did; infinite where the program went its way."""
+    """After how many optimizer steps a recording was told to stop, and did; infinite where the program ended."""
     wanted = trace.header.steps
     return inf if wanted is None or trace.steps < wanted else wanted
 

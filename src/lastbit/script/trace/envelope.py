@@ -13,7 +13,7 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.aligned import EPSILON, AlignedTraces
-from lastbit.script.trace.graph import OPTIMIZER, UNKNOWN, Array, TraceGraph
+from lastbit.script.trace.graph import OPTIMIZER, UNKNOWN, Array, TraceGraph, is_list
 from lastbit.script.trace.records import Record, RunTrace, TensorSummary
 from lastbit.storage.files import read_checksummed, sha256, write_checksummed
 
@@ -202,10 +202,17 @@ def _direct(name: str, taken: Sequence[TensorSummary], given: TensorSummary) -> 
 
 def _saturated_at(graph: TraceGraph, grown: Array) -> int | None:
     """The first step from which on most parameters are as far apart as they will ever be."""
-    last: dict[tuple[int, str | None], float] = {}  # what an update of a parameter gives last is the parameter
+    last: dict[tuple[int, Hashable], float] = {}  # what an update of a parameter gives last is the parameter
     for record in graph.records:
-        if record.site.phase == OPTIMIZER and record.site.module is not None and record.outputs:
-            samples = [float(grown[graph.value(record.index, place)]) for place in range(len(record.outputs))]
+        if record.site.phase != OPTIMIZER or not record.outputs:
+            continue
+        samples = [float(grown[graph.value(record.index, place)]) for place in range(len(record.outputs))]
+        if is_list(record):
+            # A list has no name, but its shapes; counts of steps are scalars.
+            shapes = tuple(summary.shape for summary in record.outputs)
+            named = {(shapes, place): sample for place, sample in enumerate(samples) if shapes[place]}
+            last |= {(record.step, name): sample for name, sample in named.items()}
+        elif record.site.module is not None:
             last[record.step, record.site.module] = max(samples)
     steps: dict[int, list[float]] = {}
     for (step, _), sample in last.items():

@@ -62,7 +62,7 @@ class TraceComparison:
         """Whether the runs are the same computation but for rounding; None where that cannot be told."""
         if self.beyond_rounding is not None:
             return False
-        if self._too_few_weights:
+        if self._too_few_weights or (self._saturated_at is not None and not self.same_bits):
             return None
         return True if self.same_bits or all(rank.has_envelope for rank in self.ranks) else None
 
@@ -70,6 +70,12 @@ class TraceComparison:
     def complete(self) -> bool:
         """Whether all files go to the end of their program, or to the last step wanted: nothing was cut short."""
         return all(rank.complete for rank in self.ranks)
+
+    @property
+    def _saturated_at(self) -> int | None:
+        """The first step that both came to from which on rounding explains any distance of the weights, if any."""
+        steps = [r.saturated_at for r in self.ranks if r.saturated_at is not None and r.saturated_at < r.steps]
+        return min(steps, default=None)
 
     @property
     def weights(self) -> tuple[int, int] | None:
@@ -144,6 +150,11 @@ class TraceComparison:
             # Of a batch in another order, or in parts, only what becomes of the weights is to agree.
             what = "the weights stay within" if (first.distance or 0) > _LARGE else "within"
             return f"{self._other_bits(first)}; {what} rounding up to the end: the runs are the same computation"
+        if self._saturated_at is not None:
+            return (
+                f"{self._other_bits(first)}; within rounding up to step {self._saturated_at:,}; from there on rounding"
+                " explains any distance of the weights, and nothing else shows another computation"
+            )
         nothing = f"{self._other_bits(first)}; nothing shows another computation"
         if all(rank.has_envelope for rank in self.ranks):
             return f"{nothing} in the weights that are compared"

@@ -75,6 +75,8 @@ class RankComparison:
     collectives: Sequence[int] = ()  # records of the first trace that communicate with other processes
     # With batches that are divided otherwise, how many weights are compared, and of how many; else None.
     weights: tuple[int, int] | None = None
+    # First step from which on rounding explains any distance of the weights; None where none is known.
+    saturated_at: int | None = None
     notes: tuple[str, ...] = field(default=())  # how far the files go
     complete: bool = True  # whether both go to the program's end, or the last step wanted
 
