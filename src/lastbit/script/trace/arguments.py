@@ -43,7 +43,17 @@ def differing_arguments(one: Record, other: Record, *, within: float) -> list[st
         if name not in _HARMLESS
         and not name.startswith((OFFSET, STRIDES))
         and not _agree(mine.get(name), others.get(name), within)
+        and not _agree(argument_text(one, name), argument_text(other, name), within)
     ]
+
+
+def argument_text(record: Record, name: str) -> str | None:
+    """The text of an argument, its default where it was left out; None where that is not known."""
+    if (text := record.arguments.get(name)) is not None:
+        return text
+    from lastbit.script.trace.call_arguments import default_text  # imports torch, which few comparisons need
+
+    return default_text(record.site.name, name)
 
 
 def other_views(one: Record, other: Record) -> str | None:
@@ -131,7 +141,7 @@ def _settings_at(graph: TraceGraph, step: int) -> dict[str, list[Mapping[str, An
 
 
 def _words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, name: str) -> str:
-    mine, others = one.arguments.get(name), other.arguments.get(name)
+    mine, others = argument_text(one, name), argument_text(other, name)
     if one.site.name in ("aten::bernoulli_", "aten::bernoulli") and name == "p" and mine and others:
         dropped = [f"{1 - float(text):.6g}" for text in (mine, others)]
         return f"dropout p {dropped[0]} against {dropped[1]}"
@@ -154,10 +164,11 @@ def _neighbour(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record
 
 
 def _numbers(trace: TraceGraph, like: Record, name: str, step: int) -> set[str]:
-    """The values of an argument of the same operation, on the same line, in a step."""
+    """The numbers, or lists of them, that the same operation is given for an argument, on the same line, in a step."""
     records = {index for index, _ in trace.items.get(step, ())}
     sites = (record for index in records if (record := trace.records[index]).site == like.site)
-    return {text for record in sites if (text := record.arguments.get(name)) is not None}
+    texts = (record.arguments.get(name) for record in sites)
+    return {text for text in texts if text is not None and not _NUMBER.sub("", text).strip("[], x")}
 
 
 def _text(value: str | None) -> str:

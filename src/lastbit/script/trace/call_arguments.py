@@ -1,6 +1,7 @@
 """The arguments of a call that a trace keeps: words and numbers, and how its inputs lie in memory."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import chain, groupby
 from typing import Any
 
@@ -92,3 +93,27 @@ def _runs(numbers: Sequence[float]) -> str:
 def text_of(value: Any) -> str:
     """The text of a word, as a site keeps it."""
     return str(list(value)) if isinstance(value, tuple) else str(value).removeprefix("torch.")
+
+
+@cache
+def default_text(operation: str, argument: str) -> str | None:
+    """The text of an argument's default, which torch leaves out of a call.
+
+    Args:
+        operation: as a trace names it, `aten::gelu`.
+        argument: of it.
+
+    Returns:
+        None where torch knows no such operation or default, or overloads have different ones.
+    """
+    try:
+        schemas = torch._C._jit_get_schemas_for_operator(operation)
+    except RuntimeError:  # no operation's name
+        return None
+    defaults = {
+        text_of(value)
+        for schema in schemas
+        for given in schema.arguments
+        if given.name == argument and (value := given.default_value) is not None
+    }
+    return defaults.pop() if len(defaults) == 1 else None
