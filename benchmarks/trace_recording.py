@@ -23,12 +23,12 @@ from torch.optim import optimizer as optimizers
 
 from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.recorder import TraceMode
-from lastbit.script.trace.records import TraceHeader
+from lastbit.script.trace.records import FORMAT, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
 from lastbit.training.models.small import SmallCNN
 from options import parsed, parser_of, write
 
-HEADER = TraceHeader(1, (), {}, {}, {}, 0, 1, None, "")
+HEADER = TraceHeader(FORMAT, (), {}, {}, {}, 0, 1, None, "")
 Step = Callable[[], None]
 
 

@@ -10,7 +10,7 @@ from lastbit.script.audit.generators import generators
 from lastbit.script.audit.loaders import around_loaders
 from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.recorder import TraceMode
-from lastbit.script.trace.records import TraceHeader
+from lastbit.script.trace.records import FORMAT, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
 
 
@@ -25,7 +25,7 @@ def recorded(source, folder, name="run"):
     (folder / "train.py").write_text(source)
     path = folder / f"{name}.trace"
     path.unlink(missing_ok=True)
-    writer = TraceWriter(path, TraceHeader(1, ("train.py",), {}, {}, {}, 0, 1, None, ""))
+    writer = TraceWriter(path, TraceHeader(FORMAT, ("train.py",), {}, {}, {}, 0, 1, None, ""))
     mode = TraceMode(writer)
 
     def stepped(*_):

@@ -12,7 +12,9 @@ from torch import nn
 from lastbit.script.trace import sketch as module
 from lastbit.script.trace.sketch import BUCKETS, WIDTH, sketch_of, summarise
 
-RECORDED = (4833, 266042, -354877, 376713, 86236, 257690, 105546, -328857)  # with the first version
+RECORDED = (446921, -2402815, 4632372, 5024715, 666840, 1852760, -8486820, -1853035)  # with format 2
+ROWS = 32
+BLOCK = ROWS * WIDTH
 SIZES = [1, 2, 3, 5, 8, 9, 1000, WIDTH - 1, WIDTH, WIDTH + 1, 32 * WIDTH, 32 * WIDTH + 5, 200_003]
 TYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.bool, torch.complex64]
 
@@ -41,30 +43,31 @@ def test_the_norm_is_that_of_float64(size, dtype):
 def test_a_sketch_is_the_signed_sum_in_each_bucket(size):
     """By the definition, element by element."""
     tensor = normal(size)
-    rows = module._row_signs(-(-size // WIDTH))
+    within, between = module._signs_within("float32"), module._signs_between(-(-size // BLOCK))
     columns, order, begins = module._columns(WIDTH)
     buckets = np.empty(WIDTH, int)
     buckets[order] = np.searchsorted(begins, np.arange(WIDTH), side="right") - 1
     expected = np.zeros(BUCKETS)
     for place, value in enumerate(tensor.tolist()):
         row, column = divmod(place, WIDTH)
-        expected[buckets[column]] += rows[row] * columns[column] * value
+        sign = within[row % ROWS, column] * between[row // ROWS, column] * columns[column]
+        expected[buckets[column]] += sign * value
     _, sketch = sketch_of(tensor)
     assert len(sketch) == min(BUCKETS, 1 << (size - 1).bit_length())
     np.testing.assert_allclose(sketch, expected[: len(sketch)], rtol=1e-11, atol=1e-9)
 
 
 def test_signs_and_buckets_are_fair_and_never_change():
-    rows = module._row_signs(4000)
     columns, _, begins = module._columns(WIDTH)
     counts = np.diff([*begins, WIDTH])
-    assert abs(rows.sum()) < 4 * math.sqrt(4000)
-    assert abs(columns.sum()) < 4 * math.sqrt(WIDTH)
-    assert abs(np.correlate(columns[:-1], columns[1:])[0]) < 4 * math.sqrt(WIDTH)
+    for signs in (columns, module._signs_within("float64")[1:], module._signs_between(64)[1:]):
+        assert set(signs.ravel().tolist()) == {-1, 1}
+        assert abs(signs.sum()) < 4 * math.sqrt(signs.size)
+        assert abs((signs[..., :-1] * signs[..., 1:]).sum()) < 4 * math.sqrt(signs.size)
     assert np.all(np.abs(counts - WIDTH / 8) < 4 * math.sqrt(WIDTH / 8))
     # Of a trace that was recorded years ago.
-    np.testing.assert_array_equal(rows[:10], module._row_signs(100_000)[:10])
-    _, sketch = sketch_of(torch.arange(20_000, dtype=torch.float64))
+    np.testing.assert_array_equal(module._signs_between(10), module._signs_between(1000)[:10])
+    _, sketch = sketch_of(torch.arange(70_000, dtype=torch.float64))
     assert sketch == pytest.approx(RECORDED, rel=1e-12)
 
 
@@ -107,6 +110,41 @@ def test_the_squared_distance_is_unbiased_with_the_stated_deviation():
         ratios.append((summarise(one).distance(summarise(other)) / exact(one, other)) ** 2)
     assert np.mean(ratios) == pytest.approx(1, abs=4 * 0.5 / 20)
     assert np.std(ratios) == pytest.approx(0.5, rel=0.2)
+
+
+def squared_ratio(difference):
+    """Of the estimate to the truth."""
+    norm, sketch = sketch_of(difference)
+    return sum(value * value for value in sketch) / norm**2
+
+
+@pytest.mark.parametrize("size", [4096, 16_384, 22_462, BLOCK, 1 << 17, 1 << 18, 1_000_000])
+def test_a_constant_difference_is_seen_at_every_size(size):
+    one = normal(size)
+    assert 0.3 < summarise(one).distance(summarise(one + 1)) / exact(one, one + 1) < 2
+
+
+def test_the_stated_deviation_holds_for_constants_and_for_products_of_row_and_column():
+    """Signs that are products of one for the row and one for the column would give 1.4 and more."""
+    random = np.random.default_rng(0)
+    constants = [squared_ratio(torch.ones(size)) for size in np.geomspace(1100, 2e6, 60).astype(int).tolist()]
+    products = [
+        squared_ratio(torch.from_numpy(np.outer(random.standard_normal(rows), random.standard_normal(WIDTH))))
+        for rows in (50, 200)
+        for _ in range(60)
+    ]
+    for ratios in (constants, products):
+        assert np.mean(ratios) == pytest.approx(1, abs=0.25)
+        assert np.std(ratios) < 0.7
+
+
+def test_on_a_device_the_same_sums_are_taken():
+    for size in (WIDTH + 1, BLOCK, 5 * BLOCK + 7):
+        values = normal(size)
+        squares, sums = module._of_many_rows(values.numpy())
+        others = module._on_device(values)
+        assert others[0] == pytest.approx(squares, rel=1e-12)
+        np.testing.assert_allclose(others[1], sums, rtol=0, atol=1e-10 * math.sqrt(size))
 
 
 @given(st.integers(1, 8), st.integers(0, 10**6))

@@ -24,11 +24,11 @@ from lastbit.script.trace.format import (
     unpack_floats,
 )
 from lastbit.script.trace.reader import read_trace
-from lastbit.script.trace.records import NUMERICS, Site, TensorSummary, TraceEvent, TraceHeader
+from lastbit.script.trace.records import FORMAT, NUMERICS, Site, TensorSummary, TraceEvent, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
 
 HEAD = TraceHeader(
-    format=1,
+    format=FORMAT,
     command=("train.py", "--lr", "0.1"),
     numerics={"torch": "2.9.1", "threads": 1, "autocast": False, "mkl": None},
     packages={"torch": "2.9.1"},
@@ -138,7 +138,7 @@ def test_a_file_that_is_no_trace(tmp_path):
 def test_another_format(tmp_path):
     path = tmp_path / "x.trace"
     path.write_bytes(MAGIC + piece(HEADER, b'{"format": 7, "anything": [1]}'))
-    with pytest.raises(LastbitError, match="is a trace of format 7, and this version of lastbit reads format 1"):
+    with pytest.raises(LastbitError, match="is a trace of format 7, and this version of lastbit reads format 2"):
         read_trace(path)
 
 
@@ -173,7 +173,7 @@ def test_columns_that_do_not_belong_together_take_no_memory(path, column):
 
 def test_a_header_that_nobody_wrote(tmp_path):
     path = tmp_path / "x.trace"
-    for content in (b"[1]", b'{"format": 1}', b"{}"):
+    for content in (b"[1]", b'{"format": 2}', b"{}"):
         path.write_bytes(MAGIC + piece(HEADER, content))
         with pytest.raises(LastbitError, match="holds what no version of lastbit wrote"):
             read_trace(path)

@@ -20,10 +20,10 @@ from lastbit.script.target import Target
 from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.recorder import TraceMode
 from lastbit.script.trace.recording import record_trace
-from lastbit.script.trace.records import BATCH, DATA, OUTSIDE, PARAMETER, RECEIVED, TraceHeader
+from lastbit.script.trace.records import BATCH, DATA, FORMAT, OUTSIDE, PARAMETER, RECEIVED, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
 
-HEAD = TraceHeader(1, ("train.py",), {}, {}, {}, 0, 1, None, "")
+HEAD = TraceHeader(FORMAT, ("train.py",), {}, {}, {}, 0, 1, None, "")
 TRAIN = """
 import torch
 from torch import nn

@@ -8,6 +8,7 @@ import numpy as np
 from lastbit.script.audit.generators import Generators
 from lastbit.script.trace.records import (
     DATA,
+    FORMAT,
     OUTSIDE,
     PARAMETER,
     RECEIVED,
@@ -89,7 +90,7 @@ class Writer:
 
     def trace(self, *, rank=0, world_size=1, ended=True, **numerics):
         states = {step: Generators(0, step, 0, 0) for step in range(self._steps + 1)}
-        header = TraceHeader(1, ("train.py",), numerics, {}, {}, rank, world_size, None, "")
+        header = TraceHeader(FORMAT, ("train.py",), numerics, {}, {}, rank, world_size, None, "")
         return RunTrace(header, tuple(self.records), states, (), ended)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from lastbit.script.audit.batches import Batch
 from lastbit.script.audit.generators import Generators
 
-FORMAT = 1  # of the file
+FORMAT = 2  # of the file; 1 had sketches with other signs
 OUTSIDE = "outside"  # phase of a record for a tensor that no recorded operation made
 # Views that take a part: recorded for their arguments, without values.
 PARTS = frozenset({"aten::slice", "aten::select", "aten::narrow", "aten::as_strided"})
@@ -44,8 +44,8 @@ class TensorSummary:
 
         A sketch sums the elements, each with a random sign, in r buckets that are chosen at random: the squared
         distance of two sketches has the mean |x - y|^2 and, unless few elements dominate the difference, a relative
-        standard deviation of sqrt(2 / r), so that the distance is off by some 25 % with r = 8 (Charikar, Chen and
-        Farach-Colton, "Finding frequent items in data streams", 2002).
+        standard deviation of sqrt(2 / r), so that the standard error of the distance is some 25 % with r = 8 (Charikar,
+        Chen and Farach-Colton, "Finding frequent items in data streams", 2002).
 
         Returns:
             inf where x is 0 and y is not; NaN where shapes differ, where either is not finite, or has no sketch.

@@ -5,13 +5,15 @@ element, with a random sign, is added to one of r = 8 buckets that is chosen at 
 ever. It is linear, so the difference of two sketches is the sketch of the difference, and the mean of its squared norm
 is the squared norm of the difference. The position is that in logical order, whatever the memory format.
 
-The elements are laid out in rows of 1021. A sign is the product of one for the row and one for the column, and the
-bucket depends on the column; so one pass adds the rows up, each with its sign, and the rest is done on 1021 sums. All
-sums are in float64 and in a fixed order, whatever the number of threads.
+The elements are laid out in rows of 1021, and 32 rows are a block. A sign is the product of one for the row in its
+block and the column, one for the block and the column, and one for the column; the bucket depends on the column. So one
+pass adds the rows up, each with its signs, and the rest is done on 1021 sums. All sums are in float64 and in a fixed
+order, whatever the number of threads.
 
-The relative standard deviation of the squared distance is at most sqrt(2 / r) = 0.5 (of the distance, about 0.25) as
-long as a difference is not a product of a function of the row and one of the column, in which case it is up to
-sqrt(8 / r). 1021 is prime, so columns of matrices, channels and images are none. Up to 8 elements it is exact.
+The relative standard deviation of the squared distance is about sqrt(2 / r) = 0.5 (of the distance, about 0.25), also
+of a constant difference, and of one in a column of a matrix, a channel or an image: 1021 is prime, so these are spread
+over the buckets. Of one element it is 0; of few elements that share a bucket it is up to sqrt(2). Up to 8 elements the
+distance is exact.
 """
 
 import ctypes
@@ -29,9 +31,10 @@ from lastbit.script.trace.records import TensorSummary
 
 BUCKETS = 8
 WIDTH = 1021  # columns; prime
-_ROWS = 32  # that are worked on at a time, and fit into the cache
+_ROWS = 32  # of a block, which is worked on at a time, and fits into the cache
 _SQUARED = 8 * WIDTH  # elements whose squares are summed at a time: for so few no BLAS uses more than one thread
-_DEVICE_ROWS = 16384  # that are worked on at a time on a device
+_DEVICE_BLOCKS = 256  # that are worked on at a time on a device
+_LONG = 1 << 16  # signs, of which each block takes 1021 from a place of its own
 _SEED = 20180  # of signs and buckets, never to be changed: sketches of other signs cannot be compared
 
 _FOR_NUMPY = {
@@ -137,14 +140,16 @@ def _of_many_rows(values: np.ndarray[Any, Any]) -> tuple[float, Floats]:
     rows = _scratch.rows
     flat = rows.reshape(-1)
     squares, sums = 0.0, np.zeros(WIDTH)
-    signs = _row_signs(-(-len(values) // WIDTH))
-    for begin in range(0, len(values), len(flat)):
+    within = _signs_within("float32" if values.dtype == np.float32 else "float64").reshape(-1)
+    begins = _begins_of(-(-len(values) // len(flat)))
+    for block, begin in enumerate(range(0, len(values), len(flat))):
         part = values[begin : begin + len(flat)]
-        used = signs[begin // WIDTH : -(-(begin + len(part)) // WIDTH)]
-        whole = flat[: len(used) * WIDTH]
-        whole[: len(part)] = part
+        used = -(-len(part) // WIDTH)
+        whole = flat[: used * WIDTH]
+        np.multiply(part, within[: len(part)], out=whole[: len(part)])  # signs leave squares as they are
         whole[len(part) :] = 0
-        sums += np.einsum("i,ij->j", used, rows[: len(used)])
+        added = np.add.reduce(rows[:used], axis=0)
+        sums += added * _long_signs()[begins[block] : begins[block] + WIDTH] if block else added
         for first in range(0, len(whole), _SQUARED):
             some = whole[first : first + _SQUARED]
             squares += float(some.dot(some))
@@ -154,15 +159,15 @@ def _of_many_rows(values: np.ndarray[Any, Any]) -> tuple[float, Floats]:
 def _on_device(values: Tensor) -> tuple[float, Floats]:
     sums = torch.zeros(WIDTH, dtype=torch.float64, device=values.device)
     squares = torch.zeros((), dtype=torch.float64, device=values.device)
-    signs = torch.from_numpy(_row_signs(-(-values.numel() // WIDTH))).to(values.device)
-    step = _DEVICE_ROWS * WIDTH
-    for begin in range(0, values.numel(), step):
-        part = values[begin : begin + step].to(torch.float64)
+    size = _ROWS * WIDTH
+    within = torch.from_numpy(_signs_within("float64")).to(values.device)
+    between = torch.from_numpy(_signs_between(-(-values.numel() // size))).to(values.device)
+    for begin in range(0, values.numel(), _DEVICE_BLOCKS * size):
+        part = values[begin : begin + _DEVICE_BLOCKS * size].to(torch.float64)
         squares += part @ part
-        rows = -(-part.numel() // WIDTH)
-        part = torch.nn.functional.pad(part, (0, rows * WIDTH - part.numel())).view(rows, WIDTH)
-        row = begin // WIDTH
-        sums += signs[row : row + rows] @ part
+        blocks, first = -(-part.numel() // size), begin // size
+        part = torch.nn.functional.pad(part, (0, blocks * size - part.numel())).view(blocks, _ROWS, WIDTH)
+        sums += ((part * within).sum(1) * between[first : first + blocks]).sum(0)
     return float(squares), sums.cpu().numpy()
 
 
@@ -178,7 +183,7 @@ def _in_buckets(sums: Floats) -> tuple[float, ...]:
 @lru_cache(maxsize=256)
 def _columns(count: int) -> tuple[Floats, Indices, Indices]:
     """The signs of the first columns, their order by buckets, and where each bucket begins in it."""
-    signs = 1.0 - 2.0 * (_random_bits(count, stream=1) >> np.uint64(63)).astype(np.float64)
+    signs = _random_signs(count, stream=1)
     buckets = _random_bits(count, stream=2) >> np.uint64(61)
     buckets[:BUCKETS] = np.arange(min(count, BUCKETS))  # none is empty, and the sketch of 8 elements is exact
     order = np.argsort(buckets, kind="stable")
@@ -190,13 +195,35 @@ def _random_bits(count: int, *, stream: int) -> np.ndarray[Any, np.dtype[np.uint
     return np.random.PCG64([_SEED, stream]).random_raw(count)
 
 
-@lru_cache(maxsize=1)
-def _signs_of(rows: int) -> Floats:
-    signs = 1.0 - 2.0 * (_random_bits(rows, stream=0) >> np.uint64(63)).astype(np.float64)
+def _random_signs(count: int, *, stream: int) -> Floats:
+    return 1.0 - 2.0 * (_random_bits(count, stream=stream) >> np.uint64(63)).astype(np.float64)
+
+
+@cache
+def _signs_within(dtype: str) -> Floats:
+    """The signs of rows and columns within a block."""
+    signs = _random_signs(_ROWS * WIDTH, stream=0).reshape(_ROWS, WIDTH)
     signs[0] = 1.0  # a tensor of one row needs no multiplication
+    return signs.astype(dtype)
+
+
+@cache
+def _long_signs() -> Floats:
+    return _random_signs(_LONG, stream=3)
+
+
+def _begins_of(blocks: int) -> Indices:
+    """For each of the first blocks, where its signs begin in the long row of them; the first block has none."""
+    return _many_begins(1 << max(5, (blocks - 1).bit_length()))[:blocks]
+
+
+@lru_cache(maxsize=1)
+def _many_begins(blocks: int) -> Indices:
+    return (_random_bits(blocks, stream=4) % np.uint64(_LONG - WIDTH)).astype(np.intp)
+
+
+def _signs_between(blocks: int) -> Floats:
+    """The signs of the first blocks by columns."""
+    signs = np.lib.stride_tricks.sliding_window_view(_long_signs(), WIDTH)[_begins_of(blocks)]
+    signs[0] = 1.0
     return signs
-
-
-def _row_signs(rows: int) -> Floats:
-    """The signs of the first rows."""
-    return _signs_of(1 << max(10, (rows - 1).bit_length()))[:rows]
