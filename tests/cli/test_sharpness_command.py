@@ -71,7 +71,7 @@ def test_divergence_is_data(lastbit, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["fc-cifr10-5k", "--steps", "3"], "there is no recipe 'fc-cifr10-5k': the nearest is fc-cifar10-5k"),
+        (["fc-cifr10-5k", "--steps", "3"], "there is no recipe 'fc-cifr10-5k': the nearest are fc-cifar10-5k"),
         (["fc-cifar10-5k"], "Missing option '--steps'"),
         (["conv-mnist01", "--steps", "0"], "steps = 0: write a number of updates from 1"),
         (["conv-mnist01", "--steps", "many"], "Invalid value for '--steps': Input should be a valid integer"),
