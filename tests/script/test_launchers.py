@@ -31,6 +31,9 @@ def test_torchruns_arguments_are_read_under_each_of_its_names(kind, name):
         ("--rdzv-backend=c10d --rdzv-endpoint=localhost:0 -m pkg.train", None),
         ("--rdzv-backend=c10d --rdzv-endpoint=localhost:29401 -m pkg.train", "--rdzv-endpoint localhost:29401"),
         ("--master_port=29511 -m pkg.train --master-port 3", "--master-port 29511"),
+        ("--nproc-per-node 2 -m pkg.train --master-port 1234", None),
+        ("--master_p 555 -m pkg.train", "--master-port 555"),
+        ("--master-po=555 -m pkg.train", "--master-port 555"),
     ],
 )
 def test_a_port_is_known_where_one_is_fixed(words, port):

@@ -99,7 +99,7 @@ def _torchrun(name: str, words: Sequence[str], parser: Callable[[], Callable[[Se
     port = None
     if not given.standalone and given.rdzv_endpoint and not given.rdzv_endpoint.endswith(":0"):
         port = f"--rdzv-endpoint {given.rdzv_endpoint}"
-    elif not given.standalone and _names(words, "--master-port", "--master_port"):
+    elif not given.standalone and _fixes_port(words[: len(words) - len(given.training_script_args) - 1]):
         port = f"--master-port {given.master_port}"
     return Launch(target, processes, port)
 
@@ -130,6 +130,6 @@ def _refuse_nodes(option: str, nodes: int) -> None:
         raise LastbitError(f"{option}: only the processes of this machine are followed, so one node is allowed")
 
 
-def _names(words: Sequence[str], *options: str) -> bool:
-    """Whether one of the options is among the words, by itself or with its value behind a `=`."""
-    return any(word.partition("=")[0] in options for word in words)
+def _fixes_port(words: Sequence[str]) -> bool:
+    """Whether `--master-port`, or what argparse takes for it, is among a launcher's own words."""
+    return any(word.replace("_", "-").startswith("--master-p") for word in words)

@@ -40,6 +40,16 @@ def test_batches_that_only_one_run_has_are_no_difference():
     assert first_differing_batch([_BATCH, drawn], [_BATCH, replace(drawn, place=4, digest=5)], _CODE) is None
 
 
+def test_loaders_of_a_program_with_a_line_more_are_told_by_their_order():
+    """Two loaders, both a line lower in the other run; of the second another sample is drawn."""
+    second = replace(_BATCH, loader="train.py:31", number=0, place=0)
+    other = [replace(_BATCH, loader="train.py:31"), replace(second, loader="train.py:32", indices=(5, 9, 2))]
+    found = first_differing_batch([_BATCH, second], other, _CODE)
+    assert found.batch == second
+    assert found.what.endswith("holds samples 5, 9, 1 in one run and 5, 9, 2 in the other: other samples")
+    assert first_differing_batch([_BATCH, second], [other[0], replace(second, loader="train.py:32")], _CODE) is None
+
+
 def test_a_log_keeps_the_latest_batches_as_they_were_handed_over():
     log = BatchLog()
     for number in range(300):

@@ -54,7 +54,7 @@ def write_three(path):
     writer.event(NUMERICS, step=0, content={"threads": 2})
     writer.flush()
     writer.add(mm, step=1, inputs=[(0, 1), (0, 0), None], numbers=[], outputs=[])
-    writer.add(add, step=1, inputs=[(1, 0)], numbers=["1.5", "3"], outputs=[STRANGE, BIG])
+    writer.add(add, step=1, inputs=[(0, 1)], numbers=["1.5", "3"], outputs=[STRANGE, BIG])
     writer.state(1, replace(STATE, torch_state=9))
     return writer
 
@@ -77,7 +77,7 @@ def test_what_was_written_is_read(path):
     assert (one.site, one.inputs, one.numbers, one.outputs) == (ADD, (None,), ("1.5", "-2"), (BIG, BIG))
     assert one.arguments == {"dims": "[1, 2]", "alpha": "1.5", "beta": "-2"}
     assert (two.index, two.step, two.site, two.inputs, two.outputs) == (1, 1, MM, ((0, 1), (0, 0), None), ())
-    assert (three.inputs, three.numbers, three.outputs[1]) == (((1, 0),), ("1.5", "3"), BIG)
+    assert (three.inputs, three.numbers, three.outputs[1]) == (((0, 1),), ("1.5", "3"), BIG)
     assert three.outputs[0].digest is None
     assert math.isnan(three.outputs[0].norm)
 
@@ -169,6 +169,21 @@ def test_columns_that_do_not_belong_together_take_no_memory(path, column):
     path.write_bytes(path.read_bytes() + piece(BLOCK, pack_block(table, columns, [], [])))
     with pytest.raises(LastbitError, match="holds what no version of lastbit wrote"):
         list(read_trace(path).records)
+
+
+@pytest.mark.parametrize(("back", "place"), [(1, 2), (1, 2**32 - 1), (4, 0)])
+def test_an_input_that_no_record_gave(path, back, place):
+    """The last record before the block gives two tensors, and three records are all there are."""
+    table = b'{"sites": [], "kinds": [], "numbers": [], "events": [], "states": []}'
+    whole = path.read_bytes()
+    for made, wrong in (((1, 1), False), ((back, place), True)):
+        columns = [[1], [1], [1], [0], [made[0]], [made[1]], [], []]
+        path.write_bytes(whole + piece(BLOCK, pack_block(table, columns, [], [])))
+        if not wrong:
+            assert read_trace(path).records[3].inputs == ((2, 1),)
+            continue
+        with pytest.raises(LastbitError, match="its columns do not belong together"):
+            read_trace(path)
 
 
 def test_a_header_that_nobody_wrote(tmp_path):

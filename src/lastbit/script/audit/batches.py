@@ -79,6 +79,8 @@ def first_differing_batch(
 ) -> BatchDifference | None:
     """Find the first batch that differs; None where all that both runs have agree.
 
+    A loader is the one made at the same line or, in a program with other lines, the n-th that gave batches.
+
     Args:
         one: of one run.
         other: of the other.
@@ -87,14 +89,16 @@ def first_differing_batch(
     theirs = {(batch.loader, batch.epoch, batch.number): batch for batch in other}
     places: dict[tuple[str | None, int, int | None], Batch] = {}
     places |= {(batch.loader, batch.epoch, batch.place): batch for batch in other if batch.place is not None}
+    partners = _partners(one, other)
     for batch in one:
         behind = code.get(batch.loader or "", LoaderCode())
-        match = theirs.get((batch.loader, batch.epoch, batch.number))
+        partner = partners.get(batch.loader, batch.loader)
+        match = theirs.get((partner, batch.epoch, batch.number))
         if match is not None and match.indices != batch.indices:
             return BatchDifference(
                 batch, f"{batch.name} {_other_samples(batch, match)}", LoaderCode(order=behind.order)
             )
-        same_place = places.get((batch.loader, batch.epoch, batch.place))
+        same_place = places.get((partner, batch.epoch, batch.place))
         if same_place is not None and same_place.number != batch.number:
             arrives = f"{batch.name} comes where the other run gets batch {same_place.number}"
             return BatchDifference(batch, f"the batches arrive in another order: {arrives}", LoaderCode())
@@ -102,6 +106,14 @@ def first_differing_batch(
             what = f"{batch.name} {_other_contents(batch, match)}"
             return BatchDifference(batch, what, LoaderCode(contents=behind.contents))
     return None
+
+
+def _partners(one: Sequence[Batch], other: Sequence[Batch]) -> dict[str | None, str | None]:
+    """For each loader of one run, that of the other."""
+    mine, theirs = (list(dict.fromkeys(batch.loader for batch in batches)) for batches in (one, other))
+    if len(mine) != len(theirs) or set(mine) == set(theirs):
+        return {loader: loader for loader in mine}
+    return dict(zip(mine, theirs, strict=True))
 
 
 def _other_samples(batch: Batch, match: Batch) -> str:

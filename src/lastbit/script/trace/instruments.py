@@ -94,7 +94,6 @@ class Recording:
         self._placed = "rank" in settings
         self._mode: Any = None
         self._optimizers: dict[int, dict[str, Any]] = {}  # settings last noted, by the optimizer's id
-        self._stepping: list[int] = []  # ids of optimizers at work, each inside the one before: ZeRO's wraps another
         self.failed = False  # whether the program ended by an error
 
     def install(self, instruments: ExitStack) -> None:
@@ -178,7 +177,6 @@ class Recording:
         """Note what an optimizer step works on."""
         from lastbit.script.trace.origins import settings_of
 
-        self._stepping = [*(other for other in self._stepping if other != id(optimizer)), id(optimizer)]
         self._mode.names.begin_update(optimizer, sys._getframe(1))
         settings = settings_of(optimizer)
         if self._optimizers.get(id(optimizer)) != settings:
@@ -187,8 +185,10 @@ class Recording:
 
     def _stepped(self, optimizer: Any, *_: Any) -> None:
         """Count an optimizer step, of the outermost optimizer alone, and stop at the last one wanted."""
-        mode, self._stepping = self._mode, self._stepping[: self._stepping.index(id(optimizer))]
-        if self._stepping:
+        from lastbit.script.trace.origins import steps_inside_another
+
+        mode = self._mode
+        if steps_inside_another(sys._getframe(1)):
             return
         mode.names.end_update()
         mode.step += 1

@@ -114,6 +114,20 @@ class ParameterNames:
         return self._locator.parameter_names(frame).get(id(parameter))
 
 
+def steps_inside_another(step: FrameType) -> bool:
+    """Whether an optimizer's step is part of another's that is at work, as ZeRO's wraps one.
+
+    The stack says it: a step that raised has left no trace there, and no hook behind a step is told of it.
+
+    Args:
+        step: torch's own frame around the step, which calls the hooks.
+    """
+    frame = step.f_back
+    while frame is not None and frame.f_code is not step.f_code:
+        frame = frame.f_back
+    return frame is not None
+
+
 def settings_of(optimizer: Optimizer) -> dict[str, Any]:
     """Its class and, for each group of parameters, the settings that are plain numbers; not how it computes."""
     return {"optimizer": type(optimizer).__name__, "groups": [_numbers(group) for group in optimizer.param_groups]}

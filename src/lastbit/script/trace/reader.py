@@ -177,11 +177,8 @@ class _Records(Sequence[Record]):
         self._digests, self._floats = digests, floats
         given = np.array([len(site.numbers) for site in sites] or [0])[columns["site"]]
         # Where each record's, and each output's, part of a column begins; the last is the column's end.
-        self._inputs, self._outputs, self._given = (
-            _begins(columns["inputs"]),
-            _begins(columns["outputs"]),
-            _begins(given),
-        )
+        self._inputs, self._outputs = _begins(columns["inputs"]), _begins(columns["outputs"])
+        self._given = _begins(given)
         self._digest_of = _begins(lengths >= 0)
         self._floats_of = _begins(lengths + 1)
         self._check()
@@ -199,8 +196,14 @@ class _Records(Sequence[Record]):
             and len(self._floats) == self._floats_of[-1]
         )
         # Only then: lengths that are not true may be out of all proportion.
-        if not whole or (columns["back"] > np.repeat(np.arange(count), columns["inputs"])).any():
+        if not whole or not self._are_made_before():
             raise ValueError("its columns do not belong together")
+
+    def _are_made_before(self) -> bool:
+        """Whether each input is an output of a record before it."""
+        back, place, outputs = (self._columns[name].astype(np.int64) for name in ("back", "place", "outputs"))
+        maker = np.repeat(np.arange(len(outputs)), self._columns["inputs"]) - back
+        return bool((maker >= 0).all() and ((back == 0) | (place < outputs[maker])).all())
 
     def __len__(self) -> int:
         return len(self._columns["site"])
