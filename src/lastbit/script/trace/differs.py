@@ -63,7 +63,8 @@ class Words:
             case RootKind.SHAPES:
                 return f"{self._name(root)}of shape {self._shape(root.value)} against {self._shape(root.partner, 1)}"
             case RootKind.STRUCTURE:
-                return self._structure(root)
+                batch = self.batch(self._one.records[root.reader])
+                return self._structure(root) if batch is None else f"{batch} ({self._structure(root)})"
             case RootKind.COMPILED:
                 return self._compiled(root)
         return self._operation(root)

@@ -111,8 +111,13 @@ def _draws_before(
 
 
 def named_operations(records: Sequence[Record]) -> str:
-    """The distinct operations among some, with a line for each."""
+    """The distinct operations among some, with a line for each, and the type that a cast gives."""
     places = dict.fromkeys(
-        record.site.name + (f" at {record.site.line}" if record.site.line else "") for record in records
+        record.site.name + _cast(record) + (f" at {record.site.line}" if record.site.line else "") for record in records
     )
     return shortened(list(places), _MOST_NAMED)
+
+
+def _cast(record: Record) -> str:
+    kind = record.arguments.get("dtype") if record.site.name == "aten::_to_copy" else None
+    return f" to {kind}" if kind else ""

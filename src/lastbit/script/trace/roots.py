@@ -1,5 +1,6 @@
 """Follows a difference between two traces back to where it came from: the first operations that made it."""
 
+import math
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,7 @@ Pair = tuple[int, int]  # a value of the one trace and a value of the other
 
 _MOST_UPSTREAM = 5000  # operations that a search for aligned values goes through
 _LEAST_SKETCH = 4  # numbers of a sketch; with fewer, tensors may be proportional by chance
+_PASSED_ON = 0.5  # share of a result's relative distance that an input has where the operation only passes it on
 _PROPORTIONAL = 1e-3  # relative distance of two sketches, after one is scaled, up to which they count as proportional
 
 
@@ -55,6 +57,7 @@ class RootSearch:
     ) -> None:
         self._one, self._other, self._alignment, self._explained = one, other, alignment, explained
         self._apart: dict[Pair, float] = {}
+        self._least = math.inf  # relative distance from which on a pair is followed though it is explained
 
     def distance(self, pair: Pair) -> float:
         """Relative distance of two values; NaN where it is not known, or their shapes differ."""
@@ -97,7 +100,35 @@ class RootSearch:
         return [length for length in mine if length != 1] == [length for length in other if length != 1]
 
     def roots(self, ends: Iterable[Pair]) -> list[Root]:
-        """Where the differences of some pairs of values begin, in the order of the first trace."""
+        """Where the differences of some pairs of values begin, in the order of the first trace.
+
+        An operation that only passes a difference on, from inputs that are about as far apart and yet explained (limits
+        are sizes that were measured, and vary from one operation to the next), is no such place where the difference
+        begins in the same step at something that rounding does not do.
+        """
+        roots = [before for root in self._begins(ends) for before in self._passed_on(root) or [root]]
+        return sorted(dict.fromkeys(roots), key=lambda root: root.reader)
+
+    def _passed_on(self, root: Root) -> list[Root]:
+        """Where a difference begins that an operation took in with its inputs; nothing where it made it itself."""
+        if root.kind is not RootKind.OPERATION:
+            return []
+        step, self._least = self._one.records[root.reader].step, root.distance * _PASSED_ON
+        item = self._one.item_of(root.value)
+        edges = self.edges(item, self._other.item_of(root.partner))
+        before = self._begins(edge for edge in edges if self._is_followed(edge))
+        self._least = math.inf
+        return [
+            other
+            for other in before
+            if self._one.records[other.reader].step == step
+            and (other.kind is not RootKind.OPERATION or self.is_far((other.value, other.partner)))
+        ]
+
+    def _is_followed(self, pair: Pair) -> bool:
+        return self.is_far(pair) or self.distance(pair) >= self._least
+
+    def _begins(self, ends: Iterable[Pair]) -> list[Root]:
         roots: list[Root] = []
         # Taken from its end: what several read is then met from its first reader.
         todo = sorted(((pair, int(self._one.maker[pair[0]])) for pair in ends), reverse=True)
@@ -111,7 +142,7 @@ class RootSearch:
             todo += [(other, int(self._one.maker[pair[0]])) for other in above]
             if root is not None:
                 roots.append(root)
-        return sorted(roots, key=lambda root: root.reader)
+        return roots
 
     def _above(self, pair: Pair, reader: int) -> tuple[Sequence[Pair], Root | None]:
         """What a difference of two values comes from: pairs that differ before it, or it begins here."""
@@ -122,7 +153,7 @@ class RootSearch:
         if self._alignment.items.get(item) != self._other.item_of(partner):
             return self._through_others(pair, reader)
         edges = self.edges(item, self._other.item_of(partner))
-        if far := [edge for edge in edges if self.is_far(edge)]:
+        if far := [edge for edge in edges if self._is_followed(edge)]:
             return far, None
         if reshaped := [edge for edge in edges if not self.has_one_shape(edge)]:
             return reshaped, None
@@ -152,7 +183,7 @@ class RootSearch:
         mine, only_one = _upstream(self._one, value, self._alignment.values, above=above)
         others, only_other = _upstream(self._other, partner, self._alignment.backwards, above=above)
         reached = {(v, self._alignment.values[v]) for v in mine} | {(self._alignment.backwards[v], v) for v in others}
-        far = [other for other in reached - {pair} if self.is_far(other)]
+        far = [other for other in reached - {pair} if self._is_followed(other)]
         ratio = self.ratio(pair) if self.has_one_shape(pair) else None
         if far and (ratio is None or abs(ratio - 1) <= _PROPORTIONAL):
             return far, None
