@@ -35,6 +35,19 @@ def test_exchanged_images_and_rows_are_seen(shape):
     assert len({digest(images), digest(images[[1, 0, *range(2, len(images))]]), digest(images.flip(0))}) == 3
 
 
+@pytest.mark.parametrize(("function", "lanes"), [(digest, 1021), (logical_digest, 509)])
+def test_signs_of_all_numbers_cancel_only_in_float64_in_whole_pairs_of_rows(function, lanes):
+    """As the documentation says of what is missed."""
+    for size, dtype, missed in (
+        (4 * lanes, torch.float64, True),
+        (3 * lanes, torch.float64, False),
+        (4 * lanes + 1, torch.float64, False),
+        (4 * lanes, torch.float32, False),
+    ):
+        values = torch.randn(size, dtype=dtype, generator=torch.Generator().manual_seed(0))
+        assert (function(values) == function(-values)) == missed
+
+
 def test_minus_zero_and_other_nans_are_other_bits():
     assert digest(torch.tensor([0.0])) != digest(torch.tensor([-0.0]))
     assert digest(torch.tensor([float("nan")])) == digest(torch.tensor([float("nan")]))

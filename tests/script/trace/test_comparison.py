@@ -226,6 +226,18 @@ def test_settings_of_the_optimizer_are_named_where_they_are_recorded(other, said
     assert compare_traces(with_settings("SGD"), other, envelope).beyond_rounding.differs.startswith(said)
 
 
+def test_each_of_two_optimizers_of_one_class_has_its_settings():
+    """The second comes last in either trace, and hides nothing of the first."""
+
+    def trained(lr):
+        content = [{"optimizer": "SGD", "groups": [{"lr": rate}], "number": n} for n, rate in enumerate((lr, 0.7))]
+        events = tuple(TraceEvent(0, 0, SETTINGS, settings) for settings in content)
+        return replace(Training(lr=lr).writer.trace(), events=events)
+
+    found = compare_traces(trained(0.1), trained(0.2), envelope).beyond_rounding
+    assert found.differs.startswith("lr 0.1 against 0.2 (step size")
+
+
 def told_to_stop(steps, wanted, **options):
     """A recording that was told to stop after so many steps; None for one that was not."""
     trace = Training(steps=steps, **options).writer.trace()

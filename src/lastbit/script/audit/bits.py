@@ -77,8 +77,9 @@ def digest(tensor: Tensor) -> int:
     """A 32-bit digest of the bits of a strided tensor and of their order: equal bits give equal digests.
 
     The bytes are summed as 64-bit integers modulo 2^64 in 1021 lanes, word p in lane p mod 1021; CRC-32 reduces
-    lanes and rest. Changes of two words escape if they cancel within a lane, an exchange of two blocks of equal size
-    if their distance is a multiple of 8168 bytes, any other change with probability 2^-32.
+    lanes and rest. Changes of two words escape if they cancel within a lane, as those of the signs of two numbers in
+    float64 do, an exchange of two blocks of equal size if their distance is a multiple of 8168 bytes, any other change
+    with probability 2^-32.
     """
     if not _fills_its_memory(tensor):
         tensor = tensor.contiguous()
@@ -89,9 +90,9 @@ def digest(tensor: Tensor) -> int:
 def logical_digest(tensor: Tensor) -> int:
     """A 64-bit digest of the bits of a contiguous tensor: the same on every device, and for every memory format.
 
-    Sums as those of `digest`, in 509 lanes: what cancels within a lane escapes here too, and an exchange of two blocks
-    whose distance is a multiple of 4072 bytes. BLAKE2b reduces lanes and rest, so that any other change escapes with
-    probability 2^-64. The shape and the type do not count.
+    Sums as those of `digest`, in 509 lanes: what cancels within a lane escapes here too, such as all signs of a tensor
+    of 1018 n numbers in float64, and an exchange of two blocks whose distance is a multiple of 4072 bytes. BLAKE2b
+    reduces lanes and rest, so that any other change escapes with probability 2^-64. Shape and type do not count.
     """
     lanes, rest = _summed(tensor, _LOGICAL_LANES)
     state = hashlib.blake2b(rest, digest_size=8)

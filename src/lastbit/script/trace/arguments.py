@@ -120,7 +120,7 @@ def differing_settings(traces: tuple[TraceGraph, TraceGraph], one: Record, other
     different = []
     if len(mine) == len(others) == 1 and not pairs:
         pairs = [(next(iter(mine)), next(iter(others)))]
-        different = [f"optimizer {pairs[0][0]} against {pairs[0][1]}"]
+        different = [f"optimizer {pairs[0][0][0]} against {pairs[0][1][0]}"]
     different += [
         f"{name} {value} against {group[name]}"
         for first, second in pairs
@@ -131,10 +131,10 @@ def differing_settings(traces: tuple[TraceGraph, TraceGraph], one: Record, other
     return " and ".join(list(dict.fromkeys(different))[:_MOST_NAMED])
 
 
-def _settings_at(graph: TraceGraph, step: int) -> dict[str, list[Mapping[str, Any]]]:
-    """By an optimizer's name, the settings of its groups that were in force at a step."""
+def _settings_at(graph: TraceGraph, step: int) -> dict[tuple[str, int], list[Mapping[str, Any]]]:
+    """By an optimizer's name and number among all, the settings of its groups that were in force at a step."""
     return {
-        event.content["optimizer"]: event.content["groups"]
+        (event.content["optimizer"], event.content.get("number", 0)): event.content["groups"]
         for event in graph.trace.events
         if event.kind == SETTINGS and event.step <= step
     }

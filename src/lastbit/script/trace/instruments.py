@@ -181,7 +181,8 @@ class Recording:
         settings = settings_of(optimizer)
         if self._optimizers.get(id(optimizer)) != settings:
             self._optimizers[id(optimizer)] = settings
-            self._writer.event(SETTINGS, step=self._mode.step, content=settings)
+            number = list(self._optimizers).index(id(optimizer))  # in the order of their first steps
+            self._writer.event(SETTINGS, step=self._mode.step, content={**settings, "number": number})
 
     def _stepped(self, optimizer: Any, *_: Any) -> None:
         """Count an optimizer step, of the outermost optimizer alone, and stop at the last one wanted."""

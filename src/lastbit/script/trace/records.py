@@ -96,7 +96,7 @@ class Record:
 
 @dataclass(frozen=True)
 class TraceEvent:
-    """Something else that happened: a loader's batch, a change of the numerics, a graph that was compiled."""
+    """Something else that happened: a loader's batch, other numerics or settings of an optimizer, a rank joined."""
 
     at: int  # records before it
     step: int  # optimizer steps before it
@@ -111,7 +111,7 @@ class TraceHeader:
     format: int
     command: tuple[str, ...]  # train.py --lr 0.1
     numerics: Mapping[str, str | int | bool | None]  # `lastbit.execution.numerics.fingerprint`
-    packages: Mapping[str, str]  # versions of those that were imported and may change what is computed
+    packages: Mapping[str, str]  # versions of installed ones that may change what is computed
     environment: Mapping[str, str]  # variables that may
     rank: int
     world_size: int
