@@ -8,15 +8,13 @@ import numpy as np
 from lastbit.errors import LastbitError
 from lastbit.script.trace.alignment import Alignment, align
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, UNKNOWN, Array, TraceGraph, distances
+from lastbit.script.trace.one_operation import floor_of
 from lastbit.script.trace.places import Envelope, TraceDistances, TracePlace
 from lastbit.script.trace.records import OUTSIDE, RECEIVED, Record, RunTrace
 from lastbit.script.trace.roots import Pair, RootSearch
 
 LEAST_SHARE = 0.2  # of the shorter trace's operations that are to be aligned
 TIGHT = 1e-5  # without an envelope: the relative distance up to which two values count as the same
-# A unit in the last place of 1, by the names of types.
-EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
-_FLOOR = 32  # units in the last place that another kernel may be off by in one operation
 
 
 class AlignedTraces:
@@ -65,7 +63,7 @@ class AlignedTraces:
         """The largest relative distance of a value of the first trace that is taken for rounding."""
         if self.envelope is None:
             return TIGHT
-        return max(self._limit(value) or 0.0, _FLOOR * EPSILON.get(self.one.summaries[value].dtype, 0.0))
+        return max(self._limit(value) or 0.0, floor_of(self.record(value).site.name, self.one.summaries[value].dtype))
 
     def _limit(self, value: int) -> float | None:
         """What the envelope says of a value of the first trace; None without one, or where it knows nothing."""

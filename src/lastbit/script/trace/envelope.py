@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, prod, sqrt
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lastbit.errors import LastbitError
-from lastbit.script.trace.aligned import EPSILON, AlignedTraces
+from lastbit.script.trace.aligned import AlignedTraces
 from lastbit.script.trace.graph import OPTIMIZER, UNKNOWN, Array, TraceGraph, is_list
+from lastbit.script.trace.one_operation import EPSILON, limit_of_one
 from lastbit.script.trace.records import Record, RunTrace, TensorSummary
 from lastbit.storage.files import read_checksummed, sha256, write_checksummed
 
 MARGIN = 8.0  # by which rounding may exceed what the noise does
 SATURATED = 0.1  # relative distance of noisy runs from which on they tell nothing any more
 FORMAT = 3  # of the file
-_DIRECT = 4.0  # errors of sqrt(K) units that an operation may make on inputs of equal bits
-# They change each element by a factor or a power, and add nothing up; and those that add to each of their first input.
-_ELEMENTWISE = frozenset({"mul", "div", "sqrt", "rsqrt", "reciprocal", "neg", "square", "pow", "abs"})
-_ADD_TO_FIRST = frozenset({"add", "sub", "lerp", "addcmul", "addcdiv"})
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,9 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
         taken = [graph.summaries[source] for source in graph.inputs(graph.item_of(value)) if source != UNKNOWN]
         given = graph.summaries[value]
         told = sample < SATURATED and not _is_chosen(taken, given)
-        limits[index, place] = max(margin * sample, _direct(record.site.name, taken, given)) if told else inf
+        limit = max(margin * sample, limit_of_one(record.site.name, taken, given))
+        # No two tensors are much farther apart than their size.
+        limits[index, place] = limit if told and limit < 1 else inf
     return RoundingEnvelope(limits, _saturated_at(graph, grown))
 
 
@@ -173,31 +172,6 @@ def _grown(graph: TraceGraph, samples: Array) -> Array:
 def _is_chosen(taken: Sequence[TensorSummary], given: TensorSummary) -> bool:
     """Whether whole numbers or truth values are made out of floating-point numbers."""
     return given.dtype not in EPSILON and any(summary.dtype in EPSILON for summary in taken)
-
-
-def _direct(name: str, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
-    """What an operation may be off by on inputs of equal bits: sqrt(K) units of what it adds up, K terms a result.
-
-    The error of a sum of K products is a few units of the terms' size times sqrt(K), however small the sum itself is:
-    where terms cancel it is large beside the result (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
-    section 3.1; the square root for errors of random signs). A product or a quotient cancels nothing, whatever the
-    sizes of its factors; of a sum of two, the second is no larger than the first and the result together.
-    """
-    if not taken or not given.norm > 0:
-        return 0.0
-    count = max(1, prod(given.shape))
-    terms = max(1.0, max(prod(summary.shape) for summary in taken) / count)
-    plain = name.removeprefix("aten::").removeprefix("_foreach_").removesuffix("_")
-    if plain in _ELEMENTWISE:
-        cancelled = 1.0
-    elif plain in _ADD_TO_FIRST:
-        first = taken[0].norm * sqrt(count / max(1, prod(taken[0].shape)))  # as it is broadcast
-        cancelled = 1.0 + (first / given.norm if first == first else 0.0)
-    else:
-        norms = [summary.norm for summary in taken if summary.norm == summary.norm]
-        # What is added up is of the size of the inputs, spread over the elements that there are.
-        cancelled = max([1.0, *(norm / given.norm for norm in norms)])
-    return _DIRECT * EPSILON.get(given.dtype, 0.0) * sqrt(terms) * cancelled
 
 
 def _saturated_at(graph: TraceGraph, grown: Array) -> int | None:

@@ -1,0 +1,111 @@
+"""How far rounding in one operation may part its results where its inputs have equal bits."""
+
+from collections.abc import Sequence
+from math import prod, sqrt
+
+from lastbit.script.trace.graph import COMPILED_GRAPH
+from lastbit.script.trace.records import TensorSummary
+
+# A unit in the last place of 1, by the names of types.
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
+EPSILON |= {"complex128": EPSILON["float64"], "complex64": EPSILON["float32"]}
+_UNITS = 4.0  # errors of sqrt(K) units that an operation may make
+_FLOOR = 32  # units in the last place that another kernel may be off by in one operation
+_HALF_FLOOR = 2  # and in half precision, in which results are rounded once: they are computed in single precision
+# They change each element by a factor or a power, and add nothing up; these choose or move elements.
+_ELEMENTWISE = frozenset({"mul", "div", "sqrt", "rsqrt", "reciprocal", "neg", "square", "pow", "abs"})
+_MOVES = frozenset({"embedding", "gather", "index", "index_select", "cat", "stack", "where", "masked_fill", "repeat"})
+_MOVES |= {"relu", "clamp", "clamp_min", "threshold_backward", "max_pool2d_with_indices", "roll", "flip", "copy"}
+_MOVES |= {"clone", "_to_copy", "constant_pad_nd", "tril", "triu"}
+_ADD_TO_FIRST = frozenset({"add", "sub", "lerp", "addcmul", "addcdiv"})  # each of their first input's elements
+_MATRIX_PRODUCTS = frozenset({"mm", "bmm", "mv", "dot", "vdot", "matmul", "linear", "inner", "_scaled_mm"})
+_ADDED_PRODUCTS = frozenset({"addmm", "baddbmm", "addbmm", "addmv"})  # to their first input
+_CONVOLUTIONS = frozenset({"convolution", "_convolution", "cudnn_convolution", "mkldnn_convolution"})
+_SEVERAL = ("attention", "lstm", "gru", "rnn")  # in the names of those that keep results between in half precision
+
+
+def floor_of(name: str, dtype: str) -> float:
+    """The relative distance that another kernel may make in any operation.
+
+    Args:
+        name: of the operation; a compiled graph does many.
+        dtype: of its result.
+    """
+    once = _is_half(dtype) and not name.startswith(COMPILED_GRAPH)
+    return (_HALF_FLOOR if once else _FLOOR) * EPSILON.get(dtype, 0.0)
+
+
+def limit_of_one(name: str, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
+    """What an operation may be off by, relative to its result, on inputs of equal bits.
+
+    The error of a sum of K terms is a few units of the terms' size times sqrt(K), however small the sum itself is:
+    where terms cancel it is large beside the result (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
+    section 3.1; the square root for errors of random signs). In C = AB the errors of the products are at most one unit
+    of ‖A‖‖B‖, by Cauchy and Schwarz, whatever the scale of either; those of a gradient go with the gradient taken. In
+    half precision terms are added up in single precision, and the result is rounded once.
+
+    Args:
+        name: of the operation: aten::mm.
+        taken: what is known of its inputs, in order.
+        given: the result.
+    """
+    if not taken or not given.norm > 0:
+        return 0.0
+    plain = name.removeprefix("aten::").removeprefix("_foreach_").removesuffix("_")
+    unit, rounded = EPSILON.get(given.dtype, 0.0), 0.0
+    if _is_half(given.dtype) and not any(word in plain for word in _SEVERAL):
+        unit, rounded = EPSILON["float32"], unit
+    return rounded + _UNITS * unit * max(1.0, _growth(plain, taken, given))
+
+
+def _is_half(dtype: str) -> bool:
+    return EPSILON["float32"] < EPSILON.get(dtype, 0.0)
+
+
+def _growth(plain: str, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
+    """By how much the error of an operation exceeds that of one rounding of its result."""
+    if plain in _ELEMENTWISE or plain in _MOVES:
+        return 1.0
+    if plain in _ADD_TO_FIRST:
+        # The second is no larger than the first and the result together.
+        return 1.0 + _broadcast(taken[0], given)
+    if plain in _MATRIX_PRODUCTS and len(taken) >= 2:
+        return _product(taken[0], taken[1], given)
+    if plain in _ADDED_PRODUCTS and len(taken) >= 3:
+        return _product(taken[1], taken[2], given) + _broadcast(taken[0], given)
+    if plain in _CONVOLUTIONS and len(taken) >= 2:
+        added = sum(_broadcast(bias, given) for bias in taken[2:])
+        return _product(taken[0], taken[1], given, taps=prod(taken[1].shape[2:])) + added
+    if plain == "convolution_backward" and len(taken) == 3 and len(given.shape) > 1:
+        gradient, inputs, weight = taken
+        factor = inputs if given.shape == weight.shape else weight
+        return _product(gradient, factor, given, taps=prod(weight.shape[2:]))
+    return _sum(taken[:1] if plain.endswith(("_backward", "_backward_data")) else taken, given, mean=plain == "mean")
+
+
+def _product(one: TensorSummary, other: TensorSummary, given: TensorSummary, *, taps: int = 1) -> float:
+    """Of sums of K products: sqrt(K), or ‖A‖‖B‖ / ‖C‖ where they cancel.
+
+    Args:
+        one: A; of a matrix product m x K.
+        other: B; K x n.
+        given: C; m x n. So K is the root of all three sizes, however they are transposed.
+        taps: of a convolution's kernel, so often each element of the input is taken: K is larger by their root, and
+            so is the terms' size.
+    """
+    sizes = [max(1, prod(summary.shape)) for summary in (one, other, given)]
+    terms = sqrt(sizes[0] * sizes[1] / sizes[2] * taps)
+    return max(sqrt(terms), sqrt(taps) * one.norm * other.norm / given.norm)
+
+
+def _sum(taken: Sequence[TensorSummary], given: TensorSummary, *, mean: bool) -> float:
+    """Of sums of K elements, K as many as there are for each result: sqrt(K), more where they cancel."""
+    terms = max(1.0, max(prod(summary.shape) for summary in taken) / max(1, prod(given.shape)))
+    total = given.norm * (terms if mean else 1.0)
+    return sqrt(terms) * max([1.0, *(summary.norm / total for summary in taken if summary.norm == summary.norm)])
+
+
+def _broadcast(first: TensorSummary, given: TensorSummary) -> float:
+    """The norm of an input, as it is broadcast, in that of the result."""
+    spread = first.norm * sqrt(max(1, prod(given.shape)) / max(1, prod(first.shape)))
+    return spread / given.norm if spread == spread else 0.0

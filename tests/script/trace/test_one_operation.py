@@ -1,0 +1,137 @@
+"""What rounding in one operation explains, against the errors of sums whose exact values are known."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests.script.trace.written_traces import Writer, summary
+
+from lastbit.script.trace.comparison import compare_traces
+from lastbit.script.trace.envelope import RoundingEnvelope, learn_envelope
+from lastbit.script.trace.one_operation import EPSILON, floor_of, limit_of_one
+
+UNIT = 2.0**-23
+
+
+def apart(one, other):
+    return float(np.linalg.norm(one.astype(float) - other) / np.linalg.norm(other))
+
+
+def one_by_one(terms):
+    """The sum over the first axis in single precision, term by term."""
+    return np.add.accumulate(terms.astype(np.float32), axis=0)[-1]
+
+
+def test_a_sum_of_a_million_is_off_by_hundreds_of_units():
+    """A limit without the root of K, here 4 units or the least of 32, would call it another computation."""
+    errors = []
+    for seed in range(3):
+        values = np.random.default_rng(seed).uniform(0.5, 1, 1_000_000).astype(np.float32)
+        total = one_by_one(values)
+        errors.append(apart(total, values.astype(float).sum()))
+    limit = limit_of_one("aten::sum", [summary(values)], summary(total))
+    assert floor_of("aten::sum", "float32") < max(errors) < limit
+    assert limit == pytest.approx(4 * UNIT * 1000)
+    mean = summary(total / np.float32(1e6))
+    assert limit_of_one("aten::mean", [summary(values)], mean) == pytest.approx(limit, rel=1e-3)
+
+
+@pytest.mark.parametrize("cancels", [1.0, 1e-3], ids=["plain", "cancels"])
+def test_a_matrix_product_is_off_by_its_terms_however_small_it_is(cancels):
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(2, 4096)).astype(np.float32), random.normal(size=(4096, 3)).astype(np.float32)
+    exact = a.astype(float) @ b
+    # The part of A that B sees is taken away, but for a share.
+    a = (a - (1 - cancels) * exact @ np.linalg.pinv(b.astype(float))).astype(np.float32)
+    exact = a.astype(float) @ b
+    given = np.stack([one_by_one(a[row][:, None] * b) for row in range(2)])
+    limit = limit_of_one("aten::mm", [summary(a), summary(b)], summary(given))
+    size = np.linalg.norm(a) * np.linalg.norm(b) / np.linalg.norm(exact)
+    assert limit == pytest.approx(4 * UNIT * max(math.sqrt(4096), size), rel=1e-3)
+    assert apart(given, exact) < limit
+    assert (apart(given, exact) > floor_of("aten::mm", "float32")) is (cancels < 1)
+
+
+@pytest.mark.parametrize("name", ["mm", "convolution_backward", "sum", "tanh_backward", "native_layer_norm_backward"])
+def test_limits_of_gradients_do_not_depend_on_the_scale_of_the_loss(name):
+    """Scaled by a power of two, all that is linear in a gradient has the same bits but for the exponent."""
+    random, limits = np.random.default_rng(0), []
+    shapes = {"convolution_backward": [(4, 8, 5, 5), (4, 6, 7, 7), (8, 6, 3, 3)]}.get(name, [(16, 8), (16, 8), (16, 8)])
+    gradient, *others = (random.normal(size=shape).astype(np.float32) for shape in shapes)
+    given = random.normal(size=shapes[-1]).astype(np.float32)
+    for scale in (1.0, 2.0**-10, 2.0**-17):
+        taken = [gradient * np.float32(scale), *(others if name != "sum" else [])]
+        limits.append(limit_of_one(f"aten::{name}", [*map(summary, taken)], summary(given * np.float32(scale))))
+    assert limits[0] == limits[1] == limits[2] < 1e-4
+
+
+def test_a_convolution_sums_over_channels_and_taps():
+    """Its limit is that of the matrix product of the patches: K = 6 · 9 terms, ‖patches‖‖W‖ / ‖C‖ at most."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(4, 6, 8, 8), torch.randn(5, 6, 3, 3)
+    given = torch.nn.functional.conv2d(x, weight, padding=1)
+    patches = torch.nn.functional.unfold(x, 3, padding=1)
+    expected = max(math.sqrt(54), float(patches.norm() * weight.norm() / given.norm()))
+    taken = [summary(tensor.numpy()) for tensor in (x, weight)]
+    limit = limit_of_one("aten::convolution", taken, summary(given.numpy()))
+    assert limit / (4 * UNIT) == pytest.approx(expected, rel=0.1)
+
+
+def half(values, dtype):
+    return replace(summary(np.asarray(values, np.float32)), dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_in_half_precision_a_result_is_rounded_once(dtype):
+    """torch's own product against the exact one: half a unit an element; other kernels may round to either side."""
+    torch.manual_seed(0)
+    kind = getattr(torch, dtype)
+    a, b = torch.randn(64, 256).to(kind), torch.randn(256, 32).to(kind)
+    given, exact = a @ b, a.double() @ b.double()
+    taken = [half(tensor.float().numpy(), dtype) for tensor in (a, b)]
+    limit = limit_of_one("aten::mm", taken, half(given.float().numpy(), dtype))
+    assert float((given.double() - exact).norm() / exact.norm()) < limit < 1.1 * EPSILON[dtype]
+    assert floor_of("aten::mm", dtype) == 2 * EPSILON[dtype]
+
+
+def trained_in_half(factor, noise=0, dtype="bfloat16"):
+    """A weight whose gradient is multiplied by a factor; with noise of up to a unit in each result."""
+    fixed, random = np.random.default_rng(0), np.random.default_rng(noise)
+    writer, unit = Writer(), EPSILON[dtype] if noise else 0.0
+
+    def rounded(values):
+        return values * (1 + unit / 2 * random.uniform(-1, 1, size=values.shape))
+
+    weight, x = fixed.normal(size=(8, 8)), fixed.normal(size=(8, 8))
+    writer.outside("w", weight, "model.w")
+    writer.outside("x", x)
+    y, g = rounded(x @ weight), rounded(factor * x)
+    writer.do("mm", ["x", "w"], {"y": y})
+    writer.do("sigmoid_backward", ["y"], {"g": g}, phase="backward")
+    writer.do("add_", ["w", "g"], {"w'": rounded(weight - 0.5 * g)}, phase="optimizer", module="model.w")
+    writer.step()
+    trace = writer.trace()
+    records = [replace(r, outputs=tuple(replace(o, dtype=dtype) for o in r.outputs)) for r in trace.records]
+    return replace(trace, records=tuple(records))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(("factor", "rounds"), [(1.0, True), (1.5, False), (1.2, False)])
+def test_in_half_precision_a_wrong_gradient_is_told_from_rounding(factor, rounds, dtype):
+    plain = trained_in_half(1.0, dtype=dtype)
+    envelope = learn_envelope(plain, [trained_in_half(1.0, seed, dtype) for seed in (1, 2)])
+    assert max(envelope.limits.values()) < 0.1
+    assert compare_traces(plain, trained_in_half(factor, 3, dtype), envelope).is_rounding is rounds
+
+
+def test_a_limit_that_no_distance_reaches_is_none():
+    """Two ones in a sum of large parts: rounding explains anything."""
+    large = np.float32([1e8, -1e8, 1.0, 1.0])
+    writer = Writer()
+    writer.outside("x", large)
+    writer.do("sum", ["x"], {"s": np.float32([2.0])})
+    trace = writer.trace()
+    assert learn_envelope(trace, [trace])(trace.records[1], 0) == math.inf
+    assert RoundingEnvelope({}, None)(trace.records[1], 0) is None
