@@ -1,7 +1,7 @@
 """Two traces of one process side by side: pairs of values with their distances, and what counts as rounding."""
 
-import math
 from functools import cached_property
+from math import inf, isfinite
 
 import numpy as np
 
@@ -63,7 +63,12 @@ class AlignedTraces:
         """The largest relative distance of a value of the first trace that is taken for rounding."""
         if self.envelope is None:
             return TIGHT
-        return max(self._limit(value) or 0.0, floor_of(self.record(value).site.name, self.one.summaries[value].dtype))
+        limit = self._limit(value)
+        return (
+            inf
+            if limit is None
+            else max(limit, floor_of(self.record(value).site.name, self.one.summaries[value].dtype))
+        )
 
     def _limit(self, value: int) -> float | None:
         """What the envelope says of a value of the first trace; None without one, or where it knows nothing."""
@@ -76,7 +81,8 @@ class AlignedTraces:
     @cached_property
     def have_other_bits(self) -> Array:
         """Which of the pairs differ in their bits, shape (n,)."""
-        differ: Array = (self.one.digests[self.values] != self.other.digests[self.partners]) & ~np.isnan(self.apart)
+        known = self.one.plain[self.values] & self.other.plain[self.partners]
+        differ: Array = (self.one.digests[self.values] != self.other.digests[self.partners]) & known
         return differ
 
     @cached_property
@@ -164,7 +170,7 @@ def place_of(graph: TraceGraph, index: int, distance: float | None, differs: str
         record = next(readers, record)
     site, rank = record.site, graph.trace.header.rank
     module = site.module or _module_of_gradients(graph, record)
-    known = distance if distance is not None and math.isfinite(distance) else None
+    known = distance if distance is not None and isfinite(distance) else None
     return TracePlace(site.name, record.index, rank, site.phase, record.step, module, site.line, known, differs)
 
 

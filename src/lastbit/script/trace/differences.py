@@ -98,14 +98,16 @@ def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace
     if places or ends:
         return _where_bits_differ(traces, *min([*places, *ends]))
     if there := loose_ends(traces.other, alone[1]):
-        return place_of(traces.other, there[0], None)
-    return beyond.by_length()
+        return replace(place_of(traces.other, there[0], None), alone=True)
+    longer = beyond.by_length()
+    return None if longer is None else replace(longer, alone=True)
 
 
 def _where_bits_differ(traces: AlignedTraces, index: int, value: int) -> TracePlace:
     """The place of a record, with the distance of a value that it gives; of none where the value is negative."""
-    distance = None if value < 0 else traces.search.distance((value, traces.alignment.values[value]))
-    return traces.place(index, distance)
+    if value < 0:
+        return replace(traces.place(index, None), alone=True)
+    return traces.place(index, traces.search.distance((value, traces.alignment.values[value])))
 
 
 def _outside_graphs(graph: TraceGraph, only: Sequence[int], other: TraceGraph) -> list[int]:

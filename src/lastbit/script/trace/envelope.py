@@ -32,7 +32,7 @@ class RoundingEnvelope:
     saturated_at: int | None  # first step from which on rounding explains any distance of the weights; None if none
 
     def __call__(self, record: Record, place: int) -> float | None:
-        """The limit of an output; None where no run with noise has it.
+        """The limit of an output, infinite where no run with noise has it; None where the trace has no such output.
 
         Args:
             record: of the trace.
@@ -127,17 +127,17 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
         LastbitError: a noisy run has hardly any operation in common with the plain one.
     """
     graph = TraceGraph(plain)
-    samples = np.zeros(len(graph.summaries))
+    samples = np.full(len(graph.summaries), np.nan)
     for run in noisy:
         samples = np.fmax(samples, _sampled(plain, run))
-    grown = _grown(graph, samples)
+    seen, grown = ~np.isnan(samples), _grown(graph, samples)
     limits = {}
     for value, sample in enumerate(grown.tolist()):
         index, place = graph.output_of(value)
         record = graph.records[index]
         taken = [graph.summaries[source] for source in graph.inputs(graph.item_of(value)) if source != UNKNOWN]
         given = graph.summaries[value]
-        told = sample < SATURATED and not _is_chosen(taken, given)
+        told = seen[value] and sample < SATURATED and not _is_chosen(taken, given)
         limit = max(margin * sample, limit_of_one(record.site.name, taken, given))
         # No two tensors are much farther apart than their size.
         limits[index, place] = limit if told and limit < 1 else inf

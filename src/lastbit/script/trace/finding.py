@@ -144,7 +144,7 @@ class TraceComparison:
         if first is None:
             counted = f"{sum(rank.operations for rank in self.ranks):,} operations over {self.ranks[0].steps:,} steps"
             return f"the same bits in {counted}"
-        if first.distance is None and not any(rank.distances.distance.any() for rank in self.ranks):
+        if first.alone and not any(rank.distances.distance.any() for rank in self.ranks):
             return f"{self._other_bits(first)}; the same bits in all that both do"
         if self.is_rounding:
             # Of a batch in another order, or in parts, only what becomes of the weights is to agree.
@@ -164,14 +164,15 @@ class TraceComparison:
         )
 
     def _other_bits(self, first: TracePlace) -> str:
-        if first.distance is None:
+        if first.alone:
             at = f" at {first.line}" if first.line else ""
             return f"only one run does {first.operation}{at} ({_number(first)}), and the other takes no result of it"
         differing = {name: (one, other) for name, one, other in self.settings}
         likely = [name for name in _LIKELY if name in differing]
         causes = [f"{name} {differing[name][0]} against {differing[name][1]}" for name in likely[:_MOST_CAUSES]]
         why = f": {', '.join(causes)}" if causes else ""
-        return f"other bits from {_number(first)} on ({first.operation}, {scientific(first.distance)} apart{why})"
+        apart = "how far is not known" if first.distance is None else f"{scientific(first.distance)} apart"
+        return f"other bits from {_number(first)} on ({first.operation}, {apart}{why})"
 
 
 def _number(place: TracePlace) -> str:

@@ -159,7 +159,7 @@ def is_copy(record: Record, graph: TraceGraph) -> bool:
 def distances(one: TraceGraph, values: Array, other: TraceGraph, others: Array) -> Array:
     """Relative distances ‖x − y‖ / max(‖x‖, ‖y‖) of pairs of values, by their sketches.
 
-    0 for equal bits; NaN where one of two was not plain memory; infinite where only one is finite.
+    0 for equal bits; NaN where one of two was not plain memory, or neither is finite; infinite where only one is.
 
     Args:
         one: holds the values of the first of each pair.
@@ -168,11 +168,12 @@ def distances(one: TraceGraph, values: Array, other: TraceGraph, others: Array) 
         others: their numbers, shape (n,).
     """
     width = max(one.sketches.shape[1], other.sketches.shape[1])
-    gaps = _padded(one.sketches[values], width) - _padded(other.sketches[others], width)
     norms = np.maximum(one.norms[values], other.norms[others])
     with np.errstate(all="ignore"):
+        gaps = _padded(one.sketches[values], width) - _padded(other.sketches[others], width)
         relative = np.sqrt((gaps**2).sum(1)) / norms
     relative[~np.isfinite(relative)] = np.inf
+    relative[~np.isfinite(one.norms[values]) & ~np.isfinite(other.norms[others])] = np.nan
     relative[norms == 0] = 0  # both are zeros, if perhaps of another sign
     relative[one.digests[values] == other.digests[others]] = 0
     relative[~(one.plain[values] & other.plain[others])] = np.nan

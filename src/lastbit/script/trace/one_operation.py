@@ -1,7 +1,7 @@
 """How far rounding in one operation may part its results where its inputs have equal bits."""
 
 from collections.abc import Sequence
-from math import prod, sqrt
+from math import isfinite, prod, sqrt
 
 from lastbit.script.trace.graph import COMPILED_GRAPH
 from lastbit.script.trace.records import TensorSummary
@@ -102,10 +102,10 @@ def _sum(taken: Sequence[TensorSummary], given: TensorSummary, *, mean: bool) ->
     """Of sums of K elements, K as many as there are for each result: sqrt(K), more where they cancel."""
     terms = max(1.0, max(prod(summary.shape) for summary in taken) / max(1, prod(given.shape)))
     total = given.norm * (terms if mean else 1.0)
-    return sqrt(terms) * max([1.0, *(summary.norm / total for summary in taken if summary.norm == summary.norm)])
+    return sqrt(terms) * max([1.0, *(summary.norm / total for summary in taken if isfinite(summary.norm))])
 
 
 def _broadcast(first: TensorSummary, given: TensorSummary) -> float:
     """The norm of an input, as it is broadcast, in that of the result."""
     spread = first.norm * sqrt(max(1, prod(given.shape)) / max(1, prod(first.shape)))
-    return spread / given.norm if spread == spread else 0.0
+    return spread / given.norm if isfinite(spread) else 0.0

@@ -25,12 +25,14 @@ class TracePlace:
     step: int  # optimizer steps before it
     module: str | None
     line: str | None
-    distance: float | None  # ‖x − y‖ / max(‖x‖, ‖y‖); None where only one trace has a finite tensor
+    distance: float | None  # ‖x − y‖ / max(‖x‖, ‖y‖); None where only one trace has a tensor, or either is not finite
     differs: str | None = None  # what differs, where rounding does not explain it
+    alone: bool = False  # whether only one trace has the operation
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {name: value for name, value in vars(self).items() if name != "differs" or value is not None}
+        left_out = {"alone"} | ({"differs"} if self.differs is None else set())
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True)
