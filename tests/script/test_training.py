@@ -126,6 +126,7 @@ def test_a_batch_that_cannot_be_permuted_is_a_line(place):
         trained(place, BEGIN + body, Order(1))
 
 
+@pytest.mark.usefixtures("real_processes")
 def test_a_trials_process_imports_neither_statistics_nor_charts(place):
     _, directory = trained(place, BEGIN + "step(1); print({'altair', 'scipy'} & set(sys.modules))")
     assert (directory / "output" / "stdout.txt").read_text() == "set()\n"
