@@ -17,6 +17,7 @@ from lastbit.script.audit.bits import is_plain, tensors
 from lastbit.script.audit.compiled import CompiledGraph
 from lastbit.script.audit.evidence import Value
 from lastbit.script.audit.memory import WrittenMemory
+from lastbit.script.audit.statistics import running_statistics
 
 
 def _named(names: str) -> frozenset[str]:
@@ -127,7 +128,7 @@ class Operation:
     def results(self, args: Sequence[Any], kwargs: Mapping[str, Any], given: Any) -> list[Tensor]:
         """The tensors to compare after it gave `given`: those it changed, or those it made."""
         made = [tensor for place, tensor in enumerate(tensors(given)) if place not in self.scratch]
-        return self.changed(args, kwargs) or made
+        return self.changed(args, kwargs) or [*made, *running_statistics(self.name, args)]
 
     def changed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Tensor]:
         """The tensors that it changes, in order."""
