@@ -135,3 +135,12 @@ def test_a_limit_that_no_distance_reaches_is_none():
     trace = writer.trace()
     assert learn_envelope(trace, [trace])(trace.records[1], 0) == math.inf
     assert RoundingEnvelope({}, None)(trace.records[1], 0) is None
+
+
+def test_a_product_of_positive_numbers_is_off_by_the_root_of_its_terms():
+    """Nothing cancels, and the partial sums grow: the norms of the factors alone would give 4 units."""
+    a, b = (np.random.default_rng(seed).uniform(0.5, 1, 65536).astype(np.float32) for seed in (0, 1))
+    given, exact = one_by_one(a * b), a.astype(float) @ b
+    limit = limit_of_one("aten::mm", [summary(a[None]), summary(b[:, None])], summary(given))
+    assert limit == pytest.approx(4 * UNIT * 256)
+    assert apart(given, exact) < limit
