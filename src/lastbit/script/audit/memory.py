@@ -2,6 +2,8 @@
 
 import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -9,6 +11,8 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 _FEWEST = 4096  # entries before it is worth looking for those whose memory is gone
+_TRAINING = 5  # the argument's position in operations of batch normalisation, behind running_mean and running_var
+_NORMALISE = frozenset({"aten::native_batch_norm", "aten::cudnn_batch_norm", "aten::miopen_batch_norm"})
 
 
 class Written:
@@ -183,3 +187,15 @@ class WrittenMemory:
         self._unread_and_gone |= not self._unread.isdisjoint(gone)
         self._unread.difference_update(gone)
         self._sweep_at = max(_FEWEST, 2 * len(self._known))
+
+
+def running_statistics(operation: str, args: Sequence[Any]) -> list[Tensor]:
+    """The running mean and variance that batch normalisation has updated, though its schema does not say so.
+
+    Args:
+        operation: its name, `aten::native_batch_norm`; another one updates none.
+        args: that it was called with, by position.
+    """
+    if operation in _NORMALISE and len(args) > _TRAINING and args[_TRAINING] is True:
+        return [value for value in args[3:_TRAINING] if isinstance(value, Tensor)]
+    return []

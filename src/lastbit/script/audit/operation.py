@@ -16,8 +16,7 @@ from torch._ops import OpOverload
 from lastbit.script.audit.bits import is_plain, tensors
 from lastbit.script.audit.compiled import CompiledGraph
 from lastbit.script.audit.evidence import Value
-from lastbit.script.audit.memory import WrittenMemory
-from lastbit.script.audit.statistics import running_statistics
+from lastbit.script.audit.memory import WrittenMemory, running_statistics
 
 
 def _named(names: str) -> frozenset[str]:
