@@ -11,7 +11,7 @@ from torch import nn
 from lastbit.errors import LastbitError
 from lastbit.training.catalogue import load_recipe
 from lastbit.training.loop import initial_network, recipe_stepper
-from lastbit.training.models.dropout import Dropout, draw_masks
+from lastbit.training.models.dropout import Dropout, draw_masks, dropouts_of
 from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import prepare
 
@@ -51,7 +51,7 @@ def test_a_seed_and_a_step_give_each_dropout_a_stream_of_its_own():
     streams = set()
     for seed in (1, 2, 2**32 + 1):
         for step in range(50):
-            draw_masks(model, seed=seed, step=step)
+            draw_masks(dropouts_of(model), seed=seed, step=step)
             streams |= {model[0].stream, model[2].stream}
     assert len(streams) == 3 * 50 * 2
 
@@ -63,7 +63,7 @@ def test_the_gradient_is_that_of_the_masked_features():
     stepper.gradient((images, labels))
     model = stepper.model
     features = model.blocks(images).mean((2, 3))
-    kept = torch.rand(features.shape, generator=torch.Generator().manual_seed(model.dropout.stream)) >= 0.3
+    kept = torch.rand(features.shape, generator=torch.Generator().manual_seed(model.linear.dropout.stream)) >= 0.3
     weight = model.linear.weight.detach().clone().requires_grad_()
     logits = nn.functional.linear(features.detach() * kept / 0.7, weight, model.linear.bias.detach())
     nn.functional.cross_entropy(logits, labels).backward()
@@ -82,8 +82,8 @@ def test_weights_start_as_without_dropout_and_evaluation_drops_nothing():
 def test_a_copy_of_a_network_has_masks_of_its_own():
     model = initial_network(DROPPED, prepare(DROPPED))
     twin = copy.deepcopy(model)
-    draw_masks(model, seed=1, step=1)
-    assert twin.dropout.stream == 0
+    draw_masks(dropouts_of(model), seed=1, step=1)
+    assert twin.linear.dropout.stream == 0
     images = torch.randn(4, 1, 28, 28)
     twin.eval()
     assert not torch.equal(model(images), twin(images))

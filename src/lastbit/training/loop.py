@@ -19,7 +19,7 @@ from lastbit.remedies.average import STATISTICS
 from lastbit.remedies.given import Treatment, remedies_from_json
 from lastbit.remedies.remedy import Averaging, Setting
 from lastbit.samples import Loss
-from lastbit.training.models.dropout import draw_masks
+from lastbit.training.models.dropout import draw_masks, dropouts_of
 from lastbit.training.network import build_model
 from lastbit.training.recipe import Recipe, ScheduleSettings
 from lastbit.training.task import Task
@@ -52,7 +52,8 @@ class Stepper:
         dropout_seed: int = 0,
     ) -> None:
         self.model, self.loss, self.optimizer, self.schedule, self.noise = model, loss, optimizer, schedule, noise
-        self.average, self.dropout_seed = average, dropout_seed
+        self.average = average
+        self._dropouts, self._dropout_seed = dropouts_of(model), dropout_seed
         self.step = 0  # updates so far
 
     @property
@@ -69,7 +70,7 @@ class Stepper:
     def gradient(self, batch: Batch) -> Tensor:
         """Store the gradient of a batch in the weights' `.grad`, and return its loss."""
         inputs, targets = batch if self.noise is None else self.noise.arrange(batch, self.step)
-        draw_masks(self.model, seed=self.dropout_seed, step=self.step)
+        draw_masks(self._dropouts, seed=self._dropout_seed, step=self.step)
         self.optimizer.zero_grad()
         loss = self.loss(self.model(inputs), targets)
         loss.backward()  # type: ignore[no-untyped-call]

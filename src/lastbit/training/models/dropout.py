@@ -1,5 +1,6 @@
 """Dropout before the last layer of a network, whose masks are decided by a seed and the step alone."""
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import torch
@@ -38,7 +39,7 @@ class Dropout(nn.Module):
 
 
 def drop_before_last(model: nn.Module, p: float) -> nn.Module:
-    """Put dropout before the model's last layer, its attribute `linear`, and return the model.
+    """Put dropout on the inputs of the model's last layer, its attribute `linear`, and return the model.
 
     The names and initial values of the weights stay as they are.
 
@@ -48,30 +49,29 @@ def drop_before_last(model: nn.Module, p: float) -> nn.Module:
     layer = getattr(model, "linear", None)
     if not isinstance(layer, nn.Linear):
         raise LastbitError(f"model.dropout = {p:g}: this network has no linear layer to drop the inputs of")
-    dropout = Dropout(p)
-    model.add_module("dropout", dropout)
-    layer.register_forward_pre_hook(_Dropped(dropout))
+    layer.add_module("dropout", Dropout(p))
+    layer.register_forward_pre_hook(_drop_inputs)
     return model
 
 
-class _Dropped:
-    """The pre-forward hook of a layer that drops its inputs. A class, so that copies of the model get their own."""
-
-    def __init__(self, dropout: Dropout) -> None:
-        self._dropout = dropout
-
-    def __call__(self, _layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-        return self._dropout(inputs[0])  # type: ignore[no-any-return]
+def _drop_inputs(layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    dropped: Tensor = layer.dropout(inputs[0])  # type: ignore[operator]
+    return dropped
 
 
-def draw_masks(model: nn.Module, *, seed: int, step: int) -> None:
-    """Choose the mask of every `Dropout` of a model for a step.
+def dropouts_of(model: nn.Module) -> list[Dropout]:
+    """Every `Dropout` of a model, in its order."""
+    return [module for module in model.modules() if isinstance(module, Dropout)]
+
+
+def draw_masks(dropouts: Sequence[Dropout], *, seed: int, step: int) -> None:
+    """Choose the masks of the `Dropout`s of a model for a step.
 
     Args:
-        model: with any number of them.
+        dropouts: those that `dropouts_of` has found.
         seed: of the dropout in this training.
         step: updates so far.
     """
-    for place, module in enumerate(module for module in model.modules() if isinstance(module, Dropout)):
+    for place, dropout in enumerate(dropouts):
         digest = blake2b(f"dropout/{seed}/{step}/{place}".encode(), digest_size=4).digest()
-        module.stream = int.from_bytes(digest)  # of 32 bits: torch's generator on the CPU takes no more
+        dropout.stream = int.from_bytes(digest)  # of 32 bits: torch's generator on the CPU takes no more
