@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
 
 from lastbit.curvature.step_line import LineSearch, StepLine
-from lastbit.curvature.step_watch import StepWatch, refuse_wrong
+from lastbit.curvature.step_watch import StepMonitor, refuse_wrong
 from lastbit.optimizers.family import innermost
 from lastbit.samples import Loss
 from lastbit.schedules import Schedule, as_schedule, log_spaced
@@ -121,7 +120,7 @@ def _inverse(rate: float) -> float:
     return 2 / rate if rate else math.inf
 
 
-class CriticalSharpness:
+class CriticalSharpness(StepMonitor[CriticalRow]):
     """Measures, on a schedule, how much longer a training's steps could be before they raise the loss.
 
         with lb.CriticalSharpness(model, loss, batch, optimizer, every=100) as critical:
@@ -166,30 +165,12 @@ class CriticalSharpness:
         start: int = 0,
     ) -> None:
         refuse_wrong(loss, sinks, mode)
+        super().__init__(innermost(optimizer), as_schedule(every), sinks, start)
         self._line = StepLine(model, loss, batch, innermost(optimizer), mode=mode, context=context)
-        self._sinks = tuple(sinks)
-        self._watch = StepWatch(
-            innermost(optimizer), as_schedule(every), start, before=self._begin, after=self._measured
-        )
-        self._rows: list[CriticalRow] = []
 
     def __repr__(self) -> str:
         last = "".join(f", {row.multiple:.4g} times the rate at step {row.step:,}" for row in self._rows[-1:])
         return f"<CriticalSharpness: step {self.step:,}, rows: {len(self._rows):,}{last}>"
-
-    @property
-    def rows(self) -> tuple[CriticalRow, ...]:
-        """The measurements, in the order of the steps."""
-        return tuple(self._rows)
-
-    @property
-    def step(self) -> int:
-        """Updates of the optimizer so far."""
-        return self._watch.step
-
-    @property
-    def _ended(self) -> bool:
-        return bool(self._rows) and self._rows[-1].diverged
 
     @property
     def batch(self) -> tuple[Any, Any]:
@@ -201,29 +182,8 @@ class CriticalSharpness:
         """Measure on another batch from now on."""
         self._line.put(batch)
 
-    def __enter__(self) -> Self:
-        """Watch the optimizer from here on.
+    def _before_step(self) -> None:
+        self._line.begin()
 
-        Raises:
-            RuntimeError: it is being watched already.
-        """
-        self._watch.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop watching; an exception passes through."""
-        self._watch.close()
-
-    def _begin(self) -> None:
-        if not self._ended:
-            self._line.begin()
-
-    def _measured(self) -> None:
-        if self._ended:
-            return
-        row = critical_row(self._line.search(), step=self.step)
-        self._rows.append(row)
-        for sink in self._sinks:
-            sink(row)
+    def _after_step(self) -> None:
+        self._keep(critical_row(self._line.search(), step=self.step))

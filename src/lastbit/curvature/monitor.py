@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -19,7 +18,7 @@ from lastbit.curvature.loss.reduction import Denominator
 from lastbit.curvature.operator import HessianOperator
 from lastbit.curvature.sharpness import SharpnessRow
 from lastbit.curvature.step_line import LineSearch, StepLine
-from lastbit.curvature.step_watch import StepWatch, refuse_wrong
+from lastbit.curvature.step_watch import StepMonitor, refuse_wrong
 from lastbit.curvature.stepped_gradient import Comparisons, SteppedGradient, stepped_gradient, training_differs
 from lastbit.curvature.tracker import SharpnessTracker
 from lastbit.curvature.untouched.undisturbed import evaluation_mode, undisturbed, without_autocast
@@ -34,7 +33,7 @@ _COMPARED = 5  # rows at which the stepped gradient is compared, since a compari
 _COMPARED_AGAIN = 10  # rows from one comparison to the next after these
 
 
-class SharpnessMonitor:
+class SharpnessMonitor(StepMonitor[SharpnessRow]):
     """Measures the sharpness of a training on a schedule, and never changes the training.
 
         with lb.SharpnessMonitor(model, loss, (inputs, targets), optimizer, every=100) as monitor:
@@ -106,8 +105,8 @@ class SharpnessMonitor:
         start: int = 0,
     ) -> None:
         refuse_wrong(loss, sinks, mode)
-        self._sinks, self._mode = tuple(sinks), mode
-        self._model, self._loss, self._optimizer = model, loss, innermost(optimizer)
+        super().__init__(innermost(optimizer), as_schedule(every), sinks, start)
+        self._model, self._loss, self._mode = model, loss, mode
         self._parameters = chosen_and_stepped(model, self._optimizer, parameters, loss)
         edges_of(self._optimizer, self._parameters.values())  # refuses an optimizer that has none
         self._tracker = SharpnessTracker(
@@ -121,28 +120,14 @@ class SharpnessMonitor:
             micro_batch=micro_batch,
             denominator=denominator,
         )
-        self._watch = StepWatch(
-            self._optimizer, as_schedule(every), start, before=self._before_step, after=self._after_step
-        )
         self._line = StepLine(model, loss, data, self._optimizer, mode=mode) if critical else None
-        self._rows: list[SharpnessRow] = []
         self._monitored: Tensor | None = None  # gradient before that step, where it is to be compared
         self._comparisons, self._changed = Comparisons(), False
 
     def __repr__(self) -> str:
         parts = [f"step {self.step:,}", "1 row" if len(self._rows) == 1 else f"{len(self._rows):,} rows"]
         parts += [f"normalised {row.normalised:.4g} at step {row.step:,}" for row in self._rows[-1:]]
-        return f"<SharpnessMonitor: {', '.join(parts)}, {'watching' if self._watch.is_open else 'not watching'}>"
-
-    @property
-    def rows(self) -> tuple[SharpnessRow, ...]:
-        """The measurements, in the order of the steps."""
-        return tuple(self._rows)
-
-    @property
-    def step(self) -> int:
-        """Updates of the optimizer so far."""
-        return self._watch.step
+        return f"<SharpnessMonitor: {', '.join(parts)}, {'watching' if self._hooks else 'not watching'}>"
 
     def __enter__(self) -> Self:
         """Check that the loss can be measured, and watch the optimizer from here on.
@@ -152,7 +137,7 @@ class SharpnessMonitor:
                 cannot be differentiated twice.
             RuntimeError: the optimizer is being watched already.
         """
-        self._watch.refuse_open()
+        self._refuse_open()
         refuse_nan(self._parameters)
         objective = self._tracker.objective
         try:
@@ -166,14 +151,7 @@ class SharpnessMonitor:
                 raise
             modes = "if the model returns something else in training, give mode='as is' for mode='eval'; if not,"
             raise CallError(f"{modes} {error}") from error.__cause__
-        self._watch.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop watching; an exception passes through."""
-        self._watch.close()
+        return super().__enter__()
 
     def measure(self) -> SharpnessRow:
         """Measure now, whatever the schedule.
@@ -182,10 +160,6 @@ class SharpnessMonitor:
             LastbitError: an adaptive optimizer has taken no step yet, so that it has no preconditioner.
         """
         return self._measured(None, None)
-
-    @property
-    def _ended(self) -> bool:
-        return bool(self._rows) and self._rows[-1].diverged
 
     def _measured(self, compared: SteppedGradient | None, line: LineSearch | None) -> SharpnessRow:
         started = time.perf_counter()
@@ -197,15 +171,11 @@ class SharpnessMonitor:
             row = replace(row, stepped_ratio=compared.ratio, stepped_cosine=compared.cosine)
         if line is not None:
             row = replace(row, critical=critical_row(line, step=self.step).as_dict())
-        self._rows.append(row)
-        for sink in self._sinks:
-            sink(row)
+        self._keep(row)
         return row
 
     def _before_step(self) -> None:
         self._monitored = None  # a step that raised may have left one
-        if self._ended:
-            return
         if len(self._rows) < _COMPARED or len(self._rows) % _COMPARED_AGAIN == 0:
             self._changed = self._mode == "eval" and training_differs(self._model, self._loss)
             with self._measuring():
@@ -214,8 +184,6 @@ class SharpnessMonitor:
             self._line.begin()
 
     def _after_step(self) -> None:
-        if self._ended:
-            return
         compared = None
         if self._monitored is not None:
             compared = stepped_gradient(self._monitored, self._parameters.values())
