@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -106,3 +108,10 @@ def test_a_metric_that_no_run_logged_is_reported_with_those_that_they_did(tmp_pa
         tmp_path, train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1,), controlled=False, metric=lb.Metric("acc", "acc")
     )
     assert "No run has a value" not in chosen.run().verdict
+
+
+def test_a_study_imports_nothing_that_reads_tables():
+    code = (
+        "import sys, lastbit; lastbit.Study; print([name for name in sys.modules if name.startswith('lastbit.runs')])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

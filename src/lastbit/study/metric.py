@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from lastbit.runs.numbers import LARGEST
 from lastbit.statistics.spread import Table
 
 _MOST_DECIMALS = 300
@@ -68,6 +67,8 @@ class Metric:
         """
         if self.is_percentage:
             return 2
+        from lastbit.runs.numbers import LARGEST  # only here: a worker needs none of what reads tables
+
         present = table[np.abs(table) <= LARGEST]
         # The mean of equal values may round to another value, although they do not vary.
         std = float(np.std(present - present[0], ddof=1)) if len(present) > 1 else 0.0
