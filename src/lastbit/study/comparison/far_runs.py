@@ -24,7 +24,7 @@ class FarRuns:
     count: int
     sentence: str  # which they are, and how far from what
     units: str  # the note on units among those of the table that this sentence replaces; empty where it is about none
-    rest: RunTable  # without them
+    rest: RunTable  # without them, and without single examples, which say nothing of runs
 
     def note(self, sentences: Sequence[str]) -> str:
         """Which runs they are, and what would be found without them, in these sentences."""
@@ -46,16 +46,16 @@ def far_runs(table: RunTable) -> FarRuns | None:
         other_unit = mixed_units(values[own], np.asarray(recipes)[own].tolist(), table.metric)
         if other_unit is not None:
             far[own] |= other_unit.few
-    units = said_units(frame, table.metric)
     if not far.any():
         return None
+    units = said_units(frame, table.metric)
     parts = [_described(table, groups, far, int(at)) for at in np.flatnonzero(far)]
     sentence = f"Far from the other runs of the recipe: {some(parts, _NAMED)}."
     return FarRuns(
         count=int(far.sum()),
         sentence=f"{units} {sentence}".strip(),
         units=units,
-        rest=replace(table, frame=frame.filter(~far)),
+        rest=replace(table, frame=frame.filter(~far), examples=None),
     )
 
 
