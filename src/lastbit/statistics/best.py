@@ -156,7 +156,7 @@ def _at_common_seeds(recipes: Sequence[RecipeRuns]) -> tuple[list[Table], float,
 def _pooled_variance(samples: Sequence[Table], best: int, kept: float) -> tuple[float, float]:
     """Variance of a run of the recipes that spread like the best, and its degrees of freedom."""
     dofs = np.array([kept * (len(sample) - 1) for sample in samples])
-    variances = np.array([variance(sample, float(np.abs(sample).max())) / kept for sample in samples])
+    variances = np.array([variance(sample) / kept for sample in samples])
     own, dof = variances[best], dofs[best]
     if own == 0:
         return 0.0, dof

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lastbit.errors import LastbitError
-from lastbit.statistics.means import ROUNDING, MeanTest, mean_of, t_test
+from lastbit.statistics.means import ROUNDING, MeanTest, largest, mean_of, t_test
 from lastbit.statistics.spread import Table
 
 
@@ -38,7 +38,7 @@ def clustered_t(values: Table, groups: ArrayLike, *, size: float | None = None) 
     sizes = np.bincount(index).astype(float)
     if len(sizes) < 2:
         raise LastbitError("all examples are in one group, which tells nothing about how far groups spread")
-    scale = float(np.abs(values).max()) if size is None else size
+    scale = largest(values) if size is None else size
     total, mean = sizes.sum(), mean_of(values, scale)
     sums = np.bincount(index, weights=values - mean)
     sums[np.abs(sums) <= ROUNDING * scale * sizes] = 0.0

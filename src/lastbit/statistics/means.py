@@ -64,7 +64,7 @@ def paired_t(a: Table, b: Table) -> MeanTest:
         a: shape (n,), n at least 2.
         b: shape (n,), in the order of `a`.
     """
-    scale = _scale(a, b)
+    scale = largest(a, b)
     error = float(np.sqrt(variance(a - b, scale) / len(a)))
     return t_test("paired t", mean_of(a - b, scale), error, len(a) - 1)
 
@@ -76,7 +76,7 @@ def welch_t(a: Table, b: Table) -> MeanTest:
         a: shape (n,), n at least 2.
         b: shape (m,), m at least 2.
     """
-    scale = _scale(a, b)
+    scale = largest(a, b)
     parts = np.array([variance(sample, scale) / len(sample) for sample in (a, b)])
     dof = satterthwaite(parts, np.array([len(a) - 1, len(b) - 1]))
     return t_test("Welch t", mean_of(np.array([np.mean(a) - np.mean(b)]), scale), float(np.sqrt(parts.sum())), dof)
@@ -89,8 +89,14 @@ def satterthwaite(parts: Table, dofs: Table) -> float:
     return float(shares.sum() ** 2 / np.sum(shares**2 / dofs))
 
 
-def variance(values: Table, scale: float) -> float:
-    """Sample variance (ddof 1); 0 where the values differ by no more than the rounding of numbers of size `scale`."""
+def variance(values: Table, scale: float | None = None) -> float:
+    """Sample variance (ddof 1); 0 where the values differ by no more than the rounding of numbers of size `scale`.
+
+    Args:
+        values: at least two, shape (n,).
+        scale: by default the size of the largest value.
+    """
+    scale = largest(values) if scale is None else scale
     return 0.0 if np.ptp(values) <= ROUNDING * scale else float(np.var(values, ddof=1))
 
 
@@ -100,8 +106,9 @@ def mean_of(values: Table, scale: float) -> float:
     return 0.0 if abs(mean) <= ROUNDING * scale else mean
 
 
-def _scale(a: Table, b: Table) -> float:
-    return float(max(np.abs(a).max(), np.abs(b).max()))
+def largest(*samples: Table) -> float:
+    """The size of the largest value of all samples."""
+    return float(max(np.abs(sample).max() for sample in samples))
 
 
 def t_test(kind: str, difference: float, error: float, dof: float) -> MeanTest:

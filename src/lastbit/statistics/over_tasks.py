@@ -12,7 +12,7 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.statistics.bisection import bisected
-from lastbit.statistics.means import MeanTest, flipped_signs, mean_of, t_test, variance
+from lastbit.statistics.means import MeanTest, flipped_signs, largest, mean_of, t_test, variance
 from lastbit.statistics.multiplicity import benjamini_hochberg, holm
 from lastbit.statistics.power import SIGNIFICANCE, Design
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline, joint_with_best, with_multiplicity
@@ -52,7 +52,7 @@ def over_tasks(differences: Table, errors: Table, *, size: float | None = None) 
     tasks = len(differences)
     if tasks < 2:
         raise LastbitError(f"{tasks} task: tasks as a random effect take at least two")
-    scale = float(np.abs(differences).max()) if size is None else size
+    scale = largest(differences) if size is None else size
     spread = variance(differences, scale)
     test = t_test("tasks as random effect", mean_of(differences, scale), sqrt(spread / tasks), tasks - 1)
     return OverTasks(test, sqrt(_between_tasks(differences, np.asarray(errors, float) ** 2, spread)))

@@ -211,7 +211,7 @@ def _joint_with(centre: RecipeRuns, others: Sequence[RecipeRuns]) -> Joint:
     seeds = {common_seeds(recipe, centre) for recipe in others}
     if seeds == {()}:
         compared = [centre, *others]
-        errors = [np.sqrt(variance(run.values, float(np.abs(run.values).max())) / len(run.values)) for run in compared]
+        errors = [np.sqrt(variance(recipe.values) / len(recipe.values)) for recipe in compared]
         return joint_welch(np.array(errors), np.array([len(recipe.values) - 1 for recipe in compared]))
     if len(seeds) == 1:
         (common,) = seeds

@@ -10,7 +10,7 @@ from math import nan, sqrt
 
 import numpy as np
 
-from lastbit.statistics.means import variance
+from lastbit.statistics.means import largest, variance
 from lastbit.statistics.power import Design
 from lastbit.statistics.spread import Table, pooled, spread
 
@@ -28,9 +28,7 @@ class RecipeRuns:
     @property
     def std(self) -> float:
         """Standard deviation of a single run with a seed of its own; NaN for fewer than two seeds."""
-        return (
-            sqrt(variance(self.values, float(np.abs(self.values).max())) + self.lost()) if len(self.values) > 1 else nan
-        )
+        return sqrt(variance(self.values) + self.lost()) if len(self.values) > 1 else nan
 
     def at(self, seeds: Sequence[str | int]) -> Table:
         """The values at these seeds, in their order."""
@@ -70,7 +68,7 @@ def single_runs_design(a: Table, b: Table, lost: tuple[float, float], *, paired:
         lost: `averaged_away` of each.
         paired: whether a[i] and b[i] share their seed.
     """
-    scale = float(max(np.abs(a).max(), np.abs(b).max()))
+    scale = largest(a, b)
     if paired:
         return Design(sqrt(variance(a - b, scale) + sum(lost)))
     variances = variance(a, scale) + lost[0], variance(b, scale) + lost[1]

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from lastbit.statistics.examples import Correctness, sampling_variance
-from lastbit.statistics.means import ROUNDING, variance
+from lastbit.statistics.means import ROUNDING, largest, variance
 from lastbit.statistics.spread import COVERAGE, Table, complete_seeds, noise_spread
 
 _TAIL = (1 - COVERAGE) / 2
@@ -116,7 +116,7 @@ def _batch_order(complete: Table) -> Component | None:
     noises, seeds = complete.shape
     if noises < 2 or seeds < 2:
         return None
-    scale = float(np.abs(complete).max())
+    scale = largest(complete)
     within = float(np.mean([variance(runs, scale) for runs in complete.T]))
     between = noises * variance(complete.mean(0), scale)
     return between_groups(between, seeds - 1, within, seeds * (noises - 1), noises)

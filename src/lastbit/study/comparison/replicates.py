@@ -159,7 +159,7 @@ def _at_one_seed(a: Side, b: Side) -> Replicates:
 def _alone(side: Side) -> str:
     """The mean of one side alone, which is all that can be said beside a single published number."""
     means = _values(side.seed_means())
-    varies = variance(means, float(np.abs(means).max())) if len(means) > 1 else 0.0
+    varies = variance(means) if len(means) > 1 else 0.0
     if varies == 0:
         return ""
     mean = t_test("t", float(np.mean(means)), sqrt(varies / len(means)), len(means) - 1)
