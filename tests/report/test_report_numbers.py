@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lastbit.report.numbers import (
     axis_format,
+    count_range,
     difference_decimals,
     joined,
     number,
@@ -75,6 +76,8 @@ def test_zero_has_no_exponent():
 def test_a_range_names_its_ends_once_where_they_agree():
     assert scientific_range([0.2, 0.11, 0.12]) == "between 1.1e-1 and 2.0e-1"
     assert scientific_range([0.121, 0.119]) == "1.2e-1"
+    assert count_range(iter([1024, 24, 30])) == "24 to 1,024"
+    assert count_range([1024, 1024]) == "1,024"
 
 
 def test_a_spread_has_the_decimals_of_its_metric():

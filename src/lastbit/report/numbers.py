@@ -109,6 +109,13 @@ def scientific_range(values: Iterable[float]) -> str:
     return low if low == high else f"between {low} and {high}"
 
 
+def count_range(counts: Iterable[int]) -> str:
+    """The smallest and the largest of them: `24 to 1,024`, or one number where they agree."""
+    present = list(counts)
+    low, high = min(present), max(present)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def plain(value: object) -> str:
     """A setting's value as people write it."""
     if value is None or value == "":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from lastbit.report.numbers import capital, joined, percent, spread
+from lastbit.report.numbers import capital, count_range, joined, percent, spread
 from lastbit.statistics.quality import LESS_THAN_LUCK, Quality
 from lastbit.statistics.source_design import next_design
 from lastbit.statistics.variance import Component
@@ -102,12 +102,10 @@ def _on_unlimited(split: Sequence[_Split], metric: Metric, decimals: int) -> Ite
             else " alone; for the others, the intervals' upper ends are what the runs allow"
         )
         yield f"The runs show a difference in quality by {joined(shown)}{others}."
-    if few := [(label, quality.contested) for label, quality in split if quality.rests_on_few]:
-        counts = sorted({count for _, count in few if count})
-        of = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    if few := [(label, quality.contested) for label, quality in split if quality.contested and quality.rests_on_few]:
         whose = "its interval" if len(few) == 1 else "their intervals"
         runs = f"runs that differ by {joined(label for label, _ in few)}"
-        yield f"Only {of} examples set {runs} apart: {whose} may be too short."
+        yield f"Only {count_range(count for _, count in few)} examples set {runs} apart: {whose} may be too short."
 
 
 def _number(part: Quality | Component, decimals: int, unit: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan
 
-from lastbit.report.numbers import number, signed, some
+from lastbit.report.numbers import count_range, number, signed, some
 from lastbit.runs.columns import lower_is_better
 from lastbit.statistics.power import SIGNIFICANCE
 from lastbit.statistics.recipes import AgainstBaseline
@@ -106,10 +106,10 @@ class Findings:
         """The runs that differences as large as those of undecided rows would take."""
         designs = [(row.task_design if self.tasks else row.design, row.difference) for row in rows if row.difference]
         needed = [design.runs_needed(difference) for design, difference in designs if design is not None]
-        known = sorted(runs for runs in needed if runs is not None)
+        known = [runs for runs in needed if runs is not None]
         if not needed:
             return ""
-        ends = [f"{known[0]:,} to {known[-1]:,}" if known[0] < known[-1] else f"{known[0]:,}"] if known else []
+        ends = [count_range(known)] if known else []
         count = " and ".join([*ends, *(["more than a million"] if len(known) < len(needed) else [])])
         what = f"tasks{_LIKE_THESE}" if self.tasks else "runs of each recipe"
         these = "Differences as large as theirs take" if len(needed) > 1 else "A difference as large as that takes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lastbit.report.numbers import percent
+from lastbit.report.numbers import count_range, percent
 from lastbit.runs.columns import is_unbounded, says_result
 from lastbit.statistics.power import check_size
 from lastbit.statistics.recipes import AgainstBaseline
@@ -74,14 +74,13 @@ def _of_all(size: str, rows: list[dict[str, Any]]) -> str:
         return f"How many runs a gain takes is not known: {_why_unknown(rows)}."
     if len(known) == 1:
         return _sentence(size, known[0])
-    needed = sorted(row["runs_needed"] for row in known if row["runs_needed"] is not None)
+    needed = [row["runs_needed"] for row in known if row["runs_needed"] is not None]
     if not needed:
         return f"A gain of {size} takes more than a million runs of each recipe."
-    ends = f"{needed[0]:,} to {needed[-1]:,}" if needed[0] < needed[-1] else f"{needed[0]:,}"
     most = "" if len(needed) == len(known) else ", and of some more than a million"
     return (
-        f"A gain of {size} takes {ends} runs of each recipe{most}, each with its own seed (80 % power, at the level of "
-        "the intervals that hold together)."
+        f"A gain of {size} takes {count_range(needed)} runs of each recipe{most}, each with its own seed (80 % power, "
+        "at the level of the intervals that hold together)."
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lastbit.report.numbers import number, signed, some
+from lastbit.report.numbers import count_range, number, signed, some
 from lastbit.statistics.clustered import clustered_t
 from lastbit.statistics.multiplicity import Joint, joint_pairs
 from lastbit.statistics.power import SIGNIFICANCE
@@ -142,9 +142,9 @@ def sentences_of(over: Mapping[str, OverExamples], baseline: str, decimals: int)
     """
     if not over:
         return []
-    counts = _ends([of.examples for of in over.values()])
+    counts = count_range(of.examples for of in over.values())  # recipes need not share all
     in_groups = [of.groups for of in over.values() if of.groups is not None]
-    groups = f" in {_ends(in_groups)} groups" if len(in_groups) == len(over) else ""
+    groups = f" in {count_range(in_groups)} groups" if len(in_groups) == len(over) else ""
     clear = [
         f"{row.recipe} {signed(row.difference, decimals)} "
         f"({number(row.simultaneous[0], decimals)} to {number(row.simultaneous[1], decimals)})"
@@ -156,9 +156,3 @@ def sentences_of(over: Mapping[str, OverExamples], baseline: str, decimals: int)
     start = f"Over other examples like these {counts}{groups}, with the same runs,"
     together = " that hold together" if len(over) > 1 else ""
     return [f"{start} {result} from {baseline} by more than noise (95 % intervals{together})."]
-
-
-def _ends(counts: Sequence[int]) -> str:
-    """A number, or the smallest and the largest of several: recipes need not share all examples."""
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
