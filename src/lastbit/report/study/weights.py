@@ -10,6 +10,7 @@ from lastbit.report.charts.line import line_chart
 from lastbit.report.growth.words import fastest, growing, jump_words, jumps, level, stay_apart
 from lastbit.report.numbers import MISSING, capital, joined, scientific, scientific_range
 from lastbit.report.study.naming import distinct_names, source_of, source_of_all
+from lastbit.report.study.sources import is_designed
 from lastbit.report.study.stored import StudyJson, noise_label, roundoff_exponent
 from lastbit.report.table import Table
 
@@ -139,7 +140,7 @@ def _compared(studies: Sequence[StudyJson], names: Sequence[str], thinned: Thinn
 
 def _group(study: StudyJson) -> str:
     """What runs share that differ in their noise alone."""
-    return "seed" if study.get("design") is None else "combination"
+    return "combination" if is_designed(study) else "seed"
 
 
 def growth_table(study: StudyJson) -> tuple[Table, bool]:
