@@ -1,6 +1,7 @@
 """The chart of differences with both their intervals, whose axis no single wide interval decides."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median_low
 from typing import Any
 
 from lastbit.report.charts.axes import Axis
@@ -69,11 +70,6 @@ def cut_note(rows: Rows, content: RecipesJson) -> str:
     return f" Lines with an arrow go on beyond the chart: {some(cut, _NAMED)}." if cut else ""
 
 
-def _is_wide(row: Mapping[str, Any], rows: Rows) -> bool:
-    widths = sorted(_width(other) for other in rows)
-    return _width(row) > _WIDE * widths[(len(widths) - 1) // 2]
-
-
 def _width(row: Mapping[str, Any]) -> float:
     low, high = row["interval_simultaneous"]
     return float(high - low)
@@ -81,7 +77,8 @@ def _width(row: Mapping[str, Any]) -> float:
 
 def _domain(rows: Rows, content: RecipesJson) -> tuple[float, float] | None:
     """The ends of the axis where it cuts intervals; None where it takes all that is drawn."""
-    kept = [row["interval_simultaneous"] for row in rows if not _is_wide(row, rows)]
+    widest = _WIDE * median_low(map(_width, rows))
+    kept = [row["interval_simultaneous"] for row in rows if _width(row) <= widest]
     if len(kept) == len(rows):
         return None
     margin = content["within"] or 0.0
