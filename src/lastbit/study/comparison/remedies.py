@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from statistics import median
 from typing import Any
@@ -12,9 +12,10 @@ import numpy as np
 
 from lastbit.statistics.churn import churn_by_batch_order, churn_by_last_bit, churn_interval
 from lastbit.statistics.means import paired_t
+from lastbit.statistics.quality import Quality
 from lastbit.statistics.recipes import AgainstBaseline, against_baseline
 from lastbit.statistics.single_runs import RecipeRuns
-from lastbit.statistics.spread import Spread, Table
+from lastbit.statistics.spread import Spread
 from lastbit.study.comparison.doubts import doubts, refuse_incomparable
 from lastbit.study.comparison.side import Side
 from lastbit.study.comparison.two import read_all_sides
@@ -45,7 +46,7 @@ class Measured:
 
     accuracy: float | None  # mean over seeds, in the metric's unit
     churn: Mapping[str, tuple[float, tuple[float, float] | None] | None]  # by source: percent, and its interval
-    quality: Mapping[str, Mapping[str, Any] | None]  # by source: the spread on an unlimited test set
+    quality: Mapping[str, Quality | None]  # by source: the spread on an unlimited test set
     horizon: float | None  # step at which the relative weight distance passes 1e-2, median over pairs; inf: it does not
     diverged: int
     spread: Spread | None  # of the metric between runs that differ in the last bit alone
@@ -130,9 +131,10 @@ def compare_remedies(recipe: str, treated: Sequence[Treated], *, within: float |
     ]
     for side in sides[1:]:
         refuse_incomparable(side, sides[0])
-    measured = [_measured(each.results) for each in treated]
+    churns = [_churn(each) for each in treated]
+    measured = [_measured(each.results, churn) for each, churn in zip(treated, churns, strict=True)]
     accuracy = against_baseline([_accuracy(side) for side in sides])
-    by_source = {source: against_baseline(_churns(treated, source)) for source in (LAST_BIT, BATCH_ORDER)}
+    by_source = {source: against_baseline([churn[source] for churn in churns]) for source in (LAST_BIT, BATCH_ORDER)}
     base = treated[0]
     rows = [
         Compared(
@@ -161,35 +163,29 @@ def _accuracy(side: Side) -> RecipeRuns:
     return RecipeRuns(side.name, np.array(list(means.values())), tuple(means), tuple(side.repeats().values()))
 
 
-def _churns(treated: Sequence[Treated], source: str) -> list[RecipeRuns]:
-    runs = []
-    for each in treated:
-        values, seeds = _by_seed(each.results, source)
-        runs.append(RecipeRuns(each.name, values, seeds))
-    return runs
-
-
-def _by_seed(results: Results, source: str) -> tuple[Table, tuple[int, ...]]:
-    """The numbers of seeds whose mean is the churn, and the seeds that have one."""
-    grid = results.counted
+def _churn(each: Treated) -> dict[str, RecipeRuns]:
+    """By source, the numbers of seeds whose mean is the churn; none where no run kept its predictions."""
+    grid = each.results.counted
     if (examples := grid.examples()) is None:
-        return np.empty(0), ()
-    numbers = (churn_by_last_bit if source == LAST_BIT else churn_by_batch_order)(predicted_labels(grid, examples))
-    known = np.isfinite(numbers)
-    return numbers[known], tuple(seed for seed, is_known in zip(grid.seeds, known, strict=True) if is_known)
+        return {source: RecipeRuns(each.name, np.empty(0), ()) for source in (LAST_BIT, BATCH_ORDER)}
+    labels, churn = predicted_labels(grid, examples), {}
+    for source, of_seeds in ((LAST_BIT, churn_by_last_bit), (BATCH_ORDER, churn_by_batch_order)):
+        numbers = of_seeds(labels)
+        known = np.isfinite(numbers)
+        seeds = tuple(seed for seed, is_known in zip(grid.seeds, known, strict=True) if is_known)
+        churn[source] = RecipeRuns(each.name, numbers[known], seeds)
+    return churn
 
 
-def _measured(results: Results) -> Measured:
+def _measured(results: Results, churn: Mapping[str, RecipeRuns]) -> Measured:
     values = results.counted.values(results.metric.name)
-    quality = {LAST_BIT: results.noise_quality, BATCH_ORDER: results.seed_quality}
-    churn: dict[str, tuple[float, tuple[float, float] | None] | None] = {}
-    for source in (LAST_BIT, BATCH_ORDER):
-        numbers, _ = _by_seed(results, source)
-        churn[source] = (float(numbers.mean()), churn_interval(numbers)) if len(numbers) else None
     return Measured(
         accuracy=float(np.nanmean(values)) if np.isfinite(values).any() else None,
-        churn=churn,
-        quality={source: None if each is None else asdict(each) for source, each in quality.items()},
+        churn={
+            source: (float(runs.values.mean()), churn_interval(runs.values)) if len(runs.values) else None
+            for source, runs in churn.items()
+        },
+        quality={LAST_BIT: results.noise_quality, BATCH_ORDER: results.seed_quality},
         horizon=horizon(results.distances),
         diverged=sum(trial.diverged_at is not None for trial in results.grid.stored.values()),
         spread=results.noise,

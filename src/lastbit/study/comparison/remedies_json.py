@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from lastbit.report.numbers import joined, points
+from lastbit.statistics.quality import Quality
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.statistics.spread import Spread
 from lastbit.study.comparison.recipes_json import finite_or_none
@@ -54,20 +55,17 @@ def _measured_json(measured: Measured) -> dict[str, Any]:
             source: None if churn is None else {"value": churn[0], "interval": churn[1] and list(churn[1])}
             for source, churn in measured.churn.items()
         },
-        "quality_spread": {
-            source: None
-            if quality is None
-            else {"value": quality["std"], "interval": [quality["lower"], quality["upper"]]}
-            for source, quality in measured.quality.items()
-        },
+        "quality_spread": {source: _spread_json(quality) for source, quality in measured.quality.items()},
         "horizon": finite_or_none(horizon) if horizon is not None else None,
         "horizon_reached": None if horizon is None else isfinite(horizon),
         "diverged": measured.diverged,
-        "spread": None
-        if (spread := measured.spread) is None
-        else {"value": spread.std, "interval": [spread.lower, spread.upper]},
+        "spread": _spread_json(measured.spread),
         "distance": None if measured.distance is None else finite_or_none(measured.distance),
     }
+
+
+def _spread_json(spread: Spread | Quality | None) -> dict[str, Any] | None:
+    return None if spread is None else {"value": spread.std, "interval": [spread.lower, spread.upper]}
 
 
 def _row_json(row: Compared, base: Measured) -> dict[str, Any]:
