@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from lastbit.report.numbers import MISSING, number, points
+from lastbit.report.numbers import MISSING, number, points, signed
 from lastbit.report.table import Cell, Table
 
 RemediesJson: TypeAlias = Mapping[str, Any]  # as `remedies_json` gives it
@@ -87,11 +87,8 @@ def _change(each: Mapping[str, Any], decimals: int) -> str:
     """The change of accuracy; empty for the baseline."""
     if "accuracy_difference" not in each:
         return ""
-    difference = each["accuracy_difference"]
-    return (
-        MISSING
-        if difference is None
-        else Cell(f"{difference:+.{decimals}f}", small=_range(each["accuracy_change"], sign="+", decimals=decimals))
+    return Cell(
+        signed(each["accuracy_difference"], decimals), small=_range(each["accuracy_change"], decimals, write=signed)
     )
 
 
@@ -99,8 +96,8 @@ def _with_interval(estimate: Mapping[str, Any] | None) -> str:
     return MISSING if estimate is None else Cell(points(estimate["value"]), small=_range(estimate["interval"]))
 
 
-def _range(interval: Sequence[float] | None, *, sign: str = "", decimals: int = 2) -> str:
-    return "" if interval is None else f"{interval[0]:{sign}.{decimals}f} to {interval[1]:{sign}.{decimals}f}"
+def _range(interval: Sequence[float] | None, decimals: int = 2, *, write: Callable[[float, int], str] = number) -> str:
+    return "" if interval is None else " to ".join(write(end, decimals) for end in interval)
 
 
 def _horizon(each: Mapping[str, Any], content: RemediesJson) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
-from lastbit.report.numbers import joined, points
+from lastbit.report.numbers import joined, number, points, signed
 from lastbit.statistics.quality import Quality
 from lastbit.statistics.recipes import AgainstBaseline
 from lastbit.statistics.spread import Spread
@@ -130,10 +130,10 @@ def _measured_words(row: Compared, comparison: RemediesComparison) -> str:
         return f"{row.treated.name}: no run without it and with it ended with {comparison.metric}."
     interval = row.accuracy.simultaneous
     doubt = "one seed, so no interval" if comparison.seeds < 2 else "no interval, for it does not vary"
-    around = doubt if interval is None else f"interval {interval[0]:+.{decimals}f} to {interval[1]:+.{decimals}f}"
+    around = doubt if interval is None else f"interval {' to '.join(signed(end, decimals) for end in interval)}"
     parts = [
-        f"{comparison.metric} is {here.accuracy:.{decimals}f} instead of {base.accuracy:.{decimals}f}"
-        f" ({row.accuracy.difference:+.{decimals}f}, {around})"
+        f"{comparison.metric} is {number(here.accuracy, decimals)} instead of {number(base.accuracy, decimals)}"
+        f" ({signed(finite_or_none(row.accuracy.difference), decimals)}, {around})"
     ]
     churn, churn_before = here.churn[LAST_BIT], base.churn[LAST_BIT]
     if churn is not None and churn_before is not None:
