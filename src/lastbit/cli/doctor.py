@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from itertools import count
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lastbit.cli.options import DeviceOption
+from lastbit.cli.options import DeviceOption, RootOption
 from lastbit.cli.output import JsonOption, console, write_json
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ _PIPE_WIDTH = 160  # columns where there is no terminal to fit
 
 def doctor(
     device: DeviceOption = "auto",
-    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    root: RootOption = None,
     json: JsonOption = None,
 ) -> None:
     """Show this machine's numerics, and check that they repeat.

@@ -13,7 +13,16 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.cost import Answers, YesOption, announce_steps
-from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption, parse_numbers
+from lastbit.cli.options import (
+    LARGEST,
+    ChangesOption,
+    DeviceOption,
+    RecipeArgument,
+    RootOption,
+    ScaleOption,
+    SeedOption,
+    parse_numbers,
+)
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.directories import Kind
@@ -36,13 +45,13 @@ def growth(
         str, typer.Option("--k", metavar="LIST", help="The first is what the others are compared with.")
     ] = "1,3",
     steps: Annotated[int | None, typer.Option(min=1, max=LARGEST, help="Updates to take [three epochs].")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=LARGEST, help="Of batch order and augmentation.")] = 1,
+    seed: SeedOption = 1,
     jump: Annotated[float, typer.Option(help="Least factor of a jump.")] = 10.0,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep growth.json and growth.html there.")] = None,
     scale: ScaleOption = FULL,
     changes: ChangesOption = None,
     device: DeviceOption = "auto",
-    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    root: RootOption = None,
     yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:

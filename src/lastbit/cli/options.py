@@ -171,4 +171,7 @@ ScaleOption = Annotated[
 ChangesOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", autocompletion=changes, help="Change a field.")
 ]
+RootOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")]
+SEEDED = "batch order, augmentation and dropout"  # what a seed of a recipe decides
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LARGEST, help=f"Of {SEEDED}.")]
 DeviceOption = Annotated[str, typer.Option(autocompletion=devices, help="`cpu`, `cuda`, `cuda:1`, ..., or `auto`.")]

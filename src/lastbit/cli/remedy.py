@@ -12,7 +12,15 @@ import typer
 
 from lastbit.cli.cost import Answers, YesOption, duration, recipe_seconds, start_seconds
 from lastbit.cli.noises import Noises, with_noises
-from lastbit.cli.options import ChangesOption, DeviceOption, RecipeArgument, ScaleOption, parse_numbers
+from lastbit.cli.options import (
+    SEEDED,
+    ChangesOption,
+    DeviceOption,
+    RecipeArgument,
+    RootOption,
+    ScaleOption,
+    parse_numbers,
+)
 from lastbit.cli.output import JsonOption, SafeConsole
 from lastbit.cli.remedy_plan import Costs, RemedyPart, planned_parts
 from lastbit.cli.remedy_result import finish
@@ -58,7 +66,7 @@ def remedy(
     listed: Annotated[
         bool, typer.Option("--list", callback=_list_remedies, is_eager=True, help="Show which remedies there are.")
     ] = False,
-    seeds: Annotated[str, typer.Option(metavar="LIST", help="Seeds of batch order and augmentation.")] = USUAL_SEEDS,
+    seeds: Annotated[str, typer.Option(metavar="LIST", help=f"Seeds of {SEEDED}.")] = USUAL_SEEDS,
     within: Annotated[
         float, typer.Option(metavar="POINTS", help="The loss of accuracy that still counts as the same.")
     ] = 1.0,
@@ -68,7 +76,7 @@ def remedy(
     scale: ScaleOption = FULL,
     changes: ChangesOption = None,
     device: DeviceOption = "auto",
-    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    root: RootOption = None,
     yes: YesOption = False,
     json: JsonOption = None,
 ) -> None:

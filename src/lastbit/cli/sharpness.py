@@ -12,7 +12,15 @@ import typer
 from rich.console import Console
 
 from lastbit.cli.cost import Answers, YesOption, announce_steps
-from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption
+from lastbit.cli.options import (
+    LARGEST,
+    ChangesOption,
+    DeviceOption,
+    RecipeArgument,
+    RootOption,
+    ScaleOption,
+    SeedOption,
+)
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.storage.files import writing
 from lastbit.training.catalogue import FULL, load_recipe
@@ -36,8 +44,6 @@ ImagesOption = Annotated[
     int,
     typer.Option("--images", max=LARGEST, metavar="N", help="Training images measured on, where steps use batches."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LARGEST, help="Decides the order of batches.")]
-RootOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")]
 
 
 def sharpness(

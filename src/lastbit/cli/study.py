@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lastbit.cli.cost import Answers, YesOption
 from lastbit.cli.noises import USUAL, Noises, with_noises
-from lastbit.cli.options import LARGEST, ChangesOption, DeviceOption, RecipeArgument, ScaleOption
+from lastbit.cli.options import LARGEST, SEEDED, ChangesOption, DeviceOption, RecipeArgument, RootOption, ScaleOption
 from lastbit.cli.output import JsonOption, console, write_json
 from lastbit.cli.varied import USUAL_SEEDS, RunsOption, VaryOption, announce_design, planned
 from lastbit.cli.workers import SchedulerOption, WorkersOption, chosen_executors
@@ -31,9 +31,7 @@ _FIRST, *_OTHERS = (6, 3, 12, 30)  # runs for which the least detectable gain is
 def study(
     recipe: RecipeArgument,
     noises: Noises,
-    seeds: Annotated[
-        str | None, typer.Option(metavar="LIST", help=f"Seeds of batch order and augmentation [{USUAL_SEEDS}].")
-    ] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="LIST", help=f"Seeds of {SEEDED} [{USUAL_SEEDS}].")] = None,
     vary: VaryOption = None,
     runs: RunsOption = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the study is kept [runs/RECIPE].")] = None,
@@ -43,7 +41,7 @@ def study(
     changes: ChangesOption = None,
     uncontrolled: Annotated[bool, typer.Option("--uncontrolled", help="Leave out the control runs.")] = False,
     device: DeviceOption = "auto",
-    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the fetched data sets.")] = None,
+    root: RootOption = None,
     checkpoint_every: Annotated[
         int | None,
         typer.Option(min=1, max=LARGEST, metavar="N", help="Epochs after which a killed trial can go on [never]."),
