@@ -145,10 +145,11 @@ def _complete(
         """Show the trial, and ask once whether to go on."""
         nonlocal stored
         on_trial(outcome)
-        if outcome.error is None:
-            on_stored(outcome)
-        stored += outcome.error is None
-        if stored == 1 and outcome.error is None:
+        if outcome.error is not None:
+            return
+        on_stored(outcome)
+        stored += 1
+        if stored == 1:
             try:
                 on_first()
             except LastbitError as error:
