@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from lastbit.errors import LastbitError
-from lastbit.remedies.remedy import Remedy
+from lastbit.remedies.remedy import Remedy, is_number
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class AnnealRemedy(Remedy):
     source = "Loshchilov and Hutter 2017, arXiv 1608.03983"
 
     def __post_init__(self) -> None:
-        if isinstance(self.to, bool) or not isinstance(self.to, int | float) or not 0 <= self.to < 1:
+        if not is_number(self.to) or not 0 <= self.to < 1:
             raise LastbitError(f"anneal: to = {self.to!r}: write a share of the rate, from 0 and below 1")
 
     def rate(self, scheduled: float, step: int, steps: int) -> float:

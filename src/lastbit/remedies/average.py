@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
 from lastbit.errors import LastbitError
-from lastbit.remedies.remedy import Remedy, counted
+from lastbit.remedies.remedy import Remedy, counted, is_number
 
 STATISTICS = 16  # batches that suffice for the statistics of batch norm
 UNIFORM = "uniform"
@@ -161,8 +161,7 @@ class AverageRemedy(Remedy):
 
 
 def _refuse(decay: object, start: object) -> None:
-    is_number = isinstance(decay, int | float) and not isinstance(decay, bool)
-    if decay is not None and not (is_number and 0 < float(str(decay)) < 1):
+    if decay is not None and not (is_number(decay) and 0 < decay < 1):
         raise LastbitError(f"decay = {decay}: an exponential average has a decay above 0 and below 1")
     counted("average", "start", start, least=0)
 

@@ -16,7 +16,7 @@ from lastbit.curvature.untouched.undisturbed import evaluation_mode
 from lastbit.errors import LastbitError, LastbitTypeError
 from lastbit.optimizers.edge import edge_of_stability
 from lastbit.optimizers.family import is_stepped, known_step, state_of
-from lastbit.remedies.remedy import Remedy, Setting
+from lastbit.remedies.remedy import Remedy, Setting, is_number
 from lastbit.samples import Loss
 
 _TOL = 0.05  # of a measured sharpness; a margin is never known better, and it costs a third of the products of 1e-3
@@ -185,7 +185,7 @@ class CappedRemedy(Remedy):
 
 
 def _refuse(margin: object, every: object) -> None:
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin <= 1:
+    if not is_number(margin) or not 0 < margin <= 1:
         raise LastbitError(f"margin = {margin}: a cap is above 0 and at most 1 times the edge")
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise LastbitError(f"every = {every!r}: measure every 1, 2, 3, ... steps")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self, TypeGuard
 
 from lastbit.errors import LastbitError
 from lastbit.plugins import Registry
@@ -141,6 +141,11 @@ class Remedy:
 REMEDIES: Registry[Remedy] = Registry("lastbit.remedies", "lastbit.remedies", "the remedy")
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether an option is a number, and not true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def positive(remedy: str, option: str, value: object) -> None:
     """Check that an option is a number above 0 and below infinity.
 
@@ -152,7 +157,7 @@ def positive(remedy: str, option: str, value: object) -> None:
     Raises:
         LastbitError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if not is_number(value) or not 0 < value < float("inf"):
         raise LastbitError(f"{remedy}: {option} = {value!r}: write a positive, finite number")
 
 
