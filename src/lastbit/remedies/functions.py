@@ -64,8 +64,8 @@ class SmoothFunctions:
     def __init__(self, to: str, width: float) -> None:
         self._to, self._width = to, width
         self.has_replaced = False  # whether one was called
-        self._kept = [(owner, name, getattr(owner, name)) for owner, name in _PLACES]
-        self._stand_ins = [(owner, name, self._stand_in(function)) for owner, name, function in self._kept]
+        self._kept = {(owner, name): getattr(owner, name) for owner, name in _PLACES}
+        self._stand_ins = {place: self._stand_in(function) for place, function in self._kept.items()}
 
     def put_on(self, refuse: Callable[[str], NoReturn]) -> None:
         """Put them on, until the process ends.
@@ -74,8 +74,7 @@ class SmoothFunctions:
             refuse: called with the reason where a model is compiled so that they would not be called.
         """
         _set(self._stand_ins)
-        of_relu = next(stand_in for owner, name, stand_in in self._stand_ins if (owner, name) == (functional, "relu"))
-        original = next(kept for owner, name, kept in self._kept if (owner, name) == (functional, "relu"))
+        original, of_relu = self._kept[functional, "relu"], self._stand_ins[functional, "relu"]
         for kind in _HOLDERS:
             defaults = kind.__init__.__defaults__ or ()
             kind.__init__.__defaults__ = tuple(of_relu if value is original else value for value in defaults)
@@ -111,6 +110,6 @@ class SmoothFunctions:
         return smooth_function
 
 
-def _set(functions: list[tuple[Any, str, Any]]) -> None:
-    for owner, name, function in functions:
+def _set(functions: Mapping[tuple[Any, str], Any]) -> None:
+    for (owner, name), function in functions.items():
         setattr(owner, name, function)
