@@ -78,6 +78,7 @@ def test_treatments_of_a_list_are_apart():
         ("smooth=silu:widht=2", "the remedy smooth has no option 'widht', did you mean width?"),
         ("smooth=silu:width", "write further options as NAME=VALUE after a colon, not 'width'"),
         ("smooth=silu:width=-1", "width = -1: the slope changes over a positive, finite width"),
+        ("smooth=silu:width=true", "width = True: the slope changes over a positive, finite width"),
         ("average=1.0", "decay = 1.0: an exponential average has a decay above 0 and below 1"),
         ("average=0", "decay = 0: an exponential average"),
         ("average=half", "decay = half: an exponential average"),

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from lastbit.errors import LastbitError, did_you_mean, shortened
 from lastbit.remedies.activations import ROUNDED, Rounded, RoundedMaxPool2d, kinked
 from lastbit.remedies.functions import FUNCTIONS, SmoothFunctions, call_smooth
-from lastbit.remedies.remedy import Remedy
+from lastbit.remedies.remedy import Remedy, is_number
 
 _NOTHING = "no kinked activation was replaced"
 
@@ -126,7 +126,7 @@ def _refuse_options(to: object, width: object) -> None:
     if not isinstance(to, str) or to not in ROUNDED:
         which = did_you_mean(to, ROUNDED) or f"allowed are {', '.join(ROUNDED)}"
         raise LastbitError(f"there is no smooth activation {to!r}: {which}")
-    if not isinstance(width, int | float) or not 0 < width < math.inf:
+    if not is_number(width) or not 0 < width < math.inf:
         raise LastbitError(f"width = {width}: the slope changes over a positive, finite width")
 
 
