@@ -4,9 +4,22 @@ A remedy is one file of this folder, or one class of anybody's: a subclass of `R
 plug-in it goes into recipes (`[remedy]`) and into `lastbit remedy`.
 """
 
+from typing import TYPE_CHECKING
+
 from lastbit.remedies.average import Average
-from lastbit.remedies.capped import Capped
 from lastbit.remedies.remedy import Remedy
 from lastbit.remedies.smooth import smooth
 
+if TYPE_CHECKING:
+    from lastbit.remedies.capped import Capped
+
 __all__ = ["Average", "Capped", "Remedy", "smooth"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the capped optimizer when it is first used: with it comes SciPy, which runs of a script do without."""
+    if name == "Capped":
+        from lastbit.remedies import capped
+
+        return capped.Capped
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
