@@ -1,4 +1,4 @@
-"""What a noise is, the noises that a seed decides, and their random numbers, drawn apart from the program's."""
+"""What a noise is: its settings, how it is put on a training, and how it is written down and read back."""
 
 from __future__ import annotations
 
