@@ -130,6 +130,11 @@ class AlignedTraces:
         weights = steps[max(steps)] if steps else updates - taken
         return len(weights & self.alignment.values.keys()), len(weights)
 
+    @cached_property
+    def limits(self) -> Array:
+        """Of each pair, the largest relative distance that is taken for rounding, shape (n,)."""
+        return np.array([self.explained(value) for value in self.values.tolist()], float)
+
     def pairs(self, chosen: Array) -> list[Pair]:
         """The pairs of values that are chosen by a mask of shape (n,)."""
         return list(zip(self.values[chosen].tolist(), self.partners[chosen].tolist(), strict=True))
@@ -139,9 +144,8 @@ class AlignedTraces:
         known = ~np.isnan(self.apart) & self.comparable
         values, apart = self.values[known], self.apart[known]
         explained = np.array([np.nan if (limit := self._limit(v)) is None else limit for v in values.tolist()], float)
-        allowed = np.array([self.explained(value) for value in values.tolist()], float)
         with np.errstate(invalid="ignore", divide="ignore"):
-            excess = np.nan_to_num(apart / allowed, nan=0.0, posinf=np.inf)
+            excess = np.nan_to_num(apart / self.limits[known], nan=0.0, posinf=np.inf)
         # Of the results of a record the last in this order; of equally good ones the farthest apart.
         order = np.lexsort((apart, excess, self.one.maker[values]))
         makers = self.one.maker[values][order]

@@ -110,8 +110,7 @@ class BeyondRounding:
 
         Without an envelope it counts as sudden that no update of a step before was near to that.
         """
-        far = self._too_far()
-        steps = {pair: r.step for pair in far if (r := self._traces.record(pair[0])).site.phase == OPTIMIZER}
+        steps = {pair: r.step for pair in self._too_far if (r := self._traces.record(pair[0])).site.phase == OPTIMIZER}
         first = min(steps.values(), default=0)
         near = (gap for value, gap in zip(self._traces.values, self._traces.apart, strict=True) if gap > _SUDDEN
                 and (r := self._traces.record(int(value))).step < first and r.site.phase == OPTIMIZER)  # fmt: skip
@@ -121,12 +120,11 @@ class BeyondRounding:
     def _ends(self) -> list[Pair]:
         """Results that are too far apart and that no other operation takes."""
         taken = {v for items in self._one.items.values() for item in items for v in self._one.inputs(item)}
-        return [pair for pair in self._too_far() if pair[0] not in taken]
+        return [pair for pair in self._too_far if pair[0] not in taken]
 
+    @cached_property
     def _too_far(self) -> list[Pair]:
-        values = self._traces.values.tolist()
-        known = self._traces.envelope is not None
-        limits = np.array([self._traces.explained(value) for value in values]) if known else _CERTAIN
+        limits = _CERTAIN if self._traces.envelope is None else self._traces.limits
         return self._traces.pairs(self._traces.apart > limits)
 
     def _is_certain(self, root: Root, *, sudden: bool) -> bool:
