@@ -11,7 +11,7 @@ from lastbit.script.trace.differs import Words
 from lastbit.script.trace.draws import is_random
 from lastbit.script.trace.graph import BACKWARD, FORWARD, OPTIMIZER, Item
 from lastbit.script.trace.places import TracePlace
-from lastbit.script.trace.records import OUTSIDE, PARTS, RECEIVED
+from lastbit.script.trace.records import PARTS, RECEIVED
 from lastbit.script.trace.roots import Pair, Root, RootKind, is_compiled
 
 _CERTAIN = 1e-2  # without an envelope: the relative distance that no rounding makes in one operation
@@ -99,7 +99,7 @@ class BeyondRounding:
             return None
         # Where tensors have other shapes the batch may only be divided otherwise; what can be compared says more.
         root = min([root for root in roots if not self._reshapes(root)] or roots, key=lambda root: root.reader)
-        only = [index for index in root.only_one if self._one.records[index].site.phase != OUTSIDE]
+        only = [record.index for record in self._one.computing(root.only_one)]
         return self._traces.place(min([root.reader, *only]), root.distance, self._words.root(root))
 
     def _reshapes(self, root: Root) -> bool:

@@ -1,7 +1,6 @@
 """Says in words what differs where two traces leave what rounding explains."""
 
 import math
-from collections.abc import Iterable
 from fractions import Fraction
 from functools import cached_property
 
@@ -131,7 +130,7 @@ class Words:
             return frozen
         if (received := self._received(root)) is not None:
             return received
-        sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
+        sides = self._only(root)
         missing = [
             f"only the {which} trace has {named_operations(records)}"
             for which, records in zip(("first", "second"), sides, strict=True)
@@ -154,14 +153,14 @@ class Words:
         return f"; {counts[0]} backward pass{'es' if counts[0] != 1 else ''} against {counts[1]} before the update"
 
     def _compiled(self, root: Root) -> str:
-        sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
+        sides = self._only(root)
         graph, operations = sides if is_compiled(self._one, root.only_one) else reversed(sides)
         instead = f" than {named_operations(operations)} in its place" if operations else ""
         return f"{named_operations(graph)} gives other results{instead}{self._scale(root, guess=False)}"
 
     def _without_gradient(self, root: Root) -> str | None:
         """Whether one trace differentiates by a module's parameters and the other does not."""
-        sides = [_computing(*side) for side in ((self._one, root.only_one), (self._other, root.only_other))]
+        sides = self._only(root)
         modules = [[r.site.module for r in side if r.site.phase == BACKWARD and r.site.module] for side in sides]
         if not math.isnan(root.distance) or bool(modules[0]) == bool(modules[1]) or (sides[0] and sides[1]):
             return None
@@ -201,6 +200,10 @@ class Words:
         ratio = self._search.ratio((root.value, root.partner))
         return ratio is not None and abs(ratio + 1) < 1e-3
 
+    def _only(self, root: Root) -> tuple[list[Record], list[Record]]:
+        """The operations that only the first, and only the second trace has."""
+        return self._one.computing(root.only_one), self._other.computing(root.only_other)
+
     def _sides(self, root: Root) -> list[tuple[TraceGraph, int]]:
         return [(self._one, root.value), (self._other, root.partner)]
 
@@ -210,10 +213,6 @@ class Words:
     def _name(self, root: Root) -> str:
         record = self._one.records[int(self._one.maker[root.value])]
         return f"{record.site.module} is " if record.site.phase == OUTSIDE and record.site.module else "tensors are "
-
-
-def _computing(graph: TraceGraph, indices: Iterable[int]) -> list[Record]:
-    return [record for index in indices if (record := graph.records[index]).site.phase != OUTSIDE]
 
 
 def _backward_passes(graph: TraceGraph, step: int) -> int:

@@ -1,6 +1,6 @@
 """A trace as a graph of values: what each operation takes and gives, copies looked through, in arrays."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from itertools import accumulate
 from typing import Any, TypeAlias
@@ -56,6 +56,10 @@ class TraceGraph:
         for record in self.records:
             steps.setdefault(record.step, []).extend(_items(record))
         return steps
+
+    def computing(self, indices: Iterable[int]) -> list[Record]:
+        """Those of some records that compute something, in this order: none for what comes from outside."""
+        return [record for index in indices if (record := self.records[index]).site.phase != OUTSIDE]
 
     def outputs(self, item: Item) -> list[int]:
         """The values that an item gives."""

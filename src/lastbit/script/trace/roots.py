@@ -9,7 +9,7 @@ import numpy as np
 
 from lastbit.script.trace.alignment import Alignment
 from lastbit.script.trace.graph import COMPILED_GRAPH, UNKNOWN, Item, TraceGraph, distances
-from lastbit.script.trace.records import OUTSIDE, RECEIVED
+from lastbit.script.trace.records import RECEIVED
 
 Pair = tuple[int, int]  # a value of the one trace and a value of the other
 
@@ -207,7 +207,7 @@ class RootSearch:
 
 def is_compiled(graph: TraceGraph, indices: Iterable[int]) -> bool:
     """Whether records, one at least, are those of compiled graphs alone."""
-    computing = [record for index in indices if (record := graph.records[index]).site.phase != OUTSIDE]
+    computing = graph.computing(indices)
     return bool(computing) and all(record.site.name.startswith(COMPILED_GRAPH) for record in computing)
 
 
