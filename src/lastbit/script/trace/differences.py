@@ -11,7 +11,6 @@ from lastbit.script.trace.envelope import RoundingEnvelope
 from lastbit.script.trace.graph import TraceGraph
 from lastbit.script.trace.places import Envelope, RankComparison, TracePlace
 from lastbit.script.trace.records import COLLECTIVES, PARTS, RunTrace
-from lastbit.script.trace.roots import is_compiled
 
 
 def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, divided: bool = False) -> RankComparison:
@@ -78,10 +77,10 @@ def _up_to(trace: RunTrace, last: float) -> RunTrace:
 
 def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace | None:
     """The first record with other bits, that takes another part, or whose results lead nowhere in the other trace."""
-    differing = [value for value, _ in traces.pairs(traces.have_other_bits & traces.comparable)]
-    if not differing and not traces.divided:
-        differing = [value for value, _ in traces.pairs(traces.have_other_bits)]
-    places = [(traces.record(value).index, value) for value in differing[:1]]
+    differing = traces.values[traces.have_other_bits & traces.comparable]
+    if not len(differing) and not traces.divided:
+        differing = traces.values[traces.have_other_bits]
+    places = [(traces.record(value).index, value) for value in differing[:1].tolist()]
     if traces.divided:
         return None if not places else _where_bits_differ(traces, *places[0])
     alone = [
@@ -115,11 +114,9 @@ def _outside_graphs(graph: TraceGraph, only: Sequence[int], other: TraceGraph) -
 
     Inside one may be what belongs to the phase of a step in which the other trace calls compiled graphs, and this none.
     """
-    mine, others = (
-        {(r.step, r.site.phase) for r in side.records if is_compiled(side, [r.index])} for side in (graph, other)
-    )
-    places = [(index, graph.records[index]) for index in only]
-    return [index for index, record in places if (record.step, record.site.phase) not in others - mine]
+    inside = other.compiled_phases - graph.compiled_phases
+    records = (graph.records[index] for index in only)
+    return [record.index for record in records if (record.step, record.site.phase) not in inside]
 
 
 def loose_ends(graph: TraceGraph, only: Sequence[int]) -> list[int]:

@@ -57,6 +57,12 @@ class TraceGraph:
             steps.setdefault(record.step, []).extend(_items(record))
         return steps
 
+    @cached_property
+    def compiled_phases(self) -> set[tuple[int, str]]:
+        """Steps, and the phases of them, in which compiled graphs are called."""
+        records = (record for record in self.records if record.site.name.startswith(COMPILED_GRAPH))
+        return {(record.step, record.site.phase) for record in records}
+
     def computing(self, indices: Iterable[int]) -> list[Record]:
         """Those of some records that compute something, in this order: none for what comes from outside."""
         return [record for index in indices if (record := self.records[index]).site.phase != OUTSIDE]
