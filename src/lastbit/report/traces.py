@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,17 @@ class RankDistances:
     beyond_rounding: int | None  # and of the first that rounding does not explain
 
     @property
+    def farthest(self) -> str:
+        """The largest finite distance in words; a dash where there is none."""
+        finite = [value for value in self.distance if np.isfinite(value)]
+        return scientific(max(finite)) if finite else MISSING
+
+    @cached_property
     def places(self) -> list[float]:
         """Where each operation is drawn: the step, and how much of the step's operations are before it."""
         index, step = np.asarray(self.index), np.asarray(self.step)
-        begins, counts = (np.unique(step, return_index=True)[1], np.unique(step, return_counts=True)[1])
+        _, begins, which, counts = np.unique(step, return_index=True, return_inverse=True, return_counts=True)
         first, last = index[begins], index[begins + counts - 1]
-        which = np.searchsorted(np.unique(step), step)
         places: list[float] = (step + (index - first[which]) / (last - first + 1)[which]).tolist()
         return places
 
@@ -118,7 +124,7 @@ def ranks_table(content: TracePageContent) -> Table:
             f"{rank.rank}",
             _operation(rank, rank.first_different),
             _operation(rank, rank.beyond_rounding),
-            scientific(max(finite)) if (finite := [d for d in rank.distance if np.isfinite(d)]) else MISSING,
+            rank.farthest,
         )
         for rank in content.ranks
     ]
@@ -187,8 +193,7 @@ def _chart(
 def _title(rank: RankDistances, known: bool) -> str:
     if not any(value > 0 for value in rank.distance):
         return "All operations that both runs do have the same bits"
-    finite = [value for value in rank.distance if np.isfinite(value)]
-    end = f"up to {scientific(max(finite))} in {max(rank.step) + 1:,} steps"
+    end = f"up to {rank.farthest} in {max(rank.step) + 1:,} steps"
     if rank.beyond_rounding is not None:
         return f"The runs part from operation {rank.beyond_rounding:,} on, {end}"
     return f"Within what rounding explains: distances {end}" if known else f"The runs are {end} apart"
