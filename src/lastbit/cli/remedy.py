@@ -96,9 +96,16 @@ def remedy(
     check_free(directory, Kind.STUDIES)
     kept = noises.chosen() if noises.are_listed else noises.chosen()[:_USUAL_NOISES]
     numbers = parse_numbers(seeds, "--seeds")
-    plan = planned_parts(chosen, remedies, executors.device(device), root, is_here=executors.scheduler is None)
-    for part in plan:
-        part.prepare(directory, noises=kept, seeds=numbers)
+    plan = planned_parts(
+        chosen,
+        remedies,
+        directory,
+        device=executors.device(device),
+        root=root,
+        is_here=executors.scheduler is None,
+        noises=kept,
+        seeds=numbers,
+    )
     treated = _run(chosen.name, plan, Costs(directory / _COSTS), executors, Answers(yes))
     finish(chosen.name, treated, directory, within=within, json=json)
 

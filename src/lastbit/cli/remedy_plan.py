@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lastbit.training.task import Task
 
 
-@dataclass
+@dataclass(frozen=True)
 class RemedyPart:
     """A treatment of the recipe, and its study."""
 
@@ -29,13 +29,7 @@ class RemedyPart:
     training: RecipeTraining
     memory: int | None
     notes: tuple[str, ...]
-    study: Study = field(init=False)
-
-    def prepare(self, directory: Path, **options: Any) -> None:
-        """Make the study, in a folder of its own."""
-        from lastbit.study import Study
-
-        self.study = Study(directory / folder_of(self.name), self.training, **options)
+    study: Study
 
 
 def folder_of(treatment: str) -> str:
@@ -63,24 +57,36 @@ class Costs:
 
 
 def planned_parts(
-    chosen: Recipe, remedies: str | None, device: str, root: Path | None, *, is_here: bool
+    chosen: Recipe,
+    remedies: str | None,
+    directory: Path,
+    *,
+    device: str,
+    root: Path | None,
+    is_here: bool,
+    **options: Any,
 ) -> list[RemedyPart]:
-    """The baseline and the treatments; those that find nothing to change are left out, with a line.
+    """The baseline and the treatments, each as a study in a folder of its own.
+
+    Treatments that find nothing to change are left out, with a line.
 
     Args:
         chosen: the recipe.
         remedies: as given; None for each that there is.
+        directory: of all studies.
         device: where it trains.
         root: folder of the data sets.
         is_here: whether the data are on this machine, so that memory can be measured.
+        options: as `Study` takes them.
 
     Raises:
-        LastbitError: a remedy that is not allowed, or none is left.
+        LastbitError: a remedy that is not allowed, none is left, or noises and seeds make no study.
     """
     import torch
 
     from lastbit.remedies.given import label_of, parse_treatments, remedies_as_json, remedies_from_json, together
     from lastbit.remedies.remedy import REMEDIES
+    from lastbit.study import Study
     from lastbit.study.comparison.remedies import BASELINE
     from lastbit.training.recipe_training import RecipeTraining
     from lastbit.training.task import prepare
@@ -93,7 +99,8 @@ def planned_parts(
         kinds = sorted(REMEDIES.all(), key=lambda kind: kind.name)
         treatments = [(kind.usual(steps),) for kind in kinds]
     parts, left_out = [], []
-    for name, treatment in [(BASELINE, ()), *((label_of(each), each) for each in treatments)]:
+    for treatment in [(), *treatments]:
+        name = label_of(treatment) or BASELINE
         replaced = {each.name for each in treatment}
         both = together([*treatment, *(each for each in own if each.name not in replaced)])
         recipe = chosen.model_copy(update={"remedy": remedies_as_json(both)})
@@ -101,11 +108,13 @@ def planned_parts(
         if notes and treatment:
             left_out.append(f"left out: {name}: {notes[0]}")
             continue
-        parts.append(RemedyPart(name, treatment, RecipeTraining(recipe, device, root), memory, tuple(notes)))
+        training = RecipeTraining(recipe, device, root)
+        study = Study(directory / folder_of(name), training, **options)
+        parts.append(RemedyPart(name, treatment, training, memory, tuple(notes), study))
     if len(parts) < 2:
         raise LastbitError(f"no remedy is left to be measured: {'; '.join(left_out)}")
-    parts[0].notes = (*parts[0].notes, *left_out)
-    return parts
+    baseline, *others = parts
+    return [replace(baseline, notes=(*baseline.notes, *left_out)), *others]
 
 
 def _tried(recipe: Recipe, task: Task | None) -> tuple[int | None, list[str]]:

@@ -52,7 +52,8 @@ def script_parts(
 
     check_free(directory, Kind.STUDIES)
     parts = []
-    for name, treatment in [(BASELINE, ()), *((label_of(each), each) for each in treatments)]:
+    for treatment in [(), *treatments]:
+        name = label_of(treatment) or BASELINE
         treated = replace(training, remedies=treatment)
         parts.append(ScriptPart(name, treated, script_study(directory / folder_of(name), treated, **options)))
     return parts
