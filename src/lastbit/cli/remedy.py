@@ -52,25 +52,32 @@ def _list_remedies(asked: bool) -> None:
     raise typer.Exit
 
 
+RemediesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Such as smooth=silu,average=0.99,clip=1+lr=0.5; `+` puts on two at once [each there is].",
+    ),
+]
+ListOption = Annotated[
+    bool, typer.Option("--list", callback=_list_remedies, is_eager=True, help="Show which remedies there are.")
+]
+SeedsOption = Annotated[str, typer.Option(metavar="LIST", help=f"Seeds of {SEEDED}.")]
+WithinOption = Annotated[
+    float, typer.Option(metavar="POINTS", help="The loss of accuracy that still counts as the same.")
+]
+OutOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where all is kept [runs/RECIPE-remedies].")]
+
+
 @with_noises
 def remedy(
     recipe: RecipeArgument,
     noises: Noises,
-    remedies: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Such as smooth=silu,average=0.99,clip=1+lr=0.5; `+` puts on two at once [each there is].",
-        ),
-    ] = None,
-    listed: Annotated[
-        bool, typer.Option("--list", callback=_list_remedies, is_eager=True, help="Show which remedies there are.")
-    ] = False,
-    seeds: Annotated[str, typer.Option(metavar="LIST", help=f"Seeds of {SEEDED}.")] = USUAL_SEEDS,
-    within: Annotated[
-        float, typer.Option(metavar="POINTS", help="The loss of accuracy that still counts as the same.")
-    ] = 1.0,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where all is kept [runs/RECIPE-remedies].")] = None,
+    remedies: RemediesOption = None,
+    listed: ListOption = False,
+    seeds: SeedsOption = USUAL_SEEDS,
+    within: WithinOption = 1.0,
+    out: OutOption = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     scale: ScaleOption = FULL,
