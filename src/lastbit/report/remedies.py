@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.curves import Curve, Level
@@ -16,16 +14,15 @@ from lastbit.report.charts.line import line_chart
 from lastbit.report.numbers import capital, spread
 from lastbit.report.page import Page, Section, Text, write_page
 from lastbit.report.remedies_tables import SOURCES, RemediesJson, cost_table, remedies_table, spread_table
-from lastbit.report.shape import Count, NonNegative, Positive, Real, Shape, checked
+from lastbit.report.shape import Count, Interval, NonNegative, Positive, Real, Shape, checked
 
-_Interval = Annotated[list[Real], Field(min_length=2, max_length=2)]
 _ROW, _FRAME = 44, 30  # pixels for each treatment, and for all
 
 
 class _Estimate(Shape):
     value: NonNegative
-    interval: _Interval | None
-    change: _Interval | None = None
+    interval: Interval | None
+    change: Interval | None = None
     times_lower: NonNegative | None = None
 
 
@@ -37,7 +34,7 @@ class _BySource(Shape):
 class _Cost(Shape):
     time: Positive | None
     memory: Positive | None
-    time_interval: _Interval | None = None
+    time_interval: Interval | None = None
 
 
 class _Treatment(Shape):
@@ -55,7 +52,7 @@ class _Treatment(Shape):
 
 class _Remedy(_Treatment):
     accuracy_difference: Real | None
-    accuracy_change: _Interval | None
+    accuracy_change: Interval | None
     better: bool | None  # None where no margin was set
 
 
@@ -151,7 +148,7 @@ def _finding(content: RemediesJson) -> str:
 
 
 def _accuracy_figure(content: RemediesJson) -> Figure:
-    rows = [({**content["baseline"], "accuracy_difference": 0.0}), *content["remedies"]]
+    rows = [{**content["baseline"], "accuracy_difference": 0.0}, *content["remedies"]]
     unit = f" ({content['unit']})" if content.get("unit", "points") else ""
     change = Axis(f"change of {content['metric']}{unit}", name="change")
     chart = _scatter(rows, "accuracy_difference", change, 0.0, content["sources"]["last_bit"])

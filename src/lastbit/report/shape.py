@@ -21,6 +21,7 @@ Decimals = Annotated[int, Field(ge=-300, le=300)]
 Real = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False)]
+Interval = Annotated[list[Real], Field(min_length=2, max_length=2)]  # its ends
 
 
 class ShapeError(LastbitError):

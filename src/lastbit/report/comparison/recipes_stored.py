@@ -6,12 +6,11 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field, model_validator
 
 from lastbit.errors import LastbitError
-from lastbit.report.shape import Count, Decimals, NonNegative, Positive, Real, Shape, Whole, checked
+from lastbit.report.shape import Count, Decimals, Interval, NonNegative, Positive, Real, Shape, Whole, checked
 
 RecipesJson: TypeAlias = Mapping[str, Any]  # as `RecipesComparison.as_json` gives it
 
 _Probability = Annotated[float, Field(ge=0, le=1)]
-_Interval = Annotated[list[Real], Field(min_length=2, max_length=2)]
 
 
 class _Recipe(Shape):
@@ -30,8 +29,8 @@ class _Same(Shape):
 
 class _OverExamples(Shape):
     difference: Real
-    interval: _Interval | None
-    interval_simultaneous: _Interval | None = None  # this, the next and `real`: absent from older comparisons
+    interval: Interval | None
+    interval_simultaneous: Interval | None = None  # this, the next and `real`: absent from older comparisons
     p_simultaneous: _Probability | None = None
     p: _Probability
     real: bool = False
@@ -47,14 +46,14 @@ class _Difference(Shape):
     tasks: Count | None = None  # likewise
     tasks_needed: Count | None = None  # likewise
     difference: Real | None
-    interval: _Interval | None
-    interval_simultaneous: _Interval | None
+    interval: Interval | None
+    interval_simultaneous: Interval | None
     p: _Probability | None
     p_simultaneous: _Probability | None = None  # absent from older comparisons
     p_holm: _Probability | None
     p_bh: _Probability | None
     probability_better: _Probability | None
-    probability_better_interval: _Interval | None = None
+    probability_better_interval: Interval | None = None
     test: str | None
     real: bool
     same: _Same | None

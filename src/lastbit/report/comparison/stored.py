@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from lastbit.errors import LastbitError
 from lastbit.report.numbers import difference_decimals
-from lastbit.report.shape import Count, NonNegative, Real, Shape, Whole, checked
+from lastbit.report.shape import Count, Interval, NonNegative, Real, Shape, Whole, checked
 from lastbit.report.study.stored import check_gains
 
 ComparedJson: TypeAlias = Mapping[str, Any]  # as `Comparison.as_json` gives it
@@ -113,7 +113,7 @@ class ComparedShape(Shape):
     doubts: list[str]
     difference: Real
     standard_error: NonNegative
-    interval: Annotated[list[Real], Field(min_length=2, max_length=2)] | None
+    interval: Interval | None
     paired: _Test | None
     unpaired: _Test
     permutation: _Permutation
