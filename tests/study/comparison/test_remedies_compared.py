@@ -9,6 +9,7 @@ from scipy import stats
 
 import lastbit as lb
 from lastbit.divergence import rel_l1
+from lastbit.report.remedies_tables import remedies_table
 from lastbit.study.comparison.remedies import Treated, compare_remedies, horizon
 from lastbit.study.comparison.remedies_json import remedies_json
 from lastbit.study.distances import Distance
@@ -183,3 +184,16 @@ def test_a_horizon_that_is_not_reached_is_said_in_json(tmp_path):
     assert (content["baseline"]["horizon"], content["baseline"]["horizon_reached"]) == (10.0, True)
     assert (content["remedies"][0]["horizon"], content["remedies"][0]["horizon_reached"]) == (None, False)
     assert content["steps"] == 10
+
+
+def test_a_metric_of_1e_16_and_its_change_are_written_with_powers_of_ten():
+    churn = {"last_bit": None, "batch_order": None}
+    base = {"name": "baseline", "accuracy": 3.2e-16, "churn": churn, "diverged": 0}
+    change = {"accuracy_difference": -1.2e-16, "accuracy_change": [-2.5e-16, 1e-17], "better": None}
+    row = {**base, **change, "name": "lr=0.5", "accuracy": 2e-16}
+    names = {"last_bit": "the last bit", "batch_order": "batch order"}
+    content = {"metric": "loss", "decimals": 17, "sources": names, "baseline": base, "remedies": [row]}
+    before, after = remedies_table(content).rows
+    assert before[1:3] == ["3.2e-16", ""]
+    assert after[1:3] == ["2.0e-16", "-1.2e-16"]
+    assert after[2].small == "-2.5e-16 to +1e-17"
