@@ -60,6 +60,11 @@ def outline(tensor: Tensor) -> tuple[int, ...]:
     return (tensor.dim(), tensor.numel()) if tensor.is_nested else tuple(tensor.shape)
 
 
+def is_whole(tensor: Tensor) -> bool:
+    """Whether it is as long as the memory that it lies in, and so no part of more."""
+    return tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+
+
 def cpu_copy(tensor: Tensor) -> Tensor:
     """A copy in the host's memory, in order and of real numbers."""
     tensor = tensor.detach()
@@ -104,8 +109,7 @@ def _fills_its_memory(tensor: Tensor) -> bool:
     """Whether its elements are exactly the bytes from its address on, in whatever order of the dimensions."""
     if tensor.is_contiguous():
         return True
-    fills = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-    return fills and 0 not in tensor.stride()
+    return is_whole(tensor) and 0 not in tensor.stride()
 
 
 def _summed(tensor: Tensor, lanes: int = _LANES) -> tuple[memoryview, memoryview]:

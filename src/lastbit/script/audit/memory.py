@@ -10,6 +10,8 @@ from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from lastbit.script.audit.bits import is_whole
+
 _FEWEST = 4096  # entries before it is worth looking for those whose memory is gone
 _TRAINING = 5  # the argument's position in operations of batch normalisation, behind running_mean and running_var
 _NORMALISE = frozenset({"aten::native_batch_norm", "aten::cudnn_batch_norm", "aten::miopen_batch_norm"})
@@ -128,7 +130,7 @@ class WrittenMemory:
 
     def meet(self, tensor: Tensor) -> None:
         """Note that its values were looked at; a part of a larger memory does not make all of it known."""
-        if tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes():
+        if is_whole(tensor):
             self.learn(tensor)
 
     def forget(self, tensor: Tensor) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lastbit.script.audit.bits import is_plain, tensors
+from lastbit.script.audit.bits import is_plain, is_whole, tensors
 from lastbit.script.audit.operation import OperationCall
 from lastbit.script.trace.records import OFFSET, STRIDES
 
@@ -72,7 +72,7 @@ def _offsets(call: OperationCall, numbers: list[str]) -> tuple[str, ...]:
     parts = [
         (f"{OFFSET}{place}", tensor.storage_offset())
         for place, (tensor, _) in enumerate(call.inputs, 1)
-        if is_plain(tensor) and tensor.numel() * tensor.element_size() != tensor.untyped_storage().nbytes()
+        if is_plain(tensor) and not is_whole(tensor)
     ]
     numbers += [str(offset) for _, offset in parts]
     return tuple(name for name, _ in parts)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lastbit.script.audit.batches import Batch, LoaderCode
-from lastbit.script.audit.bits import is_plain, tensors
+from lastbit.script.audit.bits import is_plain, is_whole, tensors
 from lastbit.script.audit.compiled import CompiledGraph, tensors_of
 from lastbit.script.audit.memory import WrittenMemory
 from lastbit.script.audit.operation import OperationCall, describe_graph
@@ -158,7 +158,7 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
         site = self._writer.site(Site(name, OUTSIDE, module, location.line, location.called_from, (), ()))
         inputs = [] if sent is None else [sent]
         index = self._writer.add(site, step=self.step, inputs=inputs, numbers=(), outputs=[summarise(tensor)])
-        if tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes():  # and no part of more
+        if is_whole(tensor):
             self._origins.learn(tensor, (index, 0))
         return index, 0
 
