@@ -64,11 +64,9 @@ class AlignedTraces:
         if self.envelope is None:
             return TIGHT
         limit = self._limit(value)
-        return (
-            inf
-            if limit is None
-            else max(limit, floor_of(self.record(value).site.name, self.one.summaries[value].dtype))
-        )
+        if limit is None:
+            return inf
+        return max(limit, floor_of(self.record(value).site.name, self.one.summaries[value].dtype))
 
     def _limit(self, value: int) -> float | None:
         """What the envelope says of a value of the first trace; None without one, or where it knows nothing."""
