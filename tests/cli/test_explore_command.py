@@ -1,5 +1,7 @@
 import importlib.util
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -36,3 +38,32 @@ def test_a_directory_without_studies_is_reported_in_one_line(lastbit, tmp_path):
         code, out, said = lastbit("explore", "--no-browser", "--port", 0, tmp_path / place)
         assert (code, out, said.count("\n")) == (2, "", 1)
         assert reason in said
+
+
+# Four of four such programs were aborted where the interpreter ended beneath the thread.
+_CALCULATING = """
+import threading, time
+import torch
+import lastbit.explore.serve
+from lastbit.cli.explore import explore
+
+def calculate():
+    weights = torch.randn(300, 300, requires_grad=True)
+    while True:
+        torch.autograd.grad((torch.randn(300, 300) @ weights).tanh().sum(), weights)
+
+def serve(listening, ready, *, study):
+    listening.close()
+    ready("http://127.0.0.1/")
+    threading.Thread(target=calculate, daemon=True).start()
+    time.sleep(0.7)
+
+lastbit.explore.serve.serve = serve
+explore(directory=None, port=0, no_browser=True)
+"""
+
+
+def test_it_ends_well_while_the_page_calculates():
+    done = subprocess.run([sys.executable, "-c", _CALCULATING], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("http://127.0.0.1/\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +48,11 @@ def explore(
             webbrowser.open(address)
 
     serve(listening, ready, study=place)
+    # The page calculates in threads that cannot be stopped. While one of them is in torch's code, the end of the
+    # interpreter would take it away from beneath that code, which aborts the process; the system ends both at once.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _checked(directory: Path | None) -> str:
