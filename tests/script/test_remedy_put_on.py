@@ -58,6 +58,36 @@ def test_a_remedy_that_changes_nothing_is_noted(place):
     assert notes.remarks == ["called no activation that smooth=gelu replaces: it changed nothing"]
 
 
+EVALUATING = (
+    SCRIPT.format(activation="Tanh", rate=0.1)
+    + """
+    model.eval()
+    with torch.no_grad():
+        print("%.9f" % model(x).square().mean().item())
+    torch.save(model.state_dict(), "kept.pt")
+    model.train()
+"""
+)
+
+
+def test_an_average_is_evaluated_and_the_training_and_what_it_saves_stay_the_same(place):
+    printed = {}
+    kept, ends, notes = {}, {}, {}
+    for name, treatment in (("plain", ""), ("averaged", "average=0.5")):
+        notes[name], ends[name] = trained(place, name, EVALUATING, treatment=treatment)
+        printed[name] = (place / name / "output" / "stdout.txt").read_text().split()
+        kept[name] = torch.load(place / "kept.pt", weights_only=True)
+    assert ends["plain"].keys() == ends["averaged"].keys()
+    assert all(map(torch.equal, ends["plain"].values(), ends["averaged"].values()))
+    assert all(map(torch.equal, kept["plain"].values(), kept["averaged"].values()))
+    first, *later = zip(printed["plain"], printed["averaged"], strict=True)
+    assert first[0] == first[1]  # of one step, the average is its weights
+    assert all(plain != averaged for plain, averaged in later)
+    assert notes["averaged"].remarks == [
+        "evaluated averaged weights (average=0.5) in 5 calls of a model; what they saved holds the weights in training"
+    ]
+
+
 def test_the_id_of_a_trial_without_remedies_is_what_it_was_and_of_one_with_them_another(place):
     """The id was made by the version before there were remedies for scripts."""
     (place / "train.py").write_text("pass\n")

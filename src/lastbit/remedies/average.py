@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
 from lastbit.errors import LastbitError
+from lastbit.remedies.average_outside import AverageOutside, tensors_of, write_untraced
 from lastbit.remedies.remedy import Remedy, counted, is_number
 
 STATISTICS = 16  # batches that suffice for the statistics of batch norm
@@ -84,16 +86,14 @@ class Average:
         """
         if not self.updates:
             raise LastbitError("there is no average yet: call update() after an optimizer's step")
-        kept = [tensor.detach().clone() for tensor in _tensors(self.model)]
-        with torch.no_grad():
-            _copy(_tensors(self._averaged.module), _tensors(self.model))
+        kept = [tensor.detach().clone() for tensor in tensors_of(self.model)]
+        write_untraced(tensors_of(self._averaged.module), tensors_of(self.model))
         try:
             if batches is not None:
                 self._recompute_statistics(batches)
             yield self.model
         finally:
-            with torch.no_grad():
-                _copy(kept, _tensors(self.model))
+            write_untraced(kept, tensors_of(self.model))
 
     def state_dict(self) -> dict[str, Any]:
         """The average, for a checkpoint."""
@@ -107,7 +107,7 @@ class Average:
     def _recompute_statistics(self, batches: Iterable[Any]) -> None:
         modes = {module: module.training for module in self.model.modules()}
         momenta = {module: module.momentum for module in modes if isinstance(module, nn.modules.batchnorm._BatchNorm)}
-        others = {tensor.device for tensor in _tensors(self.model)} - {torch.device("cpu")}
+        others = {tensor.device for tensor in tensors_of(self.model)} - {torch.device("cpu")}
         try:
             # In training mode dropout draws, and must not draw from the training's numbers.
             with torch.random.fork_rng(sorted(others, key=str), device_type=_device_type(others)):
@@ -138,7 +138,6 @@ class AverageRemedy(Remedy):
     main = "decay"
     help = "an average of the weights is evaluated in place of them, exponential or uniform"
     changes = "the weights that are evaluated"
-    needs = "it evaluates other weights than those in training, and a script does not show which model it evaluates"
     source = "Izmailov et al. 2018, arXiv 1803.05407; Morales-Brotons et al. 2024, arXiv 2411.18704"
 
     def __post_init__(self) -> None:
@@ -159,6 +158,29 @@ class AverageRemedy(Remedy):
         """An average of the model's weights, to be updated after each of the optimizer's steps."""
         return Average(model, self._of_average, start=self.start)
 
+    def on_program(self, refuse: Callable[[str], NoReturn]) -> Callable[[], str]:
+        """Evaluate the average where the program evaluates, and say how often it did."""
+        _OUTSIDE[self] = outside = AverageOutside(_averaging(self._of_average), self.start)
+        outside.put_on()
+        return lambda: self._said(outside)
+
+    def on_made(self, optimizer: Optimizer) -> None:
+        """Average the weights of the optimizer after each of its steps."""
+        _OUTSIDE[self].follow(optimizer)
+
+    def _said(self, outside: AverageOutside) -> str:
+        if outside.evaluations:
+            return (
+                f"evaluated averaged weights ({self.label}) in {outside.evaluations} calls of a model; what they saved "
+                "holds the weights in training"
+            )
+        if outside.with_gradients:
+            return f"called a model in evaluation mode with gradients on alone, as it is: {self.label} changed nothing"
+        return f"never called a model after model.eval() and under torch.no_grad(): {self.label} changed nothing"
+
+
+_OUTSIDE: dict[AverageRemedy, AverageOutside] = {}  # in this process
+
 
 def _refuse(decay: object, start: object) -> None:
     if decay is not None and not (is_number(decay) and 0 < decay < 1):
@@ -175,19 +197,10 @@ def _averaging(decay: float | None) -> Callable[..., None]:
         if averaged[0].is_floating_point() or averaged[0].is_complex():
             average(averaged, current, count)
         else:
-            _copy(current, averaged)
+            write_untraced(current, averaged)
 
     return averaging
 
 
 def _device_type(devices: set[torch.device]) -> str:
     return next(iter(devices)).type if devices else "cuda"
-
-
-def _tensors(model: nn.Module) -> list[Tensor]:
-    return [*model.parameters(), *model.buffers()]
-
-
-def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
-    for source, target in zip(sources, targets, strict=True):
-        target.copy_(source)
