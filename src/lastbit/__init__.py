@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lastbit import curvature, divergence, noise, optimizers, pde, remedies
-    from lastbit.curvature import CriticalSharpness, HessianOperator, SharpnessMonitor, SharpnessTracker
+    from lastbit.curvature import BatchSharpness, CriticalSharpness, HessianOperator, SharpnessMonitor, SharpnessTracker
     from lastbit.errors import LastbitError
     from lastbit.execution.pool import local_pool
     from lastbit.noise import Operations, Order, Rounding, Scale, Ulp, perturb
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "BatchSharpness",
     "CriticalSharpness",
     "HessianOperator",
     "LastbitError",
@@ -53,6 +54,7 @@ __all__ = [
 # Imported when first used: `import lastbit` costs a script nothing, not even torch, which reads environment variables
 # that the script may still want to set.
 _HOMES = {
+    "BatchSharpness": "lastbit.curvature",
     "CriticalSharpness": "lastbit.curvature",
     "HessianOperator": "lastbit.curvature",
     "LastbitError": "lastbit.errors",

@@ -416,3 +416,41 @@ def test_its_repr_is_one_short_line_that_says_where_it_stands() -> None:
             optimizer.step()
         assert repr(monitor) == "<SharpnessMonitor: step 3, 1 row, normalised 0.5 at step 2, watching>"
     assert repr(monitor).endswith(", not watching>")
+
+
+@pytest.mark.parametrize("given", ["loader", "size"])
+def test_batch_sharpness_is_measured_beside_and_changes_nothing(given: str) -> None:
+    """At the same weights as a measurement of its own, over all batches, and with the training's bits."""
+    ends, fields = [], {}
+    for watched in (False, True):
+        model = network()
+        optimizer = OPTIMIZERS["AdamW"](model)
+        if not watched:
+            steps(model, optimizer)
+        else:
+            loader = DataLoader(TensorDataset(*batch()), batch_size=10, shuffle=True)
+            batches = loader if given == "loader" else 10
+            with lb.SharpnessMonitor(
+                model, cross_entropy, batch(), optimizer, every=12, batch_sharpness=batches
+            ) as monitor:
+                steps(model, optimizer)
+            fields = dict(monitor.rows[-1].batch or {})
+            assert monitor.rows[-1].scalars()["batch_sharpness"] == fields["sharpness"]
+            model.eval()
+            own = lb.BatchSharpness(model, cross_entropy, batch(), optimizer=optimizer, batch_size=10, batches=300)
+            wide = own.measure()
+            model.train()
+            model[4].eval()
+            assert wide.sharpness == pytest.approx(fields["sharpness"], rel=0.3)
+            assert fields["edge"] == wide.edge == lb.edge_of_stability(optimizer, batch="small")[0].value
+        ends.append(state_after(model, optimizer))
+    assert ends[0] == ends[1]
+    assert fields["step"] == 12
+    assert fields["batches"] == (3 if given == "loader" else 32)
+
+
+def test_batches_that_cannot_be_drawn_are_refused_when_the_monitor_is_made() -> None:
+    model = plain_network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(lb.LastbitError, match="more than the 30 samples"):
+        lb.SharpnessMonitor(model, cross_entropy, batch(), optimizer, batch_sharpness=31)

@@ -3,7 +3,8 @@
 Cohen et al. (2021) found that full-batch gradient descent drives the largest Hessian eigenvalue, the sharpness, up to
 the edge of stability and holds it there. `SharpnessTracker` measures it along training with a bound on its error, and
 `SharpnessMonitor` does so inside a training loop of your own; `CriticalSharpness` says, by forward passes alone, how
-much longer an optimizer's steps may be. `HessianOperator`, `spectrum` and `trace` give the rest
+much longer an optimizer's steps may be, and `BatchSharpness` measures what stands at the edge where batches are small.
+`HessianOperator`, `spectrum` and `trace` give the rest
 of the curvature, and `lastbit.optimizers.edge_of_stability` gives the edge of an optimizer.
 """
 
@@ -12,10 +13,16 @@ from lastbit.curvature.monitor import SharpnessMonitor
 from lastbit.curvature.operator import CurvatureOperator, GaussNewtonOperator, HessianOperator
 from lastbit.curvature.sharpness import EDGE, SharpnessRow
 from lastbit.curvature.spectrum import Estimate, SpectralDensity, Trace, spectrum, trace
+from lastbit.curvature.stochastic.estimates import BatchMean
+from lastbit.curvature.stochastic.row import BatchRow
+from lastbit.curvature.stochastic.sharpness import BatchSharpness
 from lastbit.curvature.tracker import SharpnessTracker
 
 __all__ = [
     "EDGE",
+    "BatchMean",
+    "BatchRow",
+    "BatchSharpness",
     "CriticalRow",
     "CriticalSharpness",
     "CurvatureOperator",

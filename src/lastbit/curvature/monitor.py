@@ -20,6 +20,7 @@ from lastbit.curvature.sharpness import SharpnessRow
 from lastbit.curvature.step_line import LineSearch, StepLine
 from lastbit.curvature.step_watch import StepMonitor, refuse_wrong
 from lastbit.curvature.stepped_gradient import Comparisons, SteppedGradient, stepped_gradient, training_differs
+from lastbit.curvature.stochastic.sharpness import BatchSharpness
 from lastbit.curvature.tracker import SharpnessTracker
 from lastbit.curvature.untouched.undisturbed import evaluation_mode, undisturbed, without_autocast
 from lastbit.optimizers.edge import edges_of
@@ -79,6 +80,8 @@ class SharpnessMonitor(StepMonitor[SharpnessRow]):
             modes alone, and refuses these two in training mode.
         critical: measure critical sharpness too, at each step that is due, on data of one batch and in this mode, but
             compiled where the model is; see `CriticalSharpness`.
+        batch_sharpness: measure batch sharpness and gradient noise too (see `BatchSharpness`): over the batches of a
+            loader, such as the training's own; or a number of samples, for batches of that size drawn from `data`.
         start: updates already made, where a training is resumed.
 
     Raises:
@@ -102,6 +105,7 @@ class SharpnessMonitor(StepMonitor[SharpnessRow]):
         denominator: Denominator | None = None,
         mode: str = "eval",
         critical: bool = False,
+        batch_sharpness: Any = None,
         start: int = 0,
     ) -> None:
         refuse_wrong(loss, sinks, mode)
@@ -121,8 +125,14 @@ class SharpnessMonitor(StepMonitor[SharpnessRow]):
             denominator=denominator,
         )
         self._line = StepLine(model, loss, data, self._optimizer, mode=mode) if critical else None
+        self._batches = None if batch_sharpness is None else self._over_batches(data, batch_sharpness)
         self._monitored: Tensor | None = None  # gradient before that step, where it is to be compared
         self._comparisons, self._changed = Comparisons(), False
+
+    def _over_batches(self, data: Any, batches: Any) -> BatchSharpness:
+        drawn, size = (data, batches) if isinstance(batches, int) else (batches, None)
+        options: dict[str, Any] = {"optimizer": self._optimizer, "parameters": self._parameters}
+        return BatchSharpness(self._model, self._loss, drawn, batch_size=size, **options)
 
     def __repr__(self) -> str:
         parts = [f"step {self.step:,}", "1 row" if len(self._rows) == 1 else f"{len(self._rows):,} rows"]
@@ -146,6 +156,8 @@ class SharpnessMonitor(StepMonitor[SharpnessRow]):
                 hessian = HessianOperator.at(objective.point())
                 # Raises where there is no second derivative.
                 hessian.matvec(torch.zeros(hessian.size, device=hessian.device))
+                if self._batches is not None:
+                    self._batches.prepare()
         except CallError as error:
             if self._mode != "eval" or not self._model.training or isinstance(error, SwappedError):
                 raise
@@ -166,7 +178,11 @@ class SharpnessMonitor(StepMonitor[SharpnessRow]):
         with self._measuring():
             row = self._tracker.measure()
             row = replace(row, step=self.step, loss=self._tracker.objective.mean_loss(), mode=self._mode)
-        row = replace(row, seconds=time.perf_counter() - started, note=self._comparisons.note(row))
+            if self._batches is not None and not row.diverged:
+                batch = replace(self._batches.measure(), step=self.step)
+                row = replace(row, batch=batch.as_dict())
+        notes = [self._comparisons.note(row), str((row.batch or {}).get("note", ""))]
+        row = replace(row, seconds=time.perf_counter() - started, note="; ".join(filter(None, notes)))
         if compared is not None:
             row = replace(row, stepped_ratio=compared.ratio, stepped_cosine=compared.cosine)
         if line is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
+from lastbit.curvature.coordinates import Coordinates
 from lastbit.curvature.loss.batches import Piece
 from lastbit.curvature.loss.checks import refuse_once_differentiable
 from lastbit.curvature.loss.objective import Objective
-from lastbit.curvature.loss.parameters import flatten, flatten_slopes, refuse_nan, unflatten
+from lastbit.curvature.loss.parameters import flatten_slopes, refuse_nan, unflatten
 from lastbit.curvature.loss.point import LossPoint, grad_of
 from lastbit.curvature.loss.reduction import Denominator
 from lastbit.errors import LastbitError, LastbitTypeError
@@ -94,9 +94,7 @@ class CurvatureOperator(ABC):
         weight_decay: float | Mapping[nn.Parameter, float],
         preconditioner: Mapping[nn.Parameter, Tensor] | None,
     ) -> None:
-        self._point = point
-        self._decay = _decay(weight_decay, point)
-        self._half = None if preconditioner is None else _inverse_root(preconditioner, point)
+        self._point, self._coordinates = point, Coordinates.at(point, weight_decay, preconditioner)
         piece = point.batches.single()
         self._kept = None if piece is None else self._quietly(lambda: self._product_at(piece))
 
@@ -153,14 +151,13 @@ class CurvatureOperator(ABC):
 
     def _products(self, rows: Tensor) -> Tensor:
         """Products with the rows of a matrix (count, size): all rows at one piece of the data before the next."""
-        scaled = rows if self._half is None else rows * self._half
+        return self._coordinates.products(rows, self._curved)
+
+    def _curved(self, rows: Tensor) -> Tensor:
         if self._kept is not None:
             kept = self._kept
-            curved = self._quietly(lambda: _by_row(kept, scaled))
-        else:
-            curved = self._point.mean(lambda piece: _by_row(self._product_at(piece), scaled))
-        curved = curved + self._decay * scaled
-        return curved if self._half is None else curved * self._half
+            return self._quietly(lambda: _by_row(kept, rows))
+        return self._point.mean(lambda piece: _by_row(self._product_at(piece), rows))
 
     def _quietly(self, work: Callable[[], T]) -> T:
         """Do work at the operator's point, and put back every state that it moves."""
@@ -226,25 +223,3 @@ class GaussNewtonOperator(CurvatureOperator):
 def _by_row(product: VectorProduct, rows: Tensor) -> Tensor:
     """A product for each row, one by one, so that memory stays that of a single product."""
     return torch.stack([product(row) for row in rows])
-
-
-def _decay(weight_decay: float | Mapping[nn.Parameter, float], point: LossPoint) -> float | Tensor:
-    """The weight decay's diagonal: one number, or a flat vector where it differs by parameter."""
-    if not isinstance(weight_decay, Mapping):
-        if not math.isfinite(weight_decay):
-            raise LastbitError(f"weight_decay={weight_decay} is not allowed; give a finite number")
-        return weight_decay
-    pairs = zip(point.parameters.values(), point.weights, strict=True)
-    parts = [torch.full_like(weight, weight_decay.get(parameter, 0.0)) for parameter, weight in pairs]
-    return flatten(parts, point.dtype)
-
-
-def _inverse_root(preconditioner: Mapping[nn.Parameter, Tensor], point: LossPoint) -> Tensor:
-    """P^(-1/2), flat."""
-    for name, parameter in point.parameters.items():
-        if parameter not in preconditioner:
-            raise LastbitError(f"the preconditioner lacks parameter {name}; give one entry for every chosen parameter")
-        if not bool(((preconditioner[parameter] > 0) & preconditioner[parameter].isfinite()).all()):
-            raise LastbitError(f"the preconditioner of {name} has entries that are not positive and finite")
-    diagonal = flatten([preconditioner[parameter] for parameter in point.parameters.values()], point.dtype)
-    return diagonal.rsqrt().to(point.weights[0].device)

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 EDGE = 2.0  # of the normalised sharpness
+BATCH_NUMBERS = ("sharpness", "lower", "upper", "normalised")  # of batch sharpness
+BATCH_MEANS = ("largest", "interaction", "noise", "signal_to_noise")  # measured over batches beside batch sharpness
 _DERIVED = ("sharpness", "residual", "lower", "upper", "edge", "normalised", "diverged")
 _SCALARS = ("loss", "sharpness", "normalised", "edge", "residual", "lower", "upper", "matvecs", "seconds")
 
@@ -51,6 +53,7 @@ class SharpnessRow:
     # Distance to the gradient flow: `time` (lr * step), `relative_l2`, `rel_l1`, and `evaluations` since the last row.
     flow: Mapping[str, int | float] | None = None
     critical: Mapping[str, Any] | None = None  # `CriticalRow.as_dict()` of the step before
+    batch: Mapping[str, Any] | None = None  # `BatchRow.as_dict()` at the same weights
 
     @property
     def sharpness(self) -> float:
@@ -101,6 +104,11 @@ class SharpnessRow:
         compared = () if math.isnan(self.stepped_ratio) else ("stepped_ratio", "stepped_cosine")
         if self.critical is not None:
             further |= {f"critical_{name}": float(self.critical[name]) for name in ("sharpness", "multiple")}
+        if self.batch is not None:
+            further |= {
+                f"batch_{name}": float(self.batch[name]) for name in ("sharpness", "lower", "upper", "normalised")
+            }
+            further |= {f"batch_{name}": float(self.batch[name]["value"]) for name in BATCH_MEANS}
         names = [name for name in (*_SCALARS, *compared) if getattr(self, name) is not None]
         return {name: float(getattr(self, name)) for name in names} | further
 

@@ -95,10 +95,10 @@ def edge_of_stability(optimizer: Optimizer, *, batch: str = "full") -> tuple[Edg
     return tuple(_edge(optimizer, family, group, batch) for group in optimizer.param_groups)
 
 
-def edges_of(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> tuple[Edge, ...]:
+def edges_of(optimizer: Optimizer, parameters: Iterable[nn.Parameter], *, batch: str = "full") -> tuple[Edge, ...]:
     """The edges of the groups that hold one of the parameters."""
     wanted = set(parameters)
-    pairs = zip(edge_of_stability(optimizer), optimizer.param_groups, strict=True)
+    pairs = zip(edge_of_stability(optimizer, batch=batch), optimizer.param_groups, strict=True)
     return tuple(bound for bound, group in pairs if not wanted.isdisjoint(group["params"]))
 
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from lastbit.curvature.loss.loader import HeldBatches
+from lastbit.curvature.loss.loader import HeldBatches, some_batches
 from lastbit.errors import LastbitError, LastbitTypeError
-from lastbit.samples import columns, described, parts, refilled
+from lastbit.samples import columns, described, parts, refilled, taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,11 @@ class Piece:
             yield from _cut(self.inputs, self.targets, most)
         except LastbitError:
             yield self
+
+    def shuffled(self, order: Tensor) -> Piece:
+        """The samples in another order, int64 (samples,)."""
+        inputs = taken(self.inputs, order)
+        return Piece(inputs, inputs if self.targets is self.inputs else taken(self.targets, order), self.samples)
 
     def joined(self, other: Piece) -> Piece | None:
         """The samples of both; None where they do not fit together."""
@@ -99,6 +104,11 @@ class Batches:
                 yield piece
         if not total:
             raise LastbitError("the data hold no samples: the loader is empty, or every batch in it is")
+
+    def some(self, count: int, generator: torch.Generator) -> list[Piece]:
+        """So many whole batches, drawn at random where the data have an index, else the first; read once."""
+        pairs = [_pair(batch) for batch in some_batches(self._source, count, generator)]
+        return [Piece(*pair, samples) for pair in pairs if (samples := _samples(*pair))]
 
     def single(self) -> Piece | None:
         """The only piece of data that are held in memory, or None where there are several or a loader makes them."""

@@ -65,6 +65,31 @@ class HeldBatches:
             state.restore()
 
 
+def some_batches(source: Iterable[Any], count: int, generator: torch.Generator) -> list[Any]:
+    """So many batches, drawn at random where the source has an index, else its first; the source is left as it was.
+
+    They are read once, so that they may be augmented at random.
+    """
+    if isinstance(source, list | tuple):
+        return [source[place] for place in _drawn(len(source), count, generator)]
+    source = _innermost(source)
+    with undisturbed(source, installed_too=True) as state:
+        own = _own(source) if isinstance(source, DataLoader) else source
+        if own is source:
+            for loader in state.loaders:  # of a wrapper; `undisturbed` puts them back
+                vars(loader).update(vars(_own(loader)))
+        elif isinstance(own, DataLoader) and not isinstance(own.dataset, IterableDataset):
+            key = "sampler" if own.batch_sampler is None else "batch_sampler"
+            named = list(vars(own)[key])
+            vars(own)[key] = [named[place] for place in _drawn(len(named), count, generator)]
+        return [mapped(batch, _copied) for batch in itertools.islice(own, count)]
+
+
+def _drawn(length: int, count: int, generator: torch.Generator) -> list[int]:
+    drawn: list[int] = torch.randperm(length, generator=generator, device="cpu")[:count].tolist()
+    return sorted(drawn)
+
+
 def _innermost(source: Any) -> Any:
     """The loader inside Accelerate's wrapper, which reports every pass to gradient accumulation."""
     while isinstance(inner := getattr(source, "base_dataloader", None), DataLoader):
