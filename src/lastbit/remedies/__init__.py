@@ -7,13 +7,15 @@ plug-in it goes into recipes (`[remedy]`) and into `lastbit remedy`.
 from typing import TYPE_CHECKING
 
 from lastbit.remedies.average import Average
+from lastbit.remedies.compensated import compensated
 from lastbit.remedies.remedy import Remedy
 from lastbit.remedies.smooth import smooth
+from lastbit.remedies.stochastic_rounding import stochastic_rounding
 
 if TYPE_CHECKING:
     from lastbit.remedies.capped import Capped
 
-__all__ = ["Average", "Capped", "Remedy", "smooth"]
+__all__ = ["Average", "Capped", "Remedy", "compensated", "smooth", "stochastic_rounding"]
 
 
 def __getattr__(name: str) -> object:
