@@ -71,13 +71,16 @@ def test_one_way_or_another_to_write_a_remedy_is_the_same_training():
     assert RecipeTraining(short).settings == RecipeTraining(long).settings
 
 
-@pytest.mark.parametrize("change", ["remedy.smoth=silu", "remedy.average=2.0", "remedy=3"])
+@pytest.mark.parametrize(
+    "change", ["remedy.smoth=silu", "remedy.average=2.0", "remedy=3", "remedy={compensated=true, capped=0.9}"]
+)
 def test_a_wrong_remedy_is_a_wrong_recipe(change):
     with pytest.raises(RecipeError, match=r"demo: remedy"):
         recipe(change)
 
 
-NEEDS = {"compensated": ["dtype=bfloat16"], "stochastic_rounding": ["dtype=bfloat16"]}  # to have something to change
+# What a recipe needs so that a remedy has something to change.
+NEEDS = {"compensated": ["dtype=bfloat16"], "stochastic_rounding": ["dtype=bfloat16"], "float64": []}
 
 
 @pytest.mark.parametrize("name", sorted(REMEDIES.here()))
@@ -85,7 +88,7 @@ def test_with_each_remedy_powers_of_two_change_no_bit_and_the_last_bit_still_act
     change = "epochs=2", f"remedy.{name}=true", *NEEDS.get(name, [])
     last_bit = Scale(3)
     if name in NEEDS:
-        task, last_bit = prepare(recipe(*change)), Ulp(1)  # what k does to float32 is far below the bits of a weight
+        task, last_bit = prepare(recipe(*change)), Ulp(1)  # what k does to an update is below the bits of a weight
     one, two, three = (trained(task, *change, noise=noise) for noise in (Scale(1), Scale(2), last_bit))
     models = [weights_of(stepper.model) for stepper, _ in (one, two, three)]
     assert torch.equal(models[0], models[1])
@@ -208,6 +211,16 @@ def test_a_training_goes_on_from_a_checkpoint_to_the_same_bits(task, remedy):
     RecipeRun(recipe(*change), task, second).train()
     assert second.rows == first.rows[2:]
     assert all(torch.equal(weight, second.weights[12][name]) for name, weight in first.weights[12].items())
+
+
+@pytest.mark.parametrize(("parts", "count"), [("linear", 2), ("loss/blocks.1/blocks.2.1", 5), ("loss", 0)])
+def test_parts_in_float64_are_trained_in_it(task, parts, count):
+    stepper, run = trained(task, "epochs=1", "schedule.milestones=[]", f'remedy.float64="{parts}"')
+    formats = [weight.dtype for weight in run.weights[3].values()]
+    assert (formats.count(torch.float64), formats.count(torch.float32)) == (count, len(formats) - count)
+    plain, _ = trained(task, "epochs=1", "schedule.milestones=[]")
+    pairs = zip(stepper.model.parameters(), plain.model.parameters(), strict=True)
+    assert 0 < max((one - other).abs().max() for one, other in pairs) < 1e-4
 
 
 def test_caps_and_checkpoints_are_refused_together():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lastbit.remedies.average import Average
 from lastbit.remedies.compensated import compensated
+from lastbit.remedies.float64 import float64, float64_updates
 from lastbit.remedies.remedy import Remedy
 from lastbit.remedies.smooth import smooth
 from lastbit.remedies.stochastic_rounding import stochastic_rounding
@@ -15,7 +16,7 @@ from lastbit.remedies.stochastic_rounding import stochastic_rounding
 if TYPE_CHECKING:
     from lastbit.remedies.capped import Capped
 
-__all__ = ["Average", "Capped", "Remedy", "compensated", "smooth", "stochastic_rounding"]
+__all__ = ["Average", "Capped", "Remedy", "compensated", "float64", "float64_updates", "smooth", "stochastic_rounding"]
 
 
 def __getattr__(name: str) -> object:

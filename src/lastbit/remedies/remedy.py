@@ -24,6 +24,7 @@ class Setting:
     model: nn.Module  # in the mode in which it trains
     loss: Loss  # `loss(model(inputs), targets)`, a mean over samples
     batch: Callable[[], Any]  # gives inputs and targets that curvature can be measured on
+    fresh: Callable[[int], nn.Module]  # gives another network of the model's kind, its first weights from a seed
 
 
 class Averaging(Protocol):
@@ -95,6 +96,10 @@ class Remedy:
     def on_model(self, model: nn.Module) -> nn.Module:
         """The model as it is to be trained: itself, changed in place, or another."""
         return model
+
+    def on_setting(self, setting: Setting) -> Setting:
+        """The model and the loss that are trained, once all remedies have changed the model by `on_model`."""
+        return setting
 
     def on_optimizer(self, optimizer: Optimizer, setting: Setting) -> Optimizer:
         """The optimizer that is to be stepped: itself, with hooks maybe, or one around it."""

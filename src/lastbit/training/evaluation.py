@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from lastbit.samples import Loss
 from lastbit.training.loop import Stepper
 from lastbit.training.task import Task
 
@@ -55,7 +56,7 @@ def evaluate_trained(stepper: Stepper, task: Task) -> NetworkEvaluation:
         return evaluate(model, task)
 
 
-def gradient_fluctuation(model: nn.Module, task: Task, *, batches: int) -> float:
+def gradient_fluctuation(model: nn.Module, task: Task, *, batches: int, loss: Loss = functional.cross_entropy) -> float:
     """Relative gradient fluctuation, (1/n) Σ_i |g_i − ḡ_i| / |ḡ_i| (paper, footnote 5).
 
     ḡ is the mean gradient of `batches` batches and g the gradient of one more, of the loss without weight decay. A
@@ -66,16 +67,18 @@ def gradient_fluctuation(model: nn.Module, task: Task, *, batches: int) -> float
         model: in the mode in which it trains.
         task: gives the batches.
         batches: how many make ḡ.
+        loss: that is trained, of outputs and labels.
     """
-    gradients = [_gradient(model, images, labels) for images, labels in islice(task.batches(_ORDER), batches + 1)]
+    gradients = [_gradient(model, loss, images, labels) for images, labels in islice(task.batches(_ORDER), batches + 1)]
     mean = torch.stack(gradients[:-1]).mean(0)
     alive = mean != 0
     return float(((gradients[-1] - mean).abs() / mean.abs())[alive].mean())
 
 
-def _gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def _gradient(model: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
     parameters = {name: parameter.detach().requires_grad_() for name, parameter in model.named_parameters()}
     # BatchNorm updates the buffers that it is given, so it is given copies.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    loss = functional.cross_entropy(functional_call(model, parameters | buffers, (images,)), labels)
-    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(parameters.values()))]).double()
+    value = loss(functional_call(model, parameters | buffers, (images,)), labels)
+    gradients = torch.autograd.grad(value, list(parameters.values()))
+    return torch.cat([gradient.flatten() for gradient in gradients]).double()

@@ -134,13 +134,11 @@ def recipe_stepper(recipe: Recipe, task: Task, noise: Noise | None = None, *, dr
         UserWarning: a remedy finds nothing to change.
     """
     remedies = remedies_from_json(recipe.remedy)
-    model = initial_network(recipe, task)
-    for remedy in remedies:
-        model = remedy.on_model(model)
+    setting = _setting(recipe, task, remedies)
+    model = setting.model
     optimizer = build_optimizer(recipe.optimizer, model.parameters())
     if noise is not None:
         optimizer = perturb(optimizer, noise)
-    setting = Setting(model, functional.cross_entropy, lambda: task.fixed_batch(task.batch_size))
     for remedy in remedies:
         optimizer = remedy.on_optimizer(optimizer, setting)
     return Stepper(
@@ -152,6 +150,23 @@ def recipe_stepper(recipe: Recipe, task: Task, noise: Noise | None = None, *, dr
         average=next((average for remedy in remedies if (average := remedy.average(model)) is not None), None),
         dropout_seed=dropout_seed,
     )
+
+
+def _setting(recipe: Recipe, task: Task, remedies: Treatment) -> Setting:
+    """The model and the loss of a recipe, with what remedies make of them."""
+
+    def network(seed: int) -> nn.Module:
+        """The recipe's network, its first weights from a seed, as remedies change it."""
+        model = initial_network(recipe.model_copy(update={"init_seed": seed}), task)
+        for remedy in remedies:
+            model = remedy.on_model(model)
+        return model
+
+    model = network(recipe.init_seed)
+    setting = Setting(model, functional.cross_entropy, lambda: task.fixed_batch(task.batch_size), network)
+    for remedy in remedies:
+        setting = remedy.on_setting(setting)
+    return setting
 
 
 def _schedule(

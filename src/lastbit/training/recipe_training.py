@@ -154,7 +154,8 @@ class RecipeRun:
         metrics |= {"test_accuracy": evaluation.accuracy, "test_loss": evaluation.loss}
         measure = self.recipe.measure
         if measure.fluctuation_epochs and epoch % measure.fluctuation_epochs == 0:
-            fluctuation = gradient_fluctuation(self.stepper.model, self.task, batches=measure.fluctuation_batches)
+            stepper, batches = self.stepper, measure.fluctuation_batches
+            fluctuation = gradient_fluctuation(stepper.model, self.task, batches=batches, loss=stepper.loss)
             metrics["gradient_fluctuation"] = fluctuation
         self.run.log(self.stepper.step, epoch=epoch, **metrics)
         if epoch == self.recipe.epochs:
