@@ -207,10 +207,11 @@ class Float64Remedy(Remedy):
 
     def unfit_for_scripts(self) -> str:
         """That modules go by their names in a model."""
-        reason = (
+        if not self._modules:
+            return ""
+        return (
             f"{self._modules[0]} goes by the modules of a model, which a script does not show; loss and update do not"
         )
-        return reason if self._modules else ""
 
 
 def _noted(function: Callable[..., Tensor], called: set[str]) -> Callable[..., Tensor]:
