@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import torch
 
-import rounding_or_bug_programs as programs
 from rounding_or_bug_programs import IMAGE, LANGUAGE
 
 
@@ -28,15 +28,23 @@ class Change:
     environment: Mapping[str, str] = field(default_factory=dict)  # variables of a process of its own
 
 
-def lines_of(marks: tuple[str, ...]) -> list[str]:
-    """The lines with one of these marks, as `rounding_or_bug_programs.py:12`."""
-    path = Path(programs.__file__)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [
-        f"{path.name}:{number}"
-        for number, line in enumerate(lines, 1)
-        if set(line.partition("# @ ")[2].split()) & set(marks)
-    ]
+def lines_of(marks: tuple[str, ...], files: Sequence[Path]) -> list[str]:
+    """The lines of these files with one of these marks, as `rounding_or_bug_programs.py:12`.
+
+    A mark is that of all lines of its statement.
+    """
+    found = []
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        statements = [
+            node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt) and not hasattr(node, "body")
+        ]
+        for number, line in enumerate(text.splitlines(), 1):
+            if set(line.partition("# @ ")[2].split()) & set(marks):
+                spans = [range(node.lineno, (node.end_lineno or 0) + 1) for node in statements]
+                span = min((span for span in spans if number in span), key=len, default=[number])
+                found += [f"{path.name}:{each}" for each in span]
+    return found
 
 
 @contextmanager

@@ -75,6 +75,10 @@ class Settings:
     processes_averaged: bool = True  # where they are reduced by hand
     clipped_on: str = "all"  # processes, or the first
 
+    def train(self, steps: int) -> None:
+        """Train with them."""
+        train(self, steps)
+
 
 class Linear(nn.Linear):
     """A layer that can be computed in several ways."""

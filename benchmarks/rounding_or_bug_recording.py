@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import distributed
@@ -26,13 +26,28 @@ from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.recorder import TraceMode
 from lastbit.script.trace.records import FORMAT, SETTINGS, RunTrace, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
-from rounding_or_bug_programs import Settings, train
+
+
+class Trained(Protocol):
+    """What is trained, and how: of either set of changes."""
+
+    @property
+    def processes(self) -> int:
+        """That divide each batch."""
+
+    @property
+    def compiled(self) -> str:
+        """The backend of what is compiled."""
+
+    def train(self, steps: int) -> object:
+        """Train for some optimizer steps."""
+
 
 _MOST_WAITED = 300.0  # seconds for a process
 
 
 def record(
-    settings: Settings, steps: int, *, noise: int | None = None, environment: Mapping[str, str] | None = None
+    settings: Trained, steps: int, *, noise: int | None = None, environment: Mapping[str, str] | None = None
 ) -> list[RunTrace]:
     """Train with these settings and record each process.
 
@@ -55,7 +70,7 @@ def record(
 
 
 def _record_elsewhere(
-    settings: Settings, steps: int, noise: int | None, path: Path, environment: Mapping[str, str]
+    settings: Trained, steps: int, noise: int | None, path: Path, environment: Mapping[str, str]
 ) -> None:
     context = multiprocessing.get_context("spawn")
     with _variables(environment):
@@ -73,7 +88,7 @@ def _record_elsewhere(
         raise RuntimeError(f"processes ended with {[process.exitcode for process in processes]}")
 
 
-def _record_rank(settings: Settings, steps: int, noise: int | None, path: Path, rank: int) -> None:
+def _record_rank(settings: Trained, steps: int, noise: int | None, path: Path, rank: int) -> None:
     torch.set_num_threads(1)
     if settings.processes == 1:
         return _record_here(settings, steps, noise, path, rank=rank)
@@ -86,7 +101,7 @@ def _record_rank(settings: Settings, steps: int, noise: int | None, path: Path, 
         distributed.destroy_process_group()
 
 
-def _record_here(settings: Settings, steps: int, noise: int | None, path: Path, *, rank: int) -> None:
+def _record_here(settings: Trained, steps: int, noise: int | None, path: Path, *, rank: int) -> None:
     header = TraceHeader(FORMAT, ("train.py",), fingerprint("cpu"), {}, {}, rank, settings.processes, steps, "")
     writer = TraceWriter(rank_path(path, rank), header)
     writer.state(0, generators())
@@ -110,7 +125,7 @@ def _record_here(settings: Settings, steps: int, noise: int | None, path: Path, 
             stack.callback(torch._dynamo.reset)
         stack.enter_context(around_compilers(mode, mode.unobserved))
         stack.enter_context(mode)
-        train(settings, steps)
+        settings.train(steps)
     if mode.unobserved:
         raise RuntimeError(f"not recorded: {dict(mode.unobserved)}")
     writer.end({})

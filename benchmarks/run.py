@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "benchmarks.json"
-HELPERS = {"options", "run", *(f"rounding_or_bug_{part}" for part in ("changes", "programs", "recording"))}
+HELPERS = {"options", "run", *(path.stem for path in HERE.glob("rounding_or_bug_*.py"))}
 PACKAGES = ("lastbit", "torch", "numpy", "scipy")
 
 
