@@ -26,12 +26,13 @@ from typing import Any
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "benchmarks.json"
 HELPERS = {"options", "run", *(path.stem for path in HERE.glob("rounding_or_bug_*.py"))}
+VARIANTS = {"rounding_or_bug_second": ("rounding_or_bug", "--set", "second")}  # files that are run again, with options
 PACKAGES = ("lastbit", "torch", "numpy", "scipy")
 
 
 def names() -> list[str]:
     """The benchmarks there are."""
-    return sorted(path.stem for path in HERE.glob("[a-z]*.py") if path.stem not in HELPERS)
+    return sorted([*(path.stem for path in HERE.glob("[a-z]*.py") if path.stem not in HELPERS), *VARIANTS])
 
 
 def processor() -> str:
@@ -59,7 +60,8 @@ def run(name: str, *, smoke: bool) -> dict[str, Any] | None:
     """Run a benchmark; return its figures with its seconds, or None where it failed, after its output."""
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.json"
-        command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(figures), *(["--smoke"] if smoke else [])]
+        file, *options = [*VARIANTS.get(name, (name,)), *(["--smoke"] if smoke else [])]
+        command = [sys.executable, str(HERE / f"{file}.py"), "--json", str(figures), *options]
         begun = time.perf_counter()
         # Only what fails in the smoke run is shown; a run that is kept is followed as it goes.
         done = subprocess.run(command, check=False, capture_output=smoke, text=True)
