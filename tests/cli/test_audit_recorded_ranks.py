@@ -57,6 +57,9 @@ def test_two_ranks_are_recorded_and_the_one_that_differs_is_named(lastbit, tmp_p
         1,
         1,
     )
+    sent = next(number for number, text in enumerate(PROGRAM.splitlines(), 1) if "backward" in text)
+    received = f"came in by c10d::allreduce_ at train.py:{sent} from rank 1"
+    assert found["ranks"][0]["beyond_rounding"]["differs"] == received
     assert (beyond["rank"], beyond["step"], f"train.py:{line}" in found["verdict"]) == (1, 1, True)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lastbit.script.trace.places import TracePlace
 
 RECORD, PAGE = "audit.json", "audit.html"  # what is kept of an audit
+_MOST_RANKS = 4  # of those that only received a difference
 _MOST_SETTINGS = 20  # rows of the table of environments on the terminal
 
 
@@ -107,6 +108,9 @@ def _show(comparison: TraceComparison, names: tuple[str, str], terminal: Console
     terminal.print(comparison.verdict, style="bold", soft_wrap=True)
     _show_place("first other bits", comparison.first_different, terminal)
     _show_place("beyond rounding", comparison.beyond_rounding, terminal)
+    received = [place for rank in comparison.ranks if (place := rank.beyond_rounding) and place.received]
+    for place in received[:_MOST_RANKS] if len(comparison.ranks) > len(received) else ():
+        terminal.print(f"rank {place.rank}: {place.differs}, step {place.step:,}", soft_wrap=True)
     settings = comparison.settings
     if settings:
         terminal.print("what differs between the environments:")

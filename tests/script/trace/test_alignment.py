@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from tests.script.trace.written_traces import Training
+from tests.script.trace.written_traces import Training, Writer
 
 from lastbit.script.trace.alignment import align
 from lastbit.script.trace.graph import TraceGraph
@@ -67,3 +68,20 @@ def test_traces_are_aligned_as_far_as_the_shorter_goes():
     assert weights(1) <= pairs.keys()
     assert not weights(2) & pairs.keys()
     assert not alignment.only_one
+
+
+@pytest.mark.parametrize("module", ["model.w", None], ids=["update", "clipping"])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_weight_that_decay_made_a_little_smaller_is_not_it_was_before(module, backwards):
+    """ZeRO and FSDP update a part of the weights in each process; a gradient is what `clipping` leaves of it."""
+    single, part = Writer(), Writer()
+    values = np.linspace(1, 2, 16)
+    single.outside("w", 3 * values, "model.w")
+    single.do("mul_", ["w"], {"decayed": 0.9999 * values}, phase="optimizer", module=module)
+    part.outside("before", values, "model.w")
+    part.outside("sent", values)
+    part.receive("gathered", "sent", values)  # in the backward pass
+    graphs = [TraceGraph(writer.trace()) for writer in (single, part)]
+    pairs = align(*(reversed(graphs) if backwards else graphs))
+    decayed = graphs[0].value(*single.labels["decayed"])
+    assert (decayed in (pairs.backwards if backwards else pairs.values)) is (module is None)

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from tests.script.trace.written_traces import Training
+from tests.script.trace.written_traces import Training, Writer
 
 from lastbit.script.trace.comparison import compare_traces, paired_ranks
 from lastbit.script.trace.envelope import learn_envelope
+from lastbit.script.trace.exchanged import sent_values, with_senders
+from lastbit.script.trace.graph import TraceGraph
 
 
 def ranks(number, changes=None, **options):
@@ -86,6 +89,45 @@ def test_what_another_rank_sent_names_the_collective():
     assert comparison.beyond_rounding.differs == (
         "c10d::allreduce_ at train.py:9 gave other values: another rank sent others"
     )
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["envelope", "no envelope"])
+def test_data_of_one_rank_are_named_there_and_the_others_say_from_whom_they_received_it(known):
+    """Its gradients differ before the collective, which was blamed on another rank by every rank."""
+    one = ranks(3)
+    comparison = compare_traces(one, ranks(3, data=0.1, data_of=2), learnt(one) if known else None)
+    assert [rank.beyond_rounding.differs for rank in comparison.ranks] == [
+        "came in by c10d::allreduce_ at train.py:9 from rank 2",
+        "came in by c10d::allreduce_ at train.py:9 from rank 2",
+        "the data differ",
+    ]
+    assert (comparison.beyond_rounding.rank, comparison.first_different.rank) == (2, 2)
+    assert comparison.verdict.endswith(
+        "leaves rounding at operation 5, step 0, rank 2, model.0: the data differ at train.py:8"
+    )
+
+
+def test_a_rank_that_received_from_two_names_both_and_from_nobody_known_none():
+    first, *others = compare_traces(ranks(3), ranks(3, data=0.1)).ranks
+    assert [rank.beyond_rounding.received for rank in (first, *others)] == [None] * 3, "each has data of its own"
+    received = replace(first.beyond_rounding, received="c10d::allreduce_", step=2, differs="nobody knows")
+    named, *_ = with_senders([replace(first, beyond_rounding=received), *others])
+    assert named.beyond_rounding.differs == "came in by c10d::allreduce_ from ranks 1, 2"
+    (named,) = with_senders([replace(first, beyond_rounding=received)])
+    assert named.beyond_rounding.differs == "nobody knows"
+
+
+def test_what_fills_a_buffer_piece_by_piece_is_all_sent():
+    writer = Writer()
+    for place, norm in enumerate((1.0, 2.0)):
+        writer.outside(f"gradient{place}", np.full(8, norm))
+    writer.do("mul", ["gradient0"], {"first piece": np.full(8, 0.5)}, line="train.py:4")
+    writer.do("mul", ["gradient1", "first piece"], {"last piece": np.full(8, 1.0)}, line="train.py:4")
+    writer.receive("mean", "last piece", np.full(16, 0.7))
+    graph = TraceGraph(writer.trace())
+    received = graph.item_of(graph.value(*writer.labels["mean"]))
+    pieces = {graph.value(*writer.labels[f"{name} piece"]) for name in ("first", "last")}
+    assert set(sent_values(graph, received)) == pieces
 
 
 def test_weights_that_are_split_are_not_said_to_be_the_same():

@@ -111,13 +111,14 @@ class Training:
         frozen: whether the first layer's weights stay as they are.
         weights: added to the second layer's weights at the beginning.
         data: added to the inputs.
+        data_of: the rank to whose part alone it is added; None for all.
         ranks: that have a part of each batch, whose gradients are averaged by a collective.
         rank: which of them this is.
         summed: whether the ranks' gradients are summed in place of averaged.
     """
 
     def __init__(self, *, fused=False, foreach=False, swapped=False, parts=1, divided=None, copies=False, noise=0.0,
-                 noise_seed=2, lr=0.1, clip=False, frozen=False, weights=0.0, data=0.0, steps=3,
+                 noise_seed=2, lr=0.1, clip=False, frozen=False, weights=0.0, data=0.0, data_of=None, steps=3,
                  ranks=1, rank=0, summed=False):  # fmt: skip
         self.writer, self._random = Writer(), np.random.default_rng(1)
         self._noise, self._noises = noise, np.random.default_rng(noise_seed)
@@ -127,7 +128,8 @@ class Training:
         self._rows = slice(rank * 16 // ranks, (rank + 1) * 16 // ranks)
         self.parameters = {name: self._random.normal(size=shape) for name, shape in (("w1", (6, 8)), ("w2", (8, 4)))}
         self.parameters["w2"] = self.parameters["w2"] + weights
-        inputs, targets = self._random.normal(size=(16, 6)) + data, self._random.normal(size=(16, 4))
+        inputs, targets = self._random.normal(size=(16, 6)), self._random.normal(size=(16, 4))
+        inputs[slice(None) if data_of is None else slice(data_of * 16 // ranks, (data_of + 1) * 16 // ranks)] += data
         self._bias = self._random.normal(size=8)
         for name in self.parameters:
             self.writer.outside(f"{name}@0", self.parameters[name], f"model.{name}")

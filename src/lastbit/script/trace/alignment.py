@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lastbit.script.trace.graph import Array, Item, TraceGraph, distances, is_copy
+from lastbit.script.trace.graph import OPTIMIZER, Array, Item, TraceGraph, distances, is_copy
 from lastbit.script.trace.records import OUTSIDE, PARTS
 from lastbit.script.trace.sequences import Pairs, align_keys
 
@@ -206,7 +206,10 @@ def _same_values(
 def _nearest(one: TraceGraph, mine: Array, other: TraceGraph, others: Array) -> list[tuple[int, int]]:
     """Pairs of values that are each other's nearest and near; of equal ones the n-th with the n-th."""
     apart = distances(one, np.repeat(mine, len(others)), other, np.tile(others, len(mine)))
+    # A weight that is a little smaller after decay, or a small step, is not what it was, or was gathered, before.
+    (updated, inside), (others_updated, others_inside) = _are_of_updates(one, mine), _are_of_updates(other, others)
     apart = apart.reshape(len(mine), len(others))
+    apart[np.logical_and.outer(updated, ~others_inside) | np.logical_and.outer(~inside, others_updated)] = np.inf
     pairs = []
     free = np.ones(len(others), bool)
     for row, gaps in enumerate(apart):
@@ -216,3 +219,10 @@ def _nearest(one: TraceGraph, mine: Array, other: TraceGraph, others: Array) -> 
             free[column] = False
             pairs.append((int(mine[row]), int(others[column])))
     return pairs
+
+
+def _are_of_updates(graph: TraceGraph, values: Iterable[int]) -> tuple[Array, Array]:
+    """Whether values were made in an update: for a parameter by an optimizer's step; and in its phase at all."""
+    sites = [graph.records[int(graph.maker[value])].site for value in values]
+    phase = np.array([site.phase == OPTIMIZER for site in sites], bool)
+    return phase & np.array([site.module is not None for site in sites], bool), phase

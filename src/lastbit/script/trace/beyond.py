@@ -1,6 +1,7 @@
 """The first place at which two traces differ by more than rounding explains."""
 
 from collections.abc import Container
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -100,7 +101,8 @@ class BeyondRounding:
         # Where tensors have other shapes the batch may only be divided otherwise; what can be compared says more.
         root = min([root for root in roots if not self._reshapes(root)] or roots, key=lambda root: root.reader)
         only = [record.index for record in self._one.computing(root.only_one)]
-        return self._traces.place(min([root.reader, *only]), root.distance, self._words.root(root))
+        place = self._traces.place(min([root.reader, *only]), root.distance, self._words.root(root))
+        return replace(place, received=self._words.collective(root))
 
     def _reshapes(self, root: Root) -> bool:
         return not self._search.has_one_shape((root.value, root.partner))

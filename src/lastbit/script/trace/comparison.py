@@ -6,6 +6,7 @@ from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.differences import compare_rank
+from lastbit.script.trace.exchanged import with_senders
 from lastbit.script.trace.finding import TraceComparison
 from lastbit.script.trace.places import Envelope
 from lastbit.script.trace.records import RunTrace
@@ -41,14 +42,16 @@ def compare_traces(
     for run in runs:
         _check_ranks(run)
     sizes = [len(run) for run in runs]
-    ranks = tuple(
-        compare_rank(
-            _in_place_of(runs[0][mine], runs[1][theirs]),
-            runs[1][theirs],
-            envelope[mine] if isinstance(envelope, Sequence) else envelope,
-            divided=sizes[0] != sizes[1],
-        )
-        for mine, theirs in paired_ranks(*sizes)
+    ranks = with_senders(
+        [
+            compare_rank(
+                _in_place_of(runs[0][mine], runs[1][theirs]),
+                runs[1][theirs],
+                envelope[mine] if isinstance(envelope, Sequence) else envelope,
+                divided=sizes[0] != sizes[1],
+            )
+            for mine, theirs in paired_ranks(*sizes)
+        ]
     )
     notes = [*ranks[0].notes]
     notes += [f"rank {rank.rank}: {note}" for rank in ranks[1:] for note in rank.notes if note not in ranks[0].notes]

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
+from typing import TypeGuard
 
 from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
@@ -30,14 +31,17 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
     one, other = up_to_the_last_step_wanted(one, other)
     traces = AlignedTraces(one, other, envelope, divided=divided)
     beyond = BeyondRounding(traces)
-    first = first_different(traces, beyond)
+    first, other_computation = first_different(traces, beyond), beyond.first()
+    if not divided and _is_before(other_computation, first):
+        # As where what follows cannot be compared number by number until a collective has joined it.
+        first = replace(other_computation, differs=None, received=None)
     return RankComparison(
         rank=one.header.rank,
         operations=traces.operations,
         steps=min(one.steps, other.steps),
         same_bits=first is None,
         first_different=first,
-        beyond_rounding=beyond.first(),
+        beyond_rounding=other_computation,
         has_envelope=envelope is not None,
         saturated_at=envelope.saturated_at if isinstance(envelope, RoundingEnvelope) else None,
         distances=traces.distances(),
@@ -48,6 +52,11 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         notes=tuple(_notes(*whole)),
         complete=one.ended and other.ended,
     )
+
+
+def _is_before(place: TracePlace | None, first: TracePlace | None) -> TypeGuard[TracePlace]:
+    """Whether a place at which results differ is before the first at which bits were seen to."""
+    return place is not None and first is not None and place.index < first.index and place.distance != 0
 
 
 def _stopped_at(trace: RunTrace) -> float:

@@ -73,8 +73,8 @@ class Words:
         kinds = [graph.summaries[v] for graph, v in self._sides(root)]
         if kinds[0].dtype != kinds[1].dtype:
             return f"dtype {kinds[0].dtype} against {kinds[1].dtype}"
-        if record.site.name == RECEIVED:
-            return f"{self._collective(self._one, record)} gave other values: another rank sent others"
+        if (collective := self.collective(root)) is not None:
+            return f"{collective} gave other values: another rank sent others"
         if is_random(record):
             return describe_draws((self._one, self._other), self._alignment, record, other)
         if (batch := self.batch(record)) is not None:
@@ -88,6 +88,12 @@ class Words:
             f"the same inputs and arguments give other results{scale}: a kernel computes something else, or "
             "a tensor was changed outside torch, as through NumPy"
         )
+
+    def collective(self, root: Root) -> str | None:
+        """The operation by which a difference came from other processes, where it begins so."""
+        record = self._one.records[int(self._one.maker[root.value])]
+        came = root.kind is RootKind.OPERATION and record.site.name == RECEIVED
+        return self._collective(self._one, record) if came else None
 
     @staticmethod
     def _collective(graph: TraceGraph, received: Record) -> str:

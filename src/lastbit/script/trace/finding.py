@@ -1,7 +1,6 @@
 """What the traces of two runs show: in a sentence, as JSON, and on a page."""
 
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from lastbit.report.numbers import scientific
 from lastbit.report.traces import RankDistances, TracePageContent
+from lastbit.script.trace.exchanged import order_of
 from lastbit.script.trace.places import RankComparison, TracePlace
 from lastbit.script.trace.records import Record
 
@@ -44,18 +44,9 @@ class TraceComparison:
         return self._first([rank.beyond_rounding for rank in self.ranks])
 
     def _first(self, places: Sequence[TracePlace | None]) -> TracePlace | None:
-        """The first of the places of each rank.
-
-        What a rank received cannot differ before another rank sent it: its place is behind one more collective.
-        """
-        return min(
-            (place for place in places if place is not None),
-            key=lambda place: (place.step, self._collectives_before(place), place.index),
-            default=None,
-        )
-
-    def _collectives_before(self, place: TracePlace) -> int:
-        return next(bisect_left(rank.collectives, place.index) for rank in self.ranks if rank.rank == place.rank)
+        """The first of the places of each rank."""
+        known = (place for place in places if place is not None)
+        return min(known, key=lambda place: order_of(place, self.ranks), default=None)
 
     @property
     def is_rounding(self) -> bool | None:

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from lastbit.script.audit.bits import is_plain
 from lastbit.script.audit.place import Locator
 from lastbit.script.trace.records import Origin
+from lastbit.tensors import local
 
 _WAYS = frozenset({"foreach", "fused", "capturable", "differentiable"})  # how an optimizer computes
 _FEWEST = 4096  # entries before it is worth looking for those whose memory is gone
@@ -84,8 +85,9 @@ class ParameterNames:
             state = optimizer.state.get(parameter, {})
             held = (parameter, parameter.grad, *(state.values() if isinstance(state, dict) else ()))
             for tensor in held:
-                if isinstance(tensor, Tensor) and is_plain(tensor):
-                    self._updated[tensor.untyped_storage()._cdata] = self._names[id(parameter)]
+                part = local(tensor) if isinstance(tensor, Tensor) else None  # of one that is split over processes
+                if part is not None and is_plain(part):
+                    self._updated[part.untyped_storage()._cdata] = self._names[id(parameter)]
 
     def end_update(self) -> None:
         """Forget it: gradients are about to be freed."""

@@ -28,10 +28,11 @@ class TracePlace:
     distance: float | None  # ‖x − y‖ / max(‖x‖, ‖y‖); None where only one trace has a tensor, or either is not finite
     differs: str | None = None  # what differs, where rounding does not explain it
     alone: bool = False  # whether only one trace has the operation
+    received: str | None = None  # the collective by which the difference came from another process, with its line
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
-        left_out = {"alone"} | ({"differs"} if self.differs is None else set())
+        left_out = {"alone", "received"} | ({"differs"} if self.differs is None else set())
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
 

@@ -72,6 +72,8 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
             return None
         location = self.locator.locate(call.frame, walked)
         reads = operation.reads or operation.communicates
+        if operation.copies:
+            self._expect_in_transit([tensor for tensor, _ in call.inputs])
         origins = []
         for tensor, read in call.inputs:
             # What a deferred collective is still writing, as what `wait_tensor` waits for, is not to be looked at yet.
@@ -141,9 +143,16 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
     def _meet_parameters(self, call: OperationCall, walked: Walk | None) -> None:
         """Record the parameters from outside that a view looks at: behind it they are not known for what they are."""
         for tensor, _ in call.inputs:
-            if isinstance(tensor, torch.nn.Parameter) and is_plain(tensor) and not self._origins.of(tensor)[1]:
+            origin, known = self._origins.of(tensor) if is_plain(tensor) else (None, True)
+            if isinstance(tensor, torch.nn.Parameter) and not known:
                 location = self.locator.locate(call.frame, walked)
-                self._record_from_outside(tensor, None, location, call.frame)
+                self._record_from_outside(tensor, origin, location, call.frame)
+
+    def _expect_in_transit(self, copied: Sequence[Tensor]) -> None:
+        """Note that what a collective copies to where it was to arrive, as gloo does when waited for, was received."""
+        arrives = len(copied) == 2 and self._origins.is_expected(copied[0]) and is_plain(copied[1])
+        if arrives and self._origins.of(copied[1]) == (None, False):
+            self._origins.expect(copied[1], self._origins.of(copied[0])[0])
 
     def _origin(self, tensor: Tensor, location: Location, frame: FrameType | None, *, read: bool) -> Origin:
         if not is_plain(tensor):

@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 
 from lastbit.script.trace.alignment import Alignment
+from lastbit.script.trace.exchanged import sent_values
 from lastbit.script.trace.graph import COMPILED_GRAPH, UNKNOWN, Item, TraceGraph, distances
 from lastbit.script.trace.records import RECEIVED
 
@@ -153,6 +154,8 @@ class RootSearch:
         if self._alignment.items.get(item) != self._other.item_of(partner):
             return self._through_others(pair, reader)
         edges = self.edges(item, self._other.item_of(partner))
+        if self._one.records[item[0]].site.name == RECEIVED:
+            edges = self._sent(item)
         if far := [edge for edge in edges if self._is_followed(edge)]:
             return far, None
         if reshaped := [edge for edge in edges if not self.has_one_shape(edge)]:
@@ -161,6 +164,12 @@ class RootSearch:
             return [], Root(RootKind.STRUCTURE, *pair, self.distance(pair), item[0], *left)
         kind = RootKind.OPERATION if self.has_one_shape(pair) else RootKind.SHAPES
         return [], Root(kind, *pair, self.distance(pair), item[0])
+
+    def _sent(self, received: Item) -> list[Pair]:
+        """What this process gave to the collective that a value came from, by pieces where it filled a buffer."""
+        partners = self._alignment.values
+        sent = (value for value in sent_values(self._one, received) if value in partners)
+        return [(value, partners[value]) for value in sent]
 
     def _unpaired(self, item: Item, partner: Item, edges: Sequence[Pair]) -> list[tuple[int, ...]]:
         """The records behind tensors that the same operation takes in one trace only; nothing where there are none."""
