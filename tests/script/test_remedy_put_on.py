@@ -88,6 +88,36 @@ def test_an_average_is_evaluated_and_the_training_and_what_it_saves_stay_the_sam
     ]
 
 
+ORDERED = """
+import os
+import torch
+{asked}
+numbers = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0))
+weight = torch.nn.Parameter(torch.zeros(1))
+optimizer = torch.optim.SGD([weight], lr=1.0)
+weight.grad = numbers.sum().view(1)
+optimizer.step()
+print(torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), os.environ.get("MKL_CBWR"))
+print(torch.backends.cpu.get_cpu_capability())
+"""
+
+
+@pytest.mark.usefixtures("real_processes")
+def test_a_fixed_order_is_kept_against_what_the_script_asks_for(place):
+    two = "torch.set_num_threads(2)"
+    _, split = trained(place, "split", ORDERED.format(asked=two))
+    notes, ordered = trained(place, "ordered", ORDERED.format(asked=two), treatment="same_order:portable=true")
+    _, one = trained(place, "one", ORDERED.format(asked="torch.set_num_threads(1)"))
+    assert ordered.keys() == one.keys() == split.keys()
+    assert all(map(torch.equal, ordered.values(), one.values()))
+    assert not any(map(torch.equal, split.values(), one.values()))
+    said = (place / "ordered" / "output" / "stdout.txt").read_text().split()
+    assert said[:3] == ["1", "True", "COMPATIBLE"]
+    if torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512"):
+        assert said[3] == "AVX2"
+    assert notes.remarks == ["asked for another number of threads, and kept a fixed order"]
+
+
 def test_the_id_of_a_trial_without_remedies_is_what_it_was_and_of_one_with_them_another(place):
     """The id was made by the version before there were remedies for scripts."""
     (place / "train.py").write_text("pass\n")

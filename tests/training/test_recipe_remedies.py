@@ -83,7 +83,7 @@ def test_a_wrong_remedy_is_a_wrong_recipe(change):
 NEEDS = {"compensated": ["dtype=bfloat16"], "stochastic_rounding": ["dtype=bfloat16"], "float64": []}
 
 
-@pytest.mark.parametrize("name", sorted(REMEDIES.here()))
+@pytest.mark.parametrize("name", sorted(REMEDIES.here().keys() - {"same_order"}))
 def test_with_each_remedy_powers_of_two_change_no_bit_and_the_last_bit_still_acts(task, name):
     change = "epochs=2", f"remedy.{name}=true", *NEEDS.get(name, [])
     last_bit = Scale(3)
@@ -221,6 +221,11 @@ def test_parts_in_float64_are_trained_in_it(task, parts, count):
     plain, _ = trained(task, "epochs=1", "schedule.milestones=[]")
     pairs = zip(stepper.model.parameters(), plain.model.parameters(), strict=True)
     assert 0 < max((one - other).abs().max() for one, other in pairs) < 1e-4
+
+
+def test_that_a_recipe_has_a_fixed_order_already_is_said(task):
+    with pytest.warns(UserWarning, match="trials of a recipe have one thread and fixed kernels"):
+        recipe_stepper(recipe("remedy.same_order=true"), task)
 
 
 def test_caps_and_checkpoints_are_refused_together():
