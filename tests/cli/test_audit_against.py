@@ -46,6 +46,11 @@ def test_recorded_with_rounding_and_compared_with_what_rounds_and_what_does_not(
     assert code == 1
     assert "leaves rounding at operation 8, step 0, model.2: dropout p 0.1 against 0.2 at train.py:13" in out
     assert "this run" in (place / "kept" / "audit.html").read_text()
+    # Another script is refused before it runs.
+    (place / "other.py").write_text("raise SystemExit('was run')")
+    code, out, err = lastbit("audit", "--against", "a.trace", "--", "other.py")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "the trace is of another script: train.py, which has hardly a line in common with other.py" in err
     # The same without the script: the envelope lies beside the trace.
     trace = read_trace(place / "a.trace")
     envelopes = kept_envelopes(place / "a.trace", 1)

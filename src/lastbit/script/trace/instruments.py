@@ -47,10 +47,11 @@ def record(
     """Record this process's program from its first line to its last.
 
     Args:
-        settings: `trace`, the file to make; `counts`, the shared file; `command`, words of the program; `recording`, an
-            identity; `threads` of torch, `steps` after which to stop, and the seed of the `noise` in every operation's
-            result, each or null; `rank` and `world`, where they are not those of the environment; `named`, of a process
-            that a script has started, the file of rank 0.
+        settings: `trace`, the file to make; `counts`, the shared file; `command`, words of the program; `script` and
+            `code` of its file, as `script_of` gives them; `recording`, an identity; `threads` of torch, `steps` after
+            which to stop, and the seed of the `noise` in every operation's result, each or null; `rank` and `world`,
+            where they are not those of the environment; `named`, of a process that a script has started, the file of
+            rank 0.
         before_exit: called when the trace is whole and the process is to stop after the last step wanted.
         on_rank: called with rank and number of ranks once the process communicates with others, where that is not known
             from `settings`.
@@ -151,6 +152,8 @@ class Recording:
             steps=settings["steps"],
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             recording=settings["recording"],
+            script=settings["script"],
+            code=tuple(settings["code"]),
         )
 
     def _recorded(self) -> None:

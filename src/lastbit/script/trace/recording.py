@@ -18,6 +18,7 @@ from lastbit.script.launchers import Launch, launch_of
 from lastbit.script.target import Target
 from lastbit.script.trace.counts import RankCounts, RecordingCounts
 from lastbit.script.trace.ranks import check_free_ranks, clear_further, rank_path
+from lastbit.script.trace.same_script import script_of
 from lastbit.storage.directories import check_unkept
 from lastbit.storage.files import writing
 from lastbit.storage.limits import reachable
@@ -101,12 +102,15 @@ def record_trace(
 
 def _named(target: Target, path: Path, folder: Path, launch: Launch | None) -> dict[str, Any]:
     """What is recorded, and where, as settings for the instruments."""
+    script, code = script_of(target, launch)
     return {
         "trace": str(path.absolute()),
         "counts": str(folder / "counts"),
         "directory": str(folder),
         "processes": None if launch is None else launch.processes,
         "command": list(target.words),
+        "script": script,
+        "code": code,
         "recording": uuid4().hex,
     }
 

@@ -118,6 +118,8 @@ class TraceHeader:
     steps: int | None  # after which it was to stop
     started: str  # UTC, ISO 8601
     recording: str = ""  # random; the same for all ranks of one recording
+    script: str = ""  # name of its file, also of one that a launcher starts; empty where nobody noted it
+    code: tuple[int, ...] = ()  # sketch of its lines, as `same_script` makes it
 
 
 @dataclass(frozen=True)
