@@ -58,6 +58,21 @@ def test_what_layers_and_flow_cost_time_for_is_printed(lastbit, tmp_path):
     assert f"At step 4 the descent is {distance} away from its gradient flow." in " ".join(said.split())
 
 
+def test_batch_sharpness_and_the_factor_of_the_rate_are_said(lastbit, tmp_path):
+    out = tmp_path / "s"
+    asked = ("--batch-sharpness", "--critical", "--set", "batch_size=8", "--steps", 4, "--every", 2, "--out", out)
+    code, said, _ = lastbit("sharpness", *TINY, *asked)
+    assert code == 0
+    last = json.loads((out / "sharpness.json").read_text())["rows"][-1]
+    words = " ".join(said.split())
+    assert f"At step 4 batch sharpness is {last['batch']['normalised']:.3g}"[:36] in words
+    assert "where 2 is the edge of small batches." in words
+    assert f"At step 4, {last['critical']['advice']}." in words
+    page = (out / "sharpness.html").read_text()
+    assert "the mean of g′H g / |g|²" in page
+    assert last["critical"]["advice"] in page
+
+
 def test_divergence_is_data(lastbit, tmp_path):
     command = ("sharpness", *TINY, "--set", "model.activation=relu", "--lr", 1e30, "--steps", 40)
     code, said, err = lastbit(*command, "--out", tmp_path / "s", "--json", "-")

@@ -294,15 +294,14 @@ def test_a_diverged_row_is_the_last_and_advice_names_the_factor() -> None:
     optimizer = torch.optim.SGD([model.weight], lr=0.01)
     critical = trained(model, optimizer, batch, mse_loss, 1)
     row = critical.rows[0]
-    assert f"{row.multiple:.2f} ({row.lower:.2f} to {row.upper:.2f})" in row.advice()
+    assert f"{row.multiple:.3g} ({row.lower:.3g} to {row.upper:.3g})" in row.advice()
     assert "may rise by a factor of" in row.advice()
     shorter = dataclasses.replace(row, multiple=0.5, lower=0.49, upper=0.51)
     assert (
-        shorter.advice()
-        == "this step raises the loss at the learning rate 0.01, up from 0.50 (0.49 to 0.51) times that"
+        shorter.advice() == "this step raises the loss at the learning rate 0.01, up from 0.5 (0.49 to 0.51) times that"
     )
     edge = dataclasses.replace(row, multiple=1.0, lower=0.98, upper=1.02)
-    assert edge.advice().startswith("this step is as long as it may be: the loss rises from 1.00 (0.98 to 1.02) times")
+    assert edge.advice().startswith("this step is as long as it may be: the loss rises from 1 (0.98 to 1.02) times")
     optimizer.param_groups[0]["lr"] = 1e200
     assert [row.diverged for row in trained(model, optimizer, batch, mse_loss, 5).rows][-1]
     assert json.loads(json.dumps(row.as_dict()))["sharpness"] == row.sharpness
@@ -345,3 +344,20 @@ def test_the_monitor_has_it_as_an_option() -> None:
         assert row.critical["advice"].startswith("the learning rate 0.01 may rise by a factor of")
         assert row.scalars()["critical_sharpness"] == row.critical["sharpness"]
     assert torch.equal(model.weight, alone.weight)
+
+
+def test_an_uphill_update_does_not_mislead_the_search_along_the_next() -> None:
+    """The first step climbs, whatever its length; that of the next is looked for from the step itself again."""
+    model, inputs = Bowl(), inputs_of()
+    batch = inputs, torch.zeros(16, 3, dtype=torch.float64)
+    optimizer = torch.optim.SGD([model.weight], lr=0.01)
+    with lb.CriticalSharpness(model, mse_loss, batch, optimizer, every=1) as critical:
+        for sign in (-1, 1):
+            optimizer.zero_grad()
+            (sign * mse_loss(model(inputs), batch[1])).backward()
+            optimizer.step()
+    climbed, fell = critical.rows
+    assert "raises the loss at every rate tried" in climbed.note
+    assert climbed.resolved
+    assert fell.converged
+    assert fell.lower > 1

@@ -44,7 +44,24 @@ def make_diverged_row(step: int) -> dict[str, Any]:
     return make_row(step, 0.0) | gone | counts
 
 
-def make_series(*, diverged: bool = False, layers: bool = False, flow: bool = False, **changes: Any) -> dict[str, Any]:
+def make_batch(step: int, normalised: float, **changes: Any) -> dict[str, Any]:
+    """Batch sharpness beside an edge of 30, known to a tenth."""
+    means = {"largest": 60.0, "interaction": 12.0, "noise": 3.5, "signal_to_noise": 0.25}
+    sharpness = 15 * normalised
+    found = {"step": step, "samples": 8, "batches": 32, "sharpness": sharpness, "edge": 30.0, "normalised": normalised}
+    found |= {"lower": 0.9 * sharpness, "upper": 1.1 * sharpness, "note": "", "diverged": False}
+    return found | {name: {"value": v, "lower": v / 2, "upper": 2 * v} for name, v in means.items()} | changes
+
+
+def make_critical(step: int, multiple: float) -> dict[str, Any]:
+    """A search that closed to within a twentieth."""
+    bounds = {"multiple": multiple, "lower": 0.97 * multiple, "upper": 1.02 * multiple}
+    return {"step": step, "lr": 0.05, "forwards": 5, "advice": f"the rate may rise by {multiple}", **bounds}
+
+
+def make_series(
+    *, diverged: bool = False, layers: bool = False, flow: bool = False, batch: bool = False, **changes: Any
+) -> dict[str, Any]:
     """Sharpness that rises to the edge at step 20 and stays about it until step 40."""
     rows = [make_row(10 * i, value) for i, value in enumerate((0.5, 1.5, 2.1, 1.9, 2.2))]
     for row in rows if layers else []:
@@ -52,6 +69,9 @@ def make_series(*, diverged: bool = False, layers: bool = False, flow: bool = Fa
             name: {"sharpness": row["sharpness"] / (2 + i), "residual": 0.01, "matvecs": 3}
             for i, name in enumerate(LAYERS)
         }
+    for row, normalised in zip(rows if batch else [], (0.4, 0.9, 1.4, 1.9, 2.0), strict=False):
+        row["batch"] = make_batch(row["step"], normalised)
+        row |= {"critical": make_critical(row["step"], 2 / normalised)} if row["step"] else {}
     for row in rows if flow else []:
         far = row["step"] / 1000
         row["flow"] = {"time": row["step"] * 0.05, "relative_l2": far, "rel_l1": 3 * far, "evaluations": 30}
@@ -73,6 +93,7 @@ def make_series(*, diverged: bool = False, layers: bool = False, flow: bool = Fa
         "batch_norm": False,
         "parameters": 656810,
         "edge": "2/lr: gradient descent",
+        "small_batch_edge": "2(1-m)/lr: heavy ball",
         "rows": [*rows, make_diverged_row(41)] if diverged else rows,
         "losses": [*losses, None] if diverged else losses,
         "rises": 12,

@@ -53,6 +53,34 @@ def test_layers_and_flow_are_drawn_where_they_were_measured():
     assert "tolerance of 1.0e-5" in found["flow"].note
 
 
+def test_batch_and_critical_sharpness_are_drawn_against_their_own_edges():
+    series = make_series(batch=True)
+    found = {figure.name: figure for figure in sharpness_figures(series)}
+    assert list(found) == ["normalised-sharpness", "batch-sharpness", "critical", "loss"]
+    batch = found["batch-sharpness"]
+    assert points(batch)["batch sharpness, against small batches' edge"][30] == pytest.approx(1.9)
+    assert points(batch)["sharpness, against full batches' edge"] == {0: 0.5, 10: 1.5, 20: 2.1, 30: 1.9, 40: 2.2}
+    assert batch.title == "At step 40 batch sharpness is 2 (1.8 to 2.2), where 2 is the edge of small batches"
+    assert "over 32 batches, 8 of the images measured on in each" in batch.note
+    assert "The edge of small batches is 2(1-m)/lr: heavy ball, that of full ones 2/lr" in batch.note
+    assert points(found["critical"])["times the update"] == pytest.approx(
+        {10: 2 / 0.9, 20: 2 / 1.4, 30: 2 / 1.9, 40: 1}, rel=1e-4
+    )
+    assert found["critical"].title == "At step 40, the rate may rise by 1.0"
+    text = render(sharpness_page(series))
+    assert all(cell in text for cell in ("27 – 33", "0.25", "3.5"))  # interval, signal to noise, noise
+
+
+def test_one_batch_has_no_band_and_its_note_is_on_the_page():
+    series = make_series(batch=True)
+    for row in series["rows"]:
+        row["batch"] |= {"lower": None, "upper": None, "note": "there is one batch only"}
+    figure = {figure.name: figure for figure in sharpness_figures(series)}["batch-sharpness"]
+    assert figure.title == "At step 40 batch sharpness is 2, where 2 is the edge of small batches"
+    assert figure.note.endswith("There is one batch only.")
+    assert "low" not in figure.rows[0]
+
+
 def test_a_flow_that_could_not_be_followed_says_so():
     series = make_series(flow=True)
     series["rows"][-1]["flow"] |= {"relative_l2": None, "rel_l1": None}

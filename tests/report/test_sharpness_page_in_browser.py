@@ -21,7 +21,7 @@ LOOK = """() => [...document.querySelectorAll(".chart canvas")].map((canvas) => 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "sharpness.html"
-    series = make_series(layers=True, flow=True, diverged=True, recipe=RECIPE | {"name": HOSTILE})
+    series = make_series(layers=True, flow=True, batch=True, diverged=True, recipe=RECIPE | {"name": HOSTILE})
     path.write_text(render(sharpness_page(series), libraries=javascript()), encoding="utf-8")
     return path
 
@@ -36,7 +36,7 @@ def test_every_chart_is_drawn_within_the_screen_in_silence(browser: Browser, fil
     page.goto(file.as_uri())
     page.wait_for_selector("html[data-charts=drawn]")
     looks = page.evaluate(LOOK)
-    assert len(looks) == 4
+    assert len(looks) == 6
     for width, height, colours in looks:
         assert viewport["width"] / 2 < width <= viewport["width"]
         assert height > 150

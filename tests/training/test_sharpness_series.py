@@ -94,6 +94,48 @@ def test_a_series_that_goes_on_is_the_series_in_one_go(tmp_path, changes):
     assert [row["step"] for row in whole["rows"]] == sorted({first, 3, 6, 9, 12})
 
 
+@pytest.mark.parametrize("changes", [(), ("batch_size=16", "optimizer.momentum=0.9", "schedule.milestones=[1]")])
+def test_batch_and_critical_sharpness_go_on_as_in_one_go_and_change_no_bit(tmp_path, changes):
+    asked = {"every": "3", "images": 40, "critical": True, "batch_sharpness": True}
+    series = Series(small(*changes), **asked)
+    whole = run(tmp_path / "whole", series, 6)
+    run(tmp_path / "parts", series, 3)
+    parts = run(tmp_path / "parts", series, 6)
+    plain = run(tmp_path / "plain", Series(small(*changes), every="3", images=40), 6)
+    assert whole["losses"] == parts["losses"] == plain["losses"]
+    first, *later = whole["rows"]
+    assert "critical" not in first
+    for row, other in zip(whole["rows"], parts["rows"], strict=True):
+        assert row["batch"] == other["batch"]
+    for row, other in zip(later, parts["rows"][1:], strict=True):
+        assert row["critical"]["lower"] <= other["critical"]["multiple"] * 1.07
+        assert row["critical"]["lr"] == (0.05 if changes and row["step"] > 3 else 0.5)
+        assert row["critical"]["step"] == row["step"]
+    batch = later[-1]["batch"]
+    if changes:
+        assert (batch["samples"], batch["batches"], batch["edge"]) == (16, 32, pytest.approx(2 * 0.1 / 0.05))
+        assert batch["lower"] < batch["sharpness"] < batch["upper"]
+    else:
+        assert (batch["samples"], batch["batches"]) == (60, 1)
+        assert "one batch only" in batch["note"]
+
+
+def test_of_gradient_descent_critical_sharpness_is_a_curvature_of_the_loss_before_the_update():
+    """2 / (f lr) of a short step is g'Hg / |g|^2 at the weights before it, and never above the sharpness there."""
+    prepared = prepare_descent(load_recipe("fc-cifar10-5k", changes=DIGITS))
+    measurement = Measurement(prepared, critical=True)
+    before = 0.0
+    for point in prepared.descent.points(4):
+        if point.step == 3:
+            measurement.before_update()
+            hessian, _ = dense_hessian(prepared.descent.model, prepared.batch)
+            before = float(torch.linalg.eigvalsh(hessian)[-1])
+        if point.step == 4:
+            row = measurement.row(point)
+            assert row.critical["sharpness"] <= before * 1.05
+            assert row.critical["step"] == 4
+
+
 def test_what_is_measured_is_kept_through_a_crash_and_never_measured_again(tmp_path):
     series = Series(small(), every="2", layers=True, flow=True)
 

@@ -39,6 +39,12 @@ EigenvaluesOption = Annotated[int, typer.Option("--k", max=LARGEST, help="Larges
 LearningRateOption = Annotated[float | None, typer.Option("--lr", help="Short for --set optimizer.lr=LR.")]
 LayersOption = Annotated[bool, typer.Option("--layers", help="Measure each linear and convolutional layer too.")]
 FlowOption = Annotated[bool, typer.Option("--flow", help="Follow the gradient flow beside the descent.")]
+CriticalOption = Annotated[
+    bool, typer.Option("--critical", help="Say by what factor the rate may rise, by forward passes along each update.")
+]
+BatchSharpnessOption = Annotated[
+    bool, typer.Option("--batch-sharpness", help="Measure the curvature of batches along their own gradients too.")
+]
 OutOption = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the series is kept [runs/sharpness-…].")]
 ImagesOption = Annotated[
     int,
@@ -54,6 +60,8 @@ def sharpness(
     lr: LearningRateOption = None,
     layers: LayersOption = False,
     flow: FlowOption = False,
+    critical: CriticalOption = False,
+    batch_sharpness: BatchSharpnessOption = False,
     out: OutOption = None,
     scale: ScaleOption = FULL,
     changes: ChangesOption = None,
@@ -75,6 +83,7 @@ def sharpness(
     changed = (*(changes or ()), *([f"optimizer.lr={lr}"] if lr is not None else ()))
     chosen = load_recipe(recipe, scale=scale, changes=changed)
     measured = {"every": every, "k": k, "layers": layers, "flow": flow, "seed": seed, "images": images, "root": root}
+    measured |= {"critical": critical, "batch_sharpness": batch_sharpness}
     directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
     content = _measure(chosen, measured, device, steps, directory, Answers(yes))
     page = directory / _PAGE
@@ -109,6 +118,7 @@ def _draw(content: dict[str, Any], page: Path) -> None:
 
 
 def _show(content: dict[str, Any], terminal: Console) -> None:
+    from lastbit.report.sharpness.beside import TERMINAL_COLUMNS, batch_finding, batch_table, critical_finding
     from lastbit.report.sharpness.page import layers_table, measurements_table
 
     rows = content["rows"]
@@ -117,6 +127,12 @@ def _show(content: dict[str, Any], terminal: Console) -> None:
     terminal.print(measurements_table(content).for_terminal(most=_SHOWN))
     if len(rows) > _SHOWN:
         terminal.print(f"{_SHOWN} of {len(rows)} measurements; all are in the page's directory, in rows.jsonl")
+    if (last := _last(rows, "batch")) is not None:
+        terminal.print(batch_table(content, columns=TERMINAL_COLUMNS).for_terminal(most=_SHOWN))
+        note = last["batch"]["note"]
+        terminal.print(f"{batch_finding(last)}{f': {note}' if note else ''}.")
+    if (last := _last(rows, "critical")) is not None:
+        terminal.print(f"{critical_finding(last)}.")
     if (last := _last(rows, "layers")) is not None:
         terminal.print(f"layers at step {last['step']:,}, all other weights held fixed")
         terminal.print(layers_table(last).for_terminal())

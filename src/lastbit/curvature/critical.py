@@ -61,7 +61,7 @@ class CriticalRow:
         """By what factor the learning rate may change before a step like this one raises the loss, in a sentence."""
         if self.note:
             return self.note
-        span = f"{self.multiple:.2f} ({self.lower:.2f} to {self.upper:.2f})"
+        span = f"{self.multiple:.3g} ({self.lower:.3g} to {self.upper:.3g})"
         if self.lower >= 1:
             return f"the learning rate {self.lr:.4g} may rise by a factor of {span} before this step raises the loss"
         if self.upper <= 1:

@@ -129,7 +129,12 @@ class SharpnessRow:
         numbers = {"loss": self.loss, "sharpness": self.sharpness, "upper": self.upper}
         numbers |= {"edge": self.edge, "normalised": self.normalised} if self.edges else {}
         shown |= {name: f"{value:.4g}" for name, value in numbers.items() if value is not None}
+        if self.batch is not None:
+            batch = self.batch
+            shown["batch sharpness"] = f"{batch['sharpness']:.4g} ({batch['lower']:.4g} to {batch['upper']:.4g})"
+            shown["batch edge"] = f"{batch['edge']:.4g}"
         shown |= {"matvecs": str(self.matvecs), "converged": str(self.converged)}
+        shown |= {} if self.critical is None else {"rate": str(self.critical["advice"])}
         return shown | ({"note": self.note} if self.note else {})
 
 

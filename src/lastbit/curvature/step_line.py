@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -66,6 +66,7 @@ class StepLine:
         self.put(batch)
         self._ends: list[tuple[Tensor, Tensor, Tensor]] = []  # weight, before, after
         self._old: list[tuple[Tensor, Tensor]] = []
+        self._lr = math.nan  # of the step
         self._last: float | None = None  # where the loss began to rise at the last step that was measured, times its lr
 
     def put(self, batch: Any) -> None:
@@ -80,12 +81,18 @@ class StepLine:
         self._piece: Piece = piece
 
     @property
+    def begun(self) -> bool:
+        """Whether the weights before a step are kept."""
+        return bool(self._old)
+
+    @property
     def batch(self) -> tuple[Any, Any]:
         """Inputs and targets."""
         return self._piece.inputs, self._piece.targets
 
     def begin(self) -> None:
-        """Keep the weights before a step."""
+        """Keep the weights before a step, and its learning rate, which a schedule may change right after it."""
+        self._lr = max(float(group["lr"]) for group in self._optimizer.param_groups)
         weights = [local(weight) for group in self._optimizer.param_groups for weight in group["params"]]
         self._old = [(weight, weight.detach().clone()) for weight in weights]
 
@@ -93,7 +100,7 @@ class StepLine:
         """Look for where the loss begins to rise, after a step."""
         started = time.perf_counter()
         self._ends, self._old = [(weight, old, weight.detach().clone()) for weight, old in self._old], []
-        lr = max(float(group["lr"]) for group in self._optimizer.param_groups)
+        lr = self._lr
         try:
             with self._measuring():
                 base, unit = self._at(0.0)
@@ -104,7 +111,8 @@ class StepLine:
                 found = crossing(lambda f: self._at(f)[0] - base, start=start, known=self._last is not None)
         finally:
             self._ends = []
-        self._last = found.multiple * lr or None
+        found = _above_rounding(found, _UNITS * unit)
+        self._last = (found.multiple * lr or None) if found.lower > 0 and math.isfinite(found.upper) else None
         changes = [abs(change) for at, change in found.changes if at in (found.lower, found.upper)]
         return LineSearch(found, base, lr, min(changes) > _UNITS * unit, time.perf_counter() - started)
 
@@ -150,6 +158,12 @@ class StepLine:
         total = torch.tensor(value, dtype=torch.float64, device=self._ends[0][0].device)
         torch.distributed.all_reduce(total)
         return float(total) / torch.distributed.get_world_size()
+
+
+def _above_rounding(found: LineCrossing, rounding: float) -> LineCrossing:
+    """Of a step that raised the loss at every rate tried, the shortest trial that did so by more than rounding."""
+    raised = [at for at, change in found.changes if change > rounding]
+    return replace(found, upper=min(raised)) if found.lower == 0 and raised else found
 
 
 def _reshard(model: nn.Module) -> None:

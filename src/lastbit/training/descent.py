@@ -102,6 +102,7 @@ class RecipeDescent:
     descent: Descent  # its loss is cross-entropy, its model in training mode
     batch: tuple[Tensor, Tensor]  # images (n, channels, height, width), labels (n,): the data of a full-batch descent
     full_batch: bool  # whether every step uses all the training images, and always the same
+    batch_size: int | None  # images of a step; None for all
     has_schedule: bool  # whether the learning rate changes
 
 
@@ -135,4 +136,4 @@ def prepare_descent(
     data = batch if full_batch else task.batches(seed)
     descent = Descent(start.model, start.loss, data, start.optimizer, schedule=start.schedule)
     has_schedule = bool(recipe.schedule.milestones) or isinstance(start.schedule, LambdaLR)
-    return RecipeDescent(descent, batch, full_batch, has_schedule)
+    return RecipeDescent(descent, batch, full_batch, recipe.batch_size, has_schedule)

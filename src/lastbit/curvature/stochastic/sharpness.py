@@ -92,14 +92,19 @@ class BatchSharpness:
             with undisturbed(self._model, self._loss):
                 self._remarks = self._checked(self._drawn())
 
-    def measure(self) -> BatchRow:
+    def measure(self, *, seed: int | None = None) -> BatchRow:
         """Measure at the present weights.
+
+        Args:
+            seed: of this draw of batches, for one that does not depend on those before.
 
         Raises:
             LastbitError: as `prepare` does; or an adaptive optimizer has taken no step yet, so that it has no
                 preconditioner.
         """
         self.prepare()
+        if seed is not None:
+            self._generator.manual_seed(seed)
         started = time.perf_counter()
         with undisturbed(self._model, self._loss):
             pieces = self._drawn()

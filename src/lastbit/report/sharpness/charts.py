@@ -8,6 +8,7 @@ from lastbit.report.charts.curves import Curve, Level
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.charts.line import line_chart
 from lastbit.report.numbers import scientific, significant, thin
+from lastbit.report.sharpness.beside import batch_figure, batch_rows, critical_figure, critical_rows
 from lastbit.report.sharpness.stored import SeriesJson, diverged_at, measured
 
 EDGE = 2.0  # of the normalised sharpness: the edge of stability
@@ -18,8 +19,13 @@ _NARROW = 3.0  # ratio of losses up to which a logarithmic axis would have no la
 
 
 def sharpness_figures(series: SeriesJson) -> list[Figure]:
-    """The charts in the order of reading; layers and flow where they were measured."""
-    figures = [_normalised(series), _losses(series)]
+    """The charts in the order of reading; what is asked for beside the sharpness where it was measured."""
+    figures = [_normalised(series)]
+    if batch_rows(series):
+        figures.append(batch_figure(series, _steps(series)))
+    if critical_rows(series):
+        figures.append(critical_figure(series, _steps(series)))
+    figures.append(_losses(series))
     if series["layers"]:
         figures.append(_layers(series))
     if series["flow"]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from lastbit.report.numbers import MISSING, scientific, significant
 from lastbit.report.page import Block, Details, Facts, Heading, Page, Section, Text, write_page
 from lastbit.report.settings import flat_settings, settings_table
+from lastbit.report.sharpness.beside import batch_rows, batch_table
 from lastbit.report.sharpness.charts import EDGE, sharpness_figures
 from lastbit.report.sharpness.stored import Measured, SeriesJson, as_series, diverged_at, measured
 from lastbit.report.study.account import cuts, verdict_first
@@ -43,6 +44,7 @@ def sharpness_page(series: SeriesJson) -> Page:
         Section("", [Heading("What was measured, and how certain it is"), *map(Text, series_method(series))], "method"),
         Heading("Every measurement, and the settings", 3),
         Details("All measurements", [measurements_table(series)]),
+        *([Details("Batches", [batch_table(series)])] if batch_rows(series) else []),
         Details("Settings", [settings_table([*flat_settings(recipe), *flat_settings(settings)])]),
     ]
     return Page(

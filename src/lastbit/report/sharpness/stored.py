@@ -43,6 +43,36 @@ class _Flow(Shape):
     relative_l2: NonNegative | None = None
 
 
+class _Mean(Shape):
+    value: Real | None
+    lower: Real | None = None
+    upper: Real | None = None
+
+
+class _Batch(Shape):
+    samples: Count
+    batches: Count
+    sharpness: Real | None
+    lower: Real | None
+    upper: Real | None
+    edge: NonNegative | None
+    normalised: Real | None
+    largest: _Mean
+    interaction: _Mean
+    noise: _Mean
+    signal_to_noise: _Mean
+    note: str
+
+
+class _Critical(Shape):
+    lr: NonNegative
+    multiple: NonNegative | None
+    lower: NonNegative | None
+    upper: NonNegative | None
+    forwards: Count
+    advice: str
+
+
 class _Row(Shape):
     step: Count
     loss: Real | None
@@ -60,6 +90,8 @@ class _Row(Shape):
     values: list[Real | None]
     layers: Mapping[str, _Layer] = Field(default_factory=dict)
     flow: _Flow | None = None
+    batch: _Batch | None = None
+    critical: _Critical | None = None
 
 
 class SeriesShape(Shape):
@@ -76,6 +108,9 @@ class SeriesShape(Shape):
     layers: bool
     flow: bool
     flow_rtol: NonNegative | None
+    critical: bool = False
+    batch_sharpness: bool = False
+    small_batch_edge: str | None = None
     images: Count
     seed: Whole
     edge: str

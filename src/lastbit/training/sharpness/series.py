@@ -37,6 +37,7 @@ from lastbit.training.sharpness.measurement import Measurement
 FORMAT = 2  # 1 had no checksums
 RESULTS, _ROWS, _STATE = "sharpness.json", "rows.jsonl", "state.safetensors"
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
+_ADDED = ("critical", "batch_sharpness")  # options that series of before do not name
 _READER = TypeAdapter(SharpnessRow)
 
 
@@ -49,6 +50,8 @@ class Series:
     k: int = 1  # largest eigenvalues
     layers: bool = False  # each linear and convolutional layer too
     flow: bool = False  # the distance to the gradient flow too
+    critical: bool = False  # how much longer each measured point's last update could have been
+    batch_sharpness: bool = False  # the curvature of batches along their own gradients
     seed: int = 1  # of the order of batches
     images: int = 1000  # the first so many training images are measured on, where training is not full-batch
     device: str = "cpu"
@@ -57,6 +60,7 @@ class Series:
     def description(self) -> dict[str, Any]:
         """What identifies the series, as plain JSON."""
         options = {name: getattr(self, name) for name in ("every", "k", "layers", "flow", "seed", "images")}
+        options |= {name: True for name in _ADDED if getattr(self, name)}
         device = torch.device(self.device).type
         return {"format": FORMAT, "recipe": self.recipe.model_dump(mode="json"), **options, "device": device}
 
@@ -79,7 +83,8 @@ class Series:
             raise LastbitError(f"images = {self.images}: write a number of training images from 1")
         device = torch.device(self.device)
         prepared = prepare_descent(self.recipe, seed=self.seed, measured=self.images, device=device, root=self.root)
-        measurement = Measurement(prepared, k=self.k, layers=self.layers, flow=self.flow)
+        beside = {"critical": self.critical, "batch_sharpness": self.batch_sharpness}
+        measurement = Measurement(prepared, k=self.k, layers=self.layers, flow=self.flow, **beside)
         store = RunDirectory(directory, Kind.SHARPNESS)
         with store.claimed(self.description()):
             rows = {row.step or 0: row for row in _rows(store)}
@@ -108,11 +113,13 @@ class OpenSeries:
             on_point: called at every point of the training, after it was measured where that was due.
         """
         descent, rows = self.prepared.descent, dict(self.rows)
+        self._look_ahead(descent.step)
         for point in descent.points(self.steps):
             if self._is_due(point) and point.step not in rows:
                 rows[point.step] = self.measurement.row(point)
                 self.store.append(_ROWS, _as_stored(rows[point.step]))
                 write_descent(self.store.root / _STATE, descent, self.measurement)
+            self._look_ahead(point.step)
             on_point(point)
         content = self._content([row for step, row in sorted(rows.items()) if step <= self.steps])
         self.store.write(RESULTS, content)
@@ -120,9 +127,17 @@ class OpenSeries:
         return plain
 
     def _is_due(self, point: DescentPoint) -> bool:
+        return point.diverged or self._is_measured(point.step)
+
+    def _is_measured(self, step: int) -> bool:
         """The steps that the schedule names, the first (1 for an adaptive optimizer) and the last."""
-        first, step = self.measurement.first_step, point.step
-        return point.diverged or step in (first, self.steps) or (step > first and self.schedule(step))
+        first = self.measurement.first_step
+        return step in (first, self.steps) or (step > first and self.schedule(step))
+
+    def _look_ahead(self, step: int) -> None:
+        """Prepare, at a step, for a measurement at the next one."""
+        if self._is_measured(step + 1) and step + 1 <= self.steps:
+            self.measurement.before_update()
 
     def _content(self, rows: list[SharpnessRow]) -> dict[str, Any]:
         descent = self.prepared.descent
@@ -137,6 +152,7 @@ class OpenSeries:
             "parameters": sum(parameter.numel() for parameter in descent.model.parameters()),
             "flow_rtol": RTOL if self.series.flow else None,
             "edge": edge_of_stability(descent.optimizer)[0].source,
+            "small_batch_edge": edge_of_stability(descent.optimizer, batch="small")[0].source,
             "rows": list(map(_as_stored, rows)),
             "losses": losses,
             "rises": sum(after > before for before, after in pairwise(losses)),
@@ -147,7 +163,11 @@ class OpenSeries:
 
 def _as_stored(row: SharpnessRow) -> dict[str, Any]:
     """A row without its wall time, so that the same measurement is the same bytes."""
-    return {name: value for name, value in row.as_dict().items() if name != "seconds"}
+    return {
+        name: {inner: kept for inner, kept in value.items() if inner != "seconds"} if isinstance(value, dict) else value
+        for name, value in row.as_dict().items()
+        if name != "seconds"
+    }
 
 
 def _rows(store: RunDirectory) -> Iterator[SharpnessRow]:
