@@ -10,6 +10,7 @@ from lastbit.script.trace.comparison import compare_traces, paired_ranks
 from lastbit.script.trace.envelope import learn_envelope
 from lastbit.script.trace.exchanged import sent_values, with_senders
 from lastbit.script.trace.graph import TraceGraph
+from lastbit.script.trace.records import RECEIVED, Site
 
 
 def ranks(number, changes=None, **options):
@@ -22,6 +23,18 @@ def ranks(number, changes=None, **options):
 def learnt(run, **options):
     noisy = [ranks(len(run), noise=1e-7, noise_seed=seed, **options) for seed in (3, 4)]
     return [learn_envelope(plain, others) for plain, *others in zip(run, *noisy, strict=True)]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_ranks_that_read_the_same_samples_are_told(size):
+    """As where a sampler is forgotten: all have the first rank's part."""
+    right, same = ranks(size), ranks(2, undivided=True)
+    for runs, which in (((right, same), "second"), ((same, right), "first")):
+        comparison = compare_traces(*runs, learnt(right if which == "second" else ranks(2)))
+        told = f"all ranks of the {which} trace read the same samples, as where a sampler is forgotten ("
+        assert comparison.beyond_rounding.differs.startswith(told), comparison.verdict
+    assert "samples" not in compare_traces(same, same, None).verdict
+    assert "samples" not in compare_traces(right, ranks(2, lr=0.2), None).verdict
 
 
 @pytest.mark.parametrize("sizes", [(1, 2), (2, 1), (1, 4), (2, 4)], ids=str)
@@ -132,12 +145,11 @@ def test_what_fills_a_buffer_piece_by_piece_is_all_sent():
 
 def test_weights_that_are_split_are_not_said_to_be_the_same():
     """Of a run whose rank holds half of each weight nothing can be compared, and nothing is claimed."""
-    one, (rank, *others) = ranks(1), ranks(2, noise=1e-7)
-    split = [_halved(rank), *others]
-    comparison = compare_traces(one, split, learnt(one))
+    one = ranks(1)
+    comparison = compare_traces(one, [_halved(rank) for rank in ranks(2, noise=1e-7)], learnt(one))
     assert (comparison.is_rounding, comparison.weights) == (None, (0, 2))
     assert "nothing shows another computation in the weights that are compared" in comparison.verdict
-    assert "0 of 2 weights" in comparison.verdict
+    assert comparison.verdict.endswith("0 of 2 weights, on each rank; the others are updated in parts, and were not")
     without = replace(
         comparison, ranks=tuple(replace(r, same_bits=True, first_different=None) for r in comparison.ranks)
     )
@@ -148,6 +160,33 @@ def test_weights_that_are_split_are_not_said_to_be_the_same():
 def test_after_a_single_step_the_weights_are_what_no_operation_takes():
     comparison = compare_traces(ranks(1, steps=1), ranks(2, steps=1, noise=1e-7))
     assert comparison.weights == (2, 2)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_weights_that_are_updated_on_one_rank_each_are_all_compared(backwards):
+    """As ZeRO does it: the other ranks receive them."""
+    one = ranks(1)
+    other = [_receiving(rank, name) for rank, name in zip(ranks(2, noise=1e-7), ("w1", "w2"), strict=True)]
+    noise = learnt(one) if not backwards else learnt(ranks(2))
+    comparison = compare_traces(*((other, one) if backwards else (one, other)), noise)
+    assert [len(rank.weights[0]) for rank in comparison.ranks] == [1, 1]
+    assert (comparison.weights, comparison.is_rounding) == ((2, 2), True)
+    assert "2 of 2 weights, each on a rank that updates it" in comparison.verdict
+    changed = compare_traces(one, [other[0], _receiving(ranks(2, noise=1e-7, lr=0.2)[1], "w2")], learnt(one))
+    assert (changed.beyond_rounding.rank, changed.beyond_rounding.module) == (1, "model.w1")
+
+
+def _receiving(trace, name):
+    """The same with one of the weights received in place of updated."""
+    collective = next(r.index for r in trace.records if r.site.name.startswith("c10d::"))
+
+    def received(record):
+        site = Site(RECEIVED, "outside", None, None, None, (), ())
+        return replace(record, site=site, inputs=((collective, 0),), numbers=())
+
+    of_it = [r.site.phase == "optimizer" and r.site.module == f"model.{name}" for r in trace.records]
+    records = [received(r) if is_it else r for r, is_it in zip(trace.records, of_it, strict=True)]
+    return replace(trace, records=tuple(records))
 
 
 def _halved(trace):

@@ -114,18 +114,21 @@ class Training:
         data_of: the rank to whose part alone it is added; None for all.
         ranks: that have a part of each batch, whose gradients are averaged by a collective.
         rank: which of them this is.
+        undivided: whether every rank takes the first one's part.
         summed: whether the ranks' gradients are summed in place of averaged.
     """
 
     def __init__(self, *, fused=False, foreach=False, swapped=False, parts=1, divided=None, copies=False, noise=0.0,
                  noise_seed=2, lr=0.1, clip=False, frozen=False, weights=0.0, data=0.0, data_of=None, steps=3,
-                 ranks=1, rank=0, summed=False):  # fmt: skip
+                 ranks=1, rank=0, summed=False, undivided=False):  # fmt: skip
         self.writer, self._random = Writer(), np.random.default_rng(1)
         self._noise, self._noises = noise, np.random.default_rng(noise_seed)
         self._options = {"fused": fused, "foreach": foreach, "swapped": swapped, "copies": copies, "lr": lr}
         self._options |= {"clip": clip, "frozen": frozen, "parts": parts, "divided": divided or parts}
         self._options |= {"ranks": ranks, "summed": summed}
-        self._rows = slice(rank * 16 // ranks, (rank + 1) * 16 // ranks)
+        self._parts = [slice(r * 16 // ranks, (r + 1) * 16 // ranks) for r in range(ranks)]
+        self._parts = self._parts[:1] * ranks if undivided else self._parts
+        self._rows = self._parts[rank]
         self.parameters = {name: self._random.normal(size=shape) for name, shape in (("w1", (6, 8)), ("w2", (8, 4)))}
         self.parameters["w2"] = self.parameters["w2"] + weights
         inputs, targets = self._random.normal(size=(16, 6)), self._random.normal(size=(16, 4))
@@ -203,8 +206,7 @@ class Training:
         """The mean of all ranks' gradients, or their sum."""
         p, o = self.parameters, self._options
         total = 0.0
-        for rank in range(o["ranks"]):
-            rows = slice(rank * 16 // o["ranks"], (rank + 1) * 16 // o["ranks"])
+        for rows in self._parts:
             x, y = (values[rows] for values in self._data)
             h = x @ p["w1"] + self._bias
             gap = 2 * (h @ p["w2"] - y) / y.size

@@ -109,24 +109,13 @@ class AlignedTraces:
         return np.array([mine.phase == OPTIMIZER or RECEIVED in (mine.name, other.name) for mine, other in pairs], bool)
 
     @cached_property
-    def weights(self) -> tuple[int, int]:
-        """Of the weights, how many are compared, and how many there are.
-
-        Weights are what an update of the last step that has any made, and another phase takes; of a single step, what
-        no operation takes.
-        """
+    def weights(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Of the weights, those that are compared, and all; of the second trace where that is of a single process."""
         last = min(max(graph.items, default=0) for graph in (self.one, self.other))
-        taken: set[int] = set()
-        steps: dict[int, set[int]] = {}
-        for item in (item for step, items in self.one.items.items() if step <= last for item in items):
-            taken.update(self.one.inputs(item))
-            if self.one.records[item[0]].site.phase not in (OPTIMIZER, OUTSIDE):
-                for value in self.one.inputs(item):
-                    if value != UNKNOWN and (made := self.record(value)).site.phase == OPTIMIZER:
-                        steps.setdefault(made.step, set()).add(value)
-        updates = {value for value in range(len(self.one.summaries)) if self.record(value).site.phase == OPTIMIZER}
-        weights = steps[max(steps)] if steps else updates - taken
-        return len(weights & self.alignment.values.keys()), len(weights)
+        alone = self.other.trace.header.world_size == 1 < self.one.trace.header.world_size
+        graph, partners = (self.other, self.alignment.backwards) if alone else (self.one, self.alignment.values)
+        weights = _weights(graph, last)
+        return frozenset(weights & partners.keys()), frozenset(weights)
 
     @cached_property
     def limits(self) -> Array:
@@ -155,6 +144,28 @@ class AlignedTraces:
     def place(self, index: int, distance: float | None, differs: str | None = None) -> TracePlace:
         """The place of a record of the first trace; of a value from outside, that of the first record that takes it."""
         return place_of(self.one, index, distance, differs)
+
+
+def _weights(graph: TraceGraph, last: int) -> set[int]:
+    """The values that are weights: what an update of the last step that has any made, and another phase takes.
+
+    Of a single step, what no operation takes.
+
+    Args:
+        graph: of the trace.
+        last: the step that both traces come to.
+    """
+    taken: set[int] = set()
+    steps: dict[int, set[int]] = {}
+    makers = [graph.records[index] for index in graph.maker]
+    for item in (item for step, items in graph.items.items() if step <= last for item in items):
+        taken.update(graph.inputs(item))
+        if graph.records[item[0]].site.phase not in (OPTIMIZER, OUTSIDE):
+            for value in graph.inputs(item):
+                if value != UNKNOWN and makers[value].site.phase == OPTIMIZER:
+                    steps.setdefault(makers[value].step, set()).add(value)
+    updates = {value for value, made in enumerate(makers) if made.site.phase == OPTIMIZER and graph.plain[value]}
+    return steps[max(steps)] if steps else updates - taken
 
 
 def place_of(graph: TraceGraph, index: int, distance: float | None, differs: str | None = None) -> TracePlace:

@@ -102,7 +102,7 @@ class BeyondRounding:
         root = min([root for root in roots if not self._reshapes(root)] or roots, key=lambda root: root.reader)
         only = [record.index for record in self._one.computing(root.only_one)]
         place = self._traces.place(min([root.reader, *only]), root.distance, self._words.root(root))
-        return replace(place, received=self._words.collective(root))
+        return replace(place, by_values=True, received=self._words.collective(root))
 
     def _reshapes(self, root: Root) -> bool:
         return not self._search.has_one_shape((root.value, root.partner))

@@ -6,7 +6,7 @@ from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.differences import compare_rank
-from lastbit.script.trace.exchanged import with_senders
+from lastbit.script.trace.exchanged import with_same_samples, with_senders
 from lastbit.script.trace.finding import TraceComparison
 from lastbit.script.trace.places import Envelope
 from lastbit.script.trace.records import RunTrace
@@ -42,17 +42,16 @@ def compare_traces(
     for run in runs:
         _check_ranks(run)
     sizes = [len(run) for run in runs]
-    ranks = with_senders(
-        [
-            compare_rank(
-                _in_place_of(runs[0][mine], runs[1][theirs]),
-                runs[1][theirs],
-                envelope[mine] if isinstance(envelope, Sequence) else envelope,
-                divided=sizes[0] != sizes[1],
-            )
-            for mine, theirs in paired_ranks(*sizes)
-        ]
-    )
+    compared = [
+        compare_rank(
+            _in_place_of(runs[0][mine], runs[1][theirs]),
+            runs[1][theirs],
+            envelope[mine] if isinstance(envelope, Sequence) else envelope,
+            divided=sizes[0] != sizes[1],
+        )
+        for mine, theirs in paired_ranks(*sizes)
+    ]
+    ranks = with_senders(with_same_samples(compared, runs))
     notes = [*ranks[0].notes]
     notes += [f"rank {rank.rank}: {note}" for rank in ranks[1:] for note in rank.notes if note not in ranks[0].notes]
     comparison = TraceComparison(
@@ -60,7 +59,7 @@ def compare_traces(
     )
     if sizes[0] == sizes[1]:
         return comparison
-    return replace(comparison, notes=(*comparison.notes, _divided(sizes, comparison.weights or (0, 0))))
+    return replace(comparison, notes=(*comparison.notes, _divided(sizes, comparison)))
 
 
 def paired_ranks(one: int, other: int) -> list[tuple[int, int]]:
@@ -85,12 +84,17 @@ def _in_place_of(single: RunTrace, trace: RunTrace) -> RunTrace:
     return replace(single, header=replace(single.header, rank=trace.header.rank))
 
 
-def _divided(sizes: Sequence[int], weights: tuple[int, int]) -> str:
+def _divided(sizes: Sequence[int], comparison: TraceComparison) -> str:
+    """What is compared of runs that divide their batches otherwise."""
+    compared, count = comparison.weights or (0, 0)
+    everywhere = all(len(rank.weights[0]) == compared for rank in comparison.ranks if rank.weights is not None)
     ranks = "each rank" if 1 in sizes else f"the first {min(sizes)} ranks"
-    counted = f"{weights[0]:,} of {weights[1]:,} weights" if weights[1] else "the weights"
+    where = f"on {ranks}" if everywhere or 1 not in sizes else "each on a rank that updates it"
+    rest = "" if compared == count else "; the others are updated in parts, and were not"
+    counted = f"{compared:,} of {count:,} weights" if count else "the weights"
     return (
         f"{sizes[0]} process{'es' if sizes[0] > 1 else ''} against {sizes[1]}, with batches divided among them:"
-        f" compared are what collectives gave and {counted}, on {ranks}"
+        f" compared are what collectives gave and {counted}, {where}{rest}"
     )
 
 

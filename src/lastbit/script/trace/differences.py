@@ -34,7 +34,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
     first, other_computation = first_different(traces, beyond), beyond.first()
     if not divided and _is_before(other_computation, first):
         # As where what follows cannot be compared number by number until a collective has joined it.
-        first = replace(other_computation, differs=None, received=None)
+        first = replace(other_computation, differs=None, by_values=False, received=None)
     return RankComparison(
         rank=one.header.rank,
         operations=traces.operations,

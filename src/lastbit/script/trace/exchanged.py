@@ -3,10 +3,12 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, TypeGuard
 
-from lastbit.script.trace.graph import UNKNOWN, Item, TraceGraph
+from lastbit.script.trace.draws import is_random
+from lastbit.script.trace.graph import FORWARD, OPTIMIZER, UNKNOWN, Item, TraceGraph
 from lastbit.script.trace.places import RankComparison, TracePlace
-from lastbit.script.trace.records import COLLECTIVES, Site
+from lastbit.script.trace.records import COLLECTIVES, RunTrace, Site
 
 _MOST_NAMED = 3  # ranks in a sentence
 
@@ -74,3 +76,63 @@ def _with_sender(rank: RankComparison, own: Sequence[TracePlace], ranks: Sequenc
     more = f" and {len(senders) - _MOST_NAMED} more" if len(senders) > _MOST_NAMED else ""
     named = f"rank{'s' if len(senders) > 1 else ''} {', '.join(senders[:_MOST_NAMED])}{more}"
     return replace(rank, beyond_rounding=replace(place, differs=f"came in by {place.received} from {named}"))
+
+
+def read_the_same_samples(run: Sequence[RunTrace]) -> bool:
+    """Whether all ranks of a run, two at least, read the same samples in every step.
+
+    By the samples of loaders' batches where there are any, else by the bits that the modules of the network give, up to
+    the first random draw of each step.
+
+    Args:
+        run: the traces of its ranks.
+    """
+    if len(run) < 2:
+        return False
+    read: list[list[Any]] = [
+        [batch.indices for _, batch in trace.batches if batch.indices is not None] for trace in run
+    ]
+    if not all(read):
+        read = [_first_results(trace) for trace in run]
+    shortest = min(map(len, read))  # one rank may be a batch, or a step, ahead when the recording ends
+    return shortest > 0 and all(rank[:shortest] == read[0][:shortest] for rank in read[1:])
+
+
+def _first_results(trace: RunTrace) -> list[list[int | None]]:
+    """Digests of what modules give in each step's forward pass before it draws."""
+    steps: dict[int, list[int | None]] = {}
+    drawn = set[int]()
+    for record in trace.records:
+        if record.site.phase == FORWARD and record.site.module is not None and record.step not in drawn:
+            if is_random(record):
+                drawn.add(record.step)
+            else:
+                steps.setdefault(record.step, []).extend(output.digest for output in record.outputs)
+    return [digests for digests in steps.values() if any(digest is not None for digest in digests)]
+
+
+def with_same_samples(ranks: Sequence[RankComparison], runs: Sequence[Sequence[RunTrace]]) -> list[RankComparison]:
+    """Say where a rank leaves rounding that the ranks of one of two runs read the same samples, and of the other not.
+
+    Args:
+        ranks: the comparisons.
+        runs: the two, each with the traces of its ranks.
+    """
+    if not any(_may_be_data(rank.beyond_rounding) for rank in ranks):
+        return list(ranks)
+    same = [read_the_same_samples(run) for run in runs]
+    if same[0] == same[1]:
+        return list(ranks)
+    which = "first" if same[0] else "second"
+    words = f"all ranks of the {which} trace read the same samples, as where a sampler is forgotten"
+    return [
+        replace(rank, beyond_rounding=replace(place, differs=f"{words} ({place.differs})"))
+        if _may_be_data(place := rank.beyond_rounding)
+        else rank
+        for rank in ranks
+    ]
+
+
+def _may_be_data(place: TracePlace | None) -> TypeGuard[TracePlace]:
+    """Whether other samples may be what differs there: not where an update has other arguments, nor on another rank."""
+    return place is not None and place.received is None and (place.by_values or place.phase != OPTIMIZER)

@@ -70,9 +70,16 @@ class TraceComparison:
 
     @property
     def weights(self) -> tuple[int, int] | None:
-        """Of batches divided otherwise, on the rank where it is fewest, how many weights are compared of how many."""
+        """Of batches divided otherwise, how many weights are compared of how many.
+
+        Of a single process's those that any rank updates, as with ZeRO each updates some; of several processes on
+        either side those of the rank where it is fewest.
+        """
         counts = [rank.weights for rank in self.ranks if rank.weights is not None]
-        return min(counts, key=lambda count: count[0] / max(1, count[1]), default=None)
+        if counts and 1 in [environment["processes"] for environment in self.environments]:
+            return len(frozenset().union(*(compared for compared, _ in counts))), len(counts[0][1])
+        sizes = [(len(compared), len(weights)) for compared, weights in counts]
+        return min(sizes, key=lambda size: size[0] / max(1, size[1]), default=None)
 
     @property
     def _too_few_weights(self) -> bool:

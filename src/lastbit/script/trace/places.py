@@ -28,11 +28,12 @@ class TracePlace:
     distance: float | None  # ‖x − y‖ / max(‖x‖, ‖y‖); None where only one trace has a tensor, or either is not finite
     differs: str | None = None  # what differs, where rounding does not explain it
     alone: bool = False  # whether only one trace has the operation
+    by_values: bool = False  # whether it is known by values that no operation's arguments explain
     received: str | None = None  # the collective by which the difference came from another process, with its line
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
-        left_out = {"alone", "received"} | ({"differs"} if self.differs is None else set())
+        left_out = {"alone", "by_values", "received"} | ({"differs"} if self.differs is None else set())
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
 
@@ -76,8 +77,9 @@ class RankComparison:
     only_first: Sequence[Record]  # operations without a partner
     only_second: Sequence[Record]
     collectives: Sequence[int] = ()  # records of the first trace that communicate with other processes
-    # With batches that are divided otherwise, how many weights are compared, and of how many; else None.
-    weights: tuple[int, int] | None = None
+    # With batches that are divided otherwise, the weights that are compared, and all, by numbers of their values; of a
+    # single process, with which all ranks are compared, where there is one. Else None.
+    weights: tuple[frozenset[int], frozenset[int]] | None = None
     # First step from which on rounding explains any distance of the weights; None where none is known.
     saturated_at: int | None = None
     notes: tuple[str, ...] = field(default=())  # how far the files go
