@@ -1,8 +1,10 @@
+import pytest
 from report_examples import FINGERPRINT, make_empty_study, make_study, make_trial
 
 from lastbit.report.settings import differences, facts, flat_settings
 from lastbit.report.study.account import cuts, standings, what_was_done
 from lastbit.report.study.churn import churn_table
+from lastbit.report.study.page import study_page
 from lastbit.report.study.tables import accuracy_table, gradient_table, pooled_table, trials_table
 from lastbit.report.table import is_alert, small_line
 
@@ -175,3 +177,30 @@ def test_a_script_has_seeds_of_its_own_and_no_gradient_error():
     assert "a column one seed of the script. STD" in accuracy_table(study).note
     assert gradient_table(study) is None
     assert gradient_table(make_study()) is not None
+
+
+def method_words(*studies):
+    """The first and the last paragraph of what was asked, and how."""
+    section = next(part for part in study_page(studies).body if getattr(part, "kind", "") == "method")
+    return section.blocks[1].text, section.blocks[-1].text
+
+
+@pytest.mark.parametrize(
+    ("settings", "more"),
+    [
+        ({}, ""),
+        ({"data": {"augment": False}, "model": {"name": "lenet"}}, ""),
+        ({"data": {"augment": True}}, " and their augmentation"),
+        ({"model": {"dropout": 0.3}}, " and the units that dropout sets to 0"),
+        (
+            {"data": {"augment": True}, "model": {"dropout": 0.3}},
+            ", their augmentation and the units that dropout sets to 0",
+        ),
+    ],
+)
+def test_what_a_seed_decides_is_said_as_the_recipe_has_it(settings, more):
+    plain, study = make_study("plain", settings={}), make_study(settings=settings)
+    said = f"The seed decides the order of the training images{more}; the initial weights are the same in every run."
+    assert method_words(study)[1] == method_words(plain, study)[1] == said
+    compared = "with another seed" if more else "with a different order of the training images"
+    assert f"rounding, and {compared} for comparison." in method_words(study)[0]

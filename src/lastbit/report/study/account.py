@@ -8,6 +8,7 @@ from lastbit.report.numbers import capital, joined
 from lastbit.report.page import Block, Heading, Html, Section, Text
 from lastbit.report.study.sources import design_words, is_designed
 from lastbit.report.study.stored import StudyJson
+from lastbit.runs.raw import flat_items
 
 # What a control says where its run agreed, and where it did not.
 _CONTROLS = {
@@ -29,20 +30,32 @@ def verdict_first(standings: Iterable[Text], finding: str, *rest: str) -> list[B
     ]
 
 
-def method(explanations: Sequence[str], *, by_order: bool, designed: bool = False, repeated: bool = True) -> Section:
+def decided_by_seed(settings: Mapping[str, Any]) -> list[str]:
+    """What another seed changes in a training whose seed decides its batches, as in the middle of a sentence.
+
+    Args:
+        settings: of a recipe; of any other training nothing but the order is known.
+    """
+    flat = dict(flat_items(settings))
+    more = {"data.augment": "their augmentation", "model.dropout": "the units that dropout sets to 0"}
+    return ["the order of the training images", *(words for name, words in more.items() if flat.get(name))]
+
+
+def method(
+    explanations: Sequence[str], *, decided: Sequence[str] = (), designed: bool = False, repeated: bool = True
+) -> Section:
     """What a study does, and what its noises are.
 
     Args:
         explanations: of the noises, as paragraphs of HTML.
-        by_order: whether another seed means another order of the batches, and nothing else.
+        decided: by a seed that leaves the initial weights as they are, in words; empty where it may change anything.
         designed: whether every study varies several sources, each with a seed of its own.
         repeated: whether runs differ in the last bit alone; only where `designed` may they not.
     """
-    change = "with a different order of the training images" if by_order else "with another seed"
+    change = "with a different order of the training images" if len(decided) == 1 else "with another seed"
     seed = (
-        "The seed decides the order of the training images and their augmentation; the initial weights are the same in "
-        "every run."
-        if by_order
+        f"The seed decides {joined(decided)}; the initial weights are the same in every run."
+        if decided
         else "The seed is handed to the training, which decides what it changes: the initial weights, the order of the "
         "data, dropout."
     )

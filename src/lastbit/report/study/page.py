@@ -11,7 +11,7 @@ from lastbit.report.charts.figure import Figure, write_figures
 from lastbit.report.numbers import plain
 from lastbit.report.page import Block, Details, Facts, Heading, Page, Pre, Section, Text, write_page
 from lastbit.report.settings import differences, facts, flat_settings, settings_table
-from lastbit.report.study.account import cuts, method, standings, verdict_first, what_was_done
+from lastbit.report.study.account import cuts, decided_by_seed, method, standings, verdict_first, what_was_done
 from lastbit.report.study.churn import churn_table
 from lastbit.report.study.flips import flips_blocks
 from lastbit.report.study.naming import distinct_names, file_stems, metric_of, source_of_all
@@ -98,7 +98,8 @@ def study_page(studies: Sequence[StudyJson]) -> Page:
     designed = all(map(is_designed, studies))
     repeated = not designed or any(study["design"]["repeated"] for study in studies)
     explanations = source_of_all(studies).explanations
-    body.append(method(explanations, by_order=by_order, designed=designed, repeated=repeated))
+    decided = dict.fromkeys(words for study in studies if by_order for words in decided_by_seed(study["settings"]))
+    body.append(method(explanations, decided=list(decided), designed=designed, repeated=repeated))
     parts = zip(anchors, names, studies, strict=True)
     body += [
         Section(anchor, _section(study, name=name, studies=len(studies)), "study") for anchor, name, study in parts
