@@ -139,7 +139,7 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--updates", type=int, default=1500, help="with full batches (1500)")
     parser.add_argument("--small-updates", type=int, default=8000, help="with small batches (8000)")
-    arguments = parsed(parser, updates=30, small_updates=40)
+    arguments = parsed(parser, updates=6, small_updates=8)
     torch.set_num_threads(1)
     task = prepare(load_recipe("demo"))
     fulls = [full(name, task, arguments.updates) for name in FULL]

@@ -9,7 +9,8 @@ for instance, and the machine's noise. Both are medians over the rounds with the
 The monitored data are the first samples of the training set as one fixed batch, in several sizes. --reference measures
 the whole training set at the same steps, to see what a small batch's sharpness is worth.
 
-    python benchmarks/monitor.py [--rounds 5] [--samples 16 32 64] [--reference] [--smoke] [--json FILE]
+    python benchmarks/monitor.py [--rounds 5] [--samples 16 32 64] [--images 4000] [--reference] [--smoke]
+                                 [--json FILE]
 """
 
 import statistics
@@ -140,9 +141,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="trainings of each kind (5)")
     parser.add_argument("--samples", type=int, nargs="+", default=[16, 32, 64], help="sizes of batch (16 32 64)")
     parser.add_argument("--reference", action="store_true", help="measure the whole training set too (minutes)")
-    arguments = parsed(parser, rounds=1, samples=[16])
+    parser.add_argument("--images", type=int, default=4000, help="that the demo trains on (4000: all)")
+    arguments = parsed(parser, rounds=1, samples=[16], images=1500)
     torch.set_num_threads(1)
-    task = prepare(load_recipe("demo"))
+    task = prepare(load_recipe("demo", changes=(f"data.train={arguments.images}",)))
     results = costs(task, arguments.samples, arguments.rounds)
     whole = train(task, len(task.train_images)).rows if arguments.reference else ()
     write({"costs": [*map(asdict, results)], "whole": [row.as_dict() for row in whole]}, arguments.json)

@@ -6,7 +6,7 @@ time by more than the instruments do. They take turns on one core, an epoch of 3
 the processor's time. A ratio is taken within each turn, after one that warms up; the table gives the median over the
 turns of several pairs, with its quartiles.
 
-    python benchmarks/run_overhead.py [--pairs 5] [--turns 12] [--smoke] [--json FILE]
+    python benchmarks/run_overhead.py [--pairs 5] [--turns 12] [--images 4000] [--smoke] [--json FILE]
 """
 
 import os
@@ -119,11 +119,12 @@ def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--pairs", type=int, default=5, help="pairs of trainings under each noise (5)")
     parser.add_argument("--turns", type=int, default=12, help="timed epochs of each training (12)")
-    arguments = parsed(parser, pairs=1, turns=2)
+    parser.add_argument("--images", type=int, default=4000, help="that the demo trains on (4000: all)")
+    arguments = parsed(parser, pairs=1, turns=2, images=256)
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    task = prepare(load_recipe("demo"))
+    task = prepare(load_recipe("demo", changes=(f"data.train={arguments.images}",)))
     rows = []
     print(HEADING)
     for noise in NOISES:

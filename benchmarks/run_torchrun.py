@@ -6,7 +6,7 @@ steps each, and time it by the processor's time of both ranks. A ratio is taken 
 up; the table gives the median over the turns, with its quartiles. Then torchrun runs the ranks of a small training four
 times under `lastbit run`: k = 1 twice and k = 2 must agree bit for bit, and k = 3 must not (not with --smoke).
 
-    python benchmarks/run_torchrun.py [--turns 20] [--smoke] [--json FILE]
+    python benchmarks/run_torchrun.py [--turns 20] [--images 4000] [--smoke] [--json FILE]
 """
 
 import json
@@ -108,9 +108,10 @@ def main() -> None:
     """Print the table and the controls, and write them as JSON where asked to."""
     parser = parser_of(__doc__)
     parser.add_argument("--turns", type=int, default=20, help="timed epochs of each training (20)")
-    arguments = parsed(parser, turns=2)
+    parser.add_argument("--images", type=int, default=4000, help="that the demo trains on (4000: all)")
+    arguments = parsed(parser, turns=2, images=256)
     torch.set_num_threads(1)
-    task = prepare(load_recipe("demo"))
+    task = prepare(load_recipe("demo", changes=(f"data.train={arguments.images}",)))
     rows = []
     print(HEADING)
     for noise in NOISES[: 1 if arguments.smoke else None]:

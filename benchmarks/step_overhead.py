@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch, 1 as in a study's workers (1)")
     parser.add_argument("--k", type=int, nargs="+", default=[1, 3], help="divisors to measure (1 3)")
     parser.add_argument("--p", type=float, nargs="+", default=[0, 0.03, 0.5], help="probabilities (0 0.03 0.5)")
-    arguments = parsed(parser, rounds=3)
+    arguments = parsed(parser, rounds=3, k=[3], p=[0.5])
     torch.set_num_threads(arguments.threads)
     torch.ones(ACTIVATION)
     noises = [*map(Scale, arguments.k), Ulp(1), *(Rounding(p, 1) for p in arguments.p)]
