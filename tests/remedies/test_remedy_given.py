@@ -26,7 +26,7 @@ def test_each_file_of_the_room_is_a_remedy_with_all_that_people_are_told():
         assert kind.changes.startswith("the ")
         assert any(digit.isdecimal() for digit in kind.source)  # a year
         assert kind.main in ("", *kind.__dataclass_fields__)
-        assert any(map(kind.acts_by, ("on_model", "on_optimizer", "rate", "average")))
+        assert any(map(kind.acts_by, ("on_model", "on_setting", "on_optimizer", "rate", "average")))
         assert parse_treatment(kind().label) == (kind(),)
         assert isinstance(kind.usual(steps=300), kind)
 
@@ -47,6 +47,12 @@ def test_each_file_of_the_room_is_a_remedy_with_all_that_people_are_told():
         ("clip=1", {"clip": {"norm": 1}}, "clip=1"),
         ("warmup=20", {"warmup": {"updates": 20}}, "warmup=20"),
         ("anneal", {"anneal": {"to": 0.0}}, "anneal=0"),
+        ("compensated", {"compensated": True}, "compensated"),
+        ("stochastic_rounding:seed=3", {"stochastic_rounding": {"seed": 3}}, "stochastic_rounding:seed=3"),
+        ("float64=loss/head*", {"float64": {"parts": "loss/head*"}}, "float64=loss/head*"),
+        ("same_order:portable=true", {"same_order": {"portable": True}}, "same_order:portable=true"),
+        ("distil", {"distil": {"teacher": ""}}, "distil"),
+        ("distil=a/b.pt:weight=0.9", {"distil": {"teacher": "a/b.pt", "weight": 0.9}}, "distil=a/b.pt:weight=0.9"),
         ("capped=0.8:every=20", {"capped": {"margin": 0.8, "every": 20}}, "capped=0.8:every=20"),
     ],
 )

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from recorded_run import RecordedRun
+from safetensors.torch import save_file
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR
 
+import lastbit as lb
 from lastbit.noise import Scale, Ulp
 from lastbit.remedies import Capped
 from lastbit.remedies.remedy import REMEDIES
@@ -83,7 +85,7 @@ def test_a_wrong_remedy_is_a_wrong_recipe(change):
 NEEDS = {"compensated": ["dtype=bfloat16"], "stochastic_rounding": ["dtype=bfloat16"], "float64": []}
 
 
-@pytest.mark.parametrize("name", sorted(REMEDIES.here().keys() - {"same_order"}))
+@pytest.mark.parametrize("name", sorted(REMEDIES.here().keys() - {"same_order", "distil"}))
 def test_with_each_remedy_powers_of_two_change_no_bit_and_the_last_bit_still_acts(task, name):
     change = "epochs=2", f"remedy.{name}=true", *NEEDS.get(name, [])
     last_bit = Scale(3)
@@ -199,7 +201,14 @@ class Kept(RecordedRun):
 
 @pytest.mark.parametrize(
     "remedy",
-    ["average={decay=0.8, start=5}", "anneal=true", "warmup=8", "compensated=true", "stochastic_rounding=true"],
+    [
+        "average={decay=0.8, start=5}",
+        "anneal=true",
+        "warmup=8",
+        "compensated=true",
+        "stochastic_rounding=true",
+        "snapshots={last=2, every=3}",
+    ],
 )
 def test_a_training_goes_on_from_a_checkpoint_to_the_same_bits(task, remedy):
     change = f"remedy.{remedy}", *NEEDS.get(remedy.partition("=")[0], [])
@@ -221,6 +230,41 @@ def test_parts_in_float64_are_trained_in_it(task, parts, count):
     plain, _ = trained(task, "epochs=1", "schedule.milestones=[]")
     pairs = zip(stepper.model.parameters(), plain.model.parameters(), strict=True)
     assert 0 < max((one - other).abs().max() for one, other in pairs) < 1e-4
+
+
+def test_the_first_of_an_ensemble_is_the_network_of_the_recipe_bit_for_bit_and_the_mean_is_evaluated(task):
+    settings = ("epochs=2", "schedule.milestones=[]")
+    (plain, alone), (ensemble, run) = trained(task, *settings), trained(task, *settings, "remedy.ensemble=2")
+    assert torch.equal(weights_of(plain.model), weights_of(ensemble.model.networks[0]))
+    losses = [evaluate(network, task).loss for network in ensemble.model.networks]
+    assert losses[0] == pytest.approx(alone.rows[-1]["test_loss"])
+    assert run.rows[-1]["test_loss"] < sum(losses) / 2  # Jensen's inequality
+
+
+def test_a_recipe_is_distilled_from_weights_that_a_trial_stored(task, tmp_path):
+    settings = ("epochs=2", "schedule.milestones=[]")
+    teacher, earlier = trained(task, *settings)
+    file = tmp_path / "earlier.safetensors"
+    save_file({name: weight.contiguous() for name, weight in earlier.weights[6].items()}, file)
+    follow = "init_seed=5", f'remedy.distil={{teacher="{file}", weight=0.9}}'
+    _, kept = trained(task, *settings, *follow)
+    assert list(kept.weights[6]) == list(earlier.weights[6])
+    images, labels = batch = task.fixed_batch(32)
+    plain, given = recipe_stepper(recipe("init_seed=5"), task).model(images), teacher.model.train()(images)
+    expected = 0.1 * torch.nn.functional.cross_entropy(plain, labels) + 0.9 * lb.remedies.towards(plain, given)
+    torch.testing.assert_close(recipe_stepper(recipe(*follow), task).gradient(batch), expected.detach())
+
+
+def test_snapshots_are_evaluated_as_their_mean_and_the_training_stays(task):
+    settings = ("epochs=2", "schedule.milestones=[]")
+    (plain, _), (stepper, run) = (
+        trained(task, *settings),
+        trained(task, *settings, "remedy.snapshots={last=2, every=3}"),
+    )
+    assert torch.equal(weights_of(plain.model), weights_of(stepper.model))
+    losses = [evaluate(network, task).loss for network in stepper.average._kept]
+    assert losses[1] == pytest.approx(evaluate(plain.model, task).loss)
+    assert run.rows[-1]["test_loss"] < sum(losses) / 2
 
 
 def test_that_a_recipe_has_a_fixed_order_already_is_said(task):

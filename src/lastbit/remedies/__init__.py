@@ -8,15 +8,30 @@ from typing import TYPE_CHECKING
 
 from lastbit.remedies.average import Average
 from lastbit.remedies.compensated import compensated
+from lastbit.remedies.distil import towards
+from lastbit.remedies.ensemble import Members
 from lastbit.remedies.float64 import float64, float64_updates
 from lastbit.remedies.remedy import Remedy
 from lastbit.remedies.smooth import smooth
+from lastbit.remedies.snapshot_average import SnapshotAverage
 from lastbit.remedies.stochastic_rounding import stochastic_rounding
 
 if TYPE_CHECKING:
     from lastbit.remedies.capped import Capped
 
-__all__ = ["Average", "Capped", "Remedy", "compensated", "float64", "float64_updates", "smooth", "stochastic_rounding"]
+__all__ = [
+    "Average",
+    "Capped",
+    "Members",
+    "Remedy",
+    "SnapshotAverage",
+    "compensated",
+    "float64",
+    "float64_updates",
+    "smooth",
+    "stochastic_rounding",
+    "towards",
+]
 
 
 def __getattr__(name: str) -> object:

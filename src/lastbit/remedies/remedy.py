@@ -82,8 +82,12 @@ class Remedy:
     def label(self) -> str:
         """As the command line writes it: `smooth=silu:width=0.5`, with what differs from the defaults."""
         options = self.options()
-        main = f"={_word(options.pop(self.main))}" if self.main else ""
-        return self.name + main + "".join(f":{name}={_word(value)}" for name, value in options.items())
+        value = _word(options.pop(self.main)) if self.main else ""
+        return (
+            self.name
+            + (f"={value}" if value else "")
+            + "".join(f":{name}={_word(value)}" for name, value in options.items())
+        )
 
     def options(self) -> dict[str, Any]:
         """Its main option, and all others that differ from their defaults, as plain data."""
