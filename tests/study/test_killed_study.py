@@ -34,12 +34,12 @@ def wait_until(condition, seconds=60.0):
         time.sleep(0.05)
 
 
-def start(tmp_path):
+def start(tmp_path, python):
     (tmp_path / "marks").mkdir(exist_ok=True)
     program = tmp_path / "program.py"
     tests = str(Path(__file__).parent)
     program.write_text(PROGRAM.format(tests=tests, out=str(tmp_path / "study"), marks=str(tmp_path / "marks")))
-    return subprocess.Popen([sys.executable, str(program)], start_new_session=True, stderr=subprocess.DEVNULL)
+    return python.Popen([sys.executable, str(program)], process_group=0, stderr=subprocess.DEVNULL)
 
 
 def finished(tmp_path):
@@ -47,8 +47,8 @@ def finished(tmp_path):
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_a_study_stopped_at_any_time_ends_in_the_bytes_of_an_undisturbed_one(tmp_path, end):
-    process = start(tmp_path)
+def test_a_study_stopped_at_any_time_ends_in_the_bytes_of_an_undisturbed_one(tmp_path, end, warm_python):
+    process = start(tmp_path, warm_python)
     wait_until(lambda: len(finished(tmp_path)) >= 2)
     if end == signal.SIGKILL:
         process.kill()
