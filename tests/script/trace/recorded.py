@@ -8,9 +8,10 @@ from torch.optim import optimizer as optimizers
 from lastbit.script.audit.compiled import around_compilers
 from lastbit.script.audit.generators import generators
 from lastbit.script.audit.loaders import around_loaders
+from lastbit.script.trace.origins import settings_of
 from lastbit.script.trace.reader import read_trace
 from lastbit.script.trace.recorder import TraceMode
-from lastbit.script.trace.records import FORMAT, TraceHeader
+from lastbit.script.trace.records import FORMAT, SETTINGS, TraceHeader
 from lastbit.script.trace.writer import TraceWriter
 
 
@@ -33,7 +34,11 @@ def recorded(source, folder, name="run"):
         mode.step += 1
         writer.state(mode.step, generators())
 
-    before = optimizers.register_optimizer_step_pre_hook(lambda o, *_: mode.names.begin_update(o, None))
+    def begun(optimizer, *_):
+        mode.names.begin_update(optimizer, None)
+        writer.event(SETTINGS, step=mode.step, content=settings_of(optimizer))
+
+    before = optimizers.register_optimizer_step_pre_hook(begun)
     after = optimizers.register_optimizer_step_post_hook(stepped)
     state = torch.get_rng_state()
     try:

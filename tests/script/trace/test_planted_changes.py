@@ -46,6 +46,23 @@ for step in range(3):
     loss.backward()
     optimizer.step()
 """
+MASKED = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+query, key = nn.Linear(8, 8), nn.Linear(8, 8)
+rows, ahead = torch.randn(4, 6, 8), torch.ones(6, 6, dtype=torch.bool).triu(1)
+groups = [{"params": [query.weight, key.weight], "weight_decay": 0.1}, {"params": [query.bias], "weight_decay": 0.0}]
+optimizer = torch.optim.SGD(groups, lr=0.1, foreach=False)
+for step in range(2):
+    taken = rows
+    scores = query(taken) @ key(rows).mT
+    shares = scores.masked_fill(ahead, float("-inf")).softmax(-1)
+    loss = (shares @ rows).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
 LOSS = "loss = nn.functional.cross_entropy(model(inputs[batch]), labels[batch], label_smoothing=0.1)"
 PARTS = """for part in batch.chunk(4):
         loss = nn.functional.cross_entropy(model(inputs[part]), labels[part], label_smoothing=0.1) / {}
@@ -85,6 +102,12 @@ OTHERS = {
     "learning rate": (IMAGES, "lr=0.1", "lr=0.05", "-0.1 against -0.05", 14),
     "learning rate later": (IMAGES, "optimizer.step()", "optimizer.step()\n    optimizer.param_groups[0]['lr'] = 0.01",
                             "-0.1 against -0.01", 14),
+    "behind a mask": (MASKED, "@ key(rows).mT", "@ (2 * key(rows)).mT", "only the second trace has aten::mul", 11),
+    "another of two": (MASKED, "query(taken)", "key(taken)",
+                       "that of aten::uniform_ at train.py:5 (operation 0) against that of", 11),
+    "groups": (MASKED, "0.0}]", "0.1}]", "weight_decay 0.0 against 0.1", 16),
+    "one group": (MASKED, "SGD(groups", "SGD([*query.parameters(), key.weight], weight_decay=0.1",
+                  "2 groups of parameters (weight_decay 0.1 and 0.0) against 1 (weight_decay 0.1)", 16),
 }  # fmt: skip
 ROUNDING = {
     "foreach": (TABLE, "foreach=False)\nschedule", "foreach=True)\nschedule"),
@@ -109,7 +132,7 @@ def references(tmp_path_factory):
     """The traces of the programs without a change."""
     with pytest.MonkeyPatch.context() as patch:
         traces = {}
-        for source in (TABLE, IMAGES):
+        for source in (TABLE, IMAGES, MASKED):
             folder = tmp_path_factory.mktemp("reference")
             patch.chdir(folder)
             traces[source] = recorded(source, folder)
@@ -152,5 +175,5 @@ def test_what_only_rounds_is_no_bug(references, changed, name):
 
 
 def test_a_program_recorded_twice_has_the_same_bits(references, changed):
-    for source in (TABLE, IMAGES):
+    for source in (TABLE, IMAGES, MASKED):
         assert compare_traces(references[source], changed(source, "", "")).same_bits

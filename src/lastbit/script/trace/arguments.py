@@ -121,6 +121,7 @@ def differing_settings(traces: tuple[TraceGraph, TraceGraph], one: Record, other
     if len(mine) == len(others) == 1 and not pairs:
         pairs = [(next(iter(mine)), next(iter(others)))]
         different = [f"optimizer {pairs[0][0][0]} against {pairs[0][1][0]}"]
+    different += [words for first, second in pairs if (words := _other_groups(mine[first], others[second]))]
     different += [
         f"{name} {value} against {group[name]}"
         for first, second in pairs
@@ -129,6 +130,19 @@ def differing_settings(traces: tuple[TraceGraph, TraceGraph], one: Record, other
         if name in group and value != group[name]
     ]
     return " and ".join(list(dict.fromkeys(different))[:_MOST_NAMED])
+
+
+def _other_groups(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> str:
+    """Settings by group, where one optimizer has more groups of parameters than the other."""
+    if len(one) == len(other):
+        return ""
+    names = [name for name in one[0] if len({str(group.get(name)) for group in (*one, *other)}) > 1]
+    values = [
+        f"{name} {' and '.join(str(group.get(name)) for group in groups)}" for groups in (one, other) for name in names
+    ]
+    half = len(names)
+    texts = [f" ({', '.join(part)})" if part else "" for part in (values[:half], values[half:])]
+    return f"{len(one)} groups of parameters{texts[0]} against {len(other)}{texts[1]}"
 
 
 def _settings_at(graph: TraceGraph, step: int) -> dict[tuple[str, int], list[Mapping[str, Any]]]:

@@ -142,11 +142,21 @@ class Words:
             for which, records in zip(("first", "second"), sides, strict=True)
             if records
         ]
-        words = f"{' and '.join(missing) or 'another tensor is taken'}{self._passes(root)}"
+        words = f"{' and '.join(missing) or self._taken(root)}{self._passes(root)}"
         if len(sides[0]) + len(sides[1]) <= _MOST_NAMED:
             return f"{words}{self._scale(root, guess=not missing)}"
         scale = self._scale(root, guess=True)
         return f"values {scale[2:]} ({words})" if scale else words
+
+    def _taken(self, root: Root) -> str:
+        """Which tensors are taken where the same operation takes another: what made them."""
+        makers = [graph.records[int(graph.maker[v])] for graph, v in self._sides(root)]
+        modules = [f", {maker.site.module}" if maker.site.module else "" for maker in makers]
+        texts = [
+            f"that of {named_operations([maker])} (operation {maker.index:,}{module})"
+            for maker, module in zip(makers, modules, strict=True)
+        ]
+        return f"another tensor is taken: {' against '.join(texts)}"
 
     def _passes(self, root: Root) -> str:
         """That the gradients of a step are accumulated over other numbers of backward passes."""

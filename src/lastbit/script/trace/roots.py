@@ -103,9 +103,8 @@ class RootSearch:
     def roots(self, ends: Iterable[Pair]) -> list[Root]:
         """Where the differences of some pairs of values begin, in the order of the first trace.
 
-        An operation that only passes a difference on, from inputs that are about as far apart and yet explained (limits
-        are sizes that were measured, and vary from one operation to the next), is no such place where the difference
-        begins in the same step at something that rounding does not do.
+        An operation that passes a difference on, from inputs about as far apart and yet explained (limits vary from
+        operation to operation) or infinite (masked scores), is none where it begins in the same step at no rounding.
         """
         roots = [before for root in self._begins(ends) for before in self._passed_on(root) or [root]]
         return sorted(dict.fromkeys(roots), key=lambda root: root.reader)
@@ -127,7 +126,13 @@ class RootSearch:
         ]
 
     def _is_followed(self, pair: Pair) -> bool:
-        return self.is_far(pair) or self.distance(pair) >= self._least
+        hidden = math.isfinite(self._least) and self._is_hidden(pair)
+        return hidden or self.is_far(pair) or self.distance(pair) >= self._least
+
+    def _is_hidden(self, pair: Pair) -> bool:
+        """Whether two values have other bits and neither is finite: how far they are apart is not known."""
+        plain = self._one.plain[pair[0]] and self._other.plain[pair[1]]
+        return bool(plain) and self.has_one_shape(pair) and math.isnan(self.distance(pair))
 
     def _begins(self, ends: Iterable[Pair]) -> list[Root]:
         roots: list[Root] = []
