@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -118,7 +118,8 @@ def _accelerate(name: str, words: Sequence[str]) -> Launch:
 def _parsed(name: str, parse: Callable[[Sequence[str]], Any], words: Sequence[str]) -> Any:
     said = io.StringIO()
     try:
-        with redirect_stderr(said):
+        # Help goes to standard output, and would be taken for this command's own.
+        with redirect_stderr(said), redirect_stdout(io.StringIO()):
             return parse(list(words))
     except SystemExit:
         last = (said.getvalue().strip() or "its help was asked for").splitlines()[-1]

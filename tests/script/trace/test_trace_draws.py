@@ -1,9 +1,14 @@
 """Draws in traces, against the seeds of the programs that were recorded, and against torch's own tags."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from tests.script.trace.recorded import recorded
+from tests.script.trace.written_traces import Writer
 
+from lastbit.script.audit.generators import Generators
 from lastbit.script.trace.comparison import compare_traces
 from lastbit.script.trace.draws import is_random
 from lastbit.script.trace.records import Record, Site
@@ -71,3 +76,20 @@ def test_without_dropout_attention_and_recurrent_networks_draw_nothing():
     assert not is_random(record("aten::_cudnn_rnn", {"dropout": "0.2", "train": "False"}))
     assert is_random(record("aten::_cudnn_rnn", {"dropout": "0.2", "train": "True"}))
     assert not is_random(record("aten::add", {"alpha": "0.1"}))
+
+
+@pytest.mark.parametrize("states", [(5, 5), (5, 6)], ids=["alike", "another"])
+def test_of_a_draw_on_a_device_the_state_of_its_generator_decides(states):
+    """Two draws on a card with other results; the generator of the processor is in other states in any case."""
+    sides = []
+    for side, state in enumerate(states):
+        writer = Writer()
+        writer.step()
+        writer.do("bernoulli_", [], {"mask": np.full(8, side + 1.0)})
+        trace = writer.trace()
+        drawn = [replace(r, outputs=tuple(replace(o, device="cuda") for o in r.outputs)) for r in trace.records]
+        generators = {step: Generators(0, side, 0, 0, (("cuda:0", state),)) for step in range(3)}
+        sides.append(replace(trace, records=tuple(drawn), generators=generators))
+    words = compare_traces(*sides).beyond_rounding.differs
+    assert ("the generator of cuda:0 was in other states when step 1 began" in words) is (states == (5, 6))
+    assert ("the generators agreed when step 1 began" in words) is (states == (5, 5))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lastbit.errors import shortened
+from lastbit.script.audit.generators import Generators
 from lastbit.script.trace.alignment import Alignment
 from lastbit.script.trace.graph import TraceGraph
 from lastbit.script.trace.records import Record
@@ -93,9 +94,20 @@ def _generators(traces: tuple[TraceGraph, TraceGraph], alignment: Alignment, one
         return earlier
     if not (one.step and before[0] and before[1]):
         return "torch's generator was seeded differently, or more numbers were drawn from one before"
-    if before[0].torch_state != before[1].torch_state:
+    on_device = [_on_device(state, kinds) for state in (before[0], before[1])]
+    if apart := [device for device, state in on_device[0].items() if on_device[1].get(device, state) != state]:
+        return (
+            f"the generator of {apart[0]} was in other states when step {one.step} began: it was seeded differently, or"
+            " one run drew more numbers before"
+        )
+    if not on_device[0] and before[0].torch_state != before[1].torch_state:
         return f"the seeds agree, but before step {one.step} one run drew more numbers than the other"
     return f"the generators agreed when step {one.step} began: since then one run drew more numbers"
+
+
+def _on_device(state: Generators, kinds: Sequence[str]) -> dict[str, int]:
+    """The states of the generators of some kinds of devices, by device."""
+    return {device: value for device, value in state.accelerators if device.partition(":")[0] in kinds}
 
 
 def _draws_before(
