@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--network", help="only this")
     parser.add_argument("--steps", type=int, default=6, help="optimizer steps of each run (6)")
     parser.add_argument("--each", type=int, default=100, help="changes of each kind, the first so many (100: all)")
-    arguments = parsed(parser, steps=2, each=2)
+    arguments = parsed(parser, steps=2, each=1)
     torch.set_num_threads(1)
     figures, of = {}, SETS[arguments.set]
     for network in of.networks if arguments.network is None else (arguments.network,):
