@@ -67,7 +67,7 @@ def test_batch_and_critical_sharpness_are_drawn_against_their_own_edges():
         {10: 2 / 0.9, 20: 2 / 1.4, 30: 2 / 1.9, 40: 1}, rel=1e-4
     )
     assert found["critical"].title == "At step 40, the rate may rise by 1.0"
-    text = render(sharpness_page(series))
+    text = render(sharpness_page(series), libraries="")
     assert all(cell in text for cell in ("27 – 33", "0.25", "3.5"))  # interval, signal to noise, noise
 
 
