@@ -67,6 +67,7 @@ def test_batch_sharpness_and_the_factor_of_the_rate_are_said(lastbit, tmp_path):
     words = " ".join(said.split())
     assert f"At step 4 batch sharpness is {last['batch']['normalised']:.3g}"[:36] in words
     assert "where 2 is the edge of small batches." in words
+    assert "In its last third, where training stands is not known: 3 measurements are needed, and it has 1" in words
     assert f"At step 4, {last['critical']['advice']}." in words
     page = (out / "sharpness.html").read_text()
     assert "the mean of g′H g / |g|²" in page

@@ -93,6 +93,7 @@ def make_series(
         "batch_norm": False,
         "parameters": 656810,
         "edge": "2/lr: gradient descent",
+        "stands": "training is at the edge of full batches" if batch else None,
         "small_batch_edge": "2(1-m)/lr: heavy ball",
         "rows": [*rows, make_diverged_row(41)] if diverged else rows,
         "losses": [*losses, None] if diverged else losses,

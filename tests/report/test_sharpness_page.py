@@ -68,7 +68,9 @@ def test_batch_and_critical_sharpness_are_drawn_against_their_own_edges():
     )
     assert found["critical"].title == "At step 40, the rate may rise by 1.0"
     text = render(sharpness_page(series), libraries="")
-    assert all(cell in text for cell in ("27 – 33", "0.25", "3.5"))  # interval, signal to noise, noise
+    assert all(
+        cell in text for cell in ("27 – 33", "0.25", "3.5", "In its last third, training is at")
+    )  # interval, signal to noise, noise
 
 
 def test_one_batch_has_no_band_and_its_note_is_on_the_page():

@@ -131,6 +131,7 @@ def _show(content: dict[str, Any], terminal: Console) -> None:
         terminal.print(batch_table(content, columns=TERMINAL_COLUMNS).for_terminal(most=_SHOWN))
         note = last["batch"]["note"]
         terminal.print(f"{batch_finding(last)}{f': {note}' if note else ''}.")
+        terminal.print(f"In its last third, {content['stands']}.")
     if (last := _last(rows, "critical")) is not None:
         terminal.print(f"{critical_finding(last)}.")
     if (last := _last(rows, "layers")) is not None:

@@ -13,6 +13,7 @@ from lastbit.curvature.monitor import SharpnessMonitor
 from lastbit.curvature.operator import CurvatureOperator, GaussNewtonOperator, HessianOperator
 from lastbit.curvature.sharpness import EDGE, SharpnessRow
 from lastbit.curvature.spectrum import Estimate, SpectralDensity, Trace, spectrum, trace
+from lastbit.curvature.stochastic.edge_test import EdgeTest, edge_test
 from lastbit.curvature.stochastic.estimates import BatchMean
 from lastbit.curvature.stochastic.row import BatchRow
 from lastbit.curvature.stochastic.sharpness import BatchSharpness
@@ -26,6 +27,7 @@ __all__ = [
     "CriticalRow",
     "CriticalSharpness",
     "CurvatureOperator",
+    "EdgeTest",
     "Estimate",
     "GaussNewtonOperator",
     "HessianOperator",
@@ -34,6 +36,7 @@ __all__ = [
     "SharpnessTracker",
     "SpectralDensity",
     "Trace",
+    "edge_test",
     "spectrum",
     "trace",
 ]

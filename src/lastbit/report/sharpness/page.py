@@ -108,7 +108,8 @@ def _layer(sharpness: float | None, row: Measured) -> list[str]:
 
 def series_standings(series: SeriesJson) -> list[Text]:
     """Remarks on how far the numbers can be trusted."""
-    return [*_convergence(series), *_divergence(series), *_circumstances(series)]
+    stands = [Text(f"In its last third, {series['stands']}.", "standing cut")] if series.get("stands") else []
+    return [*_convergence(series), *_divergence(series), *stands, *_circumstances(series)]
 
 
 def _convergence(series: SeriesJson) -> list[Text]:

@@ -111,6 +111,7 @@ class SeriesShape(Shape):
     critical: bool = False
     batch_sharpness: bool = False
     small_batch_edge: str | None = None
+    stands: str | None = None
     images: Count
     seed: Whole
     edge: str

@@ -21,7 +21,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from lastbit.curvature import EDGE, SharpnessRow
+from lastbit.curvature import EDGE, SharpnessRow, edge_test
 from lastbit.errors import LastbitError
 from lastbit.optimizers import edge_of_stability
 from lastbit.schedules import Schedule, every, log_spaced
@@ -157,6 +157,7 @@ class OpenSeries:
             "losses": losses,
             "rises": sum(after > before for before, after in pairwise(losses)),
             "finding": series_finding(rows),
+            "stands": edge_test(rows).sentence() if self.series.batch_sharpness else None,
             "numerics": {"torch": torch.__version__, "threads": torch.get_num_threads()},
         }
 
