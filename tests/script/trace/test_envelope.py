@@ -237,7 +237,7 @@ def test_it_is_kept_beside_its_trace_and_no_other(tmp_path, plain, envelope):
     with pytest.raises(LastbitError, match=r"a\.rounding is what rounding explains of 2 processes, and .* is of 1"):
         read_envelopes(kept, [trace])
     write_checksummed(kept, {**read_checksummed(kept), "format": 9})
-    with pytest.raises(LastbitError, match="has format 9, and this version of lastbit reads 3"):
+    with pytest.raises(LastbitError, match="has format 9, and this version of lastbit reads 4"):
         read_envelopes(kept, [trace, other])
     kept.write_text(kept.read_text().replace("9", "8"))
     with pytest.raises(LastbitError, match="checksum"):

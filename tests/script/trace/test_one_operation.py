@@ -32,7 +32,7 @@ def test_a_sum_of_a_million_is_off_by_hundreds_of_units():
         total = one_by_one(values)
         errors.append(apart(total, values.astype(float).sum()))
     limit = limit_of_one("aten::sum", [summary(values)], summary(total))
-    assert floor_of("aten::sum", "float32") < max(errors) < limit
+    assert floor_of("aten::sum", summary(total)) < max(errors) < limit
     assert limit == pytest.approx(4 * UNIT * 1000)
     mean = summary(total / np.float32(1e6))
     assert limit_of_one("aten::mean", [summary(values)], mean) == pytest.approx(limit, rel=1e-3)
@@ -51,7 +51,7 @@ def test_a_matrix_product_is_off_by_its_terms_however_small_it_is(cancels):
     size = np.linalg.norm(a) * np.linalg.norm(b) / np.linalg.norm(exact)
     assert limit == pytest.approx(4 * UNIT * max(math.sqrt(4096), size), rel=1e-3)
     assert apart(given, exact) < limit
-    assert (apart(given, exact) > floor_of("aten::mm", "float32")) is (cancels < 1)
+    assert (apart(given, exact) > floor_of("aten::mm", summary(given))) is (cancels < 1)
 
 
 @pytest.mark.parametrize("name", ["mm", "convolution_backward", "sum", "tanh_backward", "native_layer_norm_backward"])
@@ -93,7 +93,7 @@ def test_in_half_precision_a_result_is_rounded_once(dtype):
     taken = [half(tensor.float().numpy(), dtype) for tensor in (a, b)]
     limit = limit_of_one("aten::mm", taken, half(given.float().numpy(), dtype))
     assert float((given.double() - exact).norm() / exact.norm()) < limit < 1.1 * EPSILON[dtype]
-    assert floor_of("aten::mm", dtype) == 2 * EPSILON[dtype]
+    assert floor_of("aten::mm", half(given.float().numpy(), dtype)) == pytest.approx(2 * EPSILON[dtype], rel=1e-3)
 
 
 def trained_in_half(factor, noise=0, dtype="bfloat16"):
@@ -144,3 +144,20 @@ def test_a_product_of_positive_numbers_is_off_by_the_root_of_its_terms():
     limit = limit_of_one("aten::mm", [summary(a[None]), summary(b[:, None])], summary(given))
     assert limit == pytest.approx(4 * UNIT * 256)
     assert apart(given, exact) < limit
+
+
+@pytest.mark.parametrize("name", [name for name in EPSILON if hasattr(torch, name) and "float4" not in name])
+def test_a_unit_in_the_last_place_is_the_distance_to_the_next_number(name):
+    """By the bits of the numbers next to 1 and next to 0; float8 has units of its own."""
+    dtype = getattr(torch, name)
+    real = {torch.complex64: torch.float32, torch.complex128: torch.float64, torch.complex32: torch.float16}
+    dtype = real.get(dtype, dtype)
+    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
+    one = torch.ones(1).to(dtype)
+    beyond = (one.view(bits) + 1).view(dtype).double() - 1
+    assert EPSILON[name] == float(beyond)
+    smallest = float(torch.ones(1, dtype=bits).view(dtype).double())
+    if name != "float8_e8m0fnu":  # which has neither zero nor numbers next to it
+        tiny = replace(summary(np.array([smallest])), dtype=name, norm=smallest)
+        units = floor_of("aten::mul", tiny) / (1 + EPSILON[name])
+        assert units == pytest.approx(2 if EPSILON[name] > 1e-6 else 32)

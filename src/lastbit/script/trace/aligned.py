@@ -7,13 +7,15 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.alignment import Alignment, align
-from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, UNKNOWN, Array, TraceGraph, distances
-from lastbit.script.trace.one_operation import floor_of
-from lastbit.script.trace.places import Envelope, TraceDistances, TracePlace
+from lastbit.script.trace.distance import Array, distances, growths
+from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, UNKNOWN, TraceGraph
+from lastbit.script.trace.one_operation import floor_of, is_bounded, limit_of_one
+from lastbit.script.trace.places import Envelope, RoundingEnvelope, TraceDistances, TracePlace
 from lastbit.script.trace.records import OUTSIDE, RECEIVED, Record, RunTrace
 from lastbit.script.trace.roots import Pair, RootSearch
 
 LEAST_SHARE = 0.2  # of the shorter trace's operations that are to be aligned
+CERTAIN = 1e-2  # without an envelope: the relative distance that no rounding makes in one operation
 TIGHT = 1e-5  # without an envelope: the relative distance up to which two values count as the same
 
 
@@ -35,11 +37,13 @@ class AlignedTraces:
         self.one, self.other, self.envelope, self.divided = TraceGraph(first), TraceGraph(second), envelope, divided
         self.alignment: Alignment = align(self.one, self.other)
         self._check_alike()
-        self.search = RootSearch(self.one, self.other, self.alignment, self.explained)
+        self.search = RootSearch(self.one, self.other, self.alignment, self.explained, self.growth_explained)
         values = sorted(self.alignment.values)
         self.values = np.array(values, int)  # of the first trace, shape (n,)
         self.partners = np.array([self.alignment.values[value] for value in values], int)  # of the second, shape (n,)
         self.apart = distances(self.one, self.values, self.other, self.partners)  # relative, shape (n,)
+        # Logarithms of the ratios of their norms, without signs, shape (n,)
+        self.growths = growths(self.one.norms[self.values], self.other.norms[self.partners])
 
     def _check_alike(self) -> None:
         graphs = (self.one, self.other)
@@ -66,7 +70,42 @@ class AlignedTraces:
         limit = self._limit(value)
         if limit is None:
             return inf
-        return max(limit, floor_of(self.record(value).site.name, self.one.summaries[value].dtype))
+        return max(limit, floor_of(self.record(value).site.name, self.one.summaries[value]))
+
+    def growth_explained(self, value: int) -> float:
+        """The largest logarithm of the ratio of the norms of a value that is taken for rounding."""
+        if not isinstance(self.envelope, RoundingEnvelope):
+            return inf
+        limit = self.envelope.growth(self.record(value), self.one.output_of(value)[1])
+        return max(limit, floor_of(self.record(value).site.name, self.one.summaries[value]))
+
+    def direct(self, value: int) -> float:
+        """The largest relative distance of a value that is rounding where its operation takes equal bits.
+
+        It is what rounding explains of the operation in the first step, before training has grown anything.
+        """
+        name, given = self.record(value).site.name, self.one.summaries[value]
+        taken = [self.one.summaries[source] for source in self.one.inputs(self.one.item_of(value)) if source != UNKNOWN]
+        least = max(limit_of_one(name, taken, given), floor_of(name, given))
+        if self.envelope is None:
+            return max(least, CERTAIN)
+        known = self._limit(self._first_of(value))
+        if known is None or (known == inf and not is_bounded(name)):
+            return inf
+        return least if known == inf else max(least, known)
+
+    def _first_of(self, value: int) -> int:
+        """The value that the same operation gave in the first step that has it."""
+        record, (index, place) = self.record(value), self.one.output_of(value)
+        count = sum(other.site == record.site for other in self._of_step(record.step) if other.index <= index)
+        for step in sorted(self.one.items):
+            same = [other for other in self._of_step(step) if other.site == record.site]
+            if len(same) >= count and len(same[count - 1].outputs) > place:
+                return self.one.value(same[count - 1].index, place)
+        return value
+
+    def _of_step(self, step: int) -> list[Record]:
+        return [self.one.records[index] for index in dict.fromkeys(index for index, _ in self.one.items[step])]
 
     def _limit(self, value: int) -> float | None:
         """What the envelope says of a value of the first trace; None without one, or where it knows nothing."""
@@ -121,6 +160,13 @@ class AlignedTraces:
     def limits(self) -> Array:
         """Of each pair, the largest relative distance that is taken for rounding, shape (n,)."""
         return np.array([self.explained(value) for value in self.values.tolist()], float)
+
+    @cached_property
+    def far(self) -> Array:
+        """Which pairs are farther apart, or have norms of another size, than is taken for rounding, shape (n,)."""
+        largest = np.array([self.growth_explained(value) for value in self.values.tolist()], float)
+        with np.errstate(invalid="ignore"):
+            return (self.apart > self.limits) | ((self.apart > 0) & (self.growths > largest))
 
     def pairs(self, chosen: Array) -> list[Pair]:
         """The pairs of values that are chosen by a mask of shape (n,)."""

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lastbit.script.trace.graph import OPTIMIZER, Array, Item, TraceGraph, distances, is_copy
+from lastbit.script.trace.distance import Array, distances
+from lastbit.script.trace.graph import OPTIMIZER, Item, TraceGraph, is_copy
 from lastbit.script.trace.records import OUTSIDE, PARTS
 from lastbit.script.trace.sequences import Pairs, align_keys
 

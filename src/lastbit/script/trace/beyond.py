@@ -6,16 +6,16 @@ from functools import cached_property
 
 import numpy as np
 
-from lastbit.script.trace.aligned import AlignedTraces
+from lastbit.script.trace.aligned import CERTAIN, AlignedTraces
 from lastbit.script.trace.arguments import argument_words, differing_arguments
 from lastbit.script.trace.differs import Words
 from lastbit.script.trace.draws import is_random
-from lastbit.script.trace.graph import BACKWARD, FORWARD, OPTIMIZER, Item
+from lastbit.script.trace.graph import BACKWARD, FORWARD, OPTIMIZER, Item, is_compiled
 from lastbit.script.trace.places import TracePlace
 from lastbit.script.trace.records import PARTS, RECEIVED
-from lastbit.script.trace.roots import Pair, Root, RootKind, is_compiled
+from lastbit.script.trace.roots import Pair, Root, RootKind
+from lastbit.script.trace.single import SingleOperations
 
-_CERTAIN = 1e-2  # without an envelope: the relative distance that no rounding makes in one operation
 _SUDDEN = 1e-4  # and that of the weights a step before they are so far apart, where it is not rounding that grew
 _NUMBERS = 1e-9  # relative distance of two arguments, above what other libraries' last bits do
 _COMPUTED = 1e-2  # and the largest of two that may have been computed from tensors that rounding parts
@@ -92,6 +92,8 @@ class BeyondRounding:
         """Where the differences begin that reach the weights, or results that nothing else takes."""
         updates, sudden = self._updates()
         roots = [root for root in self._search.roots(updates) if self._is_certain(root, sudden=sudden)]
+        roots += [root for root in self._gradients() if self._is_certain(root, sudden=sudden)]
+        roots += [root for root in SingleOperations(self._traces).roots() if self._is_certain(root, sudden=True)]
         ends = [] if self._traces.divided else self._search.roots(self._ends())
         if not any(self._reshapes(root) for root in ends):
             # Of batches of other sizes, as of several processes, only what becomes of the weights can be compared.
@@ -119,6 +121,20 @@ class BeyondRounding:
         sudden = self._traces.envelope is not None or next(near, None) is None
         return [pair for pair, step in steps.items() if step == first], sudden
 
+    def _gradients(self) -> list[Root]:
+        """Where gradients begin to differ that updates take: of half precision weights may hardly move by them."""
+        if self._traces.envelope is None or self._traces.divided:
+            return []
+        readers: dict[Pair, int] = {}
+        for item, partner in self._items.items():
+            if self._one.records[item[0]].site.phase == OPTIMIZER and self._search.gives_the_same(item, partner):
+                for pair in self._search.edges(item, partner):
+                    made = [graph.records[int(graph.maker[value])].site.phase
+                            for graph, value in zip((self._one, self._other), pair, strict=True)]  # fmt: skip
+                    if made != [OPTIMIZER] * 2 and self._search.has_one_shape(pair) and self._search.is_far(pair):
+                        readers[pair] = min(item[0], readers.get(pair, item[0]))
+        return self._search.roots(readers, readers=readers)
+
     def _ends(self) -> list[Pair]:
         """Results that are too far apart and that no other operation takes."""
         taken = {v for items in self._one.items.values() for item in items for v in self._one.inputs(item)}
@@ -126,8 +142,8 @@ class BeyondRounding:
 
     @cached_property
     def _too_far(self) -> list[Pair]:
-        limits = _CERTAIN if self._traces.envelope is None else self._traces.limits
-        return self._traces.pairs(self._traces.apart > limits)
+        far = self._traces.apart > CERTAIN if self._traces.envelope is None else self._traces.far
+        return self._traces.pairs(far)
 
     def _is_certain(self, root: Root, *, sudden: bool) -> bool:
         """Whether a difference that begins somewhere cannot be rounding."""
@@ -135,7 +151,7 @@ class BeyondRounding:
             return True
         if self._reshapes(root):
             return sudden
-        if not root.distance > _CERTAIN:
+        if not root.distance > CERTAIN:
             return False
         record = self._traces.record(root.value)
         by_rounding = root.kind in (RootKind.OPERATION, RootKind.COMPILED)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from math import inf
 from typing import TypeGuard
 
+from lastbit.errors import shortened
 from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
-from lastbit.script.trace.envelope import RoundingEnvelope
 from lastbit.script.trace.graph import TraceGraph
-from lastbit.script.trace.places import Envelope, RankComparison, TracePlace
+from lastbit.script.trace.places import Envelope, RankComparison, RoundingEnvelope, TracePlace
 from lastbit.script.trace.records import COLLECTIVES, PARTS, RunTrace
+
+_MOST_NAMED = 3
 
 
 def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, divided: bool = False) -> RankComparison:
@@ -49,7 +51,9 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         weights=traces.weights if divided else None,
         only_first=[traces.one.records[index] for index in traces.alignment.only_one],
         only_second=[traces.other.records[index] for index in traces.alignment.only_other],
-        notes=tuple(_notes(*whole)),
+        unseen=(whole[0].unseen, whole[1].unseen),
+        blank=int((~(traces.one.plain[traces.values] & traces.other.plain[traces.partners])).sum()),
+        notes=(*_notes(*whole), *_not_compared(*whole)),
         complete=one.ended and other.ended,
     )
 
@@ -106,9 +110,14 @@ def first_different(traces: AlignedTraces, beyond: BeyondRounding) -> TracePlace
     if places or ends:
         return _where_bits_differ(traces, *min([*places, *ends]))
     if there := loose_ends(traces.other, alone[1]):
-        return replace(place_of(traces.other, there[0], None), alone=True)
+        return replace(place_of(traces.other, there[0], None), index=_in_first(traces, there[0]), alone=True)
     longer = beyond.by_length()
     return None if longer is None else replace(longer, alone=True)
+
+
+def _in_first(traces: AlignedTraces, there: int) -> int:
+    """Where an operation of the second trace alone would stand in the first: behind all that is before it in both."""
+    return max((here for (here, _), (index, _) in traces.alignment.items.items() if index < there), default=-1) + 1
 
 
 def _where_bits_differ(traces: AlignedTraces, index: int, value: int) -> TracePlace:
@@ -157,6 +166,16 @@ def _notes(one: RunTrace, other: RunTrace) -> list[str]:
         for which, trace in (("first", one), ("second", other))
         if not trace.ended
     ]
+
+
+def _not_compared(one: RunTrace, other: RunTrace) -> list[str]:
+    """What the recordings could not see, as compiled programs that run without being compiled."""
+    notes = []
+    for which, trace in (("first", one), ("second", other)):
+        kinds = [f"{name} ({count:,})" for name, count in trace.unseen.items()]
+        if kinds:
+            notes.append(f"not recorded in the {which} run, and not compared: {shortened(kinds, _MOST_NAMED)}")
+    return notes
 
 
 def _why_it_ends(trace: RunTrace) -> str:

@@ -10,9 +10,9 @@ from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.alignment import Alignment
 from lastbit.script.trace.arguments import differing_settings, other_views
 from lastbit.script.trace.draws import describe_draws, is_random, named_operations
-from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph
+from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph, is_compiled
 from lastbit.script.trace.records import COLLECTIVES, OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
-from lastbit.script.trace.roots import Root, RootKind, RootSearch, is_compiled
+from lastbit.script.trace.roots import Root, RootKind, RootSearch
 
 _PUT_TOGETHER = {*PARTS, "aten::stack", "aten::cat"}  # take samples, and make a batch of them
 _MOST_NAMED = 3

@@ -1,15 +1,15 @@
 """A trace as a graph of values: what each operation takes and gives, copies looked through, in arrays."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from itertools import accumulate
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from lastbit.script.trace.records import OFFSET, OUTSIDE, STRIDES, Record, RunTrace, Site, TensorSummary
+from lastbit.script.trace.distance import Summaries
+from lastbit.script.trace.records import OFFSET, OUTSIDE, RECEIVED, STRIDES, Record, RunTrace, Site
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 # A record and, where it updates a list of tensors at once (`torch._foreach_*`), which of them; None for all of it.
 Item: TypeAlias = tuple[int, int | None]
 
@@ -18,6 +18,7 @@ _COPIES = frozenset({"aten::clone", "aten::_to_copy", "aten::copy_", "aten::cont
 _LISTS = "aten::_foreach_"
 # Attributes in which DistributedDataParallel, FSDP and torch.compile hold the network.
 _WRAPPERS = frozenset({"module", "_fsdp_wrapped_module", "_orig_mod"})
+_MOST_UPSTREAM = 5000  # operations that a search for aligned values goes through
 UNKNOWN = -1  # a value of which nothing is known
 FORWARD, BACKWARD, OPTIMIZER = (
     "forward",
@@ -27,7 +28,7 @@ FORWARD, BACKWARD, OPTIMIZER = (
 COMPILED_GRAPH = "compiled graph"  # begins the names of their records, as `audit.compiled` gives them, likewise
 
 
-class TraceGraph:
+class TraceGraph(Summaries):
     """A trace, with its values numbered: the outputs of its records, one after the other.
 
     Args:
@@ -38,16 +39,8 @@ class TraceGraph:
         self.trace = trace
         self.records = list(trace.records)  # a trace that was read puts a record together whenever it is asked for one
         self._first = [0, *accumulate(len(record.outputs) for record in self.records)]
-        summaries = [summary for record in self.records for summary in record.outputs]
-        self.summaries: Sequence[TensorSummary] = summaries
+        super().__init__([summary for record in self.records for summary in record.outputs])
         self.maker = np.repeat(np.arange(len(self.records)), np.diff(self._first))  # record of each value
-        self.digests = np.array([_digest(summary) for summary in summaries], np.uint64)
-        self.plain = np.array([summary.digest is not None for summary in summaries], bool)
-        self.norms = np.array([summary.norm for summary in summaries], float)
-        width = max((len(summary.sketch) for summary in summaries), default=0)
-        self.sketches = np.zeros((len(summaries), width))
-        for row, summary in zip(self.sketches, summaries, strict=True):
-            row[: len(summary.sketch)] = summary.sketch
 
     @cached_property
     def items(self) -> dict[int, list[Item]]:
@@ -166,39 +159,6 @@ def is_copy(record: Record, graph: TraceGraph) -> bool:
     return (taken.shape, taken.dtype) == (given.shape, given.dtype)
 
 
-def distances(one: TraceGraph, values: Array, other: TraceGraph, others: Array) -> Array:
-    """Relative distances ‖x − y‖ / max(‖x‖, ‖y‖) of pairs of values, by their sketches.
-
-    0 for equal bits; NaN where one of two was not plain memory, or neither is finite; infinite where only one is.
-
-    Args:
-        one: holds the values of the first of each pair.
-        values: their numbers, shape (n,).
-        other: holds those of the second.
-        others: their numbers, shape (n,).
-    """
-    width = max(one.sketches.shape[1], other.sketches.shape[1])
-    norms = np.maximum(one.norms[values], other.norms[others])
-    with np.errstate(all="ignore"):
-        gaps = _padded(one.sketches[values], width) - _padded(other.sketches[others], width)
-        relative = np.sqrt((gaps**2).sum(1)) / norms
-    relative[~np.isfinite(relative)] = np.inf
-    relative[~np.isfinite(one.norms[values]) & ~np.isfinite(other.norms[others])] = np.nan
-    relative[norms == 0] = 0  # both are zeros, if perhaps of another sign
-    relative[one.digests[values] == other.digests[others]] = 0
-    relative[~(one.plain[values] & other.plain[others])] = np.nan
-    return np.asarray(relative)
-
-
-def _padded(sketches: Array, width: int) -> Array:
-    missing = width - sketches.shape[1]
-    return np.pad(sketches, ((0, 0), (0, missing))) if missing else sketches
-
-
-def _digest(summary: TensorSummary) -> int:
-    return 0 if summary.digest is None else summary.digest & 0xFFFFFFFFFFFFFFFF
-
-
 def _items(record: Record) -> Iterator[Item]:
     if is_list(record):
         yield from ((record.index, place) for place in range(len(record.outputs)))
@@ -210,3 +170,34 @@ def _of_list(origins: Sequence[Any], place: int, length: int) -> list[Any]:
     """Of lists of equal length, one after the other, what belongs to one place; what is left over belongs to each."""
     whole = len(origins) // length * length
     return [*origins[place:whole:length], *origins[whole:]]
+
+
+def is_compiled(graph: TraceGraph, indices: Iterable[int]) -> bool:
+    """Whether records, one at least, are those of compiled graphs alone."""
+    computing = graph.computing(indices)
+    return bool(computing) and all(record.site.name.startswith(COMPILED_GRAPH) for record in computing)
+
+
+def upstream(
+    graph: TraceGraph, value: int, aligned: Container[int], *, above: bool = False
+) -> tuple[list[int], list[int]]:
+    """The nearest aligned values that a value was made of, and the records in between.
+
+    With `above` the value itself, which is aligned, is none of them.
+    """
+    reached: list[int] = []
+    between: set[int] = set()
+    seen, todo = {value}, [value]
+    while todo and len(between) < _MOST_UPSTREAM:
+        current = todo.pop()
+        if current in aligned and (current != value or not above):
+            reached.append(current)
+            continue
+        item = graph.item_of(current)
+        between.add(item[0])
+        if graph.records[item[0]].site.name == RECEIVED:
+            continue  # it was made in other processes too
+        fresh = [v for v in graph.inputs(item) if v != UNKNOWN and v not in seen]
+        seen.update(fresh)
+        todo += fresh
+    return reached, sorted(between)

@@ -14,6 +14,7 @@ from lastbit.script.trace.recorder import Noted, TraceMode
 from lastbit.script.trace.writer import TraceWriter
 
 ULPS = 16  # the most by which a result of single or double precision is moved: what kernels of other sums come to
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers, by the bytes of a number
 _WHOLE = 2**20  # whole numbers up to here are taken for counts, indices and powers of two, which nothing rounds
 
 
@@ -26,7 +27,7 @@ class NoisyTraceMode(TraceMode):  # type: ignore[no-untyped-call]
 
     Unlike `lb.Operations`, which disturbs the training of an optimizer's weights, it spares nothing: updates,
     evaluation and the preparation of data round too. Whole numbers stay, for a count or an index that was moved is no
-    rounding.
+    rounding. Numbers below the smallest normal one, as squares of gradients in float16, move by one unit.
 
     Args:
         writer: of the trace.
@@ -60,12 +61,17 @@ class NoisyTraceMode(TraceMode):  # type: ignore[no-untyped-call]
         if values.dtype.itemsize < 4:
             self._one_ulp[device].move(moved)
         else:
-            bits = moved.view(torch.int32 if values.dtype.itemsize == 4 else torch.int64)
+            bits = moved.view(_BITS[values.dtype.itemsize])
             # Adjacent numbers of one sign have adjacent bits.
             bits += torch.randint(-ULPS, ULPS + 1, bits.shape, generator=generator, device=device, dtype=bits.dtype)
         info = torch.finfo(values.dtype)
         stays = whole | ~_is_normal(values, info) | ~_is_normal(moved, info) | (values.sign() != moved.sign())
+        small = (values != 0) & (values.abs() < info.smallest_normal)
         values.copy_(torch.where(stays, values, moved))
+        if bool(small.any()):
+            bits = values.view(_BITS[values.dtype.itemsize])
+            units = torch.randint(-1, 2, bits.shape, generator=generator, device=device, dtype=bits.dtype)
+            bits += units * small
 
 
 def _is_normal(values: torch.Tensor, info: torch.finfo) -> torch.Tensor:

@@ -8,7 +8,18 @@ from lastbit.script.trace.records import TensorSummary
 
 # A unit in the last place of 1, by the names of types.
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
-EPSILON |= {"complex128": EPSILON["float64"], "complex64": EPSILON["float32"]}
+EPSILON |= {"float8_e4m3fn": 2.0**-3, "float8_e4m3fnuz": 2.0**-3, "float8_e5m2": 2.0**-2, "float8_e5m2fnuz": 2.0**-2}
+EPSILON |= {"float8_e8m0fnu": 1.0, "float4_e2m1fn_x2": 2.0**-1}
+EPSILON |= {"complex128": EPSILON["float64"], "complex64": EPSILON["float32"], "complex32": EPSILON["float16"]}
+# The distance of the numbers next to 0, by which results are off however small they are.
+_SMALLEST = {"float64": 2.0**-1074, "float32": 2.0**-149, "bfloat16": 2.0**-133, "float16": 2.0**-24}
+_SMALLEST |= {
+    "float8_e4m3fn": 2.0**-9,
+    "float8_e4m3fnuz": 2.0**-10,
+    "float8_e5m2": 2.0**-16,
+    "float8_e5m2fnuz": 2.0**-17,
+}
+_SMALLEST |= {"float4_e2m1fn_x2": 2.0**-1, "complex32": 2.0**-24, "complex64": 2.0**-149, "complex128": 2.0**-1074}
 _UNITS = 4.0  # errors of sqrt(K) units that an operation may make
 _FLOOR = 32  # units in the last place that another kernel may be off by in one operation
 _HALF_FLOOR = 2  # and in half precision, in which results are rounded once: they are computed in single precision
@@ -21,18 +32,23 @@ _ADD_TO_FIRST = frozenset({"add", "sub", "lerp", "addcmul", "addcdiv"})  # each 
 _MATRIX_PRODUCTS = frozenset({"mm", "bmm", "mv", "dot", "vdot", "matmul", "linear", "inner", "_scaled_mm"})
 _ADDED_PRODUCTS = frozenset({"addmm", "baddbmm", "addbmm", "addmv"})  # to their first input
 _CONVOLUTIONS = frozenset({"convolution", "_convolution", "cudnn_convolution", "mkldnn_convolution"})
+_SUMS = frozenset({"sum", "mean"})
 _SEVERAL = ("attention", "lstm", "gru", "rnn")  # in the names of those that keep results between in half precision
 
 
-def floor_of(name: str, dtype: str) -> float:
+def floor_of(name: str, given: TensorSummary) -> float:
     """The relative distance that another kernel may make in any operation.
+
+    It is that of some units in the last place of each element, or of as many of the smallest numbers there are.
 
     Args:
         name: of the operation; a compiled graph does many.
-        dtype: of its result.
+        given: its result.
     """
-    once = _is_half(dtype) and not name.startswith(COMPILED_GRAPH)
-    return (_HALF_FLOOR if once else _FLOOR) * EPSILON.get(dtype, 0.0)
+    once = _is_half(given.dtype) and not name.startswith(COMPILED_GRAPH)
+    units = _HALF_FLOOR if once else _FLOOR
+    smallest = _SMALLEST.get(given.dtype, 0.0) * sqrt(prod(given.shape))
+    return units * (EPSILON.get(given.dtype, 0.0) + (smallest / given.norm if given.norm > 0 else 0.0))
 
 
 def limit_of_one(name: str, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
@@ -51,11 +67,25 @@ def limit_of_one(name: str, taken: Sequence[TensorSummary], given: TensorSummary
     """
     if not taken or not given.norm > 0:
         return 0.0
-    plain = name.removeprefix("aten::").removeprefix("_foreach_").removesuffix("_")
-    unit, rounded = EPSILON.get(given.dtype, 0.0), 0.0
+    plain, unit, rounded = _plain(name), EPSILON.get(given.dtype, 0.0), 0.0
     if _is_half(given.dtype) and not any(word in plain for word in _SEVERAL):
         unit, rounded = EPSILON["float32"], unit
     return rounded + _UNITS * unit * max(1.0, _growth(plain, taken, given))
+
+
+def is_bounded(name: str) -> bool:
+    """Whether `limit_of_one` knows how an operation's terms cancel.
+
+    Args:
+        name: of the operation.
+    """
+    plain = _plain(name)
+    known = (_ELEMENTWISE, _MOVES, _ADD_TO_FIRST, _MATRIX_PRODUCTS, _ADDED_PRODUCTS, _CONVOLUTIONS, _SUMS)
+    return any(plain in names for names in known)
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("aten::").removeprefix("_foreach_").removesuffix("_")
 
 
 def _is_half(dtype: str) -> bool:

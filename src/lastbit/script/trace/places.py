@@ -1,17 +1,47 @@
 """What the traces of two processes show: the places at which they differ, and how far apart they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from lastbit.script.trace.graph import Array
+from lastbit.script.trace.distance import Array
 from lastbit.script.trace.records import Record
 
 # The largest relative distance that rounding explains of an output of a record of the first trace, given the record and
 # the output's place in it; None where that is not known.
 Envelope: TypeAlias = Callable[[Record, int], float | None]
+
+
+@dataclass(frozen=True)
+class RoundingEnvelope:
+    """The largest relative distance that rounding explains of each output of a trace's records."""
+
+    # By the record's index and the place of the output in it; infinite where nothing can be told.
+    limits: Mapping[tuple[int, int], float]
+    saturated_at: int | None  # first step from which on rounding explains any distance; None if none
+    # Of each output too, the largest logarithm of the ratio of two norms; infinite where it is missing.
+    growths: Mapping[tuple[int, int], float] = field(default_factory=dict)
+
+    def __call__(self, record: Record, place: int) -> float | None:
+        """The limit of an output, infinite where no run with noise has it; None where the trace has no such output.
+
+        Args:
+            record: of the trace.
+            place: which of the record's outputs.
+        """
+        return self.limits.get((record.index, place))
+
+    def growth(self, record: Record, place: int) -> float:
+        """The largest logarithm of the ratio of the norms of an output in two runs, without its sign.
+
+        Args:
+            record: of the trace.
+            place: which of the record's outputs.
+        """
+        return self.growths.get((record.index, place), inf)
 
 
 @dataclass(frozen=True)
@@ -82,6 +112,9 @@ class RankComparison:
     weights: tuple[frozenset[int], frozenset[int]] | None = None
     # First step from which on rounding explains any distance of the weights; None where none is known.
     saturated_at: int | None = None
+    # What was not recorded of either run, by kind, how often.
+    unseen: tuple[Mapping[str, int], Mapping[str, int]] = field(default_factory=lambda: ({}, {}))
+    blank: int = 0  # results in both runs of which one at least has no values that can be looked at
     notes: tuple[str, ...] = field(default=())  # how far the files go
     complete: bool = True  # whether both go to the program's end, or the last step wanted
 
@@ -91,6 +124,10 @@ class RankComparison:
         return {
             "rank": self.rank,
             "same_bits": self.same_bits,
+            "rounding_explains_all_from": self.saturated_at,
+            "unseen": [dict(counts) for counts in self.unseen],
+            "without_partner": [len(self.only_first), len(self.only_second)],
+            "without_values": self.blank,
             "first_different": None if first is None else first.as_json(),
             "beyond_rounding": None if beyond is None else beyond.as_json(),
             "steps": self.distances.by_step(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,31 +36,7 @@ class TensorSummary:
     device: str  # cpu
     digest: int | None  # 64 bits, of its bits in logical order; None where it is not plain memory
     norm: float  # Euclidean, in float64; NaN without a digest
-    sketch: tuple[float, ...]  # 1, 2, 4 or 8 numbers, for `distance`
-
-    def distance(self, other: TensorSummary) -> float:
-        """Estimate |x - y| / |x| from the sketches of x, this tensor, and y; 0 for equal bits.
-
-        A sketch sums the elements, each with a random sign, in r buckets that are chosen at random: the squared
-        distance of two sketches has the mean |x - y|^2 and, unless few elements dominate the difference, a relative
-        standard deviation of sqrt(2 / r), so that the standard error of the distance is some 25 % with r = 8 (Charikar,
-        Chen and Farach-Colton, "Finding frequent items in data streams", 2002).
-
-        Returns:
-            inf where x is 0 and y is not; NaN where shapes differ, where either is not finite, or has no sketch.
-        """
-        if self.digest is None or other.digest is None or math.prod(self.shape) != math.prod(other.shape):
-            return math.nan
-        if self.digest == other.digest and self.dtype == other.dtype:
-            return 0.0
-        buckets = min(len(self.sketch), len(other.sketch))
-        apart = math.dist(_folded(self.sketch, buckets), _folded(other.sketch, buckets))
-        return apart / self.norm if self.norm else (math.inf if apart else 0.0)
-
-
-def _folded(sketch: tuple[float, ...], buckets: int) -> list[float]:
-    """A sketch of fewer buckets: bucket b of n goes into bucket b mod `buckets`."""
-    return [sum(sketch[place::buckets]) for place in range(buckets)]
+    sketch: tuple[float, ...]  # 1, 2, 4 or 8 numbers, for `distance.distance`
 
 
 @dataclass(frozen=True, slots=True)

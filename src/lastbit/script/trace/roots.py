@@ -1,23 +1,21 @@
 """Follows a difference between two traces back to where it came from: the first operations that made it."""
 
 import math
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
 from lastbit.script.trace.alignment import Alignment
+from lastbit.script.trace.distance import PROPORTIONAL, distances, growths, proportion
 from lastbit.script.trace.exchanged import sent_values
-from lastbit.script.trace.graph import COMPILED_GRAPH, UNKNOWN, Item, TraceGraph, distances
+from lastbit.script.trace.graph import UNKNOWN, Item, TraceGraph, is_compiled, upstream
 from lastbit.script.trace.records import RECEIVED
 
 Pair = tuple[int, int]  # a value of the one trace and a value of the other
 
-_MOST_UPSTREAM = 5000  # operations that a search for aligned values goes through
-_LEAST_SKETCH = 4  # numbers of a sketch; with fewer, tensors may be proportional by chance
 _PASSED_ON = 0.5  # share of a result's relative distance that an input has where the operation only passes it on
-_PROPORTIONAL = 1e-3  # relative distance of two sketches, after one is scaled, up to which they count as proportional
 
 
 class RootKind(Enum):
@@ -51,12 +49,19 @@ class RootSearch:
         other: the other.
         alignment: of the two.
         explained: the largest relative distance of a value of the first trace that counts as none.
+        growth_explained: the largest logarithm of the ratio of two norms that counts as none.
     """
 
     def __init__(
-        self, one: TraceGraph, other: TraceGraph, alignment: Alignment, explained: Callable[[int], float]
+        self,
+        one: TraceGraph,
+        other: TraceGraph,
+        alignment: Alignment,
+        explained: Callable[[int], float],
+        growth_explained: Callable[[int], float],
     ) -> None:
-        self._one, self._other, self._alignment, self._explained = one, other, alignment, explained
+        self._one, self._other, self._alignment = one, other, alignment
+        self._explained, self._growth_explained = explained, growth_explained
         self._apart: dict[Pair, float] = {}
         self._least = math.inf  # relative distance from which on a pair is followed though it is explained
 
@@ -71,8 +76,14 @@ class RootSearch:
         return self._apart[pair]
 
     def is_far(self, pair: Pair) -> bool:
-        """Whether two values are farther apart than is explained."""
-        return self.distance(pair) > self._explained(pair[0])
+        """Whether two values are farther apart than is explained, or one is larger than the other."""
+        if self.distance(pair) > self._explained(pair[0]):
+            return True
+        return self.distance(pair) > 0 and self.growth(pair) > self._growth_explained(pair[0])
+
+    def growth(self, pair: Pair) -> float:
+        """The logarithm of the ratio of two values' norms, without its sign; NaN where either is 0 or not finite."""
+        return float(growths(self._one.norms[pair[0]], self._other.norms[pair[1]]))
 
     def edges(self, item: Item, partner: Item) -> list[Pair]:
         """The tensors that the same operation takes in either trace, as far as they can be paired."""
@@ -81,6 +92,11 @@ class RootSearch:
             values = self._alignment.values
             return [(value, values[value]) for value in mine if values.get(value) in others]
         return [pair for pair in zip(mine, others, strict=True) if UNKNOWN not in pair]
+
+    def gives_the_same(self, item: Item, partner: Item) -> bool:
+        """Whether two operations that go by one name give tensors that are aligned too, not others of their kind."""
+        pairs = zip(self._one.outputs(item)[:1], self._other.outputs(partner)[:1], strict=False)
+        return any(self._alignment.values.get(value) == other for value, other in pairs)
 
     def agrees_before(self, item: Item, partner: Item) -> bool:
         """Whether all that the same operation takes in either trace is explained."""
@@ -100,13 +116,18 @@ class RootSearch:
             return False
         return [length for length in mine if length != 1] == [length for length in other if length != 1]
 
-    def roots(self, ends: Iterable[Pair]) -> list[Root]:
+    def roots(self, ends: Iterable[Pair], *, readers: Mapping[Pair, int] | None = None) -> list[Root]:
         """Where the differences of some pairs of values begin, in the order of the first trace.
 
         An operation that passes a difference on, from inputs about as far apart and yet explained (limits vary from
         operation to operation) or infinite (masked scores), is none where it begins in the same step at no rounding.
+
+        Args:
+            ends: the pairs.
+            readers: of some of them, the record of the first trace that takes the value.
         """
-        roots = [before for root in self._begins(ends) for before in self._passed_on(root) or [root]]
+        begins = self._begins(ends, readers or {})
+        roots = [before for root in begins for before in self._passed_on(root) or [root]]
         return sorted(dict.fromkeys(roots), key=lambda root: root.reader)
 
     def _passed_on(self, root: Root) -> list[Root]:
@@ -116,7 +137,7 @@ class RootSearch:
         step, self._least = self._one.records[root.reader].step, root.distance * _PASSED_ON
         item = self._one.item_of(root.value)
         edges = self.edges(item, self._other.item_of(root.partner))
-        before = self._begins(edge for edge in edges if self._is_followed(edge))
+        before = self._begins((edge for edge in edges if self._is_followed(edge)), {})
         self._least = math.inf
         return [
             other
@@ -134,10 +155,10 @@ class RootSearch:
         plain = self._one.plain[pair[0]] and self._other.plain[pair[1]]
         return bool(plain) and self.has_one_shape(pair) and math.isnan(self.distance(pair))
 
-    def _begins(self, ends: Iterable[Pair]) -> list[Root]:
+    def _begins(self, ends: Iterable[Pair], readers: Mapping[Pair, int]) -> list[Root]:
         roots: list[Root] = []
         # Taken from its end: what several read is then met from its first reader.
-        todo = sorted(((pair, int(self._one.maker[pair[0]])) for pair in ends), reverse=True)
+        todo = sorted(((pair, readers.get(pair, int(self._one.maker[pair[0]]))) for pair in ends), reverse=True)
         seen = set[Pair]()
         while todo:
             pair, reader = todo.pop()
@@ -183,7 +204,7 @@ class RootSearch:
         if len(self._one.inputs(item)) == len(self._other.inputs(partner)) or not (mine or others):
             return []
         return [
-            tuple(sorted({index for value in values for index in _upstream(graph, value, aligned)[1]}))
+            tuple(sorted({index for value in values for index in upstream(graph, value, aligned)[1]}))
             for graph, values, aligned in (
                 (self._one, mine, self._alignment.values),
                 (self._other, others, self._alignment.backwards),
@@ -194,12 +215,12 @@ class RootSearch:
         """Go up through operations that only one trace has, to where the traces are aligned again."""
         value, partner = pair
         above = self._alignment.values.get(value) == partner  # by what they hold, though other operations made them
-        mine, only_one = _upstream(self._one, value, self._alignment.values, above=above)
-        others, only_other = _upstream(self._other, partner, self._alignment.backwards, above=above)
+        mine, only_one = upstream(self._one, value, self._alignment.values, above=above)
+        others, only_other = upstream(self._other, partner, self._alignment.backwards, above=above)
         reached = {(v, self._alignment.values[v]) for v in mine} | {(self._alignment.backwards[v], v) for v in others}
         far = [other for other in reached - {pair} if self._is_followed(other)]
         ratio = self.ratio(pair) if self.has_one_shape(pair) else None
-        if far and (ratio is None or abs(ratio - 1) <= _PROPORTIONAL):
+        if far and (ratio is None or abs(ratio - 1) <= PROPORTIONAL):
             return far, None
         graphs = is_compiled(self._one, only_one) or is_compiled(self._other, only_other)
         kind = RootKind.COMPILED if graphs else RootKind.STRUCTURE
@@ -210,41 +231,4 @@ class RootSearch:
         sides = list(zip((self._one, self._other), pair, strict=True))
         width = min(len(graph.summaries[value].sketch) for graph, value in sides)
         mine, others = (graph.sketches[value][:width] for graph, value in sides)
-        square = float(others @ others)
-        if not np.isfinite(mine).all() or not np.isfinite(square) or square == 0 or width < _LEAST_SKETCH:
-            return None
-        ratio = float(mine @ others) / square
-        size = float(np.linalg.norm(mine))
-        apart = float(np.linalg.norm(mine - ratio * others))
-        return ratio if size > 0 and apart <= _PROPORTIONAL * size else None
-
-
-def is_compiled(graph: TraceGraph, indices: Iterable[int]) -> bool:
-    """Whether records, one at least, are those of compiled graphs alone."""
-    computing = graph.computing(indices)
-    return bool(computing) and all(record.site.name.startswith(COMPILED_GRAPH) for record in computing)
-
-
-def _upstream(
-    graph: TraceGraph, value: int, aligned: Container[int], *, above: bool = False
-) -> tuple[list[int], list[int]]:
-    """The nearest aligned values that a value was made of, and the records in between.
-
-    With `above` the value itself, which is aligned, is none of them.
-    """
-    reached: list[int] = []
-    between: set[int] = set()
-    seen, todo = {value}, [value]
-    while todo and len(between) < _MOST_UPSTREAM:
-        current = todo.pop()
-        if current in aligned and (current != value or not above):
-            reached.append(current)
-            continue
-        item = graph.item_of(current)
-        between.add(item[0])
-        if graph.records[item[0]].site.name == RECEIVED:
-            continue  # it was made in other processes too
-        fresh = [v for v in graph.inputs(item) if v != UNKNOWN and v not in seen]
-        seen.update(fresh)
-        todo += fresh
-    return reached, sorted(between)
+        return proportion(mine, others)

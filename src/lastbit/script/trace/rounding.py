@@ -14,7 +14,8 @@ from lastbit.errors import LastbitError
 from lastbit.script.target import Target
 from lastbit.script.trace.aligned import AlignedTraces
 from lastbit.script.trace.comparison import paired_ranks
-from lastbit.script.trace.envelope import RoundingEnvelope, learn_envelope, read_envelopes, write_envelopes
+from lastbit.script.trace.envelope import learn_envelope, read_envelopes, write_envelopes
+from lastbit.script.trace.places import RoundingEnvelope
 from lastbit.script.trace.ranks import rank_path, read_run
 from lastbit.script.trace.recording import check_free_path, record_trace
 from lastbit.script.trace.records import RunTrace
@@ -110,15 +111,20 @@ def carried_over(
         LastbitError: the traces are of different programs.
     """
     carried: dict[int, dict[tuple[int, int], float]] = {}
+    growths: dict[int, dict[tuple[int, int], float]] = {}
     saturated: dict[int, list[int]] = {}
     for mine, theirs in paired_ranks(len(to), len(measured)):
-        envelope, limits = envelopes[theirs], carried.setdefault(mine, {})
+        envelope = envelopes[theirs]
+        both = (carried.setdefault(mine, {}), envelope.limits), (growths.setdefault(mine, {}), envelope.growths)
         traces = AlignedTraces(to[mine], measured[theirs], None)
         for value, partner in traces.alignment.values.items():
-            place, limit = traces.one.output_of(value), envelope.limits.get(traces.other.output_of(partner), inf)
-            limits[place] = max(limit, limits.get(place, 0.0))
+            for limits, known in both:
+                place, limit = traces.one.output_of(value), known.get(traces.other.output_of(partner), inf)
+                limits[place] = max(limit, limits.get(place, 0.0))
         saturated.setdefault(mine, []).extend([] if envelope.saturated_at is None else [envelope.saturated_at])
-    return [RoundingEnvelope(limits, min(saturated[rank], default=None)) for rank, limits in carried.items()]
+    return [
+        RoundingEnvelope(limits, min(saturated[rank], default=None), growths[rank]) for rank, limits in carried.items()
+    ]
 
 
 def check_free_envelope(trace: Path) -> None:
