@@ -52,7 +52,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         only_first=[traces.one.records[index] for index in traces.alignment.only_one],
         only_second=[traces.other.records[index] for index in traces.alignment.only_other],
         unseen=(whole[0].unseen, whole[1].unseen),
-        blank=int((~(traces.one.plain[traces.values] & traces.other.plain[traces.partners])).sum()),
+        blank=_without_values(traces),
         notes=(*_notes(*whole), *_not_compared(*whole)),
         complete=one.ended and other.ended,
     )
@@ -166,6 +166,13 @@ def _notes(one: RunTrace, other: RunTrace) -> list[str]:
         for which, trace in (("first", one), ("second", other))
         if not trace.ended
     ]
+
+
+def _without_values(traces: AlignedTraces) -> int:
+    """How many results of both runs cannot be compared: sparse ones, say, and copies of memory that nobody wrote."""
+    blank = ~(traces.one.plain[traces.values] & traces.other.plain[traces.partners])
+    names = [traces.record(value).site.name for value in traces.values[blank].tolist()]
+    return sum(name not in PARTS and not name.startswith(COLLECTIVES) for name in names)
 
 
 def _not_compared(one: RunTrace, other: RunTrace) -> list[str]:

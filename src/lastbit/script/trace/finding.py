@@ -97,7 +97,9 @@ class TraceComparison:
     @property
     def verdict(self) -> str:
         """What the comparison shows, in a sentence."""
-        return f"{self._finding()}{''.join(f'; {note}' for note in self.notes)}"
+        blank = sum(rank.blank for rank in self.ranks)
+        noted = [*self.notes, f"{blank:,} results have no values to compare"] if blank else self.notes
+        return f"{self._finding()}{''.join(f'; {note}' for note in noted)}"
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, as `lastbit audit diff --json` writes it."""
@@ -151,7 +153,7 @@ class TraceComparison:
         if self._saturated_at is not None:
             return (
                 f"{self._other_bits(first)}; within rounding up to step {self._saturated_at:,}; from there on rounding"
-                " explains any distance of the weights, and nothing else shows another computation"
+                " explains any distance of weights or gradients, and nothing else shows another computation"
             )
         nothing = f"{self._other_bits(first)}; nothing shows another computation"
         if all(rank.has_envelope for rank in self.ranks):
