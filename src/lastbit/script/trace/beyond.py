@@ -1,6 +1,6 @@
 """The first place at which two traces differ by more than rounding explains."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -92,7 +92,7 @@ class BeyondRounding:
         """Where the differences begin that reach the weights, or results that nothing else takes."""
         updates, sudden = self._updates()
         roots = [root for root in self._search.roots(updates) if self._is_certain(root, sudden=sudden)]
-        roots += [root for root in self._gradients() if self._is_certain(root, sudden=sudden)]
+        roots += [root for root in self._gradients(updates) if self._is_certain(root, sudden=sudden)]
         roots += [root for root in SingleOperations(self._traces).roots() if self._is_certain(root, sudden=True)]
         ends = [] if self._traces.divided else self._search.roots(self._ends())
         if not any(self._reshapes(root) for root in ends):
@@ -121,7 +121,7 @@ class BeyondRounding:
         sudden = self._traces.envelope is not None or next(near, None) is None
         return [pair for pair, step in steps.items() if step == first], sudden
 
-    def _gradients(self) -> list[Root]:
+    def _gradients(self, updates: Sequence[Pair]) -> list[Root]:
         """Where gradients begin to differ that updates take: of half precision weights may hardly move by them."""
         if self._traces.envelope is None or self._traces.divided:
             return []
@@ -133,7 +133,10 @@ class BeyondRounding:
                             for graph, value in zip((self._one, self._other), pair, strict=True)]  # fmt: skip
                     if made != [OPTIMIZER] * 2 and self._search.has_one_shape(pair) and self._search.is_far(pair):
                         readers[pair] = min(item[0], readers.get(pair, item[0]))
-        return self._search.roots(readers, readers=readers)
+        # As of updates, those of the first step in which either are: behind it all is far apart.
+        steps = {pair: self._one.records[index].step for pair, index in readers.items()}
+        first = min([*steps.values(), *(self._traces.record(value).step for value, _ in updates)], default=0)
+        return self._search.roots([pair for pair, step in steps.items() if step == first], readers=readers)
 
     def _ends(self) -> list[Pair]:
         """Results that are too far apart and that no other operation takes."""
