@@ -41,6 +41,18 @@ def test_prints_rates_draws_a_page_and_stores_what_it_prints(lastbit, monkeypatc
     assert "growth.json does not hold what it should" in err
 
 
+def test_what_linearised_training_predicts_is_printed_stored_and_drawn(lastbit, tmp_path):
+    command = ("growth", *TINY, "--steps", 3, "--set", "model.activation=swish", "--linearised")
+    code, out, err = lastbit(*command, "--out", tmp_path)
+    assert (code, err) == (0, "")
+    assert "Linearised training predicts the distance throughout" in out
+    [pair] = read_checksummed(tmp_path / "growth.json")["pairs"]
+    assert pair["linearised"]["predicted"] == pytest.approx(pair["relative_l2"], rel=1e-4)
+    assert "predicted by linearised training" in (tmp_path / "growth.html").read_text()
+    code, _, err = lastbit(*command[:-1], "--out", tmp_path)
+    assert (code, "holds results of growth of other settings" in err) == (2, True)
+
+
 def test_other_settings_another_command_and_altered_results_are_each_refused_in_a_line(lastbit, tmp_path):
     place = tmp_path / "g"
     assert lastbit("growth", *TINY, "--steps", 2, "--out", place)[0] == 0

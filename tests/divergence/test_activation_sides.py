@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from lastbit.divergence import activation_sides, differing_sides
+from lastbit.divergence.activation_sides import kept_sides
+from lastbit.errors import LastbitError
 
 
 class Every(nn.Module):
@@ -51,6 +53,35 @@ def test_hardtanh_has_its_own_kinks():
         with activation_sides(model) as sides:
             model(inputs())
         assert torch.equal(sides[""][0], (inputs() > low).to(torch.uint8) + (inputs() >= high).to(torch.uint8))
+
+
+def test_kept_sides_change_nothing_where_they_are_the_inputs_own():
+    for model in (Every(), nn.Hardtanh(-2, 3), nn.PReLU(37), nn.LeakyReLU(0.3, inplace=True)):
+        results = []
+        for keep in (False, True):
+            x = inputs().repeat(2, 1).requires_grad_()
+            with activation_sides(model) as sides:
+                out = model(x * 1)
+            if keep:
+                with kept_sides(model, sides):
+                    out = model(x * 1)
+            out.square().sum().backward()
+            results.append((out.detach(), x.grad))
+        for plain, kept in zip(*results, strict=True):
+            torch.testing.assert_close(kept, plain, rtol=0, atol=0)
+
+
+def test_an_activation_takes_the_branch_of_its_kept_side():
+    x, model = torch.tensor([-1.0, 1.0, 7.0]), nn.Sequential(nn.ReLU(), nn.LeakyReLU(0.5), nn.ReLU6())
+    sides = {"0": [torch.tensor([True, False, True])], "1": [torch.tensor([False, True, False])]}
+    with kept_sides(model, {**sides, "2": [torch.tensor([1, 2, 0])]}):
+        assert model[0](x).tolist() == [-1.0, 0.0, 7.0]
+        assert model[1](x).tolist() == [-0.5, 1.0, 3.5]
+        assert model[2](x).tolist() == [-1.0, 6.0, 0.0]
+    with kept_sides(model, sides), pytest.raises(LastbitError, match=r"2: it runs an activation of shape \(3,\)"):
+        model(x)
+    with kept_sides(model, sides), pytest.raises(LastbitError, match=r"0: it runs an activation of shape \(2,\)"):
+        model(x[:2])
 
 
 def test_the_model_computes_and_learns_the_same_and_keeps_no_hook():

@@ -4,9 +4,11 @@ import math
 
 import pytest
 
+from lastbit.errors import LastbitError
 from lastbit.report.growth import write_growth_page
 from lastbit.report.growth.charts import amplification_figure, distance_figure, flips_figure
 from lastbit.report.growth.page import growth_page
+from lastbit.report.growth.predicted import predicted_figure
 from lastbit.report.growth.words import fastest
 from lastbit.report.numbers import MISSING
 from lastbit.report.page import render
@@ -110,6 +112,41 @@ def test_identical_and_diverged_twins_are_reported_in_words():
     gone["norms"]["b"][-1] = None
     assert "until a run diverges" in distance_figure([gone]).title
     assert render(growth_page(make_content(pairs=[gone])), libraries="")
+
+
+def make_linearised(parting=None, steps=12):
+    return {
+        "predicted": [1e-8 * 2**step for step in range(1, steps + 1)],
+        "amplified": [2e-8 * 1.25**step for step in range(steps)],
+        "amplification": 1.25 ** (steps - 1),
+        "gap": [1e-7 * step for step in range(steps)],
+        "parting": parting,
+    }
+
+
+def test_prediction_and_twins_are_drawn_with_the_step_at_which_they_part():
+    parting = {"step": 6, "gap": 0.99, "tensor": "b", "flips_by_module": {"relu": 3}}
+    pair = make_pair() | {"linearised": make_linearised(parting)}
+    figure = predicted_figure(pair)
+    assert figure.title == "Twins leave the prediction at step 6, where 3 activations flip, most in b (k=3)"
+    data = figure.spec()["datasets"]
+    assert data["jumps"] == [{"at": 6}]
+    assert data["rows"][1]["y"] == pytest.approx(make_linearised()["predicted"], rel=1e-4)
+    agreeing = make_pair(jump_at=None) | {"linearised": make_linearised()}
+    figure = predicted_figure(agreeing)
+    assert figure.title == (
+        "Linearised training predicts every distance to 1.1e-6 of it, and amplifies the first 12-fold (k=3)"
+    )
+    assert not figure.spec()["datasets"].get("jumps")
+    assert not predicted_figure(agreeing | {"relative_l2": [0.0] * 12}).is_drawn
+    page = growth_page(make_content(pairs=[pair, agreeing | {"noise": "k=5"}]))
+    assert [part.name for part in page.body if hasattr(part, "spec")][1:3] == ["predicted-k=3", "predicted-k=5"]
+
+
+def test_a_prediction_of_other_steps_is_refused(tmp_path):
+    pair = make_pair() | {"linearised": make_linearised(steps=11)}
+    with pytest.raises(LastbitError, match=r"linearised\.predicted has 11 numbers for 12 steps"):
+        write_growth_page(make_content(pairs=[pair]), tmp_path / "growth.html")
 
 
 def test_a_study_says_between_which_snapshots_a_pair_leaps():

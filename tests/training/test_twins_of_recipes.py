@@ -60,6 +60,33 @@ def test_relu_jumps_where_the_first_activation_flips_and_swish_does_not():
     assert swish.history.relative_l2[-1] < relu.history.relative_l2[-1] / 4
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [("model.activation=swish",), ('remedy.smooth.to="gelu"', "remedy.clip.norm=0.5"), ("remedy.capped=true",)],
+)
+def test_linearised_training_predicts_twins_of_recipes_with_their_remedies(changes):
+    found = twins(*changes, "model.dropout=0.2", steps=4, linearised=True)
+    plain = twins(*changes, "model.dropout=0.2", steps=4)
+    assert found.history == plain.history
+    assert "linearised" not in plain.as_json()
+    assert found.linear.measured == pytest.approx(found.history.relative_l2, rel=1e-6)
+    assert max(found.linear.gaps) < 1e-4
+    content = json.loads(to_json(found.as_json()))["linearised"]
+    assert content["parting"] is None
+    assert content["predicted"] == pytest.approx(found.history.relative_l2, rel=1e-4)
+    assert "Linearised training predicts the distance throughout, to " in found.verdict
+    assert plain.verdict in found.verdict.replace("  ", " ") or "throughout" not in plain.verdict
+
+
+def test_a_prediction_ends_with_a_training_that_diverges():
+    found = twins("optimizer.lr=1e30", steps=10, linearised=True)
+    assert found.linear.steps == found.history.steps
+    assert found.linear.parting().step <= found.history.steps[-1]
+    assert json.loads(to_json(found.as_json()))["linearised"]["predicted"][-1] is None
+    assert "then they part" in found.verdict
+    assert twins(k=2, steps=2, linearised=True).linear.parting() is None
+
+
 def test_a_diverging_run_ends_where_the_loss_does():
     found = twins("optimizer.lr=1e30", steps=10)
     assert len(found.history.steps) < 10

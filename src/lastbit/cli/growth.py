@@ -47,6 +47,9 @@ def growth(
     steps: Annotated[int | None, typer.Option(min=1, max=LARGEST, help="Updates to take [three epochs].")] = None,
     seed: SeedOption = 1,
     jump: Annotated[float, typer.Option(help="Least factor of a jump.")] = 10.0,
+    linearised: Annotated[
+        bool, typer.Option("--linearised", help="Predict the distance by linearised training too; ten times as long.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep growth.json and growth.html there.")] = None,
     scale: ScaleOption = FULL,
     changes: ChangesOption = None,
@@ -66,7 +69,16 @@ def growth(
     """
     numbers = _check_numbers(k, jump)
     chosen = load_recipe(recipe, scale=scale, changes=tuple(changes or ()))
-    twins = _Twins(recipe=chosen, numbers=numbers, seed=seed, steps=steps, jump=jump, device=device, root=root)
+    twins = _Twins(
+        recipe=chosen,
+        numbers=numbers,
+        seed=seed,
+        steps=steps,
+        jump=jump,
+        linearised=linearised,
+        device=device,
+        root=root,
+    )
     content = twins.run(None if out is None else RunDirectory(out, Kind.GROWTH, known=None), Answers(yes))
     page = None if out is None else _draw(content, out)
     write_json(json, content)
@@ -83,6 +95,7 @@ class _Twins:
     seed: int
     steps: int | None
     jump: float
+    linearised: bool
     device: str
     root: Path | None
 
@@ -106,6 +119,8 @@ class _Twins:
         settings = self.recipe.model_dump(mode="json")
         what = {"format": FORMAT, "name": self.recipe.name, "settings": settings, "seed": self.seed}
         asked = {"k": self.numbers, "steps": steps, "jump": self.jump, "device": task.train_images.device.type}
+        if self.linearised:
+            asked["linearised"] = True
         with ExitStack() as stack:
             if directory is not None:  # before hours of work
                 stack.enter_context(directory.claimed({**what, **asked}))
@@ -156,6 +171,7 @@ class _Twins:
                 seed=self.seed,
                 steps=steps,
                 jump=self.jump,
+                linearised=self.linearised,
                 on_step=on_step,
             )
 

@@ -18,6 +18,8 @@ from lastbit.divergence.distances import (
     ulp_histogram,
 )
 from lastbit.divergence.growth import Growth, Saturation, Segment, growth, horizon
+from lastbit.divergence.linear_growth import LinearGrowth, Parting
+from lastbit.divergence.linearised import Linearised
 from lastbit.divergence.predictions import LogitDistance, churn, logit_distance
 from lastbit.divergence.segmentation import Jump, leapt_most, stays_apart
 from lastbit.divergence.trend import Trend, fit_trend
@@ -29,7 +31,10 @@ __all__ = [
     "History",
     "Jump",
     "JumpOrigin",
+    "LinearGrowth",
+    "Linearised",
     "LogitDistance",
+    "Parting",
     "RelL1",
     "RelativeL2",
     "Saturation",

@@ -1,7 +1,10 @@
-"""The side of its kink on which each activation lies: where it changes, a ReLU's slope and the gradient jump."""
+"""The side of its kink on which each activation lies: where it changes, a ReLU's slope and the gradient jump.
+
+Sides are recorded in one pass, and can be kept in another: each activation then takes the branch of that side.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -21,6 +24,9 @@ _ONE_KINK = frozenset(
     }
 )
 _TWO_KINKS = frozenset({functional.relu6, functional.hardtanh, functional.hardtanh_})
+_LEAKY = frozenset({functional.leaky_relu, functional.leaky_relu_})
+_PRELU = frozenset({functional.prelu, torch.prelu, Tensor.prelu})
+_IN_PLACE = frozenset({functional.relu_, torch.relu_, Tensor.relu_, functional.leaky_relu_, functional.hardtanh_})
 
 
 @contextmanager
@@ -39,6 +45,31 @@ def activation_sides(model: nn.Module) -> Iterator[Sides]:
         A dictionary that fills as the model runs: booleans, or the number of kinks below for those with two.
     """
     sides: Sides = {}
+    with _running_modules(model) as running, _Watch(sides, running):
+        yield sides
+
+
+@contextmanager
+def kept_sides(model: nn.Module, sides: Mapping[str, Sequence[Tensor]]) -> Iterator[None]:
+    """Let each activation take the branch of a recorded side while the block runs, whichever its input lies on.
+
+    A ReLU is then its input where it was above 0 in the recorded pass, and 0 elsewhere: a function without a kink.
+
+    Args:
+        model: whose forward pass runs in the block, in this thread.
+        sides: as `activation_sides` has recorded them; of several passes, those of the first count.
+
+    Raises:
+        LastbitError: the block runs more activations than were recorded, or of other shapes.
+    """
+    left = {name: list(seen) for name, seen in sides.items()}
+    with _running_modules(model) as running, _Keep(left, running):
+        yield
+
+
+@contextmanager
+def _running_modules(model: nn.Module) -> Iterator[list[str]]:
+    """Names of the modules that are running, the innermost last; all hooks are gone after the block."""
     running: list[str] = []
     with ExitStack() as stack:
         for name, module in model.named_modules():
@@ -46,8 +77,7 @@ def activation_sides(model: nn.Module) -> Iterator[Sides]:
             end = module.register_forward_hook(lambda *_: _leave(running), always_call=True)
             stack.callback(begin.remove)
             stack.callback(end.remove)
-        stack.enter_context(_Watch(sides, running))
-        yield sides
+        yield running
 
 
 def differing_sides(sides: Mapping[str, list[Tensor]], others: Mapping[str, list[Tensor]]) -> dict[str, int]:
@@ -106,6 +136,46 @@ class _Watch(TorchFunctionMode):
             # Looked at before the call, which may work in place.
             self._sides.setdefault(self._running[-1], []).append(_side(func, args, kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+class _Keep(TorchFunctionMode):
+    """Replaces activations of the model that is running by the branches of recorded sides."""
+
+    def __init__(self, left: dict[str, list[Tensor]], running: list[str]) -> None:
+        super().__init__()
+        self._left, self._running = left, running
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if not (self._running and (func in _ONE_KINK or func in _TWO_KINKS)):
+            return func(*args, **(kwargs or {}))
+        values: Tensor = args[0] if args else (kwargs or {})["input"]
+        recorded = self._left.get(self._running[-1])
+        side = recorded.pop(0) if recorded else None
+        if side is None or side.shape != values.shape:
+            place = self._running[-1] or "the model itself"
+            raise LastbitError(f"{place}: it runs an activation of shape {tuple(values.shape)} that was not recorded")
+        branch = _branch(func, values, side, args, kwargs or {})
+        in_place = func in _IN_PLACE or (kwargs or {}).get("inplace", False)
+        return values.copy_(branch) if in_place else branch
+
+
+def _branch(
+    func: Callable[..., Any], values: Tensor, side: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Tensor:
+    """What an activation gives on a side."""
+    if func in _TWO_KINKS:
+        low, high = (0.0, 6.0) if func is functional.relu6 else _bounds(args, kwargs)
+        return torch.where(side == 1, values, torch.where(side == 0, low, high).to(values.dtype))
+    if func in _LEAKY:
+        slope = args[1] if len(args) > 1 else kwargs.get("negative_slope", 0.01)
+        return torch.where(side, values, slope * values)
+    if func in _PRELU:
+        slope = args[1] if len(args) > 1 else kwargs["weight"]
+        shape = (1, -1, *(1,) * (values.dim() - 2)) if slope.numel() > 1 else ()
+        return torch.where(side, values, slope.reshape(shape) * values)
+    return torch.where(side, values, 0.0)
 
 
 @torch.no_grad()

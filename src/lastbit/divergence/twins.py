@@ -52,6 +52,11 @@ class History:
         counts = {module: sum(step[before + 1 : after + 1]) for module, step in self.sides.items()}
         return JumpOrigin(tensor, {module: count for module, count in counts.items() if count})
 
+    def flips_at(self, step: int) -> dict[str, int]:
+        """Module -> activations on different sides of a kink in the passes of a step, where there are any."""
+        place = self.steps.index(step)
+        return {module: counts[place] for module, counts in self.sides.items() if counts[place]}
+
     def amplification(self) -> NDArray[np.float64]:
         """‖δ_t‖ / ‖δ_{t−1}‖ of each tensor at each step, shape (tensors, steps − 1).
 
@@ -88,7 +93,7 @@ class Twins:
     """
 
     def __init__(self, model: nn.Module, other: nn.Module) -> None:
-        self.model, self.other = _inside(model), _inside(other)
+        self.model, self.other = inside(model), inside(other)
         _check_apart(self.model, self.other)
         self._warned = False
         self._rel_l1: list[float] = []
@@ -150,8 +155,13 @@ _REORDERED = (
 _NAMED = 3  # modules that a message names
 
 
-def _inside(network: nn.Module) -> nn.Module:
-    """The network inside its wrappers, which train the same parameters under other names."""
+def inside(network: nn.Module) -> nn.Module:
+    """The network inside its wrappers, which train the same parameters under other names.
+
+    Raises:
+        LastbitTypeError: it is no network.
+        LastbitError: it is compiled.
+    """
     if not isinstance(network, nn.Module):
         raise LastbitTypeError(f"twins are two networks, torch.nn.Modules; got {type(network).__name__}")
     while isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):

@@ -198,7 +198,7 @@ def why_another_step(optimizer: Optimizer, kind: type[Optimizer]) -> str | None:
     A subclass that leaves `step` alone steps as its parent; so does an optimizer for which an lr scheduler has been
     made, and one that lastbit disturbs in the last bit.
     """
-    own, torchs = _undisturbed_class(optimizer), getattr(torch.optim, kind.__name__, None) is kind
+    own, torchs = undisturbed_class(optimizer), getattr(torch.optim, kind.__name__, None) is kind
     parent = f"torch.optim.{kind.__name__}" if torchs else f"{kind.__module__}.{kind.__qualname__}"
     for name in ("step", "_init_group"):
         if _plain(getattr(own, name, None)) is not _plain(getattr(kind, name, None)):
@@ -214,7 +214,7 @@ def why_another_step(optimizer: Optimizer, kind: type[Optimizer]) -> str | None:
     return None
 
 
-def _undisturbed_class(optimizer: Optimizer) -> type[Optimizer]:
+def undisturbed_class(optimizer: Optimizer) -> type[Optimizer]:
     """The optimizer's class, without the twin that lastbit's noise puts before it (`Perturbed.only_adds_noise`)."""
     line = type(optimizer).__mro__
     marked = [place for place, kind in enumerate(line) if "only_adds_noise" in vars(kind)]

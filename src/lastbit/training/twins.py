@@ -1,15 +1,30 @@
 """Twins: two trainings of one recipe in lock-step that differ in nothing but their noise, and their verdict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
-from lastbit.divergence import Growth, History, Jump, LogitDistance, Twins, churn, logit_distance, stays_apart
+from torch import Tensor
+
+from lastbit.divergence import (
+    Growth,
+    History,
+    Jump,
+    LinearGrowth,
+    Linearised,
+    LogitDistance,
+    Twins,
+    churn,
+    logit_distance,
+    stays_apart,
+)
 from lastbit.noise import Noise
 from lastbit.report.numbers import scientific
 from lastbit.training.evaluation import evaluate_trained
-from lastbit.training.loop import recipe_stepper
+from lastbit.training.loop import Stepper, recipe_stepper
 from lastbit.training.recipe import Recipe
 from lastbit.training.task import Task
 
@@ -25,11 +40,13 @@ class TwinRun:
     accuracies: tuple[float, float]  # percent of the test set, the baseline's first
     churn: float  # percent of the test set on which the two disagree
     logits: LogitDistance  # on the test set
+    linear: LinearGrowth | None = None  # what linearised training predicts, where that was asked for
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON of all fields, with the origin of each jump."""
         history = self.history
-        return {
+        linear = {} if self.linear is None else {"linearised": self._linear(self.linear)}
+        return linear | {
             "noise": self.noise,
             "baseline": self.baseline,
             "step": list(history.steps),
@@ -49,7 +66,7 @@ class TwinRun:
     def verdict(self) -> str:
         """How far apart the pair came, what made the distance leap, and whether predictions differ, in sentences."""
         return (
-            f"{self.noise} against {self.baseline}: {_distance(self)} {_jumps(self)} "
+            f"{self.noise} against {self.baseline}: {_distance(self)} {_jumps(self)} {_prediction(self)}"
             f"The twins disagree on {self.churn:.1f} % of the test images."
         )
 
@@ -57,6 +74,12 @@ class TwinRun:
         origin = self.history.origin(jump)
         flips = {"flips": sum(origin.flips.values()), "flips_by_module": origin.flips}
         return {**asdict(jump), "layer": origin.tensor, **flips}
+
+    def _linear(self, linear: LinearGrowth) -> dict[str, Any]:
+        content, parting = linear.as_json(), linear.parting()
+        if parting is not None:
+            content["parting"]["flips_by_module"] = self.history.flips_at(parting.step)
+        return content
 
 
 def run_twins(
@@ -68,6 +91,7 @@ def run_twins(
     seed: int,
     steps: int,
     jump: float = 10.0,
+    linearised: bool = False,
     on_step: Callable[[int], None] = lambda step: None,
 ) -> TwinRun:
     """Train two networks of a recipe on the same batches, and compare them after each step.
@@ -82,12 +106,17 @@ def run_twins(
         seed: decides batch order, augmentation and dropout.
         steps: updates of each twin.
         jump: least factor of a jump.
+        linearised: predict the distance by linearised training too; a step then takes about ten times as long.
         on_step: called with the number of updates after each step.
+
+    Raises:
+        LastbitError: the training cannot be linearised.
     """
     pair = [recipe_stepper(recipe, task, own, dropout_seed=seed) for own in (baseline, noise)]
     twins = Twins(pair[0].model, pair[1].model)
+    linear = _linearised(pair) if linearised else None
     for batch in islice(task.batches(seed), steps):
-        with twins.step():
+        with twins.step(), nullcontext() if linear is None else linear.step(*batch):
             losses = [stepper.take(batch) for stepper in pair]
         on_step(pair[0].step)
         if not all(loss.isfinite() for loss in losses):
@@ -102,7 +131,23 @@ def run_twins(
         accuracies=(first.accuracy, second.accuracy),
         churn=100 * churn(first.predictions, second.predictions),
         logits=logit_distance(second.logits, first.logits),
+        linear=None if linear is None else linear.growth(),
     )
+
+
+def _linearised(pair: Sequence[Stepper]) -> Linearised:
+    """Linearised training of two steppers of a recipe, with what its remedies do before and around a step."""
+    # A cap on the learning rate is around the optimizer, and acts by the rate that the one inside then steps with.
+    inner = [getattr(stepper.optimizer, "inner", stepper.optimizer) for stepper in pair]
+    hooks = list(inner[0]._optimizer_step_pre_hooks.values())
+
+    def prepare(weights: list[Tensor]) -> None:
+        """Do what the hooks of the optimizer do to gradients, such as clipping."""
+        for hook in hooks:
+            hook(SimpleNamespace(param_groups=[{"params": weights}]), (), {})
+
+    one, other = pair
+    return Linearised(one.model, other.model, one.loss, *inner, prepare=prepare if hooks else None)
 
 
 def _distance(run: TwinRun) -> str:
@@ -133,3 +178,22 @@ def _jumps(run: TwinRun) -> str:
     if stays_apart(before, history.relative_l2[-1]):
         return sentence
     return f"{sentence} It comes back: the distance at the end is less than ten times that before the leap."
+
+
+def _prediction(run: TwinRun) -> str:
+    """Where linearised training explains the distance, in a sentence that ends with a space; empty without it."""
+    if run.linear is None or not any(run.linear.measured):
+        return ""
+    parting = run.linear.parting()
+    if parting is None:
+        return (
+            f"Linearised training predicts the distance throughout, to {scientific(max(run.linear.gaps))} of it: the "
+            f"first difference alone becomes {run.linear.amplification:.2g} times as large, and the rest is rounding "
+            "that adds up. "
+        )
+    flips = sum(run.history.flips_at(parting.step).values())
+    cause = f"where {flips:,} activations flip" if flips else "where no activation flips"
+    return (
+        f"Linearised training predicts the distance until step {parting.step - 1:,}; then they part, {cause}, most in "
+        f"{parting.tensor}. "
+    )

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from lastbit.errors import LastbitError
 from lastbit.report.charts.figure import Figure
 from lastbit.report.growth.charts import amplification_figure, distance_figure, flips_figure
+from lastbit.report.growth.predicted import LinearisedShape, predicted_figure
 from lastbit.report.growth.words import JumpShape, LevelShape, SegmentShape, fastest, jumps, level
 from lastbit.report.numbers import MISSING, points
 from lastbit.report.page import Details, Facts, Page, Section, Text, write_page
@@ -42,6 +43,7 @@ class _Pair(Shape):
     test_accuracy: Annotated[list[Real], Field(min_length=2, max_length=2)]
     churn: NonNegative
     growth: _Growth
+    linearised: LinearisedShape | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> "_Pair":
@@ -52,6 +54,9 @@ class _Pair(Shape):
         """
         lengths = {"relative_l2": len(self.relative_l2), "flips": len(self.flips)}
         lengths |= {f"norms.{name}": len(values) for name, values in self.norms.items()}
+        if self.linearised is not None:
+            columns = ("predicted", "amplified", "gap")
+            lengths |= {f"linearised.{name}": len(getattr(self.linearised, name)) for name in columns}
         for name, length in lengths.items():
             if length != len(self.step):
                 raise LastbitError(f"{name} has {length} numbers for {len(self.step)} steps")
@@ -121,7 +126,8 @@ def growth_page(content: Mapping[str, Any]) -> Page:
 def growth_figures(content: Mapping[str, Any]) -> list[Figure]:
     """The charts, in the order of reading; the map is of the first pair."""
     pairs = content["pairs"]
-    return [distance_figure(pairs), flips_figure(pairs), amplification_figure(pairs[0])]
+    predicted = [predicted_figure(pair) for pair in pairs if pair.get("linearised")]
+    return [distance_figure(pairs), *predicted, flips_figure(pairs), amplification_figure(pairs[0])]
 
 
 def rates_table(content: Mapping[str, Any]) -> Table:
