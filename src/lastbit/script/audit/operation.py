@@ -74,6 +74,7 @@ _SCRATCH = {
     "aten::cudnn_batch_norm": frozenset({3}),
     "aten::miopen_rnn": frozenset({3, 4}),
     "aten::mkldnn_rnn_layer": frozenset({3}),
+    "fsdp::all_gather_copy_in": frozenset({1}),  # where the other ranks' parts are to arrive
 }
 
 
