@@ -2,7 +2,7 @@ import pytest
 
 from lastbit.errors import LastbitError
 from lastbit.script import Target
-from lastbit.script.launchers import cores_for, launch_of
+from lastbit.script.launchers import check_launched, cores_for, launch_of
 from lastbit.script.trace.recording import record_trace
 
 TORCHRUN = [
@@ -70,6 +70,27 @@ def test_arguments_that_cannot_be_followed(words, complaint, capsys):
     with pytest.raises(LastbitError, match=complaint):
         cores_for(of(words), 4)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "complaint"),
+    [
+        ("--nproc-per-node 2 trian.py --lr 1", "torchrun", "there is no script trian.py in .*: did you mean train.py"),
+        ("-m no.such.module", "torchrun", "there is no module no.such.module"),
+        ("launch trian.py", "accelerate", "there is no script trian.py"),
+    ],
+)
+def test_a_script_that_a_launcher_would_not_find_is_refused_before_it_starts(tmp_path, words, name, complaint):
+    (tmp_path / "train.py").touch()
+    with pytest.raises(LastbitError, match=complaint):
+        check_launched(of(words, name=name), tmp_path)
+
+
+@pytest.mark.parametrize("words", ["train.py --lr 1", "-m timeit", "--no-python true"])
+def test_what_a_launcher_finds_is_started(tmp_path, words):
+    (tmp_path / "train.py").touch()
+    check_launched(of(words), tmp_path)
+    check_launched(Target("file", "train.py"), tmp_path)
 
 
 def test_ranks_are_not_recorded_beside_those_of_another_trace(tmp_path):

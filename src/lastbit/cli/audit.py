@@ -90,6 +90,7 @@ def audit(
     the bits first differ, and where the runs differ by more than rounding explains.
     """
     from lastbit.script import parse_target
+    from lastbit.script.launchers import check_launched
 
     words = command or []
     if is_diff(words):
@@ -102,6 +103,7 @@ def audit(
         _show_comparison(compared(words), (words[1], words[2]), out=out, fail=fail, json=json)
         return
     target = parse_target(words)
+    check_launched(target)
     if rounding and record is None:
         raise LastbitError("--rounding is for --record: it keeps beside the trace what rounding explains")
     if record is not None:

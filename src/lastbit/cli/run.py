@@ -94,12 +94,13 @@ def run(
     from lastbit.cli.script_runs import run_and_report
     from lastbit.remedies.given import script_treatments
     from lastbit.script import parse_target
-    from lastbit.script.launchers import cores_for
+    from lastbit.script.launchers import check_launched, cores_for
     from lastbit.script.processes import Children
     from lastbit.script.study import script_study
     from lastbit.script.training import ScriptTraining
 
     target = parse_target(command or [])
+    check_launched(target)
     executors = chosen_executors(workers, scheduler)
     cores = cores_for(target, None if executors.scheduler else executors.workers)
     executors = replace(executors, workers=cores.side_by_side or 1, processes=cores.processes or 1)

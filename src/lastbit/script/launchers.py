@@ -16,7 +16,7 @@ from typing import Any
 
 from lastbit.errors import LastbitError
 from lastbit.script.processes import Cores
-from lastbit.script.target import FILE, MODULE, Target
+from lastbit.script.target import FILE, MODULE, Target, parse_target
 
 _TORCHRUN = ("torchrun", "torch.distributed.run")
 _LAUNCH = "torch.distributed.launch"  # the older name of torchrun, with an option more
@@ -31,6 +31,7 @@ class Launch:
     target: Target  # what every process runs
     processes: int | None  # None where only the first trial can show it
     port: str | None  # an option that fixes a port or an address, as it is written
+    is_any_program: bool = False  # rather than a script or a module for Python
 
 
 def cores_for(target: Target, workers: int | None) -> Cores:
@@ -72,6 +73,22 @@ def launch_of(target: Target) -> Launch | None:
     return _accelerate(name, words) if name in _ACCELERATE else None
 
 
+def check_launched(target: Target, directory: Path | None = None) -> None:
+    """Check that there is the script that a launcher will start, which else each of its processes would report.
+
+    Args:
+        target: what is run; one that is no launcher is not looked at.
+        directory: where it is to run; the present directory by default.
+
+    Raises:
+        LastbitError: as `launch_of`; or as `parse_target`, of what every process runs.
+    """
+    launch = launch_of(target)
+    # `--no-python` starts a program of any kind, which is found on the PATH.
+    if launch is not None and not launch.is_any_program:
+        parse_target(launch.target.words, directory)
+
+
 def _torchrun_parser() -> Callable[[Sequence[str]], Any]:
     from torch.distributed.run import get_args_parser
 
@@ -101,7 +118,7 @@ def _torchrun(name: str, words: Sequence[str], parser: Callable[[], Callable[[Se
         port = f"--rdzv-endpoint {given.rdzv_endpoint}"
     elif not given.standalone and _fixes_port(words[: len(words) - len(given.training_script_args) - 1]):
         port = f"--master-port {given.master_port}"
-    return Launch(target, processes, port)
+    return Launch(target, processes, port, given.no_python)
 
 
 def _accelerate(name: str, words: Sequence[str]) -> Launch:
@@ -112,7 +129,7 @@ def _accelerate(name: str, words: Sequence[str]) -> Launch:
     target = Target(MODULE if given.module else FILE, given.training_script, tuple(given.training_script_args))
     port = f"--main_process_port {given.main_process_port}" if given.main_process_port else None
     # Without the option its configuration file decides, and on a CPU without MPI there is one process whatever it says.
-    return Launch(target, None, port)
+    return Launch(target, None, port, given.no_python)
 
 
 def _parsed(name: str, parse: Callable[[Sequence[str]], Any], words: Sequence[str]) -> Any:
