@@ -15,8 +15,11 @@ from torch.overrides import TorchFunctionMode
 from lastbit.errors import LastbitError, did_you_mean, shortened
 from lastbit.remedies.activations import ROUNDED, Rounded, RoundedMaxPool2d, kinked
 from lastbit.remedies.functions import FUNCTIONS, SmoothFunctions, call_smooth
+from lastbit.remedies.own_code import may_call
 from lastbit.remedies.remedy import Remedy, is_number
 
+_CALLING = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+_NAMES = frozenset(function.__name__ for function in FUNCTIONS)
 _NOTHING = "no kinked activation was replaced"
 
 
@@ -74,7 +77,7 @@ def smooth(
             if child in replaced:
                 parent._modules[name] = replaced[child]
     calling = [module for module in chosen if _calls_functions(module)]
-    if calling:
+    if any(_may_call_functions(module) for module in calling):
         _Functions(model, calling, to, width, is_replaced=bool(replaced))
     elif not replaced:
         warnings.warn(f"{_NOTHING}: the model has no ReLU, LeakyReLU, ReLU6 or Hardtanh", stacklevel=2)
@@ -173,9 +176,12 @@ def _with_hooks_of(module: nn.Module, stand_in: nn.Module) -> nn.Module:
 
 def _calls_functions(module: nn.Module) -> bool:
     """Whether it has code of its own; of torch's modules that are no activations, only transformers call functions."""
-    return not type(module).__module__.startswith("torch.nn.modules.") or isinstance(
-        module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer
-    )
+    return not type(module).__module__.startswith("torch.nn.modules.") or isinstance(module, _CALLING)
+
+
+def _may_call_functions(module: nn.Module) -> bool:
+    """Whether its code may call one that is replaced: watching costs some microseconds for each operation."""
+    return isinstance(module, _CALLING) or may_call(module, _NAMES)
 
 
 class _Functions:
