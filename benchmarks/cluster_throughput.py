@@ -21,6 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -137,16 +138,12 @@ def overhead(seconds, trials=6):
 
 def trivial(count):
     """So many trials that log one number, on two workers; in a fresh process, whose peak memory is theirs."""
-    ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=_trivial, args=(count, theirs))
-    process.start()
-    answer = ours.recv()
-    process.join()
-    return answer
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as process:
+        return process.submit(_trivial, count).result()
 
 
-def _trivial(count, pipe):
-    with workers(2) as address, tempfile.TemporaryDirectory() as out, cluster(address) as executor:
+def _trivial(count, at_work=2):
+    with workers(at_work) as address, tempfile.TemporaryDirectory() as out, cluster(address) as executor:
         before = _resident_mib()
         study = lb.Study(Path(out) / "s", Sleeps(0.0), noises=[Scale(1)], seeds=range(count), controlled=False)
         begun = time.perf_counter()
@@ -160,7 +157,7 @@ def _trivial(count, pipe):
         values = study.grid().values("test_accuracy")
         loaded = time.perf_counter() - begun
         stored = next((Path(out) / "s" / "trials").iterdir())
-        answer = {
+        return {
             "trials": count,
             "left": left,
             "read": int((values == 50).sum()),
@@ -173,7 +170,6 @@ def _trivial(count, pipe):
             "bytes_of_a_trial": sum(file.stat().st_size for file in stored.rglob("*") if file.is_file()),
             "files_of_a_trial": sum(file.is_file() for file in stored.rglob("*")),
         }
-    pipe.send(answer)
 
 
 def _resident_mib():
@@ -203,12 +199,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", default="1000,10000")
     parser.add_argument("--seconds", type=float, default=10.0, help="that a trial of the overhead sleeps")
-    options = parsed(parser, only="trivial", sizes="20")
+    options = parsed(parser, only="trivial", sizes="5")
     sizes = [int(size) for size in options.sizes.split(",")]
     measures = {
         "bits": bits,
         "overhead": lambda: overhead(options.seconds),
-        "trivial": lambda: [trivial(size) for size in sizes],
+        "trivial": lambda: [_trivial(size, 1) if options.smoke else trivial(size) for size in sizes],
         "throughput": lambda: throughput(options.rounds),
     }
     found = {name: measure() for name, measure in measures.items() if options.only in (None, name)}

@@ -7,13 +7,15 @@ inside the step's hooks, and an update by that of the rest of the training, star
 measurement / (100 updates), so that long trainings are judged by a short one. Each part is trained in turn, in --rounds
 rounds; figures are medians over all measurements, the first one of each training apart, with their range over rounds.
 
-    python benchmarks/critical_sharpness.py [--rounds 5] [--updates 30] [--parts 8 4 2 1] [--compiled] [--smoke]
-                                            [--json FILE]
+    python benchmarks/critical_sharpness.py [--rounds 5] [--updates 30] [--parts 8 4 2 1] [--batch 64] [--compiled]
+                                            [--smoke] [--json FILE]
 """
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +50,7 @@ class Trained:
     update: float  # processor seconds of an update
     measurements: tuple[float, ...]  # processor seconds of each, the first apart
     weights: tuple[bytes, ...]
+    samples: int  # of the part
     rows: tuple[CriticalRow, ...]
 
 
@@ -73,7 +76,7 @@ def demo() -> Setting:
     return Setting(stepper.model, stepper.optimizer, task.normalise(task.train_images), task.train_labels, 128)
 
 
-def wide() -> Setting:
+def wide(batch: int) -> Setting:
     """Five convolutions with batch normalisation, on random images."""
     torch.manual_seed(0)
     layers: list[nn.Module] = []
@@ -82,15 +85,12 @@ def wide() -> Setting:
         layers += [nn.MaxPool2d(2)] if after in (64, 128) and before != after else []
     network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
-    return Setting(network, optimizer, torch.randn(512, 3, 32, 32), torch.randint(10, (512,)), 64)
+    return Setting(network, optimizer, torch.randn(512, 3, 32, 32), torch.randint(10, (512,)), batch)
 
 
-NETWORKS = {"demo": demo, "wide": wide}
-
-
-def train(name: str, part: int | None, updates: int, *, compiled: bool) -> Trained:
+def train(make: Callable[[], Setting], part: int | None, updates: int, *, compiled: bool) -> Trained:
     """Train a network, measured on a part of its first batch or not at all."""
-    setting = NETWORKS[name]()
+    setting = make()
     network, size = setting.network.train(), setting.batch
     model: nn.Module = torch.compile(network) if compiled else network  # type: ignore[assignment]
     samples = size // (part or 1)
@@ -122,12 +122,14 @@ def train(name: str, part: int | None, updates: int, *, compiled: bool) -> Train
     plain = statistics.median(seconds for number, seconds in enumerate(spent) if number not in due)
     measured = [spent[number] - plain for number in sorted(due)]
     weights = tuple(tensor.numpy().tobytes() for tensor in network.state_dict().values())
-    return Trained(statistics.median(rest) + plain, tuple(measured[1:]), weights, critical.rows)
+    return Trained(statistics.median(rest) + plain, tuple(measured[1:]), weights, samples, critical.rows)
 
 
-def costs(name: str, parts: list[int], rounds: int, updates: int, *, compiled: bool) -> list[Cost]:
+def costs(
+    name: str, make: Callable[[], Setting], parts: list[int], rounds: int, updates: int, *, compiled: bool
+) -> list[Cost]:
     """Train by turns; ratios are within one training."""
-    trained = [{part: train(name, part, updates, compiled=compiled) for part in (None, *parts)} for _ in range(rounds)]
+    trained = [{part: train(make, part, updates, compiled=compiled) for part in (None, *parts)} for _ in range(rounds)]
     return [_cost(name, part, trained) for part in parts]
 
 
@@ -138,7 +140,7 @@ def _cost(name: str, part: int, trained: list[dict[int | None, Trained]]) -> Cos
     medians = [statistics.median(values) / EVERY for values in worth]
     return Cost(
         network=name,
-        samples={"demo": 128, "wide": 64}[name] // part,
+        samples=runs[0].samples,
         share=statistics.median(medians),
         share_range=(min(medians), max(medians)),
         updates=statistics.median(value for values in worth for value in values),
@@ -155,12 +157,14 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=30, help="of each training (30)")
     parser.add_argument("--parts", type=int, nargs="+", default=[8, 4, 2, 1], help="of a batch to measure on (8 4 2 1)")
     parser.add_argument("--compiled", action="store_true", help="compile the network")
-    arguments = parsed(parser, rounds=1, updates=10, parts=[8])
+    parser.add_argument("--batch", type=int, default=64, help="images in a batch of the wide network (64)")
+    arguments = parsed(parser, rounds=1, updates=10, parts=[8], batch=8)
     torch.set_num_threads(1)
+    networks = {"demo": demo, "wide": partial(wide, arguments.batch)}
     results = [
         row
-        for name in NETWORKS
-        for row in costs(name, arguments.parts, arguments.rounds, arguments.updates, compiled=arguments.compiled)
+        for name, make in networks.items()
+        for row in costs(name, make, arguments.parts, arguments.rounds, arguments.updates, compiled=arguments.compiled)
     ]
     write({"costs": [asdict(row) for row in results], "compiled": arguments.compiled}, arguments.json)
     if arguments.json == "-":

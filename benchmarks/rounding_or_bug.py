@@ -137,12 +137,14 @@ def main() -> None:
     parser.add_argument("--set", choices=SETS, default="first", help="of changes")
     parser.add_argument("--only", default="", help="changes with this in their name")
     parser.add_argument("--network", help="only this")
+    parser.add_argument("--networks", type=int, default=100, help="the first so many (100: all)")
     parser.add_argument("--steps", type=int, default=6, help="optimizer steps of each run (6)")
     parser.add_argument("--each", type=int, default=100, help="changes of each kind, the first so many (100: all)")
-    arguments = parsed(parser, steps=2, each=1)
+    arguments = parsed(parser, steps=2, each=1, networks=1)
     torch.set_num_threads(1)
     figures, of = {}, SETS[arguments.set]
-    for network in of.networks if arguments.network is None else (arguments.network,):
+    names = [*of.networks][: arguments.networks] if arguments.network is None else [arguments.network]
+    for network in names:
         judge, rows = Judge(of, arguments.steps), []
         for is_bug, changes in ((True, of.bugs), (False, of.roundings)):
             chosen = [c for c in changes if network in c.networks and arguments.only in c.name][: arguments.each]

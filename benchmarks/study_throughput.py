@@ -9,7 +9,8 @@ All three train the same recipe on as many images for as many steps and evaluate
 gradient fluctuation. The study also starts its workers, keeps weights and checksums, and perturbs the updates; that is
 what it costs. Speed-ups are of wall time; the ratio to the floor is of processor time, of all processes together.
 
-    python benchmarks/study_throughput.py [--rounds 3] [--workers 2] [--case demo] [--smoke] [--json FILE|-]
+    python benchmarks/study_throughput.py [--rounds 3] [--workers 2] [--case demo] [--networks 6] [--smoke]
+                                          [--json FILE|-]
 """
 
 import os
@@ -35,7 +36,6 @@ from lastbit.training.recipe_training import RecipeTraining
 from lastbit.training.task import PADDING, prepare
 from options import parsed, parser_of, write
 
-KS = (1, 3, 5, 7, 9, 11)
 UNMEASURED = "measure.fluctuation_epochs=1000000"  # beyond every epoch
 CASES = {
     "demo": ("demo", (UNMEASURED,), 2.0),
@@ -78,17 +78,17 @@ class Images(Dataset):
         return (image.float() / 255 - self.mean) / self.std, int(self.labels[index])
 
 
-def plain_way(recipe):
-    """Train six networks in one process on one DataLoader's batches."""
+def plain_way(recipe, ks):
+    """Train all networks in one process on one DataLoader's batches."""
     data, settings = load(recipe.data.name), recipe.data
     images, labels = data.train_images[: settings.train], data.train_labels[: settings.train]
     train = Images(images, labels, settings, augment=settings.augment)
     test = Images(data.test_images[: settings.test], data.test_labels[: settings.test], settings, augment=False)
     shape, classes = tuple(train[0][0].shape), len(data.classes)
-    nets = [build_model(recipe.model, shape=shape, classes=classes, seed=0, dtype=torch.float32) for _ in KS]
+    nets = [build_model(recipe.model, shape=shape, classes=classes, seed=0, dtype=torch.float32) for _ in ks]
     optimizers = [
         lb.perturb(build_optimizer(recipe.optimizer, net.parameters()), lb.Scale(k))
-        for net, k in zip(nets, KS, strict=True)
+        for net, k in zip(nets, ks, strict=True)
     ]
     schedules = [build_schedule(recipe.schedule, optimizer) for optimizer in optimizers]
     for _ in range(recipe.epochs):
@@ -111,23 +111,23 @@ def accuracy(net, batches):
     return 100 * float(torch.cat(right).double().mean())
 
 
-def as_a_study(recipe, workers):
-    """Train the same six networks as trials of a study, without the control runs."""
+def as_a_study(recipe, ks, workers):
+    """Train the same networks as trials of a study, without the control runs."""
     with tempfile.TemporaryDirectory() as out, local_pool(workers) as pool:
-        noises = [lb.Scale(k) for k in KS]
+        noises = [lb.Scale(k) for k in ks]
         lb.Study(Path(out) / "study", RecipeTraining(recipe), noises=noises, seeds=[1], controlled=False).run(pool)
 
 
 class Floor:
-    """The bare steps and evaluations of the six networks; what `prepare` does is not counted."""
+    """The bare steps and evaluations of the networks; what `prepare` does is not counted."""
 
-    def __init__(self, recipe):
+    def __init__(self, recipe, ks):
         self.recipe, task = recipe, prepare(recipe)
         self.train, self.test = list(next(task.epochs(1))), list(task.test_batches())
-        self.steppers = [recipe_stepper(recipe, task) for _ in KS]
+        self.steppers = [recipe_stepper(recipe, task) for _ in ks]
 
     def run(self):
-        """Train all six, one after another, on one thread."""
+        """Train all, one after another, on one thread."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         with repeatable_numerics():
@@ -146,15 +146,15 @@ def cost(function, *arguments):
     return time.perf_counter() - wall, sum(os.times()[:4]) - sum(before[:4])
 
 
-def measure(name, rounds, workers, *, smoke):
+def measure(name, rounds, ks, workers, *, smoke):
     """Time all three in turn; give medians, and ratios round by round."""
     source, changes, aim = CASES[name]
     changes = (*changes, *(SMOKE[name] if smoke else ()))
     recipe = load_recipe(source, changes=changes)
     timed = []
     for _ in range(rounds):
-        plain, study, floor = cost(plain_way, recipe), cost(as_a_study, recipe, workers), cost(Floor(recipe).run)
-        timed.append((plain, study, floor))
+        plain, study = cost(plain_way, recipe, ks), cost(as_a_study, recipe, ks, workers)
+        timed.append((plain, study, cost(Floor(recipe, ks).run)))
         text = ", ".join(
             f"{what} {wall:.1f} s ({processor:.1f} core-seconds)"
             for what, (wall, processor) in zip(("plain", "study", "floor"), timed[-1], strict=True)
@@ -197,9 +197,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--case", choices=sorted(CASES), action="append")
-    options = parsed(parser, rounds=1)
+    parser.add_argument("--networks", type=int, default=6, help="one for each k: 1, 3, 5 and so on (6)")
+    options = parsed(parser, rounds=1, workers=1, networks=2)
+    ks = range(1, 2 * options.networks, 2)
     cases = options.case or sorted(CASES)
-    rows = [measure(name, options.rounds, options.workers, smoke=options.smoke) for name in cases]
+    rows = [measure(name, options.rounds, ks, options.workers, smoke=options.smoke) for name in cases]
     threads = torch.get_num_threads()
     write({"workers": options.workers, "threads": threads, "rows": rows}, options.json)
     if options.json != "-":
