@@ -122,7 +122,7 @@ def contestants(name: str) -> dict[str, tuple[Contestant, Callable[[], None]]]:
     everyone["nn.GELU, tanh form"] = Contestant(name, partial(nn.GELU, approximate="tanh")), nothing
     for to in ("silu", "gelu"):
         everyone[f"smooth={to}, script"] = Contestant(name), partial(SmoothFunctions(to, 1.0).put_on, refuse)
-    averaged, average = Contestant(name), AverageOutside(get_ema_multi_avg_fn(0.999), 0)
+    averaged, average = Contestant(name), AverageOutside(get_ema_multi_avg_fn(0.999), 0, refuse)
     average.follow(averaged.optimizer)
     everyone["average=0.999, script"] = averaged, average.put_on
     return everyone

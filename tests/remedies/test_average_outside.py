@@ -171,6 +171,26 @@ def test_another_model_and_a_copy_are_left_alone(put_on):
     assert "changed nothing" in said()
 
 
+@pytest.mark.parametrize("mark", ["_is_flat_param", "_fsdp_flattened"])
+def test_weights_that_are_split_over_processes_are_refused(put_on, monkeypatch, mark):
+    made, _ = put_on("average=0.5")
+    model = Wide()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    made(optimizer)
+    setattr(model.head.weight, mark, True)
+    with pytest.raises(pytest.fail.Exception, match="split over processes"):
+        optimizer.step()
+
+
+def test_a_compiled_model_is_evaluated_with_the_average(put_on):
+    made, said = put_on("average=0.5")
+    model, _, _ = trained(made)
+    compiled = torch.compile(model, backend="eager").eval()
+    with torch.no_grad():
+        assert torch.equal(compiled(X), model(X))
+    assert "in 2 calls" in said()
+
+
 def test_an_average_of_a_script_has_the_options_of_its_remedy():
     assert [remedy.label for (remedy,) in script_treatments(["average=0.99:start=5"])] == ["average=0.99:start=5"]
     with pytest.raises(LastbitError, match="an exponential average has a decay above 0 and below 1"):

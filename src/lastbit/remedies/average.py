@@ -160,7 +160,7 @@ class AverageRemedy(Remedy):
 
     def on_program(self, refuse: Callable[[str], NoReturn]) -> Callable[[], str]:
         """Evaluate the average where the program evaluates, and say how often it did."""
-        _OUTSIDE[self] = outside = AverageOutside(_averaging(self._of_average), self.start)
+        _OUTSIDE[self] = outside = AverageOutside(_averaging(self._of_average), self.start, refuse)
         outside.put_on()
         return lambda: self._said(outside)
 

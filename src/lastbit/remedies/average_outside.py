@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from lastbit.tensors import local
+from lastbit.tensors import is_split
 
 Averaging = Callable[[list[Tensor], list[Tensor], Tensor], None]  # averages, present values, how many went into them
 
@@ -24,7 +24,7 @@ Averaging = Callable[[list[Tensor], list[Tensor], Tensor], None]  # averages, pr
 class _Entry:
     """The average of a tensor."""
 
-    average: Tensor  # of the tensor's shape, or of the part of it on this process
+    average: Tensor  # of the tensor's shape
     calls: int = 0  # steps since the tensor was first seen
     count: int = 0  # how many of them are in the average
 
@@ -41,10 +41,12 @@ class AverageOutside:
     Args:
         averaging: as `torch.optim.swa_utils` has it.
         start: steps that do not count yet.
+        refuse: called with the reason where weights are split over processes: what gathers them for a forward pass
+            keeps them for the next one, so that averaged weights would get into the training.
     """
 
-    def __init__(self, averaging: Averaging, start: int) -> None:
-        self._averaging, self._start = averaging, start
+    def __init__(self, averaging: Averaging, start: int, refuse: Callable[[str], NoReturn]) -> None:
+        self._averaging, self._start, self._refuse = averaging, start, refuse
         self._entries: Any = WeakTensorKeyDictionary()  # tensor -> _Entry
         self._trained: set[nn.Module] = set()  # layers of batch norm that have trained since the last step
         self._is_inside = False  # a module that the program called
@@ -88,13 +90,17 @@ class AverageOutside:
     @torch.no_grad()
     def _stepped(self, optimizer: Optimizer) -> None:
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        if any(map(_is_sharded, weights)):
+            self._refuse(
+                "an average cannot be put on weights that are split over processes (FSDP): average them yourself"
+            )
         layers, self._trained = self._trained, set()
         statistics = [
             tensor for layer in layers for tensor in (layer.running_mean, layer.running_var) if tensor is not None
         ]
         grouped: dict[Any, list[tuple[_Entry, Tensor]]] = defaultdict(list)
         for tensor in (*weights, *statistics):
-            part = local(tensor).detach()
+            part = tensor.detach()
             entry = self._entry(tensor, part)
             entry.calls += 1
             if entry.calls <= self._start or not part.is_floating_point():
@@ -128,7 +134,7 @@ class AverageOutside:
             yield
             return
         self.evaluations += 1
-        kept = [local(tensor).detach().clone() for tensor in chosen]
+        kept = [tensor.detach().clone() for tensor in chosen]
         write_untraced((self._entries[tensor].average for tensor in chosen), chosen)
         try:
             yield
@@ -149,8 +155,13 @@ def write_untraced(sources: Iterable[Tensor], targets: Iterable[Tensor]) -> None
     """Copy values unseen by autograd: a forward pass of the training may have kept the targets for its backward pass.
 
     Args:
-        sources: the values; of tensors that are split over processes, they or the parts here.
+        sources: the values.
         targets: as many tensors, of the same shapes.
     """
     for source, target in zip(sources, targets, strict=True):
-        local(target).data.copy_(local(source))
+        target.data.copy_(source)
+
+
+def _is_sharded(weight: Tensor) -> bool:
+    """Whether it is one of FSDP's, of either version, or of tensor parallelism."""
+    return is_split(weight) or hasattr(weight, "_is_flat_param") or hasattr(weight, "_fsdp_flattened")
