@@ -4,11 +4,12 @@ Cohen et al. (2021) found that full-batch gradient descent drives the largest He
 the edge of stability and holds it there. `SharpnessTracker` measures it along training with a bound on its error, and
 `SharpnessMonitor` does so inside a training loop of your own; `CriticalSharpness` says, by forward passes alone, how
 much longer an optimizer's steps may be, and `BatchSharpness` measures what stands at the edge where batches are small.
-`HessianOperator`, `spectrum` and `trace` give the rest
-of the curvature, and `lastbit.optimizers.edge_of_stability` gives the edge of an optimizer.
+`edge_test` says which edge that is, and `CentralFlow` what descent does past its own. `HessianOperator`, `spectrum` and
+`trace` give the rest of the curvature, and `lastbit.optimizers.edge_of_stability` gives the edge of an optimizer.
 """
 
 from lastbit.curvature.critical import CriticalRow, CriticalSharpness
+from lastbit.curvature.flows.central import CentralFlow, CentralPoint
 from lastbit.curvature.monitor import SharpnessMonitor
 from lastbit.curvature.operator import CurvatureOperator, GaussNewtonOperator, HessianOperator
 from lastbit.curvature.sharpness import EDGE, SharpnessRow
@@ -24,6 +25,8 @@ __all__ = [
     "BatchMean",
     "BatchRow",
     "BatchSharpness",
+    "CentralFlow",
+    "CentralPoint",
     "CriticalRow",
     "CriticalSharpness",
     "CurvatureOperator",

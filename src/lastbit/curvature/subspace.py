@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,10 +18,21 @@ from torch import Tensor
 from lastbit.curvature.operator import CurvatureOperator
 
 
-class Counted:
-    """A curvature operator or a torch matrix that counts its products."""
+class SymmetricMatrix(Protocol):
+    """A curvature operator, a torch matrix, or anything else that has products with vectors."""
 
-    def __init__(self, operator: CurvatureOperator | Tensor) -> None:
+    shape: Any
+    dtype: Any
+    device: Any
+
+    def __matmul__(self, vector: Tensor, /) -> Tensor:
+        """Product with a flat vector (size,)."""
+
+
+class Counted:
+    """A symmetric matrix that counts its products."""
+
+    def __init__(self, operator: CurvatureOperator | Tensor | SymmetricMatrix) -> None:
         self._operator = operator
         self.size = int(operator.shape[0])
         self.products = 0

@@ -1,0 +1,1 @@
+"""Flows past the edge of stability: what an oscillating descent does on average."""
