@@ -81,9 +81,9 @@ PROGRAM = "from lastbit.execution.numerics import probe; print(probe())"
 @pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="this processor has one kind of kernel"
 )
-def test_the_probe_tells_kinds_of_kernels_apart():
+def test_the_probe_tells_kinds_of_kernels_apart(warm_python):
     command = [sys.executable, "-c", PROGRAM]
-    plain = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    plain = warm_python.run(command, check=True).stdout.strip()
     assert plain == probe()
     import os
 

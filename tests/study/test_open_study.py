@@ -1,6 +1,5 @@
 """A stored study is opened without its training, one of an earlier version too, and shows itself in a notebook."""
 
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -103,12 +102,12 @@ def test_workers_are_processes_here_in_place_of_an_executor(tmp_path):
         make(tmp_path / "both").run(pool, workers=2)
 
 
-def test_workers_for_a_function_that_is_in_no_file_are_refused_in_a_line(tmp_path):
+def test_workers_for_a_function_that_is_in_no_file_are_refused_in_a_line(tmp_path, warm_python):
     program = (
         "import lastbit as lb\ndef train(run): run.log(1, test_accuracy=50.0)\n"
         f"lb.Study({str(tmp_path / 'study')!r}, train, noises=[lb.Scale(1)], seeds=[1]).run(workers=1)"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    ended = warm_python.run([sys.executable, "-c", program])
     assert "workers = 1: other processes cannot import a function of a notebook or a console" in ended.stderr
     assert not (tmp_path / "study").exists()
 

@@ -14,6 +14,7 @@ def train(run):
 
 """
 CALL = "print(lb.Study('study', train, noises=[lb.Scale(1), lb.Scale(3)], seeds=(1, 2)).run(workers=1).verdict)\n"
+ONE_TRIAL = CALL.replace(", lb.Scale(3)], seeds=(1, 2)", "], seeds=(1,), controlled=False")
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def run(tmp_path, warm_python, real_processes):
 
 
 def test_without_the_guard_the_script_is_told_what_it_lacks(run):
-    ended = run(TRAIN + CALL)
+    ended = run(TRAIN + ONE_TRIAL)
     assert ended.returncode == 1
     assert "InUseError" not in ended.stderr
     assert 'call it under `if __name__ == "__main__":`' in ended.stderr.splitlines()[-1]
