@@ -7,7 +7,6 @@ import math
 import os
 import random
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -206,12 +205,12 @@ print("compiled")
 """
 
 
-def test_a_compiled_model_is_measured_compiled() -> None:
+def test_a_compiled_model_is_measured_compiled(warm_python: Any) -> None:
     """By a backend that runs the captured graph; an eager call would not pass through it."""
     here = Path(__file__)
     paths = os.pathsep.join([str(here.parent), str(here.parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": paths}
-    ended = subprocess.run([sys.executable, "-c", _COMPILED], env=environment, capture_output=True, text=True)
+    ended = warm_python.run([sys.executable, "-c", _COMPILED], env=environment)
     assert (ended.returncode, ended.stdout) == (0, "compiled\n"), ended.stderr
 
 
