@@ -1,5 +1,4 @@
 import gc
-import subprocess
 import sys
 import weakref
 
@@ -142,8 +141,8 @@ print(made)
 """
 
 
-def test_every_optimizer_is_met_once_when_it_is_complete():
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+def test_every_optimizer_is_met_once_when_it_is_complete(warm_python):
+    ended = warm_python.run([sys.executable, "-c", PROGRAM], check=True)
     refused, signature, made = ended.stdout.splitlines()
     assert refused.startswith("refused Invalid learning rate")
     assert signature == "['params', 'lr']"

@@ -1,33 +1,14 @@
 """The five example scripts, each at a small size, are sound: every operation of two runs agrees."""
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.warm_python import WarmPython
 
-from lastbit.script.audit import runs
 from lastbit.script.audit.audit import audit
 from lastbit.script.target import Target
 
 SCRIPTS = Path(__file__).parents[3] / "examples" / "scripts"
-LIBRARIES = (
-    "lightning",
-    "accelerate",
-    "sklearn.datasets",
-    "sklearn.model_selection",
-    "transformers.trainer",
-    "transformers.models.bert.modeling_bert",
-)
 STEPS = 4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _warm_libraries():
-    """The two runs cost no import of the frameworks either."""
-    with closing(WarmPython(*LIBRARIES)) as python, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "subprocess", python.subprocess)
-        yield
 
 
 @pytest.mark.parametrize(

@@ -318,17 +318,18 @@ def test_a_program_without_operations_is_refused(tmp_path, source):
     assert not (tmp_path / "a.trace").exists()
 
 
-def test_a_recording_that_is_killed_is_read_up_to_there(tmp_path):
+def test_a_recording_that_is_killed_is_read_up_to_there(tmp_path, warm_python):
     (tmp_path / "train.py").write_text(
         "import torch\nx = torch.ones(64)\nwhile True:\n    x = x * 1.0\n    print(x[0].item(), flush=True)\n"
     )
     path = tmp_path / "a.trace"
     command = [sys.executable, "-m", "lastbit", "audit", "--record", str(path), "--", str(tmp_path / "train.py")]
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not (path.exists() and path.stat().st_size > 40_000) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
+    process = warm_python.Popen(command, process_group=0, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (path.exists() and path.stat().st_size > 40_000) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     trace = read_trace(path)
     assert not trace.ended
     assert len(trace.records) > 100
