@@ -50,5 +50,10 @@ docs: .venv/docs.ok  ## run the documentation's blocks and build its site, stric
 	@$(COMPILE) || true
 	@touch $@ .venv/run.ok
 
+.venv/all.ok: .venv/bin/python pyproject.toml constraints.txt  # both of these by one installation, which is shorter
+	$(PIP) install --no-compile --constraint constraints.txt --editable '.[test,docs]'
+	@$(COMPILE) || true
+	@touch $@ .venv/test.ok .venv/docs.ok .venv/run.ok
+
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
