@@ -12,12 +12,13 @@ from tests.browser import browser  # noqa: F401  # one for all folders: two in o
 from tests.warm_python import WarmContext, WarmPython
 
 from lastbit.execution import pool
-from lastbit.script import processes
+from lastbit.script import environment, processes
 from lastbit.script.audit import runs
 from lastbit.script.trace import recording
 
 torch.set_num_threads(1)
 REAL_WORKERS = pool._SPAWN
+STARTING = (environment, processes, runs, recording)  # each starts Python by `subprocess`
 # Machines that run tests are shared: an example's duration says nothing.
 settings.register_profile("lastbit", deadline=None)
 settings.load_profile("lastbit")
@@ -33,10 +34,10 @@ def warm_python():
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm_processes(warm_python):
-    """Workers, the trials of scripts, the two runs of an audit and a recording start in milliseconds."""
+    """Workers, the trials of scripts, their probe, the two runs of an audit and a recording start in milliseconds."""
     patch = pytest.MonkeyPatch()
     patch.setattr(pool, "_SPAWN", WarmContext(warm_python))
-    for module in (processes, runs, recording):
+    for module in STARTING:
         patch.setattr(module, "subprocess", warm_python.subprocess)
     yield
     patch.undo()
@@ -46,7 +47,7 @@ def _warm_processes(warm_python):
 def real_processes(monkeypatch):
     """For what a start by `python` itself could change: the processes start as they do for users."""
     monkeypatch.setattr(pool, "_SPAWN", REAL_WORKERS)
-    for module in (processes, runs, recording):
+    for module in STARTING:
         monkeypatch.setattr(module, "subprocess", subprocess)
 
 

@@ -55,13 +55,14 @@ def run(words, environment, place, group):
     sys.path[:0] = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     if os.environ.get("PYTHONUNBUFFERED"):
         sys.stdout.reconfigure(write_through=True)
-    kind, *rest = words[1:]
+    kind, *rest = words[1:] if words[1] != "-P" else words[2:]
     if kind == "-m":
         sys.path.insert(0, place)
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif kind == "-c":
-        sys.path.insert(0, "")
+        if words[1] != "-P":
+            sys.path.insert(0, "")
         sys.argv = ["-c", *rest[1:]]
         sys.modules["__main__"] = main = types.ModuleType("__main__")
         exec(compile(rest[0], "<string>", "exec"), vars(main))
@@ -113,7 +114,7 @@ class WarmPython:
         """Import nothing yet: a server is started when it is first needed."""
         self._libraries, self._servers, self._starting = (*LIBRARIES, *libraries), {}, threading.Lock()
         # Takes the place of the module where that is imported as `subprocess`.
-        self.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": self.Popen})
+        self.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": self.Popen, "run": self.run})
 
     def Popen(self, command, *, env=None, cwd=None, stdin=None, stdout=None, stderr=None, process_group=None):  # noqa: N802
         """Start `python ...` as `subprocess.Popen` would; files are file objects, numbers or subprocess's constants."""

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 import lastbit as lb
-from lastbit.script import training
 from lastbit.storage.locks import directory_lock
 from lastbit.study.open_study import open_study
 
@@ -49,13 +48,7 @@ print("time", __import__("time").time_ns(), file=sys.stderr)
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setattr(training, "probed", partial(_probed_once, training.probed))
     return tmp_path
-
-
-def _probed_once(probed, environment):
-    """One fingerprint for all tests, in whose environments only a name differs."""
-    return probed(tuple(item for item in environment if item[0] != "PYTEST_CURRENT_TEST"))
 
 
 def json_of(lastbit, *arguments):
@@ -64,7 +57,7 @@ def json_of(lastbit, *arguments):
     return json.loads(out), err
 
 
-def test_a_script_is_run_as_it_is_and_its_noise_is_ks(lastbit, place):
+def test_a_script_is_run_as_it_is_and_its_noise_is_ks(lastbit, place, warm_python):
     """The plain run under `python` is the oracle for k = 1, and `lb.perturb` in this process that for k = 3."""
     (place / "tiny.py").write_text(TINY)
     words = ("--k", "1,3", "--seeds", "5", "--seed-arg", "--seed {seed}", "--out", "study", "--workers", "1")
@@ -78,7 +71,7 @@ def test_a_script_is_run_as_it_is_and_its_noise_is_ks(lastbit, place):
     assert results["churn"]["noise"]["pairs"] == 1
     assert [row["step"] for row in results["rel_l1"]] == [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30]
     plain = ([sys.executable, "tiny.py", "--seed", "5", "--out", "plain.pt"], {**os.environ, "OMP_NUM_THREADS": "1"})
-    said = subprocess.run(plain[0], env=plain[1], capture_output=True, text=True, check=True).stdout
+    said = warm_python.run(plain[0], env=plain[1], check=True).stdout
     study = open_study(Path("study"))
     first, third = (study.store.load(trial) for trial in study.trials())
     assert (first.directory / "output" / "stdout.txt").read_text() == said

@@ -3,12 +3,10 @@
 import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from lastbit.script import training
 from lastbit.study.open_study import open_study
 
 SCRIPT = """
@@ -36,13 +34,8 @@ WORDS = ("--k", "1,3", "--seeds", "1-2", "--seed-arg", "--seed {seed}", "--metri
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setattr(training, "probed", partial(_probed_once, training.probed))
     (tmp_path / "train.py").write_text(SCRIPT)
     return tmp_path
-
-
-def _probed_once(probed, environment):
-    return probed(tuple(item for item in environment if item[0] != "PYTEST_CURRENT_TEST"))
 
 
 def losses(name):

@@ -57,10 +57,17 @@ def inside(place, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
 
 
+@pytest.fixture(scope="module")
+def answers():
+    return []
+
+
 @pytest.fixture
-def first(lastbit, place):
-    """The first call of the command, by the first test that asks for it; the others find its runs."""
-    return lastbit(*RUN, "--json", "-", "--", "train.py")
+def first(lastbit, answers):
+    """What the first call of the command gave, by the first test that asks for it."""
+    if not answers:
+        answers.append(lastbit(*RUN, "--json", "-", "--", "train.py"))
+    return answers[0]
 
 
 def test_each_source_has_its_own_seed_and_the_sources_add_up(first, lastbit):
