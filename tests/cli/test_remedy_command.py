@@ -114,3 +114,18 @@ def test_wrong_input_is_one_line(lastbit, tmp_path, arguments, complaint):
     assert (code, out) == (2, "")
     assert complaint in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("remedies", "reason"),
+    [
+        ("float64", "float64=update: float64=update rounds away what the noise scale does"),
+        ("compensated", "compensated: compensated rounds away what the noise scale does"),
+        ("same_order", "same_order: nothing was put in order"),
+    ],
+)
+def test_a_remedy_that_takes_the_noise_away_or_has_nothing_to_do_is_left_out(lastbit, tmp_path, remedies, reason):
+    words = [word if word != "smooth=silu" else remedies for word in ASKED]
+    code, out, err = lastbit("remedy", *words, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert f"no remedy is left to be measured: left out: {reason}" in " ".join(err.split())

@@ -82,6 +82,10 @@ def test_runs_without_and_with_a_remedy_are_compared_and_not_run_again(lastbit, 
     [
         (("--remedy", "capped"), "lastbit: --remedy capped=0.9 cannot be put on a script from outside: it measures"),
         (("--remedy", "smoth"), "lastbit: there is no remedy 'smoth', did you mean smooth?"),
+        (
+            ("--remedy", "float64"),
+            "lastbit: float64=update rounds away what the noise scale does to an update, so that",
+        ),
         (("--remedy", "clip", "--vary", "init=--seed {seed}"), "lastbit: --remedy compares runs over seeds and noises"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from lastbit.errors import LastbitError
 from lastbit.remedies import Remedy
 from lastbit.remedies.given import (
+    hidden_by,
     label_of,
     parse_treatment,
     parse_treatments,
@@ -29,6 +30,26 @@ def test_each_file_of_the_room_is_a_remedy_with_all_that_people_are_told():
         assert any(map(kind.acts_by, ("on_model", "on_setting", "on_optimizer", "rate", "average")))
         assert parse_treatment(kind().label) == (kind(),)
         assert isinstance(kind.usual(steps=300), kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "is_hidden"),
+    [
+        ("float64", {"scale"}, True),
+        ("float64=loss/head", {"scale"}, False),
+        ("smooth+compensated", {"ulp", "scale"}, True),
+        ("stochastic_rounding", {"scale"}, True),
+        ("stochastic_rounding", {"ulp"}, False),
+        ("smooth", {"scale"}, False),
+    ],
+)
+def test_a_remedy_that_takes_the_noise_away_says_so(text, kinds, is_hidden):
+    reason = hidden_by(parse_treatment(text), kinds)
+    assert bool(reason) == is_hidden
+    assert not is_hidden or reason.endswith(
+        "rounds away what the noise scale does to an update, so that its churn would say nothing of the training: "
+        "give --noise ulp or --noise rounding"
+    )
 
 
 @pytest.mark.parametrize(

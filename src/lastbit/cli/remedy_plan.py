@@ -68,7 +68,7 @@ def planned_parts(
 ) -> list[RemedyPart]:
     """The baseline and the treatments, each as a study in a folder of its own.
 
-    Treatments that find nothing to change are left out, with a line.
+    Treatments that find nothing to change, or that take the noise away, are left out, with a line.
 
     Args:
         chosen: the recipe.
@@ -84,7 +84,14 @@ def planned_parts(
     """
     import torch
 
-    from lastbit.remedies.given import label_of, parse_treatments, remedies_as_json, remedies_from_json, together
+    from lastbit.remedies.given import (
+        hidden_by,
+        label_of,
+        parse_treatments,
+        remedies_as_json,
+        remedies_from_json,
+        together,
+    )
     from lastbit.remedies.remedy import REMEDIES
     from lastbit.study import Study
     from lastbit.study.comparison.remedies import BASELINE
@@ -98,12 +105,16 @@ def planned_parts(
         steps = chosen.epochs * (task.steps_per_epoch if task is not None else 100)
         kinds = sorted(REMEDIES.all(), key=lambda kind: kind.name)
         treatments = [(kind.usual(steps),) for kind in kinds]
+    kinds_of_noise = {noise.kind for noise in options["noises"]}
     parts, left_out = [], []
     for treatment in [(), *treatments]:
         name = label_of(treatment) or BASELINE
         replaced = {each.name for each in treatment}
         both = together([*treatment, *(each for each in own if each.name not in replaced)])
         recipe = chosen.model_copy(update={"remedy": remedies_as_json(both)})
+        if reason := hidden_by(treatment, kinds_of_noise):
+            left_out.append(f"left out: {name}: {reason}")
+            continue
         memory, notes = _tried(recipe, task)
         if notes and treatment:
             left_out.append(f"left out: {name}: {notes[0]}")

@@ -44,13 +44,17 @@ def script_parts(
         options: as `script_study` takes them.
 
     Raises:
-        LastbitError: the directory holds something else, or noises and seeds make no study.
+        LastbitError: the directory holds something else, noises and seeds make no study, or a treatment takes the
+            noise away.
     """
-    from lastbit.remedies.given import label_of
+    from lastbit.remedies.given import hidden_by, label_of
     from lastbit.script.study import script_study
     from lastbit.study.comparison.remedies import BASELINE
 
     check_free(directory, Kind.STUDIES)
+    for treatment in treatments:
+        if reason := hidden_by(treatment, {noise.kind for noise in options["noises"]}):
+            raise LastbitError(reason)
     parts = []
     for treatment in [(), *treatments]:
         name = label_of(treatment) or BASELINE

@@ -91,6 +91,11 @@ class CompensatedRemedy(Remedy):
     source = "Kahan 1965; Zamirai et al. 2020, arXiv 2010.06192"
     excludes = frozenset({"stochastic_rounding", "capped"})
 
+    @property
+    def hides(self) -> frozenset[str]:
+        """The paper's k, which then acts in float32."""
+        return frozenset({"scale"})
+
     def on_optimizer(self, optimizer: Optimizer, setting: Setting) -> Optimizer:
         """The optimizer with compensated steps, and a warning where no weight is of few bits."""
         if not has_low_weights(optimizer):

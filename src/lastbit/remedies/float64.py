@@ -168,6 +168,11 @@ class Float64Remedy(Remedy):
     def _modules(self) -> list[str]:
         return [part for part in self._parts if part not in (LOSS, UPDATE)]
 
+    @property
+    def hides(self) -> frozenset[str]:
+        """The paper's k, where it acts in an update in float64."""
+        return frozenset({"scale"} if UPDATE in self._parts else ())
+
     def on_model(self, model: nn.Module) -> nn.Module:
         """The model with its matching modules in float64."""
         for pattern in self._modules:

@@ -70,6 +70,22 @@ def script_treatments(texts: Iterable[str]) -> list[Treatment]:
     return treatments
 
 
+def hidden_by(treatment: Treatment, kinds: Iterable[str]) -> str:
+    """Why a treatment cannot be compared with these noises, in a sentence; empty where it can.
+
+    Args:
+        treatment: some remedies.
+        kinds: of the noises, as `lastbit.noise` names them.
+    """
+    for remedy in treatment:
+        if hidden := sorted(remedy.hides & {*kinds}):
+            return (
+                f"{remedy.label} rounds away what the noise {hidden[0]} does to an update, so that its churn would say "
+                "nothing of the training: give --noise ulp or --noise rounding"
+            )
+    return ""
+
+
 def label_of(treatment: Treatment) -> str:
     """As the command line writes it."""
     return "+".join(remedy.label for remedy in treatment)

@@ -89,6 +89,11 @@ class Remedy:
             + "".join(f":{name}={_word(value)}" for name, value in options.items())
         )
 
+    @property
+    def hides(self) -> frozenset[str]:
+        """Kinds of noise that it takes away before they reach the weights: a churn by them would say nothing."""
+        return frozenset()
+
     def options(self) -> dict[str, Any]:
         """Its main option, and all others that differ from their defaults, as plain data."""
         return {

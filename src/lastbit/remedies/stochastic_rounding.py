@@ -114,6 +114,11 @@ class StochasticRoundingRemedy(Remedy):
     def __post_init__(self) -> None:
         counted(self.name, "seed", self.seed, least=0)
 
+    @property
+    def hides(self) -> frozenset[str]:
+        """The paper's k, which then acts in float32."""
+        return frozenset({"scale"})
+
     def on_optimizer(self, optimizer: Optimizer, setting: Setting) -> Optimizer:
         """The optimizer with random rounding, and a warning where no weight is of few bits."""
         if not has_low_weights(optimizer):
