@@ -40,6 +40,7 @@ FULL: dict[str, tuple[Kind, dict[str, Any]]] = {
 }
 SMALL: dict[str, dict[str, Any]] = {
     "gradient descent": {"lr": 0.1},
+    "gradient descent, twice the lr": {"lr": 0.2},
     "heavy ball, the same lr / (1-m)": {"lr": 0.01, "momentum": 0.9},
     "heavy ball, half the lr": {"lr": 0.05, "momentum": 0.9},
     "heavy ball, the same lr": {"lr": 0.1, "momentum": 0.9},

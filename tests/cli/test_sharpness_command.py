@@ -74,6 +74,14 @@ def test_batch_sharpness_and_the_factor_of_the_rate_are_said(lastbit, tmp_path):
     assert last["critical"]["advice"] in page
 
 
+def test_what_the_central_flow_predicts_is_said(lastbit, tmp_path):
+    out = tmp_path / "s"
+    code, said, _ = lastbit("sharpness", *TINY, "--central-flow", "--steps", 2, "--every", 2, "--out", out)
+    assert code == 0
+    assert "At step 2 the central flow predicts a loss of" in " ".join(said.split())
+    assert "central flow, predicted average" in (out / "sharpness.html").read_text()
+
+
 def test_divergence_is_data(lastbit, tmp_path):
     command = ("sharpness", *TINY, "--set", "model.activation=relu", "--lr", 1e30, "--steps", 40)
     code, said, err = lastbit(*command, "--out", tmp_path / "s", "--json", "-")

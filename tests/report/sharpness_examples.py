@@ -60,7 +60,13 @@ def make_critical(step: int, multiple: float) -> dict[str, Any]:
 
 
 def make_series(
-    *, diverged: bool = False, layers: bool = False, flow: bool = False, batch: bool = False, **changes: Any
+    *,
+    diverged: bool = False,
+    layers: bool = False,
+    flow: bool = False,
+    batch: bool = False,
+    central: bool = False,
+    **changes: Any,
 ) -> dict[str, Any]:
     """Sharpness that rises to the edge at step 20 and stays about it until step 40."""
     rows = [make_row(10 * i, value) for i, value in enumerate((0.5, 1.5, 2.1, 1.9, 2.2))]
@@ -72,6 +78,9 @@ def make_series(
     for row, normalised in zip(rows if batch else [], (0.4, 0.9, 1.4, 1.9, 2.0), strict=False):
         row["batch"] = make_batch(row["step"], normalised)
         row |= {"critical": make_critical(row["step"], 2 / normalised)} if row["step"] else {}
+    for row in rows if central else []:
+        known = {"loss": row["loss"], "predicted_loss": 1.1 * row["loss"], "relative_l2": 0.001}
+        row["central"] = known | {"normalised": min(row["normalised"], 2.0), "variance": 0.002 * (row["step"] > 10)}
     for row in rows if flow else []:
         far = row["step"] / 1000
         row["flow"] = {"time": row["step"] * 0.05, "relative_l2": far, "rel_l1": 3 * far, "evaluations": 30}

@@ -73,6 +73,22 @@ def test_batch_and_critical_sharpness_are_drawn_against_their_own_edges():
     )  # interval, signal to noise, noise
 
 
+def test_the_central_flow_is_drawn_beside_the_loss_of_descent():
+    series = make_series(central=True)
+    figure = {figure.name: figure for figure in sharpness_figures(series)}["central-flow"]
+    drawn = points(figure)
+    assert len(drawn["descent"]) == 41
+    assert drawn["central flow, predicted average"][0] == pytest.approx(1.1 * 2.3)
+    assert figure.title == (
+        "At step 40 the central flow predicts a loss of 0.506 (descent: 0.46), at 2 of 2, with an oscillation of "
+        "variance 2.0e-3, 1.0e-3 of the weights’ norm away"
+    )
+    for row in series["rows"]:
+        row["central"] |= dict.fromkeys(row["central"])
+    lost = {figure.name: figure for figure in sharpness_figures(series)}["central-flow"]
+    assert lost.title == "The central flow could not be followed"
+
+
 def test_one_batch_has_no_band_and_its_note_is_on_the_page():
     series = make_series(batch=True)
     for row in series["rows"]:

@@ -7,6 +7,7 @@ from recorded_run import RecordedRun
 from torch.func import functional_call
 from torch.nn import functional
 
+from lastbit.curvature import CentralFlow
 from lastbit.errors import LastbitError
 from lastbit.storage.files import read_checksummed
 from lastbit.training.catalogue import load_recipe
@@ -118,6 +119,24 @@ def test_batch_and_critical_sharpness_go_on_as_in_one_go_and_change_no_bit(tmp_p
     else:
         assert (batch["samples"], batch["batches"]) == (60, 1)
         assert "one batch only" in batch["note"]
+
+
+def test_the_central_flow_goes_on_after_a_pause_and_is_the_one_of_the_library(tmp_path):
+    changes = ("data.train=20", "model.width=3", "model.depth=1", "optimizer.lr=0.2")
+    series = Series(small(*changes), every="2", central_flow=True)
+    whole = run(tmp_path / "whole", series, 4)
+    run(tmp_path / "parts", series, 2)
+    parts = run(tmp_path / "parts", series, 4)
+    for row, other in zip(whole["rows"], parts["rows"], strict=True):
+        assert row["central"] == pytest.approx(other["central"], rel=1e-3)
+    prepared = prepare_descent(small(*changes))
+    point = CentralFlow(prepared.descent.model, prepared.descent.loss, prepared.batch, 0.2).advance(4)
+    last = whole["rows"][-1]["central"]
+    assert last["predicted_loss"] == pytest.approx(point.predicted_loss)
+    assert last["normalised"] == pytest.approx(0.2 * point.sharpness, rel=1e-3)
+    assert 0 < last["relative_l2"] < 0.1
+    with pytest.raises(LastbitError, match="trains on batches"):
+        run(tmp_path / "mini", Series(small("batch_size=10"), central_flow=True), 2)
 
 
 def test_of_gradient_descent_critical_sharpness_is_a_curvature_of_the_loss_before_the_update():

@@ -39,6 +39,9 @@ EigenvaluesOption = Annotated[int, typer.Option("--k", max=LARGEST, help="Larges
 LearningRateOption = Annotated[float | None, typer.Option("--lr", help="Short for --set optimizer.lr=LR.")]
 LayersOption = Annotated[bool, typer.Option("--layers", help="Measure each linear and convolutional layer too.")]
 FlowOption = Annotated[bool, typer.Option("--flow", help="Follow the gradient flow beside the descent.")]
+CentralFlowOption = Annotated[
+    bool, typer.Option("--central-flow", help="Follow what the descent does on average, past its edge too.")
+]
 CriticalOption = Annotated[
     bool, typer.Option("--critical", help="Say by what factor the rate may rise, by forward passes along each update.")
 ]
@@ -60,6 +63,7 @@ def sharpness(
     lr: LearningRateOption = None,
     layers: LayersOption = False,
     flow: FlowOption = False,
+    central_flow: CentralFlowOption = False,
     critical: CriticalOption = False,
     batch_sharpness: BatchSharpnessOption = False,
     out: OutOption = None,
@@ -83,7 +87,7 @@ def sharpness(
     changed = (*(changes or ()), *([f"optimizer.lr={lr}"] if lr is not None else ()))
     chosen = load_recipe(recipe, scale=scale, changes=changed)
     measured = {"every": every, "k": k, "layers": layers, "flow": flow, "seed": seed, "images": images, "root": root}
-    measured |= {"critical": critical, "batch_sharpness": batch_sharpness}
+    measured |= {"central_flow": central_flow, "critical": critical, "batch_sharpness": batch_sharpness}
     directory = out or Path("runs") / f"sharpness-{chosen.name}{'' if scale == FULL else f'-{scale}'}"
     content = _measure(chosen, measured, device, steps, directory, Answers(yes))
     page = directory / _PAGE
@@ -118,7 +122,13 @@ def _draw(content: dict[str, Any], page: Path) -> None:
 
 
 def _show(content: dict[str, Any], terminal: Console) -> None:
-    from lastbit.report.sharpness.beside import TERMINAL_COLUMNS, batch_finding, batch_table, critical_finding
+    from lastbit.report.sharpness.beside import (
+        TERMINAL_COLUMNS,
+        batch_finding,
+        batch_table,
+        central_finding,
+        critical_finding,
+    )
     from lastbit.report.sharpness.page import layers_table, measurements_table
 
     rows = content["rows"]
@@ -132,6 +142,8 @@ def _show(content: dict[str, Any], terminal: Console) -> None:
         note = last["batch"]["note"]
         terminal.print(f"{batch_finding(last)}{f': {note}' if note else ''}.")
         terminal.print(f"In its last third, {content['stands']}.")
+    if (last := _last(rows, "central")) is not None:
+        terminal.print(f"{central_finding(last)}.")
     if (last := _last(rows, "critical")) is not None:
         terminal.print(f"{critical_finding(last)}.")
     if (last := _last(rows, "layers")) is not None:

@@ -52,6 +52,8 @@ class SharpnessRow:
     layers: Mapping[str, Mapping[str, int | float]] | None = None
     # Distance to the gradient flow: `time` (lr * step), `relative_l2`, `rel_l1`, and `evaluations` since the last row.
     flow: Mapping[str, int | float] | None = None
+    # The central flow at this step: `loss`, `predicted_loss`, `normalised`, `variance` and `relative_l2`.
+    central: Mapping[str, float] | None = None
     critical: Mapping[str, Any] | None = None  # `CriticalRow.as_dict()` of the step before
     batch: Mapping[str, Any] | None = None  # `BatchRow.as_dict()` at the same weights
 

@@ -7,11 +7,12 @@ from lastbit.report.charts.axes import Axis
 from lastbit.report.charts.curves import Curve, Level
 from lastbit.report.charts.figure import Figure
 from lastbit.report.charts.line import line_chart
-from lastbit.report.numbers import MISSING, capital, significant
+from lastbit.report.numbers import MISSING, capital, scientific, significant, thin
 from lastbit.report.sharpness.stored import Measured, SeriesJson
 from lastbit.report.table import Table
 
 _EDGE = 2.0
+_MOST_LOSSES, _NARROW = 4000, 3.0  # points of a loss; ratio up to which a logarithmic axis would have no labels
 _MEANS = ("noise", "signal_to_noise", "interaction", "largest")
 _COLUMNS = (
     "step",
@@ -136,3 +137,50 @@ def critical_figure(series: SeriesJson, x: Axis) -> Figure:
 def critical_finding(row: Measured) -> str:
     """What a row says of the learning rate, in words."""
     return f"At step {row['step']:,}, {row['critical']['advice']}"
+
+
+def central_rows(series: SeriesJson) -> list[Measured]:
+    """The rows with the central flow."""
+    return [row for row in series["rows"] if row.get("central")]
+
+
+def central_figure(series: SeriesJson, x: Axis) -> Figure:
+    """The loss of descent, and the average that the central flow predicts of it.
+
+    Args:
+        series: with the central flow.
+        x: the axis of steps.
+    """
+    name, rows = "central-flow", central_rows(series)
+    shown = [row for row in rows if row["central"]["predicted_loss"] is not None]
+    note = (
+        "The central flow is the path that descent follows on average: the gradient flow below the edge, and beyond it "
+        "one held at the edge by the average force of an oscillation. Its predicted loss includes that of the "
+        "oscillation. Descent comes to it only once its own oscillation has grown, and may oscillate in bursts."
+    )
+    if not shown:
+        return Figure(name, "The central flow could not be followed", note)
+    losses, steps = series["losses"], [row["step"] for row in shown]
+    kept = thin(range(len(losses)), _MOST_LOSSES)
+    curves = [
+        Curve("descent", kept, [losses[step] for step in kept]),
+        Curve("central flow, predicted average", steps, [row["central"]["predicted_loss"] for row in shown]),
+        Curve("central flow, at its own weights", steps, [row["central"]["loss"] for row in shown]),
+    ]
+    values = [value for curve in curves for _, value in curve.points()]
+    y = Axis("training loss", name="loss", log=min(values) > 0 and max(values) > _NARROW * min(values))
+    return Figure(name, central_finding(shown[-1]), note, line_chart(curves, x=x, y=y, columns=1))
+
+
+def central_finding(row: Measured) -> str:
+    """What a row says of the central flow, in words."""
+    central = row["central"]
+    if central["predicted_loss"] is None:
+        return f"The central flow could not be followed up to step {row['step']:,}"
+    where = f"at {significant(central['normalised'], 3)} of 2"
+    swings = f"with an oscillation of variance {scientific(central['variance'])}" if central["variance"] else "at rest"
+    return (
+        f"At step {row['step']:,} the central flow predicts a loss of {significant(central['predicted_loss'], 3)} "
+        f"(descent: {significant(row['loss'], 3)}), {where}, {swings}, {scientific(central['relative_l2'])} of the "
+        "weights’ norm away"
+    )

@@ -8,7 +8,14 @@ from lastbit.report.charts.curves import Curve, Level
 from lastbit.report.charts.figure import Chart, Figure
 from lastbit.report.charts.line import line_chart
 from lastbit.report.numbers import scientific, significant, thin
-from lastbit.report.sharpness.beside import batch_figure, batch_rows, critical_figure, critical_rows
+from lastbit.report.sharpness.beside import (
+    batch_figure,
+    batch_rows,
+    central_figure,
+    central_rows,
+    critical_figure,
+    critical_rows,
+)
 from lastbit.report.sharpness.stored import SeriesJson, diverged_at, measured
 
 EDGE = 2.0  # of the normalised sharpness: the edge of stability
@@ -25,6 +32,8 @@ def sharpness_figures(series: SeriesJson) -> list[Figure]:
         figures.append(batch_figure(series, _steps(series)))
     if critical_rows(series):
         figures.append(critical_figure(series, _steps(series)))
+    if central_rows(series):
+        figures.append(central_figure(series, _steps(series)))
     figures.append(_losses(series))
     if series["layers"]:
         figures.append(_layers(series))

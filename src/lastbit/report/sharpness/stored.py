@@ -73,6 +73,14 @@ class _Critical(Shape):
     advice: str
 
 
+class _Central(Shape):
+    loss: Real | None
+    predicted_loss: Real | None
+    normalised: Real | None
+    variance: NonNegative | None
+    relative_l2: NonNegative | None
+
+
 class _Row(Shape):
     step: Count
     loss: Real | None
@@ -91,6 +99,7 @@ class _Row(Shape):
     layers: Mapping[str, _Layer] = Field(default_factory=dict)
     flow: _Flow | None = None
     batch: _Batch | None = None
+    central: _Central | None = None
     critical: _Critical | None = None
 
 
@@ -108,6 +117,7 @@ class SeriesShape(Shape):
     layers: bool
     flow: bool
     flow_rtol: NonNegative | None
+    central_flow: bool = False
     critical: bool = False
     batch_sharpness: bool = False
     small_batch_edge: str | None = None

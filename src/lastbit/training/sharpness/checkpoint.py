@@ -30,6 +30,7 @@ def write_descent(path: Path, descent: Descent, measurement: Measurement) -> Non
         "gradient": {name: w.grad for name, w in descent.model.named_parameters() if w.grad is not None},
         "optimizer": _optimizer_state(descent),
         "flow": {} if measurement.flow is None else measurement.flow.weights(),
+        "central": {} if measurement.central is None else measurement.central.weights(),
     }
     tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
     # Losses are float64 here as they are in the descent, and so come back as the same numbers.
@@ -72,6 +73,8 @@ def _resume(tensors: Mapping[str, Tensor], descent: Descent, measurement: Measur
     descent.take_up(tensors["losses"].tolist(), float(tensors["rate"]))
     if measurement.flow is not None:
         measurement.flow.resume(_part(tensors, "flow"), descent.step)
+    if measurement.central is not None:
+        measurement.central.resume(_part(tensors, "central"), descent.step)
 
 
 def _optimizer_state(descent: Descent) -> dict[str, Tensor]:

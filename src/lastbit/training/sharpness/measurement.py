@@ -20,6 +20,7 @@ from lastbit.errors import LastbitError
 from lastbit.optimizers import edge_of_stability
 from lastbit.training.descent import DescentPoint, RecipeDescent
 from lastbit.training.gradient_flow import FlowStoppedError, GradientFlow
+from lastbit.training.sharpness.central import BesideCentral
 
 
 class Measurement:
@@ -33,6 +34,7 @@ class Measurement:
         k: largest eigenvalues wanted.
         layers: measure every linear and convolutional layer too.
         flow: follow the gradient flow from the present weights too.
+        central_flow: follow the central flow from the present weights too.
         critical: search along each update that leads to a measured point for where the loss begins to rise.
         batch_sharpness: measure batch sharpness too, over batches of the training's size of the images measured on.
 
@@ -47,6 +49,7 @@ class Measurement:
         k: int = 1,
         layers: bool = False,
         flow: bool = False,
+        central_flow: bool = False,
         critical: bool = False,
         batch_sharpness: bool = False,
     ) -> None:
@@ -55,6 +58,9 @@ class Measurement:
         named = _layers(self._descent.model) if layers else {}
         self._layers = {name: self._track(1, parameters) for name, parameters in named.items()}
         self.flow = BesideFlow(prepared) if flow else None
+        if central_flow:
+            _refuse_others(prepared)
+        self.central = BesideCentral(prepared) if central_flow else None
         own = self._descent
         self._line = StepLine(own.model, own.loss, prepared.batch, own.optimizer, mode="eval") if critical else None
         self._batches = self._over_batches() if batch_sharpness else None
@@ -79,9 +85,16 @@ class Measurement:
             row = self._tracker.measure()
             layers = {name: _block(tracker.measure()) for name, tracker in self._layers.items()}
             flow = None if self.flow is None else self.flow.distance(point.step)
+            central = None if self.central is None else self.central.at(point.step)
             batch = None if self._batches is None else self._batches.measure(seed=point.step).as_dict()
         critical = self._critical(point.step)
-        beside: dict[str, Any] = {"layers": layers or None, "flow": flow, "batch": batch, "critical": critical}
+        beside: dict[str, Any] = {
+            "layers": layers or None,
+            "flow": flow,
+            "central": central,
+            "batch": batch,
+            "critical": critical,
+        }
         return replace(row, step=point.step, loss=loss, mode="eval", **beside)
 
     def _critical(self, step: int) -> dict[str, Any] | None:

@@ -37,7 +37,7 @@ from lastbit.training.sharpness.measurement import Measurement
 FORMAT = 2  # 1 had no checksums
 RESULTS, _ROWS, _STATE = "sharpness.json", "rows.jsonl", "state.safetensors"
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
-_ADDED = ("critical", "batch_sharpness")  # options that series of before do not name
+_ADDED = ("critical", "batch_sharpness", "central_flow")  # options that series of before do not name
 _READER = TypeAdapter(SharpnessRow)
 
 
@@ -50,6 +50,7 @@ class Series:
     k: int = 1  # largest eigenvalues
     layers: bool = False  # each linear and convolutional layer too
     flow: bool = False  # the distance to the gradient flow too
+    central_flow: bool = False  # the central flow too
     critical: bool = False  # how much longer each measured point's last update could have been
     batch_sharpness: bool = False  # the curvature of batches along their own gradients
     seed: int = 1  # of the order of batches
@@ -83,7 +84,7 @@ class Series:
             raise LastbitError(f"images = {self.images}: write a number of training images from 1")
         device = torch.device(self.device)
         prepared = prepare_descent(self.recipe, seed=self.seed, measured=self.images, device=device, root=self.root)
-        beside = {"critical": self.critical, "batch_sharpness": self.batch_sharpness}
+        beside = {name: getattr(self, name) for name in _ADDED}
         measurement = Measurement(prepared, k=self.k, layers=self.layers, flow=self.flow, **beside)
         store = RunDirectory(directory, Kind.SHARPNESS)
         with store.claimed(self.description()):
