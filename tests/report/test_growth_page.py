@@ -140,7 +140,7 @@ def test_prediction_and_twins_are_drawn_with_the_step_at_which_they_part():
     assert not figure.spec()["datasets"].get("jumps")
     assert not predicted_figure(agreeing | {"relative_l2": [0.0] * 12}).is_drawn
     page = growth_page(make_content(pairs=[pair, agreeing | {"noise": "k=5"}]))
-    assert [part.name for part in page.body if hasattr(part, "spec")][1:3] == ["predicted-k=3", "predicted-k=5"]
+    assert [part.name for part in page.body if hasattr(part, "spec")][1:3] == ["predicted-k3", "predicted-k5"]
 
 
 def test_a_prediction_of_other_steps_is_refused(tmp_path):

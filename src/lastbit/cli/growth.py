@@ -48,7 +48,8 @@ def growth(
     seed: SeedOption = 1,
     jump: Annotated[float, typer.Option(help="Least factor of a jump.")] = 10.0,
     linearised: Annotated[
-        bool, typer.Option("--linearised", help="Predict the distance by linearised training too; ten times as long.")
+        bool,
+        typer.Option("--linearised", help="Predict the distance by linearised training too; twenty times as long."),
     ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep growth.json and growth.html there.")] = None,
     scale: ScaleOption = FULL,

@@ -106,7 +106,7 @@ def run_twins(
         seed: decides batch order, augmentation and dropout.
         steps: updates of each twin.
         jump: least factor of a jump.
-        linearised: predict the distance by linearised training too; a step then takes about ten times as long.
+        linearised: predict the distance by linearised training too; a step then takes about twenty times as long.
         on_step: called with the number of updates after each step.
 
     Raises:
@@ -187,12 +187,12 @@ def _prediction(run: TwinRun) -> str:
     parting = run.linear.parting()
     if parting is None:
         return (
-            f"Linearised training predicts the distance throughout, to {scientific(max(run.linear.gaps))} of it: the "
-            f"first difference alone becomes {run.linear.amplification:.2g} times as large, and the rest is rounding "
-            "that adds up. "
+            f"Linearised training predicts the distance throughout, to {scientific(max(run.linear.gaps))} of it: all "
+            "of it is rounding and what the steps make of that. The first difference alone becomes "
+            f"{run.linear.amplification:.2g} times as large. "
         )
     flips = sum(run.history.flips_at(parting.step).values())
-    cause = f"where {flips:,} activations flip" if flips else "where no activation flips"
+    cause = f"where {flips:,} activation{'s flip' if flips > 1 else ' flips'}" if flips else "where no activation flips"
     return (
         f"Linearised training predicts the distance until step {parting.step - 1:,}; then they part, {cause}, most in "
         f"{parting.tensor}. "

@@ -1,5 +1,6 @@
 """What linearised training predicts of the distance between twins: what is stored of it, and its chart."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,9 +16,8 @@ _NOTE = (
     "The twins’ distance as measured, and as linearised training predicts it: the difference of the weights goes "
     "through the derivative of each step (for gradient descent I − lr H, with H the Hessian of the loss on the step’s "
     "batch), and the rounding of each step is added. The third line is what becomes of the first difference "
-    "alone: if it stays flat, the distance grows because rounding adds up, and not because it is amplified. A vertical "
-    "line marks the step at which prediction and twins part by half of the distance: from there on the difference is "
-    "no longer linear."
+    "alone; what the second has more comes of the rounding of later steps. A vertical line marks the step at which "
+    "prediction and twins part by half of the distance: from there on the difference is no longer linear."
 )
 
 
@@ -46,7 +46,8 @@ def predicted_figure(pair: Mapping[str, Any]) -> Figure:
     Args:
         pair: one pair of twins as `growth.json` holds it, with `linearised`.
     """
-    linear, steps, name = pair["linearised"], pair["step"], f"predicted-{pair['noise']}"
+    linear, steps = pair["linearised"], pair["step"]
+    name = "predicted-" + re.sub(r"\W", "", pair["noise"])
     if not any(pair["relative_l2"]):
         return Figure(name, "There is no distance to predict: the twins stay bit-identical", _NOTE)
     kept = thin(range(len(steps)), _MOST_POINTS)
@@ -77,5 +78,11 @@ def _title(linear: Mapping[str, Any]) -> str:
         predicts = f"Linearised training predicts every distance to {scientific(gap)} of it"
         return f"{predicts}, and amplifies the first {fold}-fold"
     flips = sum(parting["flips_by_module"].values())
-    cause = f"where {flips:,} activations flip" if flips > 1 else "where one flips" if flips else "without a flip"
+    cause = (
+        f"where {flips:,} activations flip"
+        if flips > 1
+        else "where one activation flips"
+        if flips
+        else "without a flip"
+    )
     return f"Twins leave the prediction at step {parting['step']:,}, {cause}, most in {parting['tensor']}"
