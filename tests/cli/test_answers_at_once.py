@@ -81,6 +81,14 @@ def test_a_wrong_option_imports_nothing_slow():
     assert found == [(2, "lastbit: No such option: --frobnicate\n", [])] * len(PATHS)
 
 
+def test_files_that_are_no_traces_are_refused_without_torch():
+    lines = [["audit", "diff"], ["audit", "diff", "no.trace", "none.trace"], ["audit", "diff", __file__, __file__]]
+    found = answers([(line, {}) for line in lines])
+    assert [(code, said.count("\n")) for code, said, _ in found] == [(2, 1)] * 3
+    assert not any("torch" in slow for _, _, slow in found)
+    assert "takes two traces, not 0" in found[0][1]
+
+
 def test_the_version_imports_nothing_slow():
     assert answers([(["--version"], {})]) == [(0, f"lastbit {version('lastbit')}\n", [])]
 

@@ -67,7 +67,7 @@ def test_recorded_with_rounding_and_compared_with_what_rounds_and_what_does_not(
     ("options", "complaint"),
     [
         (("--rounding",), "--rounding is for --record"),
-        (("--record", "a.trace", "--against", "b.trace"), "--against is for the comparison of two runs"),
+        (("--record", "a.trace", "--against", "b.trace"), "--record and --against: give one of them"),
         (("--against", "none.trace"), "none.trace"),
         (("--against", "train.py"), "train.py"),
     ],

@@ -134,6 +134,8 @@ def test_a_script_without_tensors_cannot_be_audited(lastbit, place):
         (["--threads", "2", "--", "train.py"], "--threads 2: give two numbers of threads"),
         (["--threads", "1,0", "--", "train.py"], "--threads 1,0"),
         (["--steps", "0", "--", "train.py"], "'--steps'"),
+        (["--json", "--", "train.py"], "--json has no value: give one before `--`"),
+        (["--fail", "--record", "--", "train.py"], "--record has no value"),
         (["--out", ".", "--", "train.py"], ". holds other files (train.py) and no audit"),
     ],
 )

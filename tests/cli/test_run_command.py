@@ -405,6 +405,7 @@ def test_a_script_no_noise_can_be_put_on_is_reported(lastbit, place, body, compl
         (["--seed-arg", "--seed {seed} {x}", "--", "train.py"], "cannot be filled in"),
         (["--snapshots", "0", "--", "train.py"], "--snapshots 0.0: give a positive number"),
         (["--out", "/proc/nowhere", "--", "train.py"], "/proc/nowhere: cannot write there"),
+        (["--out", "--", "train.py"], "--out has no value: give one before `--`"),
         (["--k", "0", "--", "train.py"], "must be a whole number from 1"),
         (["--noise", "ulp", "--k", "3", "--", "train.py"], "--k 3 is for --noise scale"),
     ],

@@ -151,7 +151,9 @@ def _show_comparison(
 
 
 def _check_alone(*, out: Path | None, fail: bool, against: Path | None) -> None:
-    given = "--out" if out is not None else "--fail" if fail else "--against" if against is not None else None
+    if against is not None:
+        raise LastbitError("--record and --against: give one of them; a recorded trace is compared by `audit diff`")
+    given = "--out" if out is not None else "--fail" if fail else None
     if given is not None:
         raise LastbitError(
             f"{given} is for the comparison of two runs; --record runs the script once and keeps a trace"
@@ -173,9 +175,9 @@ def _holds_audit(directory: Path) -> bool:
 
 
 def _check_out(out: Path | None) -> None:
-    from lastbit.script.audit.audit import LEFT
-
     if out is not None:
+        from lastbit.script.audit.audit import LEFT  # which imports torch
+
         check_free(out, Kind.AUDIT, known=(RECORD, PAGE, *LEFT) if _holds_audit(out) else ())
         with writing(f"--out {out}"):
             check_output(out / RECORD)
@@ -184,12 +186,12 @@ def _check_out(out: Path | None) -> None:
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
     """The directory for what is kept, without an earlier audit's; a temporary one where nothing is."""
-    from lastbit.script.audit.audit import clear
-
     if out is None:
         with tempfile.TemporaryDirectory(prefix="lastbit-audit-") as folder:
             yield Path(folder)
         return
+    from lastbit.script.audit.audit import clear
+
     _check_out(out)
     with writing(f"--out {out}"):
         out.mkdir(parents=True, exist_ok=True)

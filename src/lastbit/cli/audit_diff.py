@@ -40,13 +40,15 @@ def compared(words: Sequence[str]) -> TraceComparison:
     Raises:
         LastbitError: there are not two files, or they are no traces of one program.
     """
-    from lastbit.script.trace.comparison import compare_traces
-    from lastbit.script.trace.ranks import read_run
-    from lastbit.script.trace.rounding import kept_envelopes
-
     if len(words) != 3:
         raise LastbitError(f"audit diff takes two traces, not {len(words) - 1}: lastbit audit diff A.trace B.trace")
+    from lastbit.script.trace.ranks import read_run
+
     one, other = (read_run(Path(word)) for word in words[1:])
+    # Only now, as it imports torch, which takes seconds: a file that is no trace is refused before.
+    from lastbit.script.trace.comparison import compare_traces
+    from lastbit.script.trace.rounding import kept_envelopes
+
     return compare_traces(one, other, kept_envelopes(Path(words[1]), len(one)))
 
 

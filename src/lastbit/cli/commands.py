@@ -34,6 +34,7 @@ from lastbit.cli import (
     study,
     workers,
 )
+from lastbit.cli.options import ScriptCommand
 from lastbit.cli.output import FailedError, StoppedCommandError, always_encodable, printable
 from lastbit.errors import LastbitError
 from lastbit.machine import installed_version
@@ -54,8 +55,8 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("study")(study.study)
 app.command("sharpness")(sharpness.sharpness)
-app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
-app.command("audit")(audit.audit)
+app.command("run", cls=ScriptCommand, context_settings={"allow_interspersed_args": False})(run.run)
+app.command("audit", cls=ScriptCommand)(audit.audit)
 app.command("growth")(growth.growth)
 app.command("remedy")(remedy.remedy)
 app.command("worker")(workers.worker)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from typer.core import TyperCommand
 
 from lastbit.errors import LastbitError
 from lastbit.training.catalogue import FULL, load_recipe, recipe_names, scale_names
@@ -20,6 +21,22 @@ MOST_WORKERS = 10_000
 MOST_PIXELS = 2**16  # of a side
 _MOST_DIGITS = 18  # all of these fit the 64 bits of a seed
 _MOST_NUMBERS = 100_000
+
+
+class ScriptCommand(TyperCommand):
+    """A command whose options end at `--`, where the script begins: no option takes that for its value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words after the command's name.
+
+        Raises:
+            LastbitError: an option that takes a value stands right before `--`.
+        """
+        end = args.index("--") if "--" in args else 0
+        valued = {name for option in self.params if not getattr(option, "is_flag", True) for name in option.opts}
+        if end and args[end - 1] in valued:
+            raise LastbitError(f"{args[end - 1]} has no value: give one before `--`, where the script begins")
+        return super().parse_args(ctx, args)
 
 
 def parse_numbers(text: str, option: str) -> list[int]:
