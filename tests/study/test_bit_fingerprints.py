@@ -1,7 +1,6 @@
 """A study over workers of different numerics, told apart by fake bit fingerprints and by real ones."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -134,7 +133,7 @@ if __name__ == "__main__":
 @pytest.mark.skipif(
     torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="this processor has one kind of kernel"
 )
-def test_processes_that_give_other_bits_are_told_apart(tmp_path, warm_python):
+def test_processes_that_give_other_bits_are_told_apart(tmp_path):
     """One worker with torch's oldest kernels and one with this processor's, started as `lastbit worker` does."""
     tests = str(Path(__file__).parent)
     with local_cluster(workers=0) as running:
@@ -143,9 +142,7 @@ def test_processes_that_give_other_bits_are_told_apart(tmp_path, warm_python):
             program = tmp_path / f"{name}.py"
             program.write_text(WORKER.format(tests=tests, address=running.scheduler_address, name=name))
             environment = {**os.environ, **({"ATEN_CPU_CAPABILITY": capability} if capability else {})}
-            # Torch chooses its kernels when it is imported.
-            popen = subprocess.Popen if capability else warm_python.Popen
-            started.append(popen([sys.executable, str(program)], env=environment))
+            started.append(subprocess.Popen([sys.executable, program], env=environment))
         try:
             with cluster(running.scheduler_address) as executor:
                 wait_until(lambda: len(executor.workers()) == 2)
@@ -153,7 +150,7 @@ def test_processes_that_give_other_bits_are_told_apart(tmp_path, warm_python):
                 study.run(executor)
         finally:
             for process in started:
-                process.send_signal(signal.SIGTERM)
+                process.terminate()
             for process in started:
                 process.wait(30)
     found = bits_of(study)
