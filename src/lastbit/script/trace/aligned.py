@@ -89,23 +89,10 @@ class AlignedTraces:
         least = max(limit_of_one(name, taken, given), floor_of(name, given))
         if self.envelope is None:
             return max(least, CERTAIN)
-        known = self._limit(self._first_of(value))
+        known = self._limit(int(self.one.firsts[value]))
         if known is None or (known == inf and not is_bounded(name)):
             return inf
         return least if known == inf else max(least, known)
-
-    def _first_of(self, value: int) -> int:
-        """The value that the same operation gave in the first step that has it."""
-        record, (index, place) = self.record(value), self.one.output_of(value)
-        count = sum(other.site == record.site for other in self._of_step(record.step) if other.index <= index)
-        for step in sorted(self.one.items):
-            same = [other for other in self._of_step(step) if other.site == record.site]
-            if len(same) >= count and len(same[count - 1].outputs) > place:
-                return self.one.value(same[count - 1].index, place)
-        return value
-
-    def _of_step(self, step: int) -> list[Record]:
-        return [self.one.records[index] for index in dict.fromkeys(index for index, _ in self.one.items[step])]
 
     def _limit(self, value: int) -> float | None:
         """What the envelope says of a value of the first trace; None without one, or where it knows nothing."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 from pathlib import Path
 
@@ -120,8 +119,8 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
     samples = np.full((2, len(graph.summaries)), np.nan)
     for run in noisy:
         samples = np.fmax(samples, _sampled(plain, run))
-    seen, places = ~np.isnan(samples[0]), _places(graph)
-    apart, growths = (_grown(places, each) for each in samples)
+    seen = ~np.isnan(samples[0])
+    apart, growths = (_grown(graph.repeated, each) for each in samples)
     limits, largest = {}, {}
     for value, sample in enumerate(apart.tolist()):
         index, place = graph.output_of(value)
@@ -149,27 +148,15 @@ def _sampled(plain: RunTrace, noisy: RunTrace) -> Array:
     return sampled
 
 
-def _places(graph: TraceGraph) -> list[list[int]]:
-    """The values that are the same output of the same operation, step after step."""
-    places: dict[Hashable, list[int]] = {}
-    count: Counter[Hashable] = Counter()
-    for record in graph.records:
-        here = record.site, record.step
-        count[here] += 1
-        for place in range(len(record.outputs)):
-            places.setdefault((record.site, count[here], place), []).append(graph.value(record.index, place))
-    return list(places.values())
-
-
-def _grown(places: Sequence[Sequence[int]], samples: Array) -> Array:
+def _grown(repeated: Sequence[Sequence[int]], samples: Array) -> Array:
     """The largest sample of the same output of the same operation up to the step after each value's, shape (n,).
 
     Args:
-        places: the values that are the same output.
+        repeated: the values that are the same output.
         samples: of each value, shape (n,).
     """
     grown = np.zeros(len(samples))
-    for same in places:
+    for same in repeated:
         values = np.nan_to_num(samples[same], nan=0.0, posinf=inf)
         ahead = np.append(values[1:], 0.0)
         grown[same] = np.maximum.accumulate(np.maximum(values, ahead))

@@ -1,5 +1,6 @@
 """A trace as a graph of values: what each operation takes and gives, copies looked through, in arrays."""
 
+from collections import Counter
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from itertools import accumulate
@@ -7,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lastbit.script.trace.distance import Summaries
+from lastbit.script.trace.distance import Array, Summaries
 from lastbit.script.trace.records import OFFSET, OUTSIDE, RECEIVED, STRIDES, Record, RunTrace, Site
 
 # A record and, where it updates a list of tensors at once (`torch._foreach_*`), which of them; None for all of it.
@@ -49,6 +50,26 @@ class TraceGraph(Summaries):
         for record in self.records:
             steps.setdefault(record.step, []).extend(_items(record))
         return steps
+
+    @cached_property
+    def repeated(self) -> list[list[int]]:
+        """Values that are the same output of the same operation, the n-th of its site in a step, step after step."""
+        values: dict[Hashable, list[int]] = {}
+        count: Counter[Hashable] = Counter()
+        for record, first in zip(self.records, self._first, strict=False):
+            here = record.site, record.step
+            count[here] += 1
+            for place in range(len(record.outputs)):
+                values.setdefault((record.site, count[here], place), []).append(first + place)
+        return list(values.values())
+
+    @cached_property
+    def firsts(self) -> Array:
+        """Of each value, that which the same operation gave in the first step that has it, shape (n,)."""
+        firsts: Array = np.arange(len(self.summaries))
+        for same in self.repeated:
+            firsts[same] = same[0]
+        return firsts
 
     @cached_property
     def compiled_phases(self) -> set[tuple[int, str]]:
