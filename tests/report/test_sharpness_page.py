@@ -97,6 +97,9 @@ def test_one_batch_has_no_band_and_its_note_is_on_the_page():
     assert figure.title == "At step 40 batch sharpness is 2, where 2 is the edge of small batches"
     assert figure.note.endswith("There is one batch only.")
     assert "low" not in figure.rows[0]
+    series["rows"][0]["batch"] |= {"sharpness": -3.0, "normalised": -0.2}
+    below = {figure.name: figure for figure in sharpness_figures(series)}["batch-sharpness"]
+    assert min(points(below)["batch sharpness, against small batches' edge"].values()) == pytest.approx(-0.2)
 
 
 def test_a_flow_that_could_not_be_followed_says_so():

@@ -47,7 +47,8 @@ def batch_figure(series: SeriesJson, x: Axis) -> Figure:
         Curve("sharpness, against full batches' edge", steps, [row["normalised"] for row in shown]),
     ]
     level = Level(_EDGE, "edge: 2")
-    y = Axis("normalised sharpness", name="value", from_zero=True)
+    lowest = min(value for curve in curves for _, value in curve.points())
+    y = Axis("normalised sharpness", name="value", from_zero=lowest >= 0)
     chart = line_chart(curves, x=x, y=y, levels=[level], marks="points", columns=1)
     return Figure(name, batch_finding(shown[-1]), batch_method(series), chart)
 
