@@ -137,6 +137,30 @@ def test_behind_saturation_what_takes_equal_bits_is_judged(change, operation):
     assert found.as_json()["ranks"][0]["rounding_explains_all_from"] == 1
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_behind_saturation_other_samples_are_told_in_any_precision(dtype):
+    """Norms of 20,000 normal numbers are half a per cent apart, less than two units in the last place of bfloat16."""
+
+    def late(seed, noise):
+        writer = Writer()
+        for step in range(2):
+            x = np.random.default_rng(seed * step).normal(size=20_000).astype(np.float32)
+            writer.outside(f"x{step}", x)
+            data = writer.records[-1]
+            writer.records[-1] = replace(data, outputs=(replace(data.outputs[0], dtype=dtype),))
+            writer.do("tanh", [f"x{step}"], {f"t{step}": np.tanh(x)})
+            weights = np.arange(8.0)[::-1] + 1 + noise * 5
+            writer.do("lstm_cell", [f"t{step}"], {f"w{step}": weights}, phase="optimizer", module="w")
+            writer.step()
+        return writer.trace()
+
+    plain = late(1, 0.0)
+    limits = {(r.index, 0): math.inf if r.site.phase != "outside" else 0.0 for r in plain.records}
+    found = compare_traces(plain, late(2, 1.0), RoundingEnvelope(limits, saturated_at=1))
+    assert found.beyond_rounding.differs == "the data differ"
+    assert compare_traces(plain, late(1, 1.0), RoundingEnvelope(limits, saturated_at=1)).beyond_rounding is None
+
+
 def test_weights_that_do_not_move_judge_no_gradient():
     """Gradients that noise parts by half, and weights that stay where they are but for rounding."""
 

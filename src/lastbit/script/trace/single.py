@@ -58,9 +58,8 @@ class SingleOperations:
         record, other = self._traces.record(value), self._other.records[int(self._other.maker[partner])]
         late = record.step >= self._saturated_at and self._search.distance(pair) > self._traces.explained(value)
         if self._one.is_outside(value) and self._other.is_outside(partner):
-            # The same samples in another order are the same data, and have the same norm.
-            resized = self._search.growth(pair) > floor_of(record.site.name, self._one.summaries[value]) + _NUMBERS
-            return RootKind.OUTSIDE if late and resized else None
+            # The same samples in another order are the same data, and have the same norm: nothing rounded them here.
+            return RootKind.OUTSIDE if late and self._search.growth(pair) > _NUMBERS else None
         if record.site.name != other.site.name or record.site.phase == OUTSIDE or not self._takes_equal_bits(pair):
             return None
         if differing_arguments(record, other, within=_NUMBERS) or other_views(record, other) is not None:
