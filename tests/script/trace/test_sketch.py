@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lastbit.script.trace import sketch as module
-from lastbit.script.trace.distance import distance
+from lastbit.script.trace.distance import distance, proportion
 from lastbit.script.trace.sketch import BUCKETS, WIDTH, sketch_of, summarise
 
 RECORDED = (446921, -2402815, 4632372, 5024715, 666840, 1852760, -8486820, -1853035)  # with format 2
@@ -224,3 +224,17 @@ def test_the_memory_of_a_tensor_stays_its_own(dtype):
         assert norm == pytest.approx(float(values.double().norm()), rel=1e-12)
         values.untyped_storage().resize_(0)
         assert values.untyped_storage().nbytes() == 0
+
+
+@pytest.mark.parametrize("size", [1, 8, 3000])
+@pytest.mark.parametrize("scale", [1e-320, 1e-170, 1e-160, 1.0, 1e160, 1e170, 1e300])
+def test_what_has_squares_beyond_float64_is_summarised_and_compared(size, scale):
+    """By `math.hypot`, which scales; the same signs as of ones."""
+    values = torch.full((size,), scale, dtype=torch.float64)
+    one, other = summarise(values), summarise(3 * values)
+    assert one.norm == pytest.approx(math.hypot(*values.tolist()), rel=1e-3 if scale < 1e-300 else 1e-14)
+    ordinary = summarise(torch.ones(size)), summarise(3 * torch.ones(size))
+    assert distance(one, other) == pytest.approx(distance(*ordinary), rel=1e-3)
+    if size >= BUCKETS:
+        sketches = np.array(one.sketch), np.array(other.sketch)
+        assert proportion(*sketches) == pytest.approx(1 / 3, rel=1e-3)

@@ -51,13 +51,16 @@ def distances(one: Summaries, values: Array, other: Summaries, others: Array) ->
         only one is.
     """
     width = max(one.sketches.shape[1], other.sketches.shape[1])
+    mine, theirs = _padded(one.sketches[values], width), _padded(other.sketches[others], width)
     norms = np.maximum(one.norms[values], other.norms[others])
+    _, exponents = np.frexp(norms)
     with np.errstate(all="ignore"):
-        gaps = _padded(one.sketches[values], width) - _padded(other.sketches[others], width)
-        relative = np.sqrt((gaps**2).sum(1)) / norms
+        # By a power of two each, so that neither the smallest nor the largest squares leave the range of float64.
+        gaps = np.ldexp(mine, -exponents[:, None]) - np.ldexp(theirs, -exponents[:, None])
+        relative = np.sqrt((gaps**2).sum(1)) / np.ldexp(norms, -exponents)
     relative[~np.isfinite(relative)] = np.inf
     relative[~np.isfinite(one.norms[values]) & ~np.isfinite(other.norms[others])] = np.nan
-    relative[norms == 0] = 0  # both are zeros, if perhaps of another sign
+    relative[(norms == 0) & ~(mine.any(1) | theirs.any(1))] = 0  # both are zeros, if perhaps of another sign
     relative[one.digests[values] == other.digests[others]] = 0
     relative[~(one.plain[values] & other.plain[others])] = np.nan
     return np.asarray(relative)
@@ -82,6 +85,10 @@ def proportion(mine: Array, others: Array) -> float | None:
         mine: the sketch that is the factor times the other.
         others: the other.
     """
+    if not np.isfinite(others).all():
+        return None
+    _, exponent = np.frexp(np.abs(others).max(initial=0.0))
+    mine, others = np.ldexp(mine, -exponent), np.ldexp(others, -exponent)
     square = float(others @ others)
     if not np.isfinite(mine).all() or not np.isfinite(square) or square == 0 or len(mine) < _LEAST_SKETCH:
         return None

@@ -34,6 +34,7 @@ WIDTH = 1021  # columns; prime
 _ROWS = 32  # of a block, which is worked on at a time, and fits into the cache
 _SQUARED = 8 * WIDTH  # elements whose squares are summed at a time: for so few no BLAS uses more than one thread
 _DEVICE_BLOCKS = 256  # that are worked on at a time on a device
+_SMALL, _SHIFT = 2.0**-960, 2.0**600  # sums of squares below which some are no normal numbers; what takes them away
 _LONG = 1 << 16  # signs, of which each block takes 1021 from a place of its own
 _SEED = 20180  # of signs and buckets, never to be changed: sketches of other signs cannot be compared
 
@@ -101,7 +102,8 @@ def _name(dtype: torch.dtype) -> str:
 def sketch_of(tensor: Tensor) -> tuple[float, tuple[float, ...]]:
     """Norm and sketch of a contiguous tensor.
 
-    The sketch has 8 numbers, or of fewer elements the next power of two.
+    The sketch has 8 numbers, or of fewer elements the next power of two. Of numbers whose squares float64 does not hold
+    the norm is that of as many times a power of two.
     """
     values = (torch.view_as_real(tensor) if tensor.is_complex() else tensor).view(-1)
     count = values.numel()
@@ -109,14 +111,22 @@ def sketch_of(tensor: Tensor) -> tuple[float, tuple[float, ...]]:
         number = float(values.item()) if count else 0.0
         return abs(number), (number,)
     with np.errstate(all="ignore"):  # what diverged is summed like anything else
-        if count > WIDTH and values.device.type != "cpu":
-            squares, sums = _on_device(values)
-        else:
-            # NumPy has no bfloat16, and is slow with float16.
-            held = (values if values.dtype in _FOR_NUMPY else values.float()).cpu()
-            numbers = _in_numpy(held)
-            squares, sums = _of_one_row(numbers) if count <= WIDTH else _of_many_rows(numbers)
-        return math.sqrt(squares), _in_buckets(sums)
+        squares, sums = _added_up(values)
+        norm = math.sqrt(squares)
+        if values.dtype == torch.float64 and not _SMALL < squares < math.inf:  # others' squares are all in its range
+            shift = _SHIFT if squares < 1 else 1 / _SHIFT
+            norm = math.sqrt(_added_up(values * shift)[0]) / shift
+        return norm, _in_buckets(sums)
+
+
+def _added_up(values: Tensor) -> tuple[float, Floats]:
+    """Of the numbers of a vector the sum of squares, and the sum of the rows with their signs."""
+    if len(values) > WIDTH and values.device.type != "cpu":
+        return _on_device(values)
+    # NumPy has no bfloat16, and is slow with float16.
+    held = (values if values.dtype in _FOR_NUMPY else values.float()).cpu()
+    numbers = _in_numpy(held)
+    return _of_one_row(numbers) if len(values) <= WIDTH else _of_many_rows(numbers)
 
 
 def _in_numpy(values: Tensor) -> np.ndarray[Any, Any]:
