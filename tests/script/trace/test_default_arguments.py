@@ -12,7 +12,9 @@ def trace(name, steps):
     writer = Writer()
     data = writer.outside("x", [1.0, 2.0, 3.0])
     for step, arguments in enumerate(steps):
-        writer.do(name, ["x"], {f"y{step}": [v + len(str(arguments)) for v in data]}, line="train.py:8", **arguments)
+        writer.do(
+            name, ["x"], {f"y{step}": [v + sum(map(ord, str(arguments))) for v in data]}, line="train.py:8", **arguments
+        )
         writer.step()
     return writer.trace()
 

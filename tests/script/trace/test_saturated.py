@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tests.script.trace.written_traces import Training, Writer, summary
 
-from lastbit.script.trace.arguments import differing_arguments
 from lastbit.script.trace.comparison import compare_traces
 from lastbit.script.trace.envelope import RoundingEnvelope, learn_envelope
+from lastbit.script.trace.other_arguments import differing_arguments
 from lastbit.script.trace.records import Record, Site
 
 

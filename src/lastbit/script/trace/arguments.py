@@ -1,11 +1,10 @@
-"""The arguments of the same operation in two traces: which differ, and what they are in the terms of training."""
+"""What the arguments that differ between two traces are in the terms of training."""
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lastbit.script.trace.graph import OPTIMIZER, TraceGraph
+from lastbit.script.trace.other_arguments import NUMBER, argument_text
 from lastbit.script.trace.records import OFFSET, SETTINGS, STRIDES, Record
 
 # What an argument of an update is, by operation and argument.
@@ -18,42 +17,7 @@ _UPDATES = {
     ("add_", "alpha"): "step size (the learning rate) or weight decay",
     ("add_", "other"): "eps",
 }
-# Arguments that say where and how a result is kept, not what it is.
-_HARMLESS = {"device", "layout", "memory_format", "pin_memory", "non_blocking", "implicit"}
-_HARMLESS |= {"benchmark", "deterministic", "cudnn_enabled", "allow_tf32", "cudnn_enable"}
 _MOST_NAMED = 3
-_NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.?\d+)(?:e[-+]?\d+)?")
-
-
-def differing_arguments(one: Record, other: Record, *, within: float) -> list[str]:
-    """Names of the arguments of the same operation that differ.
-
-    Args:
-        one: of the first trace.
-        other: of the second.
-        within: the largest relative distance of two floating-point numbers that counts as none. Whole numbers and
-            words are to be equal.
-    """
-    if one.numbers == other.numbers and one.site.arguments == other.site.arguments:
-        return []
-    mine, others = one.arguments, other.arguments
-    return [
-        name
-        for name in dict.fromkeys([*mine, *others])
-        if name not in _HARMLESS
-        and not name.startswith((OFFSET, STRIDES))
-        and not _agree(mine.get(name), others.get(name), within)
-        and not _agree(argument_text(one, name), argument_text(other, name), within)
-    ]
-
-
-def argument_text(record: Record, name: str) -> str | None:
-    """The text of an argument, its default where it was left out; None where that is not known."""
-    if (text := record.arguments.get(name)) is not None:
-        return text
-    from lastbit.script.trace.call_arguments import default_text  # imports torch, which few comparisons need
-
-    return default_text(record.site.name, name)
 
 
 def other_views(one: Record, other: Record) -> str | None:
@@ -75,20 +39,6 @@ def other_views(one: Record, other: Record) -> str | None:
             texts = [values.get(name, "those of its own order") for values in (mine, others)]
             return f"input {name.removeprefix(STRIDES)} in another order: strides {texts[0]} against {texts[1]}"
     return None
-
-
-def _agree(one: str | None, other: str | None, within: float) -> bool:
-    if one == other or one is None or other is None:
-        return one == other
-    # Lists of numbers, as of several parameters, agree where each number does.
-    mine, others = _NUMBER.split(one), _NUMBER.split(other)
-    pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=False)
-    return mine == others and all(a == b or _are_close(a, b, within) for a, b in pairs)
-
-
-def _are_close(one: str, other: str, within: float) -> bool:
-    whole = one.lstrip("+-").isdecimal() or other.lstrip("+-").isdecimal()
-    return not whole and math.isclose(float(one), float(other), rel_tol=within)
 
 
 def argument_words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, names: Sequence[str]) -> str:
@@ -182,7 +132,7 @@ def _numbers(trace: TraceGraph, like: Record, name: str, step: int) -> set[str]:
     records = {index for index, _ in trace.items.get(step, ())}
     sites = (record for index in records if (record := trace.records[index]).site == like.site)
     texts = (record.arguments.get(name) for record in sites)
-    return {text for text in texts if text is not None and not _NUMBER.sub("", text).strip("[], x")}
+    return {text for text in texts if text is not None and not NUMBER.sub("", text).strip("[], x")}
 
 
 def _text(value: str | None) -> str:

@@ -7,17 +7,18 @@ from functools import cached_property
 import numpy as np
 
 from lastbit.script.trace.aligned import CERTAIN, AlignedTraces
-from lastbit.script.trace.arguments import argument_words, differing_arguments
+from lastbit.script.trace.arguments import argument_words
 from lastbit.script.trace.differs import Words
 from lastbit.script.trace.draws import is_random
 from lastbit.script.trace.graph import BACKWARD, FORWARD, OPTIMIZER, Item, is_compiled
+from lastbit.script.trace.other_arguments import other_arguments, precision
 from lastbit.script.trace.places import TracePlace
 from lastbit.script.trace.records import PARTS, RECEIVED
 from lastbit.script.trace.roots import Pair, Root, RootKind
 from lastbit.script.trace.single import SingleOperations
+from lastbit.script.trace.undone import UndoneDifferences, is_made_up_for
 
 _SUDDEN = 1e-4  # and that of the weights a step before they are so far apart, where it is not rounding that grew
-_NUMBERS = 1e-9  # relative distance of two arguments, above what other libraries' last bits do
 _COMPUTED = 1e-2  # and the largest of two that may have been computed from tensors that rounding parts
 
 
@@ -32,6 +33,8 @@ class BeyondRounding:
         self._traces, self._one, self._other, self._search = traces, traces.one, traces.other, traces.search
         self._items, self._values = traces.alignment.items, traces.alignment.values
         self._words = Words(traces.one, traces.other, traces.search, traces.alignment)
+        self._forward = UndoneDifferences(traces)
+        self.undone: list[TracePlace] = []  # operations with other arguments, of which nothing becomes
 
     def first(self) -> TracePlace | None:
         """The first of all that is known; None where rounding explains everything, or nothing is certain."""
@@ -71,14 +74,23 @@ class BeyondRounding:
             if record.site.phase not in phases or (self._traces.divided and record.site.name in PARTS):
                 continue
             # Before any bit differs no number can differ by rounding; behind it, one may have been computed.
-            within = _NUMBERS if record.index <= apart else self._number_tolerance(item)
-            names = differing_arguments(record, other, within=within)
+            within = precision(record) if record.index <= apart else self._number_tolerance(item)
+            graphs = (self._one, self._other)
+            names = other_arguments(graphs, record, other, within=within, far=self._is_far(item))
             if names and self._search.agrees_before(item, partner):
                 # Which samples a batch is put together from says more than which rows of a tensor those are.
-                graphs = (self._one, self._other)
                 words = self._words.batch(record) or argument_words(graphs, record, other, names)
-                return self._traces.place(record.index, self._distance(item), words)
+                place = self._traces.place(record.index, self._distance(item), words)
+                by = None if self._traces.divided else self._forward.undone_by(item, partner)
+                if by is None:
+                    return place
+                self.undone.append(replace(place, undone_by=by))
         return None
+
+    def _is_far(self, item: Item) -> bool:
+        """Whether any result of an operation is farther apart than is explained."""
+        pairs = [(value, self._values[value]) for value in self._one.outputs(item) if value in self._values]
+        return any(self._search.is_far(pair) for pair in pairs)
 
     def _number_tolerance(self, item: Item) -> float:
         return min(_COMPUTED, max([1e-6, *(self._traces.explained(value) for value in self._one.outputs(item))]))
@@ -127,8 +139,13 @@ class BeyondRounding:
             return []
         readers: dict[Pair, int] = {}
         for item, partner in self._items.items():
-            if self._one.records[item[0]].site.phase == OPTIMIZER and self._search.gives_the_same(item, partner):
+            side = self._traces, item, partner
+            an_update = self._one.records[item[0]].site.phase == OPTIMIZER
+            if an_update and self._search.gives_the_same(item, partner) and not is_made_up_for(*side):
+                parts = self._one.parts(item), self._other.parts(partner)
                 for pair in self._search.edges(item, partner):
+                    if pair[0] in parts[0] or pair[1] in parts[1]:
+                        continue
                     made = [graph.records[int(graph.maker[value])].site.phase
                             for graph, value in zip((self._one, self._other), pair, strict=True)]  # fmt: skip
                     if made != [OPTIMIZER] * 2 and self._search.has_one_shape(pair) and self._search.is_far(pair):
@@ -140,7 +157,7 @@ class BeyondRounding:
 
     def _ends(self) -> list[Pair]:
         """Results that are too far apart and that no other operation takes."""
-        taken = {v for items in self._one.items.values() for item in items for v in self._one.inputs(item)}
+        taken = {v for items in self._one.items.values() for item in items for v in self._one.used(item)}
         return [pair for pair in self._too_far if pair[0] not in taken]
 
     @cached_property

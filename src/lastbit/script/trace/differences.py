@@ -53,6 +53,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         only_second=[traces.other.records[index] for index in traces.alignment.only_other],
         unseen=(whole[0].unseen, whole[1].unseen),
         blank=_without_values(traces),
+        undone=beyond.undone,
         notes=(*_notes(*whole), *_not_compared(*whole)),
         complete=one.ended and other.ended,
     )

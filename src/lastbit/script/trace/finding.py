@@ -99,7 +99,7 @@ class TraceComparison:
         """What the comparison shows, in a sentence."""
         blank = sum(rank.blank for rank in self.ranks)
         noted = [*self.notes, f"{blank:,} results have no values to compare"] if blank else self.notes
-        return f"{self._finding()}{''.join(f'; {note}' for note in noted)}"
+        return f"{self._finding()}{self._undone()}{''.join(f'; {note}' for note in noted)}"
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, as `lastbit audit diff --json` writes it."""
@@ -161,6 +161,20 @@ class TraceComparison:
         return (
             f"{nothing}, but what rounding alone does here is not known: `lastbit audit --against` measures it, or"
             " `--record` with `--rounding`"
+        )
+
+    def _undone(self) -> str:
+        """That there are other intermediate values of which nothing becomes, where the runs are the same otherwise."""
+        places = [place for rank in self.ranks for place in rank.undone]
+        if not places or self.beyond_rounding is not None:
+            return ""
+        first = min(places, key=lambda place: (place.step, place.index))
+        at = f" at {first.line}" if first.line else ""
+        if first.undone_by == first.index:
+            return f"; another argument changes nothing ({first.differs}{at}, {_number(first)})"
+        return (
+            f"; other intermediate values ({first.differs}{at}) from {_number(first)} on are undone by operation"
+            f" {first.undone_by:,}"
         )
 
     def _other_bits(self, first: TracePlace) -> str:

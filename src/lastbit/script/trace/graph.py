@@ -94,6 +94,27 @@ class TraceGraph(Summaries):
         origins = record.inputs if place is None else _of_list(record.inputs, place, len(record.outputs))
         return [UNKNOWN if origin is None else self.source(self._first[origin[0]] + origin[1]) for origin in origins]
 
+    def used(self, item: Item) -> list[int]:
+        """The values on which an item's results depend: no running statistics that backward passes are given."""
+        values = self.inputs(item)
+        if not self.records[item[0]].site.name.endswith("batch_norm_backward"):
+            return values
+        return [value for value in values if value == UNKNOWN or not self._is_running_statistic(value)]
+
+    def parts(self, item: Item) -> set[int]:
+        """The values of which an item takes a part, which others may have written since: what it takes is not known."""
+        record = self.records[item[0]]
+        places = [int(name.removeprefix(OFFSET)) - 1 for name in record.site.numbers if name.startswith(OFFSET)]
+        origins = [record.inputs[place] for place in places if place < len(record.inputs)]
+        return {self.source(self._first[origin[0]] + origin[1]) for origin in origins if origin is not None}
+
+    def _is_running_statistic(self, value: int) -> bool:
+        """Whether a batch normalisation has updated it: they are the last two of what that changes."""
+        index, place = self.output_of(value)
+        record = self.records[index]
+        updated = record.site.name.endswith("batch_norm") and record.arguments.get("training") == "True"
+        return updated and len(record.outputs) > 3 and place >= len(record.outputs) - 2
+
     def source(self, value: int) -> int:
         """The value that a copy was made of, or the value itself."""
         while (record := self.records[int(self.maker[value])]).site.name in _COPIES and is_copy(record, self):

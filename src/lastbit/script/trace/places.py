@@ -59,11 +59,13 @@ class TracePlace:
     differs: str | None = None  # what differs, where rounding does not explain it
     alone: bool = False  # whether only one trace has the operation
     by_values: bool = False  # whether it is known by values that no operation's arguments explain
+    undone_by: int | None = None  # the last operation by which nothing is left of the difference, where that is so
     received: str | None = None  # the collective by which the difference came from another process, with its line
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
-        left_out = {"alone", "by_values", "received"} | ({"differs"} if self.differs is None else set())
+        left_out = {"alone", "by_values", "received"}
+        left_out |= {name for name in ("differs", "undone_by") if vars(self)[name] is None}
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
 
@@ -115,6 +117,7 @@ class RankComparison:
     # What was not recorded of either run, by kind, how often.
     unseen: tuple[Mapping[str, int], Mapping[str, int]] = field(default_factory=lambda: ({}, {}))
     blank: int = 0  # results in both runs of which one at least has no values that can be looked at
+    undone: Sequence[TracePlace] = ()  # operations with other arguments of which nothing becomes, in order
     notes: tuple[str, ...] = field(default=())  # how far the files go
     complete: bool = True  # whether both go to the program's end, or the last step wanted
 
@@ -128,6 +131,7 @@ class RankComparison:
             "unseen": [dict(counts) for counts in self.unseen],
             "without_partner": [len(self.only_first), len(self.only_second)],
             "without_values": self.blank,
+            "undone": self.undone[0].as_json() if self.undone else None,
             "first_different": None if first is None else first.as_json(),
             "beyond_rounding": None if beyond is None else beyond.as_json(),
             "steps": self.distances.by_step(),

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from lastbit.script.trace.aligned import AlignedTraces
-from lastbit.script.trace.arguments import differing_arguments, other_views
+from lastbit.script.trace.arguments import other_views
 from lastbit.script.trace.distance import distances, proportion
 from lastbit.script.trace.draws import is_random
 from lastbit.script.trace.graph import COMPILED_GRAPH, FORWARD, OPTIMIZER, UNKNOWN, Item, TraceGraph, upstream
 from lastbit.script.trace.one_operation import EPSILON, floor_of
+from lastbit.script.trace.other_arguments import differing_arguments
 from lastbit.script.trace.places import RoundingEnvelope
 from lastbit.script.trace.records import OUTSIDE, RECEIVED, Record
 from lastbit.script.trace.roots import Pair, Root, RootKind
+from lastbit.script.trace.undone import TAKE_SHAPES, is_made_up_for
 
 _NUMBERS = 1e-9  # relative distance of arguments up to which they are equal
-_SHAPES = ("_like", "new_ones", "new_full", "new_zeros", "new_empty")  # end the names of those that take a shape alone
 _MOVED = 4.0  # by how much what operations of one run do exceeds all other distances, where it is blamed
 
 
@@ -88,9 +89,9 @@ class SingleOperations:
         if self._values.get(taken[0]) == taken[1] or not self._search.has_one_shape(taken):
             return None
         reader = self._one.records[item[0]]
-        if reader.site.phase not in (OPTIMIZER, FORWARD) or reader.site.name.endswith(_SHAPES):
+        if reader.site.phase not in (OPTIMIZER, FORWARD) or reader.site.name.endswith(TAKE_SHAPES):
             return None
-        if (before := self._before(taken)) is None:
+        if (before := self._before(taken)) is None or is_made_up_for(self._traces, item, partner):
             return None
         graph, start, end, both, between = before
         moved = float(distances(graph, np.array([start]), graph, np.array([end]))[0])
