@@ -17,9 +17,8 @@ from lastbit.storage.outputs import write_output
 
 if TYPE_CHECKING:
     from lastbit.script import Target
-    from lastbit.script.trace.envelope import RoundingEnvelope
     from lastbit.script.trace.finding import TraceComparison
-    from lastbit.script.trace.places import TracePlace
+    from lastbit.script.trace.places import RoundingEnvelope, TracePlace
 
 RECORD, PAGE = "audit.json", "audit.html"  # what is kept of an audit
 _MOST_RANKS = 4  # of those that only received a difference

@@ -14,7 +14,7 @@ from lastbit.storage.files import writing
 
 if TYPE_CHECKING:
     from lastbit.script import Target
-    from lastbit.script.trace.envelope import RoundingEnvelope
+    from lastbit.script.trace.places import RoundingEnvelope
     from lastbit.script.trace.recording import RecordedTrace
 
 

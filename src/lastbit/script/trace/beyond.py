@@ -157,8 +157,7 @@ class BeyondRounding:
 
     def _ends(self) -> list[Pair]:
         """Results that are too far apart and that no other operation takes."""
-        taken = {v for items in self._one.items.values() for item in items for v in self._one.used(item)}
-        return [pair for pair in self._too_far if pair[0] not in taken]
+        return [pair for pair in self._too_far if pair[0] not in self._one.taken]
 
     @cached_property
     def _too_far(self) -> list[Pair]:

@@ -6,14 +6,17 @@ from dataclasses import replace
 from math import inf
 from typing import TypeGuard
 
+import numpy as np
+
 from lastbit.errors import shortened
 from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
-from lastbit.script.trace.graph import TraceGraph
+from lastbit.script.trace.graph import OPTIMIZER, TraceGraph
 from lastbit.script.trace.places import Envelope, RankComparison, RoundingEnvelope, TracePlace
 from lastbit.script.trace.records import COLLECTIVES, PARTS, RunTrace
 
 _MOST_NAMED = 3
+_SCALED = ("aten::_amp_",)  # begin the names of those that look for infinite gradients, whose step is then left out
 
 
 def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, divided: bool = False) -> RankComparison:
@@ -33,6 +36,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
     one, other = up_to_the_last_step_wanted(one, other)
     traces = AlignedTraces(one, other, envelope, divided=divided)
     beyond = BeyondRounding(traces)
+    hidden = _not_finite(traces)
     first, other_computation = first_different(traces, beyond), beyond.first()
     if not divided and _is_before(other_computation, first):
         # As where what follows cannot be compared number by number until a collective has joined it.
@@ -54,6 +58,8 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         unseen=(whole[0].unseen, whole[1].unseen),
         blank=_without_values(traces),
         undone=beyond.undone,
+        not_finite=len(hidden),
+        open_end=any(_is_end(traces, value) for value in hidden),
         notes=(*_notes(*whole), *_not_compared(*whole)),
         complete=one.ended and other.ended,
     )
@@ -174,6 +180,19 @@ def _without_values(traces: AlignedTraces) -> int:
     blank = ~(traces.one.plain[traces.values] & traces.other.plain[traces.partners])
     names = [traces.record(value).site.name for value in traces.values[blank].tolist()]
     return sum(name not in PARTS and not name.startswith(COLLECTIVES) for name in names)
+
+
+def _not_finite(traces: AlignedTraces) -> list[int]:
+    """The values with other bits that are not finite in one run at least, where nothing says how far they may be."""
+    hidden = traces.have_other_bits & traces.comparable & ~np.isfinite(traces.apart) & ~traces.far
+    values: list[int] = traces.values[hidden].tolist()
+    return values
+
+
+def _is_end(traces: AlignedTraces, value: int) -> bool:
+    """Whether a value is a result of an update, or one that nothing takes; a gradient that is thrown away is none."""
+    site = traces.record(value).site
+    return not site.name.startswith(_SCALED) and (site.phase == OPTIMIZER or value not in traces.one.taken)
 
 
 def _not_compared(one: RunTrace, other: RunTrace) -> list[str]:

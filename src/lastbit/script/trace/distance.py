@@ -11,6 +11,7 @@ from lastbit.script.trace.records import TensorSummary
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 PROPORTIONAL = 1e-3  # relative distance of two sketches, after one is scaled, up to which they count as proportional
+_SINGLE = 8  # elements up to which each has a number of the sketch to itself
 _LEAST_SKETCH = 4  # numbers of a sketch; with fewer, tensors may be proportional by chance
 
 
@@ -30,6 +31,7 @@ class Summaries:
         self.sketches = np.zeros((len(summaries), width))  # those of fewer buckets end with zeros
         for row, summary in zip(self.sketches, summaries, strict=True):
             row[: len(summary.sketch)] = summary.sketch
+        self.whole = np.array([_is_whole(summary) for summary in summaries], bool)  # shape (n,)
 
 
 def distances(one: Summaries, values: Array, other: Summaries, others: Array) -> Array:
@@ -48,7 +50,7 @@ def distances(one: Summaries, values: Array, other: Summaries, others: Array) ->
 
     Returns:
         Shape (n,). 0 for equal bits; NaN where one of two was not plain memory, or neither is finite; infinite where
-        only one is.
+        only one is, or where other elements are, or are infinite or no numbers, as far as sketches show single ones.
     """
     width = max(one.sketches.shape[1], other.sketches.shape[1])
     mine, theirs = _padded(one.sketches[values], width), _padded(other.sketches[others], width)
@@ -59,7 +61,10 @@ def distances(one: Summaries, values: Array, other: Summaries, others: Array) ->
         gaps = np.ldexp(mine, -exponents[:, None]) - np.ldexp(theirs, -exponents[:, None])
         relative = np.sqrt((gaps**2).sum(1)) / np.ldexp(norms, -exponents)
     relative[~np.isfinite(relative)] = np.inf
-    relative[~np.isfinite(one.norms[values]) & ~np.isfinite(other.norms[others])] = np.nan
+    known = one.whole[values] & other.whole[others]
+    alike = (np.isfinite(mine) & np.isfinite(theirs)) | (mine == theirs) | (np.isnan(mine) & np.isnan(theirs))
+    neither = ~np.isfinite(one.norms[values]) & ~np.isfinite(other.norms[others])
+    relative[neither & (alike.all(1) | ~known)] = np.nan
     relative[(norms == 0) & ~(mine.any(1) | theirs.any(1))] = 0  # both are zeros, if perhaps of another sign
     relative[one.digests[values] == other.digests[others]] = 0
     relative[~(one.plain[values] & other.plain[others])] = np.nan
@@ -114,6 +119,11 @@ def distance(one: TensorSummary, other: TensorSummary) -> float:
 def _padded(sketches: Array, width: int) -> Array:
     missing = width - sketches.shape[1]
     return np.pad(sketches, ((0, 0), (0, missing))) if missing else sketches
+
+
+def _is_whole(summary: TensorSummary) -> bool:
+    """Whether each number of a sketch is that of one element."""
+    return prod(summary.shape) * (2 if summary.dtype.startswith("complex") else 1) <= _SINGLE
 
 
 def _digest(summary: TensorSummary) -> int:

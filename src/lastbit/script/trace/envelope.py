@@ -145,6 +145,9 @@ def _sampled(plain: RunTrace, noisy: RunTrace) -> Array:
     traces = AlignedTraces(plain, noisy, None)
     sampled = np.full((2, len(traces.one.summaries)), np.nan)
     sampled[:, traces.values] = traces.apart, traces.growths
+    # What is finite in neither run is the same, as far as can be told: noise does not make it finite.
+    known = traces.one.plain[traces.values] & traces.other.plain[traces.partners]
+    sampled[0, traces.values[known & np.isnan(traces.apart)]] = 0
     return sampled
 
 

@@ -53,7 +53,7 @@ class TraceComparison:
         """Whether the runs are the same computation but for rounding; None where that cannot be told."""
         if self.beyond_rounding is not None:
             return False
-        if self._too_few_weights or (self._saturated_at is not None and not self.same_bits):
+        if self._too_few_weights or self._open_end or (self._saturated_at is not None and not self.same_bits):
             return None
         return True if self.same_bits or all(rank.has_envelope for rank in self.ranks) else None
 
@@ -86,6 +86,10 @@ class TraceComparison:
         return self.weights is not None and self.weights[0] < _LEAST_WEIGHTS * self.weights[1]
 
     @property
+    def _open_end(self) -> bool:
+        return any(rank.open_end for rank in self.ranks)
+
+    @property
     def settings(self) -> list[tuple[str, str, str]]:
         """What differs between the environments: name, the first run's, the second's."""
         one, other = self.environments
@@ -98,7 +102,9 @@ class TraceComparison:
     def verdict(self) -> str:
         """What the comparison shows, in a sentence."""
         blank = sum(rank.blank for rank in self.ranks)
-        noted = [*self.notes, f"{blank:,} results have no values to compare"] if blank else self.notes
+        hidden = sum(rank.not_finite for rank in self.ranks)
+        noted = [*self.notes, *([f"{blank:,} results have no values to compare"] if blank else [])]
+        noted += [f"{hidden:,} results are not finite and were not compared"] if hidden else []
         return f"{self._finding()}{self._undone()}{''.join(f'; {note}' for note in noted)}"
 
     def as_json(self) -> dict[str, Any]:
@@ -156,6 +162,8 @@ class TraceComparison:
                 " explains any distance of weights or gradients, and nothing else shows another computation"
             )
         nothing = f"{self._other_bits(first)}; nothing shows another computation"
+        if self._open_end:
+            return f"{nothing}, but weights or results at the end are not finite"
         if all(rank.has_envelope for rank in self.ranks):
             return f"{nothing} in the weights that are compared"
         return (

@@ -52,6 +52,11 @@ class TraceGraph(Summaries):
         return steps
 
     @cached_property
+    def taken(self) -> set[int]:
+        """The values of which operations make something."""
+        return {value for items in self.items.values() for item in items for value in self.used(item)}
+
+    @cached_property
     def repeated(self) -> list[list[int]]:
         """Values that are the same output of the same operation, the n-th of its site in a step, step after step."""
         values: dict[Hashable, list[int]] = {}

@@ -118,6 +118,8 @@ class RankComparison:
     unseen: tuple[Mapping[str, int], Mapping[str, int]] = field(default_factory=lambda: ({}, {}))
     blank: int = 0  # results in both runs of which one at least has no values that can be looked at
     undone: Sequence[TracePlace] = ()  # operations with other arguments of which nothing becomes, in order
+    not_finite: int = 0  # results with other bits that are not finite in one run at least, and not judged
+    open_end: bool = False  # whether weights are among them, or results that nothing else takes
     notes: tuple[str, ...] = field(default=())  # how far the files go
     complete: bool = True  # whether both go to the program's end, or the last step wanted
 
@@ -132,6 +134,7 @@ class RankComparison:
             "without_partner": [len(self.only_first), len(self.only_second)],
             "without_values": self.blank,
             "undone": self.undone[0].as_json() if self.undone else None,
+            "not_finite": self.not_finite,
             "first_different": None if first is None else first.as_json(),
             "beyond_rounding": None if beyond is None else beyond.as_json(),
             "steps": self.distances.by_step(),
