@@ -10,7 +10,8 @@ from tests.script.trace.written_traces import Writer, summary
 
 from lastbit.script.trace.comparison import compare_traces
 from lastbit.script.trace.envelope import RoundingEnvelope, learn_envelope
-from lastbit.script.trace.one_operation import EPSILON, floor_of, limit_of_one
+from lastbit.script.trace.one_operation import EPSILON, floor_of, limit_of_one, limit_of_record
+from lastbit.script.trace.sketch import summarise
 
 UNIT = 2.0**-23
 
@@ -161,3 +162,54 @@ def test_a_unit_in_the_last_place_is_the_distance_to_the_next_number(name):
         tiny = replace(summary(np.array([smallest])), dtype=name, norm=smallest)
         units = floor_of("aten::mul", tiny) / (1 + EPSILON[name])
         assert units == pytest.approx(2 if EPSILON[name] > 1e-6 else 32)
+
+
+def at_one_index(name, terms):
+    """What torch adds up at one index of eight, what it took, and the exact sum."""
+    index, kind = torch.zeros(len(terms), dtype=torch.long), {"dtype": terms.dtype}
+    exact = torch.zeros(8, dtype=torch.float64)
+    exact[0] = terms.double().sum()
+    if name == "cumsum":
+        return terms.cumsum(0), [terms], terms.double().cumsum(0)
+    if name == "embedding_dense_backward":
+        given = torch.ops.aten.embedding_dense_backward(terms[:, None], index, 8, -1, False)
+        return given, [terms[:, None], index], exact[:, None]
+    takes = [torch.zeros(8, **kind), index, terms]
+    if name == "index_put_":
+        return torch.zeros(8, **kind).index_put_((index,), terms, accumulate=True), takes, exact
+    return getattr(torch.zeros(8, **kind), name)(0, index, terms), takes, exact
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", ["index_add_", "scatter_add_", "index_put_", "embedding_dense_backward", "cumsum"])
+def test_what_is_added_up_one_by_one_is_off_by_the_root_of_all_terms(name, dtype):
+    """In half precision a sum of a hundredth each may stand still at 4 (bfloat16): no limit excludes that."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        draws = torch.rand(1_000_000 if dtype == torch.float32 else 4096, generator=torch.Generator().manual_seed(1))
+        given, taken, exact = at_one_index(name, (0.01 + 0.01 * draws).to(dtype))
+    finally:
+        torch.set_num_threads(threads)
+    summaries = [summarise(tensor) for tensor in taken]
+    limit = limit_of_one(f"aten::{name}", summaries, summarise(given))
+    off = float((given.double() - exact).norm() / exact.norm())
+    assert off < limit
+    if dtype != torch.float32:
+        assert (limit > 1) == (name not in {"scatter_add_", "cumsum"})
+        return
+    floor, source = floor_of(f"aten::{name}", summarise(given)), summaries[-1] if name[-1] == "_" else summaries[0]
+    assert off > floor or name == "cumsum"  # which torch sums in double precision
+    assert limit == pytest.approx(4 * UNIT * 1000 * max(1.0, source.norm / float(given.norm())))
+
+
+def test_what_is_put_at_indices_is_added_up_only_if_it_says_so():
+    for accumulate, limit in ((True, 4 * UNIT * 8), (False, 4 * UNIT)):
+        writer = Writer()
+        taken = [np.zeros(8, np.float32), np.zeros(64, np.int64), np.ones(64, np.float32)]
+        for label, values in enumerate(taken):
+            writer.outside(label, values)
+        given = np.float32([64 if accumulate else 1] + 7 * [0])
+        writer.do("index_put_", [0, 1, 2], {"y": given}, accumulate=accumulate)
+        found = limit_of_record(writer.records[-1], list(map(summary, taken)), summary(given))
+        assert found == pytest.approx(limit)

@@ -9,7 +9,7 @@ from lastbit.errors import LastbitError
 from lastbit.script.trace.alignment import Alignment, align
 from lastbit.script.trace.distance import Array, distances, growths
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, UNKNOWN, TraceGraph
-from lastbit.script.trace.one_operation import floor_of, is_bounded, limit_of_one
+from lastbit.script.trace.one_operation import floor_of, is_bounded, limit_of_record
 from lastbit.script.trace.places import Envelope, RoundingEnvelope, TraceDistances, TracePlace
 from lastbit.script.trace.records import OUTSIDE, RECEIVED, Record, RunTrace
 from lastbit.script.trace.roots import Pair, RootSearch
@@ -86,7 +86,7 @@ class AlignedTraces:
         """
         name, given = self.record(value).site.name, self.one.summaries[value]
         taken = [self.one.summaries[source] for source in self.one.inputs(self.one.item_of(value)) if source != UNKNOWN]
-        least = max(limit_of_one(name, taken, given), floor_of(name, given))
+        least = max(limit_of_record(self.record(value), taken, given), floor_of(name, given))
         if self.envelope is None:
             return max(least, CERTAIN)
         known = self._limit(int(self.one.firsts[value]))

@@ -12,7 +12,7 @@ from lastbit.errors import LastbitError
 from lastbit.script.trace.aligned import AlignedTraces
 from lastbit.script.trace.distance import Array
 from lastbit.script.trace.graph import UNKNOWN, TraceGraph
-from lastbit.script.trace.one_operation import EPSILON, limit_of_one
+from lastbit.script.trace.one_operation import EPSILON, limit_of_record
 from lastbit.script.trace.places import RoundingEnvelope
 from lastbit.script.trace.records import RunTrace, TensorSummary
 from lastbit.script.trace.saturation import SATURATED, saturated_at
@@ -128,7 +128,7 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
         taken = [graph.summaries[source] for source in graph.inputs(graph.item_of(value)) if source != UNKNOWN]
         given = graph.summaries[value]
         told = seen[value] and sample < SATURATED and not _is_chosen(taken, given)
-        single = limit_of_one(record.site.name, taken, given)
+        single = limit_of_record(record, taken, given)
         limit = max(margin * sample, single)
         # No two tensors are much farther apart than their size.
         limits[index, place] = limit if told and limit < 1 else inf

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import isfinite, prod, sqrt
 
 from lastbit.script.trace.graph import COMPILED_GRAPH
-from lastbit.script.trace.records import TensorSummary
+from lastbit.script.trace.records import Record, TensorSummary
 
 # A unit in the last place of 1, by the names of types.
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}
@@ -33,6 +33,12 @@ _MATRIX_PRODUCTS = frozenset({"mm", "bmm", "mv", "dot", "vdot", "matmul", "linea
 _ADDED_PRODUCTS = frozenset({"addmm", "baddbmm", "addbmm", "addmv"})  # to their first input
 _CONVOLUTIONS = frozenset({"convolution", "_convolution", "cudnn_convolution", "mkldnn_convolution"})
 _SUMS = frozenset({"sum", "mean"})
+_RUNNING = frozenset({"cumsum", "cumprod"})  # add, or multiply, up to each element
+_PUTS = frozenset({"index_put", "_index_put_impl", "put"})  # with `accumulate`; otherwise they move
+_BY_INDEX = _PUTS | {"index_add", "scatter_add", "scatter_reduce"}  # add to their first input, at indices
+_BAGS = frozenset({"embedding_dense_backward", "_embedding_bag_dense_backward"})  # add rows of their first input up
+# Those that add up in the type of the result, also in half precision: by loops on CPUs, atomic additions elsewhere.
+_IN_ITS_TYPE = {True: _PUTS | _BAGS | {"index_add"}, False: frozenset({"index_add", "scatter_add", "scatter_reduce"})}
 _SEVERAL = ("attention", "lstm", "gru", "rnn")  # in the names of those that keep results between in half precision
 
 
@@ -58,7 +64,10 @@ def limit_of_one(name: str, taken: Sequence[TensorSummary], given: TensorSummary
     where terms cancel it is large beside the result (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
     section 3.1; the square root for errors of random signs). In C = AB the errors of the products are at most one unit
     of ‖A‖‖B‖, by Cauchy and Schwarz, whatever the scale of either; those of a gradient go with the gradient taken. In
-    half precision terms are added up in single precision, and the result is rounded once.
+    half precision terms are added up in single precision, and the result is rounded once; but at indices many
+    operations add up in half precision, where a sum stands still when its terms are less than half a unit: errors of
+    one sign, K in place of sqrt(K). All terms may have one index, one after the other, so that K is the number of
+    indices, and that of all elements in running sums.
 
     Args:
         name: of the operation: aten::mm.
@@ -69,8 +78,21 @@ def limit_of_one(name: str, taken: Sequence[TensorSummary], given: TensorSummary
         return 0.0
     plain, unit, rounded = _plain(name), EPSILON.get(given.dtype, 0.0), 0.0
     if _is_half(given.dtype) and not any(word in plain for word in _SEVERAL):
-        unit, rounded = EPSILON["float32"], unit
+        unit, rounded = (unit, 0.0) if _in_its_type(plain, given) else (EPSILON["float32"], unit)
     return rounded + _UNITS * unit * max(1.0, _growth(plain, taken, given))
+
+
+def limit_of_record(record: Record, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
+    """What `limit_of_one` says of a record: values that are put at indices are moved, unless they are added.
+
+    Args:
+        record: of the operation.
+        taken: what is known of its inputs, in order.
+        given: one of its results.
+    """
+    name = record.site.name
+    moves = _plain(name) in _PUTS and record.arguments.get("accumulate") != "True"
+    return limit_of_one("aten::copy" if moves else name, taken, given)
 
 
 def is_bounded(name: str) -> bool:
@@ -92,6 +114,10 @@ def _is_half(dtype: str) -> bool:
     return EPSILON["float32"] < EPSILON.get(dtype, 0.0)
 
 
+def _in_its_type(plain: str, given: TensorSummary) -> bool:
+    return plain in _IN_ITS_TYPE[given.device == "cpu"]
+
+
 def _growth(plain: str, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
     """By how much the error of an operation exceeds that of one rounding of its result."""
     if plain in _ELEMENTWISE or plain in _MOVES:
@@ -110,6 +136,8 @@ def _growth(plain: str, taken: Sequence[TensorSummary], given: TensorSummary) ->
         gradient, inputs, weight = taken
         factor = inputs if given.shape == weight.shape else weight
         return _product(gradient, factor, given, taps=prod(weight.shape[2:]))
+    if plain in _RUNNING or plain in _BY_INDEX or plain in _BAGS:
+        return _one_by_one(plain, taken, given)
     return _sum(taken[:1] if plain.endswith(("_backward", "_backward_data")) else taken, given, mean=plain == "mean")
 
 
@@ -133,6 +161,17 @@ def _sum(taken: Sequence[TensorSummary], given: TensorSummary, *, mean: bool) ->
     terms = max(1.0, max(prod(summary.shape) for summary in taken) / max(1, prod(given.shape)))
     total = given.norm * (terms if mean else 1.0)
     return sqrt(terms) * max([1.0, *(summary.norm / total for summary in taken if isfinite(summary.norm))])
+
+
+def _one_by_one(plain: str, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
+    """Of sums whose terms may all go into one element: K as many as there are indices, or elements without indices."""
+    indices = [prod(summary.shape) for summary in taken if summary.dtype not in EPSILON]
+    count = max([1, *(indices or [prod(taken[0].shape)])])
+    terms = count if _is_half(given.dtype) and _in_its_type(plain, given) else sqrt(count)
+    if plain == "cumprod":
+        return terms
+    norms = [summary.norm for summary in taken if summary.dtype in EPSILON and isfinite(summary.norm)]
+    return terms * max([1.0, *(norm / given.norm for norm in norms)])
 
 
 def _broadcast(first: TensorSummary, given: TensorSummary) -> float:
