@@ -71,6 +71,8 @@ def envelope_of(run, source):
 def test_a_gradient_is_judged_though_weights_hardly_move_by_it(run, dtype, optimizer):
     plain_of = {"dtype": dtype, "optimizer": optimizer, "loss": "", "gradient": ".mul_(1)"}
     plain, envelope = envelope_of(run, HALF.format(**plain_of))
+    # The eps of AdamW is 0 in float16, and makes weights infinite: they are not called the same.
+    rounds = None if (dtype, optimizer) == ("float16", "AdamW") else True
     for change in ({"gradient": ".mul_(1).mul_(1.5)"}, {"gradient": ".mul_(1).mul_(1.05)"}, {"loss": " * 1.5"}):
         found = compare_traces(plain, run(HALF.format(**plain_of | change)), envelope)
         assert found.is_rounding is False, change
@@ -78,11 +80,11 @@ def test_a_gradient_is_judged_though_weights_hardly_move_by_it(run, dtype, optim
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1 + threads % 2)
-        assert compare_traces(plain, run(HALF.format(**plain_of)), envelope).is_rounding
+        assert compare_traces(plain, run(HALF.format(**plain_of)), envelope).is_rounding is rounds
     finally:
         torch.set_num_threads(threads)
     scaled = plain_of | {"loss": " * 3", "gradient": ".mul_(1).div_(3)"}
-    assert compare_traces(plain, run(HALF.format(**scaled)), envelope).is_rounding
+    assert compare_traces(plain, run(HALF.format(**scaled)), envelope).is_rounding is rounds
 
 
 @pytest.mark.parametrize("norm", ["BatchNorm2d(8)", "BatchNorm2d(8, track_running_stats=False)", "GroupNorm(2, 8)"])
