@@ -8,7 +8,8 @@ from tests.script.trace.written_traces import Training, Writer
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.comparison import compare_traces
-from lastbit.script.trace.envelope import MARGIN, RoundingEnvelope, learn_envelope, read_envelopes, write_envelopes
+from lastbit.script.trace.envelope import learn_envelope, read_envelopes, write_envelopes
+from lastbit.script.trace.places import MARGIN, RoundingEnvelope
 from lastbit.script.trace.rounding import carried_over
 from lastbit.storage.files import read_checksummed, write_checksummed
 

@@ -1,5 +1,6 @@
 """Two traces of one process side by side: pairs of values with their distances, and what counts as rounding."""
 
+from dataclasses import replace
 from functools import cached_property
 from math import inf, isfinite
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.alignment import Alignment, align
+from lastbit.script.trace.coarser import CoarserNumerics
 from lastbit.script.trace.distance import Array, distances, growths
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, UNKNOWN, TraceGraph
 from lastbit.script.trace.one_operation import floor_of, is_bounded, limit_of_record
@@ -34,7 +36,9 @@ class AlignedTraces:
     """
 
     def __init__(self, first: RunTrace, second: RunTrace, envelope: Envelope | None, *, divided: bool = False) -> None:
-        self.one, self.other, self.envelope, self.divided = TraceGraph(first), TraceGraph(second), envelope, divided
+        self.one, self.other, self.divided = TraceGraph(first), TraceGraph(second), divided
+        self.coarser = CoarserNumerics(first, second)
+        self.envelope = self.coarser.envelope(envelope, self.one)
         self.alignment: Alignment = align(self.one, self.other)
         self._check_alike()
         self.search = RootSearch(self.one, self.other, self.alignment, self.explained, self.growth_explained)
@@ -70,14 +74,14 @@ class AlignedTraces:
         limit = self._limit(value)
         if limit is None:
             return inf
-        return max(limit, floor_of(self.record(value).site.name, self.one.summaries[value]))
+        return max(limit, self._floor(value))
 
     def growth_explained(self, value: int) -> float:
         """The largest logarithm of the ratio of the norms of a value that is taken for rounding."""
         if not isinstance(self.envelope, RoundingEnvelope):
             return inf
         limit = self.envelope.growth(self.record(value), self.one.output_of(value)[1])
-        return max(limit, floor_of(self.record(value).site.name, self.one.summaries[value]))
+        return max(limit, self._floor(value))
 
     def direct(self, value: int) -> float:
         """The largest relative distance of a value that is rounding where its operation takes equal bits.
@@ -86,13 +90,22 @@ class AlignedTraces:
         """
         name, given = self.record(value).site.name, self.one.summaries[value]
         taken = [self.one.summaries[source] for source in self.one.inputs(self.one.item_of(value)) if source != UNKNOWN]
-        least = max(limit_of_record(self.record(value), taken, given), floor_of(name, given))
+        coarse = self.coarser.unit(name, given)
+        least = max(limit_of_record(self.record(value), taken, given, coarse=coarse), self._floor(value))
         if self.envelope is None:
             return max(least, CERTAIN)
         known = self._limit(int(self.one.firsts[value]))
         if known is None or (known == inf and not is_bounded(name)):
             return inf
         return least if known == inf else max(least, known)
+
+    def _floor(self, value: int) -> float:
+        """What any operation may be off by, relative to the larger of two values."""
+        record, given = self.record(value), self.one.summaries[value]
+        partner = self.alignment.values.get(value)
+        if partner is not None and self.other.norms[partner] > given.norm:
+            given = replace(given, norm=float(self.other.norms[partner]))
+        return floor_of(record.site.name, given, flushed=self.coarser.smallest(record, given))
 
     def _limit(self, value: int) -> float | None:
         """What the envelope says of a value of the first trace; None without one, or where it knows nothing."""

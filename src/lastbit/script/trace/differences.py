@@ -49,7 +49,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         first_different=first,
         beyond_rounding=other_computation,
         has_envelope=envelope is not None,
-        saturated_at=envelope.saturated_at if isinstance(envelope, RoundingEnvelope) else None,
+        saturated_at=traces.envelope.saturated_at if isinstance(traces.envelope, RoundingEnvelope) else None,
         distances=traces.distances(),
         collectives=[record.index for record in traces.one.records if record.site.name.startswith(COLLECTIVES)],
         weights=traces.weights if divided else None,

@@ -13,12 +13,11 @@ from lastbit.script.trace.aligned import AlignedTraces
 from lastbit.script.trace.distance import Array
 from lastbit.script.trace.graph import UNKNOWN, TraceGraph
 from lastbit.script.trace.one_operation import EPSILON, limit_of_record
-from lastbit.script.trace.places import RoundingEnvelope
+from lastbit.script.trace.places import MARGIN, RoundingEnvelope
 from lastbit.script.trace.records import RunTrace, TensorSummary
 from lastbit.script.trace.saturation import SATURATED, saturated_at
 from lastbit.storage.files import read_checksummed, sha256, write_checksummed
 
-MARGIN = 8.0  # by which rounding may exceed what the noise does
 FORMAT = 4  # of the file; 3 had no limits of norms
 _SYSTEMATIC = 2.0  # by which norms may differ more than noise parts values: a kernel's errors may all go one way
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lastbit.report.numbers import scientific
 from lastbit.report.traces import RankDistances, TracePageContent
+from lastbit.script.trace.coarser import products_against
 from lastbit.script.trace.exchanged import order_of
 from lastbit.script.trace.places import RankComparison, TracePlace
 from lastbit.script.trace.records import Record
@@ -191,7 +192,8 @@ class TraceComparison:
             return f"only one run does {first.operation}{at} ({_number(first)}), and the other takes no result of it"
         differing = {name: (one, other) for name, one, other in self.settings}
         likely = [name for name in _LIKELY if name in differing]
-        causes = [f"{name} {differing[name][0]} against {differing[name][1]}" for name in likely[:_MOST_CAUSES]]
+        causes = products_against(*self.environments)
+        causes += [f"{name} {differing[name][0]} against {differing[name][1]}" for name in likely[:_MOST_CAUSES]]
         why = f": {', '.join(causes)}" if causes else ""
         apart = "how far is not known" if first.distance is None else f"{scientific(first.distance)} apart"
         return f"other bits from {_number(first)} on ({first.operation}, {apart}{why})"

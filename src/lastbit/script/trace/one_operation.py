@@ -42,7 +42,7 @@ _IN_ITS_TYPE = {True: _PUTS | _BAGS | {"index_add"}, False: frozenset({"index_ad
 _SEVERAL = ("attention", "lstm", "gru", "rnn")  # in the names of those that keep results between in half precision
 
 
-def floor_of(name: str, given: TensorSummary) -> float:
+def floor_of(name: str, given: TensorSummary, *, flushed: float = 0.0) -> float:
     """The relative distance that another kernel may make in any operation.
 
     It is that of some units in the last place of each element, or of as many of the smallest numbers there are.
@@ -50,14 +50,15 @@ def floor_of(name: str, given: TensorSummary) -> float:
     Args:
         name: of the operation; a compiled graph does many.
         given: its result.
+        flushed: by how much elements may be off because they are flushed to 0.
     """
     once = _is_half(given.dtype) and not name.startswith(COMPILED_GRAPH)
     units = _HALF_FLOOR if once else _FLOOR
-    smallest = _SMALLEST.get(given.dtype, 0.0) * sqrt(prod(given.shape))
+    smallest = max(flushed, _SMALLEST.get(given.dtype, 0.0)) * sqrt(prod(given.shape))
     return units * (EPSILON.get(given.dtype, 0.0) + (smallest / given.norm if given.norm > 0 else 0.0))
 
 
-def limit_of_one(name: str, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
+def limit_of_one(name: str, taken: Sequence[TensorSummary], given: TensorSummary, *, coarse: float = 0.0) -> float:
     """What an operation may be off by, relative to its result, on inputs of equal bits.
 
     The error of a sum of K terms is a few units of the terms' size times sqrt(K), however small the sum itself is:
@@ -73,26 +74,47 @@ def limit_of_one(name: str, taken: Sequence[TensorSummary], given: TensorSummary
         name: of the operation: aten::mm.
         taken: what is known of its inputs, in order.
         given: the result.
+        coarse: the relative error of a product's factors, where they are rounded before they are multiplied.
     """
     if not taken or not given.norm > 0:
         return 0.0
     plain, unit, rounded = _plain(name), EPSILON.get(given.dtype, 0.0), 0.0
     if _is_half(given.dtype) and not any(word in plain for word in _SEVERAL):
         unit, rounded = (unit, 0.0) if _in_its_type(plain, given) else (EPSILON["float32"], unit)
-    return rounded + _UNITS * unit * max(1.0, _growth(plain, taken, given))
+    return rounded + _UNITS * max(unit, coarse) * max(1.0, _growth(plain, taken, given))
 
 
-def limit_of_record(record: Record, taken: Sequence[TensorSummary], given: TensorSummary) -> float:
+def limit_of_record(
+    record: Record, taken: Sequence[TensorSummary], given: TensorSummary, *, coarse: float = 0.0
+) -> float:
     """What `limit_of_one` says of a record: values that are put at indices are moved, unless they are added.
 
     Args:
         record: of the operation.
         taken: what is known of its inputs, in order.
         given: one of its results.
+        coarse: as `limit_of_one` has it.
     """
     name = record.site.name
     moves = _plain(name) in _PUTS and record.arguments.get("accumulate") != "True"
-    return limit_of_one("aten::copy" if moves else name, taken, given)
+    return limit_of_one("aten::copy" if moves else name, taken, given, coarse=coarse)
+
+
+def product_kind(name: str) -> str | None:
+    """Of a name, with what setting of precision an operation multiplies: `matmul`, `conv` or `rnn`; None of others.
+
+    What is not known, as a compiled graph, may multiply matrices.
+
+    Args:
+        name: of the operation.
+    """
+    plain = _plain(name)
+    if plain in _CONVOLUTIONS or "convolution" in plain:
+        return "conv"
+    if any(word in plain for word in ("lstm", "gru", "rnn")):
+        return "rnn"
+    known = plain in _MATRIX_PRODUCTS or plain in _ADDED_PRODUCTS or "attention" in plain
+    return "matmul" if known or name.startswith(COMPILED_GRAPH) else None
 
 
 def is_bounded(name: str) -> bool:

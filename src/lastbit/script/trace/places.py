@@ -10,6 +10,7 @@ import numpy as np
 from lastbit.script.trace.distance import Array
 from lastbit.script.trace.records import Record
 
+MARGIN = 8.0  # by which rounding may exceed what the noise does
 # The largest relative distance that rounding explains of an output of a record of the first trace, given the record and
 # the output's place in it; None where that is not known.
 Envelope: TypeAlias = Callable[[Record, int], float | None]
