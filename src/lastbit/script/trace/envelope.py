@@ -139,7 +139,7 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
 def _sampled(plain: RunTrace, noisy: RunTrace) -> Array:
     """Of each value of the plain run its relative distance, and the logarithm of the ratio of the norms, shape (2, n).
 
-    NaN where the noisy run has no such value, or one of the norms is 0.
+    NaN where the noisy run has no such value, or one of the norms is 0; distance 0 where neither run's value is finite.
     """
     traces = AlignedTraces(plain, noisy, None)
     sampled = np.full((2, len(traces.one.summaries)), np.nan)
