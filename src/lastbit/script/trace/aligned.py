@@ -8,10 +8,11 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.alignment import Alignment, align
+from lastbit.script.trace.chosen import Choices
 from lastbit.script.trace.coarser import CoarserNumerics
 from lastbit.script.trace.distance import Array, distances, growths
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, UNKNOWN, TraceGraph
-from lastbit.script.trace.one_operation import floor_of, is_bounded, limit_of_record
+from lastbit.script.trace.one_operation import EPSILON, floor_of, is_bounded, limit_of_record
 from lastbit.script.trace.places import Envelope, RoundingEnvelope, TraceDistances, TracePlace
 from lastbit.script.trace.records import OUTSIDE, RECEIVED, Record, RunTrace
 from lastbit.script.trace.roots import Pair, RootSearch
@@ -63,6 +64,11 @@ class AlignedTraces:
             )
 
     @cached_property
+    def choices(self) -> Choices:
+        """What rounding chooses in the first trace."""
+        return Choices(self.one)
+
+    @cached_property
     def operations(self) -> int:
         """How many operations of the first trace are in the second."""
         return len({index for index, _ in self.alignment.items})
@@ -70,7 +76,7 @@ class AlignedTraces:
     def explained(self, value: int) -> float:
         """The largest relative distance of a value of the first trace that is taken for rounding."""
         if self.envelope is None:
-            return TIGHT
+            return inf if self.choices.all[value] else TIGHT
         limit = self._limit(value)
         if limit is None:
             return inf
@@ -90,6 +96,8 @@ class AlignedTraces:
         """
         name, given = self.record(value).site.name, self.one.summaries[value]
         taken = [self.one.summaries[source] for source in self.one.inputs(self.one.item_of(value)) if source != UNKNOWN]
+        if not any(summary.dtype in EPSILON for summary in (given, *taken)):
+            return 0.0  # whole numbers and truth values are computed exactly
         coarse = self.coarser.unit(name, given)
         least = max(limit_of_record(self.record(value), taken, given, coarse=coarse), self._floor(value))
         if self.envelope is None:

@@ -156,12 +156,13 @@ class BeyondRounding:
         return self._search.roots([pair for pair, step in steps.items() if step == first], readers=readers)
 
     def _ends(self) -> list[Pair]:
-        """Results that are too far apart and that no other operation takes."""
-        return [pair for pair in self._too_far if pair[0] not in self._one.taken]
+        """Results that are too far apart and that no other operation takes, but to choose by them."""
+        return [pair for pair in self._too_far if not self._traces.choices.read_as_numbers[pair[0]]]
 
     @cached_property
     def _too_far(self) -> list[Pair]:
-        far = self._traces.apart > CERTAIN if self._traces.envelope is None else self._traces.far
+        certain = (self._traces.apart > CERTAIN) & ~self._traces.choices.all[self._traces.values]
+        far = certain if self._traces.envelope is None else self._traces.far
         return self._traces.pairs(far)
 
     def _is_certain(self, root: Root, *, sudden: bool) -> bool:

@@ -10,11 +10,12 @@ import numpy as np
 
 from lastbit.errors import LastbitError
 from lastbit.script.trace.aligned import AlignedTraces
+from lastbit.script.trace.chosen import Choices
 from lastbit.script.trace.distance import Array
 from lastbit.script.trace.graph import UNKNOWN, TraceGraph
-from lastbit.script.trace.one_operation import EPSILON, limit_of_record
+from lastbit.script.trace.one_operation import limit_of_record
 from lastbit.script.trace.places import MARGIN, RoundingEnvelope
-from lastbit.script.trace.records import RunTrace, TensorSummary
+from lastbit.script.trace.records import RunTrace
 from lastbit.script.trace.saturation import SATURATED, saturated_at
 from lastbit.storage.files import read_checksummed, sha256, write_checksummed
 
@@ -103,8 +104,8 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
     larger a little earlier), times a margin. Each output has a limit of its own: the gradient of a bias before a batch
     normalisation is 0 but for rounding, whose relative distance says nothing, and that of the weights beside it says
     much. Norms have limits of their own, which are smaller: the errors of many elements hardly change them, even where
-    half precision brings gradients far apart. Which of two nearly equal numbers is the larger is for rounding to
-    decide, so that indices and truth values of floating-point numbers are not judged, only what becomes of them.
+    half precision brings gradients far apart. What rounding chooses is not judged (`Choices`): indices, truth values
+    and counts that come from real numbers, and real numbers made of those alone where no noise has changed them.
 
     Args:
         plain: the run without noise, whose records the envelope is for.
@@ -118,7 +119,7 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
     samples = np.full((2, len(graph.summaries)), np.nan)
     for run in noisy:
         samples = np.fmax(samples, _sampled(plain, run))
-    seen = ~np.isnan(samples[0])
+    seen, choices = ~np.isnan(samples[0]), Choices(graph)
     apart, growths = (_grown(graph.repeated, each) for each in samples)
     limits, largest = {}, {}
     for value, sample in enumerate(apart.tolist()):
@@ -126,7 +127,9 @@ def learn_envelope(plain: RunTrace, noisy: Sequence[RunTrace], *, margin: float 
         record = graph.records[index]
         taken = [graph.summaries[source] for source in graph.inputs(graph.item_of(value)) if source != UNKNOWN]
         given = graph.summaries[value]
-        told = seen[value] and sample < SATURATED and not _is_chosen(taken, given)
+        told = seen[value] and sample < SATURATED and not choices.whole[value]
+        # Of a share of right answers the noise tells how far flips bring it, where there were any.
+        told = told and not (choices.real[value] and sample == 0)
         single = limit_of_record(record, taken, given)
         limit = max(margin * sample, single)
         # No two tensors are much farther apart than their size.
@@ -163,8 +166,3 @@ def _grown(repeated: Sequence[Sequence[int]], samples: Array) -> Array:
         ahead = np.append(values[1:], 0.0)
         grown[same] = np.maximum.accumulate(np.maximum(values, ahead))
     return grown
-
-
-def _is_chosen(taken: Sequence[TensorSummary], given: TensorSummary) -> bool:
-    """Whether whole numbers or truth values are made out of floating-point numbers."""
-    return given.dtype not in EPSILON and any(summary.dtype in EPSILON for summary in taken)

@@ -67,7 +67,11 @@ class SingleOperations:
             return None
         if is_random(record):
             return RootKind.OPERATION if late else None
-        judged = self._one.summaries[value].dtype in EPSILON and not record.site.name.startswith(COMPILED_GRAPH)
+        # What real numbers choose is for rounding to decide, not what whole numbers give.
+        taken = [self._one.summaries[source].dtype in EPSILON for source in self._one.inputs(self._one.item_of(value))]
+        judged = (self._one.summaries[value].dtype in EPSILON or not any(taken)) and not record.site.name.startswith(
+            COMPILED_GRAPH
+        )
         far = judged and self._search.distance(pair) > self._traces.direct(value)
         return RootKind.OPERATION if far else None
 
