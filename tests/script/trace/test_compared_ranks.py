@@ -123,7 +123,7 @@ def test_data_of_one_rank_are_named_there_and_the_others_say_from_whom_they_rece
 def test_a_rank_that_received_from_two_names_both_and_from_nobody_known_none():
     first, *others = compare_traces(ranks(3), ranks(3, data=0.1)).ranks
     assert [rank.beyond_rounding.received for rank in (first, *others)] == [None] * 3, "each has data of its own"
-    received = replace(first.beyond_rounding, received="c10d::allreduce_", step=2, differs="nobody knows")
+    received = replace(first.beyond_rounding, received="c10d::allreduce_", index=100, differs="nobody knows")
     named, *_ = with_senders([replace(first, beyond_rounding=received), *others])
     assert named.beyond_rounding.differs == "came in by c10d::allreduce_ from ranks 1, 2"
     (named,) = with_senders([replace(first, beyond_rounding=received)])

@@ -84,6 +84,34 @@ def _script_object(value: Any) -> str:
     return str(torch.distributed.ReduceOp.RedOpType(value.op()).name) if kind == "ReduceOp" else kind
 
 
+def group_of(call: OperationCall) -> tuple[list[int] | None, bool] | None:
+    """The ranks that a collective is of, and whether it is a message, from the first to the second.
+
+    Args:
+        call: of a collective.
+
+    Returns:
+        No ranks where they are not known; None of what has no group, as of waiting for another collective.
+    """
+    given = dict(zip(call.operation.names, call.args, strict=False)) | dict(call.kwargs)
+    if not given.keys() & {"process_group", "group_name"}:
+        return None
+    try:
+        if "process_group" in given:
+            group = torch.distributed.ProcessGroup.unbox(given["process_group"])
+        else:
+            group = torch._C._distributed_c10d._resolve_process_group(given["group_name"])
+        ranks = torch.distributed.get_process_group_ranks(group)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):  # as of a group that was destroyed
+        return None, False
+    own = torch.distributed.get_rank()
+    if "dst" in given:
+        return [own, ranks[given["dst"]]], True
+    if "src" in given:
+        return [ranks[given["src"]], own], True
+    return (None, False) if "any_source" in call.operation.name else (ranks, False)
+
+
 def _runs(numbers: Sequence[float]) -> str:
     """A list of numbers, as optimizers give for a list of parameters, most of them the same."""
     runs: Iterator[tuple[float, int]] = ((value, len(list(same))) for value, same in groupby(numbers))

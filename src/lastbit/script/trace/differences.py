@@ -11,6 +11,7 @@ import numpy as np
 from lastbit.errors import shortened
 from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
+from lastbit.script.trace.collectives import collectives_of
 from lastbit.script.trace.graph import OPTIMIZER, TraceGraph
 from lastbit.script.trace.places import Envelope, RankComparison, RoundingEnvelope, TracePlace
 from lastbit.script.trace.records import COLLECTIVES, PARTS, RunTrace
@@ -51,7 +52,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         has_envelope=envelope is not None,
         saturated_at=traces.envelope.saturated_at if isinstance(traces.envelope, RoundingEnvelope) else None,
         distances=traces.distances(),
-        collectives=[record.index for record in traces.one.records if record.site.name.startswith(COLLECTIVES)],
+        collectives=collectives_of(traces.one.records, one.events),
         weights=traces.weights if divided else None,
         only_first=[traces.one.records[index] for index in traces.alignment.only_one],
         only_second=[traces.other.records[index] for index in traces.alignment.only_other],

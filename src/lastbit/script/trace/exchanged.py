@@ -1,10 +1,10 @@
 """What processes give each other: what a rank sent, and from which rank a difference came that another received."""
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
+from lastbit.script.trace.collectives import MessageOrder
 from lastbit.script.trace.draws import is_random
 from lastbit.script.trace.graph import FORWARD, OPTIMIZER, UNKNOWN, Item, TraceGraph
 from lastbit.script.trace.places import RankComparison, TracePlace
@@ -42,35 +42,44 @@ def _is_piece(before: Site, after: Site) -> bool:
     return (before.name, before.line, before.phase) == (after.name, after.line, after.phase)
 
 
-def order_of(place: TracePlace, ranks: Sequence[RankComparison]) -> tuple[int, int, int]:
-    """By what the places of several ranks are ordered: step, collectives of the rank before it, and index.
+def exchange_of(ranks: Sequence[RankComparison]) -> MessageOrder:
+    """What the ranks of the first run give each other.
+
+    Args:
+        ranks: the comparisons.
+    """
+    return MessageOrder({rank.rank: rank.collectives for rank in ranks})
+
+
+def order_of(place: TracePlace, exchange: MessageOrder) -> tuple[int, int, int]:
+    """By what the places of several ranks are ordered: step, collectives before it on any rank, and index.
 
     What a rank received is behind one more collective than what another did before it sent that.
 
     Args:
         place: of one of them.
-        ranks: all.
+        exchange: of all.
     """
-    collectives = next(rank.collectives for rank in ranks if rank.rank == place.rank)
-    return place.step, bisect_left(collectives, place.index), place.index
+    return place.step, exchange.clock(place.rank, place.index), place.index
 
 
 def with_senders(ranks: Sequence[RankComparison]) -> tuple[RankComparison, ...]:
     """Say of each rank that only received a difference from which ranks it came.
 
-    Those are the ranks on which something leaves rounding by itself before they take part in that collective. Where
-    there is none, the place keeps its words.
+    Those are the ranks on which something leaves rounding by itself before they take part in a collective by which it
+    can have come, through others too. Where there is none, the place keeps its words.
     """
+    exchange = exchange_of(ranks)
     own = [place for rank in ranks if (place := rank.beyond_rounding) is not None and place.received is None]
-    return tuple(_with_sender(rank, own, ranks) for rank in ranks)
+    reached = {place.rank: exchange.reached(place.rank, place.index) for place in own}
+    return tuple(_with_sender(rank, reached) for rank in ranks)
 
 
-def _with_sender(rank: RankComparison, own: Sequence[TracePlace], ranks: Sequence[RankComparison]) -> RankComparison:
+def _with_sender(rank: RankComparison, reached: Mapping[int, Mapping[int, int]]) -> RankComparison:
     place = rank.beyond_rounding
     if place is None or place.received is None:
         return rank
-    behind = order_of(place, ranks)[:2]
-    senders = [str(other.rank) for other in own if order_of(other, ranks)[:2] < behind]
+    senders = [str(other) for other, first in reached.items() if first.get(rank.rank, place.index) < place.index]
     if not senders:
         return rank
     more = f" and {len(senders) - _MOST_NAMED} more" if len(senders) > _MOST_NAMED else ""

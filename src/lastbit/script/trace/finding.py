@@ -4,12 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lastbit.report.numbers import scientific
 from lastbit.report.traces import RankDistances, TracePageContent
 from lastbit.script.trace.coarser import products_against
-from lastbit.script.trace.exchanged import order_of
+from lastbit.script.trace.collectives import MessageOrder
+from lastbit.script.trace.exchanged import exchange_of, order_of
 from lastbit.script.trace.places import RankComparison, TracePlace
 from lastbit.script.trace.records import Record
 
@@ -47,7 +49,16 @@ class TraceComparison:
     def _first(self, places: Sequence[TracePlace | None]) -> TracePlace | None:
         """The first of the places of each rank."""
         known = (place for place in places if place is not None)
-        return min(known, key=lambda place: order_of(place, self.ranks), default=None)
+        return min(known, key=self._order, default=None)
+
+    def _order(self, place: TracePlace) -> tuple[int, int, bool, int]:
+        """What was received is behind all that is at the same moment: it began on another rank."""
+        step, clock, index = order_of(place, self._exchange)
+        return step, clock, place.received is not None, index
+
+    @cached_property
+    def _exchange(self) -> MessageOrder:
+        return exchange_of(self.ranks)
 
     @property
     def is_rounding(self) -> bool | None:
@@ -141,7 +152,7 @@ class TraceComparison:
     def _finding(self) -> str:
         first, beyond = self.first_different, self.beyond_rounding
         if beyond is not None:
-            earlier = first is not None and (first.step, first.index) < (beyond.step, beyond.index)
+            earlier = first is not None and order_of(first, self._exchange) < order_of(beyond, self._exchange)
             before = f"{self._other_bits(first)}; " if first is not None and earlier else ""
             where = f", {beyond.module}" if beyond.module else ""
             at = f" at {beyond.line}" if beyond.line and not _A_LINE.search(str(beyond.differs)) else ""

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lastbit.script.trace.collectives import Collective
 from lastbit.script.trace.distance import Array
 from lastbit.script.trace.records import Record
 
@@ -109,7 +110,7 @@ class RankComparison:
     distances: TraceDistances
     only_first: Sequence[Record]  # operations without a partner
     only_second: Sequence[Record]
-    collectives: Sequence[int] = ()  # records of the first trace that communicate with other processes
+    collectives: Sequence[Collective] = ()  # of the first trace, in order
     # With batches that are divided otherwise, the weights that are compared, and all, by numbers of their values; of a
     # single process, with which all ranks are compared, where there is one. Else None.
     weights: tuple[frozenset[int], frozenset[int]] | None = None

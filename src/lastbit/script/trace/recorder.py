@@ -18,11 +18,12 @@ from lastbit.script.audit.operation import OperationCall, describe_graph
 from lastbit.script.audit.place import Location, Locator
 from lastbit.script.audit.program import OPTIMIZER, Walk
 from lastbit.script.audit.watching import WatchingMode
-from lastbit.script.trace.call_arguments import arguments_of, text_of
+from lastbit.script.trace.call_arguments import arguments_of, group_of, text_of
 from lastbit.script.trace.origins import Origins, ParameterNames
 from lastbit.script.trace.records import (
     BATCH,
     DATA,
+    GROUP,
     OUTSIDE,
     PARAMETER,
     PARTS,
@@ -59,6 +60,7 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
         self._writer, self._memory, self._origins = writer, WrittenMemory(), Origins()
         self._recorded = recorded
         self._sites: dict[Any, int] = {}
+        self._group: tuple[list[int] | None, bool] | None = None  # of the latest collective
 
     def before(self, call: OperationCall) -> Noted | None:
         """Find its place, and where what it takes comes from; record what no operation before it has made."""
@@ -191,6 +193,9 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
     def _record_message(self, call: OperationCall, noted: Noted, result: Any) -> None:
         """Record a collective; what arrives, some time after the call, is recorded when it is read."""
         self.communicated = True
+        if (group := group_of(call)) is not None and group != self._group:
+            self._group = group
+            self._writer.event(GROUP, step=self.step, content={"ranks": group[0], "message": group[1]})
         results = call.operation.changed(call.args, call.kwargs) or tensors(result)
         index = self._add(call, noted, results, known=False)
         for place, tensor in enumerate(results):

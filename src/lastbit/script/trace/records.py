@@ -20,6 +20,7 @@ PARAMETER, DATA, RECEIVED = "parameter", "data", "received"  # names of such: lo
 SETTINGS = "settings"  # kind of event: an optimizer's settings, when they have changed
 NUMERICS = "numerics"  # kind of event: another fingerprint
 RANK = "rank"  # kind of event: the process has joined a group, as this rank of so many
+GROUP = "group"  # kind of event: the ranks of the next collectives, where they are others than those before
 BATCH = "batch"  # kind of event: a loader handed over a batch
 
 # Where a tensor that an operation takes comes from: the index of the record that gave it, and which of its outputs it
