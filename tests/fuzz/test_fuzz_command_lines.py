@@ -91,7 +91,7 @@ def command_line(chance):
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(900)
+@inputs(2700)
 def test_command_lines(seed):
     line = command_line(random.Random(seed))
     try:

@@ -49,7 +49,7 @@ def alter(path, chance):
 
 
 @given(seed=st.integers(0, 2**32), item=st.sampled_from(ITEMS))
-@inputs(70)
+@inputs(200)
 def test_altered_results_of_an_item_are_read_or_refused(seed, item, results):
     path = results / f"{item}.json"
     sound = alter(path, random.Random(seed))
@@ -62,7 +62,7 @@ def test_altered_results_of_an_item_are_read_or_refused(seed, item, results):
 
 
 @given(seed=st.integers(0, 2**32), name=st.sampled_from((*ITEMS, "index")))
-@inputs(6)
+@inputs(12)
 def test_altered_results_of_the_paper_are_listed(seed, name, results):
     path = results / f"{name}.json"
     sound = alter(path, random.Random(seed))
@@ -81,7 +81,7 @@ def series(tmp_path_factory):
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(15)
+@inputs(40)
 def test_altered_series_go_on_or_are_refused(seed, series):
     chance = random.Random(seed)
     kept = {path: path.read_bytes() for path in series.iterdir() if path.is_file()}

@@ -44,7 +44,7 @@ def toml(value):
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(500)
+@inputs(1500)
 def test_recipes_of_damaged_text(seed, path):
     chance = random.Random(seed)
     path.write_bytes(damaged(chance.choice(TEXTS), chance))
@@ -52,7 +52,7 @@ def test_recipes_of_damaged_text(seed, path):
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(450)
+@inputs(1300)
 def test_recipes_of_other_structure(seed, path):
     chance = random.Random(seed)
     changed = mutated(chance.choice(STRUCTURES), chance)
@@ -61,19 +61,19 @@ def test_recipes_of_other_structure(seed, path):
 
 
 @given(text=st.text(st.characters(codec="utf-8"), max_size=40))
-@inputs(170)
+@inputs(500)
 def test_recipes_of_any_text(text, path):
     path.write_text(text, encoding="utf-8")
     load(path)
 
 
 @given(field=st.sampled_from(FIELDS) | st.text(max_size=8), value=st.sampled_from(HOSTILE), as_toml=st.booleans())
-@inputs(700)
+@inputs(2000)
 def test_changes_to_a_recipe(field, value, as_toml):
     load("demo", changes=(f"{field}={toml(value) if as_toml else value}",), scale="smoke")
 
 
 @given(name=st.sampled_from([str(scalar) for scalar in SCALARS]) | st.text(max_size=12), scale=st.text(max_size=6))
-@inputs(450)
+@inputs(1300)
 def test_names_of_recipes_and_scales(name, scale):
     load(name, scale=scale)

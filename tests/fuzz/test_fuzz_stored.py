@@ -115,7 +115,7 @@ def read_all(root: Path) -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(100)
+@inputs(300)
 def test_damaged_studies_are_refused_by_the_loaders(seed, study, files):
     chance = random.Random(seed)
     name = chance.choice(sorted(files))
@@ -125,7 +125,7 @@ def test_damaged_studies_are_refused_by_the_loaders(seed, study, files):
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(120)
+@inputs(350)
 def test_altered_studies_are_read_or_refused_by_the_loaders(seed, study, files):
     chance = random.Random(seed)
     name = chance.choice(sorted(files))
@@ -141,7 +141,7 @@ def undrawn(monkeypatch):
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(50)
+@inputs(150)
 def test_altered_studies_are_checked_and_compared(seed, study, files, sound, undrawn):
     chance = random.Random(seed)
     name = chance.choice(sorted(files))
@@ -152,7 +152,7 @@ def test_altered_studies_are_checked_and_compared(seed, study, files, sound, und
 
 
 @given(seed=st.integers(0, 2**32))
-@inputs(6)
+@inputs(15)
 def test_altered_results_have_a_page_or_one_line(seed, study, files):
     alter(
         study,
@@ -166,7 +166,7 @@ def test_altered_results_have_a_page_or_one_line(seed, study, files):
 
 
 @given(seed=st.integers(0, 2**32), kind=st.sampled_from(["compared", "many"]))
-@inputs(12)
+@inputs(30)
 def test_altered_comparisons_have_a_page_or_one_line(seed, kind, sound, place):
     content = json.loads((sound / kind / "compare.json").read_text())
     (place / "compare.json").write_text(json.dumps(mutated(content, random.Random(seed))))
