@@ -72,8 +72,8 @@ def test_two_that_learn_from_each_other_have_the_gradients_of_their_formula():
 
 def stored(tmp_path, model, *, whole):
     if whole:
-        torch.save(model.state_dict(), tmp_path / "model.pt")
-        return tmp_path / "model.pt"
+        save_file(model.state_dict(), tmp_path / "model.safetensors")
+        return tmp_path / "model.safetensors"
     save_file({name: weight.detach() for name, weight in model.named_parameters()}, tmp_path / "step.safetensors")
     return tmp_path / "step.safetensors"
 
@@ -106,17 +106,17 @@ def test_distilling_has_the_loss_and_the_gradient_of_its_formula(tmp_path, whole
 
 def test_a_teacher_that_is_none_is_refused_in_a_line(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"12345678")
-    torch.save(nn.Linear(3, 6).state_dict(), tmp_path / "other.pt")
+    save_file(nn.Linear(3, 6).state_dict(), tmp_path / "other.safetensors")
     wrong = network(1).state_dict()
     wrong["3.weight"] = torch.zeros(5, 6)
-    torch.save(wrong, tmp_path / "wrong.pt")
-    torch.save([1], tmp_path / "list.pt")
+    save_file(wrong, tmp_path / "wrong.safetensors")
+    torch.save(network(1).state_dict(), tmp_path / "pickled.pt")
     for name, message in {
-        "none.pt": "cannot be read",
+        "none.safetensors": "cannot be read",
         "broken.safetensors": "cannot be read",
-        "other.pt": "does not hold the weights of this network, by their names",
-        "list.pt": "does not hold the weights of this network",
-        "wrong.pt": r"3.weight is \(5, 6\) there, \(4, 6\) here",
+        "other.safetensors": "does not hold the weights of this network, by their names",
+        "pickled.pt": "cannot be read",
+        "wrong.safetensors": r"3.weight is \(5, 6\) there, \(4, 6\) here",
     }.items():
         with pytest.raises(LastbitError, match=message) as refused:
             load_teacher(network(1), tmp_path / name)

@@ -41,8 +41,8 @@ class DistilRemedy(Remedy):
 
     Attributes:
         teacher: a file with the weights of the earlier network, of the same recipe and remedies: one of those that
-            trials store (`weights/*.safetensors`), or a state dictionary of torch. Of those that hold no statistics of
-            batch norm, the statistics of each batch are taken.
+            trials store (`weights/*.safetensors`), or another in the format safetensors. Of those that hold no
+            statistics of batch norm, the statistics of each batch are taken.
         weight: of the earlier predictions, above 0 and at most 1.
         temperature: T.
 
@@ -105,18 +105,18 @@ def load_teacher(network: nn.Module, path: Path) -> nn.Module:
 
     Args:
         network: of the kind whose weights they are.
-        path: of safetensors, or of a state dictionary that torch saved.
+        path: of safetensors; torch's own files may hold code, and are not read.
 
     Raises:
         LastbitError: the file cannot be read, or its weights are another network's.
     """
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
         raise LastbitError(f"distil: {path} cannot be read: {str(error).splitlines()[0]}") from None
     here = network.state_dict()
     needed = {name for name, _ in network.named_parameters()}
-    if not isinstance(state, dict) or not needed <= state.keys() <= here.keys():
+    if not needed <= state.keys() <= here.keys():
         raise LastbitError(f"distil: {path} does not hold the weights of this network, by their names")
     wrong = next((name for name, value in state.items() if value.shape != here[name].shape), None)
     if wrong is not None:
