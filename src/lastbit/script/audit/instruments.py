@@ -104,7 +104,7 @@ class _Audited:
         watching.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
         watching.enter_context(around_loaders(self._reporter.batches, self._recorder.unobserved))
         watching.enter_context(around_compilers(self._graphs, self._recorder.unobserved))
-        watching.enter_context(self._recorder)
+        watching.enter_context(self._recorder.watching())
 
     def _go_on_in_fork(self, watching: ExitStack) -> None:
         """Audit a process that was forked from this one as one that was started anew; its partner was forked likewise.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from threading import get_ident
 from typing import Any
 
@@ -18,9 +20,36 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 from lastbit.script.audit.bits import is_foreign, is_plain
 from lastbit.script.audit.operation import Operation, OperationCall, describe
 
+_LETTING_GO = 0.05  # seconds, of which each thread needs microseconds
 _NUMBERS = (int, float, bool, complex)
 _modes_below = torch._C._len_torch_dispatch_stack
 _tracing_state = torch._C._get_tracing_state
+
+
+@contextmanager
+def _letting_go_of_groups() -> Iterator[None]:
+    """Give gloo's threads Python's lock for a moment where the program leaves its groups of processes.
+
+    A collective that is started under a dispatch mode keeps a Python object, which the thread that carried it out needs
+    the lock to let go of. A DistributedDataParallel that is freed right after `destroy_process_group` waits for that
+    thread while it holds the lock: one in seven of the smallest trainings never ended.
+    """
+    if not torch.distributed.is_available():
+        yield
+        return
+    destroy = torch.distributed.destroy_process_group
+
+    @wraps(destroy)
+    def leave(*args: Any, **options: Any) -> None:
+        """Leave a group, or all."""
+        destroy(*args, **options)
+        time.sleep(_LETTING_GO)
+
+    torch.distributed.destroy_process_group = leave
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group = destroy
 
 
 class WatchingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -36,6 +65,12 @@ class WatchingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.paused = False  # whether nothing more is watched
         self._blind: set[int] = set()  # threads whose operations are not looked at
         self.unobserved: Counter[str] = Counter()  # why operations were not looked at -> how many
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """See the operations of the block."""
+        with _letting_go_of_groups(), self:
+            yield
 
     def pause(self) -> None:
         """Watch nothing more, as in a process that was forked from this one."""

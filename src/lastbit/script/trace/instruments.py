@@ -128,7 +128,7 @@ class Recording:
         instruments.callback(optimizers.register_optimizer_step_post_hook(self._stepped).remove)
         instruments.enter_context(around_compilers(self._mode, self._mode.unobserved))
         instruments.enter_context(around_loaders(self._mode, self._mode.unobserved))
-        instruments.enter_context(self._mode)
+        instruments.enter_context(self._mode.watching())
 
     def _let_go(self, instruments: ExitStack) -> None:
         """In a process forked from this one, undo what sees operations, and let the process be recorded anew."""
