@@ -145,10 +145,11 @@ class TraceMode(WatchingMode):  # type: ignore[no-untyped-call]
     def _meet_parameters(self, call: OperationCall, walked: Walk | None) -> None:
         """Record the parameters from outside that a view looks at: behind it they are not known for what they are."""
         for tensor, _ in call.inputs:
-            origin, known = self._origins.of(tensor) if is_plain(tensor) else (None, True)
-            if isinstance(tensor, torch.nn.Parameter) and not known:
-                location = self.locator.locate(call.frame, walked)
-                self._record_from_outside(tensor, origin, location, call.frame)
+            if isinstance(tensor, torch.nn.Parameter) and is_plain(tensor):
+                origin, known = self._origins.of(tensor)
+                if not known:
+                    location = self.locator.locate(call.frame, walked)
+                    self._record_from_outside(tensor, origin, location, call.frame)
 
     def _expect_in_transit(self, copied: Sequence[Tensor]) -> None:
         """Note that what a collective copies to where it was to arrive, as gloo does when waited for, was received."""
