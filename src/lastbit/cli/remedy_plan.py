@@ -84,40 +84,22 @@ def planned_parts(
     """
     import torch
 
-    from lastbit.remedies.given import (
-        hidden_by,
-        label_of,
-        parse_treatments,
-        remedies_as_json,
-        remedies_from_json,
-        together,
-    )
-    from lastbit.remedies.remedy import REMEDIES
+    from lastbit.remedies.given import hidden_by, label_of, parse_treatments
     from lastbit.study import Study
     from lastbit.study.comparison.remedies import BASELINE
     from lastbit.training.recipe_training import RecipeTraining
     from lastbit.training.task import prepare
 
-    treatments = [] if remedies is None else parse_treatments(remedies)
+    given = None if remedies is None else parse_treatments(remedies)  # before data are loaded
     task = prepare(chosen, device=torch.device(device), root=root) if is_here else None
-    own = remedies_from_json(chosen.remedy)
-    if remedies is None:
-        steps = chosen.epochs * (task.steps_per_epoch if task is not None else 100)
-        kinds = sorted(REMEDIES.all(), key=lambda kind: kind.name)
-        treatments = [(kind.usual(steps),) for kind in kinds]
-    kinds_of_noise = {noise.kind for noise in options["noises"]}
+    kinds = {noise.kind for noise in options["noises"]}
     parts, left_out = [], []
-    for treatment in [(), *treatments]:
-        name = label_of(treatment) or BASELINE
-        replaced = {each.name for each in treatment}
-        both = together([*treatment, *(each for each in own if each.name not in replaced)])
-        recipe = chosen.model_copy(update={"remedy": remedies_as_json(both)})
-        if reason := hidden_by(treatment, kinds_of_noise):
-            left_out.append(f"left out: {name}: {reason}")
-            continue
-        memory, notes = _tried(recipe, task)
-        if notes and treatment:
-            left_out.append(f"left out: {name}: {notes[0]}")
+    for treatment in [(), *(_usual_treatments(chosen, task) if given is None else given)]:
+        name, recipe = label_of(treatment) or BASELINE, _treated(chosen, treatment)
+        reason = hidden_by(treatment, kinds)
+        memory, notes = (None, []) if reason else _tried(recipe, task)
+        if reason or (treatment and notes):
+            left_out.append(f"left out: {name}: {reason or notes[0]}")
             continue
         training = RecipeTraining(recipe, device, root)
         study = Study(directory / folder_of(name), training, **options)
@@ -126,6 +108,23 @@ def planned_parts(
         raise LastbitError(f"no remedy is left to be measured: {'; '.join(left_out)}")
     baseline, *others = parts
     return [replace(baseline, notes=(*baseline.notes, *left_out)), *others]
+
+
+def _usual_treatments(chosen: Recipe, task: Task | None) -> list[Treatment]:
+    """Each remedy that there is, as it is usually put on a training of so many steps."""
+    from lastbit.remedies.remedy import REMEDIES
+
+    steps = chosen.epochs * (task.steps_per_epoch if task is not None else 100)
+    return [(kind.usual(steps),) for kind in sorted(REMEDIES.all(), key=lambda kind: kind.name)]
+
+
+def _treated(chosen: Recipe, treatment: Treatment) -> Recipe:
+    """The recipe with a treatment, which takes the place of its own remedies of the same names."""
+    from lastbit.remedies.given import remedies_as_json, remedies_from_json, together
+
+    replaced = {remedy.name for remedy in treatment}
+    kept = [remedy for remedy in remedies_from_json(chosen.remedy) if remedy.name not in replaced]
+    return chosen.model_copy(update={"remedy": remedies_as_json(together([*treatment, *kept]))})
 
 
 def _tried(recipe: Recipe, task: Task | None) -> tuple[int | None, list[str]]:
