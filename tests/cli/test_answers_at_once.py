@@ -83,8 +83,9 @@ def test_a_wrong_option_imports_nothing_slow():
 
 def test_files_that_are_no_traces_are_refused_without_torch():
     lines = [["audit", "diff"], ["audit", "diff", "no.trace", "none.trace"], ["audit", "diff", __file__, __file__]]
+    lines += [["audit", "--against", "no.trace", "--", __file__], ["audit", "--against", __file__, "--", __file__]]
     found = answers([(line, {}) for line in lines])
-    assert [(code, said.count("\n")) for code, said, _ in found] == [(2, 1)] * 3
+    assert [(code, said.count("\n")) for code, said, _ in found] == [(2, 1)] * 5
     assert not any("torch" in slow for _, _, slow in found)
     assert "takes two traces, not 0" in found[0][1]
 

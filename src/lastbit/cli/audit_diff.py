@@ -66,15 +66,17 @@ def compared_with(target: Target, path: Path, *, steps: int | None, threads: int
         LastbitError: the file is no trace, or of another program; or the program failed.
     """
     from lastbit.script.launchers import launch_of
-    from lastbit.script.trace.comparison import compare_traces
     from lastbit.script.trace.ranks import read_run
-    from lastbit.script.trace.rounding import carried_over, kept_envelopes
     from lastbit.script.trace.same_script import check_same_script
 
     reference = read_run(path)
     warning = check_same_script(target, launch_of(target), reference[0].header)
     if warning is not None:  # at once: the run may take long
         SafeConsole(stderr=True).print(f"warning: {warning}", markup=False, soft_wrap=True)
+    # Only now, as they import torch: what is no trace, or of another script, is refused before.
+    from lastbit.script.trace.comparison import compare_traces
+    from lastbit.script.trace.rounding import carried_over, kept_envelopes
+
     envelopes: Sequence[RoundingEnvelope] | None = kept_envelopes(path, len(reference))
     wanted = reference[0].header.steps if steps is None else steps
     with tempfile.TemporaryDirectory(prefix="lastbit-against-") as folder:
