@@ -26,47 +26,57 @@ if TYPE_CHECKING:
     from lastbit.script.trace.finding import TraceComparison
 
 
+CommandArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="-- SCRIPT ARGS", help="A file, `-m MODULE`, or a console script.")
+]
+StepsOption = Annotated[
+    int | None, typer.Option(min=1, max=LARGEST, help="Stop after so many optimizer steps [the end].")
+]
+ThreadsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N,N", help="Threads of torch in the two runs, as 1,2; one number to record [the script's choice]."
+    ),
+]
+RecordOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Run the script once and record a trace there, to compare with another machine's; it holds norms and"
+        " sketches of tensors, and no other values.",
+    ),
+]
+RoundingOption = Annotated[
+    bool,
+    typer.Option(
+        "--rounding",
+        help="With --record: run it twice more with noise in the last bits of every operation, and keep beside the"
+        " trace what rounding explains.",
+    ),
+]
+AgainstOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Run the script, and compare it with this trace as `audit diff` does."),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep output, tensors and result there, in place of an earlier audit."),
+]
+FailOption = Annotated[
+    bool,
+    typer.Option("--fail", help="End with exit status 1 where the runs differ, or a trace is cut short, for CI."),
+]
+
+
 def audit(
-    command: Annotated[
-        list[str] | None, typer.Argument(metavar="-- SCRIPT ARGS", help="A file, `-m MODULE`, or a console script.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST, help="Stop after so many optimizer steps [the end].")
-    ] = None,
-    threads: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,N", help="Threads of torch in the two runs, as 1,2; one number to record [the script's choice]."
-        ),
-    ] = None,
-    record: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Run the script once and record a trace there, to compare with another machine's; it holds norms and"
-            " sketches of tensors, and no other values.",
-        ),
-    ] = None,
-    rounding: Annotated[
-        bool,
-        typer.Option(
-            "--rounding",
-            help="With --record: run it twice more with noise in the last bits of every operation, and keep beside the"
-            " trace what rounding explains.",
-        ),
-    ] = False,
-    against: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Run the script, and compare it with this trace as `audit diff` does."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep output, tensors and result there, in place of an earlier audit."),
-    ] = None,
-    fail: Annotated[
-        bool,
-        typer.Option("--fail", help="End with exit status 1 where the runs differ, or a trace is cut short, for CI."),
-    ] = False,
+    command: CommandArgument = None,
+    steps: StepsOption = None,
+    threads: ThreadsOption = None,
+    record: RecordOption = None,
+    rounding: RoundingOption = False,
+    against: AgainstOption = None,
+    out: OutOption = None,
+    fail: FailOption = False,
     json: JsonOption = None,
 ) -> None:
     """Find the first operation that differs between two runs.
