@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,7 @@ def threads(number: int) -> Iterator[None]:
 @contextmanager
 def without_onednn(number: int = 1) -> Iterator[None]:
     """Without the kernels of oneDNN, and with a number of threads."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-        stack.enter_context(threads(number))
+    with torch.backends.mkldnn.flags(enabled=False), threads(number):
         yield
 
 

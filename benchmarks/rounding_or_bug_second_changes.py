@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -45,9 +45,7 @@ def flushed() -> Iterator[None]:
 @contextmanager
 def three_threads_without_onednn() -> Iterator[None]:
     """Several of them at once."""
-    with ExitStack() as stack:
-        stack.enter_context(without_onednn(3))
-        stack.enter_context(deterministic())
+    with without_onednn(3), deterministic():
         yield
 
 

@@ -105,7 +105,6 @@ def main():
             rows.append(measure(name, rate, changes, seed, options.steps))
             show(rows[-1])
             write(rows, options.json)
-    write(rows, options.json)
 
 
 if __name__ == "__main__":
