@@ -49,9 +49,7 @@ def _accelerators() -> tuple[tuple[str, int], ...]:
         return ()
     count = getattr(devices, "device_count", lambda: 1)()
     # MPS has one generator, and takes no number.
-    states = [
-        devices.get_rng_state(number) if count > 1 or number else devices.get_rng_state() for number in range(count)
-    ]
+    states = [devices.get_rng_state(number) if count > 1 else devices.get_rng_state() for number in range(count)]
     return tuple(
         (f"{accelerator.type}:{number}", zlib.crc32(state.cpu().numpy().tobytes()))
         for number, state in enumerate(states)

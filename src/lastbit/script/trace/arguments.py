@@ -87,11 +87,10 @@ def _other_groups(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str,
     if len(one) == len(other):
         return ""
     names = [name for name in one[0] if len({str(group.get(name)) for group in (*one, *other)}) > 1]
-    values = [
-        f"{name} {' and '.join(str(group.get(name)) for group in groups)}" for groups in (one, other) for name in names
-    ]
-    half = len(names)
-    texts = [f" ({', '.join(part)})" if part else "" for part in (values[:half], values[half:])]
+    texts = []
+    for groups in (one, other):
+        values = [f"{name} {' and '.join(str(group.get(name)) for group in groups)}" for name in names]
+        texts.append(f" ({', '.join(values)})" if values else "")
     return f"{len(one)} groups of parameters{texts[0]} against {len(other)}{texts[1]}"
 
 
