@@ -9,12 +9,14 @@ loss that the central flow predicts against that of descent, over windows and al
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
+from torch.nn.utils import parameters_to_vector
 
 from lastbit.curvature import CentralFlow
 from lastbit.training.gradient_flow import GradientFlow
@@ -39,9 +41,9 @@ class Beside:
     seconds: float  # processor time of the central flow
 
 
-def flat(tensors: object) -> Tensor:
+def flat(weights: Iterable[Tensor]) -> Tensor:
     """All weights as one vector."""
-    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])  # type: ignore[attr-defined]
+    return parameters_to_vector(weights).detach()
 
 
 def beside(steps: int) -> Beside:
