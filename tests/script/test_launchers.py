@@ -4,6 +4,7 @@ from lastbit.errors import LastbitError
 from lastbit.script import Target
 from lastbit.script.launchers import check_launched, cores_for, launch_of
 from lastbit.script.trace.recording import record_trace
+from lastbit.script.training import ScriptTraining
 
 TORCHRUN = [
     ("command", "torchrun"),
@@ -91,6 +92,9 @@ def test_what_a_launcher_finds_is_started(tmp_path, words):
     (tmp_path / "train.py").touch()
     check_launched(of(words), tmp_path)
     check_launched(Target("file", "train.py"), tmp_path)
+    training = ScriptTraining(of(words), directory=tmp_path)
+    training.check()
+    assert (training.script is None) is ("--no-python" in words)
 
 
 def test_ranks_are_not_recorded_beside_those_of_another_trace(tmp_path):

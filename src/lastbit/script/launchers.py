@@ -33,6 +33,14 @@ class Launch:
     port: str | None  # an option that fixes a port or an address, as it is written
     is_any_program: bool = False  # rather than a script or a module for Python
 
+    def path(self, directory: Path | None = None) -> Path | None:
+        """The file of the code that every process runs; None where it may be no Python, as with `--no-python`.
+
+        Args:
+            directory: where the launcher runs; the present directory by default.
+        """
+        return None if self.is_any_program else self.target.path(directory)
+
 
 def cores_for(target: Target, workers: int | None) -> Cores:
     """The cores that the trials of a target share, each taking one for each process that a launcher is asked for.

@@ -63,7 +63,7 @@ class ScriptTraining:
 
     def _path(self) -> Path | None:
         """The file of the code that trains, behind a launcher the script's."""
-        return (self.launch or self).target.path(self.directory)
+        return (self.launch or self.target).path(self.directory)
 
     def _script(self) -> str | None:
         return sha256(path.read_bytes()) if (path := self._path()) is not None else None

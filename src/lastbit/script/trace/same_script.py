@@ -32,7 +32,7 @@ def script_of(target: Target, launch: Launch | None) -> tuple[str, list[int]]:
     script = target if launch is None else launch.target
     name = script.name.rpartition(".")[2] if script.kind == MODULE else Path(script.name).name
     try:
-        path = script.path()
+        path = (launch or target).path()
         content = b"" if path is None else path.read_bytes()[:_LONGEST]
     except (OSError, ValueError):
         content = b""
