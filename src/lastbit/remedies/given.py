@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from lastbit.errors import LastbitError, did_you_mean
@@ -147,10 +148,10 @@ def _kind(name: str) -> type[Remedy]:
 
 
 def _made(kind: type[Remedy], options: Mapping[str, Any]) -> Remedy:
-    known = list(kind.__dataclass_fields__)
+    known = [field.name for field in fields(kind)]
     for option in options:
         if option not in known:
-            which = did_you_mean(option, known, before=", ") or (f"; it has {', '.join(known)}" if known else "")
+            which = did_you_mean(option, known, before=", ") or f"; it has {', '.join(known) or 'none'}"
             raise LastbitError(f"the remedy {kind.name} has no option {option!r}{which}")
     return kind(**options)
 
