@@ -132,7 +132,7 @@ def test_each_way_to_evaluate_is_seen_and_no_other(put_on, way):
         model.train("training" in way)
         part = model.head if way == "of a part" else model
         part(torch.ones(2, 6) if way == "of a part" else X)
-    assert "in 1 calls" in said()
+    assert "in 1 call of a model" in said()
     if "training" not in way:
         assert all(torch.equal(raw[name], value) for name, value in model.state_dict().items())
 

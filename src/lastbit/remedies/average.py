@@ -169,9 +169,9 @@ class AverageRemedy(Remedy):
         _OUTSIDE[self].follow(optimizer)
 
     def _said(self, outside: AverageOutside) -> str:
-        if outside.evaluations:
+        if count := outside.evaluations:
             return (
-                f"evaluated averaged weights ({self.label}) in {outside.evaluations} calls of a model; what they saved "
+                f"evaluated averaged weights ({self.label}) in {count} call{'s' * (count > 1)} of a model; what they saved "
                 "holds the weights in training"
             )
         if outside.with_gradients:
