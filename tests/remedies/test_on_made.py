@@ -96,3 +96,17 @@ def test_each_option_is_a_treatment_and_a_plus_joins_two():
     assert script_treatments([]) == []
     treatments = script_treatments(["smooth=silu", "lr=0.5+clip=1"])
     assert [[remedy.name for remedy in treatment] for treatment in treatments] == [["smooth"], ["clip", "lr"]]
+
+
+def test_a_step_that_fails_leaves_no_factor_behind():
+    """A script may catch an error of its closure, as of memory, and go on: rates are halved once, and not again."""
+    weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    for remedy in parse_treatment("lr=0.5"):
+        remedy.on_made(optimizer)
+    with pytest.raises(MemoryError):
+        optimizer.step(lambda: (_ for _ in ()).throw(MemoryError()))
+    weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    assert weight.item() == pytest.approx(-0.05)
+    assert optimizer.param_groups[0]["lr"] == 0.1

@@ -24,21 +24,29 @@ def step_with(optimizer: Optimizer, factor: _Factor) -> None:
         _FACTORS[optimizer].append(factor)
         return
     _FACTORS[optimizer] = factors = [factor]
-    kept: list[Any] = []
+    kept: list[tuple[Any, Any]] = []  # of each group, its own rate and that of the step
     steps = 0
 
+    def restore(optimizer: Optimizer) -> None:
+        """Give groups their own rates again, but for those that were given another meanwhile."""
+        for group, (own, scaled) in zip(optimizer.param_groups, kept, strict=False):
+            if group["lr"] is scaled:
+                group["lr"] = own
+        kept.clear()
+
     def before(optimizer: Optimizer, *_: Any) -> None:
-        """Put the factors on."""
-        kept[:] = [group["lr"] for group in optimizer.param_groups]
+        """Put the factors on; first take them off where the step before ended in an error."""
+        restore(optimizer)
         for group in optimizer.param_groups:
-            group["lr"] = group["lr"] * math.prod(each(steps) for each in factors)
+            own = group["lr"]
+            group["lr"] = own * math.prod(each(steps) for each in factors)
+            kept.append((own, group["lr"]))
 
     def after(optimizer: Optimizer, *_: Any) -> None:
         """Take them off."""
         nonlocal steps
         steps += 1
-        for group, rate in zip(optimizer.param_groups, kept, strict=True):
-            group["lr"] = rate
+        restore(optimizer)
 
     optimizer.register_step_pre_hook(before)
     optimizer.register_step_post_hook(after)
