@@ -171,8 +171,8 @@ class AverageRemedy(Remedy):
     def _said(self, outside: AverageOutside) -> str:
         if count := outside.evaluations:
             return (
-                f"evaluated averaged weights ({self.label}) in {count} call{'s' * (count > 1)} of a model; what they saved "
-                "holds the weights in training"
+                f"evaluated averaged weights ({self.label}) in {count} call{'s' * (count > 1)} of a model; "
+                "what they saved holds the weights in training"
             )
         if outside.with_gradients:
             return f"called a model in evaluation mode with gradients on alone, as it is: {self.label} changed nothing"
