@@ -105,3 +105,7 @@ def test_lists_read_as_sentences():
     assert joined(["a"]) == "a"
     assert joined(iter(["a", "b"])) == "a and b"
     assert joined(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_minus():
+    assert [signed(value, 1) for value in (-0.04, 0.04, -0.06, 0.0)] == ["+0.0", "+0.0", "-0.1", "+0.0"]

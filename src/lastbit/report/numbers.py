@@ -34,7 +34,11 @@ def number(value: float | None, decimals: int) -> str:
 def signed(value: float | None, decimals: int) -> str:
     """The same with its sign, plus too, as differences have it: `+0.31`."""
     text = number(value, decimals)
-    return text if value is None or value < 0 else f"+{text}"
+    if value is None:
+        return text
+    if text.startswith("-") and not text.strip("-0."):
+        text = text[1:]  # what rounds to nothing has no sign of its own
+    return text if text.startswith("-") else f"+{text}"
 
 
 def axis_format(decimals: int) -> str:

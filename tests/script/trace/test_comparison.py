@@ -56,6 +56,22 @@ def test_the_same_bits_by_other_operations_are_the_same_bits(change):
     assert comparison.same_bits
     assert comparison.is_rounding
     assert comparison.verdict.startswith("the same bits in ")
+    alone = [len(comparison.ranks[0].only_first), len(comparison.ranks[0].only_second)]
+    for which, count in zip(("first", "second"), alone, strict=True):
+        assert (f"{count:,} operation{'s' * (count > 1)} in the {which} run alone" in comparison.verdict) == (count > 0)
+    assert (sum(alone) > 0) == ("fused" in change)
+
+
+def test_numbers_of_another_type_are_said():
+    one, other = Training().writer.trace(), Training(noise=1e-3).writer.trace()
+    records = [
+        replace(record, outputs=tuple(replace(output, dtype="bfloat16") for output in record.outputs))
+        for record in other.records
+    ]
+    count = sum(output.dtype == "float64" for record in one.records for output in record.outputs)
+    comparison = compare_traces(one, replace(other, records=records), lambda record, place: 1e-1)
+    assert comparison.is_rounding
+    assert comparison.verdict.endswith(f"; {count} results are float64 in the first run and bfloat16 in the second")
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["envelope", "no envelope"])

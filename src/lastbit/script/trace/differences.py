@@ -1,6 +1,7 @@
 """Compares the traces of two processes: the first other bits, and the first place that rounding does not explain."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
@@ -13,6 +14,7 @@ from lastbit.script.trace.aligned import AlignedTraces, place_of
 from lastbit.script.trace.beyond import BeyondRounding
 from lastbit.script.trace.collectives import collectives_of
 from lastbit.script.trace.graph import OPTIMIZER, TraceGraph
+from lastbit.script.trace.one_operation import EPSILON
 from lastbit.script.trace.places import Envelope, RankComparison, RoundingEnvelope, TracePlace
 from lastbit.script.trace.records import COLLECTIVES, PARTS, RunTrace
 
@@ -61,7 +63,7 @@ def compare_rank(one: RunTrace, other: RunTrace, envelope: Envelope | None, *, d
         undone=beyond.undone,
         not_finite=len(hidden),
         open_end=any(_is_end(traces, value) for value in hidden),
-        notes=(*_notes(*whole), *_not_compared(*whole)),
+        notes=(*_other_types(traces), *_left_over(traces, first), *_notes(*whole), *_not_compared(*whole)),
         complete=one.ended and other.ended,
     )
 
@@ -162,6 +164,30 @@ def loose_ends(graph: TraceGraph, only: Sequence[int]) -> list[int]:
         if all(reader in loose for reader in consumers.get(index, ())):
             loose.add(index)
     return sorted(loose)
+
+
+def _other_types(traces: AlignedTraces) -> list[str]:
+    """That results have floating-point numbers of another type in the other run, as under autocast."""
+    sides = [[graph.summaries[value].dtype for value in values.tolist()]
+             for graph, values in ((traces.one, traces.values), (traces.other, traces.partners))]  # fmt: skip
+    counts = Counter(pair for pair in zip(*sides, strict=True) if pair[0] != pair[1] and EPSILON.keys() >= {*pair})
+    return [
+        f"{count:,} result{'s are' if count > 1 else ' is'} {mine} in the first run and {other} in the second"
+        for (mine, other), count in counts.most_common(_MOST_NAMED)
+    ]
+
+
+def _left_over(traces: AlignedTraces, first: TracePlace | None) -> list[str]:
+    """Which operations only one run does, where all that both do has the same bits: of these nothing becomes."""
+    sides = [("first", traces.one, traces.alignment.only_one), ("second", traces.other, traces.alignment.only_other)]
+    notes = []
+    for which, graph, only in sides if first is None and not traces.divided else ():
+        records = [graph.records[index] for index in only]
+        names = dict.fromkeys(f"{r.site.name} at {r.site.line}" if r.site.line else r.site.name for r in records)
+        if names:
+            alone = f"{len(only):,} operation{'s' if len(only) > 1 else ''} in the {which} run alone"
+            notes.append(f"{alone}, of which nothing becomes: {shortened(list(names), _MOST_NAMED)}")
+    return notes
 
 
 def _notes(one: RunTrace, other: RunTrace) -> list[str]:
