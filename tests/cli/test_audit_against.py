@@ -51,6 +51,13 @@ def test_recorded_with_rounding_and_compared_with_what_rounds_and_what_does_not(
     code, out, err = lastbit("audit", "--against", "a.trace", "--", "other.py")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "the trace is of another script: train.py, which has hardly a line in common with other.py" in err
+    # One that fails is told without the file that it was recorded in, which is gone by then.
+    with (place / "train.py").open("a") as script:
+        script.write("raise ValueError('too far')\n")
+    code, out, err = lastbit("audit", "--against", "a.trace", "--", "train.py")
+    assert (code, out, "ValueError: too far" in err) == (2, "", True)
+    assert err.splitlines()[-1].startswith("lastbit: train.py ended with exit code 1 after ")
+    assert "here.trace" not in err
     # The same without the script: the envelope lies beside the trace.
     trace = read_trace(place / "a.trace")
     envelopes = kept_envelopes(place / "a.trace", 1)

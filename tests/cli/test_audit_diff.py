@@ -23,12 +23,12 @@ def place(tmp_path, monkeypatch):
 def test_two_files_are_compared_shown_and_kept(lastbit, place):
     code, out, err = lastbit("audit", "diff", "a.trace", "other.trace", "--out", "kept", "--json", "found.json")
     assert (code, err) == (0, "")
-    assert "leaves rounding at operation 13, step 0, model.w2: step size (the learning rate)" in out
+    assert "leaves rounding at operation 13, step 0, model.w2: argument alpha of aten::add_, -0.1" in out
     assert "  line       train.py:11" in out
     assert "│ threads │" in out
     found = json.loads((place / "found.json").read_text())
     assert found == json.loads((place / "kept" / "audit.json").read_text())
-    assert found["beyond_rounding"]["differs"].endswith("-0.1 against -0.2")
+    assert found["beyond_rounding"]["differs"].endswith("-0.1 against -0.2 (the learning rate or the weight decay)")
     assert "-0.1 against -0.2" in (place / "kept" / "audit.html").read_text()
 
 
@@ -92,7 +92,7 @@ def test_all_ranks_of_a_trace_are_compared_and_named(lastbit, place):
     code, out, _ = lastbit("audit", "diff", "two.trace", "faulty.trace", "--json", "-")
     found = json.loads(out)
     assert (code, found["first_different"]["rank"], found["beyond_rounding"]["rank"]) == (0, 1, 1)
-    assert found["beyond_rounding"]["differs"].endswith("-0.1 against -0.2")
+    assert found["beyond_rounding"]["differs"].endswith("-0.1 against -0.2 (the learning rate or the weight decay)")
     count = len(rank(0).records) + len(rank(1).records)
     assert f"the same bits in {count} operations" in lastbit("audit", "diff", "two.trace", "two.trace")[1]
     cut = rank(1)
@@ -151,7 +151,7 @@ def test_a_rank_whose_file_is_cut_short_is_one_line(lastbit, place):
     (place / "two.trace.rank1").write_bytes(whole[:-60])
     code, _, err = lastbit("audit", "diff", "two.trace", "two.trace")
     assert (code, err.count("\n")) == (2, 1)
-    assert "the first trace of rank 1 holds no operation: there is nothing to compare" in err
+    assert "the first trace of rank 1 holds no operation: it was cut before the first were written whole (" in err
 
 
 @pytest.mark.parametrize(
@@ -168,3 +168,11 @@ def test_wrong_input_is_one_line(lastbit, place, words, complaint):
     code, out, err = lastbit("audit", "diff", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert complaint in err
+
+
+@pytest.mark.parametrize("words", [("diff", "--help"), ("diff", "a.trace", "-h")])
+def test_diff_has_a_help_of_its_own(lastbit, place, words):
+    code, out, err = lastbit("audit", *words)
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: lastbit audit diff [OPTIONS] A.trace B.trace")
+    assert "--threads" not in out

@@ -209,6 +209,11 @@ def test_a_shell_script_on_the_path_does_not_hide_the_command(place, monkeypatch
         (["--k", "3"], "'--k' comes where the script belongs"),
         (["no-such-command"], "neither a script here nor a console script"),
         (["ls", "-l"], "ls is neither a script here nor a console script"),
+        (
+            ["mpirun", "-n", "2", "python", "train.py"],
+            "mpirun is no launcher .* `-- torchrun --nproc-per-node 2 train.py`",
+        ),
+        (["bash", "train.sh"], "bash is a shell: give the Python script alone, as in `-- train.py`"),
         (["train.ipynb"], "train.ipynb is a notebook: make a script of it with `jupyter nbconvert --to script train.i"),
         (["train.sh"], "train.sh is a shell script: give the Python script that it starts"),
         (["launch", "x"], "launch is a shell script: give the Python script that it starts"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from lastbit.cli.audit_record import measured, recorded
+from lastbit.cli.options import ScriptCommand
 from lastbit.cli.output import SafeConsole, console, write_json
 from lastbit.errors import LastbitError
 from lastbit.storage.files import to_json, writing
@@ -23,6 +24,34 @@ if TYPE_CHECKING:
 RECORD, PAGE = "audit.json", "audit.html"  # what is kept of an audit
 _MOST_RANKS = 4  # of those that only received a difference
 _MOST_SETTINGS = 20  # rows of the table of environments on the terminal
+
+
+HELP = """\
+Usage: lastbit audit diff [OPTIONS] A.trace B.trace
+
+Compare two runs that `lastbit audit --record` kept, of other machines, versions or settings.
+
+Says where the bits first differ, and where the runs differ by more than rounding explains. Nothing is run. Places are
+those of A.trace. Of a run of several processes give the file of rank 0; the others are found beside it. What rounding
+explains is read from A.trace.rounding, which `--record A.trace --rounding` leaves there.
+
+Options:
+  --out DIR    Keep the result and its page there, in place of an earlier audit.
+  --fail       End with exit status 1 where rounding does not explain the difference, or a trace is cut short, for CI.
+  --json FILE  Write the result as JSON; - for standard output.
+  -h, --help   Show this message and exit.
+
+Example: lastbit audit diff A.trace B.trace --out kept"""
+
+
+class AuditCommand(ScriptCommand):
+    """`lastbit audit`, whose `diff` has a help of its own."""
+
+    def help_of(self, args: Sequence[str]) -> str | None:
+        """The help of `audit diff`, where it is asked for."""
+        before = args[: args.index("--")] if "--" in args else args
+        asked = {"-h", "--help"} & set(before)
+        return HELP if asked and is_diff([word for word in before if not word.startswith("-")]) else None
 
 
 def is_diff(words: Sequence[str]) -> bool:
@@ -81,7 +110,7 @@ def compared_with(target: Target, path: Path, *, steps: int | None, threads: int
     wanted = reference[0].header.steps if steps is None else steps
     with tempfile.TemporaryDirectory(prefix="lastbit-against-") as folder:
         here = Path(folder, "here.trace")
-        recorded(target, here, steps=wanted, threads=threads)
+        recorded(target, here, steps=wanted, threads=threads, temporary=True)
         run = read_run(here)
         if envelopes is None and not compare_traces(reference, run).same_bits:
             envelopes = carried_over(measured(target, here, steps=wanted, threads=threads), run, reference)

@@ -51,12 +51,14 @@ def record(
             console(json).print(_rounding_summary(envelopes, envelope_path(path)), soft_wrap=True)
 
 
-def recorded(target: Target, path: Path, *, steps: int | None, threads: int | None) -> RecordedTrace:
+def recorded(
+    target: Target, path: Path, *, steps: int | None, threads: int | None, temporary: bool = False
+) -> RecordedTrace:
     """Record a trace with a line of progress; the arguments and errors of `record_trace`."""
     from lastbit.script.trace.recording import record_trace
 
     with operations_progress(target.name, steps, "recorded") as on_progress:
-        return record_trace(target, path, steps=steps, threads=threads, on_progress=on_progress)
+        return record_trace(target, path, steps=steps, threads=threads, temporary=temporary, on_progress=on_progress)
 
 
 def measured(target: Target, path: Path, *, steps: int | None, threads: int | None) -> list[RoundingEnvelope]:

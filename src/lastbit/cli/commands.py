@@ -17,6 +17,7 @@ import typer
 
 from lastbit.cli import (
     audit,
+    audit_diff,
     check,
     compare,
     data,
@@ -56,7 +57,7 @@ app.command("demo")(demo.demo)
 app.command("study")(study.study)
 app.command("sharpness")(sharpness.sharpness)
 app.command("run", cls=ScriptCommand, context_settings={"allow_interspersed_args": False})(run.run)
-app.command("audit", cls=ScriptCommand)(audit.audit)
+app.command("audit", cls=audit_diff.AuditCommand)(audit.audit)
 app.command("growth")(growth.growth)
 app.command("remedy")(remedy.remedy)
 app.command("worker")(workers.worker)

@@ -5,7 +5,7 @@ What completes a word is imported when Tab is pressed. An offered name may still
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -32,11 +32,18 @@ class ScriptCommand(TyperCommand):
         Raises:
             LastbitError: an option that takes a value stands right before `--`.
         """
+        if own := self.help_of(args):
+            typer.echo(own)
+            raise typer.Exit
         end = args.index("--") if "--" in args else 0
         valued = {name for option in self.params if not getattr(option, "is_flag", True) for name in option.opts}
         if end and args[end - 1] in valued:
             raise LastbitError(f"{args[end - 1]} has no value: give one before `--`, where the script begins")
         return super().parse_args(ctx, args)
+
+    def help_of(self, args: Sequence[str]) -> str | None:
+        """The help of what the first word asks for in place of a script; None where nothing of its own is asked for."""
+        return None
 
 
 def parse_numbers(text: str, option: str) -> list[int]:

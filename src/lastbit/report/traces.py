@@ -166,8 +166,8 @@ def distance_figures(content: TracePageContent) -> list[Figure]:
 
 _NOTE = (
     "‖x − y‖ / max(‖x‖, ‖y‖) of the results of each operation, in the order of the first run, estimated from "
-    "sketches to about 30 %. Operations without a point have the same bits. Vertical lines: the first other bits, "
-    "and the first place that rounding does not explain, where there is one."
+    "sketches with a standard error of about 25 %. Operations without a point have the same bits. Vertical lines: the "
+    "first other bits, and the first place that rounding does not explain, where there is one."
 )
 _Points = tuple[list[float], list[float]]  # places and sizes
 

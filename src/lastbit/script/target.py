@@ -24,6 +24,8 @@ _PYTHON = re.compile(r"python(\d(\.\d+)?)?")
 _SHELL = (".sh", ".bash", ".zsh", ".slurm", ".sbatch", ".fish")
 _BEGINNING = 1024  # bytes that are looked at
 _IS_SHELL = re.compile(rb"#!.*\b(ba|z|k|da|fi)?sh\b")
+_SHELLS = ("bash", "sh", "zsh", "dash", "ksh", "fish")
+_OTHER_LAUNCHERS = ("mpirun", "mpiexec", "srun", "deepspeed", "horovodrun", "colossalai")
 _SUFFIXES = (".py", ".pyw")
 
 
@@ -118,6 +120,13 @@ def _command(name: str, arguments: tuple[str, ...], directory: Path | None) -> T
     if find_command(name) is None and find_entry_point(name) is None:
         if "." in name and find_module(name, directory) is not None:
             raise LastbitError(f"{name} is a module: write -m before it, as in `-- -m {name}`")
+        if (other := Path(name).name) in (*_SHELLS, *_OTHER_LAUNCHERS):
+            script = next((word for word in arguments if word.endswith(_SUFFIXES)), "train.py")
+            what = "a shell" if other in _SHELLS else "no launcher that lastbit can start"
+            raise LastbitError(
+                f"{name} is {what}: give the Python script alone, as in `-- {script}`, or start its processes by"
+                f" torchrun or accelerate launch, as in `-- torchrun --nproc-per-node 2 {script}`"
+            )
         raise LastbitError(
             f"{name} is neither a script here nor a console script of this Python ({sys.executable}); a console script"
             " is a Python program that a package installs"

@@ -232,8 +232,8 @@ def with_settings(optimizer, **options):
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (with_settings("SGD", lr=0.2), "lr 0.1 against 0.2 (step size"),
-        (with_settings("Lion", lr=0.2), "optimizer SGD against Lion and lr 0.1 against 0.2 (step size"),
+        (with_settings("SGD", lr=0.2), "lr 0.1 against 0.2 (argument alpha"),
+        (with_settings("Lion", lr=0.2), "optimizer SGD against Lion and lr 0.1 against 0.2 (argument alpha"),
         (with_settings("Lion", clip=True), "optimizer SGD against Lion (only the second trace has aten::mul_"),
     ],
     ids=["setting", "both", "class"],
@@ -251,7 +251,7 @@ def test_each_of_two_optimizers_of_one_class_has_its_settings():
         return replace(Training(lr=lr).writer.trace(), events=events)
 
     found = compare_traces(trained(0.1), trained(0.2), envelope).beyond_rounding
-    assert found.differs.startswith("lr 0.1 against 0.2 (step size")
+    assert found.differs.startswith("lr 0.1 against 0.2 (argument alpha")
 
 
 def told_to_stop(steps, wanted, **options):

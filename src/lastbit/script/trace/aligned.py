@@ -55,7 +55,7 @@ class AlignedTraces:
         if not all(graph.records for graph in graphs):
             which, empty = ("first", self.one) if not self.one.records else ("second", self.other)
             rank = f" of rank {empty.trace.header.rank}" if empty.trace.header.world_size > 1 else ""
-            raise LastbitError(f"the {which} trace{rank} holds no operation: there is nothing to compare")
+            raise LastbitError(f"the {which} trace{rank} holds no operation: {empty.trace.why_empty()}")
         if self.alignment.share < LEAST_SHARE:
             commands = [" ".join(graph.trace.header.command) for graph in graphs]
             raise LastbitError(

@@ -9,12 +9,12 @@ from lastbit.script.trace.records import OFFSET, SETTINGS, STRIDES, Record
 
 # What an argument of an update is, by operation and argument.
 _UPDATES = {
-    ("addcdiv_", "value"): "step size (the learning rate, corrected for Adam's first steps)",
+    ("addcdiv_", "value"): "the step size: the learning rate, corrected for Adam's first steps",
     ("lerp_", "weight"): "1 - beta1",
     ("addcmul_", "value"): "1 - beta2",
-    ("mul_", "other"): "beta of a running mean, momentum, or decoupled weight decay",
-    ("add", "alpha"): "weight decay",
-    ("add_", "alpha"): "step size (the learning rate) or weight decay",
+    ("mul_", "other"): "a beta, the momentum, or the decoupled weight decay",
+    ("add", "alpha"): "the weight decay",
+    ("add_", "alpha"): "the learning rate or the weight decay",
     ("add_", "other"): "eps",
 }
 _MOST_NAMED = 3
@@ -50,8 +50,8 @@ def argument_words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Re
         other: in the second.
         names: of the arguments that differ.
     """
-    words = " and ".join(_words(traces, one, other, name) for name in names[:_MOST_NAMED])
     settings = differing_settings(traces, one, other)
+    words = " and ".join(_words(traces, one, other, name, guess=not settings) for name in names[:_MOST_NAMED])
     return f"{settings} ({words})" if settings else words
 
 
@@ -103,15 +103,17 @@ def _settings_at(graph: TraceGraph, step: int) -> dict[tuple[str, int], list[Map
     }
 
 
-def _words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, name: str) -> str:
+def _words(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, name: str, *, guess: bool) -> str:
+    """The argument and its values; with what it may be in an update, where no setting of the optimizer says it."""
     mine, others = argument_text(one, name), argument_text(other, name)
     if one.site.name in ("aten::bernoulli_", "aten::bernoulli") and name == "p" and mine and others:
         dropped = [f"{1 - float(text):.6g}" for text in (mine, others)]
         return f"dropout p {dropped[0]} against {dropped[1]}"
     plain = one.site.name.removeprefix("aten::").removeprefix("_foreach_")
     meaning = _UPDATES.get((plain, name)) if one.site.phase == OPTIMIZER else None
-    words = f"{meaning}, {name} of {one.site.name}," if meaning else f"{plain.strip('_').replace('native_', '')} {name}"
-    return f"{words} {_text(mine)} against {_text(others)}{_neighbour(traces, one, other, name)}"
+    words = f"argument {name} of {one.site.name}," if meaning else f"{plain.strip('_').replace('native_', '')} {name}"
+    maybe = f" ({meaning})" if meaning and guess else ""
+    return f"{words} {_text(mine)} against {_text(others)}{_neighbour(traces, one, other, name)}{maybe}"
 
 
 def _neighbour(traces: tuple[TraceGraph, TraceGraph], one: Record, other: Record, name: str) -> str:

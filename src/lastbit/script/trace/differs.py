@@ -9,7 +9,7 @@ import numpy as np
 from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.alignment import Alignment
 from lastbit.script.trace.arguments import differing_settings, other_views
-from lastbit.script.trace.draws import describe_draws, is_random, named_operations
+from lastbit.script.trace.draws import calls_of_one_place, describe_draws, is_random, named_operations
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph, is_compiled
 from lastbit.script.trace.records import COLLECTIVES, OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch
@@ -151,10 +151,14 @@ class Words:
     def _taken(self, root: Root) -> str:
         """Which tensors are taken where the same operation takes another: what made them."""
         makers = [graph.records[int(graph.maker[v])] for graph, v in self._sides(root)]
+        names = [named_operations([maker]) for maker in makers]
+        if names[0] == names[1]:
+            shapes = self._shape(root.value), self._shape(root.partner, 1)
+            return calls_of_one_place((self._one, self._other), makers, shapes)
         modules = [f", {maker.site.module}" if maker.site.module else "" for maker in makers]
         texts = [
-            f"that of {named_operations([maker])} (operation {maker.index:,}{module})"
-            for maker, module in zip(makers, modules, strict=True)
+            f"that of {name} (operation {maker.index:,}{module})"
+            for name, maker, module in zip(names, makers, modules, strict=True)
         ]
         return f"another tensor is taken: {' against '.join(texts)}"
 

@@ -130,6 +130,24 @@ def named_operations(records: Sequence[Record]) -> str:
     return shortened(list(places), _MOST_NAMED)
 
 
+def calls_of_one_place(traces: tuple[TraceGraph, TraceGraph], makers: Sequence[Record], shapes: tuple[str, str]) -> str:
+    """Say which of the tensors is taken that the same operation makes on the same line.
+
+    Args:
+        traces: the first and the second.
+        makers: of the tensor in either.
+        shapes: of the tensor in either.
+    """
+    texts = []
+    for graph, maker, shape in zip(traces, makers, shapes, strict=True):
+        same = [r.index for r in graph.records if (r.site.name, r.site.line) == (maker.site.name, maker.site.line)]
+        texts.append(f"call {same.index(maker.index) + 1:,} of {len(same):,} (shape {shape})")
+    name = named_operations(makers[:1])
+    if texts[0] == texts[1]:
+        return f"{name} gives another tensor in the same call, {texts[0].removeprefix('call ')}"
+    return f"another tensor of {name} is taken: that of {texts[0]} against that of {texts[1]}"
+
+
 def _cast(record: Record) -> str:
     kind = record.arguments.get("dtype") if record.site.name == "aten::_to_copy" else None
     return f" to {kind}" if kind else ""

@@ -70,7 +70,10 @@ def read_trace(path: Path) -> RunTrace:
         raise LastbitError(f"{path} is {'empty' if not file else 'no trace'}: {cut}")
     whole = list(pieces(file))
     if not whole or whole[0][0] != HEADER:
-        raise LastbitError(f"{path} ends within its header: the recording was killed before it began, or the file cut")
+        raise LastbitError(
+            f"{path} ends within its header: the recording was killed before it began, or the file cut; copy it again,"
+            " or record it again"
+        )
     try:
         trace = _trace(_header(whole[0][1], path), whole, path)
     except LastbitError:

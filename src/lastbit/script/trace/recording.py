@@ -59,6 +59,7 @@ def record_trace(
     steps: int | None = None,
     threads: int | None = None,
     noise: int | None = None,
+    temporary: bool = False,
     on_progress: Callable[[int, int], None] = lambda operations, steps: None,
 ) -> RecordedTrace:
     """Run a program once and record every tensor operation, of every rank that it or its launcher starts.
@@ -69,6 +70,7 @@ def record_trace(
         steps: optimizer steps after which to stop; None for the program's end.
         threads: of torch; None for the program's own choice.
         noise: seed of the noise in the last bits of every operation's result (`NoisyTraceMode`); None for none.
+        temporary: whether the trace is removed after use, so that errors do not point at it.
         on_progress: called now and then with the numbers of operations and steps so far.
 
     Raises:
@@ -92,9 +94,10 @@ def record_trace(
             end_members(folder, 0.0)
             left_out = clear_further(path, folder)
         printed = output.read_text(encoding="utf-8", errors="replace")
-        _check_run(target, path, code, counts, printed)
+        _check_run(target, path, code, counts, printed, temporary=temporary)
         if launch is not None or counts.ranks:
-            _check_ranks(target, path, counts.missing(None if launch is None else launch.processes))
+            missing = counts.missing(None if launch is None else launch.processes)
+            _check_ranks(target, "" if temporary else f" beside {path}", missing)
         ranks = max(1, len(counts.ranks))
         size = sum(rank_path(path, rank).stat().st_size for rank in range(ranks))
         return RecordedTrace(path, counts.operations, counts.steps, size, ranks, left_out)
@@ -115,12 +118,22 @@ def _named(target: Target, path: Path, folder: Path, launch: Launch | None) -> d
     }
 
 
-def _check_run(target: Target, path: Path, code: int, counts: RankCounts, printed: str) -> None:
+def _check_run(target: Target, path: Path, code: int, counts: RankCounts, printed: str, *, temporary: bool) -> None:
     operations = counts.operations
+    if counts.error and temporary:
+        raise LastbitError(
+            f"the temporary directory {path.parent.parent} could not be written to: {os.strerror(counts.error)}; make"
+            " room, or name another in TMPDIR"
+        )
     if counts.error:
         raise LastbitError(f"{path} could not be written: {os.strerror(counts.error)}; it holds what came before")
     if code != 0:
-        kept = f"; {path} holds the {operations:,} operations before that" if operations else ""
+        after = (
+            f" after {operations:,} operations"
+            if temporary
+            else f"; {path} holds the {operations:,} operations before that"
+        )
+        kept = after if operations else ""
         raise ScriptFailedError(f"{target.name} ended with exit code {code}{kept}", printed)
     if not operations and (counts.ranks or counts.first is not None):
         for rank in counts.ranks or (0,):
@@ -128,10 +141,10 @@ def _check_run(target: Target, path: Path, code: int, counts: RankCounts, printe
         raise ScriptFailedError(f"{target.name} did no tensor operation: there is nothing to record", printed)
 
 
-def _check_ranks(target: Target, path: Path, missing: list[int]) -> None:
+def _check_ranks(target: Target, beside: str, missing: list[int]) -> None:
     if missing:
         raise LastbitError(
-            f"{target.name}: rank {', '.join(map(str, missing))} was not recorded beside {path}: it never imported"
+            f"{target.name}: rank {', '.join(map(str, missing))} was not recorded{beside}: it never imported"
             " torch, is no Python or another one than lastbit's, or was started without PYTHONPATH or LASTBIT_JOIN"
         )
 

@@ -85,7 +85,7 @@ def measure_rounding(
     with tempfile.TemporaryDirectory(prefix="lastbit-rounding-") as folder:
         for number in range(1, NOISY_RUNS + 1):
             path, told = Path(folder, f"{number}.trace"), partial(on_progress, f"noise {number} of {NOISY_RUNS}")
-            record_trace(target, path, steps=steps, threads=threads, noise=number, on_progress=told)
+            record_trace(target, path, steps=steps, threads=threads, noise=number, temporary=True, on_progress=told)
             noisy.append(read_run(path))
             if len(noisy[-1]) != len(plain):
                 raise LastbitError(f"{target.name} ran in {len(plain)} processes, and with noise in {len(noisy[-1])}")
