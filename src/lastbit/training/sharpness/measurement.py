@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lastbit.curvature import BatchSharpness, SharpnessRow, SharpnessTracker
 from lastbit.curvature.critical import critical_row
 from lastbit.curvature.sharpness import diverged_row
 from lastbit.curvature.step_line import StepLine
 from lastbit.curvature.untouched.undisturbed import evaluation_mode
-from lastbit.errors import LastbitError
 from lastbit.optimizers import edge_of_stability
 from lastbit.training.descent import DescentPoint, RecipeDescent
-from lastbit.training.gradient_flow import FlowStoppedError, GradientFlow
-from lastbit.training.sharpness.central import BesideCentral
+from lastbit.training.sharpness.beside import BesideCentral, BesideFlow
 
 
 class Measurement:
@@ -58,8 +53,6 @@ class Measurement:
         named = _layers(self._descent.model) if layers else {}
         self._layers = {name: self._track(1, parameters) for name, parameters in named.items()}
         self.flow = BesideFlow(prepared) if flow else None
-        if central_flow:
-            _refuse_others(prepared)
         self.central = BesideCentral(prepared) if central_flow else None
         own = self._descent
         self._line = StepLine(own.model, own.loss, prepared.batch, own.optimizer, mode="eval") if critical else None
@@ -132,72 +125,3 @@ def _layers(model: nn.Module) -> dict[str, list[str]]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear | nn.Conv2d)
     }
-
-
-class BesideFlow:
-    """Follows the gradient flow from a descent's present weights, and measures the distance between the two.
-
-    Args:
-        prepared: gradient descent at a constant learning rate, before its first step.
-
-    Raises:
-        LastbitError: it is something else, and so discretises no gradient flow.
-    """
-
-    def __init__(self, prepared: RecipeDescent) -> None:
-        self._descent, self._batch = prepared.descent, prepared.batch
-        _refuse_others(prepared)
-        group = self._descent.optimizer.param_groups[0]
-        self._lr, self._decay = float(group["lr"]), float(group["weight_decay"])
-        self._flow: GradientFlow | None = self._from(self._descent.model, 0)
-
-    def distance(self, step: int) -> dict[str, int | float]:
-        """The distance after so many steps of the descent; NaN once the flow cannot be followed.
-
-        Returns:
-            `time` (lr * step), `relative_l2` (‖θ − φ‖ / ‖φ‖, φ the flow's weights), `rel_l1` (in [0, 2]), and
-            `evaluations`, the gradients that the flow took since the last time.
-        """
-        time, flow, evaluations = self._lr * step, self._flow, 0
-        relative_l2 = rel_l1 = math.nan
-        if flow is not None:
-            before = flow.evaluations
-            try:
-                flow.advance(time)
-                apart = flow.distance(self._descent.model)
-                relative_l2, rel_l1 = apart.relative_l2, apart.rel_l1
-            except FlowStoppedError:
-                self._flow = None
-            evaluations = flow.evaluations - before
-        return {"time": time, "relative_l2": relative_l2, "rel_l1": rel_l1, "evaluations": evaluations}
-
-    def weights(self) -> dict[str, Tensor]:
-        """The flow's weights at the last step, by name; none once it cannot be followed."""
-        return {} if self._flow is None else self._flow.weights
-
-    def resume(self, weights: Mapping[str, Tensor], step: int) -> None:
-        """Continue from the weights that `weights()` gave at a step."""
-        model = copy.deepcopy(self._descent.model).double()
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(weights.get(name, parameter))
-        self._flow = self._from(model, step) if weights else None
-
-    def _from(self, model: nn.Module, step: int) -> GradientFlow:
-        return GradientFlow(model, self._descent.loss, self._batch, weight_decay=self._decay, time=self._lr * step)
-
-
-def _refuse_others(prepared: RecipeDescent) -> None:
-    optimizer = prepared.descent.optimizer
-    momentum = optimizer.param_groups[0].get("momentum")
-    reasons = {
-        "this recipe trains on batches": not prepared.full_batch,
-        f"this recipe's optimizer is {type(optimizer).__name__}": not isinstance(optimizer, torch.optim.SGD),
-        f"this recipe has momentum {momentum}": bool(momentum),
-        "this recipe changes its learning rate": prepared.has_schedule,
-    }
-    for reason, applies in reasons.items():
-        if applies:
-            raise LastbitError(
-                f"the gradient flow is what full-batch gradient descent without momentum discretises; {reason}"
-            )
