@@ -213,6 +213,7 @@ def test_a_shell_script_on_the_path_does_not_hide_the_command(place, monkeypatch
             ["mpirun", "-n", "2", "python", "train.py"],
             "mpirun is no launcher .* `-- torchrun --nproc-per-node 2 train.py`",
         ),
+        (["/bin/sh", "train.sh"], "/bin/sh is a shell: give the Python script alone"),
         (["bash", "train.sh"], "bash is a shell: give the Python script alone, as in `-- train.py`"),
         (["train.ipynb"], "train.ipynb is a notebook: make a script of it with `jupyter nbconvert --to script train.i"),
         (["train.sh"], "train.sh is a shell script: give the Python script that it starts"),

@@ -93,6 +93,8 @@ def parse_target(words: Sequence[str], directory: Path | None = None) -> Target:
     name, arguments = rest[0], tuple(rest[1:])
     path = reachable(Path(directory or Path.cwd()) / name)
     if path.is_file():
+        if os.sep in name and os.access(path, os.R_OK) and not _is_python_file(path):
+            _check_launcher(name, arguments)
         check_python(path, name)
         return Target(FILE, name, arguments)
     if path.is_dir():
@@ -120,18 +122,23 @@ def _command(name: str, arguments: tuple[str, ...], directory: Path | None) -> T
     if find_command(name) is None and find_entry_point(name) is None:
         if "." in name and find_module(name, directory) is not None:
             raise LastbitError(f"{name} is a module: write -m before it, as in `-- -m {name}`")
-        if (other := Path(name).name) in (*_SHELLS, *_OTHER_LAUNCHERS):
-            script = next((word for word in arguments if word.endswith(_SUFFIXES)), "train.py")
-            what = "a shell" if other in _SHELLS else "no launcher that lastbit can start"
-            raise LastbitError(
-                f"{name} is {what}: give the Python script alone, as in `-- {script}`, or start its processes by"
-                f" torchrun or accelerate launch, as in `-- torchrun --nproc-per-node 2 {script}`"
-            )
+        _check_launcher(name, arguments)
         raise LastbitError(
             f"{name} is neither a script here nor a console script of this Python ({sys.executable}); a console script"
             " is a Python program that a package installs"
         )
     return Target(COMMAND, name, arguments)
+
+
+def _check_launcher(name: str, arguments: Sequence[str]) -> None:
+    """Refuse shells and launchers that are no Python programs, with what to write instead."""
+    if (other := Path(name).name) in (*_SHELLS, *_OTHER_LAUNCHERS):
+        script = next((word for word in arguments if word.endswith(_SUFFIXES)), "train.py")
+        what = "a shell" if other in _SHELLS else "no launcher that lastbit can start"
+        raise LastbitError(
+            f"{name} is {what}: give the Python script alone, as in `-- {script}`, or start its processes by torchrun"
+            f" or accelerate launch, as in `-- torchrun --nproc-per-node 2 {script}`"
+        )
 
 
 def _runnable(directory: Path) -> str:

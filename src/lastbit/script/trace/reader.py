@@ -71,8 +71,7 @@ def read_trace(path: Path) -> RunTrace:
     whole = list(pieces(file))
     if not whole or whole[0][0] != HEADER:
         raise LastbitError(
-            f"{path} ends within its header: the recording was killed before it began, or the file cut; copy it again,"
-            " or record it again"
+            f"{path} ends within its header: its recording was killed, or the file cut; copy it or record it again"
         )
     try:
         trace = _trace(_header(whole[0][1], path), whole, path)
