@@ -111,12 +111,21 @@ class BeyondRounding:
             # Of batches of other sizes, as of several processes, only what becomes of the weights can be compared.
             roots += [root for root in ends if self._is_certain(root, sudden=False)]
         if not roots:
-            return None
+            return self._begun_nowhere(updates)
         # Where tensors have other shapes the batch may only be divided otherwise; what can be compared says more.
         root = min([root for root in roots if not self._reshapes(root)] or roots, key=lambda root: root.reader)
         only = [record.index for record in self._one.computing(root.only_one)]
         place = self._traces.place(min([root.reader, *only]), root.distance, self._words.root(root))
         return replace(place, by_values=True, received=self._words.collective(root))
+
+    def _begun_nowhere(self, updates: Sequence[Pair]) -> TracePlace | None:
+        """The first update that is too far apart, where nothing was found that its difference comes from."""
+        if self._traces.envelope is None or not updates:
+            return None
+        pair = min(updates)
+        record = self._traces.record(pair[0])
+        words = "farther apart than rounding explains; where the difference begins was not found"
+        return replace(self._traces.place(record.index, self._search.distance(pair), words), by_values=True)
 
     def _reshapes(self, root: Root) -> bool:
         return not self._search.has_one_shape((root.value, root.partner))

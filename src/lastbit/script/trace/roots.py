@@ -218,7 +218,10 @@ class RootSearch:
         mine, only_one = upstream(self._one, value, self._alignment.values, above=above)
         others, only_other = upstream(self._other, partner, self._alignment.backwards, above=above)
         reached = {(v, self._alignment.values[v]) for v in mine} | {(self._alignment.backwards[v], v) for v in others}
-        far = [other for other in reached - {pair} if self._is_followed(other)]
+        # What the first trace makes only behind the reader is no cause of what that takes, but another tensor is taken:
+        # followed on, the order of two operations that are exchanged would lead round in a circle.
+        before = [other for other in reached - {pair} if int(self._one.maker[other[0]]) <= reader]
+        far = [other for other in before if self._is_followed(other)]
         ratio = self.ratio(pair) if self.has_one_shape(pair) else None
         if far and (ratio is None or abs(ratio - 1) <= PROPORTIONAL):
             return far, None
