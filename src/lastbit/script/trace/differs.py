@@ -10,6 +10,7 @@ from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.alignment import Alignment
 from lastbit.script.trace.arguments import differing_settings, other_views
 from lastbit.script.trace.draws import calls_of_one_place, describe_draws, is_random, named_operations
+from lastbit.script.trace.frozen import trained_in_one_run
 from lastbit.script.trace.graph import BACKWARD, OPTIMIZER, TraceGraph, is_compiled
 from lastbit.script.trace.records import COLLECTIVES, OUTSIDE, PARAMETER, PARTS, RECEIVED, Record
 from lastbit.script.trace.roots import Root, RootKind, RootSearch
@@ -132,7 +133,7 @@ class Words:
         return ": perhaps the same values in another order, for their norms agree" if same else ""
 
     def _structure(self, root: Root) -> str:
-        if (frozen := self._frozen(root) or self._without_gradient(root)) is not None:
+        if (frozen := trained_in_one_run(self._sides(root), self._only(root), root.distance)) is not None:
             return frozen
         if (received := self._received(root)) is not None:
             return received
@@ -177,30 +178,6 @@ class Words:
         graph, operations = sides if is_compiled(self._one, root.only_one) else reversed(sides)
         instead = f" than {named_operations(operations)} in its place" if operations else ""
         return f"{named_operations(graph)} gives other results{instead}{self._scale(root, guess=False)}"
-
-    def _without_gradient(self, root: Root) -> str | None:
-        """Whether one trace differentiates by a module's parameters and the other does not."""
-        sides = self._only(root)
-        modules = [[r.site.module for r in side if r.site.phase == BACKWARD and r.site.module] for side in sides]
-        if not math.isnan(root.distance) or bool(modules[0]) == bool(modules[1]) or (sides[0] and sides[1]):
-            return None
-        which = 0 if modules[0] else 1
-        only = f"in the {('first', 'second')[which]} trace only: it is frozen in the other"
-        return f"gradients of {modules[which][0]} are computed {only}"
-
-    def _frozen(self, root: Root) -> str | None:
-        """Whether one trace updates a parameter that the other leaves as it was."""
-        outside = [graph.is_outside(v) for graph, v in self._sides(root)]
-        if outside[0] == outside[1]:
-            return None
-        graph, value = self._sides(root)[outside.index(True)]
-        site = graph.records[int(graph.maker[value])].site
-        name = site.module if site.name == PARAMETER else None
-        which = ("second", "first")[outside.index(True)]
-        updates = self._sides(root)[outside.index(False)]
-        if name is None or updates[0].records[int(updates[0].maker[updates[1]])].site.phase != OPTIMIZER:
-            return None
-        return f"{name} is updated in the {which} trace only: it is frozen, or not given to the optimizer, in the other"
 
     def _scale(self, root: Root, *, guess: bool = True) -> str:
         """That the results are proportional, where they are, and perhaps why."""
