@@ -80,6 +80,8 @@ OTHERS = {
     "norm left out": (TABLE, "(model.parameters(), lr", "([*model.embed.parameters(), *model.body.parameters()], lr",
                       "Net.norm.bias is updated in the first trace only", None),
     "two exchanged": (TABLE, "drop(self.norm(", "norm(self.drop(", "that of aten::addmm at train.py:13", 13),
+    "gradients kept": (IMAGES, "optimizer.zero_grad()", "pass",
+                       "the second trace alone adds the gradients of step 1 to those of step 0", None),
     "activation": (TABLE, "nn.ReLU()", "nn.GELU()", "the first trace has aten::relu", 13),
     "eps of Adam": (TABLE, "eps=1e-8", "eps=1e-6", "other of aten::add_, 1e-08 against 1e-06", 24),
     "beta2": (TABLE, "0.999)", "0.99)", "0.999 against 0.99", 24),
@@ -170,6 +172,19 @@ def test_another_computation_is_named_with_its_line(references, changed, name):
         if line is not None:
             assert beyond.line == f"train.py:{line}"
         assert comparison.is_rounding is False
+
+
+def test_a_tensor_that_is_broadcast_is_named_with_both_shapes(changed):
+    source = """
+import torch
+torch.manual_seed(0)
+weight, rows, wanted = torch.randn(3, 1, requires_grad=True), torch.randn(8, 3), torch.randn(8, 1)
+(rows @ weight - wanted).square().mean().backward()
+torch.optim.SGD([weight], lr=0.1).step()
+"""
+    traces = changed(source, "", ""), changed(source, "- wanted", "- wanted[:, 0]")
+    beyond = compare_traces(*traces, envelope).beyond_rounding
+    assert beyond.differs == "aten::sub at train.py:5 gives a tensor of shape 8 x 1 against 8 x 8"
 
 
 @pytest.mark.parametrize("name", ROUNDING)

@@ -138,6 +138,8 @@ class Words:
         if (received := self._received(root)) is not None:
             return received
         sides = self._only(root)
+        if (known := _other_shape(sides) or self._kept_gradients(sides)) is not None:
+            return known
         missing = [
             f"only the {which} trace has {named_operations(records)}"
             for which, records in zip(("first", "second"), sides, strict=True)
@@ -148,6 +150,19 @@ class Words:
             return f"{words}{self._scale(root, guess=not missing)}"
         scale = self._scale(root, guess=True)
         return f"values {scale[2:]} ({words})" if scale else words
+
+    def _kept_gradients(self, sides: tuple[list[Record], list[Record]]) -> str | None:
+        """Whether one trace adds gradients to those of an earlier step, as where `zero_grad` is forgotten."""
+        for which, graph, side in zip(("first", "second"), (self._one, self._other), sides, strict=True):
+            for record in side if not sides[which == "first"] else ():
+                made = [graph.records[origin[0]] for origin in record.inputs if origin is not None]
+                kept = [r.step for r in made if r.step < record.step and r.site.phase == BACKWARD]
+                if record.site.phase == BACKWARD and kept and record.site.name.startswith("aten::add"):
+                    return (
+                        f"the {which} trace alone adds the gradients of step {record.step:,} to those of step "
+                        f"{max(kept):,}: there they are not set to zero in between"
+                    )
+        return None
 
     def _taken(self, root: Root) -> str:
         """Which tensors are taken where the same operation takes another: what made them."""
@@ -210,6 +225,18 @@ class Words:
     def _name(self, root: Root) -> str:
         record = self._one.records[int(self._one.maker[root.value])]
         return f"{record.site.module} is " if record.site.phase == OUTSIDE and record.site.module else "tensors are "
+
+
+def _other_shape(sides: tuple[list[Record], list[Record]]) -> str | None:
+    """That the first operations of one trace alone are the same, but for a shape, as where one broadcasts."""
+    if not all(sides):
+        return None
+    one, other = (side[0] for side in sides)
+    shapes = [record.outputs[0].shape if record.outputs else () for record in (one, other)]
+    if (one.site.name, one.site.line) != (other.site.name, other.site.line) or shapes[0] == shapes[1]:
+        return None
+    texts = [" x ".join(map(str, shape)) or "scalar" for shape in shapes]
+    return f"{named_operations([one])} gives a tensor of shape {texts[0]} against {texts[1]}"
 
 
 def _backward_passes(graph: TraceGraph, step: int) -> int:
