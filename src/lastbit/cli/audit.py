@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 CommandArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="-- SCRIPT ARGS", help="A file, `-m MODULE`, or a console script.")
+    list[str] | None,
+    typer.Argument(metavar="-- SCRIPT ARGS", help="A file, `-m MODULE`, a console script, or `torchrun` and a script."),
 ]
 StepsOption = Annotated[
     int | None, typer.Option(min=1, max=LARGEST, help="Stop after so many optimizer steps [the end].")
@@ -64,7 +65,11 @@ OutOption = Annotated[
 ]
 FailOption = Annotated[
     bool,
-    typer.Option("--fail", help="End with exit status 1 where the runs differ, or a trace is cut short, for CI."),
+    typer.Option(
+        "--fail",
+        help="For CI: end with exit status 1 where the runs differ; of traces, where they are not shown to be the same"
+        " computation, or one is cut short.",
+    ),
 ]
 
 
