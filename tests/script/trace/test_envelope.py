@@ -52,6 +52,22 @@ def test_the_limit_is_the_margin_times_the_noise(plain, envelope):
     assert all(earlier <= later for earlier, later in zip(by_step[0], by_step[2], strict=True))
 
 
+def test_a_norm_may_differ_by_twice_what_the_noise_parts_values_by():
+    """The noise turns a result and leaves its norm; a kernel's errors may all go along it, and change that."""
+
+    def turned(angle):
+        writer = Writer()
+        writer.outside("x", np.array([1.0, 0.0]))
+        writer.do("exp", ["x"], {"y": np.array([np.cos(angle), np.sin(angle)])})
+        return writer.trace()
+
+    plain = turned(0.0)
+    learnt = learn_envelope(plain, [turned(0.01), turned(-0.005)])
+    distance = 2 * math.sin(0.01 / 2)
+    assert learnt(plain.records[1], 0) == pytest.approx(MARGIN * distance)
+    assert learnt.growth(plain.records[1], 0) == pytest.approx(2 * distance)
+
+
 def doubling(start, steps):
     """A weight that is updated by x -> 4 x (1 - x), whose errors double with each step."""
     writer, x = Writer(), start

@@ -80,6 +80,18 @@ def test_a_convolution_sums_over_channels_and_taps():
     assert limit / (4 * UNIT) == pytest.approx(expected, rel=0.1)
 
 
+def test_a_convolution_whose_terms_cancel_is_off_by_the_size_of_its_patches():
+    """Weights that add up to nothing on a nearly flat image, of which nine taps take each element."""
+    torch.manual_seed(0)
+    x, weight = 1 + 0.01 * torch.randn(2, 3, 32, 32), torch.randn(4, 3, 3, 3)
+    weight -= weight.mean((1, 2, 3), keepdim=True)
+    given = torch.nn.functional.conv2d(x, weight)
+    expected = float(torch.nn.functional.unfold(x, 3).norm() * weight.norm() / given.norm())
+    assert expected > 10 * math.sqrt(27)
+    limit = limit_of_one("aten::convolution", [summary(x.numpy()), summary(weight.numpy())], summary(given.numpy()))
+    assert limit / (4 * UNIT) == pytest.approx(expected, rel=0.1)
+
+
 def half(values, dtype):
     return replace(summary(np.asarray(values, np.float32)), dtype=dtype)
 
