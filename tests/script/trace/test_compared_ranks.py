@@ -128,6 +128,10 @@ def test_a_rank_that_received_from_two_names_both_and_from_nobody_known_none():
     assert named.beyond_rounding.differs == "came in by c10d::allreduce_ from ranks 1, 2"
     (named,) = with_senders([replace(first, beyond_rounding=received)])
     assert named.beyond_rounding.differs == "nobody knows"
+    # What begins behind the last collective was sent to nobody.
+    late = [replace(other, beyond_rounding=replace(other.beyond_rounding, index=10**6)) for other in others]
+    named, *_ = with_senders([replace(first, beyond_rounding=received), *late])
+    assert named.beyond_rounding.differs == "nobody knows"
 
 
 def test_what_fills_a_buffer_piece_by_piece_is_all_sent():
