@@ -220,6 +220,8 @@ def main() -> None:
             "trainings": [asdict(training) for training in trainings],
             "shares": [asdict(row) for row in rows],
         }
+        if arguments.json == "-":
+            continue
         print(setting.name, Counter(t.parted["0.0001"] for t in trainings), flush=True)
         for row in rows:
             print(

@@ -37,7 +37,7 @@ explains is read from A.trace.rounding, which `--record A.trace --rounding` leav
 
 Options:
   --out DIR    Keep the result and its page there, in place of an earlier audit.
-  --fail       End with exit status 1 where rounding does not explain the difference, or a trace is cut short, for CI.
+  --fail       For CI: exit status 1 where the runs are not shown to be the same computation, or a trace is cut short.
   --json FILE  Write the result as JSON; - for standard output.
   -h, --help   Show this message and exit.
 

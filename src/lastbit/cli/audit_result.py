@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lastbit.report.numbers import dimensions
+
 if TYPE_CHECKING:
     from lastbit.script import Target
     from lastbit.script.audit.audit import Audit
@@ -80,7 +82,7 @@ def _rows(difference: Difference) -> Iterator[tuple[str, str]]:
         )
         yield "line", difference.line + asked
     if difference.elements is not None and difference.shape is not None:
-        shape = " x ".join(map(str, difference.shape)) or "scalar"
+        shape = dimensions(difference.shape)
         distance = "" if difference.max_ulp is None else f", by up to {difference.max_ulp:,} ulps"
         yield "differs", f"{difference.elements:,} elements of {shape}{distance}"
     yield "kind", difference.kind

@@ -41,6 +41,11 @@ def signed(value: float | None, decimals: int) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
+def dimensions(shape: Iterable[int]) -> str:
+    """A tensor's shape in words: `64 x 3`, or `scalar`."""
+    return " x ".join(map(str, shape)) or "scalar"
+
+
 def axis_format(decimals: int) -> str:
     """How Vega writes the same numbers at an axis and in tooltips."""
     return f",.{decimals}f" if 0 <= decimals <= _LONG else ".3~g"

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from lastbit.report.numbers import dimensions
 from lastbit.script.audit.batches import first_differing_batch
 from lastbit.script.trace.alignment import Alignment
 from lastbit.script.trace.arguments import differing_settings, other_views
@@ -220,7 +221,7 @@ class Words:
         return [(self._one, root.value), (self._other, root.partner)]
 
     def _shape(self, value: int, side: int = 0) -> str:
-        return " x ".join(map(str, (self._one, self._other)[side].summaries[value].shape)) or "scalar"
+        return dimensions((self._one, self._other)[side].summaries[value].shape)
 
     def _name(self, root: Root) -> str:
         record = self._one.records[int(self._one.maker[root.value])]
@@ -235,8 +236,7 @@ def _other_shape(sides: tuple[list[Record], list[Record]]) -> str | None:
     shapes = [record.outputs[0].shape if record.outputs else () for record in (one, other)]
     if (one.site.name, one.site.line) != (other.site.name, other.site.line) or shapes[0] == shapes[1]:
         return None
-    texts = [" x ".join(map(str, shape)) or "scalar" for shape in shapes]
-    return f"{named_operations([one])} gives a tensor of shape {texts[0]} against {texts[1]}"
+    return f"{named_operations([one])} gives a tensor of shape {dimensions(shapes[0])} against {dimensions(shapes[1])}"
 
 
 def _backward_passes(graph: TraceGraph, step: int) -> int:

@@ -110,6 +110,8 @@ class RunTrace:
     unseen: Mapping[str, int] = field(default_factory=dict)  # what was not recorded -> how many operations of it
     torn: int = 0  # bytes at the end of the file that were dropped: the last piece was not written whole
     damaged: bool = False  # whether they were written whole, and altered since
+    # Of loaders, among the events; each with the number of records before it.
+    batches: tuple[tuple[int, Batch], ...] = ()
 
     def why_empty(self) -> str:
         """Why there is no record, and what to do."""
@@ -119,10 +121,6 @@ class RunTrace:
             torn = f" ({self.torn:,} bytes are not whole)" if self.torn else ""
             return f"it was cut before the first were written whole{torn}; copy it again, or record it to the end"
         return "there is nothing to compare"
-
-    batches: tuple[
-        tuple[int, Batch], ...
-    ] = ()  # of loaders, among the events; each with the number of records before it
 
     @property
     def numerics(self) -> Mapping[str, str | int | bool | None]:
